@@ -1,0 +1,45 @@
+# Every target does its own set-up; `make help` explains them.
+ifeq ($(OS),Windows_NT)
+  PYTHON ?= python
+  BIN := .venv/Scripts
+else
+  PYTHON ?= python3
+  BIN := .venv/bin
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format lock bench package clean
+
+help: ## show this list
+	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
+
+setup: ## make .venv with the pinned packages (and missing system packages, where that is allowed)
+	@$(PYTHON) scripts/setup.py
+
+run: setup ## run the demo: a playground, a worker, one agent task with tools, live in this terminal
+	@$(BIN)/kubiya-worker playground --demo
+
+test: setup ## run the whole test suite
+	@$(BIN)/python -m pytest
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: setup ## let ruff format and repair what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
+	@scripts/lock.sh
+
+bench: setup ## measure start-up, memory and execution times beside a bare temporalio worker, as ratios
+	@$(BIN)/python -m bench
+
+package: setup ## build the wheel and the source archive into dist/
+	@$(BIN)/python -m hatchling build
+
+clean: ## remove .venv and everything that was built
+	@$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('.venv','dist','build','.mypy_cache','.ruff_cache','.pytest_cache','.hypothesis')]"
