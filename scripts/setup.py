@@ -45,7 +45,9 @@ def missing_apt_packages() -> list[str]:
         return []
     asked = subprocess.run(
         ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *apt_packages()],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     present = {line.split()[0] for line in asked.stdout.splitlines() if line.endswith(" installed")}
     # Newer releases rename a library with a t64 suffix; the old name is then a virtual package.
@@ -55,7 +57,9 @@ def missing_apt_packages() -> list[str]:
 def has_t64_twin(name: str) -> bool:
     asked = subprocess.run(
         ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", f"{name}t64"],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return asked.stdout.strip() == "installed"
 
@@ -121,7 +125,9 @@ def main() -> None:
     try:
         install_python_packages()
     except subprocess.CalledProcessError as failed:
-        raise SystemExit(f"Set-up stopped: {' '.join(failed.cmd[:6])} ... exited with {failed.returncode}.") from None
+        raise SystemExit(
+            f"Set-up stopped: {' '.join(failed.cmd[:6])} ... exited with {failed.returncode}."
+        ) from None
 
 
 if __name__ == "__main__":

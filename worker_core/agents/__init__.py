@@ -1,0 +1,1 @@
+"""The durable agent loop: workflow definitions, their activities, the model gateway."""

@@ -1,0 +1,230 @@
+"""What happened, as typed events in the past tense, and the bounded bus that carries them to whoever looks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from worker_core.snapshot import EngineSnapshot, EngineState
+
+log = logging.getLogger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events. `at` is the local wall clock in UTC: for people, not for arithmetic."""
+
+    at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStateChanged(Event):
+    before: EngineState
+    after: EngineState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotReplaced(Event):
+    snapshot: EngineSnapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRegistered(Event):
+    queue_id: str
+    queue_name: str
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationRetried(Event):
+    """The control plane did not answer; the worker tries again in `retry_in_seconds`."""
+
+    queue_id: str
+    sentence: str
+    attempt: int
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollingStarted(Event):
+    queue_id: str
+    queue_name: str
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollingStalled(Event):
+    queue_id: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatSent(Event):
+    queue_id: str
+    worker_id: str
+    full: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatFailed(Event):
+    queue_id: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionStarted(Event):
+    """A turn of an execution began on this worker."""
+
+    execution_id: str
+    queue_id: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionWaiting(Event):
+    """A turn ended and the execution waits for the user."""
+
+    execution_id: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFinished(Event):
+    execution_id: str
+    status: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStarted(Event):
+    execution_id: str
+    call_id: str
+    tool_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFinished(Event):
+    execution_id: str
+    call_id: str
+    tool_name: str
+    succeeded: bool
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDeliveryInterrupted(Event):
+    """The control plane does not take execution events; they are kept on disk."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDeliveryResumed(Event):
+    replayed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WokeUp(Event):
+    """The machine slept, or its network changed; connections are made anew."""
+
+    reason: str
+
+
+class Subscription:
+    """One listener's bounded queue. The oldest event is dropped when it is full, and `dropped` counts it."""
+
+    def __init__(self, bus: EventBus, *, size: int) -> None:
+        self._bus = bus
+        self._waiting: deque[Event] = deque(maxlen=size)
+        self._arrived = asyncio.Event()
+        self._closed = False
+        self.dropped = 0
+
+    def offer(self, event: Event) -> None:
+        if len(self._waiting) == self._waiting.maxlen:
+            self.dropped += 1
+        self._waiting.append(event)
+        self._arrived.set()
+
+    async def get(self) -> Event:
+        """The next event, in order.
+
+        Raises:
+            StopAsyncIteration: the subscription was closed and everything was read.
+        """
+        while not self._waiting:
+            if self._closed:
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._waiting.popleft()
+
+    def close(self) -> None:
+        self._closed = True
+        self._bus.forget(self)
+        self._arrived.set()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        while True:
+            try:
+                event = await self.get()
+            except StopAsyncIteration:
+                return
+            yield event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class EventBus:
+    """Carries events from the engine to its listeners. Belongs to one event loop; never blocks the publisher."""
+
+    def __init__(self) -> None:
+        self._subscriptions: list[Subscription] = []
+        self._listeners: list[Callable[[Event], None]] = []
+
+    def publish(self, event: Event) -> None:
+        for subscription in tuple(self._subscriptions):
+            subscription.offer(event)
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception:  # noqa: BLE001 -- a broken view must not stop the engine
+                log.exception("A listener failed on %s; it stays subscribed.", type(event).__name__)
+
+    def subscribe(self, *, size: int = 1000) -> Subscription:
+        """A new bounded subscription of at most `size` waiting events."""
+        subscription = Subscription(self, size=size)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `listener` with each event, at once. Returns the function that ends this."""
+        self._listeners.append(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
+
+    def forget(self, subscription: Subscription) -> None:
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)

@@ -1,0 +1,1 @@
+"""Log lines: masked at the source, kept in a ring and in rotated files."""

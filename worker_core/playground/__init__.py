@@ -1,0 +1,1 @@
+"""The embedded control plane: for first runs without an account, and for tests."""

@@ -1,0 +1,1 @@
+"""What runs around the engine: the local control socket."""

@@ -1,0 +1,246 @@
+"""Validated settings: file < environment < flags.
+
+The file is TOML at `Paths.settings_file`, with the field names below as keys; durations are seconds there and in
+the environment. Secrets are never read from the file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from worker_core.errors import ConfigurationError
+from worker_core.secrets import Secret
+
+DEFAULT_CONTROL_PLANE_URL = "https://control-plane.kubiya.ai"
+DEFAULT_MODEL = "kubiya/claude-sonnet-4"
+
+TlsMode = Literal["auto", "on", "off"]
+
+# Environment variable -> field. The first block is what the existing worker reads.
+ENVIRONMENT: Mapping[str, str] = {
+    "CONTROL_PLANE_URL": "control_plane_url",
+    "QUEUE_ID": "queue_ids",
+    "HEARTBEAT_INTERVAL": "heartbeat_interval",
+    "LITELLM_API_BASE": "llm_base_url",
+    "LITELLM_DEFAULT_MODEL": "default_model",
+    "KUBIYA_MODEL_OVERRIDE": "model_override",
+    "LOG_LEVEL": "log_level",
+    "KUBIYA_WORKER_CA_FILE": "ca_file",
+    "KUBIYA_WORKER_TEMPORAL_TLS": "temporal_tls",
+    "KUBIYA_WORKER_MAX_EXECUTIONS": "max_executions",
+    "KUBIYA_WORKER_MAX_ACTIVITIES": "max_activities",
+    "KUBIYA_WORKER_DRAIN_TIMEOUT": "drain_timeout",
+    "KUBIYA_WORKER_FAIL_FAST": "fail_fast",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user may decide. Every field has a default that works on a laptop."""
+
+    control_plane_url: str = DEFAULT_CONTROL_PLANE_URL
+    """Base of the control plane, without `/api/v1` and without a final slash."""
+
+    queue_ids: tuple[str, ...] = ()
+    """Worker queues to serve."""
+
+    heartbeat_interval: timedelta | None = None
+    """Time between heartbeats. None: what the server says, 30 s where it says nothing. Never above 60 s: the
+    server stops counting a worker as active after 150 s of silence."""
+
+    llm_base_url: str = ""
+    """OpenAI-compatible base URL. Empty: what the control plane says at registration."""
+
+    llm_api_key: Secret = field(default_factory=lambda: Secret(""))
+    """From LITELLM_API_KEY alone. Empty: what the control plane says at registration."""
+
+    default_model: str = DEFAULT_MODEL
+    """Model for executions that name none."""
+
+    model_override: str = ""
+    """Model for all executions, whatever they name."""
+
+    max_executions: int | None = None
+    """Executions in the middle of a turn at the same time. None: sized to the machine's memory."""
+
+    max_activities: int | None = None
+    """Model and tool calls at the same time, per queue. None: sized to the machine."""
+
+    drain_timeout: timedelta = timedelta(minutes=5)
+    """How long a first stop request waits for running turns before it cancels them."""
+
+    temporal_tls: TlsMode = "auto"
+    """`auto`: TLS for cloud hosts and wherever a key is used, plaintext on loopback."""
+
+    ca_file: Path | None = None
+    """PEM file of additional certificate authorities, for the control plane, Temporal and the LLM gateway."""
+
+    fail_fast: bool = False
+    """Leave with an error instead of retrying registration for ever (for CI)."""
+
+    log_level: str = "INFO"
+
+    tool_timeout: timedelta = timedelta(minutes=10)
+    """Upper limit for one tool call; a skill may ask for less."""
+
+    tool_output_limit_bytes: int = 30_000
+    """How much of a tool's output the model reads. The whole is kept in the workspace."""
+
+    home_lost_after: timedelta = timedelta(minutes=5)
+    """How long an execution waits for the machine that holds its workspace."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+def load(
+    *, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, file: Path | None = None
+) -> Settings:
+    """Settings from the file, the environment and the flags, in rising order of strength.
+
+    Args:
+        environ: usually `os.environ`. `LITELLM_API_KEY` is read from here.
+        flags: field name -> value; None and empty tuples mean "not given".
+        file: TOML file; one that does not exist counts as empty.
+
+    Raises:
+        ConfigurationError: a value is not valid; the sentence names where it came from.
+    """
+    settings = Settings(llm_api_key=Secret(environ.get("LITELLM_API_KEY", "")))
+    if file is not None:
+        settings = _merge(settings, _read_file(file), where=lambda key: f"`{key}` in {file}")
+    from_environment = {name: environ[name] for name in ENVIRONMENT if environ.get(name)}
+    settings = _merge(
+        settings,
+        {ENVIRONMENT[name]: value for name, value in from_environment.items()},
+        where=lambda key: next(name for name, target in ENVIRONMENT.items() if target == key),
+    )
+    given = {key: value for key, value in (flags or {}).items() if value is not None and value != ()}
+    return _merge(settings, given, where=lambda key: f"--{key.replace('_', '-').removesuffix('s')}")
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigurationError(f"The settings file {file} cannot be read: {error.strerror}.") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"The settings file {file} is not valid TOML: {error}.") from error
+
+
+def _merge(settings: Settings, values: Mapping[str, Any], *, where: Any) -> Settings:
+    known = {spec.name for spec in fields(Settings)} - {"llm_api_key"}
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            hint = " Secrets belong in the keychain: `kubiya-worker login`." if "key" in key else ""
+            raise ConfigurationError(f"There is no setting named {where(key)}.{hint}")
+        try:
+            changes[key] = _convert(key, value)
+        except ValueError as error:
+            raise ConfigurationError(f"{where(key)} is {value!r}; {error}.") from error
+    try:
+        return replace(settings, **changes)
+    except ValueError as error:
+        raise ConfigurationError(f"The settings do not fit: {error}.") from error
+
+
+def _convert(key: str, value: Any) -> Any:
+    match key:
+        case "queue_ids":
+            parts = value.split(",") if isinstance(value, str) else value
+            if not isinstance(parts, list | tuple):
+                raise ValueError("it must be a queue id or a list of them")
+            return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+        case "heartbeat_interval" | "drain_timeout" | "tool_timeout" | "home_lost_after":
+            return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
+        case "max_executions" | "max_activities" | "tool_output_limit_bytes":
+            return int(_number(value))
+        case "fail_fast":
+            return _boolean(value)
+        case "ca_file":
+            return Path(str(value)).expanduser()
+        case "control_plane_url" | "llm_base_url":
+            return str(value).rstrip("/")
+        case _:
+            return str(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError("it must be a number")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError("it must be a number") from None
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("it must be true or false")
+
+
+def _check(settings: Settings) -> None:
+    check_url("control_plane_url", settings.control_plane_url)
+    if settings.llm_base_url:
+        check_url("llm_base_url", settings.llm_base_url)
+    if settings.temporal_tls not in get_args(TlsMode):
+        raise ConfigurationError(f"temporal_tls is {settings.temporal_tls!r}; it must be auto, on or off.")
+    for name in ("max_executions", "max_activities", "tool_output_limit_bytes"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ConfigurationError(f"{name} is {value}; it must be 1 or more.")
+    for name in ("heartbeat_interval", "drain_timeout", "tool_timeout", "home_lost_after"):
+        duration = getattr(settings, name)
+        if duration is not None and duration <= timedelta(0):
+            raise ConfigurationError(f"{name} is {duration.total_seconds():g} s; it must be more than 0.")
+    if settings.ca_file is not None and not settings.ca_file.is_file():
+        raise ConfigurationError(f"The certificate file {settings.ca_file} does not exist.")
+    if settings.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+        raise ConfigurationError(
+            f"log_level is {settings.log_level!r}; it must be DEBUG, INFO, WARNING, ERROR or CRITICAL."
+        )
+
+
+def check_url(name: str, url: str) -> None:
+    """Raise ConfigurationError unless `url` is http(s) with a host and without credentials in it."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{name} is not a valid URL: {error}.") from error
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(
+            f"{name} is {url!r}; it must begin with https:// (or http://) and name a host."
+        )
+    if parts.username or parts.password:
+        raise ConfigurationError(f"{name} holds a user name or password; keep secrets out of URLs.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's loopback."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,118 @@
+"""The one truth about the engine: an immutable snapshot, replaced whole."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+class EngineState(enum.Enum):
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+class StopMode(enum.IntEnum):
+    """How to leave; a later, higher wish overrides an earlier, lower one."""
+
+    DRAIN = 1
+    CANCEL = 2
+    NOW = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatistics:
+    """What the Temporal server says of a task queue (DescribeTaskQueue with statistics)."""
+
+    backlog: int
+    backlog_age_seconds: float
+    added_per_second: float
+    dispatched_per_second: float
+    pollers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueView:
+    """One queue this worker serves. `worker_id` is empty until the control plane has answered."""
+
+    queue_id: str
+    queue_name: str = ""
+    environment_name: str = ""
+    worker_id: str = ""
+    organization_id: str = ""
+    temporal_namespace: str = ""
+    polling: bool = False
+    reason: str = ""
+    last_heartbeat_at: datetime | None = None
+    last_poll_at: datetime | None = None
+    statistics: QueueStatistics | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionView:
+    """One execution that is known to this worker. `step` is a short text such as `model` or `tool shell`."""
+
+    execution_id: str
+    queue_id: str
+    turn: int
+    status: str
+    step: str
+    started_at: datetime
+    agent_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxView:
+    """Events on their way to the control plane."""
+
+    pending: int = 0
+    spooled: int = 0
+    dropped: int = 0
+    delivered: int = 0
+    interrupted_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """This machine and this process. Sizes in bytes, percentages 0 to 100."""
+
+    cpu_percent: float
+    memory_percent: float
+    memory_total_bytes: int
+    memory_used_bytes: int
+    disk_percent: float
+    disk_total_bytes: int
+    disk_used_bytes: int
+    process_rss_bytes: int
+    sampled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSnapshot:
+    """Everything a view needs, at one moment.
+
+    `reason` is a sentence for every state: why it runs, waits, drains or failed.
+    """
+
+    state: EngineState = EngineState.STOPPED
+    reason: str = "The worker has not been started."
+    since: datetime | None = None
+    version: str = ""
+    host_id: str = ""
+    pid: int = 0
+    control_plane_url: str = ""
+    queues: tuple[QueueView, ...] = ()
+    executions: tuple[ExecutionView, ...] = ()
+    executions_limit: int = 0
+    tasks_processed: int = 0
+    outbox: OutboxView = field(default_factory=OutboxView)
+    health: Health | None = None
+    exit_code: int = 0
+
+    @property
+    def tasks_in_flight(self) -> int:
+        return sum(1 for execution in self.executions if execution.status == "running")

@@ -1,0 +1,1 @@
+"""Connections to Temporal, pollers, queue statistics and the data converter."""

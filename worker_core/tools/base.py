@@ -1,0 +1,82 @@
+"""The contract between the agent loop and the tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from worker_core.sandbox.launcher import Launcher
+    from worker_core.sandbox.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """What the model is told of a tool. Plain data: it travels in workflow history."""
+
+    name: str
+    """Unique within an offer; letters, digits, `_`, `-`; at most 64 characters (the OpenAI limit)."""
+
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON schema of the arguments object."""
+
+    read_only: bool = False
+    """It changes nothing outside itself: it may be retried, and run beside other read-only calls."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What a call gave. A failed call is a result too: the model reads `error` and goes on."""
+
+    succeeded: bool
+    output: str
+    """For the model: cut to the limit, secrets masked."""
+
+    error: str | None = None
+    """One sentence, for failed calls."""
+
+    output_bytes: int = 0
+    """Size of the whole output before it was cut."""
+
+    saved_to: str | None = None
+    """Workspace-relative path of the whole output, where `output` was cut."""
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-ready facts, e.g. `{"exit_code": 1}`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext:
+    """Everything a call may use. It holds no key of the worker's own."""
+
+    execution_id: str
+    call_id: str
+    workspace: Workspace
+    launcher: Launcher
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that this execution declared; added to the allow-listed base environment of its processes."""
+
+    timeout: timedelta = timedelta(minutes=10)
+    """Upper limit for the call."""
+
+    output_limit_bytes: int = 30_000
+    """How much of the output the model reads."""
+
+    mask: Callable[[str], str] = lambda text: text
+    """Replaces secret values in a text."""
+
+    before_effect: Callable[[], None] = lambda: None
+    """Call it right before the first side effect can happen (the process is about to start). The journal marks
+    the call as dispatched there: a call that never came so far is safely run again."""
+
+
+class Tool(Protocol):
+    """One callable tool. `run` raises nothing but CancelledError; everything else is a ToolResult."""
+
+    @property
+    def spec(self) -> ToolSpec: ...
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult: ...
