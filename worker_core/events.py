@@ -206,7 +206,7 @@ class EventBus:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception:  # noqa: BLE001 -- a broken view must not stop the engine
+            except Exception:
                 log.exception("A listener failed on %s; it stays subscribed.", type(event).__name__)
 
     def subscribe(self, *, size: int = 1000) -> Subscription:

@@ -228,9 +228,7 @@ def check_url(name: str, url: str) -> None:
     except ValueError as error:
         raise ConfigurationError(f"{name} is not a valid URL: {error}.") from error
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(
-            f"{name} is {url!r}; it must begin with https:// (or http://) and name a host."
-        )
+        raise ConfigurationError(f"{name} is {url!r}; it must begin with https:// (or http://) and name a host.")
     if parts.username or parts.password:
         raise ConfigurationError(f"{name} holds a user name or password; keep secrets out of URLs.")
 
