@@ -104,8 +104,7 @@ def install_python_packages() -> None:
         if made.returncode != 0:
             shutil.rmtree(VENV, ignore_errors=True)
             raise SystemExit(
-                "Python could not make a virtual environment. On Debian/Ubuntu run: "
-                "sudo apt-get install python3-venv"
+                "Python could not make a virtual environment. On Debian/Ubuntu run: sudo apt-get install python3-venv"
             )
     pip = [str(venv_python()), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     print("Installing the pinned packages (about a minute)")
@@ -125,9 +124,7 @@ def main() -> None:
     try:
         install_python_packages()
     except subprocess.CalledProcessError as failed:
-        raise SystemExit(
-            f"Set-up stopped: {' '.join(failed.cmd[:6])} ... exited with {failed.returncode}."
-        ) from None
+        raise SystemExit(f"Set-up stopped: {' '.join(failed.cmd[:6])} ... exited with {failed.returncode}.") from None
 
 
 if __name__ == "__main__":

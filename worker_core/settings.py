@@ -100,9 +100,7 @@ class Settings:
         _check(self)
 
 
-def load(
-    *, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, file: Path | None = None
-) -> Settings:
+def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:
     """Settings from the file, the environment and the flags, in rising order of strength.
 
     Args:

@@ -1,0 +1,40 @@
+"""Time limits and retries of the activities: one place, so that histories and code agree."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+NEVER_REPEATED = "KubiyaPermanent"
+"""Error type of failures that another attempt cannot mend."""
+
+CONTROL_PLANE_CALL = timedelta(seconds=60)
+"""One attempt of an activity that talks to the control plane."""
+
+WAIT_FOR_USER = timedelta(hours=24)
+"""Then the execution completes (protocol, section 9.5: failing in a loop helps nobody)."""
+
+CONTROL_PLANE_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500),
+    backoff_coefficient=1.7,
+    maximum_interval=timedelta(seconds=10),
+    non_retryable_error_types=[NEVER_REPEATED],
+)
+"""For ever: an execution outlives an outage of the control plane."""
+
+MODEL_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+    maximum_attempts=6,
+    non_retryable_error_types=[NEVER_REPEATED],
+)
+
+TOOL_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    maximum_interval=timedelta(seconds=5),
+    maximum_attempts=10,
+    non_retryable_error_types=[NEVER_REPEATED],
+)
+"""A later attempt asks the journal first; it runs the tool only if no attempt before it came to the effect."""

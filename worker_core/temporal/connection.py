@@ -1,0 +1,152 @@
+"""How the worker connects to Temporal: TLS, key, authorities, proxy; one client per namespace."""
+
+from __future__ import annotations
+
+import urllib.request
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
+from temporalio.runtime import LoggingConfig, MetricBuffer, Runtime, TelemetryConfig, TelemetryFilter
+
+from worker_core.errors import KubiyaError
+from worker_core.secrets import Secret
+from worker_core.settings import TlsMode, is_loopback
+from worker_core.temporal.converter import DATA_CONVERTER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CLOUD_HOST_PARTS = ("tmprl.cloud", "api.temporal.io")
+"""Hosts for which the server's own client uses TLS (protocol, section 7.1)."""
+
+CONNECT_LIMIT = timedelta(seconds=10)
+
+
+class TemporalUnreachable(KubiyaError):
+    """Temporal did not answer or refused the connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where to connect, as the control plane said at registration. Equal targets share one client."""
+
+    host: str
+    namespace: str
+    api_key: Secret
+    tls: TlsMode = "auto"
+    ca_file: Path | None = None
+
+    @property
+    def uses_tls(self) -> bool:
+        """With `auto`: for cloud hosts, and for a key on any host but loopback."""
+        if self.tls != "auto":
+            return self.tls == "on"
+        if any(part in self.host for part in CLOUD_HOST_PARTS):
+            return True
+        return bool(self.api_key) and not is_loopback(host_name(self.host))
+
+
+def host_name(target_host: str) -> str:
+    """The host of `host:port` or `[v6]:port`."""
+    return urlsplit(f"//{target_host}").hostname or target_host
+
+
+class Metrics:
+    """The SDK's metrics, read in process: no port is opened.
+
+    The SDK allows one runtime a process to be the default, and its buffer must be emptied: `drain` does.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = MetricBuffer(10_000)
+        self.runtime = Runtime(
+            telemetry=TelemetryConfig(
+                metrics=self._buffer,
+                logging=LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR")),
+            )
+        )
+        self.polls_completed = 0
+
+    def drain(self) -> int:
+        """Take in what the SDK has counted. Returns the number of long polls answered so far, by anybody."""
+        for update in self._buffer.retrieve_updates():
+            if update.metric.name == "temporal_long_request" and "Poll" in str(update.attributes.get("operation", "")):
+                self.polls_completed += int(update.value)
+        return self.polls_completed
+
+
+_metrics: Metrics | None = None
+
+
+def metrics() -> Metrics:
+    """The process's one metrics buffer and runtime."""
+    global _metrics
+    if _metrics is None:
+        _metrics = Metrics()
+    return _metrics
+
+
+async def connect(target: Target, *, identity: str) -> Client:
+    """A connected client.
+
+    Args:
+        target: where to.
+        identity: shown by the server among the pollers of a queue.
+
+    Raises:
+        TemporalUnreachable: with a sentence that names the host.
+
+    """
+    tls: TLSConfig | bool = False
+    if target.uses_tls:
+        authorities = target.ca_file.read_bytes() if target.ca_file is not None else None
+        tls = TLSConfig(server_root_ca_cert=authorities)
+    try:
+        return await Client.connect(
+            target.host,
+            namespace=target.namespace,
+            api_key=target.api_key.reveal() or None,
+            tls=tls,
+            identity=identity,
+            data_converter=DATA_CONVERTER,
+            runtime=metrics().runtime,
+            keep_alive_config=KeepAliveConfig(interval_millis=20_000, timeout_millis=10_000),
+            http_connect_proxy_config=proxy_for(target.host),
+            connect_timeout=CONNECT_LIMIT,
+        )
+    except RuntimeError as error:
+        manner = "with TLS" if target.uses_tls else "without TLS"
+        raise TemporalUnreachable(
+            f"Temporal at {target.host} (namespace {target.namespace}, {manner}) cannot be reached: {_cause(error)}."
+        ) from error
+
+
+def proxy_for(target_host: str) -> HttpConnectProxyConfig | None:
+    """The CONNECT proxy that HTTPS_PROXY, NO_PROXY or the system name for this host; never for loopback."""
+    host = host_name(target_host)
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    url = urllib.request.getproxies().get("https")
+    if not url:
+        return None
+    parts = urlsplit(url if "//" in url else f"//{url}")
+    if not parts.hostname:
+        return None
+    credentials = (parts.username, parts.password or "") if parts.username else None
+    return HttpConnectProxyConfig(target_host=f"{parts.hostname}:{parts.port or 3128}", basic_auth=credentials)
+
+
+def _cause(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    for noise in ("Failed client connect: ", "Server connection error: "):
+        text = text.replace(noise, "")
+    return text[:200].rstrip(".")
+
+
+def targets_of(namespaces: Sequence[Target]) -> list[Target]:
+    """The distinct targets, in order: one client each."""
+    return list(dict.fromkeys(namespaces))
