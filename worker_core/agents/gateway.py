@@ -90,6 +90,10 @@ class ModelGateway:
         self._client: AsyncOpenAI | None = None
         self._preparing = asyncio.Lock()
 
+    def serves(self, base_url: str, api_key: Secret) -> bool:
+        """Whether this gateway was made for the same endpoint and key."""
+        return base_url == self.base_url and api_key == self._api_key
+
     async def prepare(self) -> AsyncOpenAI:
         """Import the SDK (in a thread) and make its client, once."""
         async with self._preparing:

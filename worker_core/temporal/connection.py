@@ -6,7 +6,6 @@ import urllib.request
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
@@ -16,9 +15,6 @@ from worker_core.errors import KubiyaError
 from worker_core.secrets import Secret
 from worker_core.settings import TlsMode, is_loopback
 from worker_core.temporal.converter import DATA_CONVERTER
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CLOUD_HOST_PARTS = ("tmprl.cloud", "api.temporal.io")
 """Hosts for which the server's own client uses TLS (protocol, section 7.1)."""
@@ -70,13 +66,22 @@ class Metrics:
             )
         )
         self.polls_completed = 0
+        self._pollers: dict[tuple[str, str], int] = {}
 
     def drain(self) -> int:
         """Take in what the SDK has counted. Returns the number of long polls answered so far, by anybody."""
         for update in self._buffer.retrieve_updates():
-            if update.metric.name == "temporal_long_request" and "Poll" in str(update.attributes.get("operation", "")):
+            attributes = update.attributes
+            if update.metric.name == "temporal_long_request" and "Poll" in str(attributes.get("operation", "")):
                 self.polls_completed += int(update.value)
+            elif update.metric.name == "temporal_num_pollers":
+                kind = (str(attributes.get("task_queue", "")), str(attributes.get("poller_type", "")))
+                self._pollers[kind] = int(update.value)
         return self.polls_completed
+
+    def is_polling(self, task_queue: str) -> bool:
+        """Whether the SDK reported a poller of this queue, as far as drained."""
+        return any(queue == task_queue and count > 0 for (queue, _), count in self._pollers.items())
 
 
 _metrics: Metrics | None = None
@@ -145,8 +150,3 @@ def _cause(error: BaseException) -> str:
     for noise in ("Failed client connect: ", "Server connection error: "):
         text = text.replace(noise, "")
     return text[:200].rstrip(".")
-
-
-def targets_of(namespaces: Sequence[Target]) -> list[Target]:
-    """The distinct targets, in order: one client each."""
-    return list(dict.fromkeys(namespaces))

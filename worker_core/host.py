@@ -1,0 +1,61 @@
+"""This machine's identity, stable across restarts, and how much it can do at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from pathlib import Path
+
+from worker_core.errors import ConfigurationError
+from worker_core.paths import private_directory
+
+_WELL_FORMED = re.compile(r"[a-z0-9]{12}")
+_RESERVED_BYTES = 1 << 30
+_PER_EXECUTION_BYTES = 700 * (1 << 20)
+MOST_EXECUTIONS = 16
+"""Default ceiling. Agent processes take about 0.7 GB each (facts measured on agents' process trees), so the number
+is derived from memory; model calls mostly wait, so it is not bound to the number of cores."""
+
+
+def host_id(file: Path) -> str:
+    """Read or make the id of this installation: 12 letters and digits.
+
+    Raises:
+        ConfigurationError: the file can neither be read nor written.
+
+    """
+    try:
+        known = file.read_text(encoding="ascii").strip()
+        if _WELL_FORMED.fullmatch(known):
+            return known
+    except (FileNotFoundError, UnicodeDecodeError):
+        pass
+    except OSError as error:
+        raise ConfigurationError(f"The host id in {file} cannot be read: {error.strerror}.") from error
+    made = uuid.uuid4().hex[:12]
+    try:
+        private_directory(file.parent)
+        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        draft.write_text(made, encoding="ascii")
+        try:
+            os.link(draft, file)  # fails if another worker was first: then its id is the host's
+        except FileExistsError:
+            known = file.read_text(encoding="ascii").strip()
+            if _WELL_FORMED.fullmatch(known):
+                return known
+            draft.replace(file)
+        except OSError:
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The state folder {file.parent} cannot be written: {error.strerror}. Free some space or repair its owner."
+        ) from error
+    return made
+
+
+def default_executions(available_bytes: int) -> int:
+    """Executions in the middle of a turn at the same time, by free memory: at least 1."""
+    return max(1, min(MOST_EXECUTIONS, (available_bytes - _RESERVED_BYTES) // _PER_EXECUTION_BYTES))

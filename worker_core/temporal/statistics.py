@@ -1,0 +1,64 @@
+"""What the Temporal server says of a task queue: backlog, rates, pollers, and when we polled last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue, TaskQueueStats
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from worker_core.snapshot import QueueStatistics
+
+_LIMIT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDescription:
+    """`polled_at` is the server's clock for our own pollers: compare it with itself, never with local time."""
+
+    statistics: QueueStatistics
+    polled_at: datetime | None
+
+
+async def describe(client: Client, task_queue: str, *, identity: str) -> QueueDescription | None:
+    """The queue's statistics, or None where the server may not or cannot tell (permission, old server, network)."""
+    backlog, age, added, dispatched = 0, 0.0, 0.0, 0.0
+    pollers: set[str] = set()
+    polled_at: datetime | None = None
+    try:
+        for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
+            answer = await client.workflow_service.describe_task_queue(
+                DescribeTaskQueueRequest(
+                    namespace=client.namespace,
+                    task_queue=TaskQueue(name=task_queue),
+                    task_queue_type=kind,
+                    report_stats=True,
+                ),
+                timeout=_LIMIT,
+            )
+            stats: TaskQueueStats = answer.stats
+            backlog += stats.approximate_backlog_count
+            age = max(age, stats.approximate_backlog_age.ToTimedelta().total_seconds())
+            added += stats.tasks_add_rate
+            dispatched += stats.tasks_dispatch_rate
+            for poller in answer.pollers:
+                pollers.add(poller.identity)
+                if poller.identity == identity:
+                    seen = poller.last_access_time.ToDatetime(tzinfo=UTC)
+                    polled_at = seen if polled_at is None else max(polled_at, seen)
+    except RPCError:
+        return None
+    return QueueDescription(
+        statistics=QueueStatistics(
+            backlog=backlog,
+            backlog_age_seconds=age,
+            added_per_second=added,
+            dispatched_per_second=dispatched,
+            pollers=len(pollers),
+        ),
+        polled_at=polled_at,
+    )
