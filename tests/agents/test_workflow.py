@@ -291,8 +291,6 @@ async def test_paused_makes_no_call_until_resumed(client: Client) -> None:
 
 async def test_a_permanent_failure_is_one_sentence_everywhere(client: Client) -> None:
     def refuse(call: ModelCall) -> ModelReply:
-        raise ApplicationError(
-            "The gateway refused the key.", "authentication", type="GatewayError", non_retryable=True
         raise ApplicationError("The gateway refused the key.", "authentication", type="Refused", non_retryable=True)
 
     world = World(answer=refuse)

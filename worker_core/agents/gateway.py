@@ -174,8 +174,10 @@ class ModelGateway:
             "stream_options": {"include_usage": True},
             **options,
         }
+        streaming = False
         try:
             chunks = await client.chat.completions.create(**request)
+            streaming = True
             async with aclosing(chunks.__aiter__()), chunks:
                 async for chunk in chunks:
                     if text := _absorb(chunk, answer):
@@ -190,6 +192,8 @@ class ModelGateway:
                 category="timeout",
             ) from error
         except openai.APIConnectionError as error:
+            if streaming:
+                raise _broken_off(self.base_url, _innermost(error)) from error
             raise GatewayError(
                 f"The LLM gateway {self.base_url} cannot be reached ({_innermost(error)}); the call is tried again.",
                 retryable=True,
@@ -205,10 +209,6 @@ class ModelGateway:
                 f"The LLM gateway {self.base_url} sent an answer that is not valid ({type(error).__name__}).",
                 retryable=True,
             ) from error
-        except Exception as error:
-            if type(error).__module__.split(".")[0] not in {"httpx", "httpcore", "httpx2", "httpcore2", "anyio"}:
-                raise
-            raise _broken_off(self.base_url, _innermost(error)) from error
         if not answer.finish_reason:
             raise _broken_off(self.base_url, "the stream ended without a finish reason")
 
