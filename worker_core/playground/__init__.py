@@ -1,1 +1,1 @@
-"""The embedded control plane: for first runs without an account, and for tests."""
+"""The embedded control plane, Temporal dev server and model gateway: for first runs and for tests."""

@@ -1,0 +1,222 @@
+"""The control plane's API as typed methods. Every call has a limit; every failure is a sentence (errors.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from worker_core.control_plane import errors, models, wire
+from worker_core.control_plane.caller import segment
+from worker_core.control_plane.http import Answer
+from worker_core.control_plane.operator_calls import OperatorCalls
+
+EntityKind = Literal["agents", "teams"]
+
+START_LIMIT_SECONDS = 30.0
+"""The server may ask others for Temporal credentials before it answers."""
+
+RECORD_TURN_LIMIT_SECONDS = 60.0
+"""The server asks its own model for the next status, at most 5 s by its own account (8.6)."""
+
+
+class ControlPlaneClient(OperatorCalls):
+    """One control plane with one API key. Belongs to one event loop; close it with `aclose()`.
+
+    All methods raise a `ControlPlaneError`: `Unreachable`, `ServerTrouble` and `RateLimited` are worth another try.
+    Registration, heartbeats and the disconnect have connections of their own, so that no other traffic starves them.
+    """
+
+    async def start_queue(self, queue_id: str, start: models.Start | None = None) -> models.StartResponse:
+        """Register a new worker on a queue (2.1).
+
+        Raises:
+            QueueNotFound, QueueInactive, CredentialsRefused, Rejected: nothing will change by itself.
+            Unreachable, ServerTrouble, RateLimited: worth another try.
+        """
+        action = f"the registration on queue {queue_id}"
+        wish = start or models.Start(control_plane_url=self.base_url)
+        answer = await self._send(
+            "POST", f"/worker-queues/{segment(queue_id)}/start", action=action, body=wish, vital=True,
+            limit_seconds=START_LIMIT_SECONDS,
+        )  # fmt: skip
+        match answer.status:
+            case 404:
+                raise errors.QueueNotFound(
+                    f"There is no worker queue {queue_id} on {self.server}. Check the id; `kubiya-worker queues` "
+                    "lists the queues that your key can use.",
+                    status=404,
+                )
+            case 403 if _is_json(answer):
+                raise errors.QueueNotFound(
+                    f"The worker queue {queue_id} belongs to another organization than your API key. Check the id "
+                    "(`kubiya-worker queues`), or use that organization's key (`kubiya-worker login`).",
+                    status=403,
+                )
+            case 400:
+                said = errors.words(answer.content, hide=self._api_key.reveal())
+                raise errors.QueueInactive(
+                    f"The worker queue {queue_id} takes no workers ({said.rstrip('.') or 'it is not active'}). "
+                    "Activate it on the control plane, or choose another: `kubiya-worker queues`.",
+                    status=400,
+                )
+            case _:
+                self._expect(answer, action=action)
+        raw = self._decode(answer, action=action)
+        return self._read(models.StartResponse, raw, action=action)
+
+    async def heartbeat(self, worker_id: str, beat: models.Heartbeat) -> None:
+        """Say that the worker lives (3.1). The server answers 204 even for a worker it does not know."""
+        await self._call("POST", f"/workers/{segment(worker_id)}/heartbeat", "the heartbeat", body=beat, vital=True)
+
+    async def disconnect(self, worker_id: str, disconnect: models.Disconnect) -> None:
+        """Say that the worker leaves (4.1). No heartbeat may follow: it would make the worker active again."""
+        await self._call(
+            "POST", f"/workers/{segment(worker_id)}/disconnect", "the sign-off", body=disconnect, vital=True
+        )
+
+    # -- executions, as the worker sees them ----------------------------------------------------------------------
+
+    async def get_execution(self, execution_id: str) -> models.ExecutionRecord:
+        return await self._get(
+            models.ExecutionRecord, f"/executions/{segment(execution_id)}", f"execution {execution_id}"
+        )
+
+    async def patch_execution(self, execution_id: str, patch: models.ExecutionPatch) -> None:
+        """Change an execution. `execution_metadata` replaces the stored one: see `merge_execution_metadata`."""
+        await self._call(
+            "PATCH", f"/executions/{segment(execution_id)}", f"the change of execution {execution_id}", patch
+        )
+
+    async def merge_execution_metadata(
+        self, execution_id: str, changes: Mapping[str, Any], patch: models.ExecutionPatch | None = None
+    ) -> models.ExecutionRecord:
+        """Read, merge `changes` into `execution_metadata`, write (8.2: a PATCH alone would lose the server's keys).
+
+        Returns the record as it was read.
+        """
+        record = await self.get_execution(execution_id)
+        merged = {**record.execution_metadata, **changes}
+        whole = msgspec.structs.replace(patch or models.ExecutionPatch(), execution_metadata=merged)
+        await self.patch_execution(execution_id, whole)
+        return record
+
+    async def publish_event(self, execution_id: str, event: models.ExecutionEvent | bytes) -> None:
+        """Publish one event, given as a model or as the JSON of one.
+
+        Raises:
+            ServerTrouble: also for a 202 whose body says that the event was not stored (protocol, 12).
+        """
+        action = f"an event of execution {execution_id}"
+        answer = await self._call("POST", f"/executions/{segment(execution_id)}/events", action, body=event)
+        self._check_success(answer, action=action)
+
+    async def load_session(self, execution_id: str) -> dict[str, Any] | None:
+        """The stored conversation (8.5), or None where there is none."""
+        action = f"the session of execution {execution_id}"
+        answer = await self._send("GET", f"/executions/{segment(execution_id)}/session", action=action)
+        if answer.status == 404:
+            return None
+        self._expect(answer, action=action)
+        raw = self._decode(answer, action=action)
+        if not isinstance(raw, dict):
+            raise errors.ServerTrouble(f"{self.server} answered {action} with JSON of the wrong kind.")
+        return raw
+
+    async def save_session(
+        self,
+        execution_id: str,
+        *,
+        messages: Sequence[Mapping[str, Any]],
+        user_id: str | None = None,
+        session_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Replace the stored conversation by `messages` (8.5). The body's `success` counts, not the status."""
+        action = f"the session of execution {execution_id}"
+        body = {
+            "session_id": session_id or execution_id,
+            "user_id": user_id,
+            "messages": messages,
+            "metadata": metadata or {},
+        }
+        answer = await self._call(
+            "POST", f"/executions/{segment(execution_id)}/session", action, body=body, limit_seconds=30.0
+        )
+        self._check_success(answer, action=action)
+
+    async def record_turn(self, turn: models.TurnAnalytics) -> None:
+        """Store a turn's numbers; the server then decides the execution's next status, and writes it (8.6)."""
+        action = f"the numbers of execution {turn.execution_id}"
+        await self._call("POST", "/analytics/turns", action, body=turn, limit_seconds=RECORD_TURN_LIMIT_SECONDS)
+
+    async def record_batch(self, batch: models.AnalyticsBatch) -> None:
+        """Store numbers without any side effect (8.6)."""
+        await self._call("POST", "/analytics/batch", f"the numbers of execution {batch.execution_id}", body=batch)
+
+    async def resolved_environment(self, kind: EntityKind, entity_id: str) -> models.ResolvedEnvironment:
+        """Variables, MCP servers and prompt of an agent or team (8.9); empty where the server has none or fails."""
+        path = f"/execution-environment/{kind}/{segment(entity_id)}/resolved/full"
+        raw = await self._optional(path, action=f"the environment of {kind[:-1]} {entity_id}")
+        if not isinstance(raw, Mapping):
+            return models.ResolvedEnvironment()
+        return self._read(models.ResolvedEnvironment, _texts(raw), action="the environment")
+
+    async def resolved_skills(self, kind: EntityKind, entity_id: str) -> list[dict[str, Any]]:
+        """Skills of an agent or team (8.8); empty where the server has none or fails."""
+        path = f"/skills/associations/{kind}/{segment(entity_id)}/skills/resolved"
+        raw = await self._optional(path, action=f"the skills of {kind[:-1]} {entity_id}")
+        return [skill for skill in raw if isinstance(skill, dict)] if isinstance(raw, list) else []
+
+    async def get_agent(self, agent_id: str) -> models.Agent:
+        return await self._get(models.Agent, f"/agents/{segment(agent_id)}", f"agent {agent_id}")
+
+    async def get_team(self, team_id: str) -> models.Team:
+        return await self._get(models.Team, f"/teams/{segment(team_id)}", f"team {team_id}")
+
+    async def patch_agent(self, agent_id: str, *, status: str, state: Mapping[str, Any] | None = None) -> None:
+        """Show an agent's status (8.8)."""
+        body = {"status": status} | ({"state": state} if state is not None else {})
+        await self._call("PATCH", f"/agents/{segment(agent_id)}", f"the status of agent {agent_id}", body=body)
+
+    async def create_job_execution(self, job: models.JobExecution) -> None:
+        """Make the record of one run of a job (8.7); repeating it does no harm.
+
+        Raises:
+            NotFound, Rejected: the job is gone (404, 410).
+        """
+        await self._call("POST", "/executions/job-executions", f"the run of job {job.job_id}", body=job)
+
+    async def set_job_status(
+        self,
+        execution_id: str,
+        job_id: str,
+        *,
+        status: str,
+        duration_ms: int | None = None,
+        error_message: str | None = None,
+    ) -> None:
+        """Say how a job's run ended (8.7)."""
+        body = {"status": status, "duration_ms": duration_ms, "error_message": error_message}
+        path = f"/executions/{segment(execution_id)}/job/{segment(job_id)}/status"
+        await self._call("POST", path, f"the status of job {job_id}", body=body)
+
+
+def _is_json(answer: Answer) -> bool:
+    return answer.headers.get("content-type", "").startswith("application/json")
+
+
+def _texts(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment with its variables as text: null is left out, numbers and booleans are written."""
+    variables = raw.get("env_vars")
+    if not isinstance(variables, Mapping):
+        return dict(raw)
+    return {
+        **raw,
+        "env_vars": {
+            str(name): value if isinstance(value, str) else wire.encode(value).decode()
+            for name, value in variables.items()
+            if value is not None
+        },
+    }

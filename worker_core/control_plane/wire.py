@@ -1,0 +1,86 @@
+"""Reading JSON from a server that may send null, a wrong type or something else altogether."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from worker_core.control_plane.errors import ServerTrouble
+from worker_core.secrets import Secret
+
+log = logging.getLogger(__name__)
+
+_Model = TypeVar("_Model", bound=msgspec.Struct)
+
+
+def decode(content: bytes, *, action: str, server: str) -> Any:
+    """The JSON value in a body.
+
+    Raises:
+        ServerTrouble: it is no JSON.
+    """
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        kind = "an HTML page" if content.lstrip()[:1] == b"<" else "something that is not JSON"
+        raise ServerTrouble(
+            f"{server} answered {action} with {kind}. Check the control plane URL, and what stands between."
+        ) from error
+
+
+def read(model: type[_Model], raw: object, *, action: str, server: str) -> _Model:
+    """`raw` as a `model`, field by field: null and wrong types give a field's default, unknown keys are ignored.
+
+    Raises:
+        ServerTrouble: `raw` is no object, or a field without default is missing, empty or of the wrong type.
+    """
+    if not isinstance(raw, Mapping):
+        raise ServerTrouble(f"{server} answered {action} with JSON of the wrong kind; an object was expected.")
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(model):
+        found = raw.get(field.encode_name)
+        if field.required and found in (None, ""):
+            raise ServerTrouble(f"{server} answered {action} without `{field.encode_name}`, which the worker needs.")
+        if found is None:
+            continue
+        try:
+            values[field.name] = msgspec.convert(found, field.type, strict=False, dec_hook=_convert)
+        except (msgspec.ValidationError, RecursionError) as error:
+            if field.required:
+                raise ServerTrouble(
+                    f"{server} answered {action} with a `{field.encode_name}` of the wrong type."
+                ) from error
+            log.debug("%s sent a `%s` of the wrong type in its answer to %s.", server, field.encode_name, action)
+    return model(**values)
+
+
+def read_list(model: type[_Model], raw: object, *, action: str, server: str, key: str = "") -> list[_Model]:
+    """A list of `model`, bare or under `key`; items that are no such thing are left out.
+
+    Raises:
+        ServerTrouble: `raw` is neither a list nor an object with a list under `key`.
+    """
+    items = raw.get(key) if isinstance(raw, Mapping) else raw
+    if not isinstance(items, list):
+        raise ServerTrouble(f"{server} answered {action} with JSON of the wrong kind; a list was expected.")
+    found: list[_Model] = []
+    for item in items:
+        try:
+            found.append(read(model, item, action=action, server=server))
+        except ServerTrouble as error:
+            log.debug("An item was left out: %s", error.sentence)
+    return found
+
+
+def encode(value: object) -> bytes:
+    """JSON; what JSON has no word for becomes its text."""
+    return msgspec.json.encode(value, enc_hook=str)
+
+
+def _convert(kind: type, value: object) -> object:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise msgspec.ValidationError("not a text")

