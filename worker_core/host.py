@@ -25,27 +25,18 @@ def host_id(file: Path) -> str:
         ConfigurationError: the file can neither be read nor written.
 
     """
-    try:
-        known = file.read_text(encoding="ascii").strip()
-        if _WELL_FORMED.fullmatch(known):
-            return known
-    except (FileNotFoundError, UnicodeDecodeError):
-        pass
-    except OSError as error:
-        raise ConfigurationError(f"The host id in {file} cannot be read: {error.strerror}.") from error
+    if known := _read(file):
+        return known
     made = uuid.uuid4().hex[:12]
     try:
         private_directory(file.parent)
         draft = file.with_name(f"{file.name}.{os.getpid()}")
         draft.write_text(made, encoding="ascii")
         try:
-            os.link(draft, file)  # fails if another worker was first: then its id is the host's
-        except FileExistsError:
-            known = file.read_text(encoding="ascii").strip()
-            if _WELL_FORMED.fullmatch(known):
-                return known
-            draft.replace(file)
+            os.link(draft, file)  # fails where another worker was first: then its id is the host's
         except OSError:
+            if known := _read(file):
+                return known
             draft.replace(file)
         finally:
             draft.unlink(missing_ok=True)
@@ -54,6 +45,17 @@ def host_id(file: Path) -> str:
             f"The state folder {file.parent} cannot be written: {error.strerror}. Free some space or repair its owner."
         ) from error
     return made
+
+
+def _read(file: Path) -> str:
+    """The id in the file; empty where there is none, or none that is well-formed."""
+    try:
+        known = file.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+    except OSError as error:
+        raise ConfigurationError(f"The host id in {file} cannot be read: {error.strerror}.") from error
+    return known if _WELL_FORMED.fullmatch(known) else ""
 
 
 def default_executions(available_bytes: int) -> int:

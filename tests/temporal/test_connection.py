@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.temporal import free_port
+from worker_core.secrets import Secret
+from worker_core.settings import TlsMode
+from worker_core.temporal.connection import Target, TemporalUnreachable, connect, proxy_for
+from worker_core.temporal.token import expiry_of
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "mode", "uses_tls"),
+    [
+        ("localhost:7233", "", "auto", False),
+        ("127.0.0.1:7233", "key", "auto", False),
+        ("[::1]:7233", "key", "auto", False),
+        ("temporal.example.test:7233", "", "auto", False),
+        ("temporal.example.test:7233", "key", "auto", True),
+        ("us-east-1.aws.api.temporal.io:7233", "", "auto", True),
+        ("acme.lpagu.tmprl.cloud:7233", "", "auto", True),
+        ("acme.lpagu.tmprl.cloud:7233", "", "off", False),
+        ("localhost:7233", "", "on", True),
+    ],
+)
+def test_tls_where_it_is_needed(host: str, key: str, mode: TlsMode, uses_tls: bool) -> None:
+    assert Target(host=host, namespace="n", api_key=Secret(key), tls=mode).uses_tls is uses_tls
+
+
+async def test_an_unreachable_temporal_is_one_sentence_without_the_key() -> None:
+    target = Target(host=f"127.0.0.1:{free_port()}", namespace="n", api_key=Secret("key-canary"))
+    with pytest.raises(TemporalUnreachable, match="without TLS") as caught:
+        await connect(target, identity="test")
+    assert target.host in caught.value.sentence
+    assert "canary" not in caught.value.sentence
+
+
+def test_the_proxy_is_taken_from_the_environment_but_never_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://me:pw@proxy.example.test:8080")
+    monkeypatch.setenv("no_proxy", "inside.example.test")
+    proxy = proxy_for("temporal.example.test:7233")
+    assert proxy is not None
+    assert proxy.target_host == "proxy.example.test:8080"
+    assert proxy.basic_auth == ("me", "pw")
+    assert proxy_for("localhost:7233") is None
+    assert proxy_for("inside.example.test:7233") is None
+
+
+def token(claims: object) -> str:
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none'})}.{part(claims)}.signature"
+
+
+def test_the_expiry_of_a_key_that_states_one() -> None:
+    assert expiry_of(token({"exp": 1_900_000_000})) == datetime.fromtimestamp(1_900_000_000, UTC)
+    assert expiry_of(token({"sub": "x"})) is None
+    assert expiry_of("opaque-key") is None
+
+
+@given(st.text(), st.recursive(st.none() | st.floats() | st.text(), st.lists))
+def test_no_key_breaks_the_reader(text: str, claim: object) -> None:
+    expiry_of(text)
+    expiry_of(f"{text}.{text}.{text}")
+    expiry_of(token({"exp": claim}))

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from temporalio.api.common.v1 import Payload
+
+from worker_core.agents.types import ExecutionInput, ModelCall
+from worker_core.temporal.converter import DATA_CONVERTER, PACKED_ENCODING
+
+converter = DATA_CONVERTER.payload_converter
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def there_and_back(value: Any, hint: type | None = None) -> Any:
+    payloads = converter.to_payloads([value])
+    return converter.from_payloads(payloads, None if hint is None else [hint])[0]
+
+
+@given(json_values)
+def test_plain_values_survive_and_stay_plain_json(value: Any) -> None:
+    (payload,) = converter.to_payloads([value])
+    if value is None:
+        assert payload.metadata["encoding"] == b"binary/null"
+    else:
+        assert payload.metadata["encoding"] == b"json/plain"
+        assert json.loads(payload.data) == value
+    assert there_and_back(value) == value
+
+
+def test_conversations_travel_compressed() -> None:
+    call = ModelCall(
+        execution_id="e",
+        turn=1,
+        model="m",
+        messages=tuple({"role": "user", "content": "the same words again"} for _ in range(500)),
+        tools=(),
+        message_id="x",
+    )
+    (payload,) = converter.to_payloads([call])
+    assert payload.metadata["encoding"] == PACKED_ENCODING.encode()
+    assert len(payload.data) < 2000
+    assert there_and_back(call, ModelCall) == call
+
+
+@dataclass(frozen=True)
+class Newer:
+    execution_id: str
+    added_later: int = 3
+
+
+def test_a_field_that_came_later_takes_its_default_and_an_unknown_one_is_ignored() -> None:
+    assert there_and_back({"execution_id": "e", "gone": 1}, Newer) == Newer(execution_id="e")
+
+
+def test_a_payload_that_unpacks_without_end_is_refused() -> None:
+    import zlib
+
+    bomb = zlib.compressobj()
+    data = b"".join(bomb.compress(b" " * (1 << 24)) for _ in range(17)) + bomb.flush()
+    payload = Payload(metadata={"encoding": PACKED_ENCODING.encode()}, data=data)
+    with pytest.raises(ValueError, match="larger than"):
+        converter.from_payloads([payload])
+
+
+@given(st.dictionaries(st.sampled_from(ExecutionInput.__slots__), json_values))
+def test_any_input_object_is_read_with_nulls_replaced(raw: dict[str, Any]) -> None:
+    read = ExecutionInput.from_wire(raw, fallback_id="fallback")
+    assert read.execution_id
+    assert isinstance(read.user_metadata, dict)
+    assert isinstance(read.prompt, str)
+    assert read.runtime_type
