@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_core.logs.redaction import MASK, Redactor
+
+secrets = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Z"]), min_size=6, max_size=40).filter(
+    lambda text: "*" not in text
+)
+surroundings = st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"]), max_size=20)
+
+
+def encodings(secret: str) -> list[str]:
+    data = secret.encode()
+    return [
+        secret,
+        json.dumps(secret)[1:-1],
+        quote(secret, safe=""),
+        shlex.quote(secret).strip("'"),
+        data.hex(),
+        base64.b64encode(data).decode().rstrip("="),
+    ]
+
+
+@given(secrets, surroundings, surroundings)
+def test_a_secret_is_masked_in_every_encoding(secret: str, before: str, after: str) -> None:
+    redactor = Redactor()
+    redactor.add(secret)
+    for form in encodings(secret):
+        if form not in before + after:
+            assert form not in redactor.mask(f"{before} {form} {after}")
+
+
+@given(secrets, st.binary(max_size=5), st.binary(max_size=5))
+def test_a_secret_inside_a_larger_base64_text_is_masked(secret: str, before: bytes, after: bytes) -> None:
+    if len(secret.encode()) < 9:
+        return  # fewer characters are left of it than are masked
+    redactor = Redactor()
+    redactor.add(secret)
+    whole = base64.b64encode(before + secret.encode() + after).decode()
+    assert MASK in redactor.mask(whole)
+
+
+@given(st.lists(secrets, min_size=1, max_size=3), surroundings, st.data())
+def test_a_secret_that_is_split_over_pieces_never_leaks(known: list[str], text: str, data: st.DataObject) -> None:
+    redactor = Redactor()
+    for secret in known:
+        redactor.add(secret)
+    whole = text.join(["", *known, data.draw(st.sampled_from(known))[:5], ""])
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
+    stream = redactor.stream()
+    pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    said = "".join(stream.feed(piece) for piece in pieces) + stream.flush()
+    assert said == redactor.mask(whole)
+
+
+@given(st.text(), surroundings)
+def test_a_text_without_secrets_comes_through_unchanged(text: str, more: str) -> None:
+    redactor = Redactor()
+    redactor.add("\ue000\ue001" * 8)
+    if "\ue000" in text or "://" in text or "earer" in text.lower() or "uthoriz" in text.lower():
+        return
+    stream = redactor.stream()
+    first = stream.feed(text)
+    assert text.startswith(first)
+    assert len(text) - len(first) < redactor.longest
+    assert first + stream.feed(more) + stream.flush() == text + more
+
+
+def test_nothing_is_held_back_where_no_secret_can_begin() -> None:
+    redactor = Redactor()
+    redactor.add("secret-value")
+    stream = redactor.stream()
+    assert stream.feed("a plain sentence. ") == "a plain sentence. "
+    assert stream.feed("sec") == ""
+    assert stream.feed("ond") == "second"
+
+
+def test_a_longer_secret_that_begins_with_a_shorter_one_is_masked_whole() -> None:
+    redactor = Redactor()
+    redactor.add("abcdef")
+    redactor.add("abcdefghij")
+    stream = redactor.stream()
+    said = stream.feed("x abcdef") + stream.feed("ghij y") + stream.flush()
+    assert said == f"x {MASK} y"
+
+
+def test_short_values_are_left_alone() -> None:
+    redactor = Redactor()
+    redactor.add("12345")
+    assert redactor.mask("port 12345") == "port 12345"
+
+
+def test_each_line_of_a_multi_line_secret_is_masked() -> None:
+    redactor = Redactor()
+    redactor.add("-----BEGIN KEY-----\nMIIEvQIBADANBg\n-----END KEY-----\n")
+    assert "MIIEvQ" not in redactor.mask("line: MIIEvQIBADANBg")
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("git clone https://me:s3cr3tpw@host/x", "s3cr3tpw"),
+        ("Authorization: Bearer abc.def.ghi", "abc.def.ghi"),
+        ("headers={'Authorization': 'UserKey tok-1234'}", "tok-1234"),
+        ("curl -H 'authorization: basic dXNlcjpwYXNz'", "dXNlcjpwYXNz"),
+    ],
+)
+def test_credentials_are_masked_by_their_place(text: str, hidden: str) -> None:
+    assert hidden not in Redactor().mask(text)
