@@ -22,7 +22,10 @@ SHORTEST = 6
 
 _PATTERNS = (
     (re.compile(r"(?<=://)[^\s/@:]{1,256}:[^\s/@]{1,256}(?=@)"), MASK),
-    (re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|userkey|token)\s+)[^\s\"',;]{4,}"), rf"\1{MASK}"),
+    (
+        re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|userkey|token)\s+)[^\s\"',;]{4,}"),
+        rf"\1{MASK}",
+    ),
     (re.compile(r"(?i)(\bbearer\s+)[A-Za-z0-9._~+/=-]{12,}"), rf"\1{MASK}"),
 )
 _PATTERN_HINT = re.compile(r"(?i)://|authorization|bearer")
