@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +142,7 @@ class ModelGateway:
         tools: Sequence[Mapping[str, Any]],
         model_config: Mapping[str, Any],
         answer: Answer,
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Text deltas of one model call; `answer` is complete when the iterator ends.
 
         Raises:

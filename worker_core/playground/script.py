@@ -7,7 +7,7 @@ one); other lines are ignored once there is a directive. One response = one mode
     !parallel                      the `!tool` lines that follow at once go into one response
     !say TEXT                      text: before the next tool call, or in the last response
     !history                       text: how many user messages the model saw, and each of them
-    !stream N DELAY_MS             text: N words with a pause after each
+    !stream N DELAY_MS             text: N words (at most 20 000) with a pause after each
     !instant                       text: `ok`, in one chunk
     !hang SECONDS                  the next response begins that much later
     !error CODE [RETRY_AFTER] [times=K]
@@ -144,7 +144,7 @@ def parse(situation: Situation) -> list[Step] | None:
                 current.chunks.append("ok")
             case "!stream":
                 count, delay = _numbers(rest, 1, 0)
-                current.chunks += [f"word{number} " for number in range(1, int(count) + 1)]
+                current.chunks += [f"word{number} " for number in range(1, min(int(count), 20_000) + 1)]
                 current.delay_ms = delay
             case "!hang":
                 current.hang_seconds = _numbers(rest, 1)[0]

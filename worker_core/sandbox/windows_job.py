@@ -1,0 +1,67 @@
+"""Windows: a job object that ends every process in it when it is closed, and so when the worker dies."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from typing import Any
+
+_KILL_ON_JOB_CLOSE = 0x2000
+_EXTENDED_LIMIT_INFORMATION = 9
+
+
+class Job:
+    """Holds one process tree. Microsoft's documentation of `JOBOBJECT_EXTENDED_LIMIT_INFORMATION` gives the layout."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        import ctypes
+        from ctypes import wintypes
+
+        windows: Any = ctypes  # its Windows part is unknown to type checkers elsewhere
+
+        class Basic(ctypes.Structure):
+            _fields_ = [
+                ("PerProcessUserTimeLimit", ctypes.c_int64),
+                ("PerJobUserTimeLimit", ctypes.c_int64),
+                ("LimitFlags", wintypes.DWORD),
+                ("MinimumWorkingSetSize", ctypes.c_size_t),
+                ("MaximumWorkingSetSize", ctypes.c_size_t),
+                ("ActiveProcessLimit", wintypes.DWORD),
+                ("Affinity", ctypes.c_size_t),
+                ("PriorityClass", wintypes.DWORD),
+                ("SchedulingClass", wintypes.DWORD),
+            ]
+
+        class Extended(ctypes.Structure):
+            _fields_ = [
+                ("Basic", Basic),
+                ("IoInfo", ctypes.c_uint64 * 6),
+                ("ProcessMemoryLimit", ctypes.c_size_t),
+                ("JobMemoryLimit", ctypes.c_size_t),
+                ("PeakProcessMemoryUsed", ctypes.c_size_t),
+                ("PeakJobMemoryUsed", ctypes.c_size_t),
+            ]
+
+        self._kernel: Any = windows.WinDLL("kernel32", use_last_error=True)
+        self._kernel.CreateJobObjectW.restype = wintypes.HANDLE
+        self._handle: int | None = self._kernel.CreateJobObjectW(None, None)
+        limits = Extended()
+        limits.Basic.LimitFlags = _KILL_ON_JOB_CLOSE
+        made = self._handle and self._kernel.SetInformationJobObject(
+            wintypes.HANDLE(self._handle), _EXTENDED_LIMIT_INFORMATION, ctypes.byref(limits), ctypes.sizeof(limits)
+        )
+        owned = wintypes.HANDLE(int(process._handle))  # type: ignore[attr-defined]
+        if not made or not self._kernel.AssignProcessToJobObject(wintypes.HANDLE(self._handle), owned):
+            process.kill()
+            raise OSError(windows.get_last_error(), "The process could not be put into a job object; it was ended.")
+
+    def terminate(self) -> None:
+        """End all processes of the job."""
+        if self._handle is not None:
+            with contextlib.suppress(OSError):
+                self._kernel.TerminateJobObject(self._handle, 1)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._kernel.CloseHandle(self._handle)
+            self._handle = None

@@ -1,0 +1,89 @@
+"""`python`: a piece of Python, run by an interpreter of its own in the workspace."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from worker_core.tools import arguments
+from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
+from worker_core.tools.report import run_and_report
+from worker_core.tools.shell import bounded
+
+DEFAULT_TIMEOUT = timedelta(seconds=60)
+LONGEST_TIMEOUT = timedelta(seconds=300)
+
+_RUNNER = """
+import builtins, json, sys
+given = json.load(sys.stdin)
+sys.path.insert(0, "")
+scope = {"__name__": "__main__", "__builtins__": builtins}
+allowed, blocked = given["allowed"], given["blocked"]
+if allowed is not None or blocked:
+    real = builtins.__import__
+    def guarded(name, globals=None, *rest, **more):
+        top = name.partition(".")[0]
+        if globals is scope and (top in blocked or (allowed is not None and top not in allowed)):
+            raise ImportError("the skill's configuration does not allow to import " + top)
+        return real(name, globals, *rest, **more)
+    builtins.__import__ = guarded
+exec(compile(given["code"], "<program>", "exec"), scope)
+"""
+
+
+class PythonArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    code: Annotated[str, msgspec.Meta(description="The Python program. Print what you want to read.", min_length=1)]
+    timeout_seconds: Annotated[
+        float | None, msgspec.Meta(description="Stop it after so many seconds; 60 by default, 300 at most.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonTool:
+    """Runs code with the worker's own Python (a frozen worker: with the system's).
+
+    `allowed_imports` and `blocked_imports` are a guard rail, not a wall: they stop what the code imports itself, not
+    what it can reach through modules that are loaded already.
+    """
+
+    timeout: timedelta = DEFAULT_TIMEOUT
+    allowed_imports: tuple[str, ...] | None = None
+    blocked_imports: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec(
+            name="python",
+            description="Run a Python program in the workspace and read what it prints.",
+            parameters=arguments.schema(PythonArguments),
+        )
+
+    async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        try:
+            asked = arguments.read(PythonArguments, arguments_)
+            timeout = bounded(asked.timeout_seconds, default=self.timeout, longest=LONGEST_TIMEOUT)
+        except arguments.WrongArguments as error:
+            return arguments.failed(str(error))
+        interpreter = interpreter_path()
+        if interpreter is None:
+            return arguments.failed("There is no Python interpreter on this machine.")
+        given = {"code": asked.code, "allowed": self.allowed_imports, "blocked": self.blocked_imports}
+        return await run_and_report(
+            [interpreter, "-I", "-u", "-X", "utf8", "-c", _RUNNER],
+            context,
+            timeout=timeout,
+            stdin=msgspec.json.encode(given),
+        )
+
+
+def interpreter_path() -> str | None:
+    """The worker's own interpreter; where the worker is frozen and has none, the system's."""
+    if not getattr(sys, "frozen", False):
+        return sys.executable
+    return shutil.which("python3") or shutil.which("python")
