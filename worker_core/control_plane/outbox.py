@@ -241,7 +241,7 @@ class Outbox:
         """Send the lane's first event. Returns the error that says that the server is away, else None."""
         lane.sending = True
         try:
-            row = None
+            row = await self._first_row(lane) if lane.spooled else None
             if row is None and not lane.queue:
                 return None
             sequence, body = (row.sequence, row.body) if row else (lane.queue[0].sequence, lane.queue[0].body())
