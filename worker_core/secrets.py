@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final, Never
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Never, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
+
+API_KEY_VARIABLE: Final = "KUBIYA_API_KEY"
+SERVICE: Final = "kubiya-worker"
+KEYCHAIN_LIMIT: Final = timedelta(seconds=15)
+"""A locked keychain asks the user in a window; nobody may sit there."""
+
+_USE_VARIABLE = f"Or set {API_KEY_VARIABLE}; it is read once and taken out of the environment."
+_T = TypeVar("_T")
 
 
 class Secret:
@@ -32,3 +52,200 @@ class Secret:
 
     def __reduce__(self) -> Never:
         raise TypeError("A Secret is not pickled: it would leave the process.")
+
+
+class KeychainError(KubiyaError):
+    """The OS keychain cannot be used."""
+
+    exit_code = ExitCode.NOT_CONFIGURED
+
+
+class NoKeychain(KeychainError):
+    """There is none, or only one that would keep secrets in plain text."""
+
+
+class KeychainLocked(KeychainError):
+    """It is locked, and nobody unlocked it."""
+
+
+class KeychainTimeout(KeychainError):
+    """It did not answer in time; most likely it asks for something in a window."""
+
+
+class KeychainFailed(KeychainError):
+    """It refused, for a reason of its own."""
+
+
+class SecretStore(Protocol):
+    """Keeps one API key per control plane. All methods raise a `KeychainError`."""
+
+    async def get(self, url: str) -> Secret | None:
+        """The key for a control plane, or None where none is stored."""
+        ...
+
+    async def set(self, url: str, secret: Secret) -> None: ...
+
+    async def delete(self, url: str) -> bool:
+        """Forget a key. False: there was none."""
+        ...
+
+
+class KeyringStore:
+    """The OS keychain: Keychain on macOS, Credential Manager on Windows, the Secret Service on Linux.
+
+    All calls run in one daemon thread, since a locked keychain blocks the caller until somebody answers its window.
+    A call that took too long is abandoned; those behind it wait in line with their own limits.
+    """
+
+    def __init__(self, *, service: str = SERVICE, limit: timedelta = KEYCHAIN_LIMIT) -> None:
+        """Nothing is opened before the first call.
+
+        Args:
+            service: the name under which the keychain shows the entry.
+            limit: of one call.
+        """
+        self._service = service
+        self._limit = limit
+        self._thread: _KeychainThread | None = None
+
+    async def get(self, url: str) -> Secret | None:
+        account = account_of(url)
+        value = await self._call(lambda backend: backend.get_password(self._service, account))
+        return Secret(value) if value else None
+
+    async def set(self, url: str, secret: Secret) -> None:
+        account = account_of(url)
+        await self._call(lambda backend: backend.set_password(self._service, account, secret.reveal()))
+
+    async def delete(self, url: str) -> bool:
+        account = account_of(url)
+
+        def delete(backend: KeyringBackend) -> bool:
+            if backend.get_password(self._service, account) is None:
+                return False
+            backend.delete_password(self._service, account)
+            return True
+
+        return await self._call(delete)
+
+    async def name(self) -> str:
+        """The keychain's own name, for people."""
+        return await self._call(lambda backend: str(backend.name))
+
+    async def _call(self, action: Callable[[KeyringBackend], _T]) -> _T:
+        if self._thread is None:
+            self._thread = _KeychainThread()
+        future = self._thread.submit(lambda: _explained(lambda: action(_usable_backend())))
+        try:
+            async with asyncio.timeout(self._limit.total_seconds()):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise KeychainTimeout(
+                f"The keychain did not answer within {self._limit.total_seconds():g} s. If it shows a window, "
+                f"unlock it there and try again. {_USE_VARIABLE}"
+            ) from None
+
+
+class _KeychainThread:
+    """Runs calls one after the other. A daemon: a call that never returns does not keep the process alive."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="keychain", daemon=True).start()
+
+    def submit(self, call: Callable[[], _T]) -> Future[_T]:
+        future: Future[_T] = Future()
+        self._calls.put((future, call))
+        return future
+
+    def _run(self) -> None:
+        while True:
+            future, call = self._calls.get()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - it belongs to the caller
+                future.set_exception(error)
+
+
+def account_of(url: str) -> str:
+    """The name of a control plane's entry: scheme and host in lower case, no default port, no final slash."""
+    parts = urlsplit(url.strip())
+    host = (parts.hostname or "").lower()
+    shown = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port is not None and parts.port != default else ""
+    return f"{parts.scheme}://{shown}{port}{parts.path.rstrip('/')}"
+
+
+async def resolve_api_key(environ: Mapping[str, str], store: SecretStore, url: str) -> tuple[Secret, str]:
+    """The API key for a control plane, and where it came from: `KUBIYA_API_KEY`, else `the keychain`.
+
+    Raises:
+        ConfigurationError: there is none; the sentence says what to do.
+        KeychainError: the keychain would have to be asked, and cannot be.
+    """
+    given = environ.get(API_KEY_VARIABLE, "").strip()
+    if given:
+        return Secret(given), API_KEY_VARIABLE
+    try:
+        stored = await store.get(url)
+    except NoKeychain as error:
+        raise ConfigurationError(
+            f"There is no API key: {API_KEY_VARIABLE} is not set, and this machine has no keychain to look in. "
+            f"Set {API_KEY_VARIABLE}."
+        ) from error
+    if stored is None:
+        raise ConfigurationError(
+            f"There is no API key for {account_of(url)}. Run `kubiya-worker login`, or set {API_KEY_VARIABLE}."
+        )
+    return stored, "the keychain"
+
+
+def _usable_backend() -> KeyringBackend:
+    """The keychain's backend, imported late: it costs 0.14 s.
+
+    Raises:
+        NoKeychain: only backends that fail, forget, or write plain text are there.
+    """
+    import keyring
+    from keyring.backends.chainer import ChainerBackend
+
+    found = keyring.get_keyring()
+    candidates = list(found.backends) if isinstance(found, ChainerBackend) else [found]
+    for backend in candidates:
+        if _keeps_secrets(backend):
+            return backend
+    raise NoKeychain(
+        "This machine has no keychain that keeps secrets (on Linux: a Secret Service such as GNOME Keyring or "
+        f"KWallet, on the session's D-Bus). Set {API_KEY_VARIABLE} instead; it is read once and taken out of the "
+        "environment."
+    )
+
+
+def _keeps_secrets(backend: KeyringBackend) -> bool:
+    name = f"{type(backend).__module__}.{type(backend).__name__}".lower()
+    if any(part in name for part in (".fail.", ".null.", "plaintext")):
+        return False
+    try:
+        return float(backend.priority) >= 1
+    except Exception:  # noqa: BLE001 - a priority is a property that may fail where the backend cannot work
+        return False
+
+
+def _explained(call: Callable[[], _T]) -> _T:
+    """Run a keychain call, and turn what it raises into sentences."""
+    try:
+        return call()
+    except KeychainError:
+        raise
+    except Exception as error:
+        from keyring import errors
+
+        if isinstance(error, errors.NoKeyringError):
+            raise NoKeychain(f"This machine has no keychain. Set {API_KEY_VARIABLE} instead.") from error
+        if isinstance(error, errors.InitError | errors.KeyringLocked):
+            raise KeychainLocked(f"The keychain is locked. Unlock it and try again. {_USE_VARIABLE}") from error
+        # The backend's own words could quote what it was given: only the kind of error is repeated.
+        raise KeychainFailed(f"The keychain failed ({type(error).__name__}). {_USE_VARIABLE}") from error

@@ -1,0 +1,36 @@
+"""Text from outside, made safe for a terminal: a log line or a model's answer cannot move the cursor."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# C0 but tab and newline, DEL, C1; and the marks that turn the direction of writing around (CVE-2021-42574).
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\))")
+
+
+def plain(text: str) -> str:
+    """`text` without terminal escapes and control characters; tabs and line breaks stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _CONTROL.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def one_line(text: str, limit: int) -> str:
+    """`text` on one line of at most `limit` characters, plain."""
+    joined = " ".join(plain(text[: 4 * limit + 200]).split())
+    return joined if len(joined) <= limit else joined[: max(0, limit - 1)] + "…"
+
+
+def width(text: str) -> int:
+    """Columns that `text` takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1

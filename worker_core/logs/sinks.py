@@ -1,0 +1,163 @@
+"""Where masked log lines go: a terminal, and a file that rotates. A sink never raises."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol, TextIO
+
+from worker_core.logs.ring import LogLine
+from worker_core.paths import private_directory
+
+ConsoleFormat = Literal["text", "json"]
+
+FILE_LIMIT_BYTES = 5 * 1024 * 1024
+FILES_KEPT = 5
+
+_DIM, _RESET = "\x1b[2m", "\x1b[0m"
+_COLOURS: Mapping[str, str] = {
+    "DEBUG": "\x1b[2m",
+    "INFO": "\x1b[36m",
+    "WARNING": "\x1b[33m",
+    "ERROR": "\x1b[31m",
+    "CRITICAL": "\x1b[1;31m",
+}
+
+
+class Sink(Protocol):
+    """Takes masked lines, one at a time."""
+
+    def write(self, line: LogLine) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether to write colours: a terminal that knows them, and nobody said NO_COLOR (https://no-color.org)."""
+    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    try:
+        if not stream.isatty():
+            return False
+    except (AttributeError, ValueError):
+        return False
+    if sys.platform == "win32":  # the old console shows escapes as text
+        return any(name in environ for name in ("WT_SESSION", "ANSICON", "TERM_PROGRAM", "ConEmuANSI"))
+    return True
+
+
+class ConsoleSink:
+    """`HH:MM:SS LEVEL message` in local time; coloured on a terminal; or one JSON object a line."""
+
+    def __init__(self, stream: TextIO, *, style: ConsoleFormat = "text", colour: bool | None = None) -> None:
+        self._stream = stream
+        self._style = style
+        self._colour = wants_colour(stream) if colour is None else colour
+
+    def write(self, line: LogLine) -> None:
+        text = json.dumps(line.to_json(), ensure_ascii=False) if self._style == "json" else self._text(line)
+        # A closed pipe or a vanished terminal must not stop the worker; the file has the line.
+        with contextlib.suppress(OSError, ValueError):
+            try:
+                self._stream.write(text + "\n")
+            except UnicodeEncodeError:
+                self._stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def _text(self, line: LogLine) -> str:
+        time = line.at.astimezone().strftime("%H:%M:%S")
+        message = line.message.replace("\n", "\n" + " " * 17)
+        if not self._colour:
+            return f"{time} {line.level:<7} {message}"
+        if line.level in {"ERROR", "CRITICAL", "WARNING"}:
+            message = f"{_COLOURS[line.level]}{message}{_RESET}"
+        return f"{_DIM}{time}{_RESET} {_COLOURS.get(line.level, '')}{line.level:<7}{_RESET} {message}"
+
+
+class FileSink:
+    """A log file, readable by its owner alone, rotated by size.
+
+    A full disk or a read-only folder costs lines, never the worker; `complain` hears of it once.
+    """
+
+    def __init__(
+        self, path: Path, *, limit_bytes: int = FILE_LIMIT_BYTES, keep: int = FILES_KEPT, complain: TextIO | None = None
+    ) -> None:
+        self._path = path
+        self._limit = limit_bytes
+        self._keep = keep
+        self._complain = complain
+        self._file: int | None = None
+        self._complained = False
+
+    def write(self, line: LogLine) -> None:
+        text = f"{line.at.isoformat(timespec='milliseconds')} {line.level:<7} {line.logger}: {line.message}\n"
+        try:
+            self._write(text.encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            self._drop_file()
+            self._say_once(error)
+        else:
+            self._complained = False
+
+    def close(self) -> None:
+        self._drop_file()
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._open()
+        assert self._file is not None
+        state = os.fstat(self._file)
+        # No links left: another worker of this user rotated the file away for good. The size says when it is our turn.
+        if state.st_nlink == 0 or (state.st_size and state.st_size + len(data) > self._limit):
+            self._drop_file()
+            self._rotate(len(data))
+            self._open()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+
+    def _open(self) -> None:
+        private_directory(self._path.parent)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def _rotate(self, incoming: int) -> None:
+        """worker.log -> worker.log.1 -> ... -> gone. Where another process did it just now, there is nothing to do."""
+        with contextlib.suppress(OSError):  # on Windows a file that another worker holds open cannot be renamed
+            if self._path.stat().st_size + incoming <= self._limit:
+                return
+            for number in range(self._keep - 1, 0, -1):
+                older = self._numbered(number)
+                if older.exists():
+                    older.replace(self._numbered(number + 1))
+            self._path.replace(self._numbered(1))
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+    def _drop_file(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._file)
+            self._file = None
+
+    def _say_once(self, error: OSError) -> None:
+        if self._complained or self._complain is None:
+            return
+        self._complained = True
+        with contextlib.suppress(OSError, ValueError):
+            self._complain.write(
+                f"The log file {self._path} cannot be written ({error.strerror}); lines go to the terminal alone "
+                "until it can.\n"
+            )
+            self._complain.flush()
