@@ -20,9 +20,13 @@ __all__ = ["LogLine", "LogPipeline", "LogRing", "install", "uninstall"]
 QUIET: Final[Mapping[str, int]] = {
     "asyncio": logging.WARNING,
     "httpcore": logging.WARNING,
+    "httpcore2": logging.WARNING,
     "httpx": logging.WARNING,
+    "httpx2": logging.WARNING,
     "openai": logging.WARNING,
     "temporalio": logging.WARNING,
+    # It logs each failed try with its traceback; agents/failures.py says the same in one sentence.
+    "temporalio.activity": logging.ERROR,
     "uvicorn": logging.WARNING,
 }
 """Libraries that are of interest only when something is wrong. At DEBUG they would also log request bodies."""

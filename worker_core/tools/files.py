@@ -31,8 +31,8 @@ class _Arguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class ReadArguments(_Arguments, kw_only=True):
     path: _PathArgument
-    offset: Annotated[int | None, msgspec.Meta(description="First line to read, from 1.", ge=1)] = None
-    limit: Annotated[int | None, msgspec.Meta(description="How many lines to read.", ge=1)] = None
+    offset: Annotated[int, msgspec.Meta(description="First line to read, from 1.", ge=1)] | None = None
+    limit: Annotated[int, msgspec.Meta(description="How many lines to read.", ge=1)] | None = None
 
 
 class WriteArguments(_Arguments, kw_only=True):

@@ -1,0 +1,371 @@
+"""The activities of an execution. Their names are this worker's own; the server never sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import socket
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from worker_core.agents import failures, tool_calls
+from worker_core.agents.conversation import from_session
+from worker_core.agents.heartbeat import heartbeating
+from worker_core.agents.model_call import run_model_call
+from worker_core.agents.services import Services
+from worker_core.agents.types import (
+    Begin,
+    Begun,
+    EndExecution,
+    ExecutionInput,
+    FinishTurn,
+    Message,
+    ModelCall,
+    ModelReply,
+    RunTool,
+    StartTurn,
+    Timeouts,
+    ToolOutcome,
+    TurnDecision,
+)
+from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, ResolvedEnvironment, TurnAnalytics
+from worker_core.events import ExecutionFinished, ExecutionStarted, ExecutionWaiting
+from worker_core.tools.registry import SkillDefinition, offer
+
+log = logging.getLogger(__name__)
+
+FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
+MODEL_CALLS_PER_TURN = 50
+"""Default of `max_turns` in the agent's configuration; the existing worker's default (protocol, section 9.2)."""
+
+DECISION_POLLS_SECONDS = (0.1, 0.4)
+"""The decision is written before the analytics call answers; these waits are only for a server that is late."""
+
+RESPONSE_PREVIEW_LENGTH = 500
+LAST_EVENTS_LIMIT = timedelta(seconds=5)
+"""How long the end of an execution waits for its events to be delivered, so that viewers see them before it."""
+
+
+class AgentActivities:
+    """One instance per queue."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def at_the_queue(self) -> Sequence[Callable[..., Any]]:
+        """What runs on the shared queue: the step that finds an execution its home, and an end without one."""
+        return (self.begin_execution, self.end_execution)
+
+    def at_home(self) -> Sequence[Callable[..., Any]]:
+        """What runs on this machine's own queue."""
+        return (self.start_turn, self.call_model, self.run_tool, self.finish_turn, self.end_execution)
+
+    @activity.defn(name="begin_execution")
+    @failures.as_application_errors
+    async def begin_execution(self, begin: Begin) -> Begun:
+        """Mark the execution running, tell viewers, resolve what the agent may use, and make this its home."""
+        services, execution = self._services, begin.input
+        services.tracker.turn_began(
+            execution.execution_id, queue_id=services.queue_id, turn=1, agent_id=execution.agent_id
+        )
+        preparing = asyncio.create_task(services.gateway().prepare())
+        preparing.add_done_callback(_retrieve)
+        record, environment, skills, session = await asyncio.gather(
+            services.client.get_execution(execution.execution_id),
+            services.client.resolved_environment("agents", execution.agent_id),
+            services.client.resolved_skills("agents", execution.agent_id),
+            services.client.load_session(execution.execution_id),
+        )
+        if record.status in FINAL_STATUSES and not begin.home_lost:
+            raise ApplicationError(
+                f"The execution is already {record.status}; it is not begun again.",
+                type="AlreadyFinal",
+                non_retryable=True,
+            )
+        self._keep_environment(execution.execution_id, environment)
+        definitions = [SkillDefinition.from_wire(skill) for skill in skills]
+        offered = offer(definitions)
+        lane = services.outbox.lane(execution.execution_id)
+        lane.advance(begin.after_sequence)
+        if not begin.home_lost:
+            await self._announce_start(execution, record)
+        for sentence in offered.unknown:
+            log.warning("Execution %s: %s", execution.execution_id, sentence)
+            lane.publish(
+                "error",
+                failures.error_event(
+                    execution.execution_id, sentence, category="skill_loading", severity="warning", stage="begin"
+                ),
+            )
+        await lane.flush(LAST_EVENTS_LIMIT)
+        services.bus.publish(ExecutionStarted(execution_id=execution.execution_id, queue_id=services.queue_id, turn=1))
+        settings = services.settings
+        tool_seconds = settings.tool_timeout.total_seconds()
+        return Begun(
+            home_queue=services.home_queue,
+            host_id=services.host_id,
+            model=choose_model(execution, settings.model_override, settings.default_model),
+            system_prompt=execution.system_prompt
+            or environment.system_prompt
+            or str(execution.agent_config.get("system_prompt") or ""),
+            tools=tuple(
+                {
+                    "name": spec.name,
+                    "description": spec.description,
+                    "parameters": spec.parameters,
+                    "read_only": spec.read_only,
+                }
+                for spec in offered.specs
+            ),
+            skills=tuple(msgspec.to_builtins(definition) for definition in definitions),
+            earlier=_earlier(session, f"{execution.execution_id}_user_1"),
+            timeouts=Timeouts(tool_call=tool_seconds + 60.0, home_lost_after=settings.home_lost_after.total_seconds()),
+            model_call_limit=_positive(execution.agent_config.get("max_turns")) or MODEL_CALLS_PER_TURN,
+            last_sequence=lane.last_sequence,
+        )
+
+    async def _announce_start(self, execution: ExecutionInput, record: ExecutionRecord) -> None:
+        services = self._services
+        lane = services.outbox.lane(execution.execution_id)
+        await services.client.patch_execution(
+            execution.execution_id,
+            ExecutionPatch(
+                status="running",
+                started_at=_now(),
+                execution_metadata={
+                    **record.execution_metadata,
+                    "worker_info": {
+                        "worker_id": services.worker_id(),
+                        "hostname": socket.gethostname(),
+                        "platform": platform.platform(),
+                        "python_version": platform.python_version(),
+                    },
+                    "workflow_started": True,
+                    "has_mcp_servers": bool(execution.mcp_servers),
+                    "mcp_server_count": len(execution.mcp_servers),
+                    "hitl_enabled": False,
+                },
+            ),
+        )
+        lane.publish("metadata", {"execution_type": "AGENT"})
+        author = {
+            key: execution.user_metadata.get(key) for key in ("user_id", "user_name", "user_email", "user_avatar")
+        }
+        lane.publish(
+            "message",
+            {
+                "role": "user",
+                "content": execution.prompt,
+                "timestamp": execution.initial_message_timestamp or _now(),
+                "message_id": f"{execution.execution_id}_user_1",
+                **author,
+            },
+        )
+
+    @activity.defn(name="start_turn")
+    @failures.as_application_errors
+    async def start_turn(self, turn: StartTurn) -> None:
+        """A later turn begins: the user answered."""
+        services = self._services
+        services.tracker.turn_began(turn.execution_id, queue_id=services.queue_id, turn=turn.turn)
+        services.bus.publish(
+            ExecutionStarted(execution_id=turn.execution_id, queue_id=services.queue_id, turn=turn.turn)
+        )
+        await services.client.patch_execution(turn.execution_id, ExecutionPatch(status="running"))
+
+    @activity.defn(name="call_model")
+    @failures.as_application_errors
+    async def call_model(self, call: ModelCall) -> ModelReply:
+        """One streamed model call."""
+        services = self._services
+        with services.tracker.step(call.execution_id, "model", queue_id=services.queue_id, turn=call.turn):
+            async with heartbeating():
+                return await run_model_call(services, call, attempt=activity.info().attempt)
+
+    @activity.defn(name="run_tool")
+    @failures.as_application_errors
+    async def run_tool(self, request: RunTool) -> ToolOutcome:
+        """One tool call, at most once."""
+        services, name = self._services, request.call.name
+        with services.tracker.step(request.execution_id, f"tool {name}", queue_id=services.queue_id, turn=request.turn):
+            async with heartbeating():
+                environment = services.environments.get(request.execution_id)
+                if environment is None:
+                    environment = await services.client.resolved_environment("agents", request.agent_id)
+                    self._keep_environment(request.execution_id, environment)
+                return await tool_calls.run(services, request, environment)
+
+    @activity.defn(name="finish_turn")
+    @failures.as_application_errors
+    async def finish_turn(self, turn: FinishTurn) -> TurnDecision:
+        """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
+        services = self._services
+        lane = services.outbox.lane(turn.execution_id)
+        lane.advance(turn.after_sequence)
+        record, session, _ = await asyncio.gather(
+            services.client.get_execution(turn.execution_id),
+            services.client.load_session(turn.execution_id),
+            lane.flush(LAST_EVENTS_LIMIT),
+        )
+        await asyncio.gather(
+            services.client.save_session(
+                turn.execution_id,
+                messages=merge_session(session, turn.messages),
+                user_id=turn.user_id or None,
+                metadata={"turn": turn.turn},
+            ),
+            services.client.patch_execution(
+                turn.execution_id,
+                ExecutionPatch(
+                    response=turn.response,
+                    usage=turn.total_usage.to_wire(),
+                    execution_metadata={
+                        **record.execution_metadata,
+                        "model": turn.model,
+                        "latest_finish_reason": turn.finish_reason,
+                        "latest_run_id": f"{turn.execution_id}_{turn.turn}",
+                        "mcp_tools_used": 0,
+                        "conversation_turns": turn.turn,
+                    },
+                ),
+            ),
+        )
+        await services.client.record_turn(
+            TurnAnalytics(
+                execution_id=turn.execution_id,
+                turn_number=turn.turn,
+                turn_id=f"{turn.execution_id}_{turn.turn}",
+                model=turn.model,
+                started_at=turn.started_at,
+                completed_at=turn.completed_at,
+                duration_ms=turn.duration_ms,
+                input_tokens=turn.turn_usage.prompt_tokens,
+                output_tokens=turn.turn_usage.completion_tokens,
+                cache_read_tokens=turn.turn_usage.cached_tokens,
+                total_tokens=turn.turn_usage.total_tokens,
+                finish_reason=turn.finish_reason,
+                response_preview=turn.response[:RESPONSE_PREVIEW_LENGTH],
+                tools_called_count=len(turn.tool_names),
+                tools_called_names=list(dict.fromkeys(turn.tool_names)),
+            )
+        )
+        status = await self._decision(turn.execution_id)
+        services.tracker.turn_ended(turn.execution_id)
+        if status == "waiting_for_input":
+            services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
+        return TurnDecision(status=status, last_sequence=lane.last_sequence)
+
+    async def _decision(self, execution_id: str) -> str:
+        """What the server wrote. `running` means that it has not decided: then the user is asked."""
+        for wait_seconds in (*DECISION_POLLS_SECONDS, 0.0):
+            status = (await self._services.client.get_execution(execution_id)).status
+            if status in FINAL_STATUSES or status == "waiting_for_input":
+                return status
+            if wait_seconds:
+                await asyncio.sleep(wait_seconds)
+        await self._services.client.patch_execution(execution_id, ExecutionPatch(status="waiting_for_input"))
+        return "waiting_for_input"
+
+    @activity.defn(name="end_execution")
+    @failures.as_application_errors
+    async def end_execution(self, end: EndExecution) -> None:
+        """The last word about an execution. A status that is final already is left as it is."""
+        services = self._services
+        lane = services.outbox.lane(end.execution_id)
+        lane.advance(end.after_sequence)
+        if end.error:
+            lane.publish(
+                "error",
+                failures.error_event(
+                    end.execution_id,
+                    end.error,
+                    category=end.error_category or "unknown",
+                    error_type=end.error_type,
+                    stage="execution",
+                ),
+            )
+        record = await services.client.get_execution(end.execution_id)
+        if end.messages:
+            session = await services.client.load_session(end.execution_id)
+            await services.client.save_session(
+                end.execution_id,
+                messages=merge_session(session, end.messages),
+                user_id=end.user_id or None,
+                metadata={"turn": end.turns},
+            )
+        metadata: dict[str, Any] = {
+            **record.execution_metadata,
+            "workflow_completed": end.status == "completed",
+            "total_conversation_turns": end.turns,
+            "was_interrupted": end.interrupted,
+        }
+        if end.error:
+            metadata |= {"workflow_error": end.error, "error_type": end.error_type}
+        other_final = record.status in FINAL_STATUSES and record.status != end.status
+        await lane.flush(LAST_EVENTS_LIMIT)
+        await services.client.patch_execution(
+            end.execution_id,
+            ExecutionPatch(
+                status=None if other_final else end.status,
+                completed_at=_now(),
+                response=end.response or None,
+                error_message=end.error or None,
+                usage=end.usage.to_wire(),
+                execution_metadata=metadata,
+            ),
+        )
+        services.tracker.ended(end.execution_id)
+        services.environments.forget(end.execution_id)
+        services.journal.forget(end.execution_id)
+        services.bus.publish(
+            ExecutionFinished(execution_id=end.execution_id, status=end.status, error=end.error or None)
+        )
+
+    def _keep_environment(self, execution_id: str, environment: ResolvedEnvironment) -> None:
+        self._services.environments.put(execution_id, environment)
+        for name, value in environment.env_vars.items():
+            if tool_calls.names_a_secret(name):
+                self._services.redactor.add(value)
+
+
+def choose_model(execution: ExecutionInput, override: str, default: str) -> str:
+    """Override, then the input's, then the default; the client-library prefix `openai/` is not sent (protocol 10)."""
+    return (override or execution.model_id or default).removeprefix("openai/")
+
+
+def merge_session(stored: dict[str, Any] | None, ours: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Our whole history, and what the server added on its own (POST replaces everything: protocol 8.5)."""
+    known = {message.get("message_id") for message in ours}
+    added = [
+        message
+        for message in (stored or {}).get("messages") or ()
+        if isinstance(message, dict) and message.get("message_id") not in known and message.get("role") == "system"
+    ]
+    if not added:
+        return list(ours)
+    return sorted([*ours, *added], key=lambda message: str(message.get("timestamp") or ""))
+
+
+def _earlier(session: dict[str, Any] | None, own_id: str) -> tuple[Message, ...]:
+    records = (session or {}).get("messages") or ()
+    return from_session((record for record in records if isinstance(record, dict)), except_ids=frozenset({own_id}))
+
+
+def _positive(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    # The first model call reports what went wrong; here the error only must not be "never retrieved".
+    if not task.cancelled():
+        task.exception()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,58 @@
+"""One model call: streamed from the gateway, its text sent on as it comes."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from datetime import timedelta
+
+from worker_core.agents.gateway import Answer
+from worker_core.agents.services import Services
+from worker_core.agents.types import ModelCall, ModelReply
+
+_FLUSH_LIMIT = timedelta(seconds=10)
+
+
+async def run_model_call(services: Services, call: ModelCall, *, attempt: int) -> ModelReply:
+    """Stream one answer.
+
+    Raises:
+        GatewayError: no answer; text that was sent on before stays visible under its own message id.
+
+    """
+    lane = services.outbox.lane(call.execution_id)
+    lane.advance(call.after_sequence)
+    # A later attempt writes a new message: what the broken one showed is not what the conversation keeps.
+    message_id = call.message_id if attempt == 1 else f"{call.message_id}_retry{attempt - 1}"
+    phase = {"phase": "post"} if call.after_tools else {}
+    answer = Answer()
+    masked = services.redactor.stream()
+    said: list[str] = []
+
+    def send(text: str) -> None:
+        if text:
+            said.append(text)
+            lane.chunk(message_id, text, **phase)
+
+    try:
+        deltas = services.gateway().stream(
+            model=call.model,
+            messages=call.messages,
+            tools=call.tools,
+            model_config=call.model_config,
+            answer=answer,
+        )
+        async with aclosing(deltas):
+            async for text in deltas:
+                send(masked.feed(text))
+    finally:
+        send(masked.flush())
+        await lane.flush(_FLUSH_LIMIT)
+    return ModelReply(
+        content="".join(said),
+        message_id=message_id,
+        model=answer.model or call.model,
+        finish_reason=answer.finish_reason,
+        tool_calls=answer.tool_calls,
+        usage=answer.usage,
+        last_sequence=lane.last_sequence,
+    )

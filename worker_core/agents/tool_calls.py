@@ -1,0 +1,145 @@
+"""One tool call, at most once: journal first, then the effect, then the record, then the report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+from datetime import timedelta
+from typing import Any
+
+from worker_core.agents.conversation import arguments_object
+from worker_core.agents.journal import Dispatched, Finished, JournalError
+from worker_core.agents.services import Services
+from worker_core.agents.types import RunTool, ToolOutcome
+from worker_core.control_plane.models import ResolvedEnvironment
+from worker_core.events import ToolFinished, ToolStarted
+from worker_core.sandbox.workspace import Workspace
+from worker_core.tools.base import Tool, ToolContext, ToolResult
+from worker_core.tools.registry import SkillDefinition, offer
+
+log = logging.getLogger(__name__)
+
+EVENT_OUTPUT_LIMIT = 10_000
+"""Characters of output in `tool_completed` (the existing worker's cap: protocol, section 8.3)."""
+
+_FLUSH_LIMIT = timedelta(seconds=10)
+_SECRET_NAME = re.compile(
+    r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|SSH_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|CONNECTION_STRING)",
+    re.IGNORECASE,
+)
+
+
+def names_a_secret(variable: str) -> bool:
+    """Whether a variable's name says that its value is to be masked."""
+    return _SECRET_NAME.search(variable) is not None
+
+
+async def run(services: Services, request: RunTool, environment: ResolvedEnvironment) -> ToolOutcome:
+    """Answer from the journal, or run the tool and write it there."""
+    lane = services.outbox.lane(request.execution_id)
+    lane.advance(request.after_sequence)
+    call = request.call
+    tool = offer([SkillDefinition.from_wire(skill) for skill in request.skills]).tools.get(call.name)
+    known = services.journal.outcome(request.execution_id, call.call_id)
+    common: dict[str, Any] = {
+        "tool_name": call.name,
+        "tool_execution_id": call.call_id,
+        "source": "agent",
+        "parent_message_id": request.parent_message_id,
+    }
+    started = time.monotonic()
+    unknown = False
+    if isinstance(known, Finished):
+        result = known.result
+    elif isinstance(known, Dispatched) and not (tool is not None and tool.spec.read_only):
+        unknown = True
+        result = ToolResult(succeeded=False, output="", error="The outcome is unknown: the worker stopped in mid-call.")
+    else:
+        lane.publish(
+            "tool_started",
+            {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
+        )
+        services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
+        result = await _run_once(services, request, environment, tool)
+    seconds = time.monotonic() - started
+    lane.publish(
+        "tool_completed",
+        {
+            **common,
+            "status": "success" if result.succeeded else "failed",
+            "tool_output": result.output[:EVENT_OUTPUT_LIMIT],
+            "tool_error": result.error,
+            "message": f"{call.name} {'done' if result.succeeded else 'failed'}",
+            "duration_ms": round(seconds * 1000),
+        },
+    )
+    services.bus.publish(
+        ToolFinished(
+            execution_id=request.execution_id,
+            call_id=call.call_id,
+            tool_name=call.name,
+            succeeded=result.succeeded,
+            duration_seconds=seconds,
+        )
+    )
+    await lane.flush(_FLUSH_LIMIT)
+    return ToolOutcome(
+        succeeded=result.succeeded,
+        output=result.output,
+        error=result.error,
+        unknown=unknown,
+        duration_ms=round(seconds * 1000),
+        last_sequence=lane.last_sequence,
+    )
+
+
+async def _run_once(
+    services: Services, request: RunTool, environment: ResolvedEnvironment, tool: Tool | None
+) -> ToolResult:
+    call = request.call
+    if tool is None:
+        return ToolResult(succeeded=False, output="", error=f"There is no tool named {call.name!r} here.")
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except ValueError as error:
+        return ToolResult(succeeded=False, output="", error=f"The arguments are not valid JSON: {error}.")
+    if not isinstance(arguments, dict):
+        return ToolResult(succeeded=False, output="", error="The arguments must be one JSON object.")
+    journal = services.journal
+    journaled = not tool.spec.read_only
+    settings = services.settings
+
+    def mark() -> None:
+        if journaled:
+            journal.mark_dispatched(request.execution_id, call.call_id)
+
+    try:
+        workspace = await asyncio.to_thread(Workspace.open, services.workspaces, request.execution_id)
+        result = await tool.run(
+            arguments,
+            ToolContext(
+                execution_id=request.execution_id,
+                call_id=call.call_id,
+                workspace=workspace,
+                launcher=services.launcher,
+                environment=_declared(environment, services.own_secrets()),
+                timeout=settings.tool_timeout,
+                output_limit_bytes=settings.tool_output_limit_bytes,
+                mask=services.redactor.mask,
+                before_effect=mark,
+            ),
+        )
+        if journaled:
+            await asyncio.to_thread(journal.record, request.execution_id, call.call_id, result)
+    except JournalError as error:
+        log.error("%s", error.sentence)
+        return ToolResult(succeeded=False, output="", error=error.sentence)
+    return result
+
+
+def _declared(environment: ResolvedEnvironment, own_secrets: frozenset[str]) -> dict[str, str]:
+    """The execution's variables, without any that carries a key of the worker's own (the server sends one)."""
+    return {name: value for name, value in environment.env_vars.items() if value not in own_secrets}

@@ -1,0 +1,158 @@
+"""Puts together what serves one queue, from what all queues of an engine share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from worker_core.agents.activities import AgentActivities
+from worker_core.agents.gateway import ModelGateway
+from worker_core.agents.services import Services
+from worker_core.agents.workflow import AgentExecutionWorkflow
+from worker_core.control_plane.session import QueueSession, WorkerStatus
+from worker_core.secrets import Secret
+from worker_core.serving import Clients, QueueServer, Timing
+from worker_core.temporal.pollers import QueuePlan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from worker_core.agents.journal import Journal
+    from worker_core.agents.tracker import ExecutionTracker
+    from worker_core.control_plane.client import ControlPlaneClient
+    from worker_core.control_plane.models import StartResponse
+    from worker_core.control_plane.outbox import Outbox
+    from worker_core.events import EventBus
+    from worker_core.health import HealthSampler
+    from worker_core.logs.redaction import Redactor
+    from worker_core.logs.ring import LogRing
+    from worker_core.sandbox.launcher import Launcher
+    from worker_core.settings import Settings
+    from worker_core.temporal.admission import Gate
+
+CALLS_PER_EXECUTION = 2
+"""Default activity slots per place for an execution: a few calls may run side by side."""
+
+CALLS_AT_LEAST = 8
+CANCEL_AFTER = timedelta(seconds=1)
+"""Polling stops when turns have ended, or when what runs is to be cancelled: there is nothing to wait for then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """One of each per engine."""
+
+    settings: Settings
+    host_id: str
+    identity: str
+    client: ControlPlaneClient
+    clients: Clients
+    outbox: Outbox
+    journal: Journal
+    tracker: ExecutionTracker
+    gate: Gate
+    bus: EventBus
+    redactor: Redactor
+    log_ring: LogRing
+    sampler: HealthSampler
+    launcher: Launcher
+    workspaces: Path
+    own_secrets: Callable[[], frozenset[str]]
+    timing: Timing
+
+
+class ServedQueue:
+    """One queue with its session, its server, its activities and its model gateway."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        queue_id: str,
+        *,
+        status: Callable[[str], WorkerStatus],
+        on_change: Callable[[], None],
+    ) -> None:
+        """`status` says what heartbeats tell of a queue; `on_change` hears that the server's view was replaced."""
+        self._shared = shared
+        self._gateway: ModelGateway | None = None
+        self.queue_id = queue_id
+        self.task: asyncio.Task[None] | None = None
+        self.session = QueueSession(
+            client=shared.client,
+            queue_id=queue_id,
+            settings=shared.settings,
+            bus=shared.bus,
+            status=lambda: status(queue_id),
+            log_ring=shared.log_ring,
+            sampler=shared.sampler,
+            redactor=shared.redactor,
+        )
+        self.server = QueueServer(
+            session=self.session,
+            settings=shared.settings,
+            clients=shared.clients,
+            gate=shared.gate,
+            bus=shared.bus,
+            plan=self._plan,
+            on_change=on_change,
+            timing=shared.timing,
+        )
+        self._activities = AgentActivities(
+            Services(
+                queue_id=queue_id,
+                host_id=shared.host_id,
+                worker_id=lambda: self.session.registration.worker_id,
+                gateway=self.gateway,
+                settings=shared.settings,
+                client=shared.client,
+                outbox=shared.outbox,
+                journal=shared.journal,
+                tracker=shared.tracker,
+                bus=shared.bus,
+                redactor=shared.redactor,
+                launcher=shared.launcher,
+                workspaces=shared.workspaces,
+                own_secrets=shared.own_secrets,
+            )
+        )
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self.server.run(), name=f"queue {self.queue_id}")
+
+    def gateway(self) -> ModelGateway:
+        """The gateway that the settings name, else the registration; made anew when its address or key changes."""
+        settings, registration = self._shared.settings, self.session.registration
+        base_url = settings.llm_base_url or registration.litellm_api_url
+        key = settings.llm_api_key or registration.litellm_api_key
+        if self._gateway is None or not self._gateway.serves(base_url, key):
+            self._shared.redactor.add(key)
+            self._gateway = ModelGateway(base_url=base_url, api_key=key, ca_file=settings.ca_file)
+        return self._gateway
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Keys that this queue's registration brought."""
+        if not self.session.registered:
+            return ()
+        registration = self.session.registration
+        return (registration.temporal_api_key, registration.litellm_api_key)
+
+    async def aclose(self) -> None:
+        if self._gateway is not None:
+            await self._gateway.aclose()
+
+    def _plan(self, registration: StartResponse) -> QueuePlan:
+        shared = self._shared
+        return QueuePlan(
+            queue=registration.task_queue_name,
+            home_queue=f"{self.queue_id}@{shared.host_id}",
+            identity=shared.identity,
+            workflows=(AgentExecutionWorkflow,),
+            at_the_queue=self._activities.at_the_queue(),
+            at_home=self._activities.at_home(),
+            activity_slots=shared.settings.max_activities
+            or max(CALLS_AT_LEAST, CALLS_PER_EXECUTION * shared.tracker.limit),
+            cancel_after=CANCEL_AFTER,
+        )

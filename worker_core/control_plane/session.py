@@ -1,0 +1,288 @@
+"""One worker on one queue, as the control plane sees it: registered, alive, gone.
+
+Sections are those of the protocol's description.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from worker_core import __version__, health
+from worker_core.control_plane.backoff import Backoff
+from worker_core.control_plane.errors import ControlPlaneError, QueueNotFound
+from worker_core.control_plane.models import Disconnect, Heartbeat, Start, StartResponse
+from worker_core.control_plane.outage import OutageLog
+from worker_core.events import HeartbeatFailed, HeartbeatSent, RegistrationRetried
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.client import ControlPlaneClient
+    from worker_core.events import EventBus
+    from worker_core.health import HealthSampler
+    from worker_core.logs.redaction import Redactor
+    from worker_core.logs.ring import LogRing
+    from worker_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DEFAULT_INTERVAL = timedelta(seconds=30)
+LONGEST_INTERVAL = timedelta(seconds=60)
+"""A worker counts as active for 150 s after a heartbeat (3.3): two may be lost."""
+
+FULL_EVERY = timedelta(minutes=5)
+HEARTBEAT_LIMIT = timedelta(seconds=10)
+LAST_HEARTBEAT_LIMIT = timedelta(seconds=3)
+LOG_LINES = 100
+"""Lines in a full heartbeat. The server keeps the last 100 (3.1): more would be sent to be thrown away."""
+
+ERROR_LIMIT = 2000
+"""Characters of an error message in a sign-off (4.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """What a heartbeat says. `status` is `active`, `idle` or `busy`."""
+
+    status: str
+    tasks_processed: int
+    current_task_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class QueueSession:
+    """Made once per queue; a renewed registration gives it another worker id."""
+
+    def __init__(
+        self,
+        *,
+        client: ControlPlaneClient,
+        queue_id: str,
+        settings: Settings,
+        bus: EventBus,
+        status: Callable[[], WorkerStatus],
+        log_ring: LogRing,
+        sampler: HealthSampler,
+        redactor: Redactor,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Nothing is sent before `register`.
+
+        Args:
+            client: of the control plane; shared by all sessions.
+            queue_id: the worker queue's UUID.
+            settings: `heartbeat_interval` and `fail_fast` are read.
+            bus: hears HeartbeatSent, HeartbeatFailed and RegistrationRetried.
+            status: asked before each heartbeat.
+            log_ring: its new lines go into full heartbeats, and stay there until one was accepted.
+            sampler: measures the machine for full heartbeats.
+            redactor: learns the keys that a registration brings before anybody can use them.
+            backoff: between tries to register; 1 s to 60 s by default.
+        """
+        self.queue_id = queue_id
+        self.last_heartbeat_at: datetime | None = None
+        self._client = client
+        self._settings = settings
+        self._bus = bus
+        self._status = status
+        self._ring = log_ring
+        self._log_cursor = 0
+        self._sampler = sampler
+        self._redactor = redactor
+        self._backoff = backoff or Backoff()
+        self._registration: StartResponse | None = None
+        self._asked = asyncio.Event()
+        self._full_asked = True
+        self._nudged = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
+        self._leaving = False
+
+    # --- registration -------------------------------------------------------------------------------------
+
+    @property
+    def registered(self) -> bool:
+        return self._registration is not None
+
+    @property
+    def registration(self) -> StartResponse:
+        """What the control plane answered last. Only after `register`."""
+        assert self._registration is not None, "register() comes first"
+        return self._registration
+
+    async def register(self) -> StartResponse:
+        """Register; network errors and 5xx are tried again for ever (2.1).
+
+        Raises:
+            ControlPlaneError: nothing would change by itself, or `fail_fast` is set; the sentence says what to do.
+        """
+        try:
+            uuid.UUID(self.queue_id)
+        except ValueError:  # the server answers 500 to these (2.1), which would be tried for ever
+            raise QueueNotFound(
+                f"{self.queue_id!r} is not a queue id: it must look like 01234567-89ab-cdef-0123-456789abcdef. "
+                "`kubiya-worker queues` lists the queues that your key can use."
+            ) from None
+        start = Start(
+            worker_sdk_version=__version__,
+            system_info=health.system_info(),
+            control_plane_url=self._client.base_url,
+        )
+        outage = OutageLog(log=log, what=f"Registration on queue {self.queue_id}")
+        self._backoff.reset()
+        while True:
+            try:
+                registration = await self._client.start_queue(self.queue_id, start)
+                break
+            except ControlPlaneError as error:
+                if not error.retryable or self._settings.fail_fast:
+                    raise
+                delay = self._backoff.next_delay(retry_after_seconds=error.retry_after_seconds)
+                outage.failed(error.sentence, retry_in_seconds=delay.total_seconds())
+                self._bus.publish(
+                    RegistrationRetried(
+                        queue_id=self.queue_id,
+                        sentence=error.sentence,
+                        attempt=self._backoff.attempts,
+                        retry_in_seconds=delay.total_seconds(),
+                    )
+                )
+                self._nudged.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay.total_seconds()):
+                        await self._nudged.wait()
+        outage.recovered()
+        for secret in (
+            registration.temporal_api_key,
+            registration.litellm_api_key,
+            registration.redis_password,
+            registration.redis_url,
+            *registration.nats_config.values(),
+        ):
+            self._redactor.add(secret)
+        self._registration = registration
+        return registration
+
+    async def refresh(self) -> StartResponse:
+        """Register again, for fresh credentials (2.4), and sign the old worker id off.
+
+        Raises:
+            ControlPlaneError: as `register`; the old registration stays.
+        """
+        old = self.registration.worker_id
+        fresh = await self.register()
+        self.beat_now(full=True)  # the new id is invisible before its first heartbeat (2.1)
+        await self._sign_off(old, Disconnect(reason="credentials renewed", exit_code=0))
+        return fresh
+
+    def server_now(self) -> datetime:
+        """The control plane's clock, which is the one that the keys it gives are timed by."""
+        return datetime.now(UTC) + (self._client.clock_skew or timedelta(0))
+
+    def nudge(self) -> None:
+        """Try to register at once: the network changed, or the machine woke up."""
+        self._backoff.reset()
+        self._nudged.set()
+
+    # --- heartbeats ---------------------------------------------------------------------------------------
+
+    @property
+    def interval(self) -> timedelta:
+        """Between two heartbeats: what the user said, else the server, else 30 s; 60 s at most."""
+        said = timedelta(seconds=self.registration.heartbeat_interval)
+        wished = self._settings.heartbeat_interval or (said if said > timedelta(0) else DEFAULT_INTERVAL)
+        return min(wished, LONGEST_INTERVAL)
+
+    def start_heartbeats(self) -> None:
+        """Begin, with a full one at once."""
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._beat(), name=f"heartbeats {self.queue_id}")
+
+    def beat_now(self, *, full: bool = False) -> None:
+        """Send one now: something changed that the control plane should see."""
+        self._full_asked |= full
+        self._asked.set()
+
+    async def _beat(self) -> None:
+        outage = OutageLog(log=log, what=f"Heartbeats of queue {self.registration.queue_name or self.queue_id}")
+        full_at = time.monotonic()
+        while not self._leaving:
+            self._asked.clear()
+            full = self._full_asked or time.monotonic() >= full_at
+            error = await self._send_heartbeat(full=full)
+            interval = self.interval.total_seconds()
+            if error is not None:
+                outage.failed(error, retry_in_seconds=interval)
+                self._bus.publish(HeartbeatFailed(queue_id=self.queue_id, sentence=error))
+            else:
+                outage.recovered()
+                self.last_heartbeat_at = datetime.now(UTC)
+                if full:
+                    self._full_asked = False
+                    full_at = time.monotonic() + FULL_EVERY.total_seconds()
+                worker_id = self.registration.worker_id
+                self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._asked.wait()
+
+    async def _send_heartbeat(self, *, full: bool) -> str | None:
+        """Returns why it failed, as a sentence, or None."""
+        now = self._status()
+        info, lines, cursor = None, None, self._log_cursor
+        if full:
+            sample = None
+            with contextlib.suppress(Exception):  # what psutil cannot tell is left out
+                async with asyncio.timeout(HEARTBEAT_LIMIT.total_seconds()):
+                    sample = await self._sampler.sample()
+            info = health.system_info(sample)
+            lines, cursor, _ = self._ring.read_after(self._log_cursor)
+        beat = Heartbeat(
+            status=now.status,
+            tasks_processed=now.tasks_processed,
+            current_task_id=now.current_task_id,
+            worker_metadata=now.metadata,
+            system_info=info,
+            logs=lines[-LOG_LINES:] if lines is not None else None,
+        )
+        try:
+            async with asyncio.timeout(HEARTBEAT_LIMIT.total_seconds()):
+                await self._client.heartbeat(self.registration.worker_id, beat)
+        except ControlPlaneError as error:
+            return error.sentence
+        except TimeoutError:
+            return f"The control plane did not take a heartbeat within {HEARTBEAT_LIMIT.total_seconds():g} s."
+        except Exception as error:
+            log.exception("A heartbeat could not be made.")
+            return f"A heartbeat could not be made ({type(error).__name__})."
+        self._log_cursor = cursor
+        return None
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    async def leave(self, *, reason: str, exit_code: int, error_message: str | None) -> None:
+        """End the heartbeats, then sign off; a heartbeat behind it would make the worker active again (4.1)."""
+        if self._beating is not None:
+            self._leaving = True
+            self._asked.set()
+            # One that is on its way arrives first; cut off here, it could still be read after the sign-off.
+            await asyncio.wait([self._beating], timeout=LAST_HEARTBEAT_LIMIT.total_seconds())
+            self._beating.cancel()
+            self._beating = None
+        if self._registration is None:
+            return
+        message = error_message[:ERROR_LIMIT] if error_message else None
+        await self._sign_off(
+            self._registration.worker_id, Disconnect(reason=reason, exit_code=exit_code, error_message=message)
+        )
+
+    async def _sign_off(self, worker_id: str, disconnect: Disconnect) -> None:
+        try:
+            await self._client.disconnect(worker_id, disconnect)
+        except ControlPlaneError as error:
+            log.info("Queue %s: the sign-off was not heard: %s", self.queue_id, error.sentence)

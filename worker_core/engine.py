@@ -1,0 +1,379 @@
+"""The engine: the worker's life cycle. Tray, command line and daemon alike command it and draw what it publishes.
+
+It runs on any asyncio loop (stock or qasync): no signal handlers, no asyncio subprocesses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from worker_core import __version__, health, host, machine
+from worker_core.agents.journal import Journal
+from worker_core.agents.tracker import ExecutionTracker
+from worker_core.assembly import ServedQueue, Shared
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.outbox import Outbox
+from worker_core.control_plane.session import WorkerStatus
+from worker_core.departure import Departure, StopWish
+from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
+from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
+from worker_core.sandbox.launcher import DirectLauncher, Launcher
+from worker_core.secrets import Secret
+from worker_core.serving import Clients, Timing
+from worker_core.snapshot import EngineSnapshot, EngineState, Health, StopMode
+from worker_core.temporal.admission import Gate
+
+if TYPE_CHECKING:
+    from worker_core.logs.redaction import Redactor
+    from worker_core.logs.ring import LogRing
+    from worker_core.paths import Paths
+    from worker_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LAST_EVENTS_LIMIT = timedelta(seconds=10)
+SIGN_OFF_LIMIT = timedelta(seconds=15)
+QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
+
+
+class Engine:
+    """One worker. Made once, started once; a new start makes a new engine.
+
+    Args:
+        settings: validated settings; at least one queue.
+        api_key: the one credential.
+        paths: where state is kept.
+        redactor: masks secrets in everything that leaves.
+        log_ring: recent log lines, for full heartbeats.
+        launcher: what isolates tool processes.
+        timing: intervals of the queue loops; tests shorten them.
+
+    Raises:
+        ConfigurationError: no queue, no key, or a state folder that cannot be used.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        api_key: Secret,
+        paths: Paths,
+        redactor: Redactor,
+        log_ring: LogRing,
+        launcher: Launcher | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        if not settings.queue_ids:
+            raise ConfigurationError(
+                "There is no queue to serve. Name one: `kubiya-worker start --queue-id ID`, or set QUEUE_ID."
+            )
+        if not api_key:
+            raise ConfigurationError("There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY.")
+        redactor.add(api_key)
+        redactor.add(settings.llm_api_key)
+        host_id = host.host_id(paths.host_id_file)
+        limit = settings.max_executions or host.default_executions(health.available_memory_bytes())
+        self.events = EventBus()
+        self._settings = settings
+        self._api_key = api_key
+        self._sampler = health.HealthSampler(disk_path=paths.state)
+        self._health: Health | None = None
+        self._tracker = ExecutionTracker(limit=limit, on_change=self._tracker_changed)
+        self._tracker_change = asyncio.Event()
+        self._gate = Gate(has_room=lambda reserved: self._tracker.running + reserved < limit)
+        self._client = ControlPlaneClient(
+            base_url=settings.control_plane_url, api_key=api_key, ca_file=settings.ca_file
+        )
+        self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
+        identity = f"{os.getpid()}@{host_id}"
+        shared = Shared(
+            settings=settings,
+            host_id=host_id,
+            identity=identity,
+            client=self._client,
+            clients=Clients(identity=identity),
+            outbox=self._outbox,
+            journal=Journal(paths.journal),
+            tracker=self._tracker,
+            gate=self._gate,
+            bus=self.events,
+            redactor=redactor,
+            log_ring=log_ring,
+            sampler=self._sampler,
+            launcher=launcher or DirectLauncher(),
+            workspaces=paths.workspaces,
+            own_secrets=self._own_secrets,
+            timing=timing or Timing(),
+        )
+        self._queues = [
+            ServedQueue(shared, queue_id, status=self._worker_status, on_change=self._publish_soon)
+            for queue_id in settings.queue_ids
+        ]
+        self._stop = StopWish()
+        self._stopped = asyncio.Event()
+        self._supervising: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._publishing = False
+        self.snapshot = EngineSnapshot(
+            version=__version__,
+            control_plane_url=settings.control_plane_url,
+            host_id=host_id,
+            pid=os.getpid(),
+            executions_limit=limit,
+            queues=tuple(queue.server.view for queue in self._queues),
+        )
+
+    # --- commands -----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin; returns while STARTING goes on in the background. Does nothing when started already."""
+        if self._supervising is not None or self._stopped.is_set():
+            return
+        self._change(EngineState.STARTING, "Registering with the control plane.")
+        self.events.listen(self._on_event)
+        self._supervising = asyncio.create_task(self._supervise(), name="engine")
+
+    async def pause(self, reason: str = "Paused by the user.") -> None:
+        """Take no new executions; what runs goes on. Only where the worker runs or starts."""
+        if self.snapshot.state in {EngineState.RUNNING, EngineState.STARTING}:
+            self._gate.close()
+            self._change(EngineState.PAUSED, reason)
+            self._beat()
+
+    async def resume(self) -> None:
+        """Take executions again; does nothing unless paused."""
+        if self.snapshot.state is EngineState.PAUSED:
+            self._gate.open()
+            self._change(*self._at_work())
+            self._beat()
+
+    async def stop(self, *, mode: StopMode = StopMode.DRAIN) -> None:
+        """Leave; returns at once. A stronger mode while a weaker one is under way takes over."""
+        if self._supervising is None:
+            self._finish(EngineState.STOPPED, "Stopped before it was started.", ExitCode.OK)
+        else:
+            self._stop.raise_to(mode)
+
+    async def wait_stopped(self) -> EngineSnapshot:
+        """Wait for STOPPED or FAILED and everything flushed; the snapshot holds the exit code."""
+        await self._stopped.wait()
+        return self.snapshot
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        failure: KubiyaError | None = None
+        code = ExitCode.OK
+        try:
+            await self._outbox.open()
+            for queue in self._queues:
+                queue.start()
+            self._watching = asyncio.create_task(self._watch_machine(), name="machine")
+            failure = await self._until_stop_or_failure()
+            if failure is None:
+                code = await self._leave()
+            else:
+                code = failure.exit_code
+            await self._say_goodbye(code, failure)
+        except Exception as error:
+            log.exception("The engine stopped on an internal error.")
+            failure = failure or KubiyaError(f"The worker stopped on an internal error: {type(error).__name__}.")
+            code = ExitCode.UNEXPECTED
+        finally:
+            for task in (self._watching, *(queue.task for queue in self._queues)):
+                if task is not None:
+                    task.cancel()
+            if failure is not None:
+                self._finish(EngineState.FAILED, failure.sentence, code)
+            else:
+                self._finish(EngineState.STOPPED, _farewell(code), code)
+
+    async def _until_stop_or_failure(self) -> KubiyaError | None:
+        """Wait for a stop request; or, when no queue is left that could be served, return why."""
+        stop = asyncio.create_task(self._stop.reaches(StopMode.DRAIN))
+        first: KubiyaError | None = None
+        serving = {queue.task: queue for queue in self._queues if queue.task is not None}
+        try:
+            while serving:
+                waited: list[asyncio.Task[Any]] = [stop, *serving]
+                done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                if stop in done:
+                    return None
+                for task in done:
+                    queue = serving.pop(task)
+                    error = _error_of(task)
+                    first = first or error
+                    queue.server.refuse(error.sentence)
+                    if serving:
+                        log.error("Queue %s is not served: %s", queue.queue_id, error.sentence)
+                        await queue.session.leave(
+                            reason="error", exit_code=int(error.exit_code), error_message=error.sentence
+                        )
+            return first
+        finally:
+            stop.cancel()
+
+    async def _leave(self) -> ExitCode:
+        self._gate.close()
+        self._change(EngineState.DRAINING, "Stopping: nothing is running.")
+        self._beat()
+        return await Departure(
+            wish=self._stop,
+            tracker=self._tracker,
+            tracker_changed=self._tracker_change,
+            servers=[queue.server for queue in self._queues],
+            drain_timeout=self._settings.drain_timeout,
+            say=lambda sentence: self._change(EngineState.DRAINING, sentence),
+        ).run()
+
+    async def _say_goodbye(self, code: ExitCode, failure: KubiyaError | None) -> None:
+        """Deliver or keep the last events, then sign off. Heartbeats are the last thing to stop."""
+        quick = code is ExitCode.LEFT_AT_ONCE
+        if failure is not None:
+            await asyncio.gather(*(queue.server.stop(limit=SIGN_OFF_LIMIT) for queue in self._queues))
+        await self._outbox.close(limit=timedelta(0) if quick else LAST_EVENTS_LIMIT)
+        for queue in self._queues:
+            if queue.task is not None:
+                queue.task.cancel()
+        reason, message = ("shutdown", None) if failure is None else ("error", failure.sentence)
+        leaving = [
+            asyncio.create_task(
+                queue.session.leave(reason=reason, exit_code=int(code), error_message=message), name="sign-off"
+            )
+            for queue in self._queues
+        ]
+        limit = QUICK_SIGN_OFF_LIMIT if quick else SIGN_OFF_LIMIT
+        _, late = await asyncio.wait(leaving, timeout=limit.total_seconds())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
+        await self._client.aclose()
+
+    def _finish(self, state: EngineState, reason: str, code: ExitCode) -> None:
+        self.snapshot = replace(self.snapshot, exit_code=int(code))
+        self._change(state, reason)
+        self._stopped.set()
+
+    # --- what queues ask for ------------------------------------------------------------------------------
+
+    def _own_secrets(self) -> frozenset[str]:
+        known = [self._api_key, self._settings.llm_api_key]
+        for queue in self._queues:
+            known.extend(queue.secrets())
+        return frozenset(secret.reveal() for secret in known if secret)
+
+    def _worker_status(self, queue_id: str) -> WorkerStatus:
+        running = self._tracker.running
+        if running >= self._tracker.limit:
+            status = "busy"
+        elif running:
+            status = "active"
+        else:
+            status = "idle"
+        return WorkerStatus(
+            status=status,
+            tasks_processed=self._tracker.processed,
+            current_task_id=self._tracker.current_task_id(queue_id),
+            metadata={"state": self.snapshot.state.value, "reason": self.snapshot.reason},
+        )
+
+    # --- the machine --------------------------------------------------------------------------------------
+
+    async def _watch_machine(self) -> None:
+        def sampled(sample: Health) -> None:
+            self._health = sample
+            self._tracker.forget_silent()
+            self._publish_soon()
+
+        await machine.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
+
+    def reconnect(self, reason: str) -> None:
+        """Check every connection now, and make anew what is dead. `reason` is a sentence.
+
+        For whoever knows that the machine slept or changed its network: the engine's own watch, or a window system.
+        """
+        log.info("%s Connections are checked.", reason)
+        self.events.publish(WokeUp(reason=reason))
+        self._client.reset_connections()
+        self._outbox.nudge()
+        self._beat()
+        for queue in self._queues:
+            queue.server.suspect(reason)
+
+    def _beat(self) -> None:
+        for queue in self._queues:
+            queue.session.beat_now()
+
+    # --- the snapshot -------------------------------------------------------------------------------------
+
+    def _tracker_changed(self) -> None:
+        self._gate.look_again()
+        self._tracker_change.set()
+        self._publish_soon()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, PollingStarted) and self.snapshot.state is EngineState.STARTING:
+            self._change(*self._at_work())
+
+    def _at_work(self) -> tuple[EngineState, str]:
+        if any(queue.server.view.polling for queue in self._queues):
+            return EngineState.RUNNING, "Waiting for work."
+        return EngineState.STARTING, "Connecting."
+
+    def _change(self, state: EngineState, reason: str) -> None:
+        before = self.snapshot.state
+        if (state, reason) == (before, self.snapshot.reason):
+            return
+        since = self.snapshot.since if state is before else datetime.now(UTC)
+        self.snapshot = replace(self.snapshot, state=state, reason=reason, since=since)
+        self._publish()
+        if state is not before:
+            log.info("%s: %s", state.value, reason)
+            self.events.publish(EngineStateChanged(before=before, after=state, reason=reason))
+
+    def _publish_soon(self) -> None:
+        """Gather the changes of one loop turn into one snapshot."""
+        if not self._publishing:
+            self._publishing = True
+            asyncio.get_running_loop().call_soon(self._publish)
+
+    def _publish(self) -> None:
+        self._publishing = False
+        self.snapshot = replace(
+            self.snapshot,
+            queues=tuple(
+                replace(queue.server.view, last_heartbeat_at=queue.session.last_heartbeat_at) for queue in self._queues
+            ),
+            executions=self._tracker.views(),
+            tasks_processed=self._tracker.processed,
+            outbox=self._outbox.view(),
+            health=self._health,
+        )
+        self.events.publish(SnapshotReplaced(snapshot=self.snapshot))
+
+
+def _farewell(code: ExitCode) -> str:
+    match code:
+        case ExitCode.CANCELLED_WORK:
+            return "Stopped; running calls were cancelled."
+        case ExitCode.LEFT_AT_ONCE:
+            return "Left at once; what was running is taken up by the next worker."
+        case _:
+            return "Stopped."
+
+
+def _error_of(task: asyncio.Task[None]) -> KubiyaError:
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, KubiyaError):
+        return error
+    if error is not None:
+        log.error("A queue loop failed.", exc_info=error)
+    return KubiyaError(f"Serving the queue stopped on an internal error: {type(error).__name__}.")
