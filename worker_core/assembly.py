@@ -115,6 +115,7 @@ class ServedQueue:
                 redactor=shared.redactor,
                 launcher=shared.launcher,
                 workspaces=shared.workspaces,
+                takes_executions=lambda: shared.gate.is_open,
                 own_secrets=shared.own_secrets,
             )
         )

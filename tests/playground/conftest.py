@@ -1,17 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from tests.support.playground import Stage, running_playground
-
-
-@pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running_playground(tmp_path_factory.mktemp("playground")) as running:
-        yield running
+from tests.support.playground import Stage
 
 
 @pytest.fixture

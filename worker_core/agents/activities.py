@@ -47,6 +47,7 @@ MODEL_CALLS_PER_TURN = 50
 DECISION_POLLS_SECONDS = (0.1, 0.4)
 """The decision is written before the analytics call answers; these waits are only for a server that is late."""
 
+HANDED_BACK_FOR = timedelta(milliseconds=200)
 RESPONSE_PREVIEW_LENGTH = 500
 LAST_EVENTS_LIMIT = timedelta(seconds=5)
 """How long the end of an execution waits for its events to be delivered, so that viewers see them before it."""
@@ -71,6 +72,11 @@ class AgentActivities:
     async def begin_execution(self, begin: Begin) -> Begun:
         """Mark the execution running, tell viewers, resolve what the agent may use, and make this its home."""
         services, execution = self._services, begin.input
+        if not services.takes_executions():
+            # A poll that was under way when the gate closed brought it. It goes back to the queue, for another worker.
+            raise ApplicationError(
+                "This worker takes no new executions now.", type="HandedBack", next_retry_delay=HANDED_BACK_FOR
+            )
         services.tracker.turn_began(
             execution.execution_id, queue_id=services.queue_id, turn=1, agent_id=execution.agent_id
         )
@@ -256,8 +262,8 @@ class AgentActivities:
             )
         )
         status = await self._decision(turn.execution_id)
-        services.tracker.turn_ended(turn.execution_id)
-        if status == "waiting_for_input":
+        if status == "waiting_for_input":  # else its end follows, which a drain waits for
+            services.tracker.turn_ended(turn.execution_id)
             services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
         return TurnDecision(status=status, last_sequence=lane.last_sequence)
 

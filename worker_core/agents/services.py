@@ -45,6 +45,9 @@ class Services:
     redactor: Redactor
     launcher: Launcher
     workspaces: Path
+    takes_executions: Callable[[], bool]
+    """False while the worker is paused or leaves."""
+
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""
 

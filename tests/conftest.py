@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.playground import Stage, running_playground
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One playground for all tests that only need one: each uses agents, queues and prompts of its own."""
+    with running_playground(tmp_path_factory.mktemp("playground")) as running:
+        yield running
+
+
+_status = 0
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    global _status
+    _status = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # The Temporal SDK's threads crash the interpreter now and then while it finalises; the worker leaves so as well.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_status)
