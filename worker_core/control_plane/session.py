@@ -214,16 +214,17 @@ class QueueSession:
         while not self._leaving:
             self._asked.clear()
             full = self._full_asked or time.monotonic() >= full_at
+            self._full_asked = False
             error = await self._send_heartbeat(full=full)
             interval = self.interval.total_seconds()
             if error is not None:
+                self._full_asked |= full
                 outage.failed(error, retry_in_seconds=interval)
                 self._bus.publish(HeartbeatFailed(queue_id=self.queue_id, sentence=error))
             else:
                 outage.recovered()
                 self.last_heartbeat_at = datetime.now(UTC)
                 if full:
-                    self._full_asked = False
                     full_at = time.monotonic() + FULL_EVERY.total_seconds()
                 worker_id = self.registration.worker_id
                 self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
