@@ -102,6 +102,7 @@ class QueueSession:
         self._nudged = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
         self._leaving = False
+        self._left = False
 
     # --- registration -------------------------------------------------------------------------------------
 
@@ -267,7 +268,7 @@ class QueueSession:
     # --- the end ------------------------------------------------------------------------------------------
 
     async def leave(self, *, reason: str, exit_code: int, error_message: str | None) -> None:
-        """End the heartbeats, then sign off; a heartbeat behind it would make the worker active again (4.1)."""
+        """End the heartbeats, then sign off, once; a heartbeat behind it would make the worker active again (4.1)."""
         if self._beating is not None:
             self._leaving = True
             self._asked.set()
@@ -275,8 +276,9 @@ class QueueSession:
             await asyncio.wait([self._beating], timeout=LAST_HEARTBEAT_LIMIT.total_seconds())
             self._beating.cancel()
             self._beating = None
-        if self._registration is None:
+        if self._registration is None or self._left:
             return
+        self._left = True
         message = error_message[:ERROR_LIMIT] if error_message else None
         await self._sign_off(
             self._registration.worker_id, Disconnect(reason=reason, exit_code=exit_code, error_message=message)
