@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+import socket
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.temporal import free_port
 from worker_core.secrets import Secret
 from worker_core.settings import TlsMode
+from worker_core.temporal import connection
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect, proxy_for
 from worker_core.temporal.token import expiry_of
 
@@ -39,6 +41,16 @@ async def test_an_unreachable_temporal_is_one_sentence_without_the_key() -> None
         await connect(target, identity="test")
     assert target.host in caught.value.sentence
     assert "canary" not in caught.value.sentence
+    assert caught.value.sentence.endswith("cannot be reached: Connection refused.")
+    assert caught.value.exit_code == 6
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_LIMIT", timedelta(seconds=0.2))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = Target(host=f"127.0.0.1:{silent.getsockname()[1]}", namespace="n", api_key=Secret(""))
+        with pytest.raises(TemporalUnreachable, match=r"did not answer within 0\.2 s"):
+            await connect(target, identity="test")
 
 
 def test_the_proxy_is_taken_from_the_environment_but_never_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import urllib.request
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +13,7 @@ from urllib.parse import urlsplit
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
 from temporalio.runtime import LoggingConfig, MetricBuffer, Runtime, TelemetryConfig, TelemetryFilter
 
-from worker_core.errors import KubiyaError
+from worker_core.errors import ExitCode, KubiyaError
 from worker_core.secrets import Secret
 from worker_core.settings import TlsMode, is_loopback
 from worker_core.temporal.converter import DATA_CONVERTER
@@ -24,6 +26,8 @@ CONNECT_LIMIT = timedelta(seconds=10)
 
 class TemporalUnreachable(KubiyaError):
     """Temporal did not answer or refused the connection."""
+
+    exit_code = ExitCode.UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,19 +115,21 @@ async def connect(target: Target, *, identity: str) -> Client:
         authorities = target.ca_file.read_bytes() if target.ca_file is not None else None
         tls = TLSConfig(server_root_ca_cert=authorities)
     try:
-        return await Client.connect(
-            target.host,
-            namespace=target.namespace,
-            api_key=target.api_key.reveal() or None,
-            tls=tls,
-            identity=identity,
-            data_converter=DATA_CONVERTER,
-            runtime=metrics().runtime,
-            keep_alive_config=KeepAliveConfig(interval_millis=20_000, timeout_millis=10_000),
-            http_connect_proxy_config=proxy_for(target.host),
-            connect_timeout=CONNECT_LIMIT,
-        )
-    except RuntimeError as error:
+        # The SDK's own limit is for the TCP connection alone: a server that then says nothing would be waited for.
+        async with asyncio.timeout(CONNECT_LIMIT.total_seconds()):
+            return await Client.connect(
+                target.host,
+                namespace=target.namespace,
+                api_key=target.api_key.reveal() or None,
+                tls=tls,
+                identity=identity,
+                data_converter=DATA_CONVERTER,
+                runtime=metrics().runtime,
+                keep_alive_config=KeepAliveConfig(interval_millis=20_000, timeout_millis=10_000),
+                http_connect_proxy_config=proxy_for(target.host),
+                connect_timeout=CONNECT_LIMIT,
+            )
+    except (RuntimeError, TimeoutError) as error:
         manner = "with TLS" if target.uses_tls else "without TLS"
         raise TemporalUnreachable(
             f"Temporal at {target.host} (namespace {target.namespace}, {manner}) cannot be reached: {_cause(error)}."
@@ -145,8 +151,13 @@ def proxy_for(target_host: str) -> HttpConnectProxyConfig | None:
     return HttpConnectProxyConfig(target_host=f"{parts.hostname}:{parts.port or 3128}", basic_auth=credentials)
 
 
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
 def _cause(error: BaseException) -> str:
+    """The innermost message of the SDK's nested errors, which it gives as one text."""
+    if isinstance(error, TimeoutError):
+        return f"it did not answer within {CONNECT_LIMIT.total_seconds():g} s"
     text = " ".join(str(error).split())
-    for noise in ("Failed client connect: ", "Server connection error: "):
-        text = text.replace(noise, "")
-    return text[:200].rstrip(".")
+    quoted = [part for part in _QUOTED.findall(text) if part]
+    return (quoted[-1] if quoted else text.rpartition(": ")[2])[:200].rstrip(".")
