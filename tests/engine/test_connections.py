@@ -144,7 +144,7 @@ async def test_temporal_that_comes_later_is_waited_for(stage: Stage, tmp_path: P
         ):
             await rig.until(lambda: "cannot be reached" in rig.snapshot.queues[0].reason)
             assert rig.snapshot.state is EngineState.STARTING
-            assert plane.received("POST", "/workers/[^/]+/heartbeat")
+            await plane.wait_for(lambda: plane.received("POST", "/workers/[^/]+/heartbeat"))
             await proxy.restore()
             await rig.until(lambda: rig.snapshot.state is EngineState.RUNNING)
             await works(rig, "late")
