@@ -278,6 +278,8 @@ class Execute(Wish, frozen=True, kw_only=True, omit_defaults=True):
     worker_queue_id: str
     system_prompt: str | None = None
     model_id: str | None = None
+    configuration: dict[str, Any] | None = None
+    """Merged over the agent's own."""
     user_metadata: dict[str, Any] | None = None
 
 

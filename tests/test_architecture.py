@@ -1,0 +1,75 @@
+"""`desktop` draws what `worker_core` publishes; `worker_core` knows no window."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WINDOWS = {"PySide6", "shiboken6", "qasync", "desktop"}
+HEAVY = {
+    "anthropic",
+    "click",
+    "keyring",
+    "mcp",
+    "openai",
+    "pydantic",
+    "PySide6",
+    "rich",
+    "sqlite3",
+    "starlette",
+    "uvicorn",
+}
+"""Nothing of this is needed before polling begins (`worker_core.engine` is what a start imports)."""
+
+STATEMENT = "`desktop` draws what `worker_core` publishes; `worker_core` knows no window."
+
+
+def imports_of(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "worker_core").rglob("*.py")), ids=lambda file: file.stem)
+def test_worker_core_knows_no_window(file: Path) -> None:
+    assert not imports_of(file) & WINDOWS
+
+
+def test_the_architecture_is_said_where_people_look() -> None:
+    assert STATEMENT in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").replace("\n", " ")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Modules in memory after a statement, in an interpreter of its own."""
+    program = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(answer.stdout.splitlines()[-1]))
+
+
+def test_nothing_heavy_is_imported_before_polling_begins() -> None:
+    assert loaded_by("import worker_core.engine") & HEAVY == set()
+
+
+@pytest.mark.parametrize("package", ["worker_core.tools.registry", "worker_core.sandbox.process"])
+def test_tools_and_sandbox_know_nothing_of_temporal(package: str) -> None:
+    assert not {name for name in loaded_by(f"import {package}") if name.startswith("temporalio")}
+
+
+def test_files_end_where_the_idea_ends() -> None:
+    lengths = {
+        str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())
+        for file in (ROOT / "worker_core").rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 500} == {}

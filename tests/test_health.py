@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_core import health, machine
+from worker_core.health import SLEPT_FOR, HealthSampler, SleepDetector
+
+
+async def test_a_sample_is_of_this_machine_and_this_process(tmp_path: Path) -> None:
+    sample = await HealthSampler(disk_path=tmp_path / "not" / "yet").sample()
+    assert 0 <= sample.cpu_percent <= 100 * (os.cpu_count() or 1)
+    assert 0 < sample.memory_percent < 100
+    assert 0 < sample.memory_used_bytes < sample.memory_total_bytes
+    assert 0 < sample.disk_used_bytes <= sample.disk_total_bytes
+    assert 1_000_000 < sample.process_rss_bytes < sample.memory_total_bytes
+
+
+def test_system_info_tells_the_truth() -> None:
+    info = health.system_info()
+    assert (info.pid, info.supported_runtimes) == (os.getpid(), ("default",))
+    assert info.memory_total is None
+
+
+async def test_system_info_with_a_sample_has_its_numbers(tmp_path: Path) -> None:
+    sample = await HealthSampler(disk_path=tmp_path).sample()
+    info = health.system_info(sample)
+    assert (info.memory_total, info.disk_percent) == (sample.memory_total_bytes, sample.disk_percent)
+
+
+@given(
+    steps=st.lists(st.tuples(st.floats(0, 40), st.floats(-7200, 7200)), max_size=20),
+    interval=st.integers(1, 60),
+)
+def test_sleep_is_a_gap_in_the_clock_that_ran_on(steps: list[tuple[float, float]], interval: int) -> None:
+    clock = {"monotonic": 0.0, "wall": 1e9}
+    detector = SleepDetector(
+        interval=timedelta(seconds=interval), monotonic=lambda: clock["monotonic"], wall=lambda: clock["wall"]
+    )
+    for ran, jumped in steps:
+        clock["monotonic"] += ran
+        clock["wall"] += ran + jumped
+        away = max(ran, ran + jumped) - interval
+        if abs(away - SLEPT_FOR.total_seconds()) > 0.001:
+            assert detector.woke_up() is (away > SLEPT_FOR.total_seconds())
+        else:
+            detector.woke_up()
+
+
+def test_the_fingerprint_is_stable_and_without_loopback() -> None:
+    first = health.network_fingerprint()
+    assert first == health.network_fingerprint()
+    assert not any(address.startswith("127.") for _, address in first)
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"),
+    [("max", "5", None), ("1000", "400", 600), ("100", "400", 0), ("nonsense", "1", None)],
+)
+def test_a_container_has_what_its_limit_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, expected: int | None
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    monkeypatch.setattr(health, "_CGROUP", tmp_path)
+    available = health.available_memory_bytes()
+    assert available > 1_000_000 if expected is None else available == expected
+
+
+async def test_the_watch_tells_of_sleep_and_of_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = iter([{("eth0", "10.0.0.1")}, {("eth0", "10.0.0.1")}, {("wlan0", "10.0.0.2")}])
+    slept = iter([False, False, True])
+    last = {("wlan0", "10.0.0.2")}
+    monkeypatch.setattr(health, "network_fingerprint", lambda: frozenset(next(networks, last)))
+    monkeypatch.setattr(SleepDetector, "woke_up", lambda self: next(slept, False))
+    changes: list[str] = []
+    samples: list[object] = []
+    watching = asyncio.create_task(
+        machine.watch(
+            sampler=HealthSampler(disk_path=tmp_path),
+            on_sample=samples.append,
+            on_change=changes.append,
+            every=timedelta(milliseconds=5),
+        )
+    )
+    async with asyncio.timeout(10):
+        while len(samples) < 5:
+            await asyncio.sleep(0.005)
+    watching.cancel()
+    assert changes == ["The network changed.", "The machine woke from sleep."]
