@@ -22,6 +22,7 @@ from worker_core.control_plane.session import WorkerStatus
 from worker_core.departure import Departure, StopWish
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
+from worker_core.logs.narrator import narrate
 from worker_core.sandbox.launcher import DirectLauncher, Launcher
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
@@ -136,6 +137,7 @@ class Engine:
         if self._supervising is not None or self._stopped.is_set():
             return
         self._change(EngineState.STARTING, "Registering with the control plane.")
+        narrate(self.events)
         self.events.listen(self._on_event)
         self._supervising = asyncio.create_task(self._supervise(), name="engine")
 
