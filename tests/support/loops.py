@@ -14,18 +14,21 @@ T = TypeVar("T")
 LOOPS = ["stock", "qasync"]
 
 
-_qt_loop: asyncio.AbstractEventLoop | None = None
+_kept: dict[str, asyncio.AbstractEventLoop] = {}
 
 
 def run_on(kind: str, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run to the end: on a fresh stock loop, or on this process's one Qt loop, as it would be in the tray."""
-    if kind == "stock":
-        return asyncio.run(coroutine)
+    """Run to the end, on this process's one stock loop or on its one Qt loop, as it would be in the tray.
+
+    Neither is ever closed. Threads of the Temporal SDK may still call into them, which Qt does not survive; and a
+    worker that left at once leaves pollers behind, whose cancellation the SDK does not always survive.
+    """
     try:
-        loop = _the_qt_loop()
+        loop = _kept.get(kind) or (_qt_loop() if kind == "qasync" else asyncio.new_event_loop())
     except ImportError:
         coroutine.close()
         pytest.skip("PySide6_Essentials and qasync (extra `desktop`) are not installed")
+    _kept[kind] = loop
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(coroutine)
@@ -33,14 +36,11 @@ def run_on(kind: str, coroutine: Coroutine[Any, Any, T]) -> T:
         asyncio.set_event_loop(None)
 
 
-def _the_qt_loop() -> asyncio.AbstractEventLoop:
-    global _qt_loop
-    if _qt_loop is None:
-        os.environ.setdefault("QT_API", "pyside6")
-        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-        from PySide6.QtCore import QCoreApplication
-        from qasync import QEventLoop
+def _qt_loop() -> asyncio.AbstractEventLoop:
+    os.environ.setdefault("QT_API", "pyside6")
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from PySide6.QtCore import QCoreApplication
+    from qasync import QEventLoop
 
-        # Never closed: threads of the Temporal SDK may still call into it, which Qt does not survive.
-        _qt_loop = QEventLoop(QCoreApplication.instance() or QCoreApplication([]))
-    return _qt_loop
+    loop: asyncio.AbstractEventLoop = QEventLoop(QCoreApplication.instance() or QCoreApplication([]))
+    return loop
