@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 
 from worker_core.agents.activities import AgentActivities
 from worker_core.agents.gateway import ModelGateway
+from worker_core.agents.job_workflow import ScheduledJobWrapperWorkflow
 from worker_core.agents.services import Services
-from worker_core.agents.workflow import AgentExecutionWorkflow
+from worker_core.agents.workflow import (
+    AgentExecutionWorkflow,
+    DynamicAgentExecutionWorkflow,
+    TeamExecutionWorkflow,
+)
 from worker_core.control_plane.session import QueueSession, WorkerStatus
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, QueueServer, Timing
@@ -33,6 +38,12 @@ if TYPE_CHECKING:
     from worker_core.settings import Settings
     from worker_core.temporal.admission import Gate
 
+WORKFLOWS = (
+    AgentExecutionWorkflow,
+    TeamExecutionWorkflow,
+    ScheduledJobWrapperWorkflow,
+    DynamicAgentExecutionWorkflow,
+)
 CALLS_PER_EXECUTION = 2
 """Default activity slots per place for an execution: a few calls may run side by side."""
 
@@ -150,7 +161,7 @@ class ServedQueue:
             queue=registration.task_queue_name,
             home_queue=f"{self.queue_id}@{shared.host_id}",
             identity=shared.identity,
-            workflows=(AgentExecutionWorkflow,),
+            workflows=WORKFLOWS,
             at_the_queue=self._activities.at_the_queue(),
             at_home=self._activities.at_home(),
             activity_slots=shared.settings.max_activities

@@ -93,6 +93,9 @@ class Settings:
     tool_output_limit_bytes: int = 30_000
     """How much of a tool's output the model reads. The whole is kept in the workspace."""
 
+    context_limit_tokens: int = 100_000
+    """How much of a conversation the model is given. What is older becomes a summary before it is reached."""
+
     home_lost_after: timedelta = timedelta(minutes=5)
     """How long an execution waits for the machine that holds its workspace."""
 
@@ -163,7 +166,7 @@ def _convert(key: str, value: Any) -> Any:
             return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
         case "heartbeat_interval" | "drain_timeout" | "tool_timeout" | "home_lost_after":
             return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
-        case "max_executions" | "max_activities" | "tool_output_limit_bytes":
+        case "max_executions" | "max_activities" | "tool_output_limit_bytes" | "context_limit_tokens":
             return int(_number(value))
         case "fail_fast":
             return _boolean(value)
@@ -201,7 +204,7 @@ def _check(settings: Settings) -> None:
         check_url("llm_base_url", settings.llm_base_url)
     if settings.temporal_tls not in get_args(TlsMode):
         raise ConfigurationError(f"temporal_tls is {settings.temporal_tls!r}; it must be auto, on or off.")
-    for name in ("max_executions", "max_activities", "tool_output_limit_bytes"):
+    for name in ("max_executions", "max_activities", "tool_output_limit_bytes", "context_limit_tokens"):
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ConfigurationError(f"{name} is {value}; it must be 1 or more.")

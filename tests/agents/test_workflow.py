@@ -22,6 +22,7 @@ from worker_core.agents.types import (
     FinishTurn,
     ModelCall,
     ModelReply,
+    Persona,
     RunTool,
     StartTurn,
     Timeouts,
@@ -75,9 +76,7 @@ class World:
             return Begun(
                 home_queue=home,
                 host_id="host",
-                model="scripted",
-                system_prompt="be brief",
-                tools=self.tools,
+                persona=Persona(model="scripted", system_prompt="be brief", tools=self.tools, entity_id="a"),
                 timeouts=Timeouts(heartbeat=5.0),
                 model_call_limit=5,
             )
@@ -250,7 +249,7 @@ async def test_history_is_kept_over_three_turns_and_queued_messages_are_all_fed(
     assert [m["content"] for m in world.model_calls[-1].messages if m["role"] == "assistant"] == [
         "answer 1", "answer 2", "answer 3",
     ]  # fmt: skip
-    assert world.finished[1].messages[2]["message_id"] == "id2"
+    assert world.finished[1].messages[0]["message_id"] == "id2"
     assert world.turns_announced == [2, 3, 4]
 
 

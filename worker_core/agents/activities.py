@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents import failures, tool_calls
+from worker_core.agents.cast import assemble
 from worker_core.agents.conversation import from_session
 from worker_core.agents.heartbeat import heartbeating
+from worker_core.agents.job_workflow import JOB_GONE
 from worker_core.agents.model_call import run_model_call
 from worker_core.agents.services import Services
 from worker_core.agents.types import (
@@ -25,18 +26,21 @@ from worker_core.agents.types import (
     EndExecution,
     ExecutionInput,
     FinishTurn,
+    JobRecord,
+    JobStatus,
     Message,
     ModelCall,
     ModelReply,
     RunTool,
+    SaveMessages,
     StartTurn,
     Timeouts,
     ToolOutcome,
     TurnDecision,
 )
-from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, ResolvedEnvironment, TurnAnalytics
+from worker_core.control_plane.errors import NotFound, Rejected
+from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution, TurnAnalytics
 from worker_core.events import ExecutionFinished, ExecutionStarted, ExecutionWaiting
-from worker_core.tools.registry import SkillDefinition, offer
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +65,18 @@ class AgentActivities:
 
     def at_the_queue(self) -> Sequence[Callable[..., Any]]:
         """What runs on the shared queue: the step that finds an execution its home, and an end without one."""
-        return (self.begin_execution, self.end_execution)
+        return (self.begin_execution, self.end_execution, self.create_job_record, self.set_job_status)
 
     def at_home(self) -> Sequence[Callable[..., Any]]:
         """What runs on this machine's own queue."""
-        return (self.start_turn, self.call_model, self.run_tool, self.finish_turn, self.end_execution)
+        return (
+            self.start_turn,
+            self.call_model,
+            self.run_tool,
+            self.save_messages,
+            self.finish_turn,
+            self.end_execution,
+        )
 
     @activity.defn(name="begin_execution")
     @failures.as_application_errors
@@ -78,14 +89,13 @@ class AgentActivities:
                 "This worker takes no new executions now.", type="HandedBack", next_retry_delay=HANDED_BACK_FOR
             )
         services.tracker.turn_began(
-            execution.execution_id, queue_id=services.queue_id, turn=1, agent_id=execution.agent_id
+            execution.execution_id, queue_id=services.queue_id, turn=1, agent_id=execution.entity_id
         )
         preparing = asyncio.create_task(services.gateway().prepare())
         preparing.add_done_callback(_retrieve)
-        record, environment, skills, session = await asyncio.gather(
+        record, cast, session = await asyncio.gather(
             services.client.get_execution(execution.execution_id),
-            services.client.resolved_environment("agents", execution.agent_id),
-            services.client.resolved_skills("agents", execution.agent_id),
+            assemble(services, execution),
             services.client.load_session(execution.execution_id),
         )
         if record.status in FINAL_STATUSES and not begin.home_lost:
@@ -94,14 +104,11 @@ class AgentActivities:
                 type="AlreadyFinal",
                 non_retryable=True,
             )
-        self._keep_environment(execution.execution_id, environment)
-        definitions = [SkillDefinition.from_wire(skill) for skill in skills]
-        offered = offer(definitions)
         lane = services.outbox.lane(execution.execution_id)
         lane.advance(begin.after_sequence)
         if not begin.home_lost:
             await self._announce_start(execution, record)
-        for sentence in offered.unknown:
+        for sentence in cast.unknown:
             log.warning("Execution %s: %s", execution.execution_id, sentence)
             lane.publish(
                 "error",
@@ -112,27 +119,18 @@ class AgentActivities:
         await lane.flush(LAST_EVENTS_LIMIT)
         services.bus.publish(ExecutionStarted(execution_id=execution.execution_id, queue_id=services.queue_id, turn=1))
         settings = services.settings
-        tool_seconds = settings.tool_timeout.total_seconds()
         return Begun(
             home_queue=services.home_queue,
             host_id=services.host_id,
-            model=choose_model(execution, settings.model_override, settings.default_model),
-            system_prompt=execution.system_prompt
-            or environment.system_prompt
-            or str(execution.agent_config.get("system_prompt") or ""),
-            tools=tuple(
-                {
-                    "name": spec.name,
-                    "description": spec.description,
-                    "parameters": spec.parameters,
-                    "read_only": spec.read_only,
-                }
-                for spec in offered.specs
-            ),
-            skills=tuple(msgspec.to_builtins(definition) for definition in definitions),
+            persona=cast.persona,
+            members=cast.members,
             earlier=_earlier(session, f"{execution.execution_id}_user_1"),
-            timeouts=Timeouts(tool_call=tool_seconds + 60.0, home_lost_after=settings.home_lost_after.total_seconds()),
-            model_call_limit=_positive(execution.agent_config.get("max_turns")) or MODEL_CALLS_PER_TURN,
+            timeouts=Timeouts(
+                tool_call=settings.tool_timeout.total_seconds() + 60.0,
+                home_lost_after=settings.home_lost_after.total_seconds(),
+            ),
+            model_call_limit=_positive(execution.config.get("max_turns")) or MODEL_CALLS_PER_TURN,
+            context_limit_tokens=settings.context_limit_tokens,
             last_sequence=lane.last_sequence,
         )
 
@@ -159,7 +157,7 @@ class AgentActivities:
                 },
             ),
         )
-        lane.publish("metadata", {"execution_type": "AGENT"})
+        lane.publish("metadata", {"execution_type": "TEAM" if execution.kind == "teams" else "AGENT"})
         author = {
             key: execution.user_metadata.get(key) for key in ("user_id", "user_name", "user_email", "user_avatar")
         }
@@ -201,10 +199,7 @@ class AgentActivities:
         services, name = self._services, request.call.name
         with services.tracker.step(request.execution_id, f"tool {name}", queue_id=services.queue_id, turn=request.turn):
             async with heartbeating():
-                environment = services.environments.get(request.execution_id)
-                if environment is None:
-                    environment = await services.client.resolved_environment("agents", request.agent_id)
-                    self._keep_environment(request.execution_id, environment)
+                environment = await services.environment(request.execution_id, request.kind, request.entity_id)
                 return await tool_calls.run(services, request, environment)
 
     @activity.defn(name="finish_turn")
@@ -262,6 +257,8 @@ class AgentActivities:
             )
         )
         status = await self._decision(turn.execution_id)
+        if turn.unattended and status == "waiting_for_input":
+            status = "completed"
         if status == "waiting_for_input":  # else its end follows, which a drain waits for
             services.tracker.turn_ended(turn.execution_id)
             services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
@@ -333,29 +330,63 @@ class AgentActivities:
             ExecutionFinished(execution_id=end.execution_id, status=end.status, error=end.error or None)
         )
 
-    def _keep_environment(self, execution_id: str, environment: ResolvedEnvironment) -> None:
-        self._services.environments.put(execution_id, environment)
-        for name, value in environment.env_vars.items():
-            if tool_calls.names_a_secret(name):
-                self._services.redactor.add(value)
+    @activity.defn(name="save_messages")
+    @failures.as_application_errors
+    async def save_messages(self, save: SaveMessages) -> None:
+        """Store what was said so far, in mid-turn."""
+        client = self._services.client
+        session = await client.load_session(save.execution_id)
+        await client.save_session(
+            save.execution_id,
+            messages=merge_session(session, save.messages),
+            user_id=save.user_id or None,
+            metadata={"turn": save.turn},
+        )
+
+    @activity.defn(name="create_job_record")
+    @failures.as_application_errors
+    async def create_job_record(self, job: JobRecord) -> None:
+        """Make the record of a job's run; a job that is gone is told apart from trouble."""
+        try:
+            await self._services.client.create_job_execution(
+                JobExecution(
+                    execution_id=job.execution_id,
+                    job_id=job.job_id or None,
+                    entity_type="team" if job.kind == "teams" else "agent",
+                    entity_id=job.entity_id or None,
+                    prompt=job.prompt,
+                    trigger_type="cron",
+                    trigger_metadata=job.trigger_metadata,
+                )
+            )
+        except (NotFound, Rejected) as error:
+            if error.status not in {404, 410}:
+                raise
+            raise ApplicationError(error.sentence, type=JOB_GONE, non_retryable=True) from error
+
+    @activity.defn(name="set_job_status")
+    @failures.as_application_errors
+    async def set_job_status(self, job: JobStatus) -> None:
+        """Say how a job's run ended."""
+        await self._services.client.set_job_status(
+            job.execution_id,
+            job.job_id,
+            status=job.status,
+            duration_ms=job.duration_ms,
+            error_message=job.error or None,
+        )
 
 
-def choose_model(execution: ExecutionInput, override: str, default: str) -> str:
-    """Override, then the input's, then the default; the client-library prefix `openai/` is not sent (protocol 10)."""
-    return (override or execution.model_id or default).removeprefix("openai/")
+def merge_session(stored: dict[str, Any] | None, news: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The whole history: what the server has, with `news` in the place of what it knows by the same id.
 
-
-def merge_session(stored: dict[str, Any] | None, ours: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Our whole history, and what the server added on its own (POST replaces everything: protocol 8.5)."""
-    known = {message.get("message_id") for message in ours}
-    added = [
-        message
-        for message in (stored or {}).get("messages") or ()
-        if isinstance(message, dict) and message.get("message_id") not in known and message.get("role") == "system"
-    ]
-    if not added:
-        return list(ours)
-    return sorted([*ours, *added], key=lambda message: str(message.get("timestamp") or ""))
+    A POST replaces everything (protocol, 8.5), so what the server added on its own must come along.
+    """
+    fresh = {message.get("message_id"): message for message in news}
+    kept = [message for message in (stored or {}).get("messages") or () if isinstance(message, dict)]
+    merged = [fresh.pop(message.get("message_id"), message) for message in kept]
+    merged.extend(fresh.values())
+    return sorted(merged, key=lambda message: str(message.get("timestamp") or ""))
 
 
 def _earlier(session: dict[str, Any] | None, own_id: str) -> tuple[Message, ...]:

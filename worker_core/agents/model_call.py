@@ -23,7 +23,10 @@ async def run_model_call(services: Services, call: ModelCall, *, attempt: int) -
     lane.advance(call.after_sequence)
     # A later attempt writes a new message: what the broken one showed is not what the conversation keeps.
     message_id = call.message_id if attempt == 1 else f"{call.message_id}_retry{attempt - 1}"
-    phase = {"phase": "post"} if call.after_tools else {}
+    about: dict[str, str] = {"phase": "post"} if call.after_tools else {}
+    if call.member_name:
+        about |= {"source": "team_member", "member_name": call.member_name, "parent_message_id": call.parent_message_id}
+    kind = "member_message_chunk" if call.member_name else "message_chunk"
     answer = Answer()
     masked = services.redactor.stream()
     said: list[str] = []
@@ -31,7 +34,8 @@ async def run_model_call(services: Services, call: ModelCall, *, attempt: int) -
     def send(text: str) -> None:
         if text:
             said.append(text)
-            lane.chunk(message_id, text, **phase)
+            if not call.silent:
+                lane.chunk(message_id, text, event_type=kind, **about)
 
     try:
         deltas = services.gateway().stream(
@@ -44,6 +48,9 @@ async def run_model_call(services: Services, call: ModelCall, *, attempt: int) -
         async with aclosing(deltas):
             async for text in deltas:
                 send(masked.feed(text))
+        send(masked.flush())
+        if call.member_name and said and not answer.tool_calls:
+            lane.publish("member_message_complete", {**about, "message_id": message_id})
     finally:
         send(masked.flush())
         await lane.flush(_FLUSH_LIMIT)

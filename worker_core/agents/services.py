@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.agents.types import EntityKind
 from worker_core.control_plane.models import ResolvedEnvironment
 
 if TYPE_CHECKING:
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     from worker_core.settings import Settings
 
 _KEEP_RESOLVED = timedelta(minutes=10)
+_SECRET_NAME = re.compile(
+    r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|SSH_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|CONNECTION_STRING)",
+    re.IGNORECASE,
+)
+
+
+def names_a_secret(variable: str) -> bool:
+    """Whether a variable's name says that its value is to be masked."""
+    return _SECRET_NAME.search(variable) is not None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +64,23 @@ class Services:
 
     environments: EnvironmentCache = field(default_factory=lambda: EnvironmentCache())
 
+    def keep_environment(self, execution_id: str, entity_id: str, environment: ResolvedEnvironment) -> None:
+        """Remember variables for the tools of an execution, and mask those whose names say that they are secret."""
+        self.environments.put(execution_id, entity_id, environment)
+        for name, value in environment.env_vars.items():
+            if names_a_secret(name):
+                self.redactor.add(value)
+
+    async def environment(self, execution_id: str, kind: EntityKind, entity_id: str) -> ResolvedEnvironment:
+        """The variables of an agent or team, asked for again where they are forgotten."""
+        if not entity_id:
+            return ResolvedEnvironment()
+        known = self.environments.get(execution_id, entity_id)
+        if known is None:
+            known = await self.client.resolved_environment(kind, entity_id)
+            self.keep_environment(execution_id, entity_id, known)
+        return known
+
     @property
     def home_queue(self) -> str:
         return f"{self.queue_id}@{self.host_id}"
@@ -62,16 +90,16 @@ class EnvironmentCache:
     """Resolved environments hold secrets, so they stay in memory only: never in workflow history."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, ResolvedEnvironment]] = {}
+        self._known: dict[tuple[str, str], tuple[float, ResolvedEnvironment]] = {}
 
-    def put(self, execution_id: str, environment: ResolvedEnvironment) -> None:
-        self._known[execution_id] = (time.monotonic(), environment)
+    def put(self, execution_id: str, entity_id: str, environment: ResolvedEnvironment) -> None:
+        self._known[execution_id, entity_id] = (time.monotonic(), environment)
 
-    def get(self, execution_id: str) -> ResolvedEnvironment | None:
-        kept = self._known.get(execution_id)
+    def get(self, execution_id: str, entity_id: str) -> ResolvedEnvironment | None:
+        kept = self._known.get((execution_id, entity_id))
         if kept is None or time.monotonic() - kept[0] > _KEEP_RESOLVED.total_seconds():
             return None
         return kept[1]
 
     def forget(self, execution_id: str) -> None:
-        self._known.pop(execution_id, None)
+        self._known = {key: kept for key, kept in self._known.items() if key[0] != execution_id}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import time
 from datetime import timedelta
 from typing import Any
@@ -26,15 +25,6 @@ EVENT_OUTPUT_LIMIT = 10_000
 """Characters of output in `tool_completed` (the existing worker's cap: protocol, section 8.3)."""
 
 _FLUSH_LIMIT = timedelta(seconds=10)
-_SECRET_NAME = re.compile(
-    r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|SSH_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|CONNECTION_STRING)",
-    re.IGNORECASE,
-)
-
-
-def names_a_secret(variable: str) -> bool:
-    """Whether a variable's name says that its value is to be masked."""
-    return _SECRET_NAME.search(variable) is not None
 
 
 async def run(services: Services, request: RunTool, environment: ResolvedEnvironment) -> ToolOutcome:
@@ -47,9 +37,12 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
     common: dict[str, Any] = {
         "tool_name": call.name,
         "tool_execution_id": call.call_id,
-        "source": "agent",
+        "source": _source(request),
         "parent_message_id": request.parent_message_id,
     }
+    if request.member_name:
+        common["member_name"] = request.member_name
+    prefix = "member_" if request.member_name else ""
     started = time.monotonic()
     unknown = False
     if isinstance(known, Finished):
@@ -59,14 +52,14 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         result = ToolResult(succeeded=False, output="", error="The outcome is unknown: the worker stopped in mid-call.")
     else:
         lane.publish(
-            "tool_started",
+            f"{prefix}tool_started",
             {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
         )
         services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
         result = await _run_once(services, request, environment, tool)
     seconds = time.monotonic() - started
     lane.publish(
-        "tool_completed",
+        f"{prefix}tool_completed",
         {
             **common,
             "status": "success" if result.succeeded else "failed",
@@ -94,6 +87,12 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         duration_ms=round(seconds * 1000),
         last_sequence=lane.last_sequence,
     )
+
+
+def _source(request: RunTool) -> str:
+    if request.member_name:
+        return "team_member"
+    return "team_leader" if request.in_team else "agent"
 
 
 async def _run_once(

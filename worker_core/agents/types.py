@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from worker_core.temporal.converter import Packed
 
@@ -22,47 +22,93 @@ def _object(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
 
 
+EntityKind = Literal["agents", "teams"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionInput:
-    """Input of `AgentExecutionWorkflow` (protocol, section 7.3), nulls replaced.
+    """What an execution is asked to do, by whatever workflow type (protocol, sections 7.3, 7.5, 7.7), nulls replaced.
 
     `api_key` and `control_plane_url` of the wire are left out on purpose: the worker uses its own.
     """
 
     execution_id: str
-    agent_id: str
+    kind: EntityKind
+    entity_id: str
     organization_id: str
     prompt: str
     system_prompt: str = ""
     model_id: str = ""
     model_config: dict[str, Any] = field(default_factory=dict)
-    agent_config: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    """The agent's or team's configuration."""
+
     mcp_servers: dict[str, Any] = field(default_factory=dict)
     user_metadata: dict[str, Any] = field(default_factory=dict)
     runtime_type: str = "default"
     initial_message_timestamp: str = ""
+    inline: bool = False
+    """No agent or team row exists: everything is in here (7.7)."""
+
+    skill_ids: tuple[str, ...] = ()
+
+    @property
+    def unattended(self) -> bool:
+        """Nobody is there who could answer: a run by schedule ends by itself."""
+        return self.user_metadata.get("trigger_type") == "cron"
 
     @classmethod
-    def from_wire(cls, raw: Mapping[str, Any], *, fallback_id: str) -> Self:
-        """Read the server's JSON object; null or absent fields take their defaults.
+    def from_wire(cls, raw: Mapping[str, Any], *, kind: EntityKind, fallback_id: str) -> Self:
+        """Read the input of an agent's or team's workflow; null or absent fields take their defaults.
 
         Args:
             raw: the workflow's one argument.
+            kind: by the type of the workflow.
             fallback_id: execution id where the input has none.
         """
+        teams = kind == "teams"
+        # The job path sends a team's configuration as `config` (7.5).
+        config = (_object(raw, "team_config") or _object(raw, "config")) if teams else _object(raw, "agent_config")
+        llm = _object(config, "llm") if teams else {}
+        runtime = _text(raw, "runtime_type")
+        if teams and runtime in {"", "default"}:
+            runtime = _text(config, "runtime") or runtime
         return cls(
             execution_id=_text(raw, "execution_id") or fallback_id,
-            agent_id=_text(raw, "agent_id"),
+            kind=kind,
+            entity_id=_text(raw, "team_id" if teams else "agent_id"),
+            organization_id=_text(raw, "organization_id"),
+            prompt=_text(raw, "prompt"),
+            system_prompt=_text(raw, "system_prompt"),
+            model_id=_text(raw, "model_id") or _text(llm, "model"),
+            model_config=_object(raw, "model_config") or {key: llm[key] for key in llm if key != "model"},
+            config=config,
+            mcp_servers=_object(raw, "mcp_servers"),
+            user_metadata=_object(raw, "user_metadata"),
+            runtime_type=runtime or "default",
+            initial_message_timestamp=_text(raw, "initial_message_timestamp"),
+        )
+
+    @classmethod
+    def from_dynamic_wire(cls, raw: Mapping[str, Any], *, fallback_id: str) -> Self:
+        """Read the input of a dynamic execution (7.7)."""
+        skills = raw.get("skill_ids")
+        return cls(
+            execution_id=_text(raw, "execution_id") or fallback_id,
+            kind="teams" if _text(raw, "entity_type") == "team" else "agents",
+            entity_id=_text(raw, "entity_id"),
             organization_id=_text(raw, "organization_id"),
             prompt=_text(raw, "prompt"),
             system_prompt=_text(raw, "system_prompt"),
             model_id=_text(raw, "model_id"),
             model_config=_object(raw, "model_config"),
-            agent_config=_object(raw, "agent_config"),
+            config=_object(raw, "agent_config"),
             mcp_servers=_object(raw, "mcp_servers"),
             user_metadata=_object(raw, "user_metadata"),
-            runtime_type=_text(raw, "runtime_type") or "default",
+            runtime_type=_text(raw, "runtime_type") or "claude_code",
             initial_message_timestamp=_text(raw, "initial_message_timestamp"),
+            inline=True,
+            skill_ids=tuple(one for one in skills if isinstance(one, str)) if isinstance(skills, list) else (),
         )
 
 
@@ -140,25 +186,44 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """Where the execution lives, and what the model is told and offered."""
+class Persona:
+    """Who answers: the agent, a team's leader, or one of its members."""
 
-    home_queue: str
-    host_id: str
     model: str
+    kind: EntityKind = "agents"
+    entity_id: str = ""
+    """Whose variables its tools get; empty where there is no row for it."""
+
+    name: str = ""
+    """A member's name; empty for the one that the user talks to."""
+
+    description: str = ""
+    called: str = ""
+    """Name of the leader's tool that gives this member a task."""
+
     system_prompt: str = ""
+    model_config: dict[str, Any] = field(default_factory=dict)
     tools: tuple[dict[str, Any], ...] = ()
     """Each `{name, description, parameters, read_only}`."""
 
     skills: tuple[dict[str, Any], ...] = ()
     """Resolved skills (type, name, configuration): what the tools are made from again at each call."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun(Packed):
+    """Where the execution lives, and who takes part."""
+
+    home_queue: str
+    host_id: str
+    persona: Persona
+    members: tuple[Persona, ...] = ()
     earlier: tuple[Message, ...] = ()
     """Messages of the stored session, where this execution continues one."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
-    fresh_workspace: bool = True
     model_call_limit: int = 50
+    context_limit_tokens: int = 100_000
     last_sequence: int = 0
 
 
@@ -180,6 +245,11 @@ class ModelCall(Packed):
     message_id: str
     model_config: dict[str, Any] = field(default_factory=dict)
     after_tools: bool = False
+    member_name: str = ""
+    parent_message_id: str = ""
+    silent: bool = False
+    """Nobody sees the text: a summary for the model itself."""
+
     after_sequence: int = 0
 
 
@@ -197,12 +267,15 @@ class ModelReply:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTool:
     execution_id: str
-    agent_id: str
+    kind: EntityKind
+    entity_id: str
     turn: int
     call: ToolCall
     skills: tuple[dict[str, Any], ...]
     parent_message_id: str
     timeout_seconds: float
+    member_name: str = ""
+    in_team: bool = False
     after_sequence: int = 0
 
 
@@ -224,7 +297,7 @@ class FinishTurn(Packed):
     turn: int
     model: str
     messages: tuple[dict[str, Any], ...]
-    """The whole session, in the server's shape."""
+    """What was said since the last save, in the session's shape."""
 
     started_at: str
     completed_at: str
@@ -235,7 +308,18 @@ class FinishTurn(Packed):
     finish_reason: str
     tool_names: tuple[str, ...] = ()
     user_id: str = ""
+    unattended: bool = False
     after_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveMessages(Packed):
+    """The session in mid-turn, where much was said."""
+
+    execution_id: str
+    messages: tuple[dict[str, Any], ...]
+    user_id: str
+    turn: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +342,60 @@ class EndExecution(Packed):
     error_category: str = ""
     interrupted: bool = False
     messages: tuple[dict[str, Any], ...] = ()
-    """The session, where messages are not stored yet; empty otherwise."""
+    """What was said since the last save."""
 
     user_id: str = ""
     after_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnProgress:
+    """A turn under way, as it is handed on to the workflow's next run."""
+
+    started_at: str
+    usage: Usage = field(default_factory=Usage)
+    tool_names: tuple[str, ...] = ()
+    calls_made: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried(Packed):
+    """Everything that a workflow hands on when it continues as new."""
+
+    begun: Begun
+    messages: tuple[Message, ...]
+    unsaved: tuple[Message, ...]
+    inbox: tuple[dict[str, Any], ...]
+    usage: Usage
+    turn: int
+    users: int
+    answers: int
+    call_ids: tuple[str, ...]
+    sequence: int
+    response: str
+    prompt_tokens: int
+    paused: bool
+    done: bool
+    status: str
+    turn_progress: TurnProgress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One run of a job (8.7)."""
+
+    execution_id: str
+    job_id: str
+    kind: EntityKind
+    entity_id: str
+    prompt: str
+    trigger_metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    execution_id: str
+    job_id: str
+    status: str
+    duration_ms: int
+    error: str = ""

@@ -169,6 +169,11 @@ class ControlPlaneClient(OperatorCalls):
         raw = await self._optional(path, action=f"the skills of {kind[:-1]} {entity_id}")
         return [skill for skill in raw if isinstance(skill, dict)] if isinstance(raw, list) else []
 
+    async def get_skill(self, skill_id: str) -> dict[str, Any] | None:
+        """A skill by its id, or None where there is none."""
+        raw = await self._optional(f"/skills/{segment(skill_id)}", action=f"skill {skill_id}")
+        return raw if isinstance(raw, dict) else None
+
     async def get_agent(self, agent_id: str) -> models.Agent:
         return await self._get(models.Agent, f"/agents/{segment(agent_id)}", f"agent {agent_id}")
 

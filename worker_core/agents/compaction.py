@@ -1,0 +1,97 @@
+"""When a conversation no longer fits: what is old becomes a summary that the model writes itself.
+
+Tokens are estimated from characters where the gateway has not counted them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from worker_core.agents.types import Message
+
+CHARACTERS_PER_TOKEN = 3.5
+"""Between code (about 3) and English prose (about 4): an estimate that errs on the full side for prose."""
+
+FULL_AT = 0.8
+"""Share of the limit at which the summary is made: the answer needs room too."""
+
+LARGEST_CONVERSATION_BYTES = 1_200_000
+"""What travels to an activity, or to the workflow's next run, at once, whatever the model's limit. Temporal takes 2 MB
+a payload, and an input beyond that would repeat the workflow task for ever; compression is not counted on."""
+
+SHORTEST = 200
+"""Characters of a text that are kept at least."""
+
+HEADER = "[Summary of the conversation so far. The whole transcript is kept outside of this context.]"
+REQUEST = (
+    "The conversation has become too long to go on with. Write a summary for yourself that lets you continue without "
+    "it: what the user wants, decisions and facts that still matter (names, paths, numbers, exact error texts), what "
+    "was done and with what outcome, what is left to do. Write only the summary."
+)
+_CUT = "\n[... {left_out} characters left out ...]\n"
+
+
+def size_of(message: Message) -> int:
+    """Bytes that a message takes as JSON."""
+    return len(msgspec.json.encode(message))
+
+
+def size_of_all(messages: Iterable[Message]) -> int:
+    return sum(size_of(message) for message in messages)
+
+
+def _tokens(messages: Iterable[Message]) -> float:
+    characters = sum(len(one.content) + sum(len(call.arguments) + 40 for call in one.tool_calls) for one in messages)
+    return characters / CHARACTERS_PER_TOKEN
+
+
+def is_due(messages: Sequence[Message], *, prompt_tokens: int, limit_tokens: int) -> bool:
+    """Whether the next model call would come too close to a limit.
+
+    Args:
+        messages: the conversation.
+        prompt_tokens: what the gateway counted at the last call, or 0.
+        limit_tokens: of the model's context.
+    """
+    full = max(prompt_tokens, _tokens(messages)) > FULL_AT * limit_tokens
+    return full or size_of_all(messages) > LARGEST_CONVERSATION_BYTES
+
+
+def split(messages: Sequence[Message], *, keep_tokens: int) -> int:
+    """How many messages at the beginning may become a summary: at least the last one stays, and no answer of a tool
+    is left without its call.
+    """
+    kept, index = 0.0, len(messages)
+    while index > 0:
+        kept += _tokens([messages[index - 1]])
+        if kept > keep_tokens and index < len(messages):
+            break
+        index -= 1
+    while index < len(messages) and messages[index].role == "tool":
+        index += 1
+    if index >= len(messages):  # the last answers belong to one call: they stay with it
+        index = len(messages) - 1
+        while index > 0 and messages[index].role == "tool":
+            index -= 1
+    return index if index > 1 else 0
+
+
+def bounded(messages: Sequence[Message], *, limit_tokens: int) -> list[Message]:
+    """The same messages; where they do not fit, with the longest texts cut in their middles until they do."""
+    longest = max((len(message.content) for message in messages), default=0)
+    result = list(messages)
+    while longest > SHORTEST and (_tokens(result) > limit_tokens or size_of_all(result) > LARGEST_CONVERSATION_BYTES):
+        longest //= 2
+        result = [_shortened(message, longest) for message in result]
+    return result
+
+
+def _shortened(message: Message, length: int) -> Message:
+    if len(message.content) <= length:
+        return message
+    half = length // 2
+    note = _CUT.format(left_out=len(message.content) - 2 * half)
+    return replace(message, content=message.content[:half] + note + message.content[-half:])

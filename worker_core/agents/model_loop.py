@@ -1,0 +1,284 @@
+"""Workflow code: model calls and tool calls in turns, until the model answers without a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio import exceptions, workflow
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from worker_core.agents import compaction, policies
+from worker_core.agents.conversation import arguments_object, consecutive_groups, for_model
+from worker_core.agents.home import Home, now
+from worker_core.agents.progress import Progress
+from worker_core.agents.types import Message, ModelCall, ModelReply, Persona, RunTool, ToolCall, ToolOutcome, Usage
+
+UNKNOWN_OUTCOME = (
+    "The outcome of this call is unknown: the worker stopped while it ran. It may or may not have taken effect. "
+    "Look before you repeat it."
+)
+
+Delegate = Callable[[Mapping[str, object], ToolCall, str], Awaitable[str]]
+"""Runs a call that is a task for somebody else: (arguments, call, parent message id) -> what the model reads."""
+
+
+@dataclass(slots=True)
+class Spent:
+    """What an answer took."""
+
+    usage: Usage = field(default_factory=Usage)
+    tool_names: list[str] = field(default_factory=list)
+    calls: int = 0
+
+
+class ModelLoop:
+    """One persona, answering. The main persona's messages are the execution's own; a member has a list of its own."""
+
+    def __init__(
+        self,
+        *,
+        execution_id: str,
+        persona: Persona,
+        progress: Progress,
+        home: Home,
+        messages: list[Message],
+        say: Callable[[Message], None],
+        next_message_id: Callable[[], str],
+        wait: Callable[[], Awaitable[None]],
+        delegates: Mapping[str, Delegate] | None = None,
+        in_team: bool = False,
+        parent_message_id: str = "",
+        before_call: Callable[[Spent], Awaitable[None]] | None = None,
+    ) -> None:
+        """Everything is called from workflow code.
+
+        Args:
+            execution_id: of the whole execution.
+            persona: who answers.
+            progress: of the whole execution.
+            home: where calls run.
+            messages: what this persona knows; grows.
+            say: takes each new message.
+            next_message_id: for the next answer with text.
+            wait: returns when calls may be made (not paused).
+            delegates: calls by name that are no tools.
+            in_team: whether events say who of a team spoke.
+            parent_message_id: the answer that asked a member.
+            before_call: hears what was spent before each model call, at a point where nothing is under way.
+        """
+        self._execution_id = execution_id
+        self._persona = persona
+        self._progress = progress
+        self._home = home
+        self._messages = messages
+        self._say = say
+        self._next_message_id = next_message_id
+        self._wait = wait
+        self._delegates = delegates or {}
+        self._in_team = in_team
+        self._parent = parent_message_id
+        self._before_call = before_call
+        self._prompt_tokens = progress.prompt_tokens if not persona.name else 0
+
+    async def run(self, spent: Spent) -> ModelReply:
+        """Until an answer without calls. `spent` is brought up to date on the way.
+
+        Raises:
+            ApplicationError: the model went on calling.
+        """
+        limit = self._progress.home.model_call_limit
+        while True:
+            await self._wait()
+            if self._before_call is not None:
+                await self._before_call(spent)
+            reply = await self._call_model(after_tools=spent.calls > 0)
+            calls = self._progress.with_unique_ids(reply.tool_calls)
+            spent.calls += 1
+            spent.usage += reply.usage
+            self._progress.usage += reply.usage
+            self._say(
+                Message(
+                    role="assistant",
+                    content=reply.content,
+                    timestamp=now(),
+                    message_id=reply.message_id,
+                    tool_calls=calls,
+                )
+            )
+            if not calls:
+                return reply
+            for group in consecutive_groups(calls, read_only=self._side_by_side()):
+                await self._wait()
+                for message in await asyncio.gather(*(self._answer_call(call, reply.message_id) for call in group)):
+                    self._say(message)
+                spent.tool_names.extend(call.name for call in group)
+            if spent.calls >= limit:
+                raise ApplicationError(
+                    f"The turn was stopped after {spent.calls} model calls: the model went on calling tools "
+                    "without an answer. Raise `max_turns` in the agent's configuration if it needs more.",
+                    type="ModelCallLimit",
+                    non_retryable=True,
+                )
+
+    def _side_by_side(self) -> frozenset[str]:
+        reads = (str(tool["name"]) for tool in self._persona.tools if tool.get("read_only"))
+        return frozenset(reads) | frozenset(self._delegates)
+
+    # --- the model ----------------------------------------------------------------------------------------
+
+    async def _call_model(self, *, after_tools: bool) -> ModelReply:
+        limit = self._progress.home.context_limit_tokens
+        if compaction.is_due(self._messages, prompt_tokens=self._prompt_tokens, limit_tokens=limit):
+            await self._compact(limit)
+        fitting = compaction.bounded(self._messages, limit_tokens=limit)
+        message_id = self._next_message_id()
+        try:
+            reply = await self._ask(fitting, message_id=message_id, after_tools=after_tools)
+        except ActivityError as error:
+            if not _context_is_full(error) or not await self._compact(limit // 2):
+                raise
+            fitting = compaction.bounded(self._messages, limit_tokens=limit // 2)
+            reply = await self._ask(fitting, message_id=message_id, after_tools=after_tools)
+        self._prompt_tokens = reply.usage.prompt_tokens
+        if not self._persona.name:
+            self._progress.prompt_tokens = self._prompt_tokens
+        return reply
+
+    async def _compact(self, limit_tokens: int) -> bool:
+        """Put a summary in the place of what is old. False: there is nothing that could be left out."""
+        cut = compaction.split(self._messages, keep_tokens=limit_tokens // 4)
+        if cut == 0:
+            return False
+        asked = Message(role="user", content=compaction.REQUEST, timestamp=now(), message_id="")
+        older = compaction.bounded(self._messages[:cut], limit_tokens=round(compaction.FULL_AT * limit_tokens))
+        reply = await self._ask([*older, asked], message_id=f"{self._execution_id}_summary", silent=True)
+        summary = Message(
+            role="user",
+            content=f"{compaction.HEADER}\n\n{reply.content}",
+            timestamp=now(),
+            message_id=f"{self._execution_id}_summary_{workflow.info().get_current_history_length()}",
+        )
+        self._progress.usage += reply.usage
+        self._messages[:cut] = [summary]
+        self._prompt_tokens = 0
+        return True
+
+    async def _ask(
+        self, messages: list[Message], *, message_id: str, after_tools: bool = False, silent: bool = False
+    ) -> ModelReply:
+        progress, persona = self._progress, self._persona
+        timeouts = progress.home.timeouts
+        reply: ModelReply = await self._home.call(
+            "call_model",
+            lambda: ModelCall(
+                execution_id=self._execution_id,
+                turn=progress.turn,
+                model=persona.model,
+                messages=for_model(messages, system_prompt=persona.system_prompt),
+                tools=() if silent else persona.tools,
+                message_id=message_id,
+                model_config=persona.model_config,
+                after_tools=after_tools,
+                member_name=persona.name,
+                parent_message_id=self._parent,
+                silent=silent,
+                after_sequence=progress.sequence,
+            ),
+            ModelReply,
+            start_to_close_timeout=timedelta(seconds=timeouts.model_call),
+            heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
+            retry_policy=policies.MODEL_RETRY,
+        )
+        progress.heard(reply.last_sequence)
+        return reply
+
+    # --- tools --------------------------------------------------------------------------------------------
+
+    async def _answer_call(self, call: ToolCall, parent_message_id: str) -> Message:
+        delegate = self._delegates.get(call.name)
+        if delegate is not None:
+            content, error = await _delegated(delegate, call, parent_message_id)
+        else:
+            outcome = await self._run_tool(call, parent_message_id)
+            content, error = _for_the_model(outcome), outcome.error
+        return Message(
+            role="tool",
+            content=content,
+            timestamp=now(),
+            message_id=f"{self._execution_id}_tool_{call.call_id}",
+            tool_call_id=call.call_id,
+            tool_name=call.name,
+            tool_arguments=call.arguments,
+            tool_error=error,
+        )
+
+    async def _run_tool(self, call: ToolCall, parent_message_id: str) -> ToolOutcome:
+        progress, persona = self._progress, self._persona
+        timeouts = progress.home.timeouts
+        try:
+            outcome: ToolOutcome = await self._home.call(
+                "run_tool",
+                lambda: RunTool(
+                    execution_id=self._execution_id,
+                    kind=persona.kind,
+                    entity_id=persona.entity_id,
+                    turn=progress.turn,
+                    call=call,
+                    skills=persona.skills,
+                    parent_message_id=parent_message_id,
+                    timeout_seconds=timeouts.tool_call,
+                    member_name=persona.name,
+                    in_team=self._in_team,
+                    after_sequence=progress.sequence,
+                ),
+                ToolOutcome,
+                start_to_close_timeout=timedelta(seconds=timeouts.tool_call),
+                heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
+                retry_policy=policies.TOOL_RETRY,
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            said = f"{UNKNOWN_OUTCOME} ({failure_of(error).message})"
+            outcome = ToolOutcome(succeeded=False, output="", error=said)
+        progress.heard(outcome.last_sequence)
+        return outcome
+
+
+async def _delegated(delegate: Delegate, call: ToolCall, parent_message_id: str) -> tuple[str, str | None]:
+    try:
+        return await delegate(arguments_object(call.arguments), call, parent_message_id), None
+    except (ActivityError, ApplicationError) as error:
+        if is_cancelled_exception(error):
+            raise
+        sentence = failure_of(error).message
+        return sentence, sentence
+
+
+def _for_the_model(outcome: ToolOutcome) -> str:
+    if outcome.unknown:
+        return UNKNOWN_OUTCOME
+    if outcome.error and outcome.output:
+        return f"{outcome.output}\n[{outcome.error}]"
+    return outcome.error or outcome.output or "(no output)"
+
+
+def _context_is_full(error: ActivityError) -> bool:
+    return failure_of(error).type == "ContextFull"
+
+
+def failure_of(error: BaseException) -> ApplicationError:
+    """The cause that a person should read, whatever it was wrapped in."""
+    cause: BaseException = error
+    while isinstance(cause, ActivityError) and cause.cause is not None:
+        cause = cause.cause
+    if isinstance(cause, ApplicationError):
+        return cause
+    if isinstance(cause, exceptions.TimeoutError):
+        return ApplicationError(
+            f"A step of the execution did not end in time: {cause}. It was stopped.", "timeout", type="Timeout"
+        )
+    return ApplicationError(f"The execution stopped with an internal error: {cause}.", type=type(cause).__name__)
