@@ -28,6 +28,7 @@ from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, StopMode
 from worker_core.temporal.admission import Gate
+from worker_core.temporal.connection import metrics
 
 if TYPE_CHECKING:
     from worker_core.logs.redaction import Redactor
@@ -317,6 +318,7 @@ class Engine:
     def _tracker_changed(self) -> None:
         self._gate.look_again()
         self._tracker_change.set()
+        metrics().drain()  # busy times fill the SDK's buffer faster than the queues look into it
         self._publish_soon()
 
     def _on_event(self, event: Event) -> None:

@@ -159,3 +159,20 @@ async def test_without_a_key_nothing_is_sent() -> None:
     with pytest.raises(GatewayError, match="LITELLM_API_KEY") as caught:
         await ask(ModelGateway(base_url="http://127.0.0.1:1", api_key=Secret("")))
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "full"),
+    [
+        (400, {"error": {"message": "This model's maximum context length is 8192 tokens", "code": None}}, True),
+        (400, {"error": {"message": "no", "code": "context_length_exceeded"}}, True),
+        (400, {"error": {"message": "prompt is too long: 210000 tokens > 200000 maximum"}}, True),
+        (413, {"error": {"message": "too large"}}, True),
+        (400, {"error": {"message": "unknown parameter"}}, False),
+    ],
+)
+async def test_a_conversation_that_is_too_long_is_told_apart(status: int, body: dict[str, object], full: bool) -> None:
+    async with answering(refused(status, body=json.dumps(body).encode())) as (gateway, _):
+        with pytest.raises(GatewayError) as caught:
+            await ask(gateway)
+    assert (caught.value.context_full, caught.value.retryable) == (full, False)

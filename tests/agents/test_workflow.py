@@ -24,6 +24,7 @@ from worker_core.agents.types import (
     ModelReply,
     Persona,
     RunTool,
+    SaveMessages,
     StartTurn,
     Timeouts,
     ToolCall,
@@ -32,8 +33,6 @@ from worker_core.agents.types import (
     Usage,
 )
 from worker_core.agents.workflow import AgentExecutionWorkflow
-from worker_core.secrets import Secret
-from worker_core.temporal.connection import Target, connect
 
 
 def reply(content: str, *calls: ToolCall) -> ModelReply:
@@ -65,7 +64,10 @@ class World:
     finished: list[FinishTurn] = field(default_factory=list)
     turns_announced: list[int] = field(default_factory=list)
     ends: list[EndExecution] = field(default_factory=list)
+    saved: list[SaveMessages] = field(default_factory=list)
     hold_model: asyncio.Event | None = None
+    model_call_limit: int = 5
+    context_limit_tokens: int = 100_000
     running_now: int = 0
     most_at_once: int = 0
 
@@ -78,7 +80,8 @@ class World:
                 host_id="host",
                 persona=Persona(model="scripted", system_prompt="be brief", tools=self.tools, entity_id="a"),
                 timeouts=Timeouts(heartbeat=5.0),
-                model_call_limit=5,
+                model_call_limit=self.model_call_limit,
+                context_limit_tokens=self.context_limit_tokens,
             )
 
         @activity.defn(name="start_turn")
@@ -112,12 +115,11 @@ class World:
         async def end(request: EndExecution) -> None:
             self.ends.append(request)
 
-        return [begin, start_turn, call_model, run_tool, finish_turn, end]
+        @activity.defn(name="save_messages")
+        async def save(request: SaveMessages) -> None:
+            self.saved.append(request)
 
-
-@pytest.fixture
-async def client(temporal_address: str) -> Client:
-    return await connect(Target(host=temporal_address, namespace="default", api_key=Secret("")), identity="test")
+        return [begin, start_turn, call_model, run_tool, save, finish_turn, end]
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from worker_core.agents import failures, tool_calls
+from worker_core.agents import compaction, failures, tool_calls
 from worker_core.agents.cast import assemble
 from worker_core.agents.conversation import from_session
 from worker_core.agents.heartbeat import heartbeating
@@ -124,7 +124,11 @@ class AgentActivities:
             host_id=services.host_id,
             persona=cast.persona,
             members=cast.members,
-            earlier=_earlier(session, f"{execution.execution_id}_user_1"),
+            earlier=tuple(
+                compaction.bounded(
+                    _earlier(session, f"{execution.execution_id}_user_1"), limit_tokens=settings.context_limit_tokens
+                )
+            ),
             timeouts=Timeouts(
                 tool_call=settings.tool_timeout.total_seconds() + 60.0,
                 home_lost_after=settings.home_lost_after.total_seconds(),

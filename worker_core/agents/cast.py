@@ -13,7 +13,7 @@ import msgspec
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents.services import Services
-from worker_core.agents.types import EntityKind, ExecutionInput, Persona
+from worker_core.agents.types import LONGEST_TEXT, EntityKind, ExecutionInput, Persona, shortened
 from worker_core.control_plane.errors import NotFound
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.tools.registry import SkillDefinition, offer
@@ -77,7 +77,7 @@ async def _main(services: Services, execution: ExecutionInput) -> Cast:
             entity_id="" if execution.inline else execution.entity_id,
             model=_model(services, execution.model_id),
             model_config=execution.model_config,
-            system_prompt=prompt,
+            system_prompt=shortened(prompt, LONGEST_TEXT),
         ),
     )
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
-from worker_core.agents.types import Message
+from worker_core.agents.types import Message, shortened
 
 CHARACTERS_PER_TOKEN = 3.5
 """Between code (about 3) and English prose (about 4): an estimate that errs on the full side for prose."""
@@ -31,7 +31,6 @@ REQUEST = (
     "it: what the user wants, decisions and facts that still matter (names, paths, numbers, exact error texts), what "
     "was done and with what outcome, what is left to do. Write only the summary."
 )
-_CUT = "\n[... {left_out} characters left out ...]\n"
 
 
 def size_of(message: Message) -> int:
@@ -43,9 +42,10 @@ def size_of_all(messages: Iterable[Message]) -> int:
     return sum(size_of(message) for message in messages)
 
 
-def _tokens(messages: Iterable[Message]) -> float:
+def tokens_of(messages: Iterable[Message]) -> int:
+    """An estimate."""
     characters = sum(len(one.content) + sum(len(call.arguments) + 40 for call in one.tool_calls) for one in messages)
-    return characters / CHARACTERS_PER_TOKEN
+    return round(characters / CHARACTERS_PER_TOKEN)
 
 
 def is_due(messages: Sequence[Message], *, prompt_tokens: int, limit_tokens: int) -> bool:
@@ -56,7 +56,7 @@ def is_due(messages: Sequence[Message], *, prompt_tokens: int, limit_tokens: int
         prompt_tokens: what the gateway counted at the last call, or 0.
         limit_tokens: of the model's context.
     """
-    full = max(prompt_tokens, _tokens(messages)) > FULL_AT * limit_tokens
+    full = max(prompt_tokens, tokens_of(messages)) > FULL_AT * limit_tokens
     return full or size_of_all(messages) > LARGEST_CONVERSATION_BYTES
 
 
@@ -64,9 +64,9 @@ def split(messages: Sequence[Message], *, keep_tokens: int) -> int:
     """How many messages at the beginning may become a summary: at least the last one stays, and no answer of a tool
     is left without its call.
     """
-    kept, index = 0.0, len(messages)
+    kept, index = 0, len(messages)
     while index > 0:
-        kept += _tokens([messages[index - 1]])
+        kept += tokens_of([messages[index - 1]])
         if kept > keep_tokens and index < len(messages):
             break
         index -= 1
@@ -83,15 +83,7 @@ def bounded(messages: Sequence[Message], *, limit_tokens: int) -> list[Message]:
     """The same messages; where they do not fit, with the longest texts cut in their middles until they do."""
     longest = max((len(message.content) for message in messages), default=0)
     result = list(messages)
-    while longest > SHORTEST and (_tokens(result) > limit_tokens or size_of_all(result) > LARGEST_CONVERSATION_BYTES):
+    while longest > SHORTEST and (tokens_of(result) > limit_tokens or size_of_all(result) > LARGEST_CONVERSATION_BYTES):
         longest //= 2
-        result = [_shortened(message, longest) for message in result]
+        result = [replace(message, content=shortened(message.content, longest)) for message in result]
     return result
-
-
-def _shortened(message: Message, length: int) -> Message:
-    if len(message.content) <= length:
-        return message
-    half = length // 2
-    note = _CUT.format(left_out=len(message.content) - 2 * half)
-    return replace(message, content=message.content[:half] + note + message.content[-half:])

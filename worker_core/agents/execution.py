@@ -19,6 +19,7 @@ from worker_core.agents.home import Home, now
 from worker_core.agents.model_loop import Delegate, ModelLoop, Spent, failure_of
 from worker_core.agents.progress import Progress
 from worker_core.agents.types import (
+    LONGEST_TEXT,
     Carried,
     EndExecution,
     ExecutionInput,
@@ -31,13 +32,14 @@ from worker_core.agents.types import (
     ToolCall,
     TurnDecision,
     TurnProgress,
+    shortened,
 )
 
 UNSAVED_LIMIT_BYTES = 300_000
 """What waits for the end of the turn; beyond it the session is saved in mid-turn: no payload grows too large."""
 
-LONGEST_MESSAGE = 400_000
-"""Characters of one message of the user; longer ones lose their middle."""
+PROMPT_CARRIED = 1_000
+"""Characters of the prompt that the next run gets as its input."""
 
 
 class ExecutionWorkflow:
@@ -89,7 +91,7 @@ class ExecutionWorkflow:
 
     # --- the life of an execution -------------------------------------------------------------------------
 
-    async def _live(self, raw: Any, execution: ExecutionInput, carried: Carried | None) -> dict[str, Any]:
+    async def _live(self, raw: dict[str, Any], execution: ExecutionInput, carried: Carried | None) -> dict[str, Any]:
         self._take(raw, execution)
         progress = self._progress
         try:
@@ -117,7 +119,7 @@ class ExecutionWorkflow:
             "conversation_turns": progress.turn,
         }
 
-    def _take(self, raw: Any, execution: ExecutionInput) -> None:
+    def _take(self, raw: dict[str, Any], execution: ExecutionInput) -> None:
         self._raw = raw
         self._execution = execution
         self._home = Home(execution, self._progress)
@@ -126,7 +128,7 @@ class ExecutionWorkflow:
         execution = self._execution
         prompt = Message(
             role="user",
-            content=_cut(execution.prompt),
+            content=execution.prompt,
             timestamp=execution.initial_message_timestamp or now(),
             message_id=f"{execution.execution_id}_user_1",
             author=author_of(execution.user_metadata),
@@ -181,7 +183,7 @@ class ExecutionWorkflow:
             progress.say(
                 Message(
                     role="user",
-                    content=_cut(str(raw.get("content") or "")),
+                    content=shortened(str(raw.get("content") or ""), LONGEST_TEXT),
                     timestamp=str(raw.get("timestamp") or now()),
                     message_id=str(raw.get("message_id") or f"{self._execution.execution_id}_user_{progress.users}"),
                     author=author_of(raw),
@@ -353,7 +355,9 @@ class ExecutionWorkflow:
                 progress.messages[:] = compaction.bounded(
                     progress.messages, limit_tokens=progress.home.context_limit_tokens
                 )
-            workflow.continue_as_new(args=[self._raw, progress.carry()])
+            # The prompt stands among the messages: carried twice, it could be too large for Temporal.
+            raw = {**self._raw, "prompt": self._execution.prompt[:PROMPT_CARRIED]}
+            workflow.continue_as_new(args=[raw, progress.carry()])
 
     async def _end(self, status: str, *, failure: ApplicationError | None = None, interrupted: bool = False) -> None:
         progress, execution = self._progress, self._execution
@@ -382,10 +386,3 @@ class ExecutionWorkflow:
             await workflow.execute_activity("end_execution", end, **options)
         else:
             await self._home.call("end_execution", lambda: end, type(None), **options)
-
-
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST_MESSAGE:
-        return text
-    half = LONGEST_MESSAGE // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

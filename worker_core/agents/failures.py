@@ -12,6 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, TemporalError
 
 from worker_core.agents.gateway import GatewayError
+from worker_core.agents.policies import CONTEXT_FULL
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import KubiyaError
 
@@ -37,7 +38,7 @@ def as_application_errors(
             raise ApplicationError(
                 error.sentence,
                 error.category,
-                type="GatewayError",
+                type=CONTEXT_FULL if error.context_full else "GatewayError",
                 non_retryable=not error.retryable,
                 next_retry_delay=_delay(error.retry_after_seconds),
             ) from error

@@ -43,6 +43,7 @@ class GatewayError(KubiyaError):
         retryable: whether the same call may succeed later.
         retry_after_seconds: what the gateway asked for, else None.
         category: the error category of the protocol, section 8.3.
+        context_full: the conversation is longer than the model takes; a shorter one may succeed.
 
     """
 
@@ -53,11 +54,13 @@ class GatewayError(KubiyaError):
         retryable: bool,
         retry_after_seconds: float | None = None,
         category: str = "llm_model_error",
+        context_full: bool = False,
     ) -> None:
         super().__init__(sentence)
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
         self.category = category
+        self.context_full = context_full
 
 
 @dataclass(slots=True)
@@ -274,7 +277,14 @@ def _refusal(error: Any, base_url: str, model: str) -> GatewayError:
     return GatewayError(
         f"The LLM gateway {base_url} did not accept the request for model {model} ({status}): {said}.",
         retryable=False,
+        context_full=status == 413 or getattr(error, "code", None) == "context_length_exceeded" or _says_full(said),
     )
+
+
+def _says_full(said: str) -> bool:
+    """Providers word it differently, and gateways pass their words on."""
+    text = said.lower()
+    return any(words in text for words in ("context length", "context window", "prompt is too long", "too many tokens"))
 
 
 def _retry_after(error: Any) -> float | None:

@@ -138,9 +138,11 @@ class ModelLoop:
         try:
             reply = await self._ask(fitting, message_id=message_id, after_tools=after_tools)
         except ActivityError as error:
-            if not _context_is_full(error) or not await self._compact(limit // 2):
+            # The gateway knows better than our estimate: believe it, and leave most of it out.
+            smaller = min(limit, compaction.tokens_of(self._messages)) // 2
+            if not _context_is_full(error) or not await self._compact(smaller):
                 raise
-            fitting = compaction.bounded(self._messages, limit_tokens=limit // 2)
+            fitting = compaction.bounded(self._messages, limit_tokens=smaller)
             reply = await self._ask(fitting, message_id=message_id, after_tools=after_tools)
         self._prompt_tokens = reply.usage.prompt_tokens
         if not self._persona.name:
@@ -267,7 +269,7 @@ def _for_the_model(outcome: ToolOutcome) -> str:
 
 
 def _context_is_full(error: ActivityError) -> bool:
-    return failure_of(error).type == "ContextFull"
+    return failure_of(error).type == policies.CONTEXT_FULL
 
 
 def failure_of(error: BaseException) -> ApplicationError:

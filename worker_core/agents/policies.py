@@ -9,6 +9,9 @@ from temporalio.common import RetryPolicy
 NEVER_REPEATED = "KubiyaPermanent"
 """Error type of failures that another attempt cannot mend."""
 
+CONTEXT_FULL = "ContextFull"
+"""Error type of a model call whose conversation is too long: it is summarised, and the model asked once more."""
+
 CONTROL_PLANE_CALL = timedelta(seconds=60)
 """One attempt of an activity that talks to the control plane."""
 

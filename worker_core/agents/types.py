@@ -22,6 +22,19 @@ def _object(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else {}
 
 
+LONGEST_TEXT = 300_000
+"""Characters of a prompt or of one message of the user. Temporal takes 2 MB at once, and a text may take six bytes a
+character; longer ones lose their middle."""
+
+
+def shortened(text: str, length: int) -> str:
+    """`text`, without its middle where it is longer than `length`."""
+    if len(text) <= length:
+        return text
+    half = length // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
 EntityKind = Literal["agents", "teams"]
 
 
@@ -78,8 +91,8 @@ class ExecutionInput:
             kind=kind,
             entity_id=_text(raw, "team_id" if teams else "agent_id"),
             organization_id=_text(raw, "organization_id"),
-            prompt=_text(raw, "prompt"),
-            system_prompt=_text(raw, "system_prompt"),
+            prompt=shortened(_text(raw, "prompt"), LONGEST_TEXT),
+            system_prompt=shortened(_text(raw, "system_prompt"), LONGEST_TEXT),
             model_id=_text(raw, "model_id") or _text(llm, "model"),
             model_config=_object(raw, "model_config") or {key: llm[key] for key in llm if key != "model"},
             config=config,
@@ -98,8 +111,8 @@ class ExecutionInput:
             kind="teams" if _text(raw, "entity_type") == "team" else "agents",
             entity_id=_text(raw, "entity_id"),
             organization_id=_text(raw, "organization_id"),
-            prompt=_text(raw, "prompt"),
-            system_prompt=_text(raw, "system_prompt"),
+            prompt=shortened(_text(raw, "prompt"), LONGEST_TEXT),
+            system_prompt=shortened(_text(raw, "system_prompt"), LONGEST_TEXT),
             model_id=_text(raw, "model_id"),
             model_config=_object(raw, "model_config"),
             config=_object(raw, "agent_config"),
