@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,12 @@ class _Record(msgspec.Struct, frozen=True):
     error: str | None = None
     output_bytes: int = 0
     saved_to: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 _MARK = b"dispatched\n"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_NOT_MADE = "the call was not made, since it could not be made at most once."
 
 
 class Journal:
@@ -79,10 +81,10 @@ class Journal:
         except FileNotFoundError:
             return NotDispatched()
         except OSError as error:
-            raise _trouble(error, "read") from error
+            raise JournalError(f"The tool journal cannot be read ({_reason(error)}); {_NOT_MADE}") from error
         try:
             record = msgspec.json.decode(content, type=_Record)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Dispatched()
         return Finished(
             ToolResult(
@@ -96,23 +98,30 @@ class Journal:
         )
 
     def mark_dispatched(self, execution_id: str, call_id: str) -> None:
-        """Put the mark on disk; the effect may begin when this returns.
+        """Put the mark on disk; the effect may begin when this returns. Of several attempts, only one gets there.
 
         Raises:
-            JournalError: no mark could be made, so the effect must not begin.
+            JournalError: no mark could be made, or another attempt made it, so the effect must not begin.
 
         """
         file = self._file(execution_id, call_id)
         try:
-            private_directory(file.parent)
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+            self._make_folder(file.parent)
+            descriptor = os.open(file, _NEW, 0o600)
+        except FileExistsError as error:
+            raise JournalError("Another attempt of this tool call has begun; it was not made a second time.") from error
+        except OSError as error:
+            raise JournalError(f"The tool journal cannot be written ({_reason(error)}); {_NOT_MADE}") from error
+        try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(_MARK)
                 stream.flush()
                 os.fsync(stream.fileno())
             _sync_folder(file.parent)
         except OSError as error:
-            raise _trouble(error, "written") from error
+            with contextlib.suppress(OSError):  # where it stays, the call counts as dispatched: wrong, but safe
+                file.unlink()
+            raise JournalError(f"The tool journal cannot be written ({_reason(error)}); {_NOT_MADE}") from error
 
     def record(self, execution_id: str, call_id: str, result: ToolResult) -> None:
         """Put the result on disk, whole or not at all.
@@ -122,19 +131,12 @@ class Journal:
 
         """
         file = self._file(execution_id, call_id)
-        draft = file.with_suffix(f".{os.getpid()}")
-        record = _Record(
-            succeeded=result.succeeded,
-            output=result.output,
-            error=result.error,
-            output_bytes=result.output_bytes,
-            saved_to=result.saved_to,
-            metadata=dict(result.metadata),
-        )
+        draft = file.with_suffix(f".{os.urandom(6).hex()}")
         try:
-            private_directory(file.parent)
-            with draft.open("wb") as stream:
-                stream.write(msgspec.json.encode(record))
+            content = _encoded(result)
+            self._make_folder(file.parent)
+            with os.fdopen(os.open(draft, _NEW, 0o600), "wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             draft.replace(file)
@@ -142,7 +144,10 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
-            raise _trouble(error, "written") from error
+            raise JournalError(
+                f"The tool call was made, but its result could not be kept ({_reason(error)}). Do not simply repeat "
+                "it: look first at what it changed."
+            ) from error
 
     def forget(self, execution_id: str) -> None:
         """Drop the calls of an execution that has ended. What cannot be removed is swept later."""
@@ -152,12 +157,21 @@ class Journal:
         """Drop executions whose last call is older; returns how many."""
         limit = time.time() - older_than.total_seconds()
         swept = 0
-        with contextlib.suppress(FileNotFoundError):
-            for folder in self._folder.iterdir():
+        try:
+            folders = list(self._folder.iterdir())
+        except OSError:
+            return 0
+        for folder in folders:
+            with contextlib.suppress(OSError):  # another worker sweeps as well
                 if folder.stat().st_mtime < limit:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    shutil.rmtree(folder)
                     swept += 1
         return swept
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            private_directory(folder)
+            _sync_folder(self._folder)
 
     def _file(self, execution_id: str, call_id: str) -> Path:
         return self._folder / _name(execution_id) / f"{_name(call_id)}.json"
@@ -168,19 +182,35 @@ def _name(identifier: str) -> str:
     return hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def _encoded(result: ToolResult) -> bytes:
+    def text(value: str) -> str:
+        return value.encode("utf-8", "replace").decode()  # half a character cannot be written down
+
+    return msgspec.json.encode(
+        _Record(
+            succeeded=result.succeeded,
+            output=text(result.output),
+            error=None if result.error is None else text(result.error),
+            output_bytes=result.output_bytes,
+            saved_to=result.saved_to,
+            metadata=dict(result.metadata),
+        ),
+        enc_hook=str,
+    )
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":
         return  # a folder cannot be opened there; NTFS journals the rename itself
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network drives know no such thing
+            raise
     finally:
         os.close(descriptor)
 
 
-def _trouble(error: OSError, verb: str) -> JournalError:
-    if error.errno == errno.ENOSPC:
-        return JournalError("The disk is full, so the tool call cannot be journaled; it was not made. Free some space.")
-    return JournalError(
-        f"The tool journal cannot be {verb} ({error.strerror}); the call was not made: it could not be made safely."
-    )
+def _reason(error: OSError) -> str:
+    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)

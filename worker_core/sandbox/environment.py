@@ -21,8 +21,12 @@ _INHERITED = frozenset(
 _OWN = frozenset({"KUBIYA_API_KEY", "LITELLM_API_KEY", "LITELLM_MASTER_KEY", "OPENAI_API_KEY_FILE", "REDIS_PASSWORD"})
 """The worker's own: the server puts the caller's key under the first name into resolved environments."""
 
-_STEERS_THE_LOADER = re.compile(r"(LD_|DYLD_|_RLD)|(PYTHONSTARTUP|PYTHONHOME|PYTHONPATH|BASH_ENV|ENV|NODE_OPTIONS)$")
+_STEERS_THE_LOADER = re.compile(
+    r"(LD_|DYLD_|_RLD|BASH_FUNC_)|(PYTHONSTARTUP|PYTHONHOME|PYTHONPATH|BASH_ENV|ENV|NODE_OPTIONS)$"
+)
 """Declared variables of these names would run code inside programs that never asked for it."""
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_/-]")
 
 CALL_MARK = "KUBIYA_TOOL_CALL"
 """Set for every tool process, so that one that left its process group can still be found."""
@@ -38,7 +42,7 @@ def tool_environment(
 
     Args:
         declared: variables of the execution; they win over inherited ones, but may not steer a program's loader.
-        call_mark: value of `KUBIYA_TOOL_CALL`.
+        call_mark: beginning of the value of `KUBIYA_TOOL_CALL`; random characters make it this attempt's own.
         inherited: the worker's own environment.
 
     """
@@ -50,7 +54,8 @@ def tool_environment(
         for name, value in declared.items()
         if name not in _OWN and not _STEERS_THE_LOADER.match(name) and _is_possible(name, value)
     }
-    return {**base, **allowed, CALL_MARK: call_mark}
+    mark = f"{_NOT_PLAIN.sub('_', call_mark)[:150]}/{os.urandom(6).hex()}"
+    return {**base, **allowed, CALL_MARK: mark}
 
 
 def _passes(name: str) -> bool:
@@ -59,4 +64,8 @@ def _passes(name: str) -> bool:
 
 
 def _is_possible(name: str, value: str) -> bool:
-    return bool(name) and "=" not in name and "\0" not in name and "\0" not in value
+    try:
+        os.fsencode(name + value)
+    except UnicodeEncodeError:
+        return False
+    return bool(name) and "=" not in name and "\0" not in name + value

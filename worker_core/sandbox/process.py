@@ -7,28 +7,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.output import OutputKeeper
+from worker_core.sandbox.shield import shield_worker
+from worker_core.sandbox.strays import kill_strays
 from worker_core.sandbox.warden import WARDEN
+
+log = logging.getLogger(__name__)
+_Given = TypeVar("_Given")
 
 WHOLE_OUTPUT_LIMIT_BYTES = 50 * 1024 * 1024
 """A process that prints more is ended: nobody reads it, and the disk is not its."""
 
 TERM_GRACE = timedelta(seconds=2)
-PIPE_GRACE_SECONDS = 0.5
-"""How long output may still come from the pipe when the process and its group are gone."""
+"""Between asking a process to end and killing it."""
+
+_PIPE_GRACE_SECONDS = 2.0
+"""How long what is left in the pipe may take to be read when everything that wrote to it is gone."""
+
+_KILL_LIMIT = timedelta(seconds=10)
+"""A killed process that waits for a device ends when the device answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +48,8 @@ class ProcessResult:
     """How a process ended. `exit_code` is negative for a signal (POSIX)."""
 
     exit_code: int
+    """-15 where the process did not end in spite of everything."""
+
     output: OutputKeeper
     timed_out: bool
     too_much_output: bool
@@ -43,12 +57,26 @@ class ProcessResult:
 
 
 class ProcessTree:
-    """A started process, its group (POSIX) or job (Windows), and the threads that attend to it."""
+    """A started process, its group (POSIX) or job (Windows), and the threads that attend to it.
 
-    def __init__(self, command: Command, *, stdin: bytes, output: OutputKeeper) -> None:
+    Args:
+        command: what to start.
+        stdin: what it may read.
+        output: is fed from a thread, and stopped before `finished` is called.
+        finished: called from a thread when the whole tree is gone.
+
+    Raises:
+        OSError: it could not be started, or could not be watched and was ended.
+
+    """
+
+    def __init__(self, command: Command, *, stdin: bytes, output: OutputKeeper, finished: Callable[[], None]) -> None:
         self._output = output
+        self._finished = finished
         self._ended = threading.Event()
+        self._asked_to_end = False
         self._mark = command.environment.get(CALL_MARK, "")
+        shield_worker()
         with _as_file(stdin) as given:
             self.process = subprocess.Popen(
                 list(command.argv),
@@ -60,46 +88,56 @@ class ProcessTree:
                 start_new_session=os.name != "nt",
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows only
             )
-        if os.name == "nt":
-            from worker_core.sandbox.windows_job import Job
+        try:
+            if os.name == "nt":
+                from worker_core.sandbox.windows_job import Job
 
-            self._job = Job(self.process)
-        else:
-            WARDEN.watch(self.process.pid)
-
-    def attend(self, finished: Callable[[], None]) -> None:
-        """Read the output and wait for the end, in threads; `finished` is called from one of them."""
-        reading = threading.Thread(target=self._read, name="tool output", daemon=True)
-        reading.start()
-
-        def wait() -> None:
-            self._wait_without_reaping()
-            # What the command left behind in its group ends with it; this also closes the pipe.
+                self._job = Job(self.process)
+            else:
+                WARDEN.watch(self.process.pid, self._mark)
+            self._reading = threading.Thread(target=self._read, name="tool output", daemon=True)
+            threading.Thread(target=self._wait, name="tool wait", daemon=True).start()
+        except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
+            self.process.kill()
             self.kill()
-            reading.join(PIPE_GRACE_SECONDS)
-            if reading.is_alive():
-                self.kill_strays()
-                reading.join(PIPE_GRACE_SECONDS)
-            self.process.wait()
-            if os.name != "nt":
-                WARDEN.release(self.process.pid)
-            self._ended.set()
-            finished()
+            self.process.communicate()
+            WARDEN.release(self.process.pid, self._mark)
+            raise OSError(getattr(error, "errno", None) or errno.EAGAIN, f"it cannot be watched: {error}") from error
 
-        threading.Thread(target=wait, name="tool wait", daemon=True).start()
+    def _wait(self) -> None:
+        try:
+            self._reading.start()
+        except RuntimeError:  # no more threads: nobody could read what it prints
+            self.kill()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+        self._wait_without_reaping()
+        if self._asked_to_end:
+            self._join_reading(TERM_GRACE.total_seconds())  # its children were asked as well, and may tidy up
+        # What the command left behind ends with it; this also closes the pipe.
+        self.kill()
+        kill_strays(self._mark)
+        self._join_reading(_PIPE_GRACE_SECONDS)
+        self._output.stop()
+        # Before the process id is free for somebody else: a warden that wakes up then must not know it any more.
+        WARDEN.release(self.process.pid, self._mark)
+        self._ended.set()
+        self.process.wait()
+        self._finished()
+
+    def _join_reading(self, seconds: float) -> None:
+        if self._reading.ident is not None:
+            self._reading.join(seconds)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        with self.process.stdout as pipe:
+        with self.process.stdout as pipe, contextlib.suppress(OSError):
             descriptor = pipe.fileno()
-            with contextlib.suppress(OSError):
-                while piece := os.read(descriptor, 65536):
-                    if self._ended.is_set():
-                        return
-                    self._output.feed(piece)
-                    if self._output.full:
-                        self.kill()
-                        return
+            while piece := os.read(descriptor, 65536):
+                self._output.feed(piece)
+                if self._output.full:
+                    self.kill()
+                    return
 
     def _wait_without_reaping(self) -> None:
         """Until then the process id, and with it the group's, cannot be given to somebody else."""
@@ -111,6 +149,7 @@ class ProcessTree:
 
     def terminate(self) -> None:
         """Ask the whole tree to end."""
+        self._asked_to_end = True
         if self._ended.is_set():
             return
         if os.name == "nt":
@@ -124,24 +163,14 @@ class ProcessTree:
         if self._ended.is_set():
             return
         if os.name == "nt":
-            self._job.terminate()
+            with contextlib.suppress(AttributeError):  # it is being made
+                self._job.terminate()
         else:
             self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
-
-    def kill_strays(self) -> None:
-        """End processes of this call that left its group (setsid, double fork): they carry the call's mark."""
-        import psutil
-
-        if not self._mark:
-            return
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get(CALL_MARK) == self._mark:
-                    process.kill()
 
 
 async def run_process(
@@ -159,7 +188,7 @@ async def run_process(
         timeout: then the tree is asked to end, and killed two seconds later.
         output_limit_bytes: kept in memory of the merged output (standard output and error, in order).
         stdin: what the process may read; nothing by default.
-        before_start: called in the starting thread right before the process exists.
+        before_start: called in the starting thread right before the process exists. What it raises is passed on.
 
     Raises:
         OSError: the process could not be started.
@@ -168,40 +197,44 @@ async def run_process(
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
+    given_up = threading.Event()
     output = OutputKeeper(limit_bytes=output_limit_bytes, whole_limit_bytes=WHOLE_OUTPUT_LIMIT_BYTES)
-
-    def begin() -> ProcessTree:
-        before_start()
-        return ProcessTree(command, stdin=stdin, output=output)
 
     def finished() -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for the result
             loop.call_soon_threadsafe(ended.set)
 
+    def begin() -> ProcessTree | None:
+        if given_up.is_set():
+            return None
+        before_start()
+        return ProcessTree(command, stdin=stdin, output=output, finished=finished)
+
+    async def end() -> None:
+        with contextlib.suppress(Exception):  # it did not start, and whoever cancelled does not ask why
+            if (tree := await starting) is not None:
+                await _end(tree, ended)
+
     started = time.monotonic()
     starting = asyncio.ensure_future(asyncio.to_thread(begin))
-    try:
-        tree = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # Once the thread runs it cannot be held back: let it finish, then end what it began.
-        with contextlib.suppress(Exception):
-            tree = await starting
-            tree.attend(finished)
-            await _end(tree, ended)
-        raise
-    tree.attend(finished)
     timed_out = False
     try:
-        async with asyncio.timeout(timeout.total_seconds()):
-            await ended.wait()
-    except TimeoutError:
-        timed_out = True
-        await _end(tree, ended)
-    except asyncio.CancelledError:
-        await asyncio.shield(asyncio.ensure_future(_end(tree, ended)))
+        tree = await asyncio.shield(starting)
+        assert tree is not None
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                await ended.wait()
+        except TimeoutError:
+            timed_out = True
+            await uninterrupted(end())
+    except BaseException:
+        given_up.set()
+        # Once the thread runs it cannot be held back: let it finish, then end what it began.
+        await uninterrupted(end())
+        output.close()
         raise
     return ProcessResult(
-        exit_code=tree.process.returncode,
+        exit_code=-signal.SIGTERM if tree.process.returncode is None else tree.process.returncode,
         output=output,
         timed_out=timed_out,
         too_much_output=output.full,
@@ -210,14 +243,41 @@ async def run_process(
 
 
 async def _end(tree: ProcessTree, ended: asyncio.Event) -> None:
+    if ended.is_set():
+        return
     tree.terminate()
+    if await _within(ended, TERM_GRACE):
+        return
+    tree.kill()
+    if not await _within(ended, _KILL_LIMIT):
+        log.error(
+            "The process %s of a tool did not end although it was killed; it most likely waits for a disk or network "
+            "drive. The worker goes on without it.",
+            tree.process.pid,
+        )
+
+
+async def _within(event: asyncio.Event, limit: timedelta) -> bool:
     try:
-        async with asyncio.timeout(TERM_GRACE.total_seconds()):
-            await ended.wait()
+        async with asyncio.timeout(limit.total_seconds()):
+            await event.wait()
     except TimeoutError:
-        tree.kill()
-        await ended.wait()
-    await asyncio.to_thread(tree.kill_strays)
+        return False
+    return True
+
+
+async def uninterrupted(work: Coroutine[Any, Any, _Given]) -> _Given:
+    """Let something short come to its end even if we are cancelled meanwhile, however often; then be cancelled."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
 
 
 @contextlib.contextmanager

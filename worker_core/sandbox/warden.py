@@ -1,72 +1,124 @@
 """Ends tool processes when the worker dies without a word (kill -9, out of memory).
 
 POSIX: one small shell per worker waits on a pipe. It is told which process groups live; when the pipe closes, because
-the worker is gone, it kills those that are left. It costs about 1 MB and nothing per call. On Windows the job object of
-each call does the same by itself.
+the worker is gone, it kills those that are left and, on Linux, what left them but carries their call's mark. It costs
+about 1 MB and nothing per call. On Windows the job object of each call does the same by itself.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import subprocess
 import threading
 
-_SCRIPT = r"""
+from worker_core.sandbox.environment import CALL_MARK
+
+# Dash knows no `kill -KILL -- -GROUP`.
+_SCRIPT = rf"""
 trap '' INT TERM HUP QUIT
 live=' '
-while read -r what group; do
-  case "$what" in
-    +) live="$live$group " ;;
-    -) before="${live%% $group *}"; after="${live#* $group }"; live="$before $after" ;;
+while read -r what call; do
+  case "$what$live" in
+    +*) live="$live$call " ;;
+    -*" $call "*) live="${{live%% $call *}} ${{live#* $call }}" ;;
   esac
 done
-for group in $live; do kill -KILL -- "-$group" 2>/dev/null; done
+for call in $live; do kill -s KILL -- "-${{call%%:*}}"; done
+for call in $live; do
+  for found in $(grep -alsF -- "{CALL_MARK}=${{call#*:}}" /proc/[0-9]*/environ); do
+    found="${{found#/proc/}}"
+    kill -s KILL "${{found%/environ}}"
+  done
+done
 """
+
+_END_SECONDS = 10
 
 
 class Warden:
-    """One per process; starts its shell at the first call."""
+    """One per process; starts its shell at the first call, and another where that one was killed."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._live: set[str] = set()
         self._lock = threading.Lock()
 
-    def watch(self, group: int) -> None:
-        """A process group lives."""
-        self._tell(f"+ {group}\n")
+    def watch(self, group: int, mark: str) -> None:
+        """A process group lives.
 
-    def release(self, group: int) -> None:
+        Args:
+            group: its id.
+            mark: value of `KUBIYA_TOOL_CALL` in it; no spaces, nothing that a shell expands.
+
+        Raises:
+            OSError: the shell cannot be started.
+
+        """
+        try:
+            self._note("+", _call(group, mark))
+        except OSError:
+            self._live.discard(_call(group, mark))
+            raise
+
+    def release(self, group: int, mark: str) -> None:
         """A process group has ended."""
-        self._tell(f"- {group}\n")
+        with contextlib.suppress(OSError):
+            self._note("-", _call(group, mark))
 
     def close(self) -> None:
         """End the shell. Groups that still live are killed."""
         with self._lock:
-            if self._process is not None and self._process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    self._process.stdin.close()
-                self._process.wait(timeout=10)
-                self._process = None
+            process, self._process = self._process, None
+            self._live.clear()
+        atexit.unregister(self.close)
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_END_SECONDS)
 
-    def _tell(self, line: str) -> None:
+    def _note(self, what: str, call: str) -> None:
         if os.name != "posix":
             return
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen(
-                    ["/bin/sh", "-c", _SCRIPT],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                    env={},
-                    cwd="/",
-                )
+            if what == "+":
+                self._live.add(call)
+            else:
+                self._live.discard(call)
+            if self._process is not None and self._process.poll() is None:
+                self._tell(f"{what} {call}\n")
+            elif self._live:
+                self._start()
+
+    def _start(self) -> None:
+        if self._process is None:
+            atexit.register(self.close)
+        else:
             assert self._process.stdin is not None
-            with contextlib.suppress(OSError):
-                self._process.stdin.write(line.encode())
-                self._process.stdin.flush()
+            self._process.stdin.close()
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _SCRIPT, "kubiya-worker-warden"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+        )
+        self._tell("".join(f"+ {call}\n" for call in self._live))
+
+    def _tell(self, lines: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it was killed just now: the next call starts another
+            self._process.stdin.write(lines.encode())
+
+
+def _call(group: int, mark: str) -> str:
+    return f"{group}:{mark or '!'}"
 
 
 WARDEN = Warden()

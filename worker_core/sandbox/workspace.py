@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker_core.errors import KubiyaError
 from worker_core.paths import private_directory
 
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PLAIN_ID = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)\Z)[a-z0-9_-]{1,64}")
+"""No capitals: macOS and Windows would give `A` and `a` one folder. Not the devices of Windows either."""
+
 OUTPUTS = Path(".kubiya") / "outputs"
 
 
@@ -32,7 +35,7 @@ class Workspace:
 
         Args:
             root: where all workspaces are.
-            execution_id: as the server gave it; anything but letters, digits, `_` and `-` is hashed.
+            execution_id: as the server gave it; anything but small letters, digits, `_` and `-` is hashed.
 
         Raises:
             OSError: the folder cannot be made.
@@ -51,13 +54,25 @@ class Workspace:
         """
         try:
             found = (self.path / relative).resolve()
-        except (OSError, ValueError) as error:
-            raise OutsideWorkspace(f"The path {relative!r} cannot be used: {error}.") from error
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+            raise OutsideWorkspace(f"The path {_short(relative)} cannot be used: {error}.") from error
         if not found.is_relative_to(self.path):
-            raise OutsideWorkspace(f"The path {relative!r} leads out of the workspace; use one inside it.")
+            raise OutsideWorkspace(f"The path {_short(relative)} leads out of the workspace; use one inside it.")
         return found
 
-    def save_output(self, call_id: str, data: bytes) -> str:
+    def make_folder(self, relative: str) -> Path:
+        """A folder inside the workspace, made where it is missing.
+
+        Raises:
+            OSError: it cannot be made.
+            OutsideWorkspace: it leads out.
+
+        """
+        folder = self.resolve(relative)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    def save_output(self, call_id: str, pieces: Iterable[bytes]) -> str:
         """Keep the whole output of a call. Returns its path relative to the workspace.
 
         Raises:
@@ -66,14 +81,17 @@ class Workspace:
 
         """
         relative = OUTPUTS / f"{safe_name(call_id)}.txt"
-        folder = self.resolve(str(OUTPUTS))
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = self.make_folder(str(OUTPUTS))
         target = folder / relative.name
         target.unlink(missing_ok=True)  # never write through a link that stands there
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
         return relative.as_posix()
+
+
+def _short(path: str) -> str:
+    return repr(path if len(path) <= 200 else f"{path[:200]}...")
 
 
 def safe_name(identifier: str) -> str:

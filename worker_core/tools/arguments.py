@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 from worker_core.tools.base import ToolResult
 
 _Arguments = TypeVar("_Arguments", bound=msgspec.Struct)
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class WrongArguments(Exception):
@@ -17,16 +19,20 @@ class WrongArguments(Exception):
 
 
 def read(model: type[_Arguments], arguments: Mapping[str, Any]) -> _Arguments:
-    """The arguments as a struct.
+    """The arguments as a struct. Numbers and booleans may be given as text, as some models do.
 
     Raises:
-        WrongArguments: missing, unknown or of the wrong type.
+        WrongArguments: missing, unknown or of the wrong type, or text that cannot be written down.
 
     """
+    for name, value in arguments.items():
+        if isinstance(value, str) and _HALF_A_CHARACTER.search(value):
+            raise WrongArguments(f"The argument {name[:50]!r} holds half of a character (a lone UTF-16 surrogate).")
     try:
-        return msgspec.convert(dict(arguments), type=model)
-    except msgspec.ValidationError as error:
-        raise WrongArguments(f"The arguments are not right: {str(error)[:300]}.") from None
+        return msgspec.convert(dict(arguments), type=model, strict=False)
+    except (msgspec.ValidationError, RecursionError) as error:
+        takes = ", ".join(model.__struct_fields__)
+        raise WrongArguments(f"The arguments are not right: {str(error)[:300]}. The tool takes: {takes}.") from None
 
 
 def schema(model: type[msgspec.Struct]) -> dict[str, Any]:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import msgspec
 
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.process import run_process
+from worker_core.sandbox.process import run_process, uninterrupted
+from worker_core.sandbox.workspace import OutsideWorkspace
 from worker_core.tools import arguments
 from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
+from worker_core.tools.masking import safe_cut
 from worker_core.tools.python import interpreter_path
-from worker_core.tools.report import cut
+from worker_core.tools.report import fit, not_started, readable
 
 TIMEOUT = timedelta(seconds=30)
+_SEARCH_SHARE = 0.6
+"""Of the time limit; then a search answers with what it has."""
+
 _ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
 _CHILD = Path(__file__).with_name("files_child.py")
 
 _PathArgument = Annotated[str, msgspec.Meta(description="Path inside the workspace.", min_length=1)]
+
+
+_Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _Arguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -31,8 +40,8 @@ class _Arguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class ReadArguments(_Arguments, kw_only=True):
     path: _PathArgument
-    offset: Annotated[int, msgspec.Meta(description="First line to read, from 1.", ge=1)] | None = None
-    limit: Annotated[int, msgspec.Meta(description="How many lines to read.", ge=1)] | None = None
+    offset: Annotated[_Count | None, msgspec.Meta(description="First line to read, from 1.")] = None
+    limit: Annotated[_Count | None, msgspec.Meta(description="How many lines to read; all by default.")] = None
 
 
 class WriteArguments(_Arguments, kw_only=True):
@@ -59,6 +68,32 @@ class SearchArguments(_Arguments, kw_only=True):
     glob: Annotated[str | None, msgspec.Meta(description="Only files whose name fits, e.g. *.py")] = None
 
 
+_OPERATIONS: Mapping[str, tuple[type[_Arguments], bool, str]] = {
+    "read_file": (
+        ReadArguments,
+        True,
+        "Read a text file of the workspace. A long one is shown in part, with the offset at which to go on.",
+    ),
+    "write_file": (
+        WriteArguments,
+        False,
+        "Write a text file in the workspace; one that is there is replaced as a whole, missing folders are made.",
+    ),
+    "edit_file": (
+        EditArguments,
+        False,
+        "Replace a piece of text in a file of the workspace; everything else in it stays as it is.",
+    ),
+    "list_files": (ListArguments, True, "List files (with their sizes) and folders of the workspace."),
+    "search_files": (
+        SearchArguments,
+        True,
+        "Search the text files of the workspace for a regular expression; gives file, line number and line.",
+    ),
+}
+"""Arguments, whether it only reads, and what the model is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileTool:
     """One file operation. `base` is a folder of the workspace that it is confined to."""
@@ -66,77 +101,116 @@ class FileTool:
     name: str
     base: str = ""
 
-    OPERATIONS: ClassVar[Mapping[str, tuple[type[_Arguments], str, bool]]] = {
-        "read_file": (ReadArguments, "Read a text file of the workspace.", True),
-        "write_file": (
-            WriteArguments,
-            "Write a text file in the workspace, replacing it if it is there.",
-            False,
-        ),
-        "edit_file": (EditArguments, "Replace a piece of text in a file of the workspace.", False),
-        "list_files": (ListArguments, "List files and folders of the workspace with their sizes.", True),
-        "search_files": (SearchArguments, "Search text files of the workspace by a regular expression.", True),
-    }
-
     @property
     def spec(self) -> ToolSpec:
-        model, description, read_only = self.OPERATIONS[self.name]
+        model, read_only, description = _OPERATIONS[self.name]
+        if self.base:
+            description += f" Paths begin in its folder {self.base!r}."
         return ToolSpec(
             name=self.name, description=description, parameters=arguments.schema(model), read_only=read_only
         )
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        model, _, _ = self.OPERATIONS[self.name]
         try:
-            asked = arguments.read(model, arguments_)
+            asked = arguments.read(_OPERATIONS[self.name][0], arguments_)
         except arguments.WrongArguments as error:
             return arguments.failed(str(error))
         interpreter = interpreter_path()
         if interpreter is None:
             return arguments.failed("There is no Python interpreter on this machine; the file tools need one.")
-        root = context.workspace.resolve(self.base or ".")
-        root.mkdir(parents=True, exist_ok=True)
-        request = {"root": str(root), "operation": self.name, "arguments": asked}
-        command = Command(
-            argv=[interpreter, "-I", "-S", "-X", "utf8", str(_CHILD)],
-            cwd=root,
-            environment=tool_environment({}, call_mark=f"{context.execution_id}/{context.call_id}"),
-        )
+        limit = min(TIMEOUT, context.timeout)
         try:
+            root = context.workspace.make_folder(self.base or ".")
+            request = {
+                "root": str(root),
+                "operation": self.name,
+                "arguments": asked,
+                "seconds": limit.total_seconds() * _SEARCH_SHARE,
+            }
+            command = Command(
+                argv=[interpreter, "-I", "-S", "-W", "ignore", "-X", "utf8", str(_CHILD)],
+                cwd=root,
+                environment=tool_environment({}, call_mark=f"{context.execution_id}/{context.call_id}"),
+            )
             result = await run_process(
                 context.launcher.wrap(command, workspace=context.workspace.path),
-                timeout=min(TIMEOUT, context.timeout),
+                timeout=limit,
                 output_limit_bytes=_ANSWER_LIMIT_BYTES,
                 stdin=msgspec.json.encode(request),
                 before_start=context.before_effect,
             )
+        except OutsideWorkspace as error:
+            return arguments.failed(error.sentence)
         except OSError as error:
-            return arguments.failed(f"The file tool could not be started: {error.strerror or error}.")
-        try:
-            if result.timed_out:
-                return arguments.failed(f"It did not end within {TIMEOUT.total_seconds():g} s and was stopped.")
-            return _read_answer(b"".join(result.output.ends()), context)
-        finally:
-            result.output.close()
+            return arguments.failed(not_started(error))
+        content = b"".join(result.output.ends())
+        result.output.close()
+        if result.timed_out:
+            hint = " Use a simpler pattern, or search in fewer files." if self.name == "search_files" else ""
+            return arguments.failed(f"It did not end within {limit.total_seconds():g} s and was stopped.{hint}")
+        return await uninterrupted(asyncio.to_thread(_read_answer, content, asked, context))
+
+
+class _Match(msgspec.Struct, array_like=True):
+    place: str
+    line: str
+    """The line, or as much of it as is needed to mask what is shown."""
+
+    begin: int
+    end: int
+    goes_on: bool
 
 
 class _Answer(msgspec.Struct):
     ok: bool
     output: str = ""
     error: str | None = None
+    more: bool = False
+    matches: list[_Match] = []
 
 
-def _read_answer(content: bytes, context: ToolContext) -> ToolResult:
+def _read_answer(content: bytes, asked: _Arguments, context: ToolContext) -> ToolResult:
     try:
         answer = msgspec.json.decode(content, type=_Answer)
     except msgspec.DecodeError:
-        said = context.mask(content[-300:].decode("utf-8", "replace"))
-        return arguments.failed(f"The file tool broke off: {said}")
-    text = context.mask(answer.output)
-    size = len(text.encode("utf-8", "replace"))
+        said = context.mask(content[-2000:].decode("utf-8", "replace")).strip().splitlines() or [""]
+        return arguments.failed(f"The file tool broke off: {said[-1][:300]}")
+    if answer.error is not None:
+        return arguments.failed(context.mask(answer.error))
+    size = len(answer.output.encode())
     saved_to = None
-    if size > context.output_limit_bytes:
-        saved_to = context.workspace.save_output(context.call_id, text.encode("utf-8", "replace"))
-        text = cut(text, limit_bytes=context.output_limit_bytes, saved_to=saved_to)
-    error = None if answer.error is None else context.mask(answer.error)
-    return ToolResult(succeeded=answer.ok, output=text, error=error, output_bytes=size, saved_to=saved_to)
+    if isinstance(asked, ReadArguments):
+        text = _lines(answer, context, first=asked.offset or 1)
+    else:
+        lines = [_shown(match, context.mask) for match in answer.matches]
+        whole = "\n".join([*lines, answer.output] if answer.output else lines)
+        size = len(whole.encode())
+        text, saved_to = fit([whole.encode()], context)
+    return ToolResult(succeeded=answer.ok, output=text, output_bytes=size, saved_to=saved_to)
+
+
+def _lines(answer: _Answer, context: ToolContext, *, first: int) -> str:
+    """Whole lines as far as they fit, and where to read on."""
+    data = readable(context.mask(answer.output).encode()).encode()
+    cut = data[: context.output_limit_bytes]
+    if len(cut) == len(data):
+        following = first + data.count(b"\n")
+        return data.decode() + (f"[... the file goes on; read on with offset {following} ...]" if answer.more else "")
+    whole_lines = cut[: cut.rfind(b"\n") + 1]
+    if not whole_lines:
+        shown = cut.decode("utf-8", "ignore")
+        return f"{shown}\n[... line {first} is too long to be shown whole; the next one is at offset {first + 1} ...]"
+    following = first + whole_lines.count(b"\n")
+    return (
+        f"{whole_lines.decode()}[... lines {first} to {following - 1} are shown; read on with offset {following} ...]"
+    )
+
+
+def _shown(match: _Match, mask: Callable[[str], str]) -> str:
+    """Of a long line, the part around the match; no cut falls into a secret."""
+    begin = safe_cut(match.line, match.begin, mask) if match.begin else 0
+    end = safe_cut(match.line, match.end, mask) if match.end < len(match.line) else match.end
+    if end <= begin or (match.begin and not begin):
+        return f"{match.place}[a long line that cannot be shown in part]"
+    ellipses = ("..." if begin else "", "..." if match.goes_on or end < len(match.line) else "")
+    return f"{match.place}{ellipses[0]}{match.line[begin:end]}{ellipses[1]}"

@@ -20,27 +20,36 @@ DEFAULT_TIMEOUT = timedelta(seconds=60)
 LONGEST_TIMEOUT = timedelta(seconds=300)
 
 _RUNNER = """
-import builtins, json, sys
+import builtins, json, linecache, sys, types
 given = json.load(sys.stdin)
 sys.path.insert(0, "")
-scope = {"__name__": "__main__", "__builtins__": builtins}
-allowed, blocked = given["allowed"], given["blocked"]
+main = sys.modules["__main__"] = types.ModuleType("__main__")
+main.__builtins__ = builtins
+allowed, blocked, code = given["allowed"], given["blocked"], given["code"]
+linecache.cache["<program>"] = (len(code), None, code.splitlines(True), "<program>")
 if allowed is not None or blocked:
     real = builtins.__import__
     def guarded(name, globals=None, *rest, **more):
         top = name.partition(".")[0]
-        if globals is scope and (top in blocked or (allowed is not None and top not in allowed)):
+        if globals is main.__dict__ and (top in blocked or (allowed is not None and top not in allowed)):
             raise ImportError("the skill's configuration does not allow to import " + top)
         return real(name, globals, *rest, **more)
     builtins.__import__ = guarded
-exec(compile(given["code"], "<program>", "exec"), scope)
+def hook(kind, error, trace):
+    shown = trace
+    while shown and shown.tb_frame.f_code.co_filename != "<program>":
+        shown = shown.tb_next
+    import traceback  # the built-in hook does not know linecache
+    traceback.print_exception(kind, error, shown)
+sys.excepthook = hook
+exec(compile(code, "<program>", "exec"), main.__dict__)
 """
 
 
 class PythonArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    code: Annotated[str, msgspec.Meta(description="The Python program. Print what you want to read.", min_length=1)]
+    code: Annotated[str, msgspec.Meta(description="The program. Print what you want to read.", min_length=1)]
     timeout_seconds: Annotated[
-        float | None, msgspec.Meta(description="Stop it after so many seconds; 60 by default, 300 at most.")
+        float | None, msgspec.Meta(description="Stop it after so many seconds, 300 at most.")
     ] = None
 
 
@@ -60,7 +69,13 @@ class PythonTool:
     def spec(self) -> ToolSpec:
         return ToolSpec(
             name="python",
-            description="Run a Python program in the workspace and read what it prints.",
+            description=(
+                f"Run a Python program in the workspace and read what it prints. Each call is a new interpreter: "
+                f"nothing is kept but files. It gets no input, and is stopped after {self.timeout.total_seconds():g} s "
+                f"unless timeout_seconds says otherwise."
+                + (f" It may import: {', '.join(self.allowed_imports)}." if self.allowed_imports else "")
+                + (f" It may not import: {', '.join(self.blocked_imports)}." if self.blocked_imports else "")
+            ),
             parameters=arguments.schema(PythonArguments),
         )
 

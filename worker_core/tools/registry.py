@@ -58,7 +58,8 @@ def offer(skills: Iterable[SkillDefinition]) -> Offer:
             unknown.append(f"The skill {skill.name!r} of type {skill.type!r} is not available on this worker.")
             continue
         for name, tool in maker(skill.configuration, unknown).items():
-            tools.setdefault(name, tool)
+            if tools.setdefault(name, tool) != tool:
+                unknown.append(f"Several skills offer {name!r} with different settings; the first of them is used.")
     return Offer(tools=tools, unknown=tuple(unknown))
 
 
@@ -76,7 +77,7 @@ def _shell(configuration: _Configuration, unknown: list[str]) -> dict[str, Tool]
             ),
             allowed_commands=None if allowed is None else frozenset(allowed),
             blocked_commands=frozenset(_names(configuration, "blocked_commands") or ()),
-            working_directory=_text(configuration, "working_directory"),
+            working_directory=_folder(configuration, "working_directory", unknown=unknown),
             shell=given,
             guidelines=" ".join(
                 filter(None, (_text(configuration, "usage_guidelines"), _text(configuration, "environment_context")))
@@ -113,10 +114,7 @@ _FILE_SWITCHES = {
 
 
 def _file_system(configuration: _Configuration, unknown: list[str]) -> dict[str, Tool]:
-    base = _text(configuration, "base_dir") or _text(configuration, "base_directory")
-    if base.startswith(("/", "~", "\\")) or ":" in base or ".." in base.replace("\\", "/").split("/"):
-        unknown.append(f"The folder {base!r} of a file skill is outside the workspace; the workspace is used.")
-        base = ""
+    base = _folder(configuration, "base_dir", "base_directory", unknown=unknown)
     return {
         name: FileTool(name=name, base=base)
         for name, switch in _FILE_SWITCHES.items()
@@ -134,6 +132,15 @@ _MAKERS: Mapping[str, Callable[[_Configuration, list[str]], dict[str, Tool]]] = 
 def _text(configuration: _Configuration, key: str) -> str:
     value = configuration.get(key)
     return value.strip() if isinstance(value, str) else ""
+
+
+def _folder(configuration: _Configuration, *keys: str, unknown: list[str]) -> str:
+    """A folder of the workspace; the workspace itself where it is another one."""
+    folder = next(filter(None, (_text(configuration, key) for key in keys)), "")
+    if folder.startswith(("/", "~", "\\")) or ":" in folder or ".." in folder.replace("\\", "/").split("/"):
+        unknown.append(f"The folder {folder!r} of a skill is outside the workspace; the workspace is used.")
+        return ""
+    return folder
 
 
 def _names(configuration: _Configuration, key: str) -> tuple[str, ...] | None:

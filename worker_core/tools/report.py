@@ -2,94 +2,186 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
+import signal
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from itertools import chain
+from pathlib import Path
 
+from worker_core.errors import KubiyaError
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.process import WHOLE_OUTPUT_LIMIT_BYTES, ProcessResult, run_process
-from worker_core.sandbox.workspace import OutsideWorkspace
+from worker_core.sandbox.output import Ends
+from worker_core.sandbox.process import WHOLE_OUTPUT_LIMIT_BYTES, ProcessResult, run_process, uninterrupted
+from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import ToolContext, ToolResult
+from worker_core.tools.masking import masked
 
 _LINE_BREAK_WITHIN = 200
 """A cut moves this far, at most, to fall on a line's end."""
 
+_WHOLE_MB = WHOLE_OUTPUT_LIMIT_BYTES // (1024 * 1024)
+
 
 async def run_and_report(
-    argv: list[str], context: ToolContext, *, timeout: timedelta, working_directory: str = "", stdin: bytes = b""
+    argv: list[str],
+    context: ToolContext,
+    *,
+    timeout: timedelta,
+    asked_folder: str = "",
+    configured_folder: str = "",
+    stdin: bytes = b"",
 ) -> ToolResult:
-    """Start a command in the workspace and describe how it went. Raises only CancelledError."""
+    """Start a command in the workspace and describe how it went.
+
+    Args:
+        argv: the command.
+        context: of the call.
+        timeout: of the call; that of the context where it is shorter.
+        asked_folder: where the model wants it to run; it must exist.
+        configured_folder: where it runs by default; made where it is missing.
+        stdin: what the command may read.
+
+    Raises:
+        asyncio.CancelledError: nothing of the command is left running.
+        Exception: what `context.before_effect` raised; nothing was started.
+
+    """
+    limit = min(timeout, context.timeout)
     try:
-        folder = context.workspace.resolve(working_directory or ".")
-        command = Command(
-            argv=argv,
-            cwd=folder,
-            environment=tool_environment(context.environment, call_mark=f"{context.execution_id}/{context.call_id}"),
-        )
+        folder = _folder(context.workspace, asked_folder, configured_folder)
+    except KubiyaError as error:
+        return failed(error.sentence)
+    except OSError as error:
+        return failed(not_started(error))
+    command = Command(
+        argv=argv,
+        cwd=folder,
+        environment=tool_environment(context.environment, call_mark=f"{context.execution_id}/{context.call_id}"),
+    )
+    try:
         result = await run_process(
             context.launcher.wrap(command, workspace=context.workspace.path),
-            timeout=min(timeout, context.timeout),
+            timeout=limit,
             output_limit_bytes=context.output_limit_bytes,
             stdin=stdin,
             before_start=context.before_effect,
         )
-    except OutsideWorkspace as error:
-        return failed(error.sentence)
     except OSError as error:
-        return ToolResult(
-            succeeded=False, output="", error=f"The command could not be started: {error.strerror or error}."
-        )
+        return failed(not_started(error))
+    return await uninterrupted(asyncio.to_thread(_describe, result, context, limit))
+
+
+def _folder(workspace: Workspace, asked: str, configured: str) -> Path:
+    if not asked:
+        return workspace.make_folder(configured or ".")
+    folder = workspace.resolve(asked)
+    if not os.path.isdir(folder):  # noqa: PTH112 -- Path's raises where a name is too long
+        raise KubiyaError(f"There is no folder {asked[:200]!r} in the workspace; nothing was run.")
+    return folder
+
+
+def not_started(error: OSError) -> str:
+    """Why a command did not start, for the model."""
+    if error.errno == errno.E2BIG:
+        return "The command, or a variable of the execution, is too long for the system; nothing was run."
+    where = f" ({str(error.filename)[:200]})" if error.filename else ""
+    return f"The command could not be started, nothing was run: {error.strerror or error}{where}."
+
+
+def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> ToolResult:
     try:
-        return _describe(result, context, min(timeout, context.timeout))
+        text, saved_to = fit(result.output.pieces(), context, is_whole=result.output.is_whole)
     finally:
         result.output.close()
-
-
-def _describe(result: ProcessResult, context: ToolContext, timeout: timedelta) -> ToolResult:
-    head, tail = result.output.ends()
-    saved_to: str | None = None
-    if result.output.was_cut:
-        whole = context.mask(result.output.whole().decode("utf-8", "replace"))
-        saved_to = context.workspace.save_output(context.call_id, whole.encode("utf-8", "replace"))
-        text = cut(whole, limit_bytes=context.output_limit_bytes, saved_to=saved_to)
-    else:
-        text = context.mask((head + tail).decode("utf-8", "replace"))
     return ToolResult(
         succeeded=result.exit_code == 0 and not result.timed_out and not result.too_much_output,
         output=text,
-        error=_error(result, timeout),
+        error=_error(result, limit),
         output_bytes=result.output.total_bytes,
         saved_to=saved_to,
         metadata={"exit_code": result.exit_code, "duration_ms": round(result.duration / timedelta(milliseconds=1))},
     )
 
 
-def _error(result: ProcessResult, timeout: timedelta) -> str | None:
+def _error(result: ProcessResult, limit: timedelta) -> str | None:
     if result.timed_out:
-        return f"It did not end within {timeout.total_seconds():g} s and was stopped."
+        return f"It did not end within {limit.total_seconds():g} s and was stopped, with all that it had started."
     if result.too_much_output:
-        return f"It printed more than {WHOLE_OUTPUT_LIMIT_BYTES // (1024 * 1024)} MB and was stopped."
+        return f"It printed more than {_WHOLE_MB} MB and was stopped. Let it print less, or into a file."
     if result.exit_code < 0:
-        return f"It was ended by signal {-result.exit_code}."
+        return f"It was ended by signal {signal_name(-result.exit_code)}."
     if result.exit_code != 0:
         return f"It exited with code {result.exit_code}."
     return None
 
 
-def cut(text: str, *, limit_bytes: int, saved_to: str) -> str:
-    """Beginning and end of a text, with a line between them that says what is left out and where it is.
+def signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return str(number)
+    return f"{name} (out of memory, or killed by somebody)" if name == "SIGKILL" else name
 
-    Cut text is at most `limit_bytes` of UTF-8 plus that line.
+
+def fit(pieces: Iterable[bytes], context: ToolContext, *, is_whole: bool = True) -> tuple[str, str | None]:
+    """Output as the model reads it, and where in the workspace the whole is kept if it had to be cut.
+
+    Args:
+        pieces: the output, not masked yet.
+        context: of the call.
+        is_whole: False where `pieces` is only the beginning.
+
     """
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit_bytes:
-        return text
-    half = limit_bytes // 2
-    head = data[:half].decode("utf-8", "ignore")
-    tail = data[len(data) - half :].decode("utf-8", "ignore")
-    if (end := head.rfind("\n", max(0, len(head) - _LINE_BREAK_WITHIN))) >= 0:
-        head = head[: end + 1]
-    if (begin := tail.find("\n", 0, _LINE_BREAK_WITHIN)) >= 0:
-        tail = tail[begin + 1 :]
-    left_out = len(data) - len(head.encode()) - len(tail.encode())
-    return f"{head}\n[... {left_out} bytes left out; the whole output is in {saved_to} ...]\n{tail}"
+    ends = Ends(limit_bytes=context.output_limit_bytes)
+
+    def counted() -> Iterator[bytes]:
+        for piece in masked(pieces, context.mask):
+            ends.feed(piece)
+            yield piece
+
+    stream = counted()
+    early = []
+    for piece in stream:
+        early.append(piece)
+        if ends.was_cut:
+            break
+    if is_whole and not ends.was_cut:
+        text = readable(b"".join(early))
+        if len(text.encode()) <= context.output_limit_bytes:
+            return text, None
+    saved_to: str | None = None
+    try:
+        saved_to = context.workspace.save_output(context.call_id, chain(early, stream))
+        note = f"the whole output is in {saved_to}" if is_whole else f"the beginning of it is in {saved_to}"
+    except (OSError, KubiyaError) as error:
+        for _ in stream:  # the end of it is shown all the same
+            pass
+        note = f"the whole could not be kept: {getattr(error, 'strerror', None) or error}"
+    return _join(*ends.parts(), limit_bytes=context.output_limit_bytes, total=ends.total_bytes, note=note), saved_to
+
+
+def _join(head: bytes, tail: bytes, *, limit_bytes: int, total: int, note: str) -> str:
+    """Beginning and end, with a line between them that says what is left out and where it is.
+
+    The text is at most `limit_bytes` of UTF-8 plus that line.
+    """
+    half = max(1, limit_bytes // 2)
+    begin = readable(head).encode()[:half].decode("utf-8", "ignore")
+    end = readable(tail).encode()[-half:].decode("utf-8", "ignore")
+    if (at := begin.rfind("\n", max(0, len(begin) - _LINE_BREAK_WITHIN))) >= 0:
+        begin = begin[: at + 1]
+    if (at := end.find("\n", 0, _LINE_BREAK_WITHIN)) >= 0:
+        end = end[at + 1 :]
+    line_break = "" if begin.endswith("\n") else "\n"
+    return f"{begin}{line_break}[... the middle of {total} bytes is left out; {note} ...]\n{end}"
+
+
+def readable(data: bytes) -> str:
+    """As text, whatever it is."""
+    # A NUL is legal in JSON and refused by databases behind it.
+    return data.decode("utf-8", "replace").replace("\0", "\ufffd")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,19 +14,23 @@ import msgspec
 
 from worker_core.tools import arguments
 from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
+from worker_core.tools.command_names import command_names
 from worker_core.tools.report import run_and_report
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 LONGEST_TIMEOUT = timedelta(seconds=600)
 
+LONGEST_COMMAND_BYTES = 128 * 1024 - 1
+"""Linux takes no longer argument (MAX_ARG_STRLEN, execve(2))."""
+
 
 class ShellArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     command: Annotated[str, msgspec.Meta(description="The command line to run.", min_length=1)]
     timeout_seconds: Annotated[
-        float | None, msgspec.Meta(description="Stop it after so many seconds; 30 by default, 600 at most.")
+        float | None, msgspec.Meta(description="Stop it after so many seconds, 600 at most.")
     ] = None
     working_directory: Annotated[
-        str, msgspec.Meta(description="Folder inside the workspace; the workspace itself by default.")
+        str, msgspec.Meta(description="Folder to run it in, inside the workspace; it must exist.")
     ] = ""
 
 
@@ -35,8 +38,8 @@ class ShellArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class ShellTool:
     """Runs a command line through the system's shell.
 
-    `allowed_commands` and `blocked_commands` are a guard rail, not a wall: the command line is split at the shell's
-    separators and the first word of each part is looked up. What a permitted program starts is not seen.
+    `allowed_commands` and `blocked_commands` are a guard rail, not a wall: the programs that the command line names
+    are looked up. What a permitted program starts is not seen.
     """
 
     timeout: timedelta = DEFAULT_TIMEOUT
@@ -51,11 +54,15 @@ class ShellTool:
     @property
     def spec(self) -> ToolSpec:
         description = (
-            "Run a shell command in the workspace and read its output (standard output and error together). "
-            "Its processes end with the call."
+            f"Run a command line with {PurePath(self.shell[0]).stem} in the workspace and read its output (standard "
+            f"output and error together). Files stay for later calls; `cd` and variables do not. It gets no input, and "
+            f"its background processes end with the call. It is stopped after {self.timeout.total_seconds():g} s "
+            f"unless timeout_seconds says otherwise."
         )
         if self.allowed_commands is not None:
             description += f" Allowed commands: {', '.join(sorted(self.allowed_commands))}."
+        if self.blocked_commands:
+            description += f" Blocked commands: {', '.join(sorted(self.blocked_commands))}."
         return ToolSpec(
             name="shell",
             description=f"{description} {self.guidelines}".strip(),
@@ -70,16 +77,24 @@ class ShellTool:
             return arguments.failed(str(error))
         if "\0" in asked.command:
             return arguments.failed("The command holds a NUL character.")
+        if len(asked.command.encode()) > LONGEST_COMMAND_BYTES:
+            return arguments.failed(
+                f"The command is longer than {LONGEST_COMMAND_BYTES} bytes, which the system does not take; nothing "
+                "was run. Write the long part to a file first."
+            )
         if (refused := self._refused(asked.command)) is not None:
             return arguments.failed(refused)
         return await run_and_report(
             [*self.shell, asked.command],
             context,
             timeout=timeout,
-            working_directory=asked.working_directory or self.working_directory,
+            asked_folder=asked.working_directory,
+            configured_folder=self.working_directory,
         )
 
     def _refused(self, command: str) -> str | None:
+        if self.allowed_commands is None and not self.blocked_commands:
+            return None
         for name in command_names(command):
             if name in self.blocked_commands:
                 return f"The command {name!r} is blocked by the skill's configuration."
@@ -108,24 +123,3 @@ def bounded(seconds: float | None, *, default: timedelta, longest: timedelta) ->
     if not seconds > 0:
         raise arguments.WrongArguments(f"timeout_seconds is {seconds:g}; it must be more than 0.")
     return min(timedelta(seconds=min(seconds, 1e6)), longest)
-
-
-_SEPARATORS = re.compile(r"\|\||&&|[|;&\n(){}`]|\$\(")
-_QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\$`])*\"")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=\S*\Z")
-_KEYWORDS = frozenset({"if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "!"})
-_RUNNERS = frozenset({"env", "command", "exec", "nohup", "time", "builtin"})
-
-
-def command_names(command: str) -> list[str]:
-    """The programs that a command line names, as well as this can be told without being the shell."""
-    # Quoted separators do not separate; a quoted command name loses its quotes.
-    flat = _QUOTED.sub(lambda match: re.sub(r"[\s|;&(){}`]", "_", match[0][1:-1]), command)
-    names = []
-    for part in _SEPARATORS.split(flat):
-        for word in part.split():
-            if word in _KEYWORDS or word in _RUNNERS or _ASSIGNMENT.match(word) or word.startswith(("-", "<", ">")):
-                continue
-            names.append(PurePath(word).name)
-            break
-    return names

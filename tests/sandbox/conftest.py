@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker_core.sandbox import process
+from worker_core.sandbox.environment import tool_environment
+from worker_core.sandbox.launcher import Command
+
+MakeCommand = Callable[..., Command]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> MakeCommand:
+    """A command that runs a shell script in `tmp_path`."""
+
+    def make(script: str, **declared: str) -> Command:
+        return Command(
+            argv=["/bin/bash", "-c", script], cwd=tmp_path, environment=tool_environment(declared, call_mark="test")
+        )
+
+    return make
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TERM_GRACE", timedelta(seconds=0.2))
+
+
+async def run(command: Command, **options: Any) -> process.ProcessResult:
+    return await process.run_process(
+        command, **{"timeout": timedelta(seconds=30), "output_limit_bytes": 1000, **options}
+    )

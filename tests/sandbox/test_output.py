@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import errno
+import tempfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_core.sandbox.output import Ends, OutputKeeper
+
+
+@given(st.lists(st.binary(max_size=20)), st.integers(2, 60))
+def test_ends_are_the_ends(pieces: list[bytes], limit: int) -> None:
+    ends = Ends(limit_bytes=limit)
+    for piece in pieces:
+        ends.feed(piece)
+    whole = b"".join(pieces)
+    head, tail = ends.parts()
+    assert ends.total_bytes == len(whole)
+    assert ends.was_cut == (len(whole) > limit)
+    if ends.was_cut:
+        assert len(head) + len(tail) == limit
+        assert whole.startswith(head)
+        assert whole.endswith(tail)
+    else:
+        assert head + tail == whole
+
+
+@given(st.lists(st.binary(max_size=20)), st.integers(2, 30), st.integers(30, 100))
+def test_the_keeper_keeps_the_whole_up_to_its_limit(pieces: list[bytes], limit: int, whole_limit: int) -> None:
+    keeper = OutputKeeper(limit_bytes=limit, whole_limit_bytes=whole_limit)
+    for piece in pieces:
+        keeper.feed(piece)
+    whole = b"".join(pieces)
+    assert b"".join(keeper.pieces()) == whole[:whole_limit]
+    assert keeper.full == (len(whole) > whole_limit)
+    assert keeper.is_whole == (len(whole) <= whole_limit)
+    keeper.close()
+
+
+def test_what_comes_after_stop_is_dropped() -> None:
+    keeper = OutputKeeper(limit_bytes=10, whole_limit_bytes=100)
+    keeper.feed(b"before")
+    keeper.stop()
+    keeper.feed(b"after" * 10)
+    assert keeper.ends() == (b"befor", b"e")
+    keeper.close()
+    keeper.close()
+
+
+def test_a_full_disk_costs_the_middle_and_not_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tempfile.TemporaryFile
+
+    class FullDisk:
+        def __init__(self, file: object) -> None:
+            self.file = file
+
+        def write(self, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.file, name)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: FullDisk(real(**options)))
+    keeper = OutputKeeper(limit_bytes=10, whole_limit_bytes=1000)
+    for _ in range(20):
+        keeper.feed(b"abcd")
+    assert keeper.ends() == (b"abcda", b"dabcd")
+    assert not keeper.is_whole
+    keeper.close()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_core.sandbox.workspace import OutsideWorkspace, Workspace, safe_name
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.open(tmp_path / "all", "one")
+
+
+def test_it_is_private_and_says_whether_it_was_there(tmp_path: Path) -> None:
+    first, again = (Workspace.open(tmp_path / "all", "one") for _ in range(2))
+    assert (first.existed_before, again.existed_before) == (False, True)
+    assert first.path == again.path
+    if os.name != "nt":
+        assert first.path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("path", ["a", "a/b", "./a", "a/../b", "a/", "", ".", "ü", "a b", "...", "..a"])
+def test_paths_inside(workspace: Workspace, path: str) -> None:
+    assert workspace.resolve(path).is_relative_to(workspace.path)
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "../x", "a/../../x", "/etc/passwd", "/", "a/../../one-more/x", "\0", "a\0b", "../one"]
+)
+def test_paths_that_are_refused(tmp_path: Path, workspace: Workspace, path: str) -> None:
+    if path == "../one":  # out and in again: harmless
+        assert workspace.resolve(path) == workspace.path
+        return
+    with pytest.raises(OutsideWorkspace) as refused:
+        workspace.resolve(path)
+    assert str(refused.value).endswith(".")
+
+
+def test_links(tmp_path: Path, workspace: Workspace) -> None:
+    (workspace.path / "out").symlink_to(tmp_path)
+    (workspace.path / "in").symlink_to("real")
+    (workspace.path / "circle").symlink_to("circle")
+    assert workspace.resolve("in") == workspace.path / "real"
+    for path in ("out", "out/x", "in/../out/x"):
+        with pytest.raises(OutsideWorkspace):
+            workspace.resolve(path)
+    if os.name != "nt":
+        (workspace.path / "root").symlink_to("/proc/self/root/etc")
+        with pytest.raises(OutsideWorkspace):
+            workspace.resolve("root/passwd")
+    with contextlib.suppress(OutsideWorkspace):  # raised before Python 3.13; later it is a path that cannot be opened
+        assert workspace.resolve("circle").is_relative_to(workspace.path)
+
+
+def test_a_very_long_path_gives_a_short_sentence(workspace: Workspace) -> None:
+    with pytest.raises(OutsideWorkspace) as refused:
+        workspace.resolve("../" + "x" * 100_000)
+    assert len(str(refused.value)) < 400
+
+
+def test_an_output_is_saved_and_replaced(workspace: Workspace) -> None:
+    workspace.save_output("call-1", [b"first, longer"])
+    saved = workspace.save_output("call-1", [b"sec", b"ond"])
+    assert (workspace.path / saved).read_bytes() == b"second"
+    assert re.fullmatch(r"\.kubiya/outputs/call-1\.txt", saved)
+    if os.name != "nt":
+        assert (workspace.path / saved).stat().st_mode & 0o777 == 0o600
+
+
+def test_an_output_is_not_written_through_links(tmp_path: Path, workspace: Workspace) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = workspace.path / ".kubiya" / "outputs"
+    folder.mkdir(parents=True)
+    (folder / "call.txt").symlink_to(victim)
+    workspace.save_output("call", [b"x"])
+    assert victim.read_text() == "mine"
+    (folder / "call.txt").unlink()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(OutsideWorkspace):
+        workspace.save_output("call", [b"x"])
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_names_are_safe_and_distinct(first: str, second: str) -> None:
+    names = safe_name(first), safe_name(second)
+    for name in names:
+        assert re.fullmatch(r"[a-z0-9_-]{1,64}", name)
+    assert (names[0] == names[1]) == (first == second)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "A", "con", "nul", "com1", "lpt9", "x" * 65, "\ud800", "a\n"])
+def test_names_that_are_not_taken_as_they_are(name: str) -> None:
+    assert re.fullmatch(r"x[0-9a-f]{40}", safe_name(name))
+    assert safe_name(f"{name}-plain") != safe_name(name)
