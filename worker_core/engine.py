@@ -291,6 +291,7 @@ class Engine:
     async def _watch_machine(self) -> None:
         def sampled(sample: Health) -> None:
             self._health = sample
+            metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
             self._tracker.forget_silent()
             self._publish_soon()
 

@@ -228,7 +228,7 @@ class QueueServer:
         assert self._pollers is not None
         while not self._pollers.ended:
             counters.drain()
-            if counters.is_polling(self.view.queue_id) or time.monotonic() > deadline:
+            if counters.broken or counters.is_polling(self.view.queue_id) or time.monotonic() > deadline:
                 return True
             await asyncio.sleep(0.01)
         return False

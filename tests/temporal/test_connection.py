@@ -82,3 +82,19 @@ def test_no_key_breaks_the_reader(text: str, claim: object) -> None:
     expiry_of(text)
     expiry_of(f"{text}.{text}.{text}")
     expiry_of(token({"exp": claim}))
+
+
+def test_metrics_that_ran_over_break_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):  # what pyo3 calls it; it cannot be imported
+        pass
+
+    class Overrun:
+        def retrieve_updates(self) -> list[object]:
+            raise PanicException("You must initialize the reference before using it")
+
+    counters = connection.metrics()
+    before = counters.drain()
+    monkeypatch.setattr(counters, "_buffer", Overrun())
+    monkeypatch.setattr(counters, "broken", False)
+    assert (counters.drain(), counters.broken) == (before, True)
+    assert counters.drain() == before

@@ -71,10 +71,31 @@ def test_a_payload_that_unpacks_without_end_is_refused() -> None:
         converter.from_payloads([payload])
 
 
-@given(st.dictionaries(st.sampled_from(ExecutionInput.__slots__), json_values))
+WIRE_KEYS = [
+    *ExecutionInput.__slots__, "agent_id", "team_id", "agent_config", "team_config", "entity_type",
+]  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(WIRE_KEYS), json_values))
 def test_any_input_object_is_read_with_nulls_replaced(raw: dict[str, Any]) -> None:
-    read = ExecutionInput.from_wire(raw, fallback_id="fallback")
-    assert read.execution_id
-    assert isinstance(read.user_metadata, dict)
-    assert isinstance(read.prompt, str)
-    assert read.runtime_type
+    for read in (
+        ExecutionInput.from_wire(raw, kind="agents", fallback_id="fallback"),
+        ExecutionInput.from_wire(raw, kind="teams", fallback_id="fallback"),
+        ExecutionInput.from_dynamic_wire(raw, fallback_id="fallback"),
+    ):
+        assert read.execution_id
+        assert isinstance(read.user_metadata, dict)
+        assert isinstance(read.config, dict)
+        assert isinstance(read.prompt, str)
+        assert read.runtime_type
+        assert read.unattended in {True, False}
+
+
+def test_a_team_is_read_from_either_spelling() -> None:
+    llm = {"model": "m", "temperature": 0.1}
+    for key in ("team_config", "config"):
+        read = ExecutionInput.from_wire(
+            {"team_id": "t", key: {"llm": llm, "runtime": "claude_code"}}, kind="teams", fallback_id="f"
+        )
+        assert (read.entity_id, read.model_id, read.model_config) == ("t", "m", {"temperature": 0.1})
+        assert read.runtime_type == "claude_code"

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
-from temporalio.runtime import LoggingConfig, MetricBuffer, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.runtime import BufferedMetricUpdate, LoggingConfig, MetricBuffer, Runtime, TelemetryConfig
 
 from worker_core.errors import ExitCode, KubiyaError
 from worker_core.secrets import Secret
 from worker_core.settings import TlsMode, is_loopback
 from worker_core.temporal.converter import DATA_CONVERTER
 
+log = logging.getLogger(__name__)
+
 CLOUD_HOST_PARTS = ("tmprl.cloud", "api.temporal.io")
 """Hosts for which the server's own client uses TLS (protocol, section 7.1)."""
 
 CONNECT_LIMIT = timedelta(seconds=10)
+BUFFERED_UPDATES = 20_000
+"""Updates of SDK metrics between two drains; each takes about 100 bytes, whether used or not."""
+
+_CORE_LOG_FILTER = "error,temporalio_sdk_core::telemetry::metrics=off"
+"""The SDK's core writes to stderr itself. A buffer that ran over would be told of there thousands of times."""
 
 
 class TemporalUnreachable(KubiyaError):
@@ -58,23 +67,22 @@ def host_name(target_host: str) -> str:
 class Metrics:
     """The SDK's metrics, read in process: no port is opened.
 
-    The SDK allows one runtime a process to be the default, and its buffer must be emptied: `drain` does.
+    The SDK allows one runtime a process to be the default, and its buffer must be emptied: `drain` does. A buffer that
+    ran over cannot be read any more (the SDK panics on a metric whose definition was dropped); `broken` is then set.
     """
 
     def __init__(self) -> None:
-        self._buffer = MetricBuffer(10_000)
+        self._buffer = MetricBuffer(BUFFERED_UPDATES)
         self.runtime = Runtime(
-            telemetry=TelemetryConfig(
-                metrics=self._buffer,
-                logging=LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR")),
-            )
+            telemetry=TelemetryConfig(metrics=self._buffer, logging=LoggingConfig(filter=_CORE_LOG_FILTER))
         )
         self.polls_completed = 0
+        self.broken = False
         self._pollers: dict[tuple[str, str], int] = {}
 
     def drain(self) -> int:
         """Take in what the SDK has counted. Returns the number of long polls answered so far, by anybody."""
-        for update in self._buffer.retrieve_updates():
+        for update in self._updates():
             attributes = update.attributes
             if update.metric.name == "temporal_long_request" and "Poll" in str(attributes.get("operation", "")):
                 self.polls_completed += int(update.value)
@@ -82,6 +90,18 @@ class Metrics:
                 kind = (str(attributes.get("task_queue", "")), str(attributes.get("poller_type", "")))
                 self._pollers[kind] = int(update.value)
         return self.polls_completed
+
+    def _updates(self) -> Sequence[BufferedMetricUpdate]:
+        if self.broken:
+            return ()
+        try:
+            return self._buffer.retrieve_updates()
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            self.broken = True
+            log.warning("The Temporal SDK's own metrics are lost: more came than could be kept.")
+            return ()
 
     def is_polling(self, task_queue: str) -> bool:
         """Whether the SDK reported a poller of this queue, as far as drained."""
