@@ -1,0 +1,140 @@
+"""logs from the file, and purge."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cli.conftest import CommandLine, Keychain
+from worker_core.cli.logs import tail
+from worker_core.logs.plain import plain
+from worker_core.logs.ring import LogLine, now
+from worker_core.logs.sinks import FileSink
+from worker_core.paths import Paths
+from worker_core.secrets import SERVICE, account_of
+
+
+def line(message: str, level: str = "INFO") -> LogLine:
+    return LogLine(at=now(), level=level, logger="worker_core.test", message=message)
+
+
+def test_logs_of_a_worker_that_is_gone(offline: CommandLine) -> None:
+    file = offline.home / "state" / "logs" / "worker.log"
+    sink = FileSink(file)
+    for number in range(100):
+        sink.write(line(f"line {number}\nwith more", "WARNING" if number == 99 else "INFO"))
+    sink.close()
+    answer = offline("logs", "-n", "2")
+    assert answer.code == 0
+    assert [part[9:] for part in answer.out.splitlines()] == [
+        "INFO    line 98", "        with more", "WARNING line 99", "        with more",
+    ]  # fmt: skip
+    assert [entry["message"] for entry in offline("logs", "--json", "-n", "1").lines] == ["line 99\nwith more"]
+    assert offline("logs", "-n", "0").out == ""
+    assert "No worker runs" in offline("logs", "-f").err
+
+
+@given(st.lists(st.text(max_size=40).map(plain).filter(lambda text: "\r" not in text), max_size=8), st.integers(0, 10))
+def test_the_end_of_a_log_file_is_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, messages: list[str], last: int
+) -> None:
+    file = tmp_path_factory.mktemp("logs") / "worker.log"
+    file.touch()
+    sink = FileSink(file)
+    for message in messages:
+        sink.write(line(message))
+    sink.close()
+    found = [one.message.split() for one in tail(file, last)]
+    assert found == [message.split() for message in messages][len(messages) - min(last, len(messages)) :]
+
+
+# --- purge --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(offline: CommandLine) -> Paths:
+    """A home in which a worker has worked, with something of somebody else's beside it."""
+    paths = Paths.from_environment(offline.environment)
+    for folder in (paths.workspaces, paths.journal, paths.spool, paths.logs, paths.playground, paths.runtime):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x" * 1000)
+    paths.config.mkdir()
+    paths.settings_file.write_text("")
+    paths.host_id_file.write_text("abcdefghijkl")
+    return paths
+
+
+def test_purge_says_what_it_removes_and_removes_it(offline: CommandLine, filled: Paths, keychain: Keychain) -> None:
+    keychain.kept[SERVICE, account_of(offline.environment["CONTROL_PLANE_URL"])] = "key-0123456789"
+    keychain.kept["other", "entry"] = "stays"
+    answer = offline("purge", "--yes")
+    assert answer.code == 0, answer
+    for what in ("settings", "host id", "logs", "workspaces", "undelivered events", "playground", "API key"):
+        assert f"\n{what} " in answer.out
+    assert str(filled.workspaces) in answer.out
+    assert answer.out.endswith("Removed 6.0 kB.\n")
+    assert not offline.home.exists()
+    assert keychain.kept == {("other", "entry"): "stays"}
+    assert offline("purge", "--yes").out == "There is nothing to remove.\n"
+
+
+def test_purge_for_machines(offline: CommandLine, filled: Paths, keychain: Keychain) -> None:
+    del keychain
+    answer = offline("purge", "--yes", "--json").json
+    assert str(filled.logs) in answer["removed"]
+    assert (answer["bytes"], answer["key_removed"], answer["left"]) == (6012, False, [])
+
+
+def test_purge_asks_first(offline: CommandLine, filled: Paths) -> None:
+    answer = offline("purge", stdin="y\n")
+    assert answer.code == 2
+    assert "--yes" in answer.err
+    assert filled.logs.exists()
+
+
+def test_purge_leaves_what_is_not_the_workers(offline: CommandLine, filled: Paths) -> None:
+    (filled.state / "mine").write_text("mine")
+    (offline.home / "mine").write_text("mine")
+    assert offline("purge", "--yes").code == 0
+    assert sorted(path.name for path in offline.home.rglob("*")) == ["mine", "mine", "state"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_purge_removes_links_and_not_what_they_point_to(offline: CommandLine, filled: Paths, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "precious").write_text("precious")
+    (filled.workspaces / "link").symlink_to(tmp_path / "elsewhere")
+    filled.journal.joinpath("file").unlink()
+    filled.journal.rmdir()
+    filled.journal.symlink_to(tmp_path / "elsewhere")
+    assert offline("purge", "--yes").code == 0
+    assert not offline.home.exists()
+    assert (tmp_path / "elsewhere" / "precious").exists()
+
+
+def test_purge_waits_for_a_running_playground(offline: CommandLine, filled: Paths) -> None:
+    process = psutil.Process()
+    known = {"pid": process.pid, "created": process.create_time()}
+    (filled.playground / "temporal.pid").write_text(json.dumps(known))
+    answer = offline("purge", "--yes")
+    assert answer.code == 1
+    assert "A playground runs" in answer.err
+    assert filled.logs.exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may remove everything")
+def test_purge_says_what_it_could_not_remove(offline: CommandLine, filled: Paths) -> None:
+    filled.workspaces.chmod(0o500)
+    try:
+        answer = offline("purge", "--yes")
+    finally:
+        filled.workspaces.chmod(0o700)
+    assert answer.code == 1
+    assert str(filled.workspaces) in answer.err

@@ -1,0 +1,266 @@
+"""`kubiya-worker start` as a process: ready, work, signals, exit codes; and the commands that steer it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.conftest import NOBODY_LISTENS, CommandLine
+from tests.support.engine import home, new_queue
+from tests.support.playground import Stage, until
+from tests.support.worker_process import LIMIT_SECONDS, WorkerProcess, worker_process
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.secrets import Secret
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="a console has one kind of stop signal there")
+
+
+@pytest.fixture
+async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
+    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    yield made
+    await made.aclose()
+
+
+async def submit(stage: Stage, client: ControlPlaneClient, queue: str, prompt: str) -> str:
+    wish = Execute(prompt=prompt, worker_queue_id=queue)
+    return (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+
+
+async def reach(client: ControlPlaneClient, execution_id: str, *statuses: str) -> None:
+    async def reached() -> bool:
+        return (await client.get_execution(execution_id)).status in statuses
+
+    await until(reached)
+
+
+def tool(command: str) -> str:
+    return f"!tool shell {json.dumps({'command': command})}"
+
+
+async def in_a_tool_call(stage: Stage, client: ControlPlaneClient, queue: str, folder: Path, command: str) -> str:
+    """An execution whose tool call has begun."""
+    execution_id = await submit(stage, client, queue, f"{tool(f'touch begun; {command}')}\n!say said")
+    begun = home(folder).workspaces / execution_id / "begun"
+
+    async def there() -> bool:
+        return begun.exists()
+
+    await until(there)
+    return execution_id
+
+
+def ended(worker: WorkerProcess) -> int:
+    return worker.process.wait(LIMIT_SECONDS)
+
+
+async def test_ready_work_sigterm(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
+    queue = await new_queue(stage, display_name="Laptops")
+    with worker_process(stage, tmp_path, queue) as worker:
+        ready = worker.wait_ready()
+        [view] = [one for one in await client.list_queues() if one.id == queue]
+        assert ready.startswith(f"ready  queue={view.name} ({queue})  worker=")
+        execution_id = await submit(stage, client, queue, "!instant")
+        await reach(client, execution_id, "waiting_for_input")
+        await client.mark_done(execution_id)
+        await reach(client, execution_id, "completed")
+        assert worker.terminate() == 0
+    assert worker.lines[0] == ready
+    assert any("nothing is running" in line for line in worker.log)
+    log = (home(tmp_path).logs / "worker.log").read_text()
+    assert stage.info.api_key not in log + "".join(worker.log)
+
+
+async def test_json_for_machines(stage: Stage, tmp_path: Path) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue, options=["--log-format", "json"]) as worker:
+        ready = json.loads(worker.wait_ready())
+        assert (ready["event"], ready["queue_id"]) == ("ready", queue)
+        assert worker.terminate() == 0
+        worker.read_to_the_end()
+        last = json.loads(worker.lines[-1])
+    assert (last["event"], last["exit_code"], last["tasks_processed"]) == ("stopped", 0, 0)
+    assert all(json.loads(line)["level"] for line in worker.log)
+
+
+async def test_the_first_signal_lets_a_call_end(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        execution_id = await in_a_tool_call(
+            stage, client, queue, tmp_path, "while [ ! -e go ]; do sleep 0.05; done; echo went"
+        )
+        worker.process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGTERM)
+        worker.wait_log("1 running turn may end")
+        (home(tmp_path).workspaces / execution_id / "go").touch()
+        assert ended(worker) == 0
+    record = await client.get_execution(execution_id)
+    assert (record.status, record.response) == ("waiting_for_input", "said")
+
+
+@posix
+async def test_the_second_signal_cancels(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        execution_id = await in_a_tool_call(stage, client, queue, tmp_path, "echo $$ > pid; sleep 1000")
+        child = int((home(tmp_path).workspaces / execution_id / "pid").read_text())
+        worker.process.send_signal(signal.SIGINT)
+        worker.wait_log("Once more cancels what runs.")
+        worker.process.send_signal(signal.SIGTERM)
+        worker.wait_log("Once more leaves at once.")
+        assert ended(worker) == 8
+        assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+@posix
+async def test_the_third_signal_leaves(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        await in_a_tool_call(stage, client, queue, tmp_path, "sleep 1000")
+        for said in ("Once more cancels", "Once more leaves", "leaves at once."):
+            worker.process.send_signal(signal.SIGTERM)
+            if "at once." not in said:
+                worker.wait_log(said)
+        assert ended(worker) == 130
+
+
+@posix
+async def test_a_signal_before_anything_was_reached(stage: Stage, tmp_path: Path) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue, CONTROL_PLANE_URL=NOBODY_LISTENS) as worker:
+        worker.wait_log("starting: ")
+        worker.process.send_signal(signal.SIGINT)
+        assert ended(worker) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "code", "said"),
+    [
+        ([], {"KUBIYA_API_KEY": "wrong-key-0123456789"}, 4, "refused the API key"),
+        (["--queue-id", "00000000-0000-4000-8000-000000000000"], {}, 5, "There is no worker queue"),
+        (["--fail-fast"], {"CONTROL_PLANE_URL": NOBODY_LISTENS}, 6, "refused the connection"),
+    ],
+)
+async def test_what_cannot_be_helped_ends_with_a_sentence(
+    stage: Stage, tmp_path: Path, options: list[str], environment: dict[str, str], code: int, said: str
+) -> None:
+    queues = () if "--queue-id" in options else (await new_queue(stage),)
+    with worker_process(stage, tmp_path, *queues, options=options, **environment) as worker:
+        assert ended(worker) == code
+    [sentence] = [line for line in worker.log if line.startswith("error: ")]
+    assert said in sentence
+    assert worker.lines == []
+    assert "wrong-key" not in "".join(worker.log)
+
+
+async def test_an_inactive_queue(stage: Stage, tmp_path: Path) -> None:
+    queue = await new_queue(stage)
+    async with stage.client() as api:
+        answer = await api.patch(f"/worker-queues/{queue}", json={"status": "inactive"})
+        assert answer.status_code == 200, answer.text
+    with worker_process(stage, tmp_path, queue) as worker:
+        assert ended(worker) == 5
+    assert "takes no workers" in worker.log[-1]
+
+
+async def test_three_queues_on_one_worker(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
+    queues = [await new_queue(stage) for _ in range(3)]
+    with worker_process(stage, tmp_path, f"{queues[0]}, {queues[1]}", queues[2]) as worker:
+        for queue in queues:
+            worker.wait_line(worker.lines, queue)
+        for queue in queues:
+            await reach(client, await submit(stage, client, queue, "!instant"), "waiting_for_input")
+        assert worker.terminate() == 0
+    assert len([line for line in worker.lines if line.startswith("ready")]) == 3
+
+
+# --- steering -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(offline: CommandLine, tmp_path: Path) -> CommandLine:
+    """The command line of the workers' home."""
+    offline.environment["KUBIYA_WORKER_HOME"] = str(tmp_path / "home")
+    return offline
+
+
+@pytest.fixture
+async def two(stage: Stage, tmp_path: Path) -> AsyncIterator[tuple[WorkerProcess, WorkerProcess]]:
+    folder = tmp_path / "home"
+    with (
+        worker_process(stage, folder, await new_queue(stage)) as first,
+        worker_process(stage, folder, await new_queue(stage)) as second,
+    ):
+        first.wait_ready()
+        second.wait_ready()
+        yield first, second
+
+
+async def test_steering_one_of_two(here: CommandLine, two: tuple[WorkerProcess, WorkerProcess]) -> None:
+    first, second = two
+    pids = sorted((first.process.pid, second.process.pid))
+    seen = here("status", "--json").json["workers"]
+    assert [worker["pid"] for worker in seen] == pids
+    assert {worker["state"] for worker in seen} == {"running"}
+    shown = here("status").out
+    assert shown.count("● running  Waiting for work.") == 2
+    assert shown.count("● polling") == 2
+    for command in ("pause", "resume", "stop", "logs"):
+        answer = here(command)
+        assert (answer.code, answer.out) == (3, "")
+        assert f"Name one with --worker: {pids[0]}, {pids[1]}." in answer.err
+    one = ("--worker", str(first.process.pid))
+    assert here("pause", *one, "--reason", "On battery.").out == "paused  On battery.\n"
+    assert here("status", "--json", *one).json["workers"][0]["reason"] == "On battery."
+    assert here("resume", *one).out == "running  Waiting for work.\n"
+    assert here("pause", "--json", *one).json["state"] == "paused"
+    refused = here("purge", "--yes")
+    assert refused.code == 1
+    assert "nothing was removed" in refused.err
+    messages = [line["message"] for line in here("logs", "--json", "-n", "100", *one).lines]
+    assert "paused: On battery." in messages
+    assert here("logs", "-n", "1", *one).out.count("\n") == 1
+    stopped = here("stop", "--json", *one)
+    assert (stopped.code, stopped.json["state"]) == (0, "stopped")
+    assert ended(first) == 0
+    assert [worker["pid"] for worker in here("status", "--json").json["workers"]] == [second.process.pid]
+    last = here("stop")
+    assert (last.code, last.out.splitlines()[-1]) == (0, "stopped  Stopped.")
+    assert ended(second) == 0
+    assert here("status").code == 3
+    # The log file has what both said.
+    assert any("stopped: Stopped." in line["message"] for line in here("logs", "--json").lines)
+
+
+async def test_stop_cancels_or_leaves_where_told_to(
+    here: CommandLine,
+    two: tuple[WorkerProcess, WorkerProcess],
+    stage: Stage,
+    tmp_path: Path,
+    client: ControlPlaneClient,
+) -> None:
+    for worker, flag, code in zip(two, ("--cancel", "--now"), (8, 130), strict=True):
+        [queue] = [part[1:-1] for part in worker.lines[0].split() if part.startswith("(")]
+        await in_a_tool_call(stage, client, queue, tmp_path / "home", "sleep 1000")
+        answer = here("stop", flag, "--worker", str(worker.process.pid))
+        assert answer.code == code, answer
+        assert not psutil.pid_exists(worker.process.pid), "it waits until the worker has ended"
+
+
+@posix
+async def test_a_killed_worker_is_not_counted(here: CommandLine, two: tuple[WorkerProcess, WorkerProcess]) -> None:
+    for worker in two:
+        os.kill(worker.process.pid, signal.SIGKILL)
+        worker.process.wait(LIMIT_SECONDS)
+    assert here("status", "--json").json == {"workers": []}
+    assert list((here.home / "run").glob("worker-*")) == []

@@ -1,0 +1,327 @@
+"""The control socket with a real engine behind it, real sockets and real files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.engine import LIMIT_SECONDS, make_engine
+from worker_core.engine import Engine
+from worker_core.errors import KubiyaError
+from worker_core.logs.ring import LogLine, LogRing, now
+from worker_core.service import endpoint as endpoints
+from worker_core.service.control_socket import CONNECTION_LIMIT, REQUEST_LIMIT_BYTES, ControlSocket
+from worker_core.service.endpoint import Endpoint, Transport, found
+from worker_core.service.workers import NoWorker, RunningWorker, WorkerSilent, one_worker, running_workers
+from worker_core.snapshot import EngineSnapshot, EngineState
+
+TRANSPORTS: list[Transport] = ["tcp"] if sys.platform == "win32" else ["unix", "tcp"]
+QUEUE = "01234567-89ab-4def-8123-456789abcdef"
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> Transport:
+    chosen: Transport = request.param
+    return chosen
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, transport: Transport = TRANSPORTS[0], *, runtime: Path | None = None
+) -> AsyncIterator[tuple[Engine, LogRing, Path]]:
+    """An engine that starts for ever (nothing listens where its control plane would be), and its socket."""
+    engine = make_engine(url="http://127.0.0.1:1", key="key-0123456789", queue_ids=[QUEUE], folder=folder)
+    ring, runtime = LogRing(), runtime or folder / "run"
+    control = ControlSocket(engine=engine, log_ring=ring, folder=runtime, transport=transport)
+    await engine.start()
+    control.open()
+    try:
+        yield engine, ring, runtime
+    finally:
+        await engine.stop()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await engine.wait_stopped()
+        control.close()
+
+
+def the_worker(runtime: Path) -> RunningWorker:
+    return one_worker(runtime, pid=None)
+
+
+def line(message: str) -> LogLine:
+    return LogLine(at=now(), level="INFO", logger="test", message=message)
+
+
+async def raw(endpoint: Endpoint, content: bytes, *, end: bool = True) -> dict[str, Any]:
+    """What the socket answers to bytes of any kind."""
+
+    def ask() -> dict[str, Any]:
+        with endpoint.connect(limit_seconds=LIMIT_SECONDS) as connection:
+            connection.sendall(content)
+            if end:
+                connection.shutdown(socket.SHUT_WR)
+            with connection.makefile("rb") as answers:
+                answer: dict[str, Any] = json.loads(answers.readline())
+                return answer
+
+    return await asyncio.to_thread(ask)
+
+
+async def test_status_pause_and_resume(tmp_path: Path, transport: Transport) -> None:
+    async with serving(tmp_path, transport) as (engine, _, runtime):
+        worker = await asyncio.to_thread(the_worker, runtime)
+        assert worker.pid == os.getpid()
+        seen = await asyncio.to_thread(worker.status)
+        assert isinstance(seen, EngineSnapshot)
+        assert (seen.state, seen.queues[0].queue_id) == (EngineState.STARTING, QUEUE)
+        paused = await asyncio.to_thread(lambda: worker.pause(reason="On battery."))
+        assert (paused.state, paused.reason) == (EngineState.PAUSED, "On battery.")
+        assert engine.snapshot.state is EngineState.PAUSED
+        assert (await asyncio.to_thread(worker.resume)).state is EngineState.STARTING
+
+
+async def test_stop_waits_and_tells_how_it_ended(tmp_path: Path, transport: Transport) -> None:
+    engine = make_engine(url="http://127.0.0.1:1", key="key-0123456789", queue_ids=[QUEUE], folder=tmp_path)
+    control = ControlSocket(engine=engine, log_ring=LogRing(), folder=tmp_path / "run", transport=transport)
+    await engine.start()
+    control.open()
+    seen: list[EngineSnapshot] = []
+    [endpoint] = found(tmp_path / "run")
+
+    def stop() -> None:
+        # Not RunningWorker.stop: that waits for this very process to end.
+        with endpoint.connect(limit_seconds=LIMIT_SECONDS) as connection:
+            ask = {"verb": "stop", "mode": "drain", "wait": True, "token": endpoint.token}
+            connection.sendall(json.dumps(ask).encode() + b"\n")
+            with connection.makefile("rb") as answers:
+                seen.extend(msgspec.convert(json.loads(answer)["snapshot"], EngineSnapshot) for answer in answers)
+
+    stopping = asyncio.create_task(asyncio.to_thread(stop))
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await engine.wait_stopped()
+        control.close()
+        await stopping
+    assert (seen[-1].state, seen[-1].exit_code) == (EngineState.STOPPED, 0)
+    assert running_workers(tmp_path / "run") == []
+
+
+async def test_logs_follow_until_the_worker_ends(tmp_path: Path, transport: Transport) -> None:
+    seen: list[str] = []
+    arrived, loop = asyncio.Event(), asyncio.get_running_loop()
+    async with serving(tmp_path, transport) as (_, ring, runtime):
+        for number in range(500):
+            ring.append(line(f"old {number}"))
+        worker = await asyncio.to_thread(the_worker, runtime)
+
+        def read() -> None:
+            for answer in worker.logs(last=3, follow=True):
+                seen.extend(one["message"] for one in answer["lines"])
+                loop.call_soon_threadsafe(arrived.set)
+
+        reading = asyncio.create_task(asyncio.to_thread(read))
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await arrived.wait()
+            for number in range(3):
+                arrived.clear()
+                ring.append(line(f"new {number}"))
+                await arrived.wait()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await reading
+    assert seen == ["old 497", "old 498", "old 499", "new 0", "new 1", "new 2"]
+
+
+async def test_logs_come_whole_in_several_answers(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, ring, runtime):
+        for number in range(1000):
+            ring.append(line(f"line {number}"))
+        worker = await asyncio.to_thread(the_worker, runtime)
+        answers = await asyncio.to_thread(lambda: list(worker.logs(last=900, follow=False)))
+    messages = [one["message"] for answer in answers for one in answer["lines"]]
+    assert messages == [f"line {number}" for number in range(100, 1000)]
+    assert len(answers) > 1
+
+
+async def test_whoever_leaves_makes_room(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, __, runtime):
+        [endpoint] = found(runtime)
+        ask = json.dumps({"verb": "logs", "follow": True, "token": endpoint.token}).encode() + b"\n"
+
+        def crowd() -> None:
+            guests = []
+            for _ in range(CONNECTION_LIMIT):
+                guest = endpoint.connect(limit_seconds=LIMIT_SECONDS)
+                guests.append(guest)
+                guest.sendall(ask)
+                assert guest.recv(1)
+            with pytest.raises(KubiyaError, match="as many others as it can"):
+                the_worker(runtime).status()
+            for guest in guests:
+                guest.close()
+
+        await asyncio.to_thread(crowd)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while True:
+                try:
+                    await asyncio.to_thread(lambda: the_worker(runtime).status())
+                    break
+                except KubiyaError:
+                    await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"garbage\n", "not JSON"),
+        (b"\xff\xfe\n", "not JSON"),
+        (b"[" * 5000 + b"\n", "not JSON"),
+        (b"[1]\n", "no JSON object"),
+        (b'{"verb": "status"', "not complete"),
+        (b"", "not complete"),
+        (b"x" * (REQUEST_LIMIT_BYTES + 1), "too long"),
+        (b'{"verb": "explode"}\n', "no verb 'explode'"),
+        (b"{}\n", "no verb 'None'"),
+        (b'{"verb": "stop", "mode": "gently"}\n', "drain, cancel or now"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="without a token, Windows says no more than that it is wrong")
+async def test_nonsense_is_refused_in_a_sentence(tmp_path: Path, content: bytes, said: str) -> None:
+    async with serving(tmp_path, "unix") as (engine, _, runtime):
+        [endpoint] = found(runtime)
+        answer = await raw(endpoint, content)
+        assert answer["ok"] is False
+        assert said in answer["error"]
+        assert (await raw(endpoint, b'{"verb": "status"}\n'))["ok"] is True
+        assert engine.snapshot.state is EngineState.STARTING
+
+
+async def test_a_wrong_token_is_refused(tmp_path: Path) -> None:
+    async with serving(tmp_path, "tcp") as (engine, _, runtime):
+        [endpoint] = found(runtime)
+        assert endpoint.token
+        assert endpoint.token not in repr(endpoint)
+        for token in ({"token": "wrong"}, {"token": None}, {"token": "é"}, {}):
+            answer = await raw(endpoint, json.dumps({"verb": "stop", "mode": "now", **token}).encode() + b"\n")
+            assert answer == {"ok": False, "error": "The token is wrong."}
+        assert engine.snapshot.state is EngineState.STARTING
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no modes; the folder is in the user's profile")
+async def test_others_cannot_reach_it(tmp_path: Path, transport: Transport) -> None:
+    (tmp_path / "run").mkdir(mode=0o755)
+    async with serving(tmp_path, transport) as (_, __, runtime):
+        assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
+        files = list(runtime.iterdir())
+        assert len(files) == (2 if transport == "unix" else 1)
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert list(runtime.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows' Python has no Unix sockets")
+async def test_a_long_folder_name_is_gone_around(tmp_path: Path) -> None:
+    runtime = tmp_path / ("x" * 90) / "run"
+    async with serving(tmp_path, "unix", runtime=runtime):
+        [endpoint] = found(runtime)
+        assert len(os.fsencode(endpoint.path)) <= endpoints.SOCKET_PATH_LIMIT_BYTES
+        assert stat.S_IMODE(Path(endpoint.path).parent.stat().st_mode) == 0o700
+        status = await asyncio.to_thread(lambda: the_worker(runtime).status())
+        assert status.state is EngineState.STARTING
+    assert not Path(endpoint.path).parent.exists()
+
+
+def dead_endpoint(runtime: Path, **changes: Any) -> tuple[Path, Path]:
+    """What a killed worker leaves: its file and its socket."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(LIMIT_SECONDS)
+    runtime.mkdir(exist_ok=True)
+    left = runtime / f"worker-{ended.pid}-abc.sock"
+    left.touch()
+    fields = {"pid": ended.pid, "born": 1.0, "host": socket.gethostname(), "path": str(left), **changes}
+    file = runtime / f"worker-{ended.pid}-abc.json"
+    file.write_bytes(msgspec.json.encode(Endpoint(**fields)))
+    return file, left
+
+
+def test_what_dead_workers_left_is_removed(tmp_path: Path) -> None:
+    file, left = dead_endpoint(tmp_path)
+    assert running_workers(tmp_path) == []
+    assert not file.exists()
+    assert not left.exists()
+
+
+def test_a_pid_that_was_given_again_is_noticed(tmp_path: Path) -> None:
+    file, _ = dead_endpoint(tmp_path, pid=os.getpid())
+    assert running_workers(tmp_path) == []
+    assert not file.exists()
+
+
+def test_workers_of_other_machines_are_left_alone(tmp_path: Path) -> None:
+    file, left = dead_endpoint(tmp_path, host="another")
+    assert running_workers(tmp_path) == []
+    assert file.exists()
+    assert left.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"[]", b'{"pid": "x"}', b"\xff"])
+def test_files_that_say_nothing_are_passed_over(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "worker-1-a.json").write_bytes(content)
+    assert running_workers(tmp_path) == []
+
+
+def test_without_a_worker_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NoWorker, match="kubiya-worker start") as none:
+        one_worker(tmp_path / "missing", pid=None)
+    assert none.value.exit_code == 3
+
+
+async def test_among_several_one_must_be_named(tmp_path: Path) -> None:
+    async with serving(tmp_path / "a", runtime=tmp_path / "run"), serving(tmp_path / "b", runtime=tmp_path / "run"):
+        assert len(running_workers(tmp_path / "run")) == 2
+        with pytest.raises(NoWorker, match=r"2 workers run. Name one with --worker"):
+            one_worker(tmp_path / "run", pid=None)
+        with pytest.raises(NoWorker, match=f"these run: {os.getpid()}"):
+            one_worker(tmp_path / "run", pid=1)
+        assert one_worker(tmp_path / "run", pid=os.getpid()).pid == os.getpid()
+
+
+async def test_a_worker_that_does_not_answer_is_called_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, __, runtime):
+        [endpoint] = found(runtime)
+    with pytest.raises(WorkerSilent, match="does not answer"):
+        await asyncio.to_thread(RunningWorker(endpoint).status)
+
+
+async def test_an_unusable_folder_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    engine = make_engine(url="http://127.0.0.1:1", key="key-0123456789", queue_ids=[QUEUE], folder=tmp_path)
+    control = ControlSocket(engine=engine, log_ring=LogRing(), folder=tmp_path / "file" / "run")
+    with pytest.raises((NotADirectoryError, FileExistsError, FileNotFoundError)):
+        control.open()
+    control.close()
+    await engine.stop()
+
+
+async def test_it_logs_nothing_when_guests_come_and_go(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(tmp_path) as (_, __, runtime):
+        [endpoint] = found(runtime)
+
+        def knock() -> None:
+            for _ in range(3):
+                endpoint.connect(limit_seconds=LIMIT_SECONDS).close()
+
+        await asyncio.to_thread(knock)
+        await asyncio.to_thread(lambda: the_worker(runtime).status())
+    noise = [record for record in caplog.records if "control_socket" in record.name and record.levelno > logging.INFO]
+    assert noise == []

@@ -1,0 +1,183 @@
+"""A worker in the foreground: logs, the ready line, the control socket, signals, and how it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from worker_core.cli.situation import log_file
+from worker_core.engine import Engine
+from worker_core.errors import KubiyaError
+from worker_core.events import Event, PollingStarted
+from worker_core.logs.pipeline import install, uninstall
+from worker_core.logs.plain import one_line
+from worker_core.logs.redaction import Redactor
+from worker_core.logs.ring import LogRing
+from worker_core.logs.sinks import ConsoleFormat, ConsoleSink, FileSink, Sink
+from worker_core.service.control_socket import ControlSocket
+from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
+
+if TYPE_CHECKING:
+    from worker_core.paths import Paths
+    from worker_core.secrets import Secret
+    from worker_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_NAME_LIMIT: Final = 120
+
+
+class WorkerFailed(KubiyaError):
+    """The engine ended in FAILED; the text is its reason."""
+
+    def __init__(self, snapshot: EngineSnapshot) -> None:
+        super().__init__(snapshot.reason)
+        self.exit_code = snapshot.exit_code  # type: ignore[assignment]
+
+
+class Foreground:
+    """One worker from start to exit code. Run it on the main thread's event loop."""
+
+    def __init__(self, *, settings: Settings, api_key: Secret, paths: Paths, style: ConsoleFormat = "text") -> None:
+        self._settings = settings
+        self._api_key = api_key
+        self._paths = paths
+        self._style: ConsoleFormat = style
+        self._ready: set[str] = set()
+        self._stops = 0
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Serve until the engine has stopped.
+
+        Returns:
+            The exit code.
+
+        Raises:
+            KubiyaError: it could not start, or could not go on.
+        """
+        redactor, ring = Redactor(), LogRing()
+        redactor.add(self._api_key)
+        redactor.add(self._settings.llm_api_key)
+        sinks: list[Sink] = [
+            ConsoleSink(sys.stderr, style=self._style),
+            FileSink(log_file(self._paths), complain=sys.stderr),
+        ]
+        pipeline = install(redactor=redactor, sinks=sinks, ring=ring, level=self._settings.log_level)
+        began = time.monotonic()
+        try:
+            engine = Engine(
+                settings=self._settings, api_key=self._api_key, paths=self._paths, redactor=redactor, log_ring=ring
+            )
+            engine.events.listen(self._heard)
+            control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime)
+            with _stop_signals(lambda name: self._asked_to_stop(engine, name)):
+                await engine.start()
+                self._open(control)
+                snapshot = await engine.wait_stopped()
+            control.close()
+            self._farewell(snapshot, time.monotonic() - began)
+        finally:
+            uninstall(pipeline)
+        if snapshot.state is EngineState.FAILED:
+            raise WorkerFailed(snapshot)
+        return snapshot.exit_code
+
+    def _open(self, control: ControlSocket) -> None:
+        try:
+            control.open()
+        except OSError as error:
+            log.warning(
+                "The control socket in %s cannot be opened (%s); `kubiya-worker status` and `stop` cannot reach this "
+                "worker, signals can.",
+                self._paths.runtime,
+                error.strerror or error,
+            )
+
+    def _heard(self, event: Event) -> None:
+        if not isinstance(event, PollingStarted) or event.queue_id in self._ready:
+            return
+        self._ready.add(event.queue_id)
+        name = one_line(event.queue_name, _NAME_LIMIT) or event.queue_id
+        self._print(
+            f"ready  queue={name} ({event.queue_id})  worker={event.worker_id}",
+            {"event": "ready", "queue_id": event.queue_id, "queue_name": name, "worker_id": event.worker_id},
+        )
+
+    def _farewell(self, snapshot: EngineSnapshot, seconds: float) -> None:
+        tasks = snapshot.tasks_processed
+        if snapshot.state is EngineState.FAILED and self._style == "text":
+            return  # the error says it
+        self._print(
+            f"{snapshot.state.value}  tasks={tasks}  seconds={seconds:.1f}  exit={snapshot.exit_code}",
+            {
+                "event": snapshot.state.value,
+                "reason": snapshot.reason,
+                "tasks_processed": tasks,
+                "seconds": round(seconds, 1),
+                "exit_code": snapshot.exit_code,
+            },
+        )
+
+    def _print(self, line: str, fields: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # whoever read it is gone; the worker works on
+            click.echo(json.dumps(fields) if self._style == "json" else line)
+
+    def _asked_to_stop(self, engine: Engine, name: str) -> None:
+        if self._stops == 0 and engine.snapshot.state is EngineState.DRAINING:
+            self._stops = 1  # `kubiya-worker stop` was first
+        self._stops = min(self._stops + 1, 3)
+        mode = StopMode(self._stops)
+        running = engine.snapshot.tasks_in_flight
+        turns = f"{running} running turn{'s' * (running != 1)}"
+        match mode:
+            case StopMode.DRAIN:
+                limit = self._settings.drain_timeout.total_seconds()
+                rest = f"{turns} may end within {limit:g} s" if running else "nothing is running"
+                log.warning("%s: takes nothing new, %s. Once more cancels what runs.", name, rest)
+            case StopMode.CANCEL:
+                log.warning("%s: cancels what runs (%s), then signs off. Once more leaves at once.", name, turns)
+            case StopMode.NOW:
+                log.warning("%s: leaves at once.", name)
+        task = asyncio.get_running_loop().create_task(engine.stop(mode=mode))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+
+@contextlib.contextmanager
+def _stop_signals(asked: Callable[[str], None]) -> Iterator[None]:
+    """Call `asked` on the loop with each stop signal's name."""
+    loop = asyncio.get_running_loop()
+    if sys.platform == "win32":
+        numbers = [signal.SIGINT, signal.SIGBREAK]
+        before = {
+            number: signal.signal(
+                number, lambda got, _: loop.call_soon_threadsafe(asked, signal.Signals(got).name) and None
+            )
+            for number in numbers
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return
+    caught = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
+        caught.append(signal.SIGHUP)
+    for number in caught:
+        loop.add_signal_handler(number, asked, number.name)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,102 @@
+"""`kubiya-worker logs`."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from worker_core.cli.root import Examples
+from worker_core.cli.situation import json_option, log_file, paths, worker_option
+
+if TYPE_CHECKING:
+    from worker_core.logs.ring import LogLine
+
+_FILE_LINE: Final = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\S+) (?P<level>[A-Z]+) +(?P<logger>[\w.]+): (?P<message>.*)")
+_TAIL_BYTES: Final = 8 * 1024 * 1024
+
+
+@click.command(
+    cls=Examples,
+    help="""Show the log lines of a running worker; of the log file where none runs.
+
+    Secrets were masked before the lines were written.""",
+    examples=(
+        "kubiya-worker logs",
+        "kubiya-worker logs -f",
+        "kubiya-worker logs -n 500 --json | jq -r .message",
+    ),
+)
+@worker_option
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until Ctrl-C or the worker's end.")
+@click.option("-n", "--last", type=click.IntRange(min=0), default=50, metavar="N", help="Begin with the last N (50).")
+@json_option
+def command(*, pid: int | None, follow: bool, last: int, as_json: bool) -> None:
+    import sys
+
+    from worker_core.logs.sinks import ConsoleSink
+    from worker_core.service.workers import NoWorker, one_worker, running_workers
+
+    folder = paths().runtime
+    style = "json" if as_json else "text"
+    if pid is None and not running_workers(folder):
+        file = log_file(paths())
+        if not file.is_file():
+            raise NoWorker("No worker of yours runs on this machine, and none has left a log file.")
+        if follow:
+            click.echo(f"No worker runs; this is the end of {file}.", err=True)
+        lines: Iterable[LogLine] = tail(file, last)
+    else:
+        lines = _of_worker(one_worker(folder, pid=pid).logs(last=last, follow=follow))
+    sink = ConsoleSink(sys.stdout, style="json" if style == "json" else "text")
+    for line in lines:
+        sink.write(line)
+
+
+def _of_worker(answers: Iterable[Mapping[str, Any]]) -> Iterator[LogLine]:
+    from worker_core.logs.ring import LogLine
+
+    for answer in answers:
+        if dropped := answer.get("dropped"):
+            click.echo(f"({dropped} lines came too fast and are only in the log file)", err=True)
+        for line in answer["lines"]:
+            at = datetime.fromisoformat(line["at"])
+            yield LogLine(at=at, level=line["level"], logger=line["logger"], message=line["message"])
+
+
+def tail(file: Path, last: int) -> list[LogLine]:
+    """The last records of a log file; lines that begin none belong to the one before them.
+
+    Args:
+        file: as `FileSink` writes it; at most its last 8 MB are read.
+        last: how many.
+    """
+    from worker_core.logs.ring import LogLine
+
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - _TAIL_BYTES))
+        content = stream.read().decode("utf-8", "replace")
+    kept: deque[LogLine] = deque(maxlen=last)
+    for row in content.splitlines():
+        if match := _FILE_LINE.fullmatch(row):
+            kept.append(
+                LogLine(at=_time(match["at"]), level=match["level"], logger=match["logger"], message=match["message"])
+            )
+        elif kept:
+            before = kept.pop()
+            kept.append(
+                LogLine(at=before.at, level=before.level, logger=before.logger, message=f"{before.message}\n{row}")
+            )
+    return list(kept)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)

@@ -1,0 +1,115 @@
+"""`kubiya-worker playground` without `--demo`: a prompt in the terminal; or, without one, backend and worker alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from worker_core.cli import screen
+from worker_core.cli.backstage import Stage, playground, stage, worker_paths, worker_settings
+from worker_core.cli.conversation import Conversation, Outcome
+from worker_core.cli.execute import next_message
+from worker_core.cli.stream_view import StreamView
+from worker_core.control_plane.models import Execute
+from worker_core.errors import KubiyaError
+from worker_core.secrets import Secret
+
+
+def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None) -> int:
+    """Ask for prompts until `/quit`, the end of input, or Ctrl-C at the prompt."""
+    console = screen.console()
+    console.print(Text("Starting a control plane, Temporal and a worker …", style="quiet"))
+    with stage(data_dir=data_dir, port=port, llm_url=llm_url, model=model) as running:
+        _introduce(console, running)
+        with asyncio.Runner() as runner:
+            client = running.client()
+            try:
+                conversation = None
+                while (message := _ask(console)) is not None:
+                    if message == "/new":
+                        conversation = None
+                        console.print(Text("A new conversation.", style="quiet"))
+                        continue
+                    view = StreamView(console)
+                    if conversation is None:
+                        conversation = Conversation(client, show=view.take, trouble=view.note)
+                    else:
+                        conversation = Conversation(
+                            client, show=view.take, trouble=view.note, execution_id=conversation.execution_id
+                        )
+                    outcome = _turn(runner, conversation, running, message, console)
+                    if outcome is not None:
+                        view.end(outcome)
+                    if outcome is None or outcome.status != "waiting_for_input":
+                        conversation = None
+                return 0
+            except KeyboardInterrupt:
+                click.echo()
+                return 0
+            finally:
+                runner.run(client.aclose())
+                console.print(Text("Stopping …", style="quiet"))
+
+
+def _turn(
+    runner: asyncio.Runner, conversation: Conversation, running: Stage, message: str, console: Console
+) -> Outcome | None:
+    """One turn; None where it failed or Ctrl-C cancelled it."""
+
+    async def take() -> Outcome:
+        if conversation.execution_id:
+            return await conversation.turn(message)
+        await conversation.begin(running.info.agent_id, Execute(prompt=message, worker_queue_id=running.info.queue_id))
+        return await conversation.first_turn()
+
+    try:
+        return runner.run(take())
+    except KubiyaError as error:
+        console.print(Text().append(f"{screen.FAILED} ", style="bad").append_text(screen.text(error.sentence)))
+    except KeyboardInterrupt:
+        if conversation.execution_id:
+            try:
+                runner.run(conversation.cancel())
+            except KubiyaError as error:
+                console.print(screen.text(error.sentence, "careful"))
+        console.print()
+        console.print(Text(f"{screen.FAILED} cancelled", style="bad"))
+    return None
+
+
+def _ask(console: Console) -> str | None:
+    message = next_message()
+    if message in {"/help", "/?"}:
+        console.print("/new begins a new conversation, /quit ends the playground; Ctrl-C cancels a turn.")
+        return _ask(console)
+    return message
+
+
+def _introduce(console: Console, running: Stage) -> None:
+    info = running.info
+    pairs: list[tuple[str, screen.Cell]] = [
+        ("control plane", info.control_plane_url),
+        ("model", f"{info.llm_name}"),
+        ("workspaces", str(running.paths.workspaces)),
+    ]
+    console.print()
+    screen.fields(console, pairs, indent="  ")
+    console.print()
+    console.print(Text("Type a prompt. /new begins a new conversation, /quit ends the playground.", style="quiet"))
+
+
+def serve_with_worker(*, data_dir: Path, port: int, llm_url: str | None, model: str | None) -> int:
+    """Backend and worker, until a signal ends them."""
+    from worker_core.cli.foreground import Foreground
+
+    with playground(data_dir=data_dir, port=port, llm_url=llm_url, model=model) as backend:
+        info = backend.info
+        click.echo(f"playground  control-plane={info.control_plane_url}  agent={info.agent_id}  model={info.llm_name}")
+        foreground = Foreground(
+            settings=worker_settings(info), api_key=Secret(info.api_key), paths=worker_paths(data_dir / "worker")
+        )
+        return asyncio.run(foreground.run())

@@ -1,0 +1,186 @@
+"""`kubiya-worker purge`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from worker_core.cli.root import Examples
+from worker_core.cli.situation import json_option, paths
+from worker_core.errors import KubiyaError
+
+if TYPE_CHECKING:
+    from worker_core.paths import Paths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    what: str
+    path: Path
+    bytes: int
+
+
+@click.command(
+    cls=Examples,
+    help="""Remove everything that the worker keeps on this machine: settings, logs, workspaces of executions, events
+    that could not be delivered yet, the playground's data, and the API key in the keychain.
+
+    It says what it is about to remove and asks. It refuses while a worker or a playground runs.""",
+    examples=("kubiya-worker purge", "kubiya-worker purge --yes --json"),
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def command(*, yes: bool, as_json: bool) -> int:
+    from worker_core.cli import screen
+
+    where = paths()
+    _refuse_while_something_runs(where)
+    items = _found(where)
+    key_of = _key()
+    if not items and key_of is None:
+        if as_json:
+            screen.say_json({"removed": [], "bytes": 0, "left": []})
+        else:
+            click.echo("There is nothing to remove.")
+        return 0
+    if not as_json:
+        _list(items, key_of)
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise click.UsageError("There is nobody to ask: say --yes to remove it.")
+        click.confirm("Remove all of this?", abort=True)
+    left = [str(item.path) for item in items if not _remove(item.path)]
+    for folder in (where.runtime, where.state, where.config, *_home()):
+        _remove_if_empty(folder)
+    key_removed = _forget_key(key_of) if key_of is not None else False
+    removed = [item for item in items if str(item.path) not in left]
+    if as_json:
+        screen.say_json(
+            {
+                "removed": [str(item.path) for item in removed],
+                "bytes": sum(item.bytes for item in removed),
+                "key_removed": key_removed,
+                "left": left,
+            }
+        )
+    else:
+        click.echo(f"Removed {screen.size(sum(item.bytes for item in removed))}.")
+    if left:
+        raise KubiyaError(f"Some of it could not be removed: {', '.join(left)}. Check who owns it, or uses it.")
+    return 0
+
+
+def _list(items: list[_Item], key_of: str | None) -> None:
+    from worker_core.cli import screen
+
+    rows: list[list[screen.Cell]] = [[item.what, screen.size(item.bytes), str(item.path)] for item in items]
+    if key_of is not None:
+        rows.append(["API key", "", f"for {key_of}, in the keychain"])
+    screen.table(screen.console(), ("WHAT", "SIZE", "WHERE"), rows)
+
+
+def _found(where: Paths) -> list[_Item]:
+    """What the worker made, by name: a folder that holds other things keeps them."""
+    candidates = (
+        ("settings", where.settings_file),
+        ("host id", where.host_id_file),
+        ("logs", where.logs),
+        ("workspaces", where.workspaces),
+        ("journal", where.journal),
+        ("undelivered events", where.spool),
+        ("playground", where.playground),
+        ("runtime", where.runtime),
+    )
+    return [
+        _Item(what=what, path=path, bytes=_size(path))
+        for what, path in candidates
+        if path.exists() or path.is_symlink()
+    ]
+
+
+def _size(path: Path) -> int:
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                total += (Path(folder) / name).lstat().st_size
+            except OSError:
+                continue
+    return total
+
+
+def _remove(path: Path) -> bool:
+    """Whether it is gone. A link is removed, never what it points to."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def _home() -> tuple[Path, ...]:
+    home = os.environ.get("KUBIYA_WORKER_HOME")
+    return (Path(home).expanduser(),) if home else ()
+
+
+def _refuse_while_something_runs(where: Paths) -> None:
+    from worker_core.service.workers import running_workers
+
+    pids = ", ".join(str(worker.pid) for worker in running_workers(where.runtime))
+    if pids:
+        raise KubiyaError(f"A worker runs (pid {pids}); nothing was removed. Stop it first: `kubiya-worker stop`.")
+    if (pid := _playground_pid(where.playground / "temporal.pid")) is not None:
+        raise KubiyaError(f"A playground runs (its Temporal server has pid {pid}); nothing was removed. End it first.")
+
+
+def _playground_pid(file: Path) -> int | None:
+    import json
+
+    import psutil
+
+    try:
+        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        pid, created = int(known["pid"]), float(known["created"])
+        return pid if abs(psutil.Process(pid).create_time() - created) < 1 else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def _key() -> str | None:
+    """The control plane whose key the keychain holds; None where it holds none, or there is no keychain."""
+    import asyncio
+
+    from worker_core.cli.situation import load_settings
+    from worker_core.secrets import KeyringStore, account_of
+
+    try:
+        url = load_settings().control_plane_url
+        return account_of(url) if asyncio.run(KeyringStore().get(url)) else None
+    except KubiyaError:
+        return None
+
+
+def _forget_key(url: str) -> bool:
+    import asyncio
+
+    from worker_core.secrets import KeyringStore
+
+    return asyncio.run(KeyringStore().delete(url))

@@ -1,0 +1,158 @@
+"""The group of all commands, their overview, and what every error ends as."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import click
+
+from worker_core import __version__
+from worker_core.errors import KubiyaError
+
+
+class Entry(NamedTuple):
+    """A command in the overview. Its module holds it under the name `command`."""
+
+    module: str
+    summary: str
+
+
+SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
+    "Work": {
+        "start": Entry("start", "Serve worker queues, with live logs, until stopped."),
+        "execute": Entry("execute", "Submit a prompt to an agent and follow its stream."),
+        "queues": Entry("queues", "List the worker queues that your key can use."),
+        "playground": Entry("playground", "Try everything on this machine, without an account."),
+    },
+    "Running workers of yours on this machine": {
+        "status": Entry("status", "Show what they do."),
+        "logs": Entry("logs", "Show their log lines."),
+        "pause": Entry("pause", "Take no new executions; what runs goes on."),
+        "resume": Entry("resume", "Take executions again."),
+        "stop": Entry("stop", "Let them leave: running turns end first."),
+    },
+    "This machine": {
+        "login": Entry("login", "Store your API key in the keychain."),
+        "logout": Entry("logout", "Take it out of the keychain."),
+        "doctor": Entry("doctor", "Check what a worker needs, and say how to repair it."),
+        "purge": Entry("purge", "Remove everything that the worker keeps here."),
+    },
+}
+
+EXIT_CODES: Final = (
+    (0, "done"),
+    (1, "an unexpected error; the log has the details"),
+    (2, "wrong usage"),
+    (3, "something is not configured, or no worker runs"),
+    (4, "the API key was refused"),
+    (5, "the queue does not exist, is not yours, or takes no workers"),
+    (6, "the control plane or Temporal cannot be reached"),
+    (7, "the execution failed"),
+    (8, "running work was cancelled"),
+    (130, "left at once"),
+)
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name, and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [name for entries in SECTIONS.values() for name in entries]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        for entries in SECTIONS.values():
+            if entry := entries.get(cmd_name):
+                found = import_module(f"worker_core.cli.{entry.module}").command
+                assert isinstance(found, click.Command)
+                return found
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        # click would import every command for its one line.
+        wide = max(len(name) for entries in SECTIONS.values() for name in entries)
+        for title, entries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(wide), entry.summary) for name, entry in entries.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(f"{code:>3}", meaning) for code, meaning in EXIT_CODES])
+        formatter.write_paragraph()
+        formatter.write_text("`kubiya-worker COMMAND --help` explains each command with examples.")
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; its return value is the exit code, and errors become sentences."""
+        try:
+            code = super().invoke(ctx)
+        except KubiyaError as error:
+            if _debug(ctx):
+                raise
+            complain(error.sentence)
+            ctx.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo(err=True)
+            ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if _debug(ctx) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                raise
+            complain(_unexpected(error))
+            ctx.exit(1)
+        ctx.exit(code if isinstance(code, int) else 0)
+
+
+def complain(sentence: str) -> None:
+    """One sentence on stderr."""
+    from worker_core.logs.plain import plain
+    from worker_core.logs.sinks import wants_colour
+
+    word = "\x1b[1;31merror:\x1b[0m" if wants_colour(sys.stderr) else "error:"
+    click.echo(f"{word} {plain(sentence)}", err=True, color=True)
+
+
+def _debug(ctx: click.Context) -> bool:
+    return bool(ctx.params.get("debug")) or os.environ.get("KUBIYA_DEBUG", "") not in {"", "0"}
+
+
+def _unexpected(error: Exception) -> str:
+    """Keep the traceback in the log file, and say where it is."""
+    from worker_core.cli.situation import keep_traceback
+
+    kind = type(error).__name__
+    file = keep_traceback(error)
+    where = f"The details are in {file}." if file else "Run it again with --debug for the details."
+    return f"Something unexpected went wrong ({kind}). {where}"
+
+
+class Examples(click.Command):
+    """A command whose examples stand at the end of its help, one a line, as they are typed."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        write_examples(formatter, self.examples)
+
+
+def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+    with formatter.section("Examples"):
+        for example in examples:
+            formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="A self-hosted Kubiya worker: executes AI-agent workflows on your own machine.",
+)
+@click.version_option(__version__, "-V", "--version", message="kubiya-worker %(version)s")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors (also: KUBIYA_DEBUG=1).")
+def command(**_: object) -> None:
+    pass

@@ -1,0 +1,119 @@
+"""What most commands need first: paths, settings, the API key, a client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from worker_core import settings as settings_of
+from worker_core.paths import Paths
+from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.client import ControlPlaneClient
+    from worker_core.settings import Settings
+
+KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
+"""Taken out of the environment once they are read, so that no child process finds them there."""
+
+LOG_FILE: Final = "worker.log"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def paths() -> Paths:
+    return Paths.from_environment()
+
+
+def log_file(where: Paths) -> Path:
+    return where.logs / LOG_FILE
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """File, environment, flags.
+
+    Raises:
+        ConfigurationError: a value is not valid.
+    """
+    return settings_of.load(environ=os.environ, flags=flags, file=paths().settings_file)
+
+
+async def take_api_key(settings: Settings) -> Secret:
+    """The API key, from the environment (where it is then no more) or the keychain.
+
+    Raises:
+        ConfigurationError, KeychainError: there is none.
+    """
+    key, _ = await resolve_api_key(os.environ, KeyringStore(), settings.control_plane_url)
+    hide_keys()
+    return key
+
+
+def hide_keys() -> None:
+    for name in KEY_VARIABLES:
+        os.environ.pop(name, None)
+
+
+async def open_client(settings: Settings) -> ControlPlaneClient:
+    """A client of the control plane with the user's key; close it with `aclose()`.
+
+    Raises:
+        ConfigurationError, KeychainError: there is no key.
+    """
+    key = await take_api_key(settings)
+    from worker_core.control_plane.client import ControlPlaneClient
+
+    return ControlPlaneClient(base_url=settings.control_plane_url, api_key=key, ca_file=settings.ca_file)
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[ControlPlaneClient]:
+    """`open_client`, closed behind the block."""
+    client = await open_client(settings)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def control_plane_options(command: _F) -> _F:
+    """`--control-plane-url` and `--ca-file`."""
+    command = click.option(
+        "--ca-file", metavar="PEM", help="Additional certificate authorities (KUBIYA_WORKER_CA_FILE)."
+    )(command)
+    return click.option("--control-plane-url", metavar="URL", help="Control plane to talk to (CONTROL_PLANE_URL).")(
+        command
+    )
+
+
+def worker_option(command: _F) -> _F:
+    return click.option("--worker", "pid", type=int, metavar="PID", help="Which one, where several run.")(command)
+
+
+def json_option(command: _F) -> _F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
+
+
+def keep_traceback(error: BaseException) -> Path | None:
+    """Write an error's traceback to the log file, masked. None: it cannot be written."""
+    import logging
+
+    from worker_core.logs.pipeline import install, uninstall
+    from worker_core.logs.redaction import Redactor
+    from worker_core.logs.sinks import FileSink
+
+    redactor = Redactor()
+    for name in KEY_VARIABLES:
+        redactor.add(os.environ.get(name, ""))
+    file = log_file(paths())
+    pipeline = install(redactor=redactor, sinks=[FileSink(file)])
+    try:
+        logging.getLogger("worker_core.cli").error("An unexpected error.", exc_info=error)
+    finally:
+        uninstall(pipeline)
+    return file if file.exists() else None

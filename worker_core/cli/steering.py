@@ -1,0 +1,43 @@
+"""What pause, resume and stop share: which worker is meant, and how its answer is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from worker_core.cli.situation import paths
+
+if TYPE_CHECKING:
+    from worker_core.service.workers import RunningWorker
+    from worker_core.snapshot import EngineSnapshot
+
+
+def the_worker(pid: int | None) -> RunningWorker:
+    """The one with this pid, or the only one.
+
+    Raises:
+        NoWorker: none fits.
+    """
+    from worker_core.service.workers import one_worker
+
+    return one_worker(paths().runtime, pid=pid)
+
+
+def steer(command: Callable[[RunningWorker], EngineSnapshot], *, pid: int | None, as_json: bool) -> None:
+    """Give one worker a command, and show what it became."""
+    show(command(the_worker(pid)), as_json=as_json)
+
+
+def show(snapshot: EngineSnapshot, *, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        from worker_core.cli.screen import say_json
+
+        say_json(msgspec.to_builtins(snapshot))
+    else:
+        from worker_core.logs.plain import plain
+
+        click.echo(f"{snapshot.state.value}  {plain(snapshot.reason)}")

@@ -1,0 +1,177 @@
+"""Where a running worker listens for commands of its own user: one small file per worker, and what it says.
+
+A Unix socket where the system has them; elsewhere a TCP port of the loopback with a random token in the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import psutil
+
+from worker_core.paths import private_directory
+
+Transport = Literal["unix", "tcp"]
+
+PATTERN: Final = "worker-*.json"
+SOCKET_PATH_LIMIT_BYTES: Final = 100
+"""macOS takes 104 bytes with the final NUL, Linux 108."""
+
+_SHORT_PREFIX: Final = "kubiya-worker-"
+_BIRTH_TOLERANCE_SECONDS: Final = 1.0
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file holds. `born` is the process's start, so that a pid that was given again is noticed."""
+
+    pid: int
+    born: float
+    host: str
+    path: str = ""
+    port: int = 0
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Endpoint(pid {self.pid}, {self.path or self.port})"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process that wrote the file still runs, on this machine."""
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.born) <= _BIRTH_TOLERANCE_SECONDS
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.Error:
+            return True
+
+    def connect(self, *, limit_seconds: float) -> socket.socket:
+        """A connected socket.
+
+        Raises:
+            OSError: nobody listens, or not within the limit.
+        """
+        connection = socket.socket(_unix_family() if self.path else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(limit_seconds)
+            connection.connect(self.path or ("127.0.0.1", self.port))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def default_transport() -> Transport:
+    return "unix" if hasattr(socket, "AF_UNIX") and sys.platform != "win32" else "tcp"
+
+
+def listen(folder: Path, *, transport: Transport) -> tuple[socket.socket, Endpoint, Path]:
+    """A listening socket that only this user reaches, and the file that tells where it is.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    private_directory(folder)
+    if os.name == "posix":
+        folder.chmod(0o700)
+    process = psutil.Process()
+    own = Endpoint(pid=process.pid, born=process.create_time(), host=socket.gethostname())
+    name = f"worker-{own.pid}-{secrets.token_hex(3)}"
+    if transport == "unix":
+        listener, path = _listen_unix(folder / f"{name}.sock")
+        endpoint = msgspec.structs.replace(own, path=path)
+    else:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind(("127.0.0.1", 0))
+        endpoint = msgspec.structs.replace(own, port=listener.getsockname()[1], token=secrets.token_urlsafe(32))
+    try:
+        listener.listen(16)
+        file = folder / f"{name}.json"
+        _write_private(file, msgspec.json.encode(endpoint))
+    except BaseException:
+        listener.close()
+        _remove_socket(endpoint)
+        raise
+    return listener, endpoint, file
+
+
+def found(folder: Path) -> list[Endpoint]:
+    """The endpoints of workers that run on this machine, by pid; what dead workers left is removed."""
+    living: list[Endpoint] = []
+    for file in sorted(folder.glob(PATTERN)):
+        endpoint = _read(file)
+        if endpoint is None or endpoint.host != socket.gethostname():
+            continue  # another machine or container shares this folder
+        if endpoint.is_alive:
+            living.append(endpoint)
+        else:
+            forget(endpoint, file)
+    return sorted(living, key=lambda endpoint: endpoint.pid)
+
+
+def forget(endpoint: Endpoint, file: Path) -> None:
+    """Remove what a worker left behind."""
+    _remove_socket(endpoint)
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)
+
+
+def _listen_unix(wanted: Path) -> tuple[socket.socket, str]:
+    path = str(wanted)
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_BYTES:
+        path = str(Path(_short_folder()) / "s")
+    listener = socket.socket(_unix_family(), socket.SOCK_STREAM)
+    try:
+        # Between bind and chmod the folder's own 0700 keeps others out.
+        listener.bind(path)
+        Path(path).chmod(0o600)
+    except BaseException:
+        listener.close()
+        raise
+    return listener, path
+
+
+def _short_folder() -> str:
+    """A private folder whose name is short enough: in the temporary folder, else in /tmp."""
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes a folder of our own in it
+        if len(os.fsencode(parent)) + len(_SHORT_PREFIX) + 12 <= SOCKET_PATH_LIMIT_BYTES:
+            return tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir=parent)
+    raise OSError("There is no temporary folder with a short name.")
+
+
+def _remove_socket(endpoint: Endpoint) -> None:
+    if not endpoint.path:
+        return
+    path = Path(endpoint.path)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    if path.parent.name.startswith(_SHORT_PREFIX) and path.name == "s":
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    draft = file.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(content)
+    draft.replace(file)
+
+
+def _read(file: Path) -> Endpoint | None:
+    try:
+        if os.name == "posix" and file.stat().st_uid != os.getuid():
+            return None  # whoever wrote it is not the user: nothing in it is to be trusted
+        return msgspec.json.decode(file.read_bytes(), type=Endpoint)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _unix_family() -> socket.AddressFamily:
+    return socket.AddressFamily(getattr(socket, "AF_UNIX"))  # noqa: B009 - Windows' Python has none

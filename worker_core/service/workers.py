@@ -1,0 +1,139 @@
+"""The running workers of this user on this machine, as other commands see and steer them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import psutil
+
+from worker_core.errors import ExitCode, KubiyaError
+from worker_core.service import endpoint as endpoints
+from worker_core.service.endpoint import Endpoint
+from worker_core.snapshot import EngineSnapshot
+
+ANSWER_LIMIT_SECONDS: Final = 12.0
+"""A little more than the worker itself allows its engine."""
+
+StopName = Literal["drain", "cancel", "now"]
+
+
+class WorkerSilent(KubiyaError):
+    """A worker runs, but does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class NoWorker(KubiyaError):
+    """No worker of this user runs on this machine, or not the one that was named."""
+
+    exit_code = ExitCode.NOT_CONFIGURED
+
+
+class RunningWorker:
+    """One worker. Every method raises WorkerSilent where it does not answer, and KubiyaError where it refuses."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.pid = endpoint.pid
+
+    def status(self) -> EngineSnapshot:
+        return _snapshot(self._ask({"verb": "status"}))
+
+    def pause(self, *, reason: str = "") -> EngineSnapshot:
+        return _snapshot(self._ask({"verb": "pause", "reason": reason}))
+
+    def resume(self) -> EngineSnapshot:
+        return _snapshot(self._ask({"verb": "resume"}))
+
+    def stop(self, *, mode: StopName, wait: bool) -> Iterator[EngineSnapshot]:
+        """Ask it to leave. With `wait`, what it says while it leaves, and at last how it ended."""
+        for answer in self._lines({"verb": "stop", "mode": mode, "wait": wait}, endless=wait):
+            yield _snapshot(answer)
+        if wait:
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(self.pid).wait(ANSWER_LIMIT_SECONDS)
+
+    def logs(self, *, last: int, follow: bool) -> Iterator[dict[str, Any]]:
+        """Answers with `lines`, `dropped`."""
+        request = {"verb": "logs", "last": last, "follow": follow}
+        for answer in self._lines(request, endless=follow):
+            yield answer
+            if not follow and not answer.get("more"):
+                return
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        return next(self._lines(request, endless=False))
+
+    def _lines(self, request: dict[str, Any], *, endless: bool) -> Iterator[dict[str, Any]]:
+        """The answers, at least one. With `endless`, there is no limit behind the first."""
+        try:
+            with self._endpoint.connect(limit_seconds=ANSWER_LIMIT_SECONDS) as connection:
+                connection.sendall(msgspec.json.encode({**request, "token": self._endpoint.token}) + b"\n")
+                with connection.makefile("rb") as answers:
+                    first = True
+                    for line in answers:
+                        answer = msgspec.json.decode(line)
+                        if not isinstance(answer, dict) or answer.get("ok") is not True:
+                            raise KubiyaError(_complaint(answer))
+                        if endless:
+                            connection.settimeout(None)
+                        first = False
+                        yield answer
+                    if first:
+                        raise WorkerSilent(f"The worker with pid {self.pid} closed the connection without an answer.")
+        except (OSError, msgspec.DecodeError) as error:
+            raise WorkerSilent(
+                f"The worker with pid {self.pid} does not answer on its control socket ({error}). Its log says more: "
+                "`kubiya-worker logs`."
+            ) from error
+
+
+def running_workers(folder: Path) -> list[RunningWorker]:
+    """All of them, by pid; what dead ones left is removed.
+
+    Args:
+        folder: `paths.runtime`.
+    """
+    return [RunningWorker(endpoint) for endpoint in endpoints.found(folder)]
+
+
+def one_worker(folder: Path, *, pid: int | None) -> RunningWorker:
+    """The one that was named, or the only one.
+
+    Raises:
+        NoWorker: there is none, or several and none was named.
+    """
+    workers = running_workers(folder)
+    if pid is not None:
+        for worker in workers:
+            if worker.pid == pid:
+                return worker
+    if not workers:
+        raise NoWorker(NOBODY)
+    pids = ", ".join(str(worker.pid) for worker in workers)
+    if pid is not None:
+        raise NoWorker(f"No worker of yours has the pid {pid}; these run: {pids}.")
+    if len(workers) > 1:
+        raise NoWorker(f"{len(workers)} workers run. Name one with --worker: {pids}.")
+    return workers[0]
+
+
+NOBODY: Final = "No worker of yours runs on this machine. Start one with `kubiya-worker start --queue-id ID`."
+
+
+def _snapshot(answer: dict[str, Any]) -> EngineSnapshot:
+    try:
+        return msgspec.convert(answer.get("snapshot"), EngineSnapshot)
+    except msgspec.ValidationError as error:
+        raise KubiyaError(
+            "The worker's answer cannot be read: it is of another version than this command. Restart the worker."
+        ) from error
+
+
+def _complaint(answer: object) -> str:
+    said = answer.get("error") if isinstance(answer, dict) else None
+    return said if isinstance(said, str) and said else "The worker refused and gave no reason."
