@@ -78,8 +78,7 @@ class Departure:
         try:
             async with asyncio.timeout(self._drain_timeout.total_seconds()):
                 while self._tracker.running and not stronger.done():
-                    running = self._tracker.running
-                    self._say(f"Stopping: waiting for {running} running turn{'s' * (running > 1)}.")
+                    self._say(drain_reason(self._tracker.running))
                     self._tracker_changed.clear()
                     changed = asyncio.create_task(self._tracker_changed.wait())
                     await asyncio.wait([changed, stronger], return_when=asyncio.FIRST_COMPLETED)
@@ -106,3 +105,10 @@ class Departure:
         in_time = await asyncio.gather(*(server.stop(limit=2 * STOP_MARGIN) for server in self._servers))
         if not all(in_time):
             log.error("A call did not end after it was cancelled; it is left behind.")
+
+
+def drain_reason(running: int) -> str:
+    """What a drain waits for, as a sentence."""
+    if not running:
+        return "Stopping: nothing is running."
+    return f"Stopping: waiting for {running} running turn{'s' * (running > 1)}."

@@ -19,7 +19,7 @@ from worker_core.assembly import ServedQueue, Shared
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.outbox import Outbox
 from worker_core.control_plane.session import WorkerStatus
-from worker_core.departure import Departure, StopWish
+from worker_core.departure import Departure, StopWish, drain_reason
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
@@ -224,7 +224,7 @@ class Engine:
 
     async def _leave(self) -> ExitCode:
         self._gate.close()
-        self._change(EngineState.DRAINING, "Stopping: nothing is running.")
+        self._change(EngineState.DRAINING, drain_reason(self._tracker.running))
         self._beat()
         return await Departure(
             wish=self._stop,

@@ -40,6 +40,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_FAIL_FAST": "fail_fast",
 }
 
+FLAGS: Mapping[str, str] = {"queue_ids": "--queue-id", "model_override": "--model"}
+"""Flags that are not called like their fields."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -124,7 +127,7 @@ def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
         where=lambda key: next(name for name, target in ENVIRONMENT.items() if target == key),
     )
     given = {key: value for key, value in (flags or {}).items() if value is not None and value != ()}
-    return _merge(settings, given, where=lambda key: f"--{key.replace('_', '-').removesuffix('s')}")
+    return _merge(settings, given, where=lambda key: FLAGS.get(key, f"--{key.replace('_', '-')}"))
 
 
 def _read_file(file: Path) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import home, new_agent, new_queue, running_engine
+from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
+from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, HeartbeatSent
 from worker_core.snapshot import EngineState, StopMode
 
@@ -225,3 +226,22 @@ async def test_trouble_with_the_gateway_is_one_sentence_or_nothing(stage: Stage,
         assert errors[-1]["data"]["details"]["error_message"] == record.error_message
     else:
         assert record.response.startswith("fine")
+
+
+async def test_an_execution_that_is_cancelled_while_it_begins_holds_no_place(stage: Stage, tmp_path: Path) -> None:
+    async with running_engine(stage, tmp_path) as rig:
+        for number in range(3):
+            execution_id = await rig.execute(f"early cancel {number}\n!hang 60\n!instant")
+            await until(lambda one=execution_id: _cancelled(rig, one))  # type: ignore[misc]
+        await rig.until(lambda: not rig.snapshot.executions, limit=10)
+        await rig.engine.stop()
+        assert (await rig.stopped(limit=10)).exit_code == 0
+
+
+async def _cancelled(rig: Rig, execution_id: str) -> bool:
+    """The server takes a cancellation as soon as the execution runs."""
+    try:
+        await rig.client.cancel(execution_id)
+    except ControlPlaneError:
+        return False
+    return True

@@ -91,6 +91,15 @@ class AgentActivities:
         services.tracker.turn_began(
             execution.execution_id, queue_id=services.queue_id, turn=1, agent_id=execution.entity_id
         )
+        try:
+            async with heartbeating():
+                return await self._begin(begin)
+        except asyncio.CancelledError:
+            services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
+            raise
+
+    async def _begin(self, begin: Begin) -> Begun:
+        services, execution = self._services, begin.input
         preparing = asyncio.create_task(services.gateway().prepare())
         preparing.add_done_callback(_retrieve)
         record, cast, session = await asyncio.gather(

@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from worker_core.agents import compaction, policies
 from worker_core.agents.conversation import author_of, for_session, for_state
-from worker_core.agents.home import Home, now
+from worker_core.agents.home import Home, now, stop_if_cancelled
 from worker_core.agents.model_loop import Delegate, ModelLoop, Spent, failure_of
 from worker_core.agents.progress import Progress
 from worker_core.agents.types import (
@@ -136,6 +136,7 @@ class ExecutionWorkflow:
         self._progress.say(prompt)
         begun = await self._home.find()
         self._progress.messages[:0] = begun.earlier
+        stop_if_cancelled()
 
     async def _converse(self) -> None:
         progress = self._progress
@@ -147,6 +148,7 @@ class ExecutionWorkflow:
             self._take_inbox()
         while True:
             decision = await self._run_turn()
+            stop_if_cancelled()
             if decision.status == "failed" and not progress.inbox:
                 raise ApplicationError(
                     "The control plane judged that this execution failed.", type="JudgedFailed", non_retryable=True

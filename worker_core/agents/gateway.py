@@ -254,7 +254,7 @@ def _absorb(chunk: Any, answer: Answer) -> str:
 
 def _refusal(error: Any, base_url: str, model: str) -> GatewayError:
     status = int(error.status_code)
-    said = str(error.message)[:200]
+    said = str(error.message)[:200].rstrip(".")
     if status in {401, 403}:
         return GatewayError(
             f"The LLM gateway {base_url} refused the key ({status}). Check LITELLM_API_KEY, or the gateway settings "

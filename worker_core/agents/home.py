@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -30,13 +31,27 @@ class Home:
 
     async def find(self, *, lost: bool = False) -> Begun:
         """Begin on whichever machine answers first on the shared queue."""
-        begun: Begun = await workflow.execute_activity(
+        beginning = workflow.start_activity(
             "begin_execution",
             Begin(input=self._execution, home_lost=lost, after_sequence=self._progress.sequence),
             result_type=Begun,
             start_to_close_timeout=policies.CONTROL_PLANE_CALL,
+            heartbeat_timeout=policies.BEGIN_HEARTBEAT,
             retry_policy=policies.CONTROL_PLANE_RETRY,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
+        try:
+            return self._settle(await asyncio.shield(beginning))
+        except asyncio.CancelledError:
+            # A worker that has begun counts on an end: its answer is worth a moment, and is lost by cancelling.
+            await workflow.wait([beginning], timeout=policies.LAST_ANSWER.total_seconds())
+            if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
+                self._settle(beginning.result())
+            else:
+                beginning.cancel()
+            raise
+
+    def _settle(self, begun: Begun) -> Begun:
         self._progress.begun = begun
         self._progress.heard(begun.last_sequence)
         return begun
@@ -82,6 +97,13 @@ class Home:
                     message_id=f"{self._execution.execution_id}_home_{workflow.info().get_current_history_length()}",
                 )
             )
+
+
+def stop_if_cancelled() -> None:
+    """Raise what a call swallowed that ended by itself while its cancellation was on the way."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def now() -> str:

@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 
 from worker_core.agents import compaction, policies
 from worker_core.agents.conversation import arguments_object, consecutive_groups, for_model
-from worker_core.agents.home import Home, now
+from worker_core.agents.home import Home, now, stop_if_cancelled
 from worker_core.agents.progress import Progress
 from worker_core.agents.types import Message, ModelCall, ModelReply, Persona, RunTool, ToolCall, ToolOutcome, Usage
 
@@ -92,6 +92,7 @@ class ModelLoop:
         limit = self._progress.home.model_call_limit
         while True:
             await self._wait()
+            stop_if_cancelled()
             if self._before_call is not None:
                 await self._before_call(spent)
             reply = await self._call_model(after_tools=spent.calls > 0)
@@ -112,6 +113,7 @@ class ModelLoop:
                 return reply
             for group in consecutive_groups(calls, read_only=self._side_by_side()):
                 await self._wait()
+                stop_if_cancelled()
                 for message in await asyncio.gather(*(self._answer_call(call, reply.message_id) for call in group)):
                     self._say(message)
                 spent.tool_names.extend(call.name for call in group)

@@ -15,6 +15,12 @@ CONTEXT_FULL = "ContextFull"
 CONTROL_PLANE_CALL = timedelta(seconds=60)
 """One attempt of an activity that talks to the control plane."""
 
+BEGIN_HEARTBEAT = timedelta(seconds=10)
+"""A worker that dies while it begins an execution is noticed by then."""
+
+LAST_ANSWER = timedelta(seconds=5)
+"""How long a cancelled execution waits for the answer of the worker that begins it."""
+
 WAIT_FOR_USER = timedelta(hours=24)
 """Then the execution completes (protocol, section 9.5: failing in a loop helps nobody)."""
 

@@ -99,6 +99,12 @@ class ExecutionTracker:
             self.processed += 1
         self._on_change()
 
+    def forget(self, execution_id: str) -> None:
+        """The execution goes on elsewhere, or never began."""
+        with self._lock:
+            self._entries.pop(execution_id, None)
+        self._on_change()
+
     @contextmanager
     def step(self, execution_id: str, name: str, *, queue_id: str, turn: int) -> Iterator[None]:
         """A model or tool call. Also makes an execution known again after a restart of the worker."""

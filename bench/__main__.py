@@ -1,0 +1,162 @@
+"""`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run.
+
+python -m bench [--rounds N] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from temporalio.client import Client
+
+from bench.bare_worker import BareWorkflow
+from bench.processes import running
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.secrets import Secret
+
+SETTLE_SECONDS = 3.0
+AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One measurement. `goal` is a ceiling on a quiet machine with two cores, in the same unit."""
+
+    name: str
+    unit: str
+    ours: float
+    bare: float
+    goal: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.bare if self.bare else float("inf")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="starts of each program (default: 5)")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
+        results = measure(Path(folder), rounds=max(1, options.rounds))
+    print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps([{**asdict(one), "ratio": one.ratio} for one in results], indent=2) + "\n")
+    return 0
+
+
+def measure(folder: Path, *, rounds: int) -> list[Result]:
+    environment = {**os.environ, "KUBIYA_WORKER_HOME": str(folder)}
+    serve = [*PROGRAM, "playground", "serve", "--json", "--data-dir", str(folder / "playground")]
+    with running(serve, until="{", environment={**environment, "KUBIYA_PLAYGROUND_SCRIPTED": "1"}) as playground:
+        info = json.loads(playground.line)
+        environment |= {"KUBIYA_API_KEY": info["api_key"], "CONTROL_PLANE_URL": info["control_plane_url"]}
+        ours = [*PROGRAM, "start", "--queue-id", info["queue_id"]]
+        queue = f"bare-{uuid.uuid4()}"
+        bare = [sys.executable, "-m", "bench.bare_worker", info["temporal_host"], queue]
+        starts: dict[str, list[float]] = {"ours": [], "bare": []}
+        memory: dict[str, list[float]] = {"ours": [], "bare": []}
+        for number in range(rounds):
+            for name, command in (("bare", bare), ("ours", ours)):
+                say(f"start {number + 1} of {rounds}: {name}")
+                with running(command, until="ready", environment=environment) as started:
+                    starts[name].append(started.seconds)
+                    time.sleep(SETTLE_SECONDS if number == 0 else 0.5)
+                    memory[name].append(started.rss_megabytes())
+        with (
+            running(ours, until="ready", environment=environment),
+            running(bare, until="ready", environment=environment),
+        ):
+            turns = asyncio.run(measure_turns(info, queue))
+    return [
+        Result(
+            name="process start to ready", unit="s", ours=median(starts["ours"]), bare=median(starts["bare"]), goal=0.6
+        ),
+        Result(name="memory when idle", unit="MB", ours=memory["ours"][0], bare=memory["bare"][0], goal=85),
+        *turns,
+    ]
+
+
+async def measure_turns(info: dict[str, str], queue: str) -> list[Result]:
+    """One instant turn after the other, then many at once; the bare workflow has as many activities."""
+    temporal = await Client.connect(info["temporal_host"])
+    plane = ControlPlaneClient(base_url=info["control_plane_url"], api_key=Secret(info["api_key"]))
+
+    async def ours() -> None:
+        wish = Execute(prompt=f"{uuid.uuid4()}\n!instant", worker_queue_id=info["queue_id"], configuration=SINGLE_TURN)
+        submitted = await plane.execute_agent(info["agent_id"], wish)
+        await temporal.get_workflow_handle(f"agent-execution-{submitted.execution_id}").result()
+
+    async def bare() -> None:
+        await temporal.execute_workflow(BareWorkflow.run, id=f"bare-{uuid.uuid4()}", task_queue=queue)
+
+    say("single turns")
+    for warm in (bare, ours, bare, ours):
+        await warm()
+    single = {"ours": [], "bare": []}  # type: dict[str, list[float]]
+    for _ in range(20):
+        single["bare"].append(await timed(bare))
+        single["ours"].append(await timed(ours))
+    say(f"{AT_ONCE} at once")
+
+    async def many(one: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+
+    crowd = {"bare": await timed(lambda: many(bare)), "ours": await timed(lambda: many(ours))}
+    await plane.aclose()
+    return [
+        Result(
+            name="one instant turn, execute to closed", unit="s",
+            ours=median(single["ours"]), bare=median(single["bare"]), goal=0.25,
+        ),
+        Result(name=f"{AT_ONCE} instant turns at once", unit="s", ours=crowd["ours"], bare=crowd["bare"], goal=6),
+    ]  # fmt: skip
+
+
+async def timed(action: Callable[[], Awaitable[None]]) -> float:
+    began = time.perf_counter()
+    await action()
+    return time.perf_counter() - began
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def table(results: list[Result]) -> str:
+    width = max(len(one.name) for one in results)
+    lines = [f"{'':{width}}  {'ours':>9}  {'bare SDK':>9}  {'ratio':>6}  {'goal':>9}"]
+    for one in results:
+        digits = 0 if one.unit == "MB" else 3
+        verdict = "" if one.ours <= one.goal else "  missed"
+        lines.append(
+            f"{one.name:{width}}  {one.ours:>6.{digits}f} {one.unit:2}  {one.bare:>6.{digits}f} {one.unit:2}  "
+            f"{one.ratio:>5.2f}x  {one.goal:>6g} {one.unit:2}{verdict}"
+        )
+    return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+PROGRAM = [sys.executable, "-m", "worker_core"]
+SINGLE_TURN = {"single_turn": True}
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)

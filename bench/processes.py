@@ -1,0 +1,52 @@
+"""Starts programs and measures them from outside: time to a line of output, memory, and an orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+LIMIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    process: subprocess.Popen[str]
+    line: str
+    """The line that was waited for."""
+    seconds: float
+    """From the start of the process to that line."""
+
+    def rss_megabytes(self) -> float:
+        """Memory of the process alone; it has no children while it idles."""
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], *, until: str, environment: Mapping[str, str]) -> Iterator[Started]:
+    """Start `command`, wait for a line of its output that begins with `until`, and end it with SIGTERM afterwards."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        list(command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(environment)
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(until):
+                yield Started(process=process, line=line, seconds=time.perf_counter() - began)
+                break
+        else:
+            raise RuntimeError(f"{command[0]} ended without saying {until!r}: exit code {process.wait()}")
+    finally:
+        process.terminate()
+        try:
+            process.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

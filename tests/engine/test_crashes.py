@@ -1,0 +1,115 @@
+"""`kill -9` anywhere: nothing that was completed is repeated, nothing is lost, and what is unknown is called so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.test_executions import sequences, tool
+from tests.support.engine import Rig, home, new_queue
+from tests.support.playground import Stage, until
+from tests.support.worker_process import worker_process
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.secrets import Secret
+
+
+@pytest.fixture
+async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
+    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    yield made
+    await made.aclose()
+
+
+class Viewer(Rig):
+    """What a rig asks of the control plane, where the engine is in another process."""
+
+    def __init__(self, stage: Stage, client: ControlPlaneClient) -> None:
+        self.stage, self.client = stage, client
+
+
+async def submit(stage: Stage, client: ControlPlaneClient, queue: str, prompt: str) -> str:
+    wish = Execute(prompt=prompt, worker_queue_id=queue)
+    return (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+
+
+async def test_killed_between_two_tool_calls_nothing_is_repeated(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient
+) -> None:
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    steps = [tool("echo one >> calls"), "!hang 1", tool("echo two >> calls"), "!say both"]
+    prompt = "\n".join(["between two calls", *steps])
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        execution_id = await submit(stage, client, queue, prompt)
+        await until(lambda: viewer.sent(execution_id, "tool_completed"))
+        worker.kill()
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        record = await viewer.reach(execution_id, "waiting_for_input")
+        assert worker.terminate() == 0
+    assert record.response == "both"
+    assert (home(tmp_path).workspaces / execution_id / "calls").read_text() == "one\ntwo\n"
+    events = await viewer.sent(execution_id)
+    kinds = [event["event_type"] for event in events if event["event_type"] != "message_chunk"]
+    assert kinds == ["metadata", "message", *["tool_started", "tool_completed"] * 2]
+    assert sequences(events) == sorted(set(sequences(events)))
+    calls = stage.model_calls("between two calls")
+    # Three answers; the one that was awaited when the worker was killed may have been asked for again.
+    assert len(calls) in {3, 4}
+
+
+async def test_killed_in_a_tool_call_its_processes_die_and_its_outcome_is_unknown(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient
+) -> None:
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    prompt = "\n".join(["in a call", tool("echo $$ >> pids; sleep 1000"), "!say looked"])
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        execution_id = await submit(stage, client, queue, prompt)
+        pids = home(tmp_path).workspaces / execution_id / "pids"
+        await until(lambda: _written(pids))
+        worker.kill()
+    await until(lambda: _gone(int(pids.read_text())))
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        record = await viewer.reach(execution_id, "waiting_for_input")
+        assert worker.terminate() == 0
+    session = await client.load_session(execution_id)
+    assert record.response == "looked"
+    assert len(pids.read_text().split()) == 1
+    assert session is not None
+    [answered] = [message for message in session["messages"] if message["role"] == "tool"]
+    assert "outcome of this call is unknown" in str(answered)
+    assert len(stage.model_calls("in a call")) == 2
+
+
+async def test_another_machine_takes_over_what_was_not_begun(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient
+) -> None:
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    one, two = tmp_path / "one", tmp_path / "two"
+    with worker_process(stage, one, queue) as first, worker_process(stage, two, queue) as second:
+        first.wait_ready()
+        second.wait_ready()
+        first.kill()
+        prompts = [f"taken over {number} {queue}\n!instant" for number in range(4)]
+        executions = [await submit(stage, client, queue, prompt) for prompt in prompts]
+        for execution_id in executions:
+            await viewer.reach(execution_id, "waiting_for_input")
+        assert second.terminate() == 0
+
+
+async def _written(path: Path) -> bool:
+    return path.exists() and path.read_text().endswith("\n")
+
+
+async def _gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
