@@ -254,7 +254,9 @@ async def test_stop_cancels_or_leaves_where_told_to(
         await in_a_tool_call(stage, client, queue, tmp_path / "home", "sleep 1000")
         answer = here("stop", flag, "--worker", str(worker.process.pid))
         assert answer.code == code, answer
-        assert worker.process.poll() == code, "it waits until the worker has ended"
+        # The command has waited for its end, and so has taken its exit code from us.
+        assert worker.process.poll() is not None
+        worker.wait_line(worker.lines, f"exit={code}")
 
 
 @posix

@@ -60,4 +60,5 @@ def command(*, queue_ids: tuple[str, ...], log_format: str, **flags: Any) -> int
         )
         return await foreground.run()
 
-    return asyncio.run(run())
+    # The loop is neither tidied up nor closed: the process leaves at once, and the SDK may hold on to cancelled tasks.
+    return asyncio.new_event_loop().run_until_complete(run())
