@@ -57,7 +57,11 @@ class WorkerProcess:
             for line in tuple(lines):
                 if words in line:
                     return line
-            assert self.process.poll() is None, f"the worker ended: {self.process.returncode} {self.log[-5:]}"
+            if self.process.poll() is not None:
+                self.read_to_the_end()
+                found = [line for line in lines if words in line]
+                assert found, f"the worker ended: {self.process.returncode} {self.log[-5:]}"
+                return found[0]
             with contextlib.suppress(queue.Empty):
                 self._arrived.get(timeout=LIMIT_SECONDS)
                 continue
