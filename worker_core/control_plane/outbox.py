@@ -45,6 +45,7 @@ REFUSED_RETRY_SECONDS = 15.0
 _WRITE_ROWS = 500
 _READ_ROWS = 100
 _POISON_TRIES = 8
+_LAST_SENDS_SECONDS = 5.0
 
 
 class EventSink(Protocol):
@@ -107,6 +108,7 @@ class Outbox:
         self._emptied = asyncio.Event()
         self._prober: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._in_flight: set[asyncio.Future[None]] = set()
         self._pending = 0
         self._spooled = 0
         self._dropped = 0
@@ -171,6 +173,9 @@ class Outbox:
             log.info("%d events could not be delivered in time; they are kept on disk.", self._pending)
         self._online = False
         self._closed = True
+        if self._in_flight:
+            # One that the server has taken must not be sent again by the next worker: its row goes first.
+            await asyncio.wait(self._in_flight, timeout=_LAST_SENDS_SECONDS)
         await self._end_tasks()
         await self._write_all()
         if self._pending:
@@ -240,6 +245,8 @@ class Outbox:
     async def _deliver_next(self, lane: Lane) -> KubiyaError | None:
         """Send the lane's first event. Returns the error that says that the server is away, else None."""
         lane.sending = True
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._in_flight.add(ended)
         try:
             row = await self._first_row(lane) if lane.spooled else None
             if row is None and not lane.queue:
@@ -273,6 +280,8 @@ class Outbox:
             return None
         finally:
             lane.sending = False
+            self._in_flight.discard(ended)
+            ended.cancel()
             self._resume_if_done()
 
     def _is_poison(self, lane: Lane, error: ControlPlaneError) -> bool:
