@@ -269,6 +269,7 @@ async def test_a_stuck_process_does_not_hold_the_worker(
     shell: MakeCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As one that waits for a dead network drive: no signal ends it."""
+    before = set(threading.enumerate())
     monkeypatch.setattr(process, "TERM_GRACE", timedelta(seconds=0.1))
     monkeypatch.setattr(process, "_KILL_LIMIT", timedelta(seconds=0.1))
     real: Any = process.ProcessTree._signal_group
@@ -281,7 +282,9 @@ async def test_a_stuck_process_does_not_hold_the_worker(
     monkeypatch.setattr(process.ProcessTree, "_signal_group", real)
     os.kill(pid_in(tmp_path / "pid"), signal.SIGKILL)
     await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
-    await eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "tool wait"])
+    await eventually(
+        lambda: not [one for one in threading.enumerate() if one.name == "tool wait" and one not in before]
+    )
 
 
 def test_the_end_of_the_loop_is_no_trouble(shell: MakeCommand, tmp_path: Path) -> None:

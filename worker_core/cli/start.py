@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -44,21 +44,21 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     help="What is logged (INFO).",
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Of stderr and stdout (text).")
-def command(*, queue_ids: tuple[str, ...], log_format: str, **flags: Any) -> int:
+def command(*, queue_ids: tuple[str, ...], log_format: str, **flags: Any) -> NoReturn:
     import asyncio
 
-    from worker_core.cli import situation
+    from worker_core.cli import leave, situation
     from worker_core.cli.foreground import Foreground
 
     ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
     settings = situation.load_settings({"queue_ids": ids, **flags})
 
-    async def run() -> int:
+    async def run() -> NoReturn:
         key = await situation.take_api_key(settings)
         foreground = Foreground(
             settings=settings, api_key=key, paths=situation.paths(), style="json" if log_format == "json" else "text"
         )
-        return await foreground.run()
+        # The loop is not tidied up once a worker has run: the SDK may hold on to tasks that it was left with.
+        leave(await foreground.run())
 
-    # The loop is neither tidied up nor closed: the process leaves at once, and the SDK may hold on to cancelled tasks.
-    return asyncio.new_event_loop().run_until_complete(run())
+    return asyncio.run(run())

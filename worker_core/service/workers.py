@@ -72,7 +72,9 @@ class RunningWorker:
         """The answers, at least one. With `endless`, there is no limit behind the first."""
         try:
             with self._endpoint.connect(limit_seconds=ANSWER_LIMIT_SECONDS) as connection:
-                connection.sendall(msgspec.json.encode({**request, "token": self._endpoint.token}) + b"\n")
+                # A worker that refuses may have closed its end before it read: what it said is there all the same.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(msgspec.json.encode({**request, "token": self._endpoint.token}) + b"\n")
                 with connection.makefile("rb") as answers:
                     first = True
                     for line in answers:
