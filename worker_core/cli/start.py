@@ -61,4 +61,5 @@ def command(*, queue_ids: tuple[str, ...], log_format: str, **flags: Any) -> NoR
         # The loop is not tidied up once a worker has run: the SDK may hold on to tasks that it was left with.
         leave(await foreground.run())
 
-    return asyncio.run(run())
+    asyncio.run(run())
+    raise AssertionError("a worker that has run leaves by itself")

@@ -171,7 +171,8 @@ def proxy_for(target_host: str) -> HttpConnectProxyConfig | None:
     return HttpConnectProxyConfig(target_host=f"{parts.hostname}:{parts.port or 3128}", basic_auth=credentials)
 
 
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_MESSAGE = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
 
 
 def _cause(error: BaseException) -> str:
@@ -179,5 +180,5 @@ def _cause(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"it did not answer within {CONNECT_LIMIT.total_seconds():g} s"
     text = " ".join(str(error).split())
-    quoted = [part for part in _QUOTED.findall(text) if part]
+    quoted = _MESSAGE.findall(text) or _QUOTED.findall(text)
     return (quoted[-1] if quoted else text.rpartition(": ")[2])[:200].rstrip(".")
