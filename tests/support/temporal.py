@@ -25,6 +25,18 @@ def temporal_binary() -> str:
     return found
 
 
+def serves(address: str) -> bool:
+    """Whether a server answers for the default namespace; the port is open a moment earlier."""
+    asked = subprocess.run(
+        [temporal_binary(), "operator", "namespace", "describe", "default", "--address", address],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        timeout=30,
+    )
+    return asked.returncode == 0
+
+
 @contextlib.contextmanager
 def temporal_server() -> Iterator[str]:
     """Start a server on a free port; its `host:port` once it accepts connections."""
@@ -41,7 +53,7 @@ def temporal_server() -> Iterator[str]:
     try:
         deadline = time.monotonic() + 30
         while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            if serves(f"127.0.0.1:{port}"):
                 break
             assert process.poll() is None, "the Temporal server ended at once"
             assert time.monotonic() < deadline, "the Temporal server did not come up in 30 s"
