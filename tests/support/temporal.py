@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from worker_core.playground.temporal_server import QUICK
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -44,7 +46,7 @@ def temporal_server() -> Iterator[str]:
     process = subprocess.Popen(
         [
             temporal_binary(), "server", "start-dev", "--headless", "--ip", "127.0.0.1",
-            "--port", str(port), "--log-level", "never",
+            "--port", str(port), "--log-level", "never", *QUICK,
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
