@@ -47,6 +47,8 @@ _API: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/environments/{environment_id}/worker-queues", queues.create),
     # executions: the caller's face
     ("POST", "/agents/{agent_id}/execute", dispatch.execute_agent),
+    ("POST", "/teams/{team_id}/execute", dispatch.execute_team),
+    ("POST", "/execute", dispatch.execute_dynamic),
     ("GET", "/executions", executions.listing),
     ("GET", "/executions/{execution_id}/stream", stream.stream),
     ("POST", "/executions/{execution_id}/message", dispatch.message),

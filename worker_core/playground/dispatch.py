@@ -22,50 +22,116 @@ _GOING: Final = ("running", "waiting_for_input")
 
 
 async def execute_agent(context: Context, request: Request) -> Response:
-    wish = await body(request, wire.Execute)
-    if not wish.prompt.strip():
-        raise unprocessable("prompt", "The prompt is empty.")
     agent = context.store.get("agents", id=uuid_text(request.path_params["agent_id"]))
     if agent is None:
         raise Problem(404, "Agent not found")
+    wish = await _wish(request)
+    configuration = {**(agent["configuration"] or {}), **(wish.configuration or {})}
+    about: Row = {
+        "agent_id": agent["id"],
+        "system_prompt": wish.system_prompt or configuration.get("system_prompt"),
+        "model_id": wish.model_id or agent["model_id"],
+        "model_config": agent["llm_config"] or {},
+        "agent_config": configuration,
+    }
+    return await _dispatch(context, request, wish, entity=agent, about=about, kind="AGENT")
+
+
+async def execute_team(context: Context, request: Request) -> Response:
+    """7.5: the team's configuration goes as `team_config`, its instructions as the prompt where none is given."""
+    team = context.store.get("teams", id=uuid_text(request.path_params["team_id"]))
+    if team is None:
+        raise Problem(404, "Team not found")
+    wish = await _wish(request)
+    configuration = {**(team["configuration"] or {}), **(wish.configuration or {})}
+    instructions = configuration.get("instructions")
+    about: Row = {
+        "team_id": team["id"],
+        "system_prompt": wish.system_prompt or (instructions if isinstance(instructions, str) else None),
+        "model_id": wish.model_id or "kubiya/claude-sonnet-4",
+        "model_config": {},
+        "team_config": configuration,
+    }
+    return await _dispatch(context, request, wish, entity=team, about=about, kind="TEAM")
+
+
+async def execute_dynamic(context: Context, request: Request) -> Response:
+    """7.7: the agent or team is in the request alone; no row of it exists."""
+    wish = await body(request, wire.ExecuteDynamic)
+    if not wish.prompt.strip():
+        raise unprocessable("prompt", "The prompt is empty.")
+    about: Row = {
+        "entity_id": str(uuid4()),
+        "entity_type": wish.entity_type,
+        "system_prompt": wish.system_prompt,
+        "model_id": wish.model_id or "kubiya/claude-sonnet-4",
+        "model_config": wish.llm_config,
+        "agent_config": wish.agent_config,
+        "skill_ids": wish.skill_ids,
+        "runtime_type": wish.runtime_type,
+    }
+    named = wire.Execute(
+        prompt=wish.prompt,
+        worker_queue_id=wish.worker_queue_id,
+        user_metadata=wish.user_metadata,
+        configuration=wish.agent_config,
+    )
+    entity = {"id": about["entity_id"], "name": "dynamic", "runtime": wish.runtime_type}
+    return await _dispatch(context, request, named, entity=entity, about=about, kind="DYNAMIC")
+
+
+_TYPES: Final = {
+    "AGENT": "AgentExecutionWorkflow",
+    "TEAM": "TeamExecutionWorkflow",
+    "DYNAMIC": "DynamicAgentExecutionWorkflow",
+}
+
+
+async def _wish(request: Request) -> wire.Execute:
+    wish = await body(request, wire.Execute)
+    if not wish.prompt.strip():
+        raise unprocessable("prompt", "The prompt is empty.")
+    return wish
+
+
+async def _dispatch(
+    context: Context, request: Request, wish: wire.Execute, *, entity: Row, about: Row, kind: str
+) -> Response:
+    """Make the row and start its workflow. `about` is what the inputs of the types do not share."""
     queue = usable_queue(context, wish.worker_queue_id)
     metadata = {**USER, **(wish.user_metadata or {})}
-    configuration = {**(agent["configuration"] or {}), **(wish.configuration or {})}
     row = create(
         context,
         {
             "id": str(uuid4()),
-            "execution_type": "AGENT",
-            "entity_id": agent["id"],
-            "entity_name": agent["name"],
+            "execution_type": "AGENT" if kind == "DYNAMIC" else kind,
+            "entity_id": entity["id"],
+            "entity_name": entity["name"],
             "prompt": wish.prompt,
             "system_prompt": wish.system_prompt,
             "execution_metadata": {"organization_id": ORGANIZATION, "worker_queue_id": queue["id"]},
             "worker_queue_id": queue["id"],
             "runner_name": wish.runner_name,
-            "agent_config": configuration,
+            "agent_config": about.get("agent_config") or about.get("team_config") or {},
             **{key: metadata.get(key) for key in USER},
         },
     )
     arguments: Row = {
         "execution_id": row["id"],
-        "agent_id": agent["id"],
         "organization_id": ORGANIZATION,
         "prompt": wish.prompt,
-        "system_prompt": wish.system_prompt or configuration.get("system_prompt"),
-        "model_id": wish.model_id or agent["model_id"],
-        "model_config": agent["llm_config"] or {},
-        "agent_config": configuration,
-        "mcp_servers": (agent["execution_environment"] or {}).get("mcp_servers") or {},
+        "mcp_servers": (entity.get("execution_environment") or {}).get("mcp_servers") or {},
         "user_metadata": metadata,
-        "runtime_type": agent["runtime"] or "default",
+        "runtime_type": entity.get("runtime") or "default",
         "control_plane_url": context.public_url,
         "api_key": token_of(request),
         "initial_message_timestamp": row["created_at"],
         "graph_api_url": None,
         "dataset_name": None,
+        **about,
     }
-    workflow_id = await start_workflow(context, row, "AgentExecutionWorkflow", arguments)
+    own_id = f"dynamic-execution-{row['id']}" if kind == "DYNAMIC" else ""
+    workflow_id = await start_workflow(context, row, _TYPES[kind], arguments, workflow_id=own_id)
     return reply(
         {
             "execution_id": row["id"],
@@ -93,13 +159,15 @@ def usable_queue(context: Context, queue_id: str) -> Row:
     return queue
 
 
-async def start_workflow(context: Context, row: Row, workflow_type: str, arguments: Row) -> str:
+async def start_workflow(
+    context: Context, row: Row, workflow_type: str, arguments: Row, *, workflow_id: str = ""
+) -> str:
     """Start the workflow of an execution on its queue and return the workflow's id.
 
     Raises:
         Problem: 500, Temporal did not take it; the execution is marked `failed`.
     """
-    workflow_id = workflow_id_of(row)
+    workflow_id = workflow_id or workflow_id_of(row)
     try:
         await context.temporal.start_workflow(
             workflow_type,

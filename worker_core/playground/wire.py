@@ -109,6 +109,21 @@ class Execute(Body, frozen=True, kw_only=True):
     """Playground only: laid over the agent's own for this execution, e.g. `{"single_turn": true}`."""
 
 
+class ExecuteDynamic(Body, frozen=True, kw_only=True):
+    """Body of a dynamic execution (7.7)."""
+
+    prompt: str
+    worker_queue_id: str
+    entity_type: str = "agent"
+    system_prompt: str | None = None
+    model_id: str | None = None
+    llm_config: Object | None = None
+    agent_config: Object | None = None
+    skill_ids: list[str] | None = None
+    user_metadata: Object | None = None
+    runtime_type: str = "claude_code"
+
+
 class NewMessage(Body, frozen=True, kw_only=True):
     message: str
     role: str = "user"
