@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
+from worker_core.agents.journal import Journal, JournalError
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, HeartbeatSent
 from worker_core.snapshot import EngineState, StopMode
@@ -245,3 +246,18 @@ async def _cancelled(rig: Rig, execution_id: str) -> bool:
     except ControlPlaneError:
         return False
     return True
+
+
+async def test_a_result_that_cannot_be_journaled_is_reported_all_the_same(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise JournalError("The tool journal cannot be written (No space left on device).")
+
+    monkeypatch.setattr(Journal, "record", full)
+    async with running_engine(stage, tmp_path) as rig:
+        execution_id = await rig.execute("full disk\n" + tool("echo it ran", "!say told"))
+        record = await rig.reach(execution_id, "waiting_for_input", "failed")
+        [completed] = await rig.sent(execution_id, "tool_completed")
+    assert record.response == "told"
+    assert (completed["data"]["status"], completed["data"]["tool_output"]) == ("success", "it ran\n")

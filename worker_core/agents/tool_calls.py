@@ -131,11 +131,15 @@ async def _run_once(
                 before_effect=mark,
             ),
         )
-        if journaled:
-            await asyncio.to_thread(journal.record, request.execution_id, call.call_id, result)
     except JournalError as error:
         log.error("%s", error.sentence)
         return ToolResult(succeeded=False, output="", error=error.sentence)
+    if journaled:
+        try:
+            await asyncio.to_thread(journal.record, request.execution_id, call.call_id, result)
+        except JournalError as error:
+            # It ran, and its result is here: Temporal keeps it from now on. Only a crash before that would not know.
+            log.error("%s", error.sentence)
     return result
 
 
