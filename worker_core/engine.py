@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+JOURNAL_KEPT = timedelta(days=30)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
@@ -93,6 +94,7 @@ class Engine:
             base_url=settings.control_plane_url, api_key=api_key, ca_file=settings.ca_file
         )
         self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
+        self._journal = Journal(paths.journal)
         identity = f"{os.getpid()}@{host_id}"
         shared = Shared(
             settings=settings,
@@ -101,7 +103,7 @@ class Engine:
             client=self._client,
             clients=Clients(identity=identity),
             outbox=self._outbox,
-            journal=Journal(paths.journal),
+            journal=self._journal,
             tracker=self._tracker,
             gate=self._gate,
             bus=self.events,
@@ -295,6 +297,8 @@ class Engine:
             self._tracker.forget_silent()
             self._publish_soon()
 
+        # Executions that ended elsewhere leave their records behind.
+        await asyncio.to_thread(self._journal.sweep, older_than=JOURNAL_KEPT)
         await machine.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
 
     def reconnect(self, reason: str) -> None:
