@@ -24,6 +24,7 @@ from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
 from worker_core.sandbox.launcher import DirectLauncher, Launcher
+from worker_core.sandbox.sweeping import WorkspaceSweep
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, StopMode
@@ -95,6 +96,13 @@ class Engine:
         )
         self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
         self._journal = Journal(paths.journal)
+        self._sweep = WorkspaceSweep(
+            paths.workspaces,
+            kept=settings.workspace_kept,
+            keep_failed=settings.keep_failed_workspaces,
+            in_use=lambda: [view.execution_id for view in self._tracker.views()],
+        )
+        self._sweeping: asyncio.Future[int] | None = None
         identity = f"{os.getpid()}@{host_id}"
         shared = Shared(
             settings=settings,
@@ -295,10 +303,13 @@ class Engine:
             self._health = sample
             metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
             self._tracker.forget_silent()
+            if self._sweep.due:
+                self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep.run)
             self._publish_soon()
 
         # Executions that ended elsewhere leave their records behind.
         await asyncio.to_thread(self._journal.sweep, older_than=JOURNAL_KEPT)
+        await asyncio.to_thread(self._sweep.run)
         await machine.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
 
     def reconnect(self, reason: str) -> None:

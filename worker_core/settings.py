@@ -38,6 +38,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_MAX_ACTIVITIES": "max_activities",
     "KUBIYA_WORKER_DRAIN_TIMEOUT": "drain_timeout",
     "KUBIYA_WORKER_FAIL_FAST": "fail_fast",
+    "KUBIYA_WORKER_WORKSPACE_KEPT": "workspace_kept",
+    "KUBIYA_WORKER_KEEP_FAILED_WORKSPACES": "keep_failed_workspaces",
 }
 
 FLAGS: Mapping[str, str] = {"queue_ids": "--queue-id", "model_override": "--model"}
@@ -101,6 +103,12 @@ class Settings:
 
     home_lost_after: timedelta = timedelta(minutes=5)
     """How long an execution waits for the machine that holds its workspace."""
+
+    workspace_kept: timedelta = timedelta(days=7)
+    """How long the workspace of an execution stays after its end."""
+
+    keep_failed_workspaces: bool = False
+    """Workspaces of failed executions stay until somebody removes them (`kubiya-worker purge`, or by hand)."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -167,11 +175,11 @@ def _convert(key: str, value: Any) -> Any:
             if not isinstance(parts, list | tuple):
                 raise ValueError("it must be a queue id or a list of them")
             return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
-        case "heartbeat_interval" | "drain_timeout" | "tool_timeout" | "home_lost_after":
+        case "heartbeat_interval" | "drain_timeout" | "tool_timeout" | "home_lost_after" | "workspace_kept":
             return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
         case "max_executions" | "max_activities" | "tool_output_limit_bytes" | "context_limit_tokens":
             return int(_number(value))
-        case "fail_fast":
+        case "fail_fast" | "keep_failed_workspaces":
             return _boolean(value)
         case "ca_file":
             return Path(str(value)).expanduser()
@@ -211,7 +219,7 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ConfigurationError(f"{name} is {value}; it must be 1 or more.")
-    for name in ("heartbeat_interval", "drain_timeout", "tool_timeout", "home_lost_after"):
+    for name in ("heartbeat_interval", "drain_timeout", "tool_timeout", "home_lost_after", "workspace_kept"):
         duration = getattr(settings, name)
         if duration is not None and duration <= timedelta(0):
             raise ConfigurationError(f"{name} is {duration.total_seconds():g} s; it must be more than 0.")
