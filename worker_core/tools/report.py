@@ -16,7 +16,7 @@ from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.output import Ends
 from worker_core.sandbox.process import WHOLE_OUTPUT_LIMIT_BYTES, ProcessResult, run_process, uninterrupted
-from worker_core.sandbox.workspace import Workspace
+from worker_core.sandbox.workspace import OutsideWorkspace, Workspace
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import ToolContext, ToolResult
 from worker_core.tools.masking import masked
@@ -104,7 +104,44 @@ def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> 
         error=_error(result, limit),
         output_bytes=result.output.total_bytes,
         saved_to=saved_to,
-        metadata={"exit_code": result.exit_code, "duration_ms": round(result.duration / timedelta(milliseconds=1))},
+        metadata={
+            "exit_code": result.exit_code,
+            "duration_ms": round(result.duration / timedelta(milliseconds=1)),
+            **({"timed_out": True} if result.timed_out else {}),
+        },
+    )
+
+
+async def report_text(text: str, context: ToolContext, *, saved_to: str | None = None) -> ToolResult:
+    """What a tool of the worker's own found out: masked, cut, the whole kept, as with a process."""
+    data = text.encode("utf-8", "replace")
+    shown, kept = await uninterrupted(asyncio.to_thread(fit, [data], context))
+    return ToolResult(succeeded=True, output=shown, output_bytes=len(data), saved_to=saved_to or kept)
+
+
+async def write_and_report(relative: str, content: bytes, context: ToolContext, *, said: str = "") -> ToolResult:
+    """Write a file of the workspace in the worker itself, and say so.
+
+    Raises:
+        Exception: what `context.before_effect` raised; nothing was written.
+
+    """
+
+    def begin() -> str:
+        context.before_effect()
+        return context.workspace.write(relative, [content])
+
+    try:
+        path = await uninterrupted(asyncio.to_thread(begin))
+    except OutsideWorkspace as error:
+        return failed(error.sentence)
+    except OSError as error:
+        return failed(f"The file {relative[:200]!r} cannot be written: {error.strerror or error}.")
+    return ToolResult(
+        succeeded=True,
+        output=context.mask(f"{path} was written ({len(content)} bytes).{said}"),
+        saved_to=path,
+        metadata={"path": path, "size_bytes": len(content)},
     )
 
 
