@@ -251,7 +251,7 @@ def _plain_host(host: str) -> str:
 
 
 def _readable(page: _Page, *, raw: bool) -> str:
-    text = page.content.decode(_charset(page), "replace")
+    text = _decoded(page)
     header = page.url
     if page.kind in {"text/html", "application/xhtml+xml"} and not raw:
         title, text = text_of(text, url=page.url)
@@ -260,17 +260,17 @@ def _readable(page: _Page, *, raw: bool) -> str:
     return f"{header}\n\n{text}{rest}"
 
 
-def _charset(page: _Page) -> str:
-    if page.content.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
+def _decoded(page: _Page) -> str:
+    """By the charset that the server, or the page itself, names; UTF-8 where that is none."""
     named = page.charset
-    if not named and "html" in page.kind and (found := _CHARSET_IN_PAGE.search(page.content[:4096])):
+    if page.content.startswith(codecs.BOM_UTF8):
+        named = "utf-8-sig"
+    elif not named and "html" in page.kind and (found := _CHARSET_IN_PAGE.search(page.content[:4096])):
         named = found[1].decode("ascii")
     try:
-        # Some codecs are no character sets (zip, hex): those do not make text of bytes.
-        return codecs.lookup(named).name if isinstance(b"".decode(named), str) else "utf-8"
-    except (LookupError, ValueError, TypeError):
-        return "utf-8"
+        return page.content.decode(named or "utf-8", "replace")
+    except (LookupError, ValueError):  # some codecs are no character sets
+        return page.content.decode("utf-8", "replace")
 
 
 def _reason(error: Exception) -> str:
