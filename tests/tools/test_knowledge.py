@@ -65,7 +65,8 @@ async def api(server: Server) -> AsyncIterator[ControlPlaneClient]:
     ("name", "arguments", "asked"),
     [
         ("overview", {}, ("GET", "/stats", {"limit": "50"}, None)),
-        ("overview", {"what": "labels", "integration": "a"}, ("GET", "/labels", {"limit": "50", "integration": "a"}, None)),
+        ("overview", {"what": "labels"}, ("GET", "/labels", {"limit": "50"}, None)),
+        ("overview", {"integration": "a"}, ("GET", "/stats", {"limit": "50", "integration": "a"}, None)),
         ("search", {}, ("GET", "/nodes", {"limit": "50"}, None)),
         (
             "search",

@@ -125,7 +125,7 @@ async def test_a_message_is_sent_once_and_marked_before(call: Call, slack: Slack
         (Answer(429, {"Retry-After": "3"}), "try again in 3 s. Nothing was done."),
         (
             Answer(200, {"Content-Length": "100", "Connection": "close"}, (b"{",)),
-            "Whether the message was sent is not known",
+            "is not known",
         ),
     ],
 )
