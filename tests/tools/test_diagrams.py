@@ -39,6 +39,7 @@ BAD = [
     ("", "is empty"),
     ("%% only a comment", "is empty"),
     ("flowchart TD", "nothing below"),
+    ("flowchart TD\n" + "a>" * 50_000, "Break it up"),
     ("drawing\nA-->B", "begins no diagram"),
     ("flowchart TD\nA[Start --> B", "not closed"),
     ("flowchart TD\nA(Start] --> B", "has no partner"),

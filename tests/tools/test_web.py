@@ -330,6 +330,28 @@ def test_whatever_the_html_there_is_a_text(html: str) -> None:
     assert isinstance(text, str)
 
 
+@pytest.mark.parametrize(
+    "beginning",
+    ["<a ", "<!--", "<![CDATA[", "<a href='", "</", "<?", "<!x", "<script>x", "<a b=c ", "&#", "<p><a href=x>"],
+)
+def test_a_hostile_page_is_read_in_little_time(beginning: str) -> None:
+    """Two megabytes of what never ends take the parser of the standard library hours at once."""
+    html = (beginning * (LARGEST_BYTES // len(beginning)))[:LARGEST_BYTES]
+    before = os.times()
+    text_of(f"<p>seen</p>{html}", url="https://example.test/")
+    after = os.times()
+    assert after.user + after.system - before.user - before.system < 15
+
+
+def test_a_long_script_does_not_hide_what_follows() -> None:
+    script = "<script>" + "var x = '<b>' < 3;" * 20_000 + "</script>"
+    _, text = text_of(f"<p>one</p>{script}<p>two {'word ' * 10_000}</p><p>three", url="https://example.test/")
+    assert text.startswith("one\n\ntwo word")
+    assert text.count("word") == 10_000
+    assert text.endswith("three")
+    assert "var" not in text
+
+
 def test_settings() -> None:
     configuration = {"timeout": 500, "max_bytes": 1000, "allowed_hosts": ["*.Example.org"], "blocked_hosts": "a.b, c"}
     found = offer([SkillDefinition.from_wire({"type": "web_fetch", "configuration": configuration})])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ DEFAULT_SIZE = 50_000
 LARGEST_SIZE = 100_000
 """Characters (protocol, section 9.4)."""
 
+LONGEST_LINE = 2_000
 FOLDER = "diagrams"
 
 
@@ -215,6 +217,8 @@ def _lines(source: str) -> list[_Line]:
             continue
         if re.search(r"javascript:|<script\b", bare, re.IGNORECASE):
             raise WrongDiagram(f"Line {number} holds a script; diagrams are drawn without them.")
+        if len(bare) > LONGEST_LINE:
+            raise WrongDiagram(f"Line {number} has {len(bare)} characters; {LONGEST_LINE} are the limit. Break it up.")
         if bare and not bare.startswith("%%"):
             lines.append(_Line(number=number, text=bare))
     return lines
@@ -241,10 +245,10 @@ class DiagramTool:
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:
             asked = arguments.read(DiagramArguments, arguments_)
+            if len(asked.source) > self.largest:
+                raise WrongDiagram(f"The diagram has {len(asked.source)} characters; {self.largest} are allowed.")
             source = _unfenced(asked.source)
-            if len(source) > self.largest:
-                raise WrongDiagram(f"The diagram has {len(source)} characters; {self.largest} are allowed.")
-            kind = kind_of(source, allowed=self.allowed)
+            kind = await asyncio.to_thread(kind_of, source, allowed=self.allowed)
         except (arguments.WrongArguments, WrongDiagram) as error:
             return arguments.failed(str(error))
         path = asked.path or f"{FOLDER}/{safe_name(context.call_id)}"

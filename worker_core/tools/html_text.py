@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
@@ -12,13 +13,30 @@ _BLOCKS = frozenset(
      "blockquote", "pre", "figure", "figcaption", "dl", "dt", "dd", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "li"}
 )  # fmt: skip
 _LONGEST_LINK = 500
+_PIECE = 8_192
+_LONGEST_UNFINISHED = 8_192
+"""Characters of a tag or comment that is waited for."""
+
+_LIMIT_SECONDS = 5.0
 
 
 def text_of(html: str, *, url: str) -> tuple[str, str]:
-    """(title, text). `url` is what links are relative to. Nothing that is malformed stops it."""
+    """(title, text). `url` is what links are relative to. Nothing that is malformed stops it.
+
+    The parser takes quadratic time for what never ends (a tag, a comment). So it is fed in pieces, a piece that is not
+    understood soon is dropped, and after some seconds what has been read is all there is.
+    """
     reader = _Reader(url)
-    reader.feed(html)
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    at = 0
+    while at < len(html) and time.monotonic() < deadline:
+        end = html.find(">", at + _PIECE, at + 2 * _PIECE) + 1 or at + 2 * _PIECE
+        reader.feed(html[at:end])
+        reader.drop_what_does_not_end()
+        at = end
     reader.close()
+    if at < len(html):
+        reader.parts.append("\n[... the rest of the page takes too long to read ...]")
     text = "".join(reader.parts)
     text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)
     return " ".join("".join(reader.title).split()), re.sub(r"\n{3,}", "\n\n", text).strip()
@@ -34,6 +52,10 @@ class _Reader(HTMLParser):
         self._links: list[tuple[str, int]] = []
         self.title: list[str] = []
         self.parts: list[str] = []
+
+    def drop_what_does_not_end(self) -> None:
+        if len(self.rawdata) > _LONGEST_UNFINISHED:
+            self.rawdata = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "title":
