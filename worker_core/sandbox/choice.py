@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
+import platform
 import tempfile
 import threading
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choic
 
     """
     if settings.sandbox == "none":
-        return _without(settings, paths, "The settings switch it off (sandbox = \"none\").", ask=ask)
+        return _without(settings, paths, 'The settings switch it off (sandbox = "none").', ask=ask)
     walls = make_walls(settings, paths)
     reasons = []
     for name in _CANDIDATES if settings.sandbox == "auto" else (settings.sandbox,):
@@ -103,7 +103,7 @@ def _runtime(paths: Paths) -> Path:
 
 
 def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
-    if sys.platform != "linux":
+    if platform.system() != "Linux":
         return ""
     from dataclasses import replace
 
@@ -127,7 +127,7 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
             egress.start()
         except OSError as error:
             egress, note = None, f" They have no network: the proxy could not be started ({error.strerror})."
-    launcher = linux.Bubblewrap(program=program, walls=replace(walls, egress=egress and egress.path))
+    launcher = linux.Bubblewrap(program=program, walls=replace(walls, egress=None if egress is None else egress.path))
     return Choice(
         launcher=launcher,
         reason=f"Tools run in bubblewrap ({program}); {_NETWORKS[walls.network]}.{note}",
@@ -136,7 +136,7 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
 
 
 def _sandbox_exec(settings: Settings, walls: Walls) -> Choice | str:  # noqa: ARG001
-    if sys.platform != "darwin":
+    if platform.system() != "Darwin":  # not sys.platform: type checkers would leave out the rest
         return ""
     from worker_core.sandbox import macos
 
@@ -148,7 +148,7 @@ def _sandbox_exec(settings: Settings, walls: Walls) -> Choice | str:  # noqa: AR
 
 
 def _restricted_token(settings: Settings, walls: Walls) -> Choice | str:  # noqa: ARG001
-    if sys.platform != "win32":
+    if platform.system() != "Windows":
         return ""
     from worker_core.sandbox.windows import RestrictedToken
 
@@ -203,7 +203,7 @@ def _without(settings: Settings, paths: Paths, why: str, *, ask: Ask | None) -> 
     if wish == "ask" and answer is None:
         log.warning(
             "Tools run WITHOUT a sandbox: they can read and change what the user of this worker can. %s To forbid it, "
-            "set require_sandbox = \"always\"; to have no warning, set it to \"never\".",
+            'set require_sandbox = "always"; to have no warning, set it to "never".',
             why,
         )
     return Choice(launcher=DirectLauncher(limits=settings.limits()), reason=f"Tools run without a sandbox. {why}")

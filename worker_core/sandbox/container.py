@@ -10,8 +10,8 @@ from pathlib import Path
 
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower
-from worker_core.sandbox.linux import TMP_BYTES, Walls, files_child, sandboxed_environment
 from worker_core.sandbox.limits import shell_prefix
+from worker_core.sandbox.linux import HOME, TMP_BYTES, Walls, files_child, sandboxed_environment
 
 PROGRAMS = ("docker", "podman")
 PROBE_SECONDS = 10.0
@@ -50,7 +50,7 @@ class Container:
         limits = self._walls.limits
         inside = sandboxed_environment(
             {name: value for name, value in command.environment.items() if name not in {"PATH", "SHELL"}},
-            home=workspace / ".kubiya" / "home", proxy=None,
+            home=HOME, proxy=None,
         )  # fmt: skip
         argv = [
             self._program, "run", "--rm", "--interactive", "--init", "--pull", "missing", "--log-driver", "none",
@@ -58,7 +58,7 @@ class Container:
             "--network", "bridge" if policy is Network.HOST else "none",
             "--pids-limit", str(limits.processes), "--memory", str(limits.memory_bytes),
             "--memory-swap", str(limits.memory_bytes),
-            "--tmpfs", f"/tmp:rw,nosuid,nodev,exec,size={TMP_BYTES}",
+            "--tmpfs", f"/tmp:rw,nosuid,nodev,exec,size={TMP_BYTES}",  # noqa: S108 -- of the container
             "--mount", _mount(workspace), "--mount", _mount(files_child(), readonly=True),
         ]  # fmt: skip
         for path in self._walls.readable:
@@ -69,7 +69,7 @@ class Container:
             argv += ["--env", name]  # by name: values are not for the process list
         mark = command.environment.get(CALL_MARK, "")
         argv += ["--label", f"{CALL_MARK.lower()}={mark}", "--workdir", str(command.cwd), self._image]
-        argv += shell_prefix(limits, counts_processes=False, first='[ -d "$HOME" ] || mkdir -p "$HOME"')
+        argv += shell_prefix(limits, counts_processes=False, first='mkdir -p "$HOME"')
         argv += [_PYTHON if part == self._worker_python else part for part in command.argv[:1]]
         argv += command.argv[1:]
         own = {name: value for name, value in os.environ.items() if name in _OF_THE_PROGRAM}

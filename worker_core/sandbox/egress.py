@@ -51,7 +51,7 @@ async def resolve(host: str, port: int) -> list[Address]:
 
     """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ipaddress.ip_address(one[4][0].partition("%")[0]) for one in found))
+    return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
 
 
 class Gatekeeper:
@@ -211,7 +211,7 @@ class Egress:
             listener.bind(str(self.path))
             self.path.chmod(0o600)
             listener.listen(64)
-            listener.setblocking(False)
+            listener.settimeout(0)
         except OSError:
             listener.close()
             raise
@@ -253,7 +253,7 @@ class Egress:
         self._tasks += 1
         try:
             with handed:
-                handed.setblocking(False)
+                handed.settimeout(0)
                 listener = await self._received(handed)
                 if listener is None:
                     return

@@ -7,7 +7,6 @@ has gone, the worker knows.
 
 import os
 import sys
-
 from _socket import AF_INET, AF_UNIX, SCM_RIGHTS, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
 
@@ -21,10 +20,10 @@ def main() -> None:
         worker = socket(AF_UNIX, SOCK_STREAM)
         worker.connect(path)
         worker.sendmsg([b"l"], [(SOL_SOCKET, SCM_RIGHTS, listener.fileno().to_bytes(4, sys.byteorder))])
-        os.set_inheritable(worker.fileno(), True)
+        os.set_inheritable(worker.fileno(), True)  # noqa: FBT003
     except OSError as error:
         sys.stderr.write(f"The network of this call could not be set up ({error}); it has none.\n")
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606 -- it becomes the tool
 
 
 main()

@@ -32,11 +32,15 @@ _CONFIGURATION_FOR_ROOT = (
 """Of /etc, where the worker runs as root and could read its secrets. An ordinary user's tools see all of it, as their
 user does: each mount costs 0.15 ms."""
 
+TMP = "/tmp"  # noqa: S108 -- the sandbox's own
 TMP_BYTES = 1024**3
+HOME = Path(TMP) / "home"
+"""Gone when the call ends: what a tool leaves there steers no later call. What is to stay is put in the workspace."""
+
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _SHARED_MEMORY_BYTES = 256 * 1024**2
 _EGRESS = "/run/kubiya/egress"
 _CHILD = Path(__file__).with_name("egress_child.py")
-_HOME = Path(".kubiya") / "home"
 
 _DROPPED = frozenset({"TEMP", "TMP", "LD_LIBRARY_PATH"})
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
@@ -100,7 +104,6 @@ class Bubblewrap:
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)
         proxied = policy in {Network.ON, Network.ALLOW_LIST} and self._walls.egress is not None
-        home = workspace / _HOME
         argv = [self._program, *self._static]
         if policy is Network.HOST:
             argv += _if_there("--ro-bind", ["/etc/resolv.conf"] if os.getuid() == 0 else [])
@@ -114,9 +117,7 @@ class Bubblewrap:
         argv += ["--remount-ro", "/", "--chdir", str(command.cwd), "--"]
         if proxied:
             argv += [_interpreter(), "-I", "-S", "-X", "frozen_modules=on", str(_CHILD), _EGRESS, _egress_port()]
-        argv += shell_prefix(
-            self._walls.limits, counts_processes=self._counts_processes, first='[ -d "$HOME" ] || mkdir -p "$HOME"'
-        )
+        argv += shell_prefix(self._walls.limits, counts_processes=self._counts_processes)
         argv += command.argv
         if self._filter is not None:
             argv = ["/bin/sh", "-c", _WITH_FILTER, str(self._filter), *argv]
@@ -125,7 +126,7 @@ class Bubblewrap:
             argv=argv,
             cwd=workspace,
             environment=sandboxed_environment(
-                command.environment, home=home, proxy=f"http://127.0.0.1:{_egress_port()}" if proxied else None,
+                command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if proxied else None,
                 keeps_proxies=policy is Network.HOST,
             ),
             limits=self._walls.limits,
@@ -135,9 +136,9 @@ class Bubblewrap:
 
 
 def sandboxed_environment(
-    given: Mapping[str, str], *, home: Path, proxy: str | None, keeps_proxies: bool = False, tmp: str = "/tmp"
+    given: Mapping[str, str], *, home: Path, proxy: str | None, keeps_proxies: bool = False, tmp: str = TMP
 ) -> dict[str, str]:
-    """The variables of a process whose home is in its workspace.
+    """The variables of a process that has a home of its own.
 
     Args:
         given: of the command.
@@ -207,7 +208,7 @@ def explain(program: str, said: str) -> str:
     ):
         return (
             "This machine forbids user namespaces. Allow them (`sysctl kernel.unprivileged_userns_clone=1` or "
-            "`sysctl user.max_user_namespaces=10000`), or use a container: set sandbox = \"container\"."
+            '`sysctl user.max_user_namespaces=10000`), or use a container: set sandbox = "container".'
         )
     return f"bubblewrap ({program}) does not work here: {said or 'it said nothing'}."
 
@@ -239,9 +240,9 @@ def _system(walls: Walls) -> Iterable[str]:
     as_root = os.getuid() == 0
     argv += _if_there("--ro-bind", [f"/etc/{name}" for name in _CONFIGURATION_FOR_ROOT] if as_root else ["/etc"])
     argv += [
-        "--dev", "/dev", "--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
+        "--dev", "/dev", "--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", _SHARED_MEMORY, "--remount-ro", "/dev",
         # Root of the machine may write to /proc/sys from any namespace.
-        "--proc", "/proc", "--remount-ro", "/proc", "--size", str(TMP_BYTES), "--tmpfs", "/tmp",
+        "--proc", "/proc", "--remount-ro", "/proc", "--size", str(TMP_BYTES), "--tmpfs", TMP, "--dir", str(HOME),
     ]  # fmt: skip
     shown = [path for path in map(str, interpreter_folders()) if not path.startswith(_already())]
     argv += _if_there("--ro-bind", shown)
@@ -268,12 +269,14 @@ def interpreter_folders() -> list[Path]:
     if getattr(sys, "frozen", False):
         return []
     home = Path.home().resolve()
-    folders = []
+    folders: list[Path] = []
     for name in dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)):
-        for path in dict.fromkeys((Path(name), Path(name).resolve())):
-            # A strange installation must not bring a home folder with it.
-            if path.is_dir() and not home.is_relative_to(path) and path != Path("/usr"):
-                folders.append(path)
+        # A strange installation must not bring a home folder with it.
+        folders += [
+            path
+            for path in (Path(name), Path(name).resolve())
+            if path.is_dir() and not home.is_relative_to(path) and path != Path("/usr")
+        ]
     return list(dict.fromkeys(folders))
 
 

@@ -19,7 +19,7 @@ PROGRAM = "/usr/bin/sandbox-exec"
 
 _READABLE = (
     "/usr", "/bin", "/sbin", "/System", "/Library", "/opt/homebrew", "/opt/local", "/Applications/Xcode.app",
-    "/private/etc", "/private/var/db/timezone", "/private/var/db/dyld", "/private/var/select", "/etc", "/var", "/tmp",
+    "/private/etc", "/private/var/db/timezone", "/private/var/db/dyld", "/private/var/select",
 )  # fmt: skip
 _SECRET = ("/Library/Keychains", "/private/etc/master.passwd", "/private/etc/sudoers", "/private/etc/ssh")
 _SERVICES = (
@@ -94,7 +94,7 @@ def profile(
         "(allow process-info* (target same-sandbox))",
         "(allow sysctl-read)",
         "(allow file-read-metadata)",
-        f"(allow file-read* (literal \"/\") {_subpaths([*map(Path, _READABLE), *readable])})",
+        f'(allow file-read* (literal "/") {_subpaths([*map(Path, _READABLE), *readable])})',
         '(allow file-read* file-write-data (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty"))',
         '(allow file-read* (literal "/dev/random") (literal "/dev/urandom") (subpath "/dev/fd"))',
         f"(deny file-read* {_subpaths([*map(Path, _SECRET), *hidden])})",

@@ -20,6 +20,8 @@ _SERVED_BY_CLOUDS = frozenset({ipaddress.ip_address("168.63.129.16")})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,62})\.)*[a-z0-9_]([a-z0-9_-]{0,62})")
 
+_NUMBER = re.compile(r"(0x[0-9a-f]*|\d+)")
+
 
 class Refused(KubiyaError):
     """A connection that the policy does not allow."""
@@ -28,7 +30,8 @@ class Refused(KubiyaError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPolicy:
     """What the settings allow. `hosts` counts for the allow-list alone: `example.com`, or `*.example.com` for all
-    names below it, each with a port (`example.com:8443`) or without (then 80 and 443)."""
+    names below it, each with a port (`example.com:8443`) or without (then 80 and 443).
+    """
 
     network: Network = Network.ON
     hosts: tuple[str, ...] = ()
@@ -83,7 +86,11 @@ def normal_host(host: str) -> str:
     except UnicodeError:
         name = ""
     # `127.1`, `0x7f.1` and `2130706433` are addresses to some resolvers.
-    if not _HOST_NAME.fullmatch(name) or name.startswith("*") or re.fullmatch(r"(0x[0-9a-f]*|\d+)", name.split(".")[-1]):
+    if (
+        not _HOST_NAME.fullmatch(name)
+        or name.startswith("*")
+        or re.fullmatch(r"(0x[0-9a-f]*|\d+)", name.split(".")[-1])
+    ):
         raise Refused(f"{host[:200]!r} is no host name.")
     return name
 

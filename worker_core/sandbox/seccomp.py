@@ -112,7 +112,9 @@ def program(machine: str) -> bytes:
     if machine not in _MACHINES:
         return b""
     audit_name, column = _MACHINES[machine]
-    refused = sorted({numbers[column] for numbers in REFUSED.values()} | (set(_ONLY_X86.values()) if column == 0 else set()))
+    refused = sorted(
+        {numbers[column] for numbers in REFUSED.values()} | (set(_ONLY_X86.values()) if column == 0 else set())
+    )
     special = {name: numbers[column] for name, numbers in _SPECIAL.items()}
     code: list[bytes] = [
         _step(_LOAD_WORD, _ARCHITECTURE),

@@ -37,7 +37,7 @@ class RestrictedToken:
         environment = sandboxed_environment(
             command.environment, home=home, proxy=None, keeps_proxies=True, tmp=str(workspace / ".kubiya" / "tmp")
         )
-        environment |= {name: environment["TMPDIR"] for name in ("TEMP", "TMP")} | {"USERPROFILE": str(home)}
+        environment |= dict.fromkeys(("TEMP", "TMP"), environment["TMPDIR"]) | {"USERPROFILE": str(home)}
         return replace(
             command,
             argv=[interpreter, "-I", "-S", str(CHILD), str(workspace), *command.argv],

@@ -17,6 +17,7 @@ SE_GROUP_INTEGRITY = 0x20
 LOW_INTEGRITY = "S-1-16-4096"
 CREATE_UNICODE_ENVIRONMENT = 0x400
 STARTF_USESTDHANDLES = 0x100
+INHERIT_HANDLES = True
 INFINITE = 0xFFFFFFFF
 
 
@@ -61,9 +62,7 @@ def main() -> int:
     kernel.GetCurrentProcess.restype = kernel.GetStdHandle.restype = ctypes.c_void_p
     own, token, sid = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
     must(security.OpenProcessToken(ctypes.c_void_p(kernel.GetCurrentProcess()), TOKEN_RIGHTS, ctypes.byref(own)))
-    must(
-        security.CreateRestrictedToken(own, DISABLE_MAX_PRIVILEGE, 0, None, 0, None, 0, None, ctypes.byref(token))
-    )
+    must(security.CreateRestrictedToken(own, DISABLE_MAX_PRIVILEGE, 0, None, 0, None, 0, None, ctypes.byref(token)))
     must(security.ConvertStringSidToSidW(ctypes.c_wchar_p(LOW_INTEGRITY), ctypes.byref(sid)))
     label = SidAndAttributes(sid, SE_GROUP_INTEGRITY)
     size = ctypes.sizeof(label) + security.GetLengthSid(sid)
@@ -76,7 +75,7 @@ def main() -> int:
     line = ctypes.create_unicode_buffer(subprocess.list2cmdline(command))
     must(
         security.CreateProcessAsUserW(
-            token, None, line, None, None, True, CREATE_UNICODE_ENVIRONMENT, None, None,
+            token, None, line, None, None, INHERIT_HANDLES, CREATE_UNICODE_ENVIRONMENT, None, None,
             ctypes.byref(start), ctypes.byref(made),
         )
     )  # fmt: skip

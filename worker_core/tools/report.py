@@ -99,10 +99,7 @@ def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> 
     finally:
         result.output.close()
     return ToolResult(
-        succeeded=result.exit_code == 0
-        and not result.timed_out
-        and not result.too_much_output
-        and not result.exceeded,
+        succeeded=result.exit_code == 0 and not result.timed_out and not result.too_much_output and not result.exceeded,
         output=text,
         error=_error(result, limit),
         output_bytes=result.output.total_bytes,
