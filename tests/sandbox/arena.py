@@ -68,7 +68,7 @@ def survivors(workspace: Path) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and os.readlink(entry / "fd" / "1") == wanted:
+            if entry.name.isdigit() and str((entry / "fd" / "1").readlink()) == wanted:
                 found.append(int(entry.name))
     return found
 
