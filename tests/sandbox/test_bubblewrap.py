@@ -12,6 +12,7 @@ import pytest
 from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
 from worker_core.sandbox import linux
+from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower
 from worker_core.sandbox.linux import Walls, explain, find_program, probe, sandboxed_environment
 
@@ -26,7 +27,9 @@ async def said(tmp_path: Path, script: str, *, walls: dict[str, Any] | None = No
     command = Command(
         argv=["/bin/bash", "-c", script],
         cwd=workspace,
-        environment={"PATH": os.environ["PATH"], "HTTPS_PROXY": "http://user:secret@proxy", "KUBIYA_TOOL_CALL": "bw"},
+        environment=tool_environment(
+            {"HTTPS_PROXY": "http://user:secret@proxy"}, call_mark="bubblewrap", inherited={"PATH": os.environ["PATH"]}
+        ),
     )
     wrapped = bubblewrap(tmp_path / "walls", **(walls or {})).wrap(command, workspace=workspace)
     result = await run(wrapped, **options)
@@ -37,11 +40,9 @@ async def said(tmp_path: Path, script: str, *, walls: dict[str, Any] | None = No
 
 async def test_the_workspace_stays_and_the_rest_goes(tmp_path: Path) -> None:
     await said(tmp_path, "echo kept >file; echo gone >/tmp/file; echo gone >~/file")
-    assert await said(tmp_path, "cat file; ls -A /tmp ~") == "kept\n/tmp:\nhome\nworkspaces\n\n/tmp/home:\n".replace(
-        "workspaces\n", "" if not str(tmp_path).startswith("/tmp") else f"{tmp_path.parts[2]}\n"
-    )
+    assert await said(tmp_path, "cat file; ls /tmp/file ~/file 2>/dev/null") == "kept\n"
     assert (tmp_path / "workspaces/execution/file").read_text() == "kept\n"
-    assert os.listdir(tmp_path / "workspaces/execution") == ["file"]
+    assert [path.name for path in (tmp_path / "workspaces/execution").iterdir()] == ["file"]
 
 
 async def test_variables(tmp_path: Path) -> None:
@@ -60,15 +61,14 @@ async def test_more_may_be_readable_and_the_workers_folders_never(tmp_path: Path
     (shown / "note").write_text("hello")
     (shown / "state" / "journal").write_text("secret")
     script = f"cat {shown}/note; ls -A {shown}/state; echo x >{shown}/note || echo refused"
-    text = await said(tmp_path, f"{script} 2>/dev/null", walls={"readable": (shown,), "hidden": (shown / "state",)})
-    assert text.replace("\n", " ").split() == ["hellorefused"] or text.startswith("hello")
-    assert "journal" not in text
+    text = await said(tmp_path, f"({script}) 2>/dev/null", walls={"readable": (shown,), "hidden": (shown / "state",)})
+    assert text == "hellorefused\n"
     assert (shown / "note").read_text() == "hello"
 
 
 async def test_it_is_asked_to_end_before_it_is_killed(tmp_path: Path) -> None:
     script = "trap 'echo tidy; exit 0' TERM; echo up; while :; do sleep 0.05; done"
-    assert await said(tmp_path, script, timeout=timedelta(seconds=1)) == "up\ntidy\n"
+    assert (await said(tmp_path, script, timeout=timedelta(seconds=1))).endswith("tidy\n")
 
 
 async def test_what_does_not_listen_is_killed(tmp_path: Path, short_grace: None) -> None:
@@ -109,7 +109,6 @@ def test_a_program_that_does_not_work(tmp_path: Path, monkeypatch: pytest.Monkey
     assert probe(str(broken), Walls(runtime=tmp_path / "r")) == (
         f"bubblewrap ({broken}) does not work here: setting up uid map: Permission denied."
     )
-    assert "could not be started" in probe(str(tmp_path / "none"), Walls(runtime=tmp_path / "r")) or True
     assert find_program(str(tmp_path)) == str(broken)
 
 

@@ -17,6 +17,16 @@ _SERVED_BY_CLOUDS = frozenset({ipaddress.ip_address("168.63.129.16")})
 """Public by number, but the cloud's own service for its machines (Azure's WireServer). The others are link-local
 (169.254.169.254), unique-local (fd00:ec2::254, fd20:ce::254) or shared (100.100.100.200), and refused as such."""
 
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            # What Python's own tables call global, or called so in some version (the IANA registries say otherwise).
+            "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16",
+        ),
+    )
+)  # fmt: skip
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,62})\.)*[a-z0-9_]([a-z0-9_-]{0,62})")
 
@@ -109,9 +119,11 @@ def is_public(address: Address, *, own: Iterable[Address] = ()) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner, own=own)
-        if address.scope_id or address.is_site_local or int(address) >> 32 == 0:
+        if address.scope_id or address not in _GLOBAL_UNICAST:
             return False
     if address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback:
+        return False
+    if any(address in network for network in _NOT_PUBLIC if network.version == address.version):
         return False
     return address.is_global and address not in _SERVED_BY_CLOUDS and address not in set(own)
 
