@@ -16,6 +16,7 @@ import pytest
 
 from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
+from worker_core.sandbox import linux
 from worker_core.sandbox.egress import Egress, Gatekeeper
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Network
@@ -109,6 +110,28 @@ async def test_a_page(tool: Tool, server: Server) -> None:
     (head,) = server.heads
     assert head.startswith(f"GET /path?x=1 HTTP/1.1\r\nHost: somewhere.example:{server.port}\r\n".encode())
     assert b"proxy" not in head.lower()
+
+
+@pytest.mark.parametrize("perl", ["/usr/bin/perl", "/no/perl"])
+async def test_with_perl_and_without(tool: Tool, server: Server, perl: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "_PERL", perl)
+    assert await tool(f"curl -sS http://somewhere.example:{server.port}/; env | grep -c PERL") == "hello 0\n"
+
+
+@pytest.mark.parametrize("perl", ["/usr/bin/perl", "/no/perl"])
+async def test_a_worker_that_does_not_answer(
+    short: Path, tmp_path: Path, perl: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linux, "_PERL", perl)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(short / "dead"))
+    launcher = bubblewrap(short / "walls", egress=short / "dead")
+    command = Command(argv=["/bin/echo", "runs"], cwd=tmp_path, environment={"PATH": "/usr/bin:/bin"})
+    result = await run(launcher.wrap(command, workspace=tmp_path))
+    said = b"".join(result.output.ends()).decode()
+    result.output.close()
+    assert "The network of this call could not be set up" in said
+    assert said.endswith("runs\n")
 
 
 async def test_a_body(tool: Tool, server: Server) -> None:
