@@ -113,7 +113,9 @@ class Bubblewrap:
         if policy is not Network.HOST:
             argv.append("--unshare-net")
         if proxied:
-            argv += ["--ro-bind", str(self._walls.egress), _EGRESS, "--setenv", "PERL_BADLANG", "0"]
+            argv += ["--ro-bind", str(self._walls.egress), _EGRESS]
+            if self._gate[0] == _PERL:  # it takes it out again; else it would complain of locales that are missing
+                argv += ["--setenv", "PERL_BADLANG", "0"]
         if self._filter is not None:
             argv += ["--seccomp", "9"]
         argv += ["--bind", str(workspace), str(workspace)]
