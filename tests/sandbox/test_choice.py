@@ -40,7 +40,16 @@ def test_bubblewrap_where_it_works(paths: Paths) -> None:
     assert found.view.name == "bubblewrap"
     assert set(found.view.enforces) == set(Holds)
     assert found.reason.endswith("; network: HTTP and HTTPS to public addresses.")
-    assert not list((paths.runtime / "sandbox").glob("egress*"))
+    assert not list((paths.runtime / "sandbox").iterdir())
+
+
+@needs_bubblewrap
+def test_what_a_killed_worker_left_is_swept(paths: Paths) -> None:
+    left, running = paths.runtime / "sandbox" / "4194305-x", paths.runtime / "sandbox" / "1-x"
+    for folder in (left, running):
+        folder.mkdir(parents=True)
+    choose(Settings(), paths).close()
+    assert [left.exists(), running.exists()] == [False, True]
 
 
 @needs_bubblewrap

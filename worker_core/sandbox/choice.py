@@ -6,10 +6,12 @@ import contextlib
 import logging
 import os
 import platform
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SOCKET_PATH_LIMIT_BYTES = 90
+_SOCKET_PATH_LIMIT_BYTES = 60
 """Of the folder; Linux takes 107 for a whole socket path, macOS 103."""
 
 Ask = Callable[[str], bool]
@@ -76,10 +78,16 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choic
     for name in _CANDIDATES if settings.sandbox == "auto" else (settings.sandbox,):
         found = _MECHANISMS[name](settings, walls)
         if isinstance(found, Choice):
-            return found
+            return replace(found, close=partial(_let_go, found.close, walls.runtime))
         if found:
             reasons.append(found)
+    _let_go(lambda: None, walls.runtime)
     return _without(settings, paths, " ".join(reasons) or "There is none for this system.", ask=ask)
+
+
+def _let_go(close: Callable[[], None], folder: Path) -> None:
+    close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_walls(settings: Settings, paths: Paths) -> Walls:
@@ -96,17 +104,23 @@ def make_walls(settings: Settings, paths: Paths) -> Walls:
 
 
 def _runtime(paths: Paths) -> Path:
+    """A folder of this choice alone; those of workers that were killed are swept."""
+    import psutil
+
     folder = private_directory(paths.runtime / "sandbox")
+    for old in folder.iterdir():
+        process_id = old.name.partition("-")[0]
+        if process_id.isdecimal() and not psutil.pid_exists(int(process_id)):
+            shutil.rmtree(old, ignore_errors=True)
+    prefix = f"{os.getpid()}-"
     if len(os.fsencode(folder)) <= _SOCKET_PATH_LIMIT_BYTES:
-        return folder
-    return Path(tempfile.mkdtemp(prefix="kubiya-"))
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    return Path(tempfile.mkdtemp(prefix=f"kubiya-{prefix}"))
 
 
 def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
     if platform.system() != "Linux":
         return ""
-    from dataclasses import replace
-
     from worker_core.sandbox import linux
 
     program = linux.find_program()

@@ -260,11 +260,8 @@ def _system(walls: Walls) -> Iterable[str]:
 
 
 def _configuration_for_root(folder: Path) -> Path:
-    """A copy of what tools need of /etc, one for each worker process: one mount instead of many."""
-    target = private_directory(folder) / f"etc-{os.getpid()}"
-    for old in folder.glob("etc-*"):
-        if old != target and not Path("/proc", old.name[4:]).exists():
-            shutil.rmtree(old, ignore_errors=True)
+    """A copy of what tools need of /etc: one mount instead of many."""
+    target = private_directory(folder) / "etc"
     if target.exists():
         return target
     for name in _CONFIGURATION_FOR_ROOT:
