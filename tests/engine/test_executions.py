@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sandbox.walls import needs_bubblewrap
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
 from worker_core.agents.journal import Journal, JournalError
@@ -77,6 +78,24 @@ async def test_a_tool_runs_in_its_workspace_with_declared_variables_and_no_keys(
     for secret in (stage.info.api_key, stage.info.llm_api_key, "canary-value-1", "declared-secret-value"):
         assert secret not in everything
     assert "KUBIYA_API_KEY" not in output
+
+
+@needs_bubblewrap
+async def test_a_tool_in_the_sandbox(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("canary-of-the-machine")
+    async with running_engine(stage, tmp_path, sandbox="auto", require_sandbox="always") as rig:
+        assert rig.snapshot.sandbox.name == ""
+        command = f"echo $KUBIYA_WORKER_HOME > out.txt; cat {tmp_path}/key; echo $HOME; ls /proc | grep -c '^[0-9]'"
+        execution_id = await rig.execute("sandboxed\n" + tool(command))
+        await rig.reach(execution_id, "waiting_for_input")
+        [completed] = await rig.sent(execution_id, "tool_completed")
+        assert rig.snapshot.sandbox.name == "bubblewrap"
+        assert "files" in rig.snapshot.sandbox.enforces
+    output = completed["data"]["tool_output"]
+    assert "canary-of-the-machine" not in output
+    assert "/tmp/home\n" in output
+    assert (home(tmp_path).workspaces / execution_id / "out.txt").exists()
+    assert not list((home(tmp_path).runtime / "sandbox").glob("*"))
 
 
 async def test_three_queues_on_one_worker_each_get_work(stage: Stage, tmp_path: Path) -> None:

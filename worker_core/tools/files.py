@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from worker_core.sandbox.environment import tool_environment
-from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.launcher import Command, Network
 from worker_core.sandbox.process import run_process, uninterrupted
 from worker_core.sandbox.workspace import OutsideWorkspace
 from worker_core.tools import arguments
@@ -134,7 +134,9 @@ class FileTool:
                 environment=tool_environment({}, call_mark=f"{context.execution_id}/{context.call_id}"),
             )
             result = await run_process(
-                context.launcher.wrap(command, workspace=context.workspace.path),
+                await asyncio.to_thread(
+                    context.launcher.wrap, command, workspace=context.workspace.path, network=Network.OFF
+                ),
                 timeout=limit,
                 output_limit_bytes=_ANSWER_LIMIT_BYTES,
                 stdin=msgspec.json.encode(request),
@@ -146,6 +148,8 @@ class FileTool:
             return arguments.failed(not_started(error))
         content = b"".join(result.output.ends())
         result.output.close()
+        if result.exceeded:
+            return arguments.failed(result.exceeded)
         if result.timed_out:
             hint = " Use a simpler pattern, or search in fewer files." if self.name == "search_files" else ""
             return arguments.failed(f"It did not end within {limit.total_seconds():g} s and was stopped.{hint}")

@@ -65,7 +65,7 @@ async def run_and_report(
     )
     try:
         result = await run_process(
-            context.launcher.wrap(command, workspace=context.workspace.path),
+            await asyncio.to_thread(context.launcher.wrap, command, workspace=context.workspace.path),
             timeout=limit,
             output_limit_bytes=context.output_limit_bytes,
             stdin=stdin,
@@ -99,7 +99,7 @@ def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> 
     finally:
         result.output.close()
     return ToolResult(
-        succeeded=result.exit_code == 0 and not result.timed_out and not result.too_much_output,
+        succeeded=result.exit_code == 0 and not result.timed_out and not result.too_much_output and not result.exceeded,
         output=text,
         error=_error(result, limit),
         output_bytes=result.output.total_bytes,
@@ -150,11 +150,23 @@ def _error(result: ProcessResult, limit: timedelta) -> str | None:
         return f"It did not end within {limit.total_seconds():g} s and was stopped, with all that it had started."
     if result.too_much_output:
         return f"It printed more than {_WHOLE_MB} MB and was stopped. Let it print less, or into a file."
+    if result.exceeded:
+        return result.exceeded
     if result.exit_code < 0:
         return f"It was ended by signal {signal_name(-result.exit_code)}."
+    if result.exit_code > 128 and (name := signal_name(result.exit_code - 128)).startswith("SIG"):
+        return f"It exited with code {result.exit_code}: that is how shells report {name}."
     if result.exit_code != 0:
         return f"It exited with code {result.exit_code}."
     return None
+
+
+_SIGNAL_REASONS = {
+    "SIGKILL": "out of memory, or killed by somebody",
+    "SIGXCPU": "it used up its processor time",
+    "SIGXFSZ": "it wrote a file larger than is allowed",
+    "SIGSYS": "it made a system call that is not allowed",
+}
 
 
 def signal_name(number: int) -> str:
@@ -162,7 +174,7 @@ def signal_name(number: int) -> str:
         name = signal.Signals(number).name
     except ValueError:
         return str(number)
-    return f"{name} (out of memory, or killed by somebody)" if name == "SIGKILL" else name
+    return f"{name} ({_SIGNAL_REASONS[name]})" if name in _SIGNAL_REASONS else name
 
 
 def fit(pieces: Iterable[bytes], context: ToolContext, *, is_whole: bool = True) -> tuple[str, str | None]:
