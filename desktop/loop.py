@@ -89,7 +89,7 @@ class _Timers(QObject):
                     return
                 handle = self._ready.popleft()
                 if not handle.cancelled():
-                    handle._run()  # noqa: SLF001
+                    handle._run()
             if not self._ready and self._turn:
                 self.killTimer(self._turn)
                 self._turn = 0
@@ -101,7 +101,7 @@ class _Timers(QObject):
         if (left := waiting.when() - self._loop.time()) > 0:
             self.add_callback(waiting, left)  # coarse timers are up to 5 % early
         else:
-            waiting._run()  # noqa: SLF001
+            waiting._run()
 
 
 class WorkerLoop(QEventLoop):  # type: ignore[misc]

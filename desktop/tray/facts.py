@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from desktop.language import tr
+from desktop.platforms.ports import Autostart
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 TEXT_LIMIT: Final = 120
 """Characters of a sentence that a tooltip or a menu shows; Windows cuts tooltips at 127."""
-
-
-class Autostart(enum.Enum):
-    """Whether the tray starts at login."""
-
-    OFF = "off"
-    ON = "on"
-    FOREIGN = "foreign"
-    """There is an entry, but it starts another copy of the program."""
-    BLOCKED = "blocked"
-    """There is an entry, and the system does not follow it."""
-    UNSUPPORTED = "unsupported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from desktop.language import tr
-from desktop.tray.facts import Autostart, TrayFacts, approvals, moment, short
+from desktop.platforms.ports import Autostart
+from desktop.tray.facts import TrayFacts, approvals, moment, short
 from desktop.tray.picture import reason, status
 from worker_core.snapshot import EngineState, ExecutionView, QueueView
 
