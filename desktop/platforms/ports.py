@@ -1,4 +1,4 @@
-"""What the tray asks of the operating system: one small interface per quirk, one file per system that implements them."""
+"""What the tray asks of the operating system: one small interface per quirk, implemented by one file per system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows: the Run key (and Task Manager's veto), SetThreadExecutionState, WM_POWERBROADCAST, the taskbar's identity."""
+"""Windows: the Run key (and Task Manager's veto), SetThreadExecutionState, WM_POWERBROADCAST, the identity."""
 
 from __future__ import annotations
 
