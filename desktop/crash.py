@@ -1,4 +1,4 @@
-"""What happens when the program itself fails: a masked report, kept in a file and shown to the user. Nothing is sent."""
+"""What happens when the program itself fails: a masked report, kept in a file and shown. Nothing is sent."""
 
 from __future__ import annotations
 

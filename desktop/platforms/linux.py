@@ -111,8 +111,9 @@ class Logind(QObject):
         if not self._bus.isConnected():
             return False
         self._on_sleep, self._on_wake = on_sleep, on_wake
-        slot = SLOT("prepare_for_sleep(bool)")  # type: ignore[no-untyped-call,unused-ignore]
-        heard = self._bus.connect(SERVICE, PATH, MANAGER, "PrepareForSleep", self, slot)
+        # PySide takes the slot as str, whatever its stubs say; bytes raise ValueError.
+        slot = SLOT("prepare_for_sleep(bool)")
+        heard = self._bus.connect(SERVICE, PATH, MANAGER, "PrepareForSleep", self, slot)  # type: ignore[call-overload]
         if heard:
             self._delay = self._inhibit("sleep", "Finishing what runs", "delay")
         return bool(heard)

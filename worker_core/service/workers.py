@@ -140,7 +140,9 @@ class Watch:
                     yield News(snapshot=_snapshot(answer), events=events, dropped=answer.get("dropped") or 0)
             except (OSError, ValueError) as error:
                 if not self._closed:
-                    raise WorkerSilent(f"The worker with pid {self._pid} does not answer any more ({error}).") from error
+                    raise WorkerSilent(
+                        f"The worker with pid {self._pid} does not answer any more ({error})."
+                    ) from error
 
     def close(self) -> None:
         self._closed = True
