@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -306,14 +307,14 @@ class Desktop:
 
     def _new_window(self) -> QWidget:
         try:
-            from desktop.windows.main import MainWindow
+            windows = importlib.import_module("desktop.windows.main")
         except ModuleNotFoundError as error:
             if not (error.name or "").startswith("desktop.windows"):
                 raise
             from desktop.plain_window import PlainWindow
 
             return PlainWindow(self._worker, self._bridge, self._store)
-        made: QWidget = MainWindow(self._worker, self._bridge, self._store)
+        made: QWidget = windows.MainWindow(self._worker, self._bridge, self._store)
         return made
 
     def _raised(self, activation_token: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psutil
 
 from desktop.language import tr
-from desktop.settings_store import Preferences
+from desktop.preferences import Preferences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

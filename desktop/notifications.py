@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from desktop.language import tr
-from desktop.settings_store import NotificationLevel
+from desktop.preferences import NotificationLevel
 from desktop.tray.facts import approvals
 from desktop.tray.menu import Wish
 from worker_core.events import (

@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from desktop import preferences
+from desktop.preferences import Preferences
 from worker_core import settings as settings_of
 from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths, private_directory
 from worker_core.settings import Settings
-
-log = logging.getLogger(__name__)
-
-NotificationLevel = Literal["all", "problems", "none"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
-    """Of the tray alone; kept in `desktop.json`. What is not valid there counts as not given."""
-
-    notifications: NotificationLevel = "all"
-    keep_awake: bool = True
-    """While a task runs, the machine does not fall asleep by itself."""
-
-    drain_before_sleep: bool = True
-    """When the machine is about to sleep, nothing new is taken."""
-
-    pause_below_battery_percent: int = 0
-    """On battery and below this, nothing new is taken. 0: never mind the battery."""
-
-    pause_on_metered_network: bool = False
-    start_worker: bool = True
-    """The worker starts with the tray."""
-
-    language: str = ""
-    """Such as `de`. Empty: the system's."""
-
-    told_no_tray: bool = False
-    """The user has read that this desktop has no tray."""
-
 
 class SettingsStore(QObject):
     """Reads and writes both files; tells who looks."""
@@ -58,7 +29,7 @@ class SettingsStore(QObject):
         super().__init__(parent)
         self.paths = paths
         self._preferences_file = paths.config / "desktop.json"
-        self.preferences = _read_preferences(self._preferences_file)
+        self.preferences = preferences.read(self._preferences_file)
 
     def settings(self, environ: Mapping[str, str] = os.environ) -> Settings:
         """As the worker would start with them now: file, then environment.
@@ -103,32 +74,9 @@ class SettingsStore(QObject):
     def save_preferences(self, **changes: Any) -> Preferences:
         """Raises TypeError for a preference that does not exist, OSError where the file cannot be written."""
         self.preferences = replace(self.preferences, **changes)
-        private_directory(self._preferences_file.parent)
-        draft = self._preferences_file.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(self.preferences), indent=2) + "\n", encoding="utf-8")
-        draft.replace(self._preferences_file)
+        preferences.write(self._preferences_file, self.preferences)
         self.changed.emit()
         return self.preferences
-
-
-def _read_preferences(file: Path) -> Preferences:
-    default = Preferences()
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return default
-    except (OSError, ValueError) as error:
-        log.warning("The preferences in %s cannot be read (%s); the defaults are used.", file, type(error).__name__)
-        return default
-    given = said if isinstance(said, dict) else {}
-    valid = {
-        spec.name: given[spec.name]
-        for spec in fields(Preferences)
-        if spec.name in given and type(given[spec.name]) is type(getattr(default, spec.name))
-    }
-    if valid.get("notifications") not in {None, "all", "problems", "none"}:
-        del valid["notifications"]
-    return Preferences(**valid)
 
 
 def _toml(value: object) -> str:
