@@ -7,7 +7,6 @@ import contextvars
 import time
 from typing import Any
 
-import pytest
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication
 
@@ -144,10 +143,3 @@ def test_the_parts_of_qasync_that_are_replaced_are_still_there() -> None:
     for name in ("call_soon", "call_later", "call_at", "_add_callback", "call_soon_threadsafe"):
         assert callable(getattr(qasync.QEventLoop, name)), name
     assert {"add_callback", "stop", "set_debug"} <= set(dir(qasync._SimpleTimer))
-
-
-@pytest.mark.parametrize("name", ["PySide6.QtAsyncio"])
-def test_only_one_binding_of_asyncio_is_used(name: str) -> None:
-    import sys
-
-    assert name not in sys.modules
