@@ -114,6 +114,7 @@ class Desktop:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
+        self._listen_to_signals()
         instance = SingleInstance(self._paths.runtime)
         try:
             if not instance.acquire():
@@ -180,7 +181,6 @@ class Desktop:
         self._app.lastWindowClosed.connect(self._last_window_closed)
         # Logging out must not be held up: sign off as far as there is time.
         self._app.commitDataRequest.connect(lambda _: self._leave(StopMode.CANCEL))
-        self._listen_to_signals()
 
     def _dismantle(self) -> None:
         for name in ("_power", "_notifications", "_bridge", "_tray"):
@@ -198,9 +198,10 @@ class Desktop:
     # --- living -------------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
-        self._appear()
-        self._repair_autostart()
-        if self._store.preferences.start_worker:
+        if self._leaving is None:
+            self._appear()
+            self._repair_autostart()
+        if self._leaving is None and self._store.preferences.start_worker:
             self._keep(self._start())
         await self._asked_to_leave.wait()
         self._redraw()

@@ -58,7 +58,10 @@ class _Timers(QObject):
         if not self._turn:
             self._turn = self.startTimer(0)
 
-    def add_callback(self, handle: _Handle, delay: float = 0) -> _Handle:
+    def add_callback(self, handle: asyncio.Handle, delay: float = 0) -> asyncio.Handle:
+        if not isinstance(handle, _Handle):  # asyncio's own way in, for signals
+            self.soon(handle)
+            return handle
         milliseconds = min(math.ceil(max(0.0, delay) * 1000), LONGEST_TIMER_MS)
         kind = Qt.TimerType.PreciseTimer if milliseconds < _COARSE_FROM_MS else Qt.TimerType.CoarseTimer
         handle.timer_id = self.startTimer(milliseconds, kind)
@@ -133,7 +136,9 @@ class WorkerLoop(QEventLoop):  # type: ignore[misc]
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        return self._timer.add_callback(_Handle(when, callback, args, self, context), when - self.time())
+        handle = _Handle(when, callback, args, self, context)
+        self._timer.add_callback(handle, when - self.time())
+        return handle
 
     def _timer_handle_cancelled(self, handle: _Handle) -> None:
         self._timer.cancel(handle)  # asyncio calls this from TimerHandle.cancel()

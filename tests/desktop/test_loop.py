@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import signal
+import sys
 import time
 from typing import Any
 
+import pytest
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication
 
@@ -114,6 +118,20 @@ def test_a_busy_task_does_not_starve_threads_and_timers() -> None:
         answer = asyncio.ensure_future(asyncio.to_thread(time.monotonic))
         while not (over.is_set() and answer.done()):
             await asyncio.sleep(0)
+
+    run(asyncio.wait_for(live(), 30))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows' loops take no signal handlers")
+def test_signals_are_heard() -> None:
+    async def live() -> None:
+        heard = asyncio.Event()
+        the_loop().add_signal_handler(signal.SIGUSR1, heard.set)
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await heard.wait()
+        finally:
+            the_loop().remove_signal_handler(signal.SIGUSR1)
 
     run(asyncio.wait_for(live(), 30))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -240,4 +239,3 @@ def test_without_streams_it_still_starts(session: Session) -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0
-    assert os.devnull

@@ -229,4 +229,5 @@ def desktop_environment(home: Path, *, display: str, bus: str) -> dict[str, str]
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "QT_QPA_PLATFORM": "xcb",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
