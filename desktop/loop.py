@@ -15,13 +15,14 @@ import contextvars
 import logging
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 os.environ.setdefault("QT_API", "pyside6")
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimerEvent
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimerEvent, Signal, Slot
 from qasync import QEventLoop
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,16 @@ class _Handle(asyncio.TimerHandle):
 class _Timers(QObject):
     """Takes the place of qasync's timer object, whose interface is `add_callback`, `stop`, `set_debug`."""
 
+    _nudged = Signal()
+
     def __init__(self, loop: WorkerLoop, parent: QObject) -> None:
         super().__init__(parent)  # without a parent, PySide 6.8 and later may crash at exit (PYSIDE-3165)
         self._loop = loop
         self._waiting: dict[int, _Handle] = {}
         self._ready: deque[asyncio.Handle] = deque()
         self._turn = 0
+        self._thread = threading.get_ident()
+        self._nudged.connect(self._begin_turn, Qt.ConnectionType.QueuedConnection)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -56,6 +61,14 @@ class _Timers(QObject):
     def soon(self, handle: asyncio.Handle) -> None:
         self._ready.append(handle)
         if not self._turn:
+            if threading.get_ident() == self._thread:
+                self._begin_turn()
+            else:  # asyncio forbids it, yet what a collector finalises in another thread may cancel a task
+                self._nudged.emit()
+
+    @Slot()
+    def _begin_turn(self) -> None:
+        if self._ready and not self._turn:
             self._turn = self.startTimer(0)
 
     def add_callback(self, handle: asyncio.Handle, delay: float = 0) -> asyncio.Handle:

@@ -72,9 +72,10 @@ class SingleInstance(QObject):
         token = environ.get("XDG_ACTIVATION_TOKEN") or environ.get("DESKTOP_STARTUP_ID") or ""
         wish = {"version": VERSION, "wish": "show", "activation_token": token}
         socket.write(json.dumps(wish).encode() + b"\n")
-        answered = socket.waitForBytesWritten(ANSWER_LIMIT_MS) and socket.waitForReadyRead(ANSWER_LIMIT_MS)
+        socket.flush()
+        answered = socket.waitForReadyRead(ANSWER_LIMIT_MS)
         socket.disconnectFromServer()
-        return bool(answered)
+        return answered
 
     def release(self) -> None:
         """Let another one be first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -54,10 +53,7 @@ class XdgAutostart:
         said = self._value("Exec")
         if said is None:
             return None
-        try:
-            return tuple(one.replace("%%", "%") for one in shlex.split(said))
-        except ValueError:
-            return (said,)
+        return tuple(one.replace("%%", "%") for one in _arguments(said))
 
     def blocked(self) -> bool:
         """A desktop's own settings write one of these instead of removing the file."""
@@ -84,11 +80,18 @@ class XdgAutostart:
 
 
 def _quoted(argument: str) -> str:
-    """As the Desktop Entry specification wants it: in double quotes, `%` doubled."""
+    """As the Desktop Entry specification wants it: `%` doubled, in double quotes; then as a string of that file."""
     argument = argument.replace("%", "%%")
-    if re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]+", argument):
-        return argument
-    return '"' + re.sub(r'(["`$\\])', r"\\\1", argument) + '"'
+    if not re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]+", argument):
+        argument = '"' + re.sub(r'(["`$\\])', r"\\\1", argument) + '"'
+    return argument.replace("\\", "\\\\")
+
+
+def _arguments(said: str) -> list[str]:
+    """The way back."""
+    line = said.replace("\\\\", "\\")
+    words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
+    return [re.sub(r"\\(.)", r"\1", quoted) if not plain else plain for quoted, plain in words]
 
 
 class Logind(QObject):

@@ -7,6 +7,7 @@ import contextvars
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -161,3 +162,14 @@ def test_the_parts_of_qasync_that_are_replaced_are_still_there() -> None:
     for name in ("call_soon", "call_later", "call_at", "_add_callback", "call_soon_threadsafe"):
         assert callable(getattr(qasync.QEventLoop, name)), name
     assert {"add_callback", "stop", "set_debug"} <= set(dir(qasync._SimpleTimer))
+
+
+def test_what_another_thread_schedules_by_mistake_still_runs() -> None:
+    async def live() -> None:
+        loop, heard = the_loop(), asyncio.Event()
+        thread = threading.Thread(target=lambda: loop.call_soon(heard.set))
+        loop.call_later(0.01, thread.start)
+        await heard.wait()
+        thread.join()
+
+    run(asyncio.wait_for(live(), 30))
