@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -63,12 +64,14 @@ def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot) -> None:
     first.raised.connect(raised.append)
     assert first.acquire()
     assert not second.acquire()
-    answered: list[bool] = []
-    asking = threading.Thread(target=lambda: answered.append(second.raise_first({"XDG_ACTIVATION_TOKEN": "token"})))
-    asking.start()
-    qtbot.waitUntil(lambda: bool(answered))
-    asking.join()
-    assert (answered, raised) == ([True], ["token"])
+    # In a process of its own: Qt's blocking waits keep Python's lock.
+    program = (
+        "import os, sys; from pathlib import Path; from desktop.single_instance import SingleInstance\n"
+        "os._exit(not SingleInstance(Path(sys.argv[1])).raise_first({'XDG_ACTIVATION_TOKEN': 'token'}))"
+    )
+    asking = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "run")], cwd=Path(__file__).parents[2])
+    qtbot.waitUntil(lambda: asking.poll() is not None, timeout=30_000)
+    assert (asking.returncode, raised) == (0, ["token"])
     first.release()
     assert second.acquire()
     second.release()
