@@ -20,6 +20,7 @@ from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths, private_directory
 from worker_core.settings import Settings
 
+
 class SettingsStore(QObject):
     """Reads and writes both files; tells who looks."""
 

@@ -91,7 +91,7 @@ def _arguments(said: str) -> list[str]:
     """The way back."""
     line = said.replace("\\\\", "\\")
     words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
-    return [re.sub(r"\\(.)", r"\1", quoted) if not plain else plain for quoted, plain in words]
+    return [plain or re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in words]
 
 
 class Logind(QObject):

@@ -18,9 +18,7 @@ def queue(name: str = "default", *, polling: bool = True, backlog: int | None = 
         statistics = QueueStatistics(
             backlog=backlog, backlog_age_seconds=0, added_per_second=0, dispatched_per_second=0, pollers=1
         )
-    return QueueView(
-        queue_id=f"id-of-{name}", queue_name=name, polling=polling, reason=reason, statistics=statistics
-    )
+    return QueueView(queue_id=f"id-of-{name}", queue_name=name, polling=polling, reason=reason, statistics=statistics)
 
 
 def execution(number: int, *, status: str = "running", step: str = "model") -> ExecutionView:

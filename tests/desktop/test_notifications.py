@@ -28,9 +28,7 @@ class Rig:
         self.said: list[Notice] = []
         self.now = NOON
         self.level: NotificationLevel = level
-        self.notifications = Notifications(
-            deliver=self.said.append, level=lambda: self.level, now=lambda: self.now
-        )
+        self.notifications = Notifications(deliver=self.said.append, level=lambda: self.level, now=lambda: self.now)
 
     @property
     def titles(self) -> list[str]:

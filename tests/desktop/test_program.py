@@ -213,7 +213,7 @@ def test_what_needs_no_window(session: Session, option: str, words: str) -> None
 
 
 def test_without_a_display_it_says_what_to_do(session: Session) -> None:
-    environment = {name: value for name, value in session.environment.items() if name not in {"DISPLAY"}}
+    environment = {name: value for name, value in session.environment.items() if name != "DISPLAY"}
     del environment["QT_QPA_PLATFORM"]
     done = subprocess.run(
         [sys.executable, "-m", "desktop"],

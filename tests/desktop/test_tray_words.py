@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from tests.desktop.snapshots import NOON, asking, execution, facts, queue, snaps
 from tests.test_architecture import loaded_by
 from worker_core.snapshot import EngineState
 
-S, I = EngineState, IconState
+S, Icon = EngineState, IconState
 
 
 def test_the_words_need_no_window() -> None:
@@ -28,16 +29,16 @@ def test_the_words_need_no_window() -> None:
 @pytest.mark.parametrize(
     ("state", "running", "shown", "badge", "words"),
     [
-        (S.STOPPED, 0, I.STOPPED, "", "Stopped"),
-        (S.STARTING, 0, I.STOPPED, "", "Starting"),
-        (S.RUNNING, 0, I.RUNNING, "", "Running"),
-        (S.RUNNING, 1, I.BUSY, "1", "1 execution running"),
-        (S.RUNNING, 9, I.BUSY, "9", "9 executions running"),
-        (S.RUNNING, 23, I.BUSY, "9+", "23 executions running"),
-        (S.PAUSED, 0, I.PAUSED, "", "Paused"),
-        (S.PAUSED, 2, I.PAUSED, "2", "Paused"),
-        (S.DRAINING, 3, I.DRAINING, "3", "Draining"),
-        (S.FAILED, 0, I.ATTENTION, "", "Needs attention"),
+        (S.STOPPED, 0, Icon.STOPPED, "", "Stopped"),
+        (S.STARTING, 0, Icon.STOPPED, "", "Starting"),
+        (S.RUNNING, 0, Icon.RUNNING, "", "Running"),
+        (S.RUNNING, 1, Icon.BUSY, "1", "1 execution running"),
+        (S.RUNNING, 9, Icon.BUSY, "9", "9 executions running"),
+        (S.RUNNING, 23, Icon.BUSY, "9+", "23 executions running"),
+        (S.PAUSED, 0, Icon.PAUSED, "", "Paused"),
+        (S.PAUSED, 2, Icon.PAUSED, "2", "Paused"),
+        (S.DRAINING, 3, Icon.DRAINING, "3", "Draining"),
+        (S.FAILED, 0, Icon.ATTENTION, "", "Needs attention"),
     ],
 )
 def test_each_state_has_its_icon_and_words(
@@ -58,11 +59,11 @@ def test_the_tooltip_says_why() -> None:
 
 def test_what_is_wrong_although_it_runs_needs_attention() -> None:
     lost = facts(queues=(queue("a"), queue("b", polling=False, reason="Temporal cannot be reached. Trying again.")))
-    assert (picture(lost).state, reason(lost)) == (I.ATTENTION, "Temporal cannot be reached. Trying again.")
+    assert (picture(lost).state, reason(lost)) == (Icon.ATTENTION, "Temporal cannot be reached. Trying again.")
     held = TrayFacts(snapshot=troubled("Events are kept on disk."))
-    assert (picture(held).state, reason(held)) == (I.ATTENTION, "Events are kept on disk.")
+    assert (picture(held).state, reason(held)) == (Icon.ATTENTION, "Events are kept on disk.")
     starting = facts(S.STARTING, queues=(queue(polling=False, reason="Connecting."),))
-    assert picture(starting).state is I.STOPPED
+    assert picture(starting).state is Icon.STOPPED
 
 
 def test_a_timed_pause_says_when_it_ends() -> None:
@@ -115,13 +116,13 @@ def test_waiting_executions_are_not_running_ones() -> None:
     waiting = TrayFacts(
         snapshot=type(known.snapshot)(state=S.RUNNING, executions=(execution(1, status="waiting_for_input"),))
     )
-    assert picture(waiting).state is I.RUNNING
+    assert picture(waiting).state is Icon.RUNNING
     assert not [entry for entry in menu(waiting) if entry.children and entry.title.startswith("Execution")]
 
 
 def test_approvals_come_first() -> None:
     known = TrayFacts(snapshot=asking("Run rm -r build?", "Send a mail?"))
-    assert (picture(known).state, status(known)) == (I.ATTENTION, "2 approvals waiting")
+    assert (picture(known).state, status(known)) == (Icon.ATTENTION, "2 approvals waiting")
     rows = [entry for entry in menu(known) if entry.wish is Wish.OPEN_APPROVAL]
     assert [(row.title, row.target) for row in rows] == [("Run rm -r build?", "a0"), ("Send a mail?", "a1")]
 
@@ -169,7 +170,7 @@ def test_separators_stand_between_sections_only() -> None:
     for state in EngineState:
         entries = menu(facts(state, running=1))
         assert entries[0] != LINE != entries[-1]
-        assert all(pair != (LINE, LINE) for pair in zip(entries, entries[1:], strict=False))
+        assert all(pair != (LINE, LINE) for pair in itertools.pairwise(entries))
 
 
 def test_everything_can_be_said_in_another_language() -> None:
@@ -185,7 +186,7 @@ def test_short_is_one_line_and_short(text: str, limit: int) -> None:
     assert len(said.splitlines()) <= 1
 
 
-@given(some.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1), timezones=some.just(UTC)))
+@given(some.datetimes(min_value=datetime(2000, 1, 2), max_value=datetime(2100, 1, 1), timezones=some.just(UTC)))  # noqa: DTZ001 - hypothesis wants them naive
 def test_tomorrow_morning_is_the_next_morning(now: datetime) -> None:
     until = tomorrow_morning(now)
     assert timedelta(hours=7) < until - now < timedelta(hours=34)
