@@ -83,9 +83,10 @@ def test_start_pause_stop_and_start_again(stage: Stage, tmp_path: Path) -> None:
         await worker.stop(StopMode.NOW)
         await worker.wait_over()
         await worker.close()
-        assert rig.states == [S.STARTING, S.RUNNING, S.PAUSED, S.RUNNING, S.DRAINING, S.STOPPED] + [
-            S.STARTING, S.RUNNING, S.DRAINING, S.STOPPED,
-        ]  # fmt: skip
+        assert rig.states == [
+            *(S.STARTING, S.RUNNING, S.PAUSED, S.RUNNING, S.DRAINING, S.STOPPED),
+            *(S.STARTING, S.RUNNING, S.DRAINING, S.STOPPED),
+        ]
 
     run_on("qasync", live())
 
