@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-if TYPE_CHECKING:
-    from worker_core.snapshot import EngineSnapshot, EngineState
+from worker_core.snapshot import EngineSnapshot, EngineState
 
 log = logging.getLogger(__name__)
 
