@@ -41,6 +41,8 @@ def _parser() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.add_render_rule("image", _image_as_text)
+    parser.add_render_rule("heading_open", _heading)
+    parser.add_render_rule("heading_close", lambda *_: "</p>")
     return parser
 
 
@@ -49,6 +51,11 @@ def _image_as_text(renderer: Any, tokens: Any, index: int, options: Any, env: An
     from html import escape
 
     return f"[{escape(tokens[index].content or 'image')}]"
+
+
+def _heading(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
+    """A paragraph of a class: Qt gives `h1` and its like sizes that no style sheet takes away."""
+    return f'<p class="{tokens[index].tag}">'
 
 
 def segments(markdown: str) -> list[Segment]:
@@ -127,11 +134,12 @@ class Prose(QTextBrowser):
         colors = theme().palette
         size, code = theme().font("body").pixelSize(), theme().font("code")
         self.document().setDefaultFont(_reading_font())
+        self.document().setIndentWidth(18)
         self.document().setDefaultStyleSheet(
-            f"p, li {{ line-height: 148%; margin: 0 0 8px 0; }} li {{ margin: 0 0 3px 0; }}"
-            f"h1 {{ font-size: {size + 6}px; font-weight: 600; margin: 6px 0 8px 0; }}"
-            f"h2 {{ font-size: {size + 3}px; font-weight: 600; margin: 6px 0 6px 0; }}"
-            f"h3, h4, h5, h6 {{ font-size: {size + 1}px; font-weight: 600; margin: 4px 0 4px 0; }}"
+            f"p, li {{ line-height: 148%; margin: 0 0 8px 0; }} li {{ margin: 0 0 2px 0; }} li p {{ margin: 0; }}"
+            f".h1 {{ font-size: {size + 6}px; font-weight: 600; margin: 6px 0 8px 0; }}"
+            f".h2 {{ font-size: {size + 3}px; font-weight: 600; margin: 6px 0 6px 0; }}"
+            f".h3, .h4, .h5, .h6 {{ font-size: {size + 1}px; font-weight: 600; margin: 4px 0 4px 0; }}"
             f"a {{ color: {colors.accent_ink}; text-decoration: none; }} ul, ol {{ margin: 0 0 8px 0; }}"
             f"code {{ font-family: '{code.family()}'; font-size: {code.pixelSize()}px;"
             f" background-color: {colors.raised}; }}"

@@ -100,6 +100,10 @@ class ToolCard(QFrame):
     def is_open(self) -> bool:
         return not self._inside.isHidden()
 
+    @property
+    def runs(self) -> bool:
+        return self._call.succeeded is None
+
     def toggle(self) -> None:
         self._inside.setVisible(self._inside.isHidden())
         self._arrow.show_icon("chevron-down" if self.is_open else "chevron-right", "neutral")
