@@ -91,5 +91,6 @@ QSplitter::handle:horizontal { width: 1px; }
 def stylesheet(palette: Palette, *, sizes: Mapping[str, int], code_family: str) -> str:
     """The sheet for a palette; `sizes` are the pixel sizes of the type scale."""
     colors = {name: getattr(palette, name) for name in type(palette).__dataclass_fields__ if name != "dark"}
-    return _SHEET.substitute(colors, **{role: size for role, size in sizes.items() if role in {"body", "code"}},
-                             code_family=code_family)
+    return _SHEET.substitute(
+        colors, **{role: size for role, size in sizes.items() if role in {"body", "code"}}, code_family=code_family
+    )

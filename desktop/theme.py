@@ -166,8 +166,11 @@ _PREFERRED_CODE = ("JetBrains Mono", "SF Mono", "Cascadia Code", "Consolas", "Ub
 def text_pairs(palette: Palette) -> dict[str, tuple[str, str]]:
     """Every text colour with every background it is drawn on: name -> (text, background)."""
     grounds = ("window", "sidebar", "surface", "raised", "sunken", "selected")
-    pairs = {f"{ink} on {ground}": (getattr(palette, ink), getattr(palette, ground))
-             for ink in ("text", "muted", "accent_ink") for ground in grounds}
+    pairs = {
+        f"{ink} on {ground}": (getattr(palette, ink), getattr(palette, ground))
+        for ink in ("text", "muted", "accent_ink")
+        for ground in grounds
+    }
     for tone in ("accent", "success", "warning", "danger"):
         for ground in ("window", "surface", "sunken", "raised", f"{tone}_soft"):
             pairs[f"{tone}_ink on {ground}"] = (getattr(palette, f"{tone}_ink"), getattr(palette, ground))

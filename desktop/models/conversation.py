@@ -252,7 +252,9 @@ class Conversation:
         if payload.get("severity") in {"info", "warning"}:
             severity = "info" if payload["severity"] == "info" else "warning"
         text = said or _text(payload.get("message")) or "Something went wrong."
-        return self._add(Notice(key=f"notice-{len(self.items)}-{id(payload)}", severity=severity, text=cut(text), at=at))
+        return self._add(
+            Notice(key=f"notice-{len(self.items)}-{id(payload)}", severity=severity, text=cut(text), at=at)
+        )
 
 
 def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Approval:

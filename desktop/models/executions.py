@@ -68,9 +68,7 @@ class ExecutionStore:
     def all(self) -> list[Execution]:
         """What runs first, then the newest."""
         oldest = datetime.min.replace(tzinfo=UTC)
-        return sorted(
-            self._executions.values(), key=lambda one: (one.is_live, one.started_at or oldest), reverse=True
-        )
+        return sorted(self._executions.values(), key=lambda one: (one.is_live, one.started_at or oldest), reverse=True)
 
     def approvals(self) -> list[Approval]:
         """All questions, the ones that wait first, then the newest."""

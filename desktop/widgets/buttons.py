@@ -115,8 +115,9 @@ class NavButton(QAbstractButton):
             painter.drawRoundedRect(area, 7, 7)
         ink = colors.text if self.isChecked() else colors.muted
         middle = self.height() / 2
-        paint_icon(painter, self._icon_name, colors.accent_ink if self.isChecked() else ink,
-                   QRectF(10, middle - 9, 18, 18))
+        paint_icon(
+            painter, self._icon_name, colors.accent_ink if self.isChecked() else ink, QRectF(10, middle - 9, 18, 18)
+        )
         painter.setFont(theme().font("medium"))
         painter.setPen(QColor(ink))
         painter.drawText(self.rect().adjusted(38, 0, -Space.M, 0), int(Qt.AlignmentFlag.AlignVCenter), self.text())

@@ -48,8 +48,9 @@ class AreaChart(QWidget):
 
     def set_series(self, *series: Series) -> None:
         self._series = series
-        newest = [f"{one.name}: {self._said(one.values[-1])}" for one in series
-                  if one.values and one.values[-1] is not None]
+        newest = [
+            f"{one.name}: {self._said(one.values[-1])}" for one in series if one.values and one.values[-1] is not None
+        ]
         self.setAccessibleDescription(", ".join(newest))
         self.update()
 

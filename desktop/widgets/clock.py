@@ -11,7 +11,9 @@ from PySide6.QtWidgets import QWidget
 class SeenClock(QObject):
     """Calls `tick` every `interval_ms` while the widget is seen and `wind(True)` was the last word."""
 
-    def __init__(self, seen: QWidget, tick: Callable[[], object], *, interval_ms: int = 1000, wound: bool = False) -> None:
+    def __init__(
+        self, seen: QWidget, tick: Callable[[], object], *, interval_ms: int = 1000, wound: bool = False
+    ) -> None:
         super().__init__(seen)
         self._seen, self._wound = seen, wound
         self._timer = QTimer(self)

@@ -177,5 +177,3 @@ def _short_lines(text: str) -> str:
     if len(text) <= LINE_LIMIT:
         return text
     return "\n".join(line if len(line) <= LINE_LIMIT else line[:LINE_LIMIT] + " …" for line in text.split("\n"))
-
-

@@ -60,12 +60,17 @@ class ExecutionDelegate(QStyledItemDelegate):
         colors, inside = theme().palette, option.rect.adjusted(16, 10, -16, -10)
         status, tone = status_text(one.status), status_tone(one.status)
         pill = pill_size(status)
-        paint_pill(painter, QRectF(inside.right() - pill.width(), inside.top(), pill.width(), pill.height()),
-                   status, tone)
+        paint_pill(
+            painter, QRectF(inside.right() - pill.width(), inside.top(), pill.width(), pill.height()), status, tone
+        )
         upper = QRect(inside.left(), inside.top(), inside.width() - pill.width() - 12, pill.height())
         _say(painter, upper, one.title or one.execution_id, theme().font("medium"), colors.text)
-        lower = QRect(inside.left(), inside.bottom() - QFontMetrics(theme().font("small")).height(),
-                      inside.width(), QFontMetrics(theme().font("small")).height() + 1)
+        lower = QRect(
+            inside.left(),
+            inside.bottom() - QFontMetrics(theme().font("small")).height(),
+            inside.width(),
+            QFontMetrics(theme().font("small")).height() + 1,
+        )
         when = self._when(one)
         width = _say(painter, lower, when, theme().font("small"), colors.muted, _RIGHT)
         lower.setWidth(lower.width() - width - 16)
@@ -109,11 +114,21 @@ class LogDelegate(QStyledItemDelegate):
         _ground(painter, option, 6)
         colors, code = theme().palette, theme().font("code")
         area = option.rect.adjusted(16, 0, -16, 0)
-        _say(painter, QRect(area.left(), area.top(), self.TIME_WIDTH, area.height()),
-             f"{line.at.astimezone():%H:%M:%S}", code, colors.muted)
+        _say(
+            painter,
+            QRect(area.left(), area.top(), self.TIME_WIDTH, area.height()),
+            f"{line.at.astimezone():%H:%M:%S}",
+            code,
+            colors.muted,
+        )
         tone = level_tone(line.level)
-        _say(painter, QRect(area.left() + self.TIME_WIDTH, area.top(), self.LEVEL_WIDTH, area.height()),
-             line.level.lower(), code, colors.ink(tone))
+        _say(
+            painter,
+            QRect(area.left() + self.TIME_WIDTH, area.top(), self.LEVEL_WIDTH, area.height()),
+            line.level.lower(),
+            code,
+            colors.ink(tone),
+        )
         left = area.left() + self.TIME_WIDTH + self.LEVEL_WIDTH
         first, *rest = line.message[: self.SHOWN].split("\n", 1)
         said = first + (f"   ⤶ +{line.message.count(chr(10))}" if rest else "")

@@ -234,7 +234,8 @@ def _breakable(text: str) -> str:
         return text
     words = text.split(" ")
     return " ".join(
-        "\u200b".join(word[at : at + WORD_LIMIT] for at in range(0, len(word), WORD_LIMIT)) if len(word) > WORD_LIMIT
+        "\u200b".join(word[at : at + WORD_LIMIT] for at in range(0, len(word), WORD_LIMIT))
+        if len(word) > WORD_LIMIT
         else word
         for word in words
     )

@@ -32,8 +32,11 @@ def paint_pill(painter: QPainter, area: QRectF, text: str, tone: Tone, *, dot: b
         left += 11
     painter.setFont(theme().font("caption"))
     painter.setPen(QColor(colors.ink(tone)))
-    painter.drawText(QRectF(left, area.top(), area.right() - left, area.height()),
-                     int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), text)
+    painter.drawText(
+        QRectF(left, area.top(), area.right() - left, area.height()),
+        int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft),
+        text,
+    )
 
 
 class Pill(QWidget):

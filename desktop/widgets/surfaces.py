@@ -159,4 +159,3 @@ class IconTile(QWidget):
         painter.drawRoundedRect(QRectF(self.rect()), size * 0.28, size * 0.28)
         edge = size * 0.27
         paint_icon(painter, self._icon, colors.ink(self._tone), QRectF(edge, edge, size - 2 * edge, size - 2 * edge))
-

@@ -24,6 +24,7 @@ from desktop.widgets.surfaces import EmptyState, Line
 from desktop.widgets.text import ElidedLabel, widget
 from desktop.windows.desk import Desk
 from desktop.wording import count_text, duration_text, status_text, status_tone
+from worker_core.sandbox.workspace import safe_name
 
 
 class ExecutionDetail(QWidget):
@@ -70,7 +71,9 @@ class ExecutionDetail(QWidget):
         head = widget("clear")
         head.setLayout(
             column(
-                row(self._title, self._status, self._pause, self._cancel, self._folder, self._copy, self._export, gap=4),
+                row(
+                    self._title, self._status, self._pause, self._cancel, self._folder, self._copy, self._export, gap=4
+                ),
                 self._about,
                 gap=2,
                 margins=(Space.XL, Space.XL, Space.L, Space.M),
@@ -187,7 +190,7 @@ class ExecutionDetail(QWidget):
             return None
         if self._execution.workspace:
             return Path(self._execution.workspace)
-        folder = self._desk.workspaces / self._execution.execution_id if self._desk.workspaces else None
+        folder = self._desk.workspaces / safe_name(self._execution.execution_id) if self._desk.workspaces else None
         return folder if folder is not None and folder.is_dir() else None
 
     def _open_folder(self) -> None:
@@ -223,5 +226,3 @@ class ExecutionDetail(QWidget):
             self._desk.say(tr("{path} cannot be written: {why}.", path=path, why=error.strerror), tone="danger")
         else:
             self._desk.say(tr("Saved as {path}.", path=path), tone="success")
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSplitter, QStackedWidget, QWidget
@@ -147,14 +146,14 @@ class ExecutionsPage(QWidget):
 
         async def fetch() -> None:
             record = await archive.get_execution(execution_id)
-            fields = record if isinstance(record, dict) else {
-                name: getattr(record, name) for name in getattr(record, "__struct_fields__", ())
-            }
+            fields = (
+                record
+                if isinstance(record, dict)
+                else {name: getattr(record, name) for name in getattr(record, "__struct_fields__", ())}
+            )
             store.describe(execution_id, fields)
             store.load_session(execution_id, await archive.load_session(execution_id))
             if self._opened == execution_id:
                 self.detail.show_execution(execution_id)
 
         self.desk.wishes.ask(fetch(), doing=tr("load the conversation"))
-
-

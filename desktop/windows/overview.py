@@ -39,7 +39,9 @@ class Figure(QWidget):
         super().__init__()
         self._value = Label("0", role="title")
         self._note = Label("", role="small", tone="muted")
-        self.setLayout(column(Label(name, role="small", tone="muted"), row(self._value, self._note, None, gap=6), gap=2))
+        self.setLayout(
+            column(Label(name, role="small", tone="muted"), row(self._value, self._note, None, gap=6), gap=2)
+        )
         self.setAccessibleName(name)
 
     def say(self, value: str, note: str = "") -> None:
@@ -97,9 +99,7 @@ class StateCard(Card):
         self._pause.setVisible(at_work)
         self._stop.setVisible(at_work or state is EngineState.PAUSED)
         limit = snapshot.executions_limit
-        self._figures["running"].say(
-            str(snapshot.tasks_in_flight), tr("of {n} places", n=limit) if limit else ""
-        )
+        self._figures["running"].say(str(snapshot.tasks_in_flight), tr("of {n} places", n=limit) if limit else "")
         known = [queue.statistics for queue in snapshot.queues if queue.statistics is not None]
         oldest = max((one.backlog_age_seconds for one in known if one.backlog), default=0.0)
         self._figures["waiting"].say(
@@ -185,9 +185,16 @@ class HealthLines(Card):
             return
         for key, percent, said in (
             ("cpu", health.cpu_percent, f"{health.cpu_percent:.0f} %"),
-            ("memory", health.memory_percent,
-             f"{size_text(health.memory_used_bytes)} / {size_text(health.memory_total_bytes)}"),
-            ("disk", health.disk_percent, f"{size_text(health.disk_used_bytes)} / {size_text(health.disk_total_bytes)}"),
+            (
+                "memory",
+                health.memory_percent,
+                f"{size_text(health.memory_used_bytes)} / {size_text(health.memory_total_bytes)}",
+            ),
+            (
+                "disk",
+                health.disk_percent,
+                f"{size_text(health.disk_used_bytes)} / {size_text(health.disk_total_bytes)}",
+            ),
         ):
             meter, value = self._meters[key]
             tone: Tone = "danger" if percent >= 95 else "warning" if percent >= 85 else "accent"
@@ -241,5 +248,3 @@ class OverviewPage(Page):
 
     def _choose(self, *_: object) -> None:
         self._either.setCurrentIndex(1 if self._model.rowCount() else 0)
-
-

@@ -39,7 +39,7 @@ class Wishes(QObject):
             await wish
         except KubiyaError as error:
             self.failed.emit(error.sentence)
-        except Exception as error:  # noqa: BLE001 (shown to the person, and logged)
+        except Exception as error:
             log.warning("Could not %s.", doing, exc_info=True)
             self.failed.emit(tr("Could not {doing}: {why}.", doing=doing, why=str(error)[:300] or type(error).__name__))
         else:
