@@ -11,8 +11,10 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
-from desktop import icons
+from desktop import icons, none_reference
 from desktop.stylesheet import stylesheet
+
+_ = none_reference  # imported for what it repairs
 
 Mode = Literal["system", "light", "dark"]
 Tone = Literal["neutral", "accent", "success", "warning", "danger"]

@@ -80,6 +80,7 @@ def main() -> int:
                     bridge.snapshot_changed.emit(demo_data.snapshot(step))
                 bridge.logs_arrived.emit(demo_data.log_lines())
                 vitals = window.page_named("health").vitals  # type: ignore[attr-defined]
+                vitals.memory_total = 32 * demo_data.GB
                 chance = random.Random(3)  # noqa: S311
                 for step in range(119):
                     for name, base in {

@@ -60,7 +60,7 @@ class AreaChart(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
         painter, colors = QPainter(self), theme().palette
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(self.rect()).adjusted(0, 6, -1, -4)
+        area = QRectF(self.rect()).adjusted(0, QFontMetrics(theme().font("caption")).height() + 4, -1, -4)
         painter.setPen(QPen(QColor(colors.line), 1))
         for share in (0.0, 0.5, 1.0):
             y = round(area.bottom() - share * area.height()) + 0.5
@@ -109,12 +109,13 @@ class AreaChart(QWidget):
         under.lineTo(points[0].x(), area.bottom())
         under.closeSubpath()
         shade = QLinearGradient(0, area.top(), 0, area.bottom())
-        for at, alpha in ((0.0, 0.26), (1.0, 0.02)):
+        for at, alpha in ((0.0, 0.20 if series is self._series[0] else 0.08), (1.0, 0.0)):
             color = QColor(ink)
             color.setAlphaF(alpha)
             shade.setColorAt(at, color)
         painter.fillPath(under, shade)
         painter.setPen(QPen(ink, 1.6, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(line)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(ink)
@@ -125,7 +126,7 @@ class AreaChart(QWidget):
         painter.setPen(QColor(theme().palette.muted))
         said = self._said(top)
         height = QFontMetrics(painter.font()).height()
-        painter.drawText(QRectF(area.left(), area.top() + 2, 120, height), int(Qt.AlignmentFlag.AlignLeft), said)
+        painter.drawText(QRectF(area.left(), area.top() - height - 2, 140, height), int(Qt.AlignmentFlag.AlignLeft), said)
 
     def _paint_hover(self, painter: QPainter, area: QRectF, top: float) -> None:
         assert self._hover is not None

@@ -156,5 +156,5 @@ class LogDelegate(QStyledItemDelegate):
 
 
 def level_tone(level: str) -> Tone:
-    tones: dict[str, Tone] = {"INFO": "accent", "WARNING": "warning", "ERROR": "danger", "CRITICAL": "danger"}
+    tones: dict[str, Tone] = {"WARNING": "warning", "ERROR": "danger", "CRITICAL": "danger"}
     return tones.get(level, "neutral")

@@ -32,23 +32,25 @@ class SettingRow(QWidget):
         unit: str = "",
     ) -> None:
         super().__init__()
-        self._control, self._change = control, change
+        self._control, self._change, self._resets = control, change, reset is not None
         control.setAccessibleName(title)
         control.setAccessibleDescription(meaning)
         self._error = Label("", role="small", tone="danger", wrap=True)
         self._error.hide()
         self._note = Label("", role="small", tone="warning", wrap=True)
         self._note.hide()
+        said = Label(meaning, role="small", tone="muted", wrap=True)
+        said.setVisible(bool(meaning))
         words = column(
             Label(title, role="medium"),
-            Label(meaning, role="small", tone="muted", wrap=True),
+            said,
             self._note,
             self._error,
             gap=2,
         )
         self._reset = IconButton("refresh", tr("Reset {title}", title=title))
         policy = self._reset.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
+        policy.setRetainSizeWhenHidden(reset is not None)
         self._reset.setSizePolicy(policy)
         self._reset.setVisible(False)
         if reset is not None:
@@ -70,7 +72,7 @@ class SettingRow(QWidget):
         holder.setLayout(side)
         whole = row(words, holder, gap=Space.XL)
         whole.setStretch(0, 1)
-        whole.setAlignment(holder, Qt.AlignmentFlag.AlignTop)
+        whole.setAlignment(words, Qt.AlignmentFlag.AlignVCenter)
         self.setLayout(whole)
         match control:
             case QLineEdit():
@@ -98,7 +100,7 @@ class SettingRow(QWidget):
         control.setEnabled(not elsewhere)
         self._note.setText(tr("Set by {variable} in the environment.", variable=elsewhere) if elsewhere else "")
         self._note.setVisible(bool(elsewhere))
-        self._reset.setVisible(changed and not elsewhere)
+        self._reset.setVisible(changed and not elsewhere and self._resets)
         self.complain("")
 
     def complain(self, sentence: str) -> None:

@@ -10,7 +10,7 @@ from desktop.language import tr
 from desktop.models.conversation import Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.theme import Space
-from desktop.widgets.buttons import IconButton
+from desktop.widgets.buttons import Button
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.delegates import ExecutionDelegate
 from desktop.widgets.layouts import column, row
@@ -38,7 +38,8 @@ class ExecutionsPage(QWidget):
         self._search.setPlaceholderText(tr("Search executions"))
         self._search.setAccessibleName(tr("Search executions"))
         self._search.setClearButtonEnabled(False)
-        self._live = IconButton("play", tr("Only what runs"), checkable=True)
+        self._live = Button(tr("Live"), variant="quiet", tip=tr("Only what runs"))
+        self._live.setCheckable(True)
         self._search.textChanged.connect(self._filter)
         self._live.toggled.connect(self._filter)
         self._list = RowList(tr("Executions"), self._model, ExecutionDelegate(), follows_arrows=True)
@@ -55,7 +56,7 @@ class ExecutionsPage(QWidget):
             row(Label(tr("Executions"), role="title"), None, self._live),
             self._search,
             gap=Space.M,
-            margins=(Space.XL, Space.XL + 4, Space.L, Space.S),
+            margins=(Space.L, Space.XL + 2, Space.L, Space.S),
         )
         left = widget("window")
         left.setLayout(column(head, self._left, gap=Space.XS, margins=(0, 0, 0, Space.S)))
@@ -109,7 +110,6 @@ class ExecutionsPage(QWidget):
         super().showEvent(event)
         if not self._opened and self._model.rowCount():
             self.open(self._model.data(self._model.index(0), ExecutionRole).execution_id)
-        self._list.setFocus()
 
     # -- below ----------------------------------------------------------------------------------------------------
 

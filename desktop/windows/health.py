@@ -71,12 +71,18 @@ class HealthPage(Page):
         grid.setSpacing(Space.L)
         for place, gauge in enumerate(self._gauges.values()):
             grid.addWidget(gauge, place // 2, place % 2)
+        self._grid = grid
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 1)
-        self._gauges["battery"].hide()
+        self._place(battery=False)
         self.body.addLayout(grid)
         self.body.addStretch(1)
         self.clock = SeenClock(self, self.sample, interval_ms=INTERVAL_MS, wound=True)
+
+    def _place(self, *, battery: bool) -> None:
+        """Where there is no battery, the last gauge takes its place too."""
+        self._gauges["battery"].setVisible(battery)
+        self._grid.addWidget(self._gauges["slots"], 3, 0, 1, 1 if battery else 2)
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._snapshot = snapshot
@@ -120,7 +126,8 @@ class HealthPage(Page):
         limit = self._snapshot.executions_limit
         self._gauges["slots"].say(f"{vitals.last('slots') or 0:.0f}", tr("of {n}", n=limit) if limit else "")
         battery = vitals.battery
-        self._gauges["battery"].setVisible(battery is not None)
+        if (battery is not None) is not self._gauges["battery"].isVisibleTo(self):
+            self._place(battery=battery is not None)
         if battery is not None:
             self._gauges["battery"].say(
                 f"{battery.percent:.0f} %", tr("plugged in") if battery.plugged else tr("on battery")

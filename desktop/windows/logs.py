@@ -40,7 +40,7 @@ class LogsPage(Page):
         self._execution = Choice(tr("Execution"), [("", tr("Every execution"))])
         self._level.currentIndexChanged.connect(self._filter)
         self._execution.currentIndexChanged.connect(self._filter)
-        self._execution.setMinimumWidth(190)
+        self._execution.setFixedWidth(220)
         self._follow = IconButton("arrow-down", tr("Follow the end"), checkable=True)
         self._follow.setChecked(True)
         self._follow.toggled.connect(self._to_end)

@@ -149,6 +149,7 @@ class MainWindow(QMainWindow):
         """
         self._stack.setCurrentWidget(self._pages[name])
         self._buttons[name].setChecked(True)
+        self._buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         if name == "logs":
             self.logs.know_executions([(one.execution_id, one.title or one.execution_id) for one in self.store.all()])
 

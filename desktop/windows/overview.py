@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from PySide6.QtWidgets import QFrame, QGridLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from desktop.language import tr
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
@@ -69,9 +69,8 @@ class StateCard(Card):
         self._stop.clicked.connect(lambda: self._ask(desk.worker.stop(StopMode.DRAIN), tr("stop the worker")))
         words = column(self._state, self._reason, gap=2)
         self.body.addLayout(
-            row(self._tile, words, None, self._start, self._resume, self._pause, self._stop, gap=Space.L)
+            self._line(words)
         )
-        words.setSizeConstraint(QVBoxLayout.SizeConstraint.SetDefaultConstraint)
         self._figures = {
             "running": Figure(tr("Running now")),
             "waiting": Figure(tr("Waiting in queues")),
@@ -86,6 +85,12 @@ class StateCard(Card):
             figures.addWidget(figure, 0, place)
             figures.setColumnStretch(place, 1)
         self.body.addLayout(figures)
+
+    def _line(self, words: QVBoxLayout) -> QHBoxLayout:
+        line = row(self._tile, words, gap=Space.L)
+        line.setStretch(1, 1)
+        line.addLayout(row(self._start, self._resume, self._pause, self._stop))
+        return line
 
     def take(self, snapshot: EngineSnapshot) -> None:
         state, tone = snapshot.state, state_tone(snapshot.state)
@@ -209,11 +214,12 @@ class OverviewPage(Page):
         super().__init__(desk, title=tr("Overview"))
         self._state = StateCard(desk)
         self._queues, self._health = QueueLines(desk), HealthLines(desk)
-        self._model = ExecutionListModel(desk.store, self, limit=7)
+        self._model = ExecutionListModel(desk.store, self, limit=6)
         every = Button(tr("All executions"), variant="quiet")
         every.clicked.connect(lambda: desk.show_page("executions"))
         self._recent = Card(tr("Executions"), aside=every)
-        self._recent.body.setContentsMargins(Space.L, Space.L, Space.L, Space.S)
+        self._recent.body.setContentsMargins(1, Space.L, 1, Space.S)
+        self._recent.body.itemAt(0).layout().setContentsMargins(Space.L, 0, Space.S, 0)
         self._list = FittedList(tr("Recent executions"), self._model, ExecutionDelegate())
         self._list.chosen.connect(lambda index: desk.open_execution(index.data(ExecutionRole).execution_id))
         nothing = EmptyState(
@@ -225,7 +231,7 @@ class OverviewPage(Page):
         self._either = QStackedLayout()
         self._either.addWidget(nothing)
         holder = QFrame()
-        holder.setLayout(column(self._list, None, margins=(-12, 0, -12, 0)))
+        holder.setLayout(column(self._list, None, margins=(0, 0, 0, 0)))
         self._either.addWidget(holder)
         self._recent.body.addLayout(self._either)
         self.body.addWidget(self._state)

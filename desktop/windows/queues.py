@@ -86,7 +86,7 @@ class QueueCard(Card):
             Series(name=tr("added"), values=tuple(history.added), tone=tones[0]),
             Series(name=tr("dispatched"), values=tuple(history.dispatched), tone=tones[1]),
         )
-        self._waiting.set_series(Series(name=tr("waiting"), values=tuple(history.backlog), tone="warning"))
+        self._waiting.set_series(Series(name=tr("waiting"), values=tuple(history.backlog), tone="accent"))
         self._legend_added.say(tr("added {rate}", rate=rate_text(known.added_per_second) if known else "–"), "accent")
         self._legend_sent.say(
             tr("dispatched {rate}", rate=rate_text(known.dispatched_per_second) if known else "–"), "success"
