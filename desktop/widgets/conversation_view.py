@@ -45,9 +45,9 @@ class MessageView(QWidget):
             bubble = QFrame()
             bubble.setProperty("ground", "bubble")
             bubble.setLayout(column(self._text, margins=(14, 10, 14, 4)))
-            self.setLayout(column(top, bubble, gap=6))
+            self.setLayout(column(top, bubble, gap=6, margins=(0, Space.S, 0, Space.S)))
         else:
-            self.setLayout(column(top, self._text, gap=6))
+            self.setLayout(column(top, self._text, gap=6, margins=(0, Space.S, 0, Space.S)))
         self.refresh()
 
     def refresh(self) -> None:
@@ -95,7 +95,7 @@ class ConversationView(QScrollArea):
         self._earlier.clicked.connect(self._show_earlier)
         self._column = QVBoxLayout()
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(Space.L)
+        self._column.setSpacing(Space.S)
         inside = widget("clear")
         inside.setMaximumWidth(WIDTH)
         inside.setLayout(column(self._earlier, self._column, None, gap=Space.L, margins=(0, Space.L, 0, Space.XL)))

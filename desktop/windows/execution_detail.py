@@ -71,12 +71,10 @@ class ExecutionDetail(QWidget):
         head = widget("clear")
         head.setLayout(
             column(
-                row(
-                    self._title, self._status, self._pause, self._cancel, self._folder, self._copy, self._export, gap=4
-                ),
-                self._about,
-                gap=2,
-                margins=(Space.XL, Space.XL, Space.L, Space.M),
+                row(self._title, self._pause, self._cancel, self._folder, self._copy, self._export, gap=0),
+                row(self._status, self._about, gap=Space.S),
+                gap=Space.XS,
+                margins=(Space.XL, Space.L + 4, Space.L, Space.M),
             )
         )
         layout = QVBoxLayout(self)

@@ -184,6 +184,7 @@ class HealthLines(Card):
             meter, value = Meter(name), Label("–", role="small", tone="muted")
             self._meters[key] = (meter, value)
             self.body.addLayout(column(row(Label(name, role="small"), None, value), meter, gap=6))
+        self.body.addStretch(1)
 
     def take(self, health: Health | None) -> None:
         if health is None:
@@ -235,7 +236,7 @@ class OverviewPage(Page):
         self._either.addWidget(holder)
         self._recent.body.addLayout(self._either)
         self.body.addWidget(self._state)
-        left, right = column(self._recent, None), column(self._queues, self._health, None, gap=Space.L)
+        left, right = column(self._recent), column(self._queues, self._health, gap=Space.L)
         halves = row(gap=Space.L)
         halves.addLayout(left, 5)
         halves.addLayout(right, 3)

@@ -1,0 +1,33 @@
+"""Everything under here runs on Qt's offscreen platform, and a warning of Qt is a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("QT_API", "pyside6")
+os.environ.setdefault("PYTEST_QT_API", "pyside6")
+
+from desktop import none_reference  # noqa: E402, F401 (before anything else calls Qt)
+from desktop.theme import Theme, theme  # noqa: E402
+
+IGNORED = ("This plugin does not support propagateSizeHints()",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/desktop/" in item.nodeid.replace("\\", "/"):
+            item.add_marker(pytest.mark.qt_log_level_fail("WARNING"))
+            item.add_marker(pytest.mark.qt_log_ignore(*IGNORED))
+
+
+@pytest.fixture(autouse=True)
+def look(qapp: object) -> Iterator[Theme]:
+    """The theme, light; put back afterwards."""
+    found = theme()
+    found.set_mode("light")
+    yield found
+    found.set_mode("light")
