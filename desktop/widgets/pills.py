@@ -54,6 +54,7 @@ class Pill(QWidget):
         return self._text
 
     def say(self, text: str, tone: Tone) -> None:
+        text = text[:60]
         if (text, tone) != (self._text, self._tone):
             self._text, self._tone = text, tone
             self.setAccessibleName(text)

@@ -92,7 +92,7 @@ class Banner(QFrame):
         names = {"danger": "alert", "warning": "alert", "success": "check"}
         self._icon.show_icon(names.get(tone, "info"), tone)
         self._text.setText(sentence)
-        self.setAccessibleName(sentence)
+        self.setAccessibleName(sentence[:500])
         self._action = act
         self._button.setText(action)
         self._button.setVisible(bool(action))

@@ -9,6 +9,10 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 from desktop.theme import theme
 
 
+LABEL_LIMIT = 2_000
+_WORD = 60
+
+
 class Label(QLabel):
     """Plain text in a role; `tone` is `""`, `muted`, `accent`, `success`, `warning` or `danger`."""
 
@@ -19,6 +23,10 @@ class Label(QLabel):
         self.setProperty("role", tone)
         self.setWordWrap(wrap)
         self.setText(text)
+
+    def setText(self, text: str) -> None:  # noqa: N802 (Qt's own name)
+        """Cut to what a label can be for: Qt lays out a text without end until it falls over."""
+        super().setText(short(text))
 
     def set_tone(self, tone: str) -> None:
         if self.property("role") != tone:
@@ -44,7 +52,7 @@ class ElidedLabel(Label):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def setText(self, text: str) -> None:  # noqa: N802 (Qt's own name)
-        super().setText(" ".join(text[:2000].split()))
+        super().setText(" ".join(short(text).split()))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's own name)
         return QSize(24, super().minimumSizeHint().height())
@@ -61,6 +69,15 @@ class ElidedLabel(Label):
             self.setToolTip(tooltip_text(self.text()) if cut else "")
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         painter.drawText(self.rect(), int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), said)
+
+
+def short(text: str) -> str:
+    """At most LABEL_LIMIT characters, none of them a NUL, no word longer than a line."""
+    text = text[:LABEL_LIMIT].replace("\x00", "\ufffd") + (" …" if len(text) > LABEL_LIMIT else "")
+    if any(len(word) > _WORD for word in text.split()):
+        text = " ".join("\u200b".join(word[at : at + _WORD] for at in range(0, len(word), _WORD)) or word
+                        for word in text.split(" "))
+    return text
 
 
 def tooltip_text(text: str) -> str:

@@ -125,7 +125,7 @@ class ToolCard(QFrame):
             case False:
                 self._state.say(tr("Failed"), "danger")
         state = tr("open") if self.is_open else tr("closed")
-        self._head.setAccessibleName(f"{call.name}, {self._state.text}, {state}")
+        self._head.setAccessibleName(f"{call.name[:100]}, {self._state.text}, {state}")
         self._head.setAccessibleDescription(call.summary)
         if self.is_open:
             self._refresh_inside()

@@ -170,7 +170,7 @@ class MainWindow(QMainWindow):
         self._dot.set_tone(state_tone(snapshot.state))
         self._state.setText(state_text(snapshot.state))
         self._reason.setText(snapshot.reason)
-        self._foot.setAccessibleName(f"{state_text(snapshot.state)}. {snapshot.reason}")
+        self._foot.setAccessibleName(f"{state_text(snapshot.state)}. {snapshot.reason[:300]}")
         self.store.take(snapshot)
         for page in self._pages.values():
             page.take(snapshot)

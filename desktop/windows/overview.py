@@ -168,7 +168,7 @@ class QueueLines(Card):
             said = "" if queue.statistics is None else tr("{n} waiting", n=queue.statistics.backlog)
             line = QWidget()
             line.setLayout(row(dot, column(name, note, gap=0), Label(said, role="small", tone="muted"), gap=Space.S))
-            line.setAccessibleName(f"{queue.queue_name}: {queue.reason or said}")
+            line.setAccessibleName(f"{queue.queue_name[:100]}: {(queue.reason or said)[:300]}")
             self._lines.addWidget(line)
 
 
