@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 _HERE = Path(__file__).resolve().parent
@@ -59,10 +59,3 @@ def paint_mark(painter: QPainter, area: QRectF) -> None:
 
 def names() -> list[str]:
     return sorted(path.stem for path in (ASSETS / "icons").glob("*.svg"))
-
-
-def mix(one: str, other: str, share: float) -> str:
-    """A colour between two; `share` of the first."""
-    a, b = QColor(one), QColor(other)
-    parts = (round(x * share + y * (1 - share)) for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True))
-    return QColor(*parts).name()

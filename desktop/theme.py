@@ -191,8 +191,9 @@ def contrast(one: str, other: str) -> float:
     """The contrast ratio of two colours (WCAG 2.2), 1 to 21."""
 
     def luminance(color: str) -> float:
-        parts = [part / 255 for part in QColor(color).getRgb()[:3]]  # type: ignore[index]
-        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        found = QColor(color)
+        parts = (found.redF(), found.greenF(), found.blueF())
+        red, green, blue = (p / 12.92 if p <= 0.04045 else float(((p + 0.055) / 1.055) ** 2.4) for p in parts)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)

@@ -53,7 +53,7 @@ def main() -> int:
         def text(self) -> str:
             return '[[rule]]\ntool = "shell"\ncommand = "git push*"\nthen = "ask"\n'
 
-        def check(self, text: str) -> str:
+        def check(self, _: str) -> str:
             return ""
 
         def save(self, text: str) -> None:

@@ -249,8 +249,8 @@ class Conversation:
         details = payload.get("details")
         said = _text(details.get("error_message")) if isinstance(details, Mapping) else ""
         severity: Literal["info", "warning", "danger"] = "danger"
-        if payload.get("severity") in {"info", "warning"}:
-            severity = "info" if payload["severity"] == "info" else "warning"
+        if (said_severity := payload.get("severity")) in ("info", "warning"):
+            severity = "info" if said_severity == "info" else "warning"
         text = said or _text(payload.get("message")) or "Something went wrong."
         return self._add(
             Notice(key=f"notice-{len(self.items)}-{id(payload)}", severity=severity, text=cut(text), at=at)
@@ -320,7 +320,7 @@ def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
 def _answer_in(payload: Mapping[str, Any], kind: str) -> str:
     if kind == "approval_expired":
         return "expired"
-    return "allowed" if payload.get("allowed") or payload.get("answer") in {"allow", "allowed"} else "denied"
+    return "allowed" if payload.get("allowed") or payload.get("answer") in ("allow", "allowed") else "denied"
 
 
 def _fenced(text: str, language: str) -> list[str]:

@@ -68,9 +68,12 @@ class SettingsFile:
         return worker_settings.load(environ=self._environ, file=self._file)
 
     def preferences(self) -> Preferences:
-        known = {spec.name: type(spec.default) for spec in fields(Preferences)}
-        found = {name: value for name, value in _read(self._own).items() if isinstance(value, known.get(name, type))}
-        return Preferences(**found)
+        plain = Preferences()
+        known = {spec.name: type(getattr(plain, spec.name)) for spec in fields(Preferences)}
+        found: dict[str, Any] = {
+            name: value for name, value in _read(self._own).items() if isinstance(value, known.get(name, type))
+        }
+        return replace(plain, **found)
 
     def decided_elsewhere(self, name: str) -> str:
         return next((key for key, field in ENVIRONMENT.items() if field == name and self._environ.get(key)), "")

@@ -24,7 +24,9 @@ Answer = Callable[[Approval, bool, str], None]
 class ApprovalCard(QFrame):
     """Shows one `Approval`. The buttons go as soon as an answer arrives; until then they wait for it."""
 
-    def __init__(self, approval: Approval, *, answer: Answer, where: str = "", show: Callable[[], None] | None = None):
+    def __init__(
+        self, approval: Approval, *, answer: Answer, where: str = "", show: Callable[[], object] | None = None
+    ):
         super().__init__()
         self.setProperty("ground", "card")
         self._approval, self._answer = approval, answer
@@ -56,8 +58,8 @@ class ApprovalCard(QFrame):
             look.clicked.connect(lambda: show())
             line.addWidget(look)
         self._buttons.setLayout(line)
-        parts = [head, CodeBlock(approval.summary[:8_000], name=tr("What it would do"), lines=8)]
-        layout = column(*parts, gap=Space.M, margins=(16, 14, 16, 14))
+        would_do = CodeBlock(approval.summary[:8_000], name=tr("What it would do"), lines=8)
+        layout = column(head, would_do, gap=Space.M, margins=(16, 14, 16, 14))
         if approval.reason or approval.rule:
             said = approval.reason + (f"  {tr('Rule: {rule}', rule=approval.rule)}" if approval.rule else "")
             layout.addWidget(Label(said.strip(), role="small", tone="muted", wrap=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -126,7 +127,9 @@ class AreaChart(QWidget):
         painter.setPen(QColor(theme().palette.muted))
         said = self._said(top)
         height = QFontMetrics(painter.font()).height()
-        painter.drawText(QRectF(area.left(), area.top() - height - 2, 140, height), int(Qt.AlignmentFlag.AlignLeft), said)
+        painter.drawText(
+            QRectF(area.left(), area.top() - height - 2, 140, height), int(Qt.AlignmentFlag.AlignLeft), said
+        )
 
     def _paint_hover(self, painter: QPainter, area: QRectF, top: float) -> None:
         assert self._hover is not None
@@ -185,7 +188,7 @@ class Meter(QWidget):
 def _smooth(points: list[QPointF]) -> QPainterPath:
     """A curve through the points that never overshoots them: its handles are level."""
     path = QPainterPath(points[0])
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in itertools.pairwise(points):
         middle = (before.x() + after.x()) / 2
         path.cubicTo(QPointF(middle, before.y()), QPointF(middle, after.y()), after)
     return path

@@ -25,7 +25,7 @@ class SeenClock(QObject):
     def runs(self) -> bool:
         return self._timer.isActive()
 
-    def wind(self, wound: bool = True) -> None:  # noqa: FBT001, FBT002 (a question with one answer)
+    def wind(self, wound: bool = True) -> None:
         self._wound = wound
         self._decide()
 

@@ -92,7 +92,7 @@ def _color_of(token: str) -> str:
 
 
 class CodeText(QPlainTextEdit):
-    """Read-only text in the code font, as high as its lines up to a limit. Wheel turns go on to the page at its ends."""
+    """Read-only text in the code font, as high as its lines up to a limit; the wheel goes on to the page."""
 
     def __init__(self, name: str, *, language: str = "", lines: int = LINES_SHOWN) -> None:
         super().__init__()

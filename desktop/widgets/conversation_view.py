@@ -63,7 +63,7 @@ class NoticeView(QFrame):
         tone = "accent" if notice.severity == "info" else notice.severity
         self.setProperty("ground", tone)
         text = Label(notice.text[:4000], wrap=True).selectable()
-        icon = Icon("info" if notice.severity == "info" else "alert", size=16, tone=tone)  # type: ignore[arg-type]
+        icon = Icon("info" if notice.severity == "info" else "alert", size=16, tone=tone)
         line = row(icon, text, gap=10, margins=(14, 10, 14, 10))
         line.setStretch(1, 1)
         self.setLayout(line)
@@ -130,8 +130,8 @@ class ConversationView(QScrollArea):
         if item is None:
             for view in self._views.values():
                 view.refresh()
-        elif (view := self._views.get(item.key)) is not None:
-            view.refresh()
+        elif (known := self._views.get(item.key)) is not None:
+            known.refresh()
         elif self._conversation is not None and item in self._conversation.items[self._first :]:
             self._add(item)
         self._wind()

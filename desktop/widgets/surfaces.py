@@ -45,11 +45,13 @@ class Card(QFrame):
         self.body.setContentsMargins(padding, padding, padding, padding)
         self.body.setSpacing(Space.M)
         self.title = Label(title, role="strong")
+        self.head = row()
         if title or aside:
-            head = row(self.title, None)
+            self.head.addWidget(self.title)
+            self.head.addStretch(1)
             if aside is not None:
-                head.addWidget(aside)
-            self.body.addLayout(head)
+                self.head.addWidget(aside)
+            self.body.addLayout(self.head)
 
 
 class Line(QFrame):

@@ -8,7 +8,6 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from desktop.theme import theme
 
-
 LABEL_LIMIT = 2_000
 _WORD = 60
 
@@ -75,8 +74,10 @@ def short(text: str) -> str:
     """At most LABEL_LIMIT characters, none of them a NUL, no word longer than a line."""
     text = text[:LABEL_LIMIT].replace("\x00", "\ufffd") + (" …" if len(text) > LABEL_LIMIT else "")
     if any(len(word) > _WORD for word in text.split()):
-        text = " ".join("\u200b".join(word[at : at + _WORD] for at in range(0, len(word), _WORD)) or word
-                        for word in text.split(" "))
+        text = " ".join(
+            "\u200b".join(word[at : at + _WORD] for at in range(0, len(word), _WORD)) or word
+            for word in text.split(" ")
+        )
     return text
 
 

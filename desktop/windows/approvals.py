@@ -70,7 +70,7 @@ class ApprovalsPage(Page):
             show=lambda: self.desk.open_execution(approval.execution_id),
         )
 
-    def _answer(self, approval: Approval, allow: bool, scope: str) -> None:  # noqa: FBT001 (the card's own call)
+    def _answer(self, approval: Approval, allow: bool, scope: str) -> None:
         async def answer() -> None:
             try:
                 await self.desk.worker.answer_approval(approval.key, allow=allow, scope=scope)

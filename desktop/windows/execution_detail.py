@@ -170,7 +170,7 @@ class ExecutionDetail(QWidget):
 
         self._desk.wishes.ask(send(), doing=tr("send the message"), done=self._input.clear)
 
-    def _answer(self, approval: Approval, allow: bool, scope: str) -> None:  # noqa: FBT001 (the card's own call)
+    def _answer(self, approval: Approval, allow: bool, scope: str) -> None:
         async def answer() -> None:
             try:
                 await self._desk.worker.answer_approval(approval.key, allow=allow, scope=scope)

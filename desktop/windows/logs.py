@@ -51,7 +51,7 @@ class LogsPage(Page):
         self._export.clicked.connect(self._save)
         self._clear.clicked.connect(self.model.clear)
         for part in (self._follow, self._copy, self._export, self._clear):
-            self.actions.addWidget(part)
+            self.tools.addWidget(part)
         tools = row(self._search, self._level, self._execution, gap=Space.S)
         tools.setStretch(0, 1)
         self.body.addLayout(tools)

@@ -68,9 +68,7 @@ class StateCard(Card):
         self._resume.clicked.connect(lambda: self._ask(desk.worker.resume(), tr("resume the worker")))
         self._stop.clicked.connect(lambda: self._ask(desk.worker.stop(StopMode.DRAIN), tr("stop the worker")))
         words = column(self._state, self._reason, gap=2)
-        self.body.addLayout(
-            self._line(words)
-        )
+        self.body.addLayout(self._line(words))
         self._figures = {
             "running": Figure(tr("Running now")),
             "waiting": Figure(tr("Waiting in queues")),
@@ -220,7 +218,7 @@ class OverviewPage(Page):
         every.clicked.connect(lambda: desk.show_page("executions"))
         self._recent = Card(tr("Executions"), aside=every)
         self._recent.body.setContentsMargins(1, Space.L, 1, Space.S)
-        self._recent.body.itemAt(0).layout().setContentsMargins(Space.L, 0, Space.S, 0)
+        self._recent.head.setContentsMargins(Space.L, 0, Space.S, 0)
         self._list = FittedList(tr("Recent executions"), self._model, ExecutionDelegate())
         self._list.chosen.connect(lambda index: desk.open_execution(index.data(ExecutionRole).execution_id))
         nothing = EmptyState(

@@ -1,4 +1,4 @@
-"""The settings page's fields, made from the `Settings` dataclass: what each is called, what it means, how it is typed."""
+"""The settings page's fields, made from the `Settings` dataclass: names, meanings, and how each is typed."""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLineEdit, QPlainTextEdit
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit
 
 from desktop.language import tr
 from desktop.models.settings_store import Preferences
@@ -128,7 +129,7 @@ class SettingsPage(Page):
             ("keep_awake", tr("Keep this machine awake while a task runs"), ""),
         ):
             card.body.addWidget(Line())
-            line = SettingRow(title, meaning, Switch(title), change=lambda value, name=name: self._prefer(name, value))
+            line = SettingRow(title, meaning, Switch(title), change=partial(self._prefer, name))
             line.show_value(bool(getattr(preferences, name)))
             card.body.addWidget(line)
         return card
@@ -149,7 +150,7 @@ class SettingsPage(Page):
 
     # -- connection, policy, diagnostics --------------------------------------------------------------------------
 
-    def _connection_test(self) -> object:
+    def _connection_test(self) -> QHBoxLayout:
         result = Label("", role="small", tone="muted", wrap=True)
         button = Button(tr("Test the connection"), icon="network")
         button.setEnabled(self.desk.test_connection is not None)
@@ -235,9 +236,9 @@ class SettingsPage(Page):
             **(self.desk.diagnose() if self.desk.diagnose is not None else {}),
         }
         for name, value in facts.items():
-            line = row(Label(name, role="small", tone="muted"), Label(value, role="code").selectable(), None, gap=16)
-            line.itemAt(0).widget().setFixedWidth(150)
-            card.body.addLayout(line)
+            said = Label(name, role="small", tone="muted")
+            said.setFixedWidth(150)
+            card.body.addLayout(row(said, Label(value, role="code").selectable(), None, gap=16))
         text = "\n".join(f"{name}: {value}" for name, value in facts.items())
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
         return card

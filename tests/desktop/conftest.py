@@ -11,8 +11,10 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_API", "pyside6")
 os.environ.setdefault("PYTEST_QT_API", "pyside6")
 
-from desktop import none_reference  # noqa: E402, F401 (before anything else calls Qt)
-from desktop.theme import Theme, theme  # noqa: E402
+from PySide6.QtCore import QCoreApplication, QEvent
+
+from desktop import none_reference  # noqa: F401 (before anything else calls Qt)
+from desktop.theme import Theme, theme
 
 IGNORED = ("This plugin does not support propagateSizeHints()",)
 
@@ -28,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def look(qapp: object) -> Iterator[Theme]:
     """The theme, light; put back afterwards."""
     found = theme()
+    bury()
     found.set_mode("light")
     yield found
-    found.set_mode("light")
+    bury()
+
+
+def bury() -> None:
+    """Let go what earlier tests closed: pytest-qt only asks for it, and no loop runs that would do it."""
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

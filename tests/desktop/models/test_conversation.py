@@ -33,10 +33,21 @@ def test_streamed_text_becomes_one_message() -> None:
 
 def test_a_tool_call_knows_its_input_output_duration_and_sandbox() -> None:
     talk = Conversation("one")
-    talk.apply("tool_started", {"tool_execution_id": "c1", "tool_name": "shell", "sandbox": "bubblewrap",
-                                "tool_arguments": {"command": "ls  -l\n/tmp"}}, at=AT)
-    talk.apply("tool_completed", {"tool_execution_id": "c1", "status": "failed", "tool_error": "no"},
-               at=AT + timedelta(seconds=2))
+    talk.apply(
+        "tool_started",
+        {
+            "tool_execution_id": "c1",
+            "tool_name": "shell",
+            "sandbox": "bubblewrap",
+            "tool_arguments": {"command": "ls  -l\n/tmp"},
+        },
+        at=AT,
+    )
+    talk.apply(
+        "tool_completed",
+        {"tool_execution_id": "c1", "status": "failed", "tool_error": "no"},
+        at=AT + timedelta(seconds=2),
+    )
     (call,) = talk.items
     assert isinstance(call, ToolCall)
     assert (call.summary, call.succeeded, call.error) == ("ls -l /tmp", False, "no")
@@ -58,12 +69,20 @@ def test_a_stored_session_comes_before_what_was_seen_and_nothing_is_there_twice(
     talk.apply("message_chunk", {"message_id": "m2", "content": "Now."}, at=AT)
     talk.settle()
     talk.apply("tool_started", {"tool_execution_id": "c2", "tool_name": "shell"}, at=AT)
-    talk.load_session([
-        {"role": "user", "content": "Hello", "message_id": "u1", "timestamp": "2026-01-01T00:00:00Z"},
-        {"role": "tool", "content": "x", "tool_name": "shell", "tool_execution_id": "c1", "tool_output": {"output": "x"}},
-        {"role": "assistant", "content": "Now.", "message_id": "other-id"},
-        {"role": "system", "content": "State changed"},
-    ])
+    talk.load_session(
+        [
+            {"role": "user", "content": "Hello", "message_id": "u1", "timestamp": "2026-01-01T00:00:00Z"},
+            {
+                "role": "tool",
+                "content": "x",
+                "tool_name": "shell",
+                "tool_execution_id": "c1",
+                "tool_output": {"output": "x"},
+            },
+            {"role": "assistant", "content": "Now.", "message_id": "other-id"},
+            {"role": "system", "content": "State changed"},
+        ]
+    )
     assert [type(item).__name__ for item in talk.items] == ["Message", "ToolCall", "Message", "Notice", "ToolCall"]
     assert talk.complete
 
@@ -96,10 +115,38 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-KINDS = st.sampled_from(["metadata", "message", "message_chunk", "member_message_complete", "tool_started",
-                         "tool_completed", "error", "approval_requested", "approval_answered", "who_knows"])
-NAMES = st.sampled_from(["message_id", "content", "role", "tool_execution_id", "tool_name", "tool_arguments", "status",
-                         "tool_output", "details", "severity", "approval_id", "timestamp", "duration_ms", "expires_at"])
+KINDS = st.sampled_from(
+    [
+        "metadata",
+        "message",
+        "message_chunk",
+        "member_message_complete",
+        "tool_started",
+        "tool_completed",
+        "error",
+        "approval_requested",
+        "approval_answered",
+        "who_knows",
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        "message_id",
+        "content",
+        "role",
+        "tool_execution_id",
+        "tool_name",
+        "tool_arguments",
+        "status",
+        "tool_output",
+        "details",
+        "severity",
+        "approval_id",
+        "timestamp",
+        "duration_ms",
+        "expires_at",
+    ]
+)
 
 
 @given(st.lists(st.tuples(KINDS, st.dictionaries(NAMES, JSON, max_size=6)), max_size=20))

@@ -17,13 +17,15 @@ def said(execution_id: str, kind: str, **payload: object) -> ExecutionEventPubli
 def test_an_execution_from_its_start_to_its_end() -> None:
     store, heard = ExecutionStore(), []
     store.listen(lambda execution_id, item: heard.append((execution_id, item)))
-    store.apply([
-        said("e", "metadata"),
-        ExecutionStarted(execution_id="e", queue_id="q", turn=1, at=AT),
-        said("e", "message", role="user", content="Find out   why", message_id="u"),
-        said("e", "message_chunk", content="a", message_id="m"),
-        said("e", "message_chunk", content="b", message_id="m", usage={"total_tokens": 7}),
-    ])
+    store.apply(
+        [
+            said("e", "metadata"),
+            ExecutionStarted(execution_id="e", queue_id="q", turn=1, at=AT),
+            said("e", "message", role="user", content="Find out   why", message_id="u"),
+            said("e", "message_chunk", content="a", message_id="m"),
+            said("e", "message_chunk", content="b", message_id="m", usage={"total_tokens": 7}),
+        ]
+    )
     one = store.get("e")
     assert one is not None
     assert (one.title, one.status, one.tokens, one.conversation.complete) == ("Find out why", "running", 7, True)
@@ -58,8 +60,16 @@ def test_the_longest_finished_execution_makes_room() -> None:
 
 def test_the_control_planes_record_and_session_fill_what_was_not_seen() -> None:
     store = ExecutionStore()
-    store.describe("e", {"entity_name": "SRE", "prompt": "Why?", "status": "completed",
-                         "usage": {"input_tokens": 3, "output_tokens": 4}, "started_at": "2026-01-01T00:00:00"})
+    store.describe(
+        "e",
+        {
+            "entity_name": "SRE",
+            "prompt": "Why?",
+            "status": "completed",
+            "usage": {"input_tokens": 3, "output_tokens": 4},
+            "started_at": "2026-01-01T00:00:00",
+        },
+    )
     store.load_session("e", {"messages": [{"role": "user", "content": "Why?"}, "nonsense"]})
     one = store.get("e")
     assert one is not None
@@ -73,7 +83,7 @@ def test_the_list_follows_with_few_signals_and_keeps_its_selection(qtmodeltester
     qtmodeltester.check(model)
     for number in range(5):
         store.apply([ExecutionStarted(execution_id=f"e{number}", queue_id="q", turn=1, at=AT.replace(minute=number))])
-    assert [model.data(model.index(row), ExecutionRole).execution_id for row in range(5)][0] == "e4"
+    assert model.data(model.index(0), ExecutionRole).execution_id == "e4"
     from PySide6.QtCore import QPersistentModelIndex
 
     chosen = QPersistentModelIndex(model.index(model.row_of("e2")))

@@ -28,14 +28,17 @@ def test_a_change_is_checked_written_and_read_by_the_worker(store: SettingsFile,
     tomllib.loads((tmp_path / "config" / "settings.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("name", "text", "sentence"), [
-    ("max_executions", "0", "max_executions is 0; it must be 1 or more."),
-    ("max_executions", "many", "max_executions is 'many'; it must be a number."),
-    ("control_plane_url", "ftp://x", "it must begin with https://"),
-    ("ca_file", "/does/not/exist.pem", "does not exist"),
-])
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("max_executions", "0", "max_executions is 0; it must be 1 or more."),
+        ("max_executions", "many", "max_executions is 'many'; it must be a number."),
+        ("control_plane_url", "ftp://x", "it must begin with https://"),
+        ("ca_file", "/does/not/exist.pem", "does not exist"),
+    ],
+)
 def test_what_is_wrong_is_said_with_the_workers_sentence_and_not_written(store, name, text, sentence) -> None:
-    with pytest.raises(ConfigurationError, match="(?s).*") as caught:
+    with pytest.raises(ConfigurationError) as caught:
         store.change(name, text)
     assert sentence in caught.value.sentence
     assert not store.is_changed(name)

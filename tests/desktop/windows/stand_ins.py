@@ -74,17 +74,34 @@ def busy(text: str = "words") -> EngineSnapshot:
         version="1.0",
         executions_limit=4,
         queues=(
-            QueueView(queue_id="q", queue_name=text, environment_name=text, polling=True, last_heartbeat_at=AT,
-                      statistics=QueueStatistics(backlog=3, backlog_age_seconds=4.0, added_per_second=1.0,
-                                                 dispatched_per_second=0.2, pollers=2)),
+            QueueView(
+                queue_id="q",
+                queue_name=text,
+                environment_name=text,
+                polling=True,
+                last_heartbeat_at=AT,
+                statistics=QueueStatistics(
+                    backlog=3, backlog_age_seconds=4.0, added_per_second=1.0, dispatched_per_second=0.2, pollers=2
+                ),
+            ),
             QueueView(queue_id="p", reason=text),
         ),
         executions=(
-            ExecutionView(execution_id="e", queue_id="q", turn=1, status="running", step=text, started_at=AT,
-                          agent_id=text),
+            ExecutionView(
+                execution_id="e", queue_id="q", turn=1, status="running", step=text, started_at=AT, agent_id=text
+            ),
         ),
-        health=Health(cpu_percent=3, memory_percent=90, memory_total_bytes=8, memory_used_bytes=7, disk_percent=99,
-                      disk_total_bytes=9, disk_used_bytes=8, process_rss_bytes=5, sampled_at=AT),
+        health=Health(
+            cpu_percent=3,
+            memory_percent=90,
+            memory_total_bytes=8,
+            memory_used_bytes=7,
+            disk_percent=99,
+            disk_total_bytes=9,
+            disk_used_bytes=8,
+            process_rss_bytes=5,
+            sampled_at=AT,
+        ),
     )
 
 
@@ -96,9 +113,17 @@ def talk(text: str = "words", execution_id: str = "e") -> list[Event]:
         one("metadata"),
         one("message", role="user", content=text, message_id="u", user_name=text),
         one("message_chunk", content=text, message_id="m"),
-        one("tool_started", tool_name="shell", tool_execution_id="c", tool_arguments={"command": text}, sandbox="bwrap"),
-        one("tool_completed", tool_name="shell", tool_execution_id="c", status="failed", tool_output=text,
-            tool_error=text),
+        one(
+            "tool_started", tool_name="shell", tool_execution_id="c", tool_arguments={"command": text}, sandbox="bwrap"
+        ),
+        one(
+            "tool_completed",
+            tool_name="shell",
+            tool_execution_id="c",
+            status="failed",
+            tool_output=text,
+            tool_error=text,
+        ),
         one("error", severity="warning", details={"error_message": text}),
         one("approval_requested", approval_id="a", tool_name="shell", reason=text, tool_arguments={"command": text}),
     ]
