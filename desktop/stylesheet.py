@@ -69,7 +69,7 @@ QTextBrowser, QTextEdit[variant="plain"] { background: transparent; border: none
 QPlainTextEdit[variant="plain"] { background: transparent; border: none; font-family: "$code_family";
   font-size: ${code}px; selection-background-color: $accent; selection-color: $on_accent; }
 
-QListView { background: transparent; border: none; outline: none; }
+QListView, QTableView { background: transparent; border: none; outline: none; }
 QMenu { background: $surface; border: 1px solid $line_strong; border-radius: 8px; padding: 5px; }
 QMenu::item { padding: 6px 24px 6px 12px; border-radius: 5px; }
 QMenu::item:selected { background: $selected; }

@@ -17,7 +17,7 @@ ITEMS_LIMIT = 2_000
 CUT = "\n… (cut: too long to show)"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Message:
     """Something said. `member` names the team member that said it; empty for the agent itself."""
 
@@ -30,7 +30,7 @@ class Message:
     streaming: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class ToolCall:
     """A tool at work. `succeeded` is None while it runs; `duration_seconds` is None until it is known."""
 
@@ -51,7 +51,7 @@ class ToolCall:
         return summary_of(self.arguments)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Notice:
     """A remark of the worker: an error, a warning, a change of state."""
 
@@ -61,7 +61,7 @@ class Notice:
     at: datetime | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Approval:
     """A question whether a tool may run. `answer` is empty while it waits; then `allowed`, `denied` or `expired`."""
 

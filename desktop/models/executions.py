@@ -17,7 +17,7 @@ KEPT = 500
 LIVE = frozenset({"pending", "running", "waiting_for_input", "paused"})
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Execution:
     """What a list shows of an execution, and its conversation. `title` is the beginning of what was asked."""
 
@@ -55,6 +55,7 @@ class ExecutionStore:
 
     def __init__(self) -> None:
         self._executions: dict[str, Execution] = {}
+        self._approvals: dict[tuple[str, str], Approval] = {}
         self._listeners: list[Heard] = []
         self._queue_names: dict[str, str] = {}
         self.agent_names: dict[str, str] = {}
@@ -72,10 +73,17 @@ class ExecutionStore:
 
     def approvals(self) -> list[Approval]:
         """All questions, the ones that wait first, then the newest."""
-        found = [item for one in self._executions.values() for item in one.conversation.items]
-        asked = [item for item in found if isinstance(item, Approval)]
         oldest = datetime.min.replace(tzinfo=UTC)
-        return sorted(asked, key=lambda one: (one.waits, one.asked_at or oldest), reverse=True)
+        return sorted(self._approvals.values(), key=lambda one: (one.waits, one.asked_at or oldest), reverse=True)
+
+    @property
+    def approvals_waiting(self) -> int:
+        return sum(1 for one in self._approvals.values() if one.waits)
+
+    @property
+    def has_live(self) -> bool:
+        """Whether anything runs or waits."""
+        return any(one.is_live for one in self._executions.values())
 
     def listen(self, heard: Heard) -> Callable[[], None]:
         """Call `heard` with an execution's id and the item that changed. Returns what ends this."""
@@ -154,6 +162,8 @@ class ExecutionStore:
                 item = one.conversation.apply(event.type, event.payload, at=event.at)
                 if isinstance(usage := event.payload.get("usage"), Mapping):
                     one.tokens += _tokens(usage)
+                if isinstance(item, Approval):
+                    self._approvals[execution_id, item.key] = item
                 if isinstance(item, Message) and item.role == "user":
                     self._name(one)
                 return item
@@ -180,6 +190,8 @@ class ExecutionStore:
                 default=next(iter(self._executions.values())),
             )
             del self._executions[over.execution_id]
+            for key in [key for key in self._approvals if key[0] == over.execution_id]:
+                del self._approvals[key]
         made = self._executions[execution_id] = Execution(execution_id=execution_id)
         return made
 

@@ -132,7 +132,7 @@ class ConversationView(QScrollArea):
                 view.refresh()
         elif (known := self._views.get(item.key)) is not None:
             known.refresh()
-        elif self._conversation is not None and item in self._conversation.items[self._first :]:
+        elif self._conversation is not None and item in self._conversation.items[-200:]:
             self._add(item)
         self._wind()
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemDelegate, QAbstractItemView, QFrame, QListView, QSizePolicy
+from PySide6.QtWidgets import (
+    QAbstractItemDelegate,
+    QAbstractItemView,
+    QFrame,
+    QHeaderView,
+    QListView,
+    QSizePolicy,
+    QStyleOptionViewItem,
+    QTableView,
+)
 
 from desktop.theme import theme
 
@@ -41,6 +50,37 @@ class RowList(QListView):
         super().keyPressEvent(event)
         if self._follows and self.currentIndex() != before and self.currentIndex().isValid():
             self.chosen.emit(self.currentIndex())
+
+
+class LineTable(QTableView):
+    """One column of very many equal rows: a QListView would ask the model about each of them whenever one comes."""
+
+    def __init__(self, name: str, model: QAbstractItemModel, delegate: QAbstractItemDelegate) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setModel(model)
+        delegate.setParent(self)
+        self.setItemDelegate(delegate)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setShowGrid(False)
+        self.setMouseTracking(True)
+        self.setTabKeyNavigation(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.viewport().setAutoFillBackground(False)
+        self.setCornerButtonEnabled(False)
+        for part in (self.horizontalHeader(), self.verticalHeader(), *self.findChildren(QAbstractButton)):
+            part.setAccessibleName(name)
+        self.horizontalHeader().hide()
+        self.horizontalHeader().setStretchLastSection(True)
+        rows = self.verticalHeader()
+        rows.hide()
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        rows.setMinimumSectionSize(1)
+        rows.setDefaultSectionSize(delegate.sizeHint(QStyleOptionViewItem(), QModelIndex()).height())
+        theme().changed.connect(self.viewport().update)
 
 
 class FittedList(RowList):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +27,20 @@ WORD_LIMIT = 1_000
 """Characters without a space that are laid out in one piece."""
 
 
+_LINE_END = re.compile(r"\r\n?|\n")
+
+SEGMENT_BLOCKS = 6
+"""Paragraphs, lists and the like in one widget: what streams lays out only the last of these."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of a document: HTML, or code in a language."""
+    """A piece of a document: HTML, or code in a language. `start` is the character at which it begins."""
 
     kind: str
     content: str
     language: str = ""
+    start: int = field(default=0, compare=False)
 
 
 @lru_cache(maxsize=1)
@@ -58,24 +66,35 @@ def _heading(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> 
     return f'<p class="{tokens[index].tag}">'
 
 
-def segments(markdown: str) -> list[Segment]:
-    """Split a document at its code blocks. HTML in it stays visible as text."""
+def segments(markdown: str, *, after: int = 0) -> list[Segment]:
+    """Split a document, from a character on, at its code blocks. HTML in it stays visible as text."""
     parser = _parser()
+    markdown = markdown[after:]
+    starts = [after, *(after + end.end() for end in _LINE_END.finditer(markdown))]
     found: list[Segment] = []
     prose: list[Any] = []
 
+    def begin(token: Any) -> int:
+        return starts[min(token.map[0], len(starts) - 1)] if token.map else after
+
     def close() -> None:
         if prose:
-            found.append(Segment("html", parser.renderer.render(prose, parser.options, {})))
+            html = parser.renderer.render(prose, parser.options, {})
+            found.append(Segment("html", html, start=begin(prose[0])))
             prose.clear()
 
-    depth = 0
+    depth = blocks = 0
     for token in parser.parse(markdown):
         if depth == 0 and token.type in {"fence", "code_block"}:
             close()
             language = token.info.split()[0] if token.info.split() else ""
-            found.append(Segment("code", token.content.rstrip("\n"), language.lower()))
+            found.append(Segment("code", token.content.rstrip("\n"), language.lower(), start=begin(token)))
             continue
+        if depth == 0 and token.nesting >= 0:
+            blocks = blocks + 1 if prose else 1
+            if blocks > SEGMENT_BLOCKS:
+                close()
+                blocks = 1
         depth += token.nesting
         prose.append(token)
     close()
@@ -166,7 +185,7 @@ class MarkdownView(QWidget):
         self._more = Label("", role="small", tone="muted", wrap=True)
         self._more.hide()
         self._layout.addWidget(self._more)
-        self._source = ""
+        self._source = self._shown = ""
         if markdown:
             self.show_markdown(markdown)
 
@@ -180,7 +199,11 @@ class MarkdownView(QWidget):
             return
         self._source = markdown
         shown = _breakable(markdown[:RENDER_LIMIT])
-        fresh = segments(shown)
+        if self._segments and shown.startswith(self._shown):  # it only grew: what is before its last piece stays
+            fresh = [*self._segments[:-1], *segments(shown, after=self._segments[-1].start)]
+        else:
+            fresh = segments(shown)
+        self._shown = shown
         for number, segment in enumerate(fresh):
             if number < len(self._parts) and _fits(self._segments[number], segment):
                 if self._segments[number] != segment:

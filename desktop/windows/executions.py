@@ -132,7 +132,7 @@ class ExecutionsPage(QWidget):
     def _heard(self, execution_id: str, item: Item | None) -> None:
         if execution_id == self._opened:
             self.detail.heard(item)
-        self._clock.wind(any(one.is_live for one in self.desk.store.all()))
+        self._clock.wind(self.desk.store.has_live)
 
     def _tick(self) -> None:
         """Durations of what runs grow while somebody looks."""

@@ -82,6 +82,7 @@ class HealthPage(Page):
     def _place(self, *, battery: bool) -> None:
         """Where there is no battery, the last gauge takes its place too."""
         self._gauges["battery"].setVisible(battery)
+        self._grid.removeWidget(self._gauges["slots"])
         self._grid.addWidget(self._gauges["slots"], 3, 0, 1, 1 if battery else 2)
 
     def take(self, snapshot: EngineSnapshot) -> None:

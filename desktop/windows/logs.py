@@ -17,7 +17,7 @@ from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeBlock
 from desktop.widgets.delegates import LogDelegate
 from desktop.widgets.layouts import row
-from desktop.widgets.lists import RowList
+from desktop.widgets.lists import LineTable
 from desktop.widgets.surfaces import Card, EmptyState
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
@@ -55,8 +55,8 @@ class LogsPage(Page):
         tools = row(self._search, self._level, self._execution, gap=Space.S)
         tools.setStretch(0, 1)
         self.body.addLayout(tools)
-        self._list = RowList(tr("Log lines"), self.model, LogDelegate(), follows_arrows=True)
-        self._list.setSelectionMode(RowList.SelectionMode.ExtendedSelection)
+        self._list = LineTable(tr("Log lines"), self.model, LogDelegate())
+        self._list.setSelectionMode(LineTable.SelectionMode.ExtendedSelection)
         self._list.selectionModel().selectionChanged.connect(self._selected)
         self._none = EmptyState("logs", "", "")
         self._either = QStackedWidget()

@@ -261,5 +261,4 @@ class MainWindow(QMainWindow):
         self.logs.arrived(lines)
 
     def _count(self, execution_id: str, item: Item | None) -> None:
-        waiting = sum(1 for one in self.store.approvals() if one.waits)
-        self._buttons["approvals"].set_count(waiting, urgent=True)
+        self._buttons["approvals"].set_count(self.store.approvals_waiting, urgent=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -56,6 +57,19 @@ def test_a_stream_keeps_the_widgets_above_its_end(qtbot) -> None:
             places.setdefault(id(part), set()).add(part.y())
     assert [type(part) for part in view._parts] == [Prose, CodeBlock, Prose]
     assert all(len(seen) == 1 for seen in places.values()), "what is above the end never moves"
+
+
+@pytest.mark.parametrize("step", [1, 7, 50])
+def test_a_document_that_streamed_in_is_as_one_that_came_at_once(qtbot, step: int) -> None:
+    document = DOCUMENT * 6 + "\r\n\r\n1. one\r\n2. two\r\n\r\n\u2028line\n\n" + "Paragraph.\n\n" * 20 + "> said"
+    streamed, whole = MarkdownView(), MarkdownView(document)
+    qtbot.addWidget(streamed)
+    qtbot.addWidget(whole)
+    for end in range(0, len(document) + step, step):
+        streamed.show_markdown(document[:end])
+    assert streamed._segments == whole._segments
+    assert [one.start for one in streamed._segments] == [one.start for one in whole._segments]
+    assert len(whole._segments) > 12, "long prose is in several widgets"
 
 
 def test_ten_megabytes_without_a_space_are_cut_and_broken(qtbot) -> None:

@@ -165,6 +165,15 @@ def test_pages_by_keyboard_and_the_way_to_search(stage: Stage, qtbot) -> None:
     assert window.focusWidget() is window.executions._search
 
 
+def test_a_slash_that_is_typed_is_a_slash(stage: Stage, qtbot) -> None:
+    stage.window.activateWindow()
+    stage.window.open_execution("e")
+    box = stage.window.executions.detail._input
+    box.setFocus()
+    qtbot.keyClick(box, Qt.Key.Key_Slash)
+    assert box.text() == "/"
+
+
 def test_the_sidebar_is_walked_with_the_arrow_keys(stage: Stage, qtbot) -> None:
     window = stage.window
     window.show_page("overview")
