@@ -31,12 +31,17 @@ def main() -> int:
 
     import demo_data
     from PySide6.QtCore import QObject, Signal
-    from PySide6.QtWidgets import QApplication
+    from PySide6.QtWidgets import QApplication, QWidget
 
     from desktop.models.settings_store import SettingsFile
     from desktop.theme import theme
+    from desktop.widgets.tool_card import ToolCard
     from desktop.windows.main import MainWindow
     from worker_core.snapshot import EngineSnapshot
+
+    def save(window: QWidget, file: Path) -> None:
+        picture = window.grab().toImage()
+        picture.convertToFormat(picture.Format.Format_RGB888).save(str(file), "PNG", 0)
 
     class Bridge(QObject):
         snapshot_changed = Signal(object)
@@ -106,12 +111,16 @@ def main() -> int:
                     window.page_named("health").draw()  # type: ignore[attr-defined]
                 for _ in range(12):
                     app.processEvents()
+                save(window, given.out / f"{name}-{mode}.png")
                 if name == "executions" and not given.empty:
-                    bar = window.executions.detail.conversation.verticalScrollBar()
-                    bar.setValue(0 if given.scale == "0" else bar.minimum())
-                    app.processEvents()
-                picture = window.grab().toImage().convertToFormat(window.grab().toImage().Format.Format_RGB888)
-                picture.save(str(given.out / f"{name}-{mode}.png"), "PNG", 10)
+                    talk = window.executions.detail.conversation
+                    next(iter(card for card in talk.findChildren(ToolCard))).toggle()
+                    for place, file in ((0, "conversation"), (talk.verticalScrollBar().maximum(), "approval")):
+                        for _ in range(6):
+                            app.processEvents()
+                        talk.verticalScrollBar().setValue(talk.verticalScrollBar().maximum() if place else 0)
+                        app.processEvents()
+                        save(window, given.out / f"{file}-{mode}.png")
             window.close()
             window.deleteLater()
             app.processEvents()
