@@ -114,7 +114,7 @@ def main() -> int:
                 save(window, given.out / f"{name}-{mode}.png")
                 if name == "executions" and not given.empty:
                     talk = window.executions.detail.conversation
-                    next(iter(card for card in talk.findChildren(ToolCard))).toggle()
+                    next(view for view in talk.views if isinstance(view, ToolCard)).toggle()
                     for place, file in ((0, "conversation"), (talk.verticalScrollBar().maximum(), "approval")):
                         for _ in range(6):
                             app.processEvents()

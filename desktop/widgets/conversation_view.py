@@ -137,6 +137,11 @@ class ConversationView(QScrollArea):
         self._wind()
 
     @property
+    def views(self) -> tuple[View, ...]:
+        """What is shown, in order."""
+        return tuple(self._views.values())
+
+    @property
     def follows(self) -> bool:
         return self._follows
 

@@ -35,7 +35,7 @@ class Gauge(Card):
         self._note = Label("", role="small", tone="muted")
         self._name = Label(name, role="medium", tone="muted")
         self.body.addLayout(row(Icon(icon, size=16), self._name, None, self._note, self._value, gap=Space.S))
-        self.chart = AreaChart(name, said=said, capacity=POINTS, ceiling=ceiling, least=least, height=104)
+        self.chart = AreaChart(name, said=said, capacity=POINTS, ceiling=ceiling, least=least, height=82)
         self.body.addWidget(self.chart)
 
     def say(self, value: str, note: str = "") -> None:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QComboBox,
+    QHeaderView,
     QLineEdit,
     QPlainTextEdit,
     QTextEdit,
@@ -125,8 +126,8 @@ def test_the_scheme_changes_while_the_window_is_open(stage: Stage, look: Theme) 
 def interactive(window: QWidget) -> list[QWidget]:
     kinds = (QAbstractButton, QLineEdit, QComboBox, QAbstractItemView, QTextEdit, QPlainTextEdit)
     found = [child for child in window.findChildren(QWidget) if isinstance(child, kinds)]
-    inside = (QComboBox,)
-    return [child for child in found if not isinstance(child.parent(), inside) and child.objectName() != "qt_spinbox"]
+    inside = (QComboBox, QHeaderView)
+    return [child for child in found if not isinstance(child.parent(), inside) and not isinstance(child, QHeaderView)]
 
 
 @pytest.mark.parametrize("filled", [False, True])
