@@ -101,7 +101,9 @@ def main() -> int:
                     }.items():
                         swing = 0.03 if name in {"memory", "process"} else 0.45
                         wave = 1 + swing * math.sin(step / 8 + base) + swing * 0.6 * (chance.random() - 0.5)
-                        vitals.history[name].append(round(base * wave) if name == "slots" else base * wave)
+                        vitals.history[name].append(
+                            round(2 + 1.4 * math.sin(step / 19)) if name == "slots" else base * wave
+                        )
             window.show()
             for name in given.page:
                 window.show_page(name)

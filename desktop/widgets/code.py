@@ -6,8 +6,16 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QColor, QGuiApplication, QSyntaxHighlighter, QTextCharFormat, QTextDocument, QWheelEvent
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import (
+    QColor,
+    QGuiApplication,
+    QResizeEvent,
+    QSyntaxHighlighter,
+    QTextCharFormat,
+    QTextDocument,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QVBoxLayout
 
 from desktop.language import tr
@@ -132,12 +140,20 @@ class CodeText(QPlainTextEdit):
             return
         super().wheelEvent(event)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().resizeEvent(event)
+        self._fit()
+
     def _fit(self) -> None:
-        shown = min(max(1, self.blockCount()), self._most)
-        lines = (line for line in self.toPlainText().split("\n")[:500])
-        wide = max((self.fontMetrics().horizontalAdvance(line) for line in lines), default=0)
-        room = 12 if wide > max(240, self.viewport().width()) else 2
-        self.setFixedHeight(math.ceil(shown * self.fontMetrics().lineSpacing()) + room)
+        """As high as the lines, and as the bar below them where one of them is too long."""
+        lines, off = self.toPlainText().split("\n"), Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        whole = len(lines) <= self._most
+        self.setVerticalScrollBarPolicy(off if whole else Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        wide = self.fontMetrics().horizontalAdvance(max(lines[:500], key=len)) > self.viewport().width() > 0
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn if wide else off)
+        height = math.ceil(min(len(lines), self._most) * self.fontMetrics().lineSpacing()) + (18 if wide else 2)
+        if height != self.height():
+            self.setFixedHeight(height)
 
 
 class CodeBlock(QFrame):
