@@ -24,6 +24,7 @@ class Execution:
     execution_id: str
     status: str = "pending"
     agent: str = ""
+    agent_id: str = ""
     queue: str = ""
     title: str = ""
     step: str = ""
@@ -100,7 +101,8 @@ class ExecutionStore:
             before = (one.status, one.step, one.turn, one.queue, one.agent) if one else None
             one = one or self._make(view.execution_id)
             one.queue = self._queue_names.get(view.queue_id, view.queue_id)
-            one.agent = self.agent_names.get(view.agent_id, view.agent_id) or one.agent
+            one.agent_id = view.agent_id or one.agent_id
+            one.agent = self.agent_names.get(one.agent_id) or one.agent or view.agent_id
             one.status, one.step, one.turn = view.status, view.step, view.turn
             one.started_at, one.ended_at = one.started_at or view.started_at, None
             if before != (one.status, one.step, one.turn, one.queue, one.agent):
@@ -125,11 +127,15 @@ class ExecutionStore:
     def describe(self, execution_id: str, record: Mapping[str, Any]) -> None:
         """What the control plane knows of an execution (protocol, 8.2)."""
         one = self._executions.get(execution_id) or self._make(execution_id)
-        one.agent = str(record.get("entity_name") or one.agent)
+        if name := str(record.get("entity_name") or ""):
+            one.agent = name
+            if one.agent_id:
+                self.agent_names[one.agent_id] = name
         one.title = one.title or _title(str(record.get("prompt") or ""))
         one.error = str(record.get("error_message") or one.error)
-        if not one.is_live or not one.started_at:
-            one.status = str(record.get("status") or one.status)
+        status = str(record.get("status") or "")
+        if status and (one.status == "pending" or (one.status == "waiting_for_input" and status not in LIVE)):
+            one.status = status  # what our own events said of it is nearer to the truth
         usage = record.get("usage")
         if isinstance(usage, Mapping):
             one.tokens = max(one.tokens, _tokens(usage))

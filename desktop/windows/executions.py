@@ -17,6 +17,7 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.lists import RowList
 from desktop.widgets.surfaces import EmptyState
 from desktop.widgets.text import Label, widget
+from desktop.windows.describing import as_fields
 from desktop.windows.desk import Desk
 from desktop.windows.execution_detail import ExecutionDetail
 
@@ -145,13 +146,7 @@ class ExecutionsPage(QWidget):
             return
 
         async def fetch() -> None:
-            record = await archive.get_execution(execution_id)
-            fields = (
-                record
-                if isinstance(record, dict)
-                else {name: getattr(record, name) for name in getattr(record, "__struct_fields__", ())}
-            )
-            store.describe(execution_id, fields)
+            store.describe(execution_id, as_fields(await archive.get_execution(execution_id)))
             store.load_session(execution_id, await archive.load_session(execution_id))
             if self._opened == execution_id:
                 self.detail.show_execution(execution_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QKeySequence, QPainter, QPaintEvent, QShortcut
+from PySide6.QtGui import QDesktopServices, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.icons import paint_mark
@@ -22,6 +22,7 @@ from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
+from desktop.windows.describing import Describing
 from desktop.windows.desk import Archive, Desk, Diagnose, Worker
 from desktop.windows.executions import ExecutionsPage
 from desktop.windows.health import HealthPage
@@ -108,6 +109,7 @@ class MainWindow(QMainWindow):
             open_execution=self.open_execution,
             say=self.say,
         )
+        self._describing = Describing(self.desk, looks=self.isVisible)
         self.executions = ExecutionsPage(self.desk)
         self.logs = LogsPage(self.desk)
         self._pages: dict[str, Page | ExecutionsPage] = {
@@ -234,6 +236,10 @@ class MainWindow(QMainWindow):
         layout.addWidget(sidebar)
         layout.addLayout(right, 1)
         self.setCentralWidget(whole)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self._describing.catch_up()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
         if watched is self.banner and event.type() in {QEvent.Type.ShowToParent, QEvent.Type.HideToParent}:

@@ -258,6 +258,27 @@ def test_an_execution_that_was_not_seen_is_fetched(stage: Stage) -> None:
     assert stage.window.banner.sentence == "The control plane has no such execution."
 
 
+def test_what_events_do_not_tell_is_asked_once_per_status_while_somebody_looks(qtbot, tmp_path: Path) -> None:
+    made = Stage(qtbot, tmp_path, EngineSnapshot())
+    asked: list[str] = []
+
+    async def get_execution(execution_id: str) -> dict[str, object]:
+        asked.append(execution_id)
+        return {"entity_name": "Archivist", "usage": {"total_tokens": 12}}
+
+    made.window.desk.archive.get_execution = get_execution
+    made.window.hide()
+    made.bridge.snapshot_changed.emit(busy())
+    assert asked == []
+    made.window.show()
+    assert asked == ["e"]
+    made.bridge.snapshot_changed.emit(busy("other"))
+    one = made.window.store.get("e")
+    assert (asked, one.agent, one.tokens) == (["e"], "Archivist", 12)
+    made.bridge.events_arrived.emit([ExecutionFinished(execution_id="e", status="completed")])
+    assert asked == ["e", "e"]
+
+
 def test_links_are_opened_outside_and_only_web_addresses(stage: Stage) -> None:
     detail = stage.window.executions.detail
     for address in ("file:///etc/passwd", "javascript:alert(1)", "smb://x", "https://example.com"):
