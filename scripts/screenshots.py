@@ -113,16 +113,15 @@ def main() -> int:
                     window.page_named("health").draw()  # type: ignore[attr-defined]
                 for _ in range(12):
                     app.processEvents()
-                save(window, given.out / f"{name}-{mode}.png")
                 if name == "executions" and not given.empty:
                     talk = window.executions.detail.conversation
+                    bar = talk.verticalScrollBar()
+                    save(window, given.out / f"approval-{mode}.png")
                     next(view for view in talk.views if isinstance(view, ToolCard)).toggle()
-                    for place, file in ((0, "conversation"), (talk.verticalScrollBar().maximum(), "approval")):
-                        for _ in range(6):
-                            app.processEvents()
-                        talk.verticalScrollBar().setValue(talk.verticalScrollBar().maximum() if place else 0)
+                    bar.setValue(0)
+                    for _ in range(6):
                         app.processEvents()
-                        save(window, given.out / f"{file}-{mode}.png")
+                save(window, given.out / f"{name}-{mode}.png")
             window.close()
             window.deleteLater()
             app.processEvents()

@@ -74,7 +74,7 @@ class LogsPage(Page):
         self.model.rowsInserted.connect(self._came)
         for signal in (self.model.rowsRemoved, self.model.modelReset, self.model.filtered):
             signal.connect(self._came)
-        self._list.verticalScrollBar().valueChanged.connect(self._scrolled)
+        self._list.verticalScrollBar().actionTriggered.connect(self._scrolled)
         QShortcut(
             QKeySequence(QKeySequence.StandardKey.Copy),
             self._list,
@@ -131,10 +131,10 @@ class LogsPage(Page):
         if self._follow.isChecked():
             self._list.scrollToBottom()
 
-    def _scrolled(self, value: int) -> None:
+    def _scrolled(self, _: int) -> None:
+        """By hand, with wheel or bar; what arrives moves the bar without an action."""
         bar = self._list.verticalScrollBar()
-        if self._list.isVisible() and bar.isSliderDown():
-            self._follow.setChecked(value >= bar.maximum() - 4)
+        self._follow.setChecked(bar.sliderPosition() >= bar.maximum() - 4)
 
     def _selected(self, chosen: QItemSelection, _: QItemSelection) -> None:
         index: QModelIndex = self._list.currentIndex()

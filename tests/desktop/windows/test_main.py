@@ -360,6 +360,13 @@ def test_the_log_searches_follows_and_exports(stage: Stage, tmp_path: Path, qtbo
     stage.bridge.logs_arrived.emit(lines("other", 500))
     bar = logs._list.verticalScrollBar()
     assert bar.value() == bar.maximum()
+    bar.triggerAction(bar.SliderAction.SliderPageStepSub)
+    assert not logs._follow.isChecked()
+    place = bar.value()
+    stage.bridge.logs_arrived.emit(lines("more", 50))
+    assert bar.value() == place, "what arrives does not pull the reader away"
+    logs._follow.click()
+    assert bar.value() == bar.maximum()
     logs._search.setText("words [01]")
     assert logs.model.rowCount() == 2
     logs.write(tmp_path / "x.log")
