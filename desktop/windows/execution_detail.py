@@ -152,8 +152,14 @@ class ExecutionDetail(QWidget):
             self._ask(self._desk.worker.pause_execution(one.execution_id), tr("pause the execution"))
 
     def _ask_cancel(self) -> None:
-        if (one := self._execution) is not None:
-            self._ask(self._desk.worker.cancel_execution(one.execution_id), tr("cancel the execution"))
+        if (one := self._execution) is None:
+            return
+        self._desk.say(
+            tr("Cancel “{title}”? What it does now is ended, and cannot be taken up again.", title=one.title[:80]),
+            tone="warning",
+            action=tr("Cancel it"),
+            act=lambda: self._ask(self._desk.worker.cancel_execution(one.execution_id), tr("cancel the execution")),
+        )
 
     def _send_message(self) -> None:
         text = self._input.text().strip()

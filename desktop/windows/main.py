@@ -15,7 +15,7 @@ from desktop.language import tr
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
 from desktop.models.settings_store import PolicyStore, SettingsStore
-from desktop.theme import Space, theme
+from desktop.theme import Space, Tone, theme
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
@@ -160,9 +160,11 @@ class MainWindow(QMainWindow):
         self.show_page("executions")
         self.executions.open(execution_id)
 
-    def say(self, sentence: str, *, tone: str = "danger") -> None:
-        """A sentence above the page; good news goes by itself."""
-        self.banner.say(sentence, tone=tone)  # type: ignore[arg-type]
+    def say(
+        self, sentence: str, *, tone: Tone = "danger", action: str = "", act: Callable[[], object] | None = None
+    ) -> None:
+        """A sentence above the page, with at most one thing to do; good news goes by itself."""
+        self.banner.say(sentence, tone=tone, action=action, act=act)
         self._fades.stop()
         if tone == "success":
             self._fades.start(BANNER_SECONDS * 1000)

@@ -213,6 +213,8 @@ def test_an_execution_is_steered_from_its_conversation(stage: Stage, tmp_path: P
     stage.window.open_execution("e")
     detail = stage.window.executions.detail
     detail._cancel.click()
+    assert stage.worker.asked == [], "what cannot be taken back is asked about, and nothing is blocked meanwhile"
+    stage.window.banner._button.click()
     detail._pause.click()
     detail._input.setText("  go on  ")
     detail._send.click()
