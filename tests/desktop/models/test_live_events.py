@@ -29,9 +29,7 @@ async def test_a_turn_as_the_worker_publishes_it(tmp_path: Path) -> None:
     call = {"tool_name": "shell", "tool_execution_id": "c1"}
     lane.publish("tool_started", {**call, "tool_arguments": {"command": "echo s3cret"}, "message": "Running shell"})
     lane.publish("tool_completed", {**call, "status": "success", "tool_output": "3", "duration_ms": 40})
-    lane.publish(
-        "error", error_event("e", "The model is busy.", category="unknown", severity="warning", stage="x")
-    )
+    lane.publish("error", error_event("e", "The model is busy.", category="unknown", severity="warning", stage="x"))
     await outbox.close(limit=timedelta(seconds=5))
     one = store.get("e")
     assert one is not None
