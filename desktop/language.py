@@ -11,8 +11,3 @@ def tr(text: str, **values: object) -> str:
     """`text` in the user's language, with `{names}` filled in from `values`."""
     said = QCoreApplication.translate(CONTEXT, text)
     return said.format(**values) if values else said
-
-
-def trn(text: str, count: int) -> str:
-    """`text` in the plural form of `count`, which stands for `%n` in it."""
-    return QCoreApplication.translate(CONTEXT, text, None, count)

@@ -22,19 +22,24 @@ class Preferences:
 
     appearance: str = "system"
     """`system`, `light` or `dark`."""
-    notify_finished: bool = True
-    notify_failed: bool = True
-    notify_approvals: bool = True
-    notify_connection: bool = True
+    notifications: str = "all"
+    """`all`, `problems` or `none`."""
     keep_awake: bool = True
-    """Keep the machine awake while a task runs."""
+    drain_before_sleep: bool = True
+    pause_below_battery_percent: int = 0
+    """0: never mind the battery."""
+    pause_on_metered_network: bool = False
+    start_worker: bool = True
 
 
 class SettingsStore(Protocol):
     """Settings as pages see them. Writing raises ConfigurationError, whose sentence is shown beside the field."""
 
     def settings(self) -> Settings: ...
-    def preferences(self) -> Preferences: ...
+    def preferences(self) -> Any:
+        """A frozen dataclass; the page shows the fields that it knows."""
+        ...
+
     def decided_elsewhere(self, name: str) -> str:
         """The environment variable that decides this field; empty where the file does."""
         ...
@@ -43,6 +48,15 @@ class SettingsStore(Protocol):
     def reset(self, name: str) -> None: ...
     def is_changed(self, name: str) -> bool: ...
     def prefer(self, **changes: Any) -> None: ...
+
+
+class TrayStore(Protocol):
+    """The store of the tray's composition."""
+
+    preferences: Any
+    paths: Any
+
+    def save_preferences(self, **changes: Any) -> object: ...
 
 
 class PolicyStore(Protocol):
@@ -67,7 +81,7 @@ class SettingsFile:
     def settings(self) -> Settings:
         return worker_settings.load(environ=self._environ, file=self._file)
 
-    def preferences(self) -> Preferences:
+    def preferences(self) -> Any:
         plain = Preferences()
         known = {spec.name: type(getattr(plain, spec.name)) for spec in fields(Preferences)}
         found: dict[str, Any] = {
@@ -108,6 +122,28 @@ class SettingsFile:
         plain = Preferences()
         kept = {spec.name: getattr(now, spec.name) for spec in fields(Preferences)}
         _write(self._own, {name: value for name, value in kept.items() if value != getattr(plain, name)})
+
+
+class _OverTray(SettingsFile):
+    """The worker's file as here, the preferences as the tray keeps them."""
+
+    def __init__(self, store: TrayStore) -> None:
+        super().__init__(file=store.paths.settings_file)
+        self._store = store
+
+    def preferences(self) -> Any:
+        return self._store.preferences
+
+    def prefer(self, **changes: Any) -> None:
+        try:
+            self._store.save_preferences(**changes)
+        except OSError as error:
+            raise ConfigurationError(f"The preferences cannot be written: {error.strerror}.") from error
+
+
+def adapted(store: SettingsStore | TrayStore) -> SettingsStore:
+    """A store as pages want it."""
+    return _OverTray(store) if hasattr(store, "save_preferences") else store  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from desktop.icons import paint_mark
 from desktop.language import tr
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
-from desktop.models.settings_store import PolicyStore, SettingsStore
+from desktop.models.settings_store import PolicyStore, SettingsStore, TrayStore, adapted
 from desktop.theme import Space, Tone, theme
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row
@@ -60,7 +60,7 @@ class MainWindow(QMainWindow):
         self,
         worker: Worker,
         bridge: Any,
-        settings_store: SettingsStore,
+        settings_store: SettingsStore | TrayStore,
         *,
         archive: Archive | None = None,
         policy: PolicyStore | None = None,
@@ -97,7 +97,7 @@ class MainWindow(QMainWindow):
             worker=worker,
             store=self.store,
             wishes=wishes,
-            settings=settings_store,
+            settings=adapted(settings_store),
             archive=archive,
             policy=policy,
             workspaces=workspaces,
@@ -143,8 +143,10 @@ class MainWindow(QMainWindow):
     def page_named(self, name: str) -> QWidget:
         return self._pages[name]
 
-    def show_page(self, name: str) -> None:
+    def show_page(self, name: str, target: str = "") -> None:
         """`overview`, `executions`, `queues`, `logs`, `health`, `approvals` or `settings`.
+
+        `target` is the id of an execution to open there.
 
         Raises:
             KeyError: there is no such page.
@@ -152,6 +154,8 @@ class MainWindow(QMainWindow):
         self._stack.setCurrentWidget(self._pages[name])
         self._buttons[name].setChecked(True)
         self._buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
+        if name == "executions" and target:
+            self.executions.open(target)
         if name == "logs":
             self.logs.know_executions([(one.execution_id, one.title or one.execution_id) for one in self.store.all()])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout
 
-from desktop.language import tr, trn
+from desktop.language import tr
 from desktop.models.queue_history import POINTS, QueueHistory
 from desktop.theme import Space, Tone
 from desktop.widgets.charts import AreaChart, Series
@@ -117,13 +117,9 @@ class QueuesPage(Page):
     def take(self, snapshot: EngineSnapshot) -> None:
         self._history.take(snapshot.queues)
         self._none.setVisible(not snapshot.queues)
-        self.say_below(
-            trn("%n queue(s) served by this worker", len(snapshot.queues)).replace(
-                "(s)", "" if len(snapshot.queues) == 1 else "s"
-            )
-            if snapshot.queues
-            else ""
-        )
+        count = len(snapshot.queues)
+        many = tr("{n} queues served by this worker", n=count)
+        self.say_below(tr("1 queue served by this worker") if count == 1 else many if count else "")
         served = {queue.queue_id for queue in snapshot.queues}
         for gone in [queue_id for queue_id in self._cards if queue_id not in served]:
             card = self._cards.pop(gone)

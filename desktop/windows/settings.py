@@ -9,7 +9,6 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit
 
 from desktop.language import tr
-from desktop.models.settings_store import Preferences
 from desktop.theme import theme
 from desktop.widgets.buttons import Button, Switch
 from desktop.widgets.choice import Choice
@@ -119,18 +118,28 @@ class SettingsPage(Page):
         look = Choice(tr("Appearance"), modes)
         look.setFixedWidth(160)
         line = SettingRow(tr("Appearance"), tr("Light or dark."), look, change=self._appear)
-        line.show_value(preferences.appearance)
+        line.show_value(getattr(preferences, "appearance", theme().mode))
         card.body.addWidget(line)
-        for name, title, meaning in (
-            ("notify_finished", tr("Tell when an execution is done"), tr("A notification of the system.")),
-            ("notify_failed", tr("Tell when an execution failed"), ""),
-            ("notify_approvals", tr("Tell when an approval waits"), tr("It can be answered in the notification.")),
-            ("notify_connection", tr("Tell when the connection is lost"), tr("After a minute without it.")),
-            ("keep_awake", tr("Keep this machine awake while a task runs"), ""),
-        ):
+        levels = [("all", tr("Everything")), ("problems", tr("Problems alone")), ("none", tr("Nothing"))]
+        notices = Choice(tr("Notifications"), levels)
+        notices.setFixedWidth(160)
+        battery = QLineEdit()
+        battery.setFixedWidth(110)
+        controls: list[tuple[str, str, str, Switch | Choice | QLineEdit | None]] = [
+            ("notifications", tr("Notifications"), tr("What the system tells you about."), notices),
+            ("start_worker", tr("Start working when this program starts"), "", None),
+            ("keep_awake", tr("Keep this machine awake while a task runs"), "", None),
+            ("drain_before_sleep", tr("Take nothing new before the machine sleeps"), "", None),
+            ("pause_on_metered_network", tr("Pause on metered networks"), tr("Takes nothing new on them."), None),
+            ("pause_below_battery_percent", tr("Pause below this battery level"), tr("Percent. 0: never."), battery),
+        ]
+        for name, title, meaning, control in controls:
+            if not hasattr(preferences, name):
+                continue
             card.body.addWidget(Line())
-            line = SettingRow(title, meaning, Switch(title), change=partial(self._prefer, name))
-            line.show_value(bool(getattr(preferences, name)))
+            line = SettingRow(title, meaning, control or Switch(title), change=partial(self._prefer, name))
+            value = getattr(preferences, name)
+            line.show_value(value if isinstance(value, bool) else as_text(value))
             card.body.addWidget(line)
         return card
 
@@ -141,9 +150,16 @@ class SettingsPage(Page):
         return said
 
     def _prefer(self, name: str, value: str | bool) -> str:
-        assert name in Preferences.__dataclass_fields__
+        known = getattr(self.desk.settings.preferences(), name, None)
+        if known is None:
+            return ""  # kept until the window closes
+        given: str | bool | int = value
+        if type(known) is int:
+            if not str(value).isdigit() or int(value) > 100:
+                return tr("It must be a number from 0 to 100.")
+            given = int(value)
         try:
-            self.desk.settings.prefer(**{name: value})
+            self.desk.settings.prefer(**{name: given})
         except ConfigurationError as error:
             return error.sentence
         return ""

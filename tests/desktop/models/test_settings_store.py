@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from desktop.models.settings_store import SettingsFile
+from desktop.models.settings_store import Preferences, SettingsFile, adapted
 from worker_core.errors import ConfigurationError
 
 
@@ -58,7 +59,27 @@ def test_the_environment_is_named_where_it_decides(store: SettingsFile) -> None:
 
 
 def test_preferences_are_kept_and_nonsense_is_left_out(store: SettingsFile, tmp_path: Path) -> None:
-    store.prefer(appearance="dark", notify_failed=False)
-    assert (store.preferences().appearance, store.preferences().notify_failed) == ("dark", False)
+    store.prefer(appearance="dark", keep_awake=False)
+    assert (store.preferences().appearance, store.preferences().keep_awake) == ("dark", False)
     (tmp_path / "config" / "desktop.toml").write_text('appearance = 3\nother = "x"\n', encoding="utf-8")
     assert store.preferences().appearance == "system"
+
+
+def test_the_trays_own_store_is_taken_as_it_is(tmp_path: Path) -> None:
+    class Paths:
+        settings_file = tmp_path / "settings.toml"
+
+    class Tray:
+        preferences = Preferences()
+        paths = Paths()
+
+        def save_preferences(self, **changes: object) -> None:
+            self.preferences = replace(self.preferences, **changes)
+
+    tray = Tray()
+    store = adapted(tray)
+    store.prefer(notifications="none")
+    store.change("max_executions", "3")
+    assert (store.preferences().notifications, tray.preferences.notifications) == ("none", "none")
+    assert store.settings().max_executions == 3
+    assert adapted(store) is store

@@ -339,9 +339,9 @@ def test_a_setting_is_checked_with_the_workers_sentence(stage: Stage) -> None:
 def test_preferences_the_connection_test_and_the_policy(stage: Stage, look: Theme) -> None:
     page = stage.window.page_named("settings")
     stage.window.show_page("settings")
-    switch = next(one for one in page.findChildren(Switch) if one.accessibleName() == "Tell when an execution failed")
+    switch = next(one for one in page.findChildren(Switch) if one.accessibleName() == "Pause on metered networks")
     switch.click()
-    assert not stage.settings.preferences().notify_failed
+    assert stage.settings.preferences().pause_on_metered_network
     page._appear("dark")
     assert look.palette is DARK
     button = next(one for one in page.findChildren(QAbstractButton) if one.text() == "Test the connection")
