@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from desktop.models.conversation import Approval, Conversation, Item, Message
+from desktop.models.conversation import Approval, Conversation, Item, Message, approval_from
 from worker_core import events
 from worker_core.snapshot import EngineSnapshot
 
@@ -107,6 +107,8 @@ class ExecutionStore:
             one.started_at, one.ended_at = one.started_at or view.started_at, None
             if before != (one.status, one.step, one.turn, one.queue, one.agent):
                 self._say(view.execution_id)
+        for waiting in getattr(snapshot, "approvals", ()):
+            self._ask(waiting)
         for one in self._executions.values():
             if one.execution_id not in seen and one.step:
                 one.step = ""
@@ -158,6 +160,17 @@ class ExecutionStore:
         )
         self._name(one)
         self._say(execution_id)
+
+    def _ask(self, waiting: Any) -> None:
+        """A question that the snapshot names; the attributes are those of the events, as far as they are there."""
+        names = ("approval_id", "tool_name", "tool_arguments", "summary", "reason", "rule")
+        payload = {name: getattr(waiting, name, None) for name in names}
+        asked = approval_from(str(getattr(waiting, "execution_id", "")), payload, at=getattr(waiting, "asked_at", None))
+        key = (asked.execution_id, asked.key)
+        if asked.key and asked.execution_id and key not in self._approvals:
+            one = self._executions.get(asked.execution_id) or self._make(asked.execution_id)
+            self._approvals[key] = one.conversation.ask(asked)
+            self._say(asked.execution_id, asked)
 
     # -- below ----------------------------------------------------------------------------------------------------
 

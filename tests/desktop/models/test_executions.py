@@ -93,3 +93,18 @@ def test_the_list_follows_with_few_signals_and_keeps_its_selection(qtmodeltester
     assert model.rowCount() == 1
     model.set_filter(live_only=True)
     assert model.rowCount() == 4
+
+
+def test_a_question_that_the_snapshot_names_is_asked_once() -> None:
+    class Waiting:
+        approval_id, execution_id, tool_name, summary = "a", "e", "shell", "rm -rf x"
+
+    class Snapshot:
+        queues, executions, approvals = (), (), (Waiting(),)
+
+    store, heard = ExecutionStore(), []
+    store.listen(lambda execution_id, item: heard.append(item))
+    store.take(Snapshot())  # type: ignore[arg-type]
+    store.take(Snapshot())  # type: ignore[arg-type]
+    assert [(one.key, one.tool, one.summary) for one in store.approvals()] == [("a", "shell", "rm -rf x")]
+    assert (store.approvals_waiting, len(heard)) == (1, 1)
