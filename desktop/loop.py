@@ -93,7 +93,7 @@ class _Timers(QObject):
         self._ready.clear()
         self._turn = 0
 
-    def set_debug(self, enabled: bool) -> None:  # noqa: FBT001 - qasync's signature
+    def set_debug(self, enabled: bool) -> None:
         pass
 
     def timerEvent(self, event: QTimerEvent) -> None:  # noqa: N802 - Qt's name

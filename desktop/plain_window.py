@@ -13,7 +13,7 @@ from worker_core.snapshot import EngineSnapshot
 
 
 class PlainWindow(QWidget):
-    def __init__(self, worker: WorkerFace, bridge: Bridge, settings_store: object) -> None:  # noqa: ARG002
+    def __init__(self, worker: WorkerFace, bridge: Bridge, settings_store: object) -> None:
         super().__init__()
         self.setWindowTitle(tr("Kubiya Worker"))
         self._status = QLabel()

@@ -115,7 +115,7 @@ class PowerKeeper:
             self._sleep_alarm = None
             self._power.ready_to_sleep()
 
-    def _set_metered(self, metered: bool) -> None:  # noqa: FBT001 - the signal's own signature
+    def _set_metered(self, metered: bool) -> None:
         self._metered = metered
         self._judge(self._worker.snapshot)
 

@@ -130,7 +130,7 @@ class Logind(QObject):
         self.release()
 
     @Slot(bool)
-    def prepare_for_sleep(self, begins: bool) -> None:  # noqa: FBT001 - the signal's own signature
+    def prepare_for_sleep(self, begins: bool) -> None:
         if begins:
             if self._on_sleep is not None:
                 self._on_sleep()

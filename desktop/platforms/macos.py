@@ -75,7 +75,7 @@ class Caffeinate:
         self._program = program
         self._running: subprocess.Popen[bytes] | None = None
 
-    def hold(self, reason: str) -> None:  # noqa: ARG002 - the system shows the program's name instead
+    def hold(self, reason: str) -> None:
         if self._running is None or self._running.poll() is not None:
             with contextlib.suppress(OSError):
                 self._running = subprocess.Popen(

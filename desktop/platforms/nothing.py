@@ -14,7 +14,7 @@ class NoKeepAwake:
 
 
 class NoPowerEvents:
-    def listen(self, *, on_sleep: Callable[[], None], on_wake: Callable[[], None]) -> bool:  # noqa: ARG002
+    def listen(self, *, on_sleep: Callable[[], None], on_wake: Callable[[], None]) -> bool:
         return False
 
     def ready_to_sleep(self) -> None:

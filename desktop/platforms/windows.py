@@ -86,7 +86,7 @@ class RunKey:
 class ExecutionState:
     """Of the calling thread: hold and release from the same one."""
 
-    def hold(self, reason: str) -> None:  # noqa: ARG002 - Windows asks for none
+    def hold(self, reason: str) -> None:
         self._set(ES_CONTINUOUS | ES_SYSTEM_REQUIRED)
 
     def release(self) -> None:

@@ -146,7 +146,7 @@ class Tray(QObject):
     def _scheme_changed(self) -> None:
         self._draw()
 
-    def panel_changed(self, service: str, before: str, after: str) -> None:  # noqa: ARG002 - the signal's signature
+    def panel_changed(self, service: str, before: str, after: str) -> None:
         """The panel came, went, or was started anew."""
         if after:
             # An icon that was made before the panel was there never gets into it; showing it again does not help.

@@ -102,7 +102,7 @@ class ControlSocket:
         self._token = endpoint.token
         self._forget = lambda: endpoints.forget(endpoint, file)
         self._loop = asyncio.get_running_loop()
-        self._unlisten = self._engine.events.listen(self._heard)
+        self._unlisten = self._engine.events.listen(self._heard, only=(SnapshotReplaced,))
         threading.Thread(target=self._accept, args=(self._listener,), name="control-socket", daemon=True).start()
 
     def close(self) -> None:
