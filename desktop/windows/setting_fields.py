@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from desktop.language import tr
 from worker_core.secrets import Secret
-from worker_core.settings import Settings
+from worker_core.settings import NetworkName, RequireSandbox, SandboxName, Settings
 
 Kind = Literal["text", "list", "number", "seconds", "file", "choice", "switch"]
 
@@ -27,11 +27,12 @@ class FieldText:
 
 def described() -> dict[str, FieldText]:
     """Every field but the secret ones, in the order of the page."""
-    work, models, network, tools, log = (
+    work, models, network, tools, isolation, log = (
         tr("Work"),
         tr("Models"),
         tr("Connection"),
         tr("Tools and conversations"),
+        tr("Isolation of tools"),
         tr("Logging"),
     )
 
@@ -76,6 +77,50 @@ def described() -> dict[str, FieldText]:
         "tool_timeout": field(tools, tr("Longest tool call"), tr("A skill may ask for less."), "seconds"),
         "tool_output_limit_bytes": field(
             tools, tr("Output the model reads"), tr("Bytes per tool call; the whole stays in the workspace."), "number"
+        ),
+        "workspace_kept": field(
+            tools, tr("Keep workspaces"), tr("After an execution has ended, its files stay this long."), "seconds"
+        ),
+        "keep_failed_workspaces": field(
+            tools, tr("Keep workspaces of failures"), tr("Until you remove them."), "switch"
+        ),
+        "sandbox": field(
+            isolation,
+            tr("Sandbox"),
+            tr("What keeps tools from the rest of this machine. Auto: what this system has."),
+            "choice",
+            get_args(SandboxName),
+        ),
+        "require_sandbox": field(
+            isolation,
+            tr("Where no sandbox works"),
+            tr("Always: tools do not start. Never: they run without. Ask: you are asked once."),
+            "choice",
+            get_args(RequireSandbox),
+        ),
+        "sandbox_image": field(isolation, tr("Container image"), tr("For the container sandbox."), "text"),
+        "sandbox_readable": field(
+            isolation, tr("More that tools may read"), tr("Files and folders, with commas between them."), "list"
+        ),
+        "network": field(
+            isolation,
+            tr("Network of tools"),
+            tr("On: public hosts by HTTP(S). Allow-list: those named below. Host: this machine's network, unfiltered."),
+            "choice",
+            get_args(NetworkName),
+        ),
+        "network_allow": field(
+            isolation, tr("Allowed hosts"), tr("Such as example.com, *.example.com or example.com:8443."), "list"
+        ),
+        "tool_cpu_time": field(
+            isolation, tr("Processor time of a tool call"), tr("All its processes together."), "seconds"
+        ),
+        "tool_memory_mb": field(isolation, tr("Memory of a tool call"), tr("In megabytes."), "number"),
+        "tool_processes": field(isolation, tr("Processes of a tool call"), tr("Threads count as well."), "number"),
+        "tool_open_files": field(isolation, tr("Open files"), tr("Of each process."), "number"),
+        "tool_file_mb": field(isolation, tr("Largest file"), tr("That a tool may write, in megabytes."), "number"),
+        "workspace_mb": field(
+            isolation, tr("Largest workspace"), tr("In megabytes; beyond it, a tool is ended."), "number"
         ),
         "log_level": field(
             log,

@@ -145,6 +145,10 @@ class ControlSocket:
     def stop(self, mode: StopMode) -> None:
         self._on_loop(self._engine.stop(mode=mode))
 
+    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """All events, on the engine's loop; returns what ends it. Costly ones are made only while somebody listens."""
+        return self._engine.events.listen(listener)
+
     def leave(self, conversation: _Conversation) -> None:
         with self._lock:
             self._conversations.discard(conversation)
@@ -154,10 +158,6 @@ class ControlSocket:
         asyncio.run_coroutine_threadsafe(call, self._loop).result(ASK_LIMIT_SECONDS)
 
     def _heard(self, event: Event) -> None:
-        with self._lock:
-            watching = [one for one in self._conversations if one.watches]
-        for conversation in watching:
-            conversation.hear(event)
         if not isinstance(event, SnapshotReplaced):
             return
         said = (event.snapshot.state, event.snapshot.reason)
@@ -199,7 +199,6 @@ class _Conversation:
         self._ringer.settimeout(0)
         self._events: deque[Event] = deque(maxlen=_WATCH_EVENTS)
         self._dropped = 0
-        self.watches = False
         self.thread = threading.Thread(target=self._run, name="control-conversation", daemon=True)
 
     def wake(self) -> None:
@@ -207,7 +206,7 @@ class _Conversation:
         with contextlib.suppress(OSError):
             self._ringer.send(b"!")
 
-    def hear(self, event: Event) -> None:
+    def _hear(self, event: Event) -> None:
         """On the engine's loop: what a watcher is told of next."""
         if not isinstance(event, SnapshotReplaced):
             if len(self._events) == _WATCH_EVENTS:
@@ -284,13 +283,16 @@ class _Conversation:
 
     def _keep_telling(self) -> None:
         """The snapshot and what happened, now and at each change, until the engine has stopped."""
-        self.watches = True
-        self._tell()
-        while not self._server.closed and self._rung():
+        stop_listening = self._server.listen(self._hear)
+        try:
             self._tell()
-            time.sleep(_WATCH_REST_SECONDS)
-        if self._server.closed:
-            self._tell()
+            while not self._server.closed and self._rung():
+                self._tell()
+                time.sleep(_WATCH_REST_SECONDS)
+            if self._server.closed:
+                self._tell()
+        finally:
+            stop_listening()
 
     def _tell(self) -> None:
         events = []
