@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from temporalio import activity
 
 from worker_core.agents.activities import AgentActivities
 from worker_core.agents.gateway import ModelGateway
@@ -17,6 +20,7 @@ from worker_core.agents.workflow import (
     DynamicAgentExecutionWorkflow,
     TeamExecutionWorkflow,
 )
+from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.session import QueueSession, WorkerStatus
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, QueueServer, Timing
@@ -36,7 +40,10 @@ if TYPE_CHECKING:
     from worker_core.logs.ring import LogRing
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
+    from worker_core.single_execution import SingleExecution
     from worker_core.temporal.admission import Gate
+
+log = logging.getLogger(__name__)
 
 WORKFLOWS = (
     AgentExecutionWorkflow,
@@ -65,6 +72,7 @@ class Shared:
     journal: Journal
     tracker: ExecutionTracker
     gate: Gate
+    single: SingleExecution
     bus: EventBus
     redactor: Redactor
     log_ring: LogRing
@@ -126,7 +134,8 @@ class ServedQueue:
                 redactor=shared.redactor,
                 launcher=shared.launcher,
                 workspaces=shared.workspaces,
-                takes_executions=lambda: shared.gate.is_open,
+                takes_executions=self._takes,
+                single=shared.single,
                 own_secrets=shared.own_secrets,
             )
         )
@@ -151,12 +160,30 @@ class ServedQueue:
         registration = self.session.registration
         return (registration.temporal_api_key, registration.litellm_api_key)
 
+    async def remove_if_ephemeral(self, *, limit: timedelta) -> None:
+        """Delete a queue that was made for one execution. The server refuses while other workers serve it."""
+        if not self.session.registered or not self.session.registration.queue_ephemeral:
+            return
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                await self._shared.client.delete_queue(self.queue_id)
+        except (ControlPlaneError, TimeoutError) as error:
+            log.warning("The ephemeral queue %s could not be deleted: %s", self.queue_id, error or "no answer in time.")
+        else:
+            log.info("The ephemeral queue %s is deleted.", self.queue_id)
+
     async def aclose(self) -> None:
         if self._gateway is not None:
             await self._gateway.aclose()
 
+    def _takes(self, execution_id: str) -> bool:
+        shared = self._shared
+        return shared.gate.is_open and shared.single.takes(execution_id, activity.info().workflow_id or "")
+
     def _plan(self, registration: StartResponse) -> QueuePlan:
         shared = self._shared
+        if registration.queue_single_execution:
+            shared.single.switch_on(f"Queue {registration.queue_name or self.queue_id} asks for it")
         return QueuePlan(
             queue=registration.task_queue_name,
             home_queue=f"{self.queue_id}@{shared.host_id}",

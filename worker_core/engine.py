@@ -27,6 +27,7 @@ from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
 from worker_core.sandbox.sweeping import WorkspaceSweep
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
+from worker_core.single_execution import SingleExecution
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, StopMode
 from worker_core.temporal.admission import Gate
 from worker_core.temporal.connection import metrics
@@ -109,6 +110,12 @@ class Engine:
         self._sweeping: asyncio.Future[int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
+        self._single = SingleExecution(
+            wait=settings.single_execution_wait,
+            bus=self.events,
+            closed=self._workflow_closed,
+            leave=lambda: self._stop.raise_to(StopMode.DRAIN),
+        )
         identity = f"{os.getpid()}@{host_id}"
         shared = Shared(
             settings=settings,
@@ -120,6 +127,7 @@ class Engine:
             journal=self._journal,
             tracker=self._tracker,
             gate=self._gate,
+            single=self._single,
             bus=self.events,
             redactor=redactor,
             log_ring=log_ring,
@@ -157,6 +165,8 @@ class Engine:
         self._change(EngineState.STARTING, "Registering with the control plane.")
         narrate(self.events)
         self.events.listen(self._on_event, only=(PollingStarted,))
+        if self._settings.single_execution:
+            self._single.switch_on("Single-execution mode")
         self._supervising = asyncio.create_task(self._supervise(), name="engine")
 
     async def pause(self, reason: str = "Paused by the user.") -> None:
@@ -212,7 +222,7 @@ class Engine:
             if failure is not None:
                 self._finish(EngineState.FAILED, failure.sentence, code)
             else:
-                self._finish(EngineState.STOPPED, _farewell(code), code)
+                self._finish(EngineState.STOPPED, self._single.farewell or _farewell(code), code)
 
     async def _until_stop_or_failure(self) -> KubiyaError | None:
         """Wait for a stop request; or, when no queue is left that could be served, return why."""
@@ -243,7 +253,7 @@ class Engine:
         self._gate.close()
         self._change(EngineState.DRAINING, drain_reason(self._tracker.running))
         self._beat()
-        return await Departure(
+        code = await Departure(
             wish=self._stop,
             tracker=self._tracker,
             tracker_changed=self._tracker_change,
@@ -251,6 +261,7 @@ class Engine:
             drain_timeout=self._settings.drain_timeout,
             say=lambda sentence: self._change(EngineState.DRAINING, sentence),
         ).run()
+        return self._single.exit_code if code is ExitCode.OK else code
 
     async def _say_goodbye(self, code: ExitCode, failure: KubiyaError | None) -> None:
         """Deliver or keep the last events, then sign off. Heartbeats are the last thing to stop."""
@@ -272,11 +283,14 @@ class Engine:
         _, late = await asyncio.wait(leaving, timeout=limit.total_seconds())
         for task in late:
             task.cancel()
+        if self._single.done:
+            await asyncio.gather(*(queue.remove_if_ephemeral(limit=SIGN_OFF_LIMIT) for queue in self._queues))
         await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
         await self._client.aclose()
 
     def _finish(self, state: EngineState, reason: str, code: ExitCode) -> None:
         self._chosen.close()
+        self._single.close()
         self.snapshot = replace(self.snapshot, exit_code=int(code))
         self._change(state, reason)
         self._stopped.set()
@@ -291,6 +305,9 @@ class Engine:
 
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(show)
+
+    async def _workflow_closed(self, workflow_id: str) -> None:
+        await asyncio.gather(*(queue.server.workflow_closed(workflow_id) for queue in self._queues))
 
     # --- what queues ask for ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class ExitCode(enum.IntEnum):
     UNREACHABLE = 6
     EXECUTION_FAILED = 7
     CANCELLED_WORK = 8
+    NO_EXECUTION = 9
     LEFT_AT_ONCE = 130
 
 

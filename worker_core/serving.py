@@ -19,6 +19,7 @@ from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.outage import OutageLog
 from worker_core.events import EventBus, PollingStalled, PollingStarted, QueueRegistered
 from worker_core.snapshot import QueueView
+from worker_core.temporal.closing import closed
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect, metrics
 from worker_core.temporal.pollers import QueuePlan, QueuePollers
 from worker_core.temporal.statistics import describe
@@ -49,6 +50,9 @@ SETTLED_AFTER = timedelta(minutes=1)
 REFRESH_AHEAD = timedelta(minutes=5)
 REFRESH_REST = timedelta(seconds=30)
 """At least so long between two renewals of a key, whatever it says of itself."""
+
+CLOSED_LIMIT = timedelta(seconds=10)
+"""How long the one workflow of single-execution mode may take to close behind its last activity."""
 
 CHECK_LIMIT = timedelta(seconds=5)
 STOP_MARGIN = timedelta(seconds=10)
@@ -166,6 +170,17 @@ class QueueServer:
         """Stop polling without waiting for it; see `QueuePollers.abandon`."""
         if self._pollers is not None:
             self._pollers.abandon()
+
+    async def workflow_closed(self, workflow_id: str) -> None:
+        """Return when a workflow, and the one that started it, need this worker no more; after a while anyway.
+
+        The last step of a workflow follows behind its last activity, and a queue without workers would never do it.
+        """
+        if self._client is None:
+            return
+        with contextlib.suppress(RPCError, TimeoutError):
+            async with asyncio.timeout(CLOSED_LIMIT.total_seconds()):
+                await closed(self._client, workflow_id)
 
     def refuse(self, sentence: str) -> None:
         """The queue is not served any more; its view says why."""

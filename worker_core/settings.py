@@ -44,6 +44,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_MAX_ACTIVITIES": "max_activities",
     "KUBIYA_WORKER_DRAIN_TIMEOUT": "drain_timeout",
     "KUBIYA_WORKER_FAIL_FAST": "fail_fast",
+    "SINGLE_EXECUTION": "single_execution",
+    "KUBIYA_WORKER_SINGLE_EXECUTION_WAIT": "single_execution_wait",
     "KUBIYA_WORKER_WORKSPACE_KEPT": "workspace_kept",
     "KUBIYA_WORKER_KEEP_FAILED_WORKSPACES": "keep_failed_workspaces",
     "KUBIYA_WORKER_SANDBOX": "sandbox",
@@ -113,6 +115,21 @@ class Settings:
 
     home_lost_after: timedelta = timedelta(minutes=5)
     """How long an execution waits for the machine that holds its workspace."""
+
+    single_execution: bool = False
+    """Leave after one execution. A queue may ask for the same."""
+
+    single_execution_wait: timedelta = timedelta(minutes=30)
+    """Then: how long to wait for the execution, or for its user."""
+
+    model_timeout: timedelta = timedelta(minutes=30)
+    """One attempt of a model call, its whole stream."""
+
+    model_attempts: int = 6
+    """Of a model call that the gateway refused for the moment, or broke off. What cannot help is not tried again."""
+
+    tool_attempts: int = 10
+    """Of a tool call that did not come to its effect: a call that may have had one is never repeated."""
 
     workspace_kept: timedelta = timedelta(days=7)
     """How long the workspace of an execution stays after its end."""
@@ -256,7 +273,7 @@ def _convert(key: str, value: Any) -> Any:
             return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
         case _ if key in _COUNTS:
             return int(_number(value))
-        case "fail_fast" | "keep_failed_workspaces":
+        case "fail_fast" | "single_execution" | "keep_failed_workspaces":
             return _boolean(value)
         case "ca_file":
             return Path(str(value)).expanduser()
@@ -272,10 +289,13 @@ _DURATIONS = (
     "tool_timeout",
     "home_lost_after",
     "workspace_kept",
+    "single_execution_wait",
+    "model_timeout",
     "tool_cpu_time",
 )
 
 _COUNTS = (
+    "model_attempts", "tool_attempts",
     "max_executions", "max_activities", "tool_output_limit_bytes", "context_limit_tokens", "tool_memory_mb",
     "tool_processes", "tool_open_files", "tool_file_mb", "workspace_mb",
 )  # fmt: skip

@@ -78,6 +78,20 @@ def described() -> dict[str, FieldText]:
         "tool_output_limit_bytes": field(
             tools, tr("Output the model reads"), tr("Bytes per tool call; the whole stays in the workspace."), "number"
         ),
+        "model_timeout": field(models, tr("Longest model call"), tr("One attempt, its whole stream."), "seconds"),
+        "model_attempts": field(
+            models, tr("Attempts of a model call"), tr("When the gateway refuses it for the moment."), "number"
+        ),
+        "tool_attempts": field(
+            tools,
+            tr("Attempts of a tool call"),
+            tr("Of one without an effect so far; others are never repeated."),
+            "number",
+        ),
+        "single_execution": field(work, tr("Leave after one execution"), tr("For CI."), "switch"),
+        "single_execution_wait": field(
+            work, tr("Wait for that execution"), tr("Or for its user, before the worker leaves."), "seconds"
+        ),
         "workspace_kept": field(
             tools, tr("Keep workspaces"), tr("After an execution has ended, its files stay this long."), "seconds"
         ),

@@ -85,7 +85,7 @@ class AgentActivities:
     async def begin_execution(self, begin: Begin) -> Begun:
         """Mark the execution running, tell viewers, resolve what the agent may use, and make this its home."""
         services, execution = self._services, begin.input
-        if not services.takes_executions():
+        if not services.takes_executions(execution.execution_id):
             # A poll that was under way when the gate closed brought it. It goes back to the queue, for another worker.
             raise ApplicationError(
                 "This worker takes no new executions now.", type="HandedBack", next_retry_delay=HANDED_BACK_FOR
@@ -98,6 +98,7 @@ class AgentActivities:
                 return await self._begin(begin)
         except asyncio.CancelledError:
             services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
+            services.single.give_up(execution.execution_id)
             raise
 
     async def _begin(self, begin: Begin) -> Begun:
@@ -141,6 +142,9 @@ class AgentActivities:
                 )
             ),
             timeouts=Timeouts(
+                model_call=settings.model_timeout.total_seconds(),
+                model_attempts=settings.model_attempts,
+                tool_attempts=settings.tool_attempts,
                 tool_call=settings.tool_timeout.total_seconds() + 60.0,
                 home_lost_after=settings.home_lost_after.total_seconds(),
             ),

@@ -194,7 +194,7 @@ class ModelLoop:
             ModelReply,
             start_to_close_timeout=timedelta(seconds=timeouts.model_call),
             heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
-            retry_policy=policies.MODEL_RETRY,
+            retry_policy=policies.model_retry(timeouts.model_attempts),
         )
         progress.heard(reply.last_sequence)
         return reply
@@ -241,7 +241,7 @@ class ModelLoop:
                 ToolOutcome,
                 start_to_close_timeout=timedelta(seconds=timeouts.tool_call),
                 heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
-                retry_policy=policies.TOOL_RETRY,
+                retry_policy=policies.tool_retry(timeouts.tool_attempts),
             )
         except ActivityError as error:
             if is_cancelled_exception(error):

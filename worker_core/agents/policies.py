@@ -32,18 +32,23 @@ CONTROL_PLANE_RETRY = RetryPolicy(
 )
 """For ever: an execution outlives an outage of the control plane."""
 
-MODEL_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1),
-    backoff_coefficient=2.0,
-    maximum_interval=timedelta(seconds=30),
-    maximum_attempts=6,
-    non_retryable_error_types=[NEVER_REPEATED],
-)
 
-TOOL_RETRY = RetryPolicy(
-    initial_interval=timedelta(milliseconds=200),
-    maximum_interval=timedelta(seconds=5),
-    maximum_attempts=10,
-    non_retryable_error_types=[NEVER_REPEATED],
-)
-"""A later attempt asks the journal first; it runs the tool only if no attempt before it came to the effect."""
+def model_retry(attempts: int) -> RetryPolicy:
+    """A delay that the gateway asks for comes before these."""
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2.0,
+        maximum_interval=timedelta(seconds=30),
+        maximum_attempts=attempts,
+        non_retryable_error_types=[NEVER_REPEATED],
+    )
+
+
+def tool_retry(attempts: int) -> RetryPolicy:
+    """A later attempt asks the journal first; it runs the tool only if no attempt before it came to the effect."""
+    return RetryPolicy(
+        initial_interval=timedelta(milliseconds=200),
+        maximum_interval=timedelta(seconds=5),
+        maximum_attempts=attempts,
+        non_retryable_error_types=[NEVER_REPEATED],
+    )

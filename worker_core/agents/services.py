@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from worker_core.logs.redaction import Redactor
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
+    from worker_core.single_execution import SingleExecution
 
 _KEEP_RESOLVED = timedelta(minutes=10)
 _SECRET_NAME = re.compile(
@@ -56,8 +57,10 @@ class Services:
     redactor: Redactor
     launcher: Launcher
     workspaces: Path
-    takes_executions: Callable[[], bool]
-    """False while the worker is paused or leaves."""
+    takes_executions: Callable[[str], bool]
+    """Whether this one may begin; False while the worker is paused or leaves."""
+
+    single: SingleExecution
 
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""

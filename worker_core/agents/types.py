@@ -196,6 +196,8 @@ class Timeouts:
     tool_call: float = 660.0
     heartbeat: float = 10.0
     home_lost_after: float = 300.0
+    model_attempts: int = 6
+    tool_attempts: int = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ EXIT_CODES: Final = (
     (6, "the control plane or Temporal cannot be reached"),
     (7, "the execution failed"),
     (8, "running work was cancelled"),
+    (9, "in single-execution mode, none came or nobody answered it"),
     (130, "left at once"),
 )
 

@@ -26,6 +26,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     examples=(
         "kubiya-worker start --queue-id 6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d",
         "kubiya-worker start --queue-id A,B --queue-id C --max-executions 4",
+        "kubiya-worker start --queue-id A --single-execution",
         "kubiya-worker start --queue-id A --fail-fast --log-format json",
     ),
 )
@@ -37,6 +38,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @click.option("--drain-timeout", type=_SECONDS, metavar="SECONDS", help="Limit of the first stop (300).")
 @click.option("--temporal-tls", type=click.Choice(["auto", "on", "off"]), help="TLS with Temporal (auto).")
 @click.option("--model", "model_override", metavar="NAME", help="For all executions, whatever they name.")
+@click.option("--single-execution", is_flag=True, default=None, help="Leave after one execution (SINGLE_EXECUTION).")
 @click.option("--fail-fast", is_flag=True, default=None, help="Leave instead of retrying for ever.")
 @click.option(
     "--log-level",

@@ -76,6 +76,10 @@ class ControlPlaneClient(OperatorCalls):
             "POST", f"/workers/{segment(worker_id)}/disconnect", "the sign-off", body=disconnect, vital=True
         )
 
+    async def delete_queue(self, queue_id: str) -> None:
+        """Delete a queue (2.8). Refused for the default one, and while workers are active on it."""
+        await self._call("DELETE", f"/worker-queues/{segment(queue_id)}", f"the deletion of queue {queue_id}")
+
     # -- executions, as the worker sees them ----------------------------------------------------------------------
 
     async def get_execution(self, execution_id: str) -> models.ExecutionRecord:

@@ -67,8 +67,6 @@ async def create(context: Context, request: Request) -> Response:
         "created_at": at,
         "updated_at": at,
         "created_by": "playground",
-        "ephemeral": False,
-        "single_execution": False,
     }
     context.store.insert("queues", row)
     return reply(shown(context, row), 201)

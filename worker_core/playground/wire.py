@@ -69,6 +69,8 @@ class NewQueue(Body, frozen=True, kw_only=True):
     heartbeat_interval: int = 60
     tags: list[str] = []
     settings: Object = field(default_factory=dict)
+    ephemeral: bool = False
+    single_execution: bool = False
 
 
 class QueueChange(Body, frozen=True, kw_only=True):
