@@ -44,6 +44,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_MAX_ACTIVITIES": "max_activities",
     "KUBIYA_WORKER_DRAIN_TIMEOUT": "drain_timeout",
     "KUBIYA_WORKER_FAIL_FAST": "fail_fast",
+    "KUBIYA_WORKER_HOME_LOST_AFTER": "home_lost_after",
     "SINGLE_EXECUTION": "single_execution",
     "KUBIYA_WORKER_SINGLE_EXECUTION_WAIT": "single_execution_wait",
     "KUBIYA_WORKER_WORKSPACE_KEPT": "workspace_kept",

@@ -15,7 +15,7 @@ from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.secrets import Secret
 
-EXECUTIONS = 12
+EXECUTIONS = 50
 KILLS = 4
 SEED = 20261124
 
@@ -54,7 +54,7 @@ async def test_kills_at_random_moments_repeat_nothing_and_lose_nothing(stage: St
             second.kill()
     with worker_process(stage, tmp_path, queue) as last:
         last.wait_ready()
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(100):
             while not await finished():
                 await asyncio.sleep(0.1)
         assert last.terminate() == 0
