@@ -1,0 +1,196 @@
+"""Executions whose histories are worth keeping: each branch that workflow code can take stands in one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+
+from tests.agents.test_workflow import World, reply, serving, start
+from tests.agents.test_workflow import tool as called
+from tests.engine.test_executions import tool
+from tests.engine.test_workflow_types import job_input, new_team, submit, task
+from tests.support.engine import new_queue, running_engine
+from tests.support.playground import Stage, until
+from worker_core.agents.types import ModelCall, ModelReply, ToolOutcome
+from worker_core.snapshot import StopMode
+from worker_core.temporal.closing import closed
+from worker_core.temporal.converter import DATA_CONVERTER
+
+Scenario = Callable[[Stage, Client, Path], Awaitable[WorkflowHandle[Any, Any]]]
+"""Runs one to its end; its handle, with the run id of the history to keep."""
+
+
+async def closed_one(temporal: Client, execution_id: str, kind: str = "agent") -> WorkflowHandle[Any, Any]:
+    """While a worker is there to do the last step, which follows behind what the control plane knows."""
+    handle = temporal.get_workflow_handle(f"{kind}-execution-{execution_id}")
+    await closed(temporal, handle.id)
+    return handle
+
+
+async def agent_with_tools_and_a_second_turn(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    async with running_engine(stage, folder) as rig:
+        steps = ["!parallel", tool("echo one"), tool("echo two"), tool("false"), "!say first"]
+        execution_id = await rig.execute("\n".join(["replay", *steps]))
+        await rig.reach(execution_id, "waiting_for_input")
+        await rig.turn(execution_id, "!say second")
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        return await closed_one(temporal, execution_id)
+
+
+async def agent_paused_and_resumed(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    async with running_engine(stage, folder) as rig:
+        execution_id = await rig.execute("\n".join(["replay", tool("sleep 1"), "!say over"]))
+        await until(lambda: rig.sent(execution_id, "tool_started"))
+        await rig.client.pause(execution_id)
+        await until(lambda: rig.sent(execution_id, "tool_completed"))
+        await rig.client.resume(execution_id)
+        await rig.reach(execution_id, "waiting_for_input")
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        return await closed_one(temporal, execution_id)
+
+
+async def agent_cancelled_in_a_tool(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    async with running_engine(stage, folder) as rig:
+        execution_id = await rig.execute("\n".join(["replay", tool("sleep 1000")]))
+        await until(lambda: rig.sent(execution_id, "tool_started"))
+        await rig.client.cancel(execution_id)
+        await rig.until(lambda: not rig.snapshot.executions)
+        return await closed_one(temporal, execution_id)
+
+
+async def agent_refused_by_the_gateway(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    async with running_engine(stage, folder) as rig:
+        execution_id = await rig.execute("replay\n!error 401")
+        await rig.reach(execution_id, "failed")
+        return await closed_one(temporal, execution_id)
+
+
+async def team(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    team_id = await new_team(stage, "left", "right")
+    tasks = [task("left", tool("echo left"), "!say left"), task("right", "!say right")]
+    async with running_engine(stage, folder) as rig:
+        prompt = "\n".join(["replay", "!parallel", *tasks, "!say both"])
+        execution_id = await submit(stage, f"/teams/{team_id}/execute", rig, prompt=prompt)
+        await rig.reach(execution_id, "waiting_for_input")
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        return await closed_one(temporal, execution_id, "team")
+
+
+async def dynamic(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    agents = {"helper": {"description": "helps", "prompt": "Be brief.", "model": None}}
+    async with running_engine(stage, folder) as rig:
+        execution_id = await submit(
+            stage, "/execute", rig, entity_type="team", runtime_type="default",
+            prompt="\n".join(["replay", task("helper", "!say hello"), "!say done"]),
+            agent_config={"runtime_config": {"agents": agents}},
+        )  # fmt: skip
+        await rig.reach(execution_id, "completed")
+        return await closed_one(temporal, execution_id, "dynamic")
+
+
+async def scheduled_job(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    job_id = str(uuid.uuid4())
+    row = {"id": job_id, "organization_id": "playground", "name": "nightly"}
+    stage.inside(lambda: stage.playground.context.store.insert("jobs", row))
+    return await _job(stage, temporal, folder, job_id)
+
+
+async def job_that_is_gone(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    return await _job(stage, temporal, folder, str(uuid.uuid4()))
+
+
+async def _job(stage: Stage, temporal: Client, folder: Path, job_id: str) -> WorkflowHandle[Any, Any]:
+    async with running_engine(stage, folder) as rig:
+        handle = await temporal.start_workflow(
+            "ScheduledJobWrapperWorkflow", job_input(stage, job_id), id=f"job-{job_id}",
+            task_queue=rig.snapshot.queues[0].queue_id, result_type=dict,
+        )  # fmt: skip
+        await closed(temporal, handle.id)
+        return handle
+
+
+async def rehomed(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    queue = await new_queue(stage)
+    async with running_engine(stage, folder / "one", queue_ids=[queue], home_lost_after=timedelta(seconds=1)) as lost:
+        execution_id = await lost.execute("\n".join(["replay", tool("echo here"), "!hang 3", "!say over"]))
+        await until(lambda: lost.sent(execution_id, "tool_completed"))
+        await lost.engine.stop(mode=StopMode.NOW)
+        await lost.stopped()
+        async with running_engine(stage, folder / "two", queue_ids=[queue]) as rig:
+            await rig.reach(execution_id, "waiting_for_input")
+            await rig.client.mark_done(execution_id)
+            await rig.reach(execution_id, "completed")
+            return await closed_one(temporal, execution_id)
+
+
+async def continued_as_new(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    """The second run of a long one; what stands behind the activities is made up here, for speed."""
+    noise = random.Random(7)
+
+    def answer(call: ModelCall) -> ModelReply:
+        if call.silent or call.messages[-1]["role"] != "user":
+            return reply("summary" if call.silent else f"turn {call.turn} done")
+        return reply("", called("shell", f"call_{call.turn}"))
+
+    world = World(
+        answer=answer,
+        run=lambda request: ToolOutcome(succeeded=True, output=noise.randbytes(30_000).hex()),
+        decide=lambda turn: "waiting_for_input",
+        context_limit_tokens=20_000,
+    )
+    client = Client(temporal.service_client, data_converter=DATA_CONVERTER)
+
+    async def run_id() -> str:
+        return (await client.get_workflow_handle(handle.id).describe()).run_id
+
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        first, number = await run_id(), 0
+        async with asyncio.timeout(90):
+            while await run_id() == first:
+                number += 1
+                while len(world.finished) < number:
+                    await asyncio.sleep(0.01)
+                await handle.signal("add_message", {"role": "user", "content": "again", "message_id": f"m{number}"})
+            while len(world.finished) <= number:
+                await asyncio.sleep(0.01)
+        await handle.signal("mark_as_done")
+        await client.get_workflow_handle(handle.id).result()
+    return client.get_workflow_handle(handle.id, run_id=await run_id())
+
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.__name__: scenario
+    for scenario in (
+        agent_with_tools_and_a_second_turn, agent_paused_and_resumed, agent_cancelled_in_a_tool,
+        agent_refused_by_the_gateway, team, dynamic, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
+    )
+}  # fmt: skip
+
+
+async def history_of(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
+    """As JSON, without what only names the machine that made it."""
+    text = (await handle.fetch_history()).to_json().replace(socket.gethostname(), "machine")
+    history: dict[str, Any] = _anonymous(json.loads(text))
+    return history
+
+
+def _anonymous(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _anonymous(one) for key, one in value.items() if key not in {"identity", "stackTrace"}}
+    return [_anonymous(one) for one in value] if isinstance(value, list) else value
+
+
+ENDS = {f"EVENT_TYPE_WORKFLOW_EXECUTION_{end}" for end in ("COMPLETED", "FAILED", "CANCELED", "TIMED_OUT")}
