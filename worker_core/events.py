@@ -124,6 +124,27 @@ class ToolFinished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested(Event):
+    """A tool call waits until its user answers. `summary` and `rule` are masked."""
+
+    approval_id: str
+    execution_id: str
+    tool_name: str
+    summary: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAnswered(Event):
+    """`answer` is `allow`, `deny` or `timeout`; it has taken effect."""
+
+    approval_id: str
+    execution_id: str
+    answer: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventDeliveryInterrupted(Event):
     """The control plane does not take execution events; they are kept on disk."""
 

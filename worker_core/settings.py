@@ -22,6 +22,7 @@ DEFAULT_CONTROL_PLANE_URL = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL = "kubiya/claude-sonnet-4"
 
 TlsMode = Literal["auto", "on", "off"]
+ApprovalMode = Literal["ask", "deny", "allow"]
 
 # Environment variable -> field. The first block is what the existing worker reads.
 ENVIRONMENT: Mapping[str, str] = {
@@ -38,6 +39,11 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_MAX_ACTIVITIES": "max_activities",
     "KUBIYA_WORKER_DRAIN_TIMEOUT": "drain_timeout",
     "KUBIYA_WORKER_FAIL_FAST": "fail_fast",
+    "KUBIYA_WORKER_APPROVALS": "approvals",
+    "KUBIYA_WORKER_APPROVAL_TIMEOUT": "approval_timeout",
+    "KUBIYA_ENFORCE_ENABLED": "enforcer",
+    "KUBIYA_WORKER_ENFORCER_REQUIRED": "enforcer_required",
+    "KUBIYA_WORKER_REMOTE_APPROVALS": "remote_approvals",
 }
 
 FLAGS: Mapping[str, str] = {"queue_ids": "--queue-id", "model_override": "--model"}
@@ -101,6 +107,21 @@ class Settings:
 
     home_lost_after: timedelta = timedelta(minutes=5)
     """How long an execution waits for the machine that holds its workspace."""
+
+    approvals: ApprovalMode = "ask"
+    """What becomes of calls that the policy says to ask about. `deny` or `allow` where nobody can be asked."""
+
+    approval_timeout: timedelta = timedelta(minutes=10)
+    """How long a call waits for its approval; then it is denied."""
+
+    remote_approvals: bool = False
+    """Whether the control plane may allow, too, for a call or an execution. It may always deny, and never writes rules."""
+
+    enforcer: bool = False
+    """Ask the control plane's enforcer about each call, after the policy of this machine."""
+
+    enforcer_required: bool = False
+    """Deny where the enforcer does not answer. Off: such calls are decided without it."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -167,11 +188,11 @@ def _convert(key: str, value: Any) -> Any:
             if not isinstance(parts, list | tuple):
                 raise ValueError("it must be a queue id or a list of them")
             return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
-        case "heartbeat_interval" | "drain_timeout" | "tool_timeout" | "home_lost_after":
+        case "heartbeat_interval" | "drain_timeout" | "tool_timeout" | "home_lost_after" | "approval_timeout":
             return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
         case "max_executions" | "max_activities" | "tool_output_limit_bytes" | "context_limit_tokens":
             return int(_number(value))
-        case "fail_fast":
+        case "fail_fast" | "remote_approvals" | "enforcer" | "enforcer_required":
             return _boolean(value)
         case "ca_file":
             return Path(str(value)).expanduser()
@@ -207,11 +228,13 @@ def _check(settings: Settings) -> None:
         check_url("llm_base_url", settings.llm_base_url)
     if settings.temporal_tls not in get_args(TlsMode):
         raise ConfigurationError(f"temporal_tls is {settings.temporal_tls!r}; it must be auto, on or off.")
+    if settings.approvals not in get_args(ApprovalMode):
+        raise ConfigurationError(f"approvals is {settings.approvals!r}; it must be ask, deny or allow.")
     for name in ("max_executions", "max_activities", "tool_output_limit_bytes", "context_limit_tokens"):
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ConfigurationError(f"{name} is {value}; it must be 1 or more.")
-    for name in ("heartbeat_interval", "drain_timeout", "tool_timeout", "home_lost_after"):
+    for name in ("heartbeat_interval", "drain_timeout", "tool_timeout", "home_lost_after", "approval_timeout"):
         duration = getattr(settings, name)
         if duration is not None and duration <= timedelta(0):
             raise ConfigurationError(f"{name} is {duration.total_seconds():g} s; it must be more than 0.")

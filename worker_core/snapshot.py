@@ -66,6 +66,19 @@ class ExecutionView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalView:
+    """A tool call that waits for an answer. `summary` and `rule` are masked."""
+
+    id: str
+    execution_id: str
+    tool: str
+    summary: str
+    rule: str
+    asked_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxView:
     """Events on their way to the control plane."""
 
@@ -108,6 +121,7 @@ class EngineSnapshot:
     queues: tuple[QueueView, ...] = ()
     executions: tuple[ExecutionView, ...] = ()
     executions_limit: int = 0
+    approvals: tuple[ApprovalView, ...] = ()
     tasks_processed: int = 0
     outbox: OutboxView = field(default_factory=OutboxView)
     health: Health | None = None

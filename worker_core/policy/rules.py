@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from worker_core.policy.patterns import path_fits, text_pattern
 
@@ -126,7 +126,8 @@ class Finding:
     @property
     def rule_text(self) -> str:
         """The rule, with only the pattern that fits."""
-        return replace(self.rule, **{self.rule.kind: (self.pattern,)}).text
+        only: dict[str, Any] = {self.rule.kind: (self.pattern,)}
+        return replace(self.rule, **only).text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +148,8 @@ class Decision:
         subject, rule = self.finding.subject, self.rule
         why = subject.unclear or rule.why
         because = f" ({why})" if why else ""
-        return f"{rule.action.word}: the {subject.kind} {subject.text[:200]!r}, by {self.finding.rule_text} [{rule.place}]{because}"
+        by = f"{self.finding.rule_text} [{rule.place}]"
+        return f"{rule.action.word}: the {subject.kind} {subject.text[:200]!r}, by {by}{because}"
 
 
 _NOT_CLEAR = Rule(action=Action.ASK, command=("*",), why="It cannot be told what it runs.")
