@@ -162,9 +162,9 @@ def verify(file: Path) -> Verified:
                 fragment = None
             if not previous and entry["previous"] != _START:
                 notes.append(f"{where}: the chain begins in the middle; older files were removed.")
-            elif previous and (entry["previous"] != previous or entry["sequence"] != sequence + 1):
-                problems.append(f"{where}: it does not follow the entry before it.")
-            elif not previous and entry["sequence"] != 1:
+            elif (previous and (entry["previous"] != previous or entry["sequence"] != sequence + 1)) or (
+                not previous and entry["sequence"] != 1
+            ):
                 problems.append(f"{where}: it does not follow the entry before it.")
             previous, sequence = entry["hash"], entry["sequence"]
             count += 1

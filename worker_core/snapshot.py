@@ -5,6 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
+
+Scope = Literal["once", "execution", "always"]
+"""How far an approval reaches. `always` writes a rule into the policy file."""
 
 
 class EngineState(enum.Enum):

@@ -19,9 +19,8 @@ import msgspec
 from worker_core.errors import KubiyaError
 from worker_core.paths import private_directory
 from worker_core.sandbox.workspace import safe_name
-from worker_core.snapshot import ApprovalView
+from worker_core.snapshot import ApprovalView, Scope
 
-Scope = Literal["once", "execution", "always"]
 _KEPT_AFTER = timedelta(days=2)
 _GRANTS = "granted.json"
 
@@ -129,9 +128,7 @@ class ApprovalBook:
         if execution_id not in self._granted:
             known: set[str] = set()
             with contextlib.suppress(OSError, msgspec.DecodeError):
-                known.update(
-                    msgspec.json.decode((self._of(execution_id) / _GRANTS).read_bytes(), type=list[str])
-                )
+                known.update(msgspec.json.decode((self._of(execution_id) / _GRANTS).read_bytes(), type=list[str]))
             self._granted[execution_id] = known
         return frozenset(self._granted[execution_id])
 

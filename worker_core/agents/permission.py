@@ -283,7 +283,11 @@ class _Case:
         )
 
     async def _record(self, kind: str, decision: Decision, **facts: Any) -> None:
-        about: dict[str, Any] = {"execution": self._execution_id, "call": self._call_id, "tool": self._request.call.name}
+        about: dict[str, Any] = {
+            "execution": self._execution_id,
+            "call": self._call_id,
+            "tool": self._request.call.name,
+        }
         if kind != "allow":
             about |= {"arguments": self._summary(), "decision": decision.sentence}
         about["rule"] = f"{decision.finding.rule_text} [{decision.rule.place}]"
@@ -294,4 +298,3 @@ def _workflow_id() -> str:
     from temporalio import activity
 
     return activity.info().workflow_id
-
