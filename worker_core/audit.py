@@ -1,7 +1,7 @@
 """The audit log: what was decided about tool calls. JSON lines, appended only, each chained to the one before.
 
-A line carries `previous`, the SHA-256 of the line before it, and `hash`, its own. A changed byte, a line taken out or put
-in breaks the chain. Lines cut off at the very end leave no trace in it: keep a copy elsewhere where that matters.
+A line carries `previous`, the SHA-256 of the line before it, and `hash`, its own. A changed byte, a line taken out or
+put in breaks the chain. Lines cut off at the very end leave no trace in it: keep a copy elsewhere where that matters.
 """
 
 from __future__ import annotations

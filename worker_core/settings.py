@@ -115,7 +115,8 @@ class Settings:
     """How long a call waits for its approval; then it is denied."""
 
     remote_approvals: bool = False
-    """Whether the control plane may allow, too, for a call or an execution. It may always deny, and never writes rules."""
+    """Whether the control plane may allow, too: a call, or all like it in an execution. It may always deny, and never
+    writes rules."""
 
     enforcer: bool = False
     """Ask the control plane's enforcer about each call, after the policy of this machine."""

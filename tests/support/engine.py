@@ -41,6 +41,7 @@ def make_engine(
     redactor: Redactor | None = None,
     **settings: Any,
 ) -> Engine:
+    settings.setdefault("approvals", "allow")  # only tests about approvals wait for somebody
     return Engine(
         settings=Settings(control_plane_url=url, queue_ids=tuple(queue_ids), **settings),
         api_key=Secret(key),

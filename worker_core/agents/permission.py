@@ -297,4 +297,4 @@ class _Case:
 def _workflow_id() -> str:
     from temporalio import activity
 
-    return activity.info().workflow_id
+    return activity.info().workflow_id or ""

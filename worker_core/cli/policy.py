@@ -34,9 +34,7 @@ def command() -> None:
     pass
 
 
-@command.command(
-    "check", help="Say whether a call would be allowed (exit code 0), asked for (10) or denied (11), and why."
-)
+@command.command("check", help="Would a call be allowed (exit code 0), asked for (10) or denied (11), and why?")
 @click.argument("line", metavar="[COMMAND]", default="")
 @click.option("--tool", default="", metavar="NAME", help="Of which tool (shell, with a command).")
 @click.option("--path", "path", default="", metavar="PATH", help="A path that the call names.")

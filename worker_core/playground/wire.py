@@ -129,6 +129,13 @@ class NewMessage(Body, frozen=True, kw_only=True):
     role: str = "user"
 
 
+class ApprovalAnswer(Body, frozen=True, kw_only=True):
+    """Playground only: what the signal `answer_approval` carries."""
+
+    answer: Literal[allow, deny]
+    scope: Literal[once, execution] = "once"
+
+
 class Reason(Body, frozen=True, kw_only=True):
     reason: str | None = None
 
