@@ -31,7 +31,7 @@ async def answer(context: Context, request: Request) -> Response:
 
 
 async def enforce(context: Context, request: Request) -> Response:  # noqa: ARG001 - the signature of all handlers
-    """Denies calls whose arguments hold `forbidden-by-the-enforcer`, fails on `breaks-the-enforcer`, allows the rest."""
+    """Denies arguments with `forbidden-by-the-enforcer`, fails on `breaks-the-enforcer`, allows the rest."""
     try:
         wish = msgspec.json.decode(await request.body())
         arguments = str(wish["tool"]["arguments"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -132,8 +132,8 @@ class NewMessage(Body, frozen=True, kw_only=True):
 class ApprovalAnswer(Body, frozen=True, kw_only=True):
     """Playground only: what the signal `answer_approval` carries."""
 
-    answer: Literal[allow, deny]
-    scope: Literal[once, execution] = "once"
+    answer: Literal["allow", "deny"]
+    scope: Literal["once", "execution"] = "once"
 
 
 class Reason(Body, frozen=True, kw_only=True):
