@@ -64,6 +64,8 @@ class Departure:
             if not drained and self._wish.mode is StopMode.DRAIN:
                 log.warning("Turns still run after %s; they are cancelled.", self._drain_timeout)
         if self._wish.mode is StopMode.NOW:
+            for server in self._servers:
+                server.abandon()
             return ExitCode.LEFT_AT_ONCE
         cancelled = not drained and self._tracker.busy_steps > 0
         if cancelled:

@@ -166,7 +166,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._change(EngineState.STARTING, "Registering with the control plane.")
         narrate(self.events)
-        self.events.listen(self._on_event)
+        self.events.listen(self._on_event, only=(PollingStarted,))
         self._supervising = asyncio.create_task(self._supervise(), name="engine")
 
     async def pause(self, reason: str = "Paused by the user.") -> None:

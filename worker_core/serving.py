@@ -162,6 +162,11 @@ class QueueServer:
         self._update(polling=False, reason="Polling has stopped.")
         return in_time
 
+    def abandon(self) -> None:
+        """Stop polling without waiting for it; see `QueuePollers.abandon`."""
+        if self._pollers is not None:
+            self._pollers.abandon()
+
     def refuse(self, sentence: str) -> None:
         """The queue is not served any more; its view says why."""
         self._update(polling=False, reason=sentence)

@@ -221,6 +221,15 @@ def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
     return _merge(settings, given, where=lambda key: FLAGS.get(key, f"--{key.replace('_', '-')}"))
 
 
+def change(settings: Settings, name: str, value: Any) -> Settings:
+    """`settings` with one field changed, given as in the file or as text.
+
+    Raises:
+        ConfigurationError: there is no such setting, or the value is not valid.
+    """
+    return _merge(settings, {name: value}, where=lambda key: key)
+
+
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")

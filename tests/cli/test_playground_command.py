@@ -71,7 +71,7 @@ def test_the_demo_runs_tools_and_leaves_nothing_running(tmp_path: Path, gateway:
     [file] = [line.split(None, 1)[1] for line in out.splitlines() if line.startswith("  file ")]
     assert "Hello from the Kubiya playground" in Path(file).read_text()
     kept = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert kept == {Path(file).name}, "of the demo's state, what the agent wrote is left"
+    assert kept == {Path(file).name, "transcript.jsonl"}, "of the demo's state, its workspace is left"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches the whole console there, this test included")

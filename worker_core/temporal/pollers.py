@@ -47,6 +47,10 @@ class QueuePlan:
     """Once stopping has begun: how long running activities may go on before they are cancelled."""
 
 
+ABANDONED_LIMIT = timedelta(seconds=30)
+"""How long pollers that nobody waits for may take to end."""
+
+
 class QueuePollers:
     """Two SDK workers on one client. Used once: a restart makes a new object (and a new client)."""
 
@@ -132,3 +136,13 @@ class QueuePollers:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.debug("While the pollers of %s stopped: %s", self._plan.queue, error)
         return not pending
+
+    def abandon(self) -> None:
+        """Begin to stop and wait for nothing: for who leaves at once, and whose process may live on."""
+        if not self._stopping and self._running is not None and not self._running.done():
+            task = asyncio.create_task(self.stop(limit=ABANDONED_LIMIT), name=f"abandoned {self._plan.queue}")
+            _abandoned.add(task)
+            task.add_done_callback(_abandoned.discard)
+
+
+_abandoned: set[asyncio.Task[bool]] = set()
