@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from worker_core.agents.journal import Journal
+    from worker_core.agents.permission import Permissions
     from worker_core.agents.tracker import ExecutionTracker
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.control_plane.models import StartResponse
@@ -78,6 +79,7 @@ class Shared:
     log_ring: LogRing
     sampler: HealthSampler
     launcher: Launcher
+    permissions: Permissions
     workspaces: Path
     own_secrets: Callable[[], frozenset[str]]
     timing: Timing
@@ -133,6 +135,7 @@ class ServedQueue:
                 bus=shared.bus,
                 redactor=shared.redactor,
                 launcher=shared.launcher,
+                permissions=shared.permissions,
                 workspaces=shared.workspaces,
                 takes_executions=self._takes,
                 single=shared.single,

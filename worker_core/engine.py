@@ -13,9 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__, health, host, machine
+from worker_core.agents.approval_book import ApprovalBook, Asked
 from worker_core.agents.journal import Journal
+from worker_core.agents.permission import Permissions, policy_file
 from worker_core.agents.tracker import ExecutionTracker
 from worker_core.assembly import ServedQueue, Shared
+from worker_core.audit import AuditLog
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.outbox import Outbox
 from worker_core.control_plane.session import WorkerStatus
@@ -28,7 +31,7 @@ from worker_core.sandbox.sweeping import WorkspaceSweep
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
 from worker_core.single_execution import SingleExecution
-from worker_core.snapshot import EngineSnapshot, EngineState, Health, StopMode
+from worker_core.snapshot import EngineSnapshot, EngineState, Health, Scope, StopMode
 from worker_core.temporal.admission import Gate
 from worker_core.temporal.connection import metrics
 
@@ -43,6 +46,7 @@ log = logging.getLogger(__name__)
 
 JOURNAL_KEPT = timedelta(days=30)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
+TELL_LIMIT = timedelta(seconds=5)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
 
@@ -101,6 +105,8 @@ class Engine:
         )
         self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
         self._journal = Journal(paths.journal)
+        self._book = ApprovalBook(paths.approvals, on_change=self._publish_soon)
+        self._telling: set[asyncio.Task[None]] = set()
         self._sweep = WorkspaceSweep(
             paths.workspaces,
             kept=settings.workspace_kept,
@@ -132,6 +138,9 @@ class Engine:
             redactor=redactor,
             log_ring=log_ring,
             sampler=self._sampler,
+            permissions=Permissions(
+                policy=policy_file(paths), book=self._book, audit=AuditLog(paths.audit_file, mask=redactor.mask)
+            ),
             launcher=launcher or self._chosen,
             workspaces=paths.workspaces,
             own_secrets=self._own_secrets,
@@ -153,6 +162,7 @@ class Engine:
             pid=os.getpid(),
             executions_limit=limit,
             queues=tuple(queue.server.view for queue in self._queues),
+            approvals=self._book.views(),
         )
 
     # --- commands -----------------------------------------------------------------------------------------
@@ -189,6 +199,36 @@ class Engine:
             self._finish(EngineState.STOPPED, "Stopped before it was started.", ExitCode.OK)
         else:
             self._stop.raise_to(mode)
+
+    async def answer_approval(
+        self, approval_id: str, *, allow: bool, scope: Scope = "once", by: str = "the user of this machine"
+    ) -> None:
+        """Answer a tool call that waits (`snapshot.approvals`). The answer is kept: a restart does not lose it.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits (any more).
+            KubiyaError: the answer cannot be written down.
+
+        """
+        try:
+            asked = self._book.answer(approval_id, allow=allow, scope=scope, by=by)
+        except OSError as error:
+            raise KubiyaError(f"The answer cannot be written down: {error.strerror or error}. Try again.") from error
+        self._publish()
+        await self._tell(asked)
+
+    async def _tell(self, asked: Asked) -> None:
+        """Wake the workflow. Where it cannot be reached now, it is told when its queue is polled again."""
+        client = next((one.server.temporal_client for one in self._queues if one.queue_id == asked.queue_id), None)
+        try:
+            if client is None:
+                raise ConnectionError("Temporal is not connected")
+            answer = {"call_id": asked.call_id, "answer": asked.answer, "scope": asked.scope, "by": asked.by}
+            handle = client.get_workflow_handle(asked.workflow_id)
+            await handle.signal("answer_approval", answer, rpc_timeout=TELL_LIMIT)
+            self._book.told(asked)
+        except Exception as error:  # noqa: BLE001 - the SDK raises many kinds; the answer itself is kept
+            log.warning("The answer to %s is kept, and told to its execution later: %s", asked.id, error)
 
     async def wait_stopped(self) -> EngineSnapshot:
         """Wait for STOPPED or FAILED and everything flushed; the snapshot holds the exit code."""
@@ -376,6 +416,12 @@ class Engine:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, PollingStarted) and self.snapshot.state is EngineState.STARTING:
             self._change(*self._at_work())
+        if isinstance(event, PollingStarted):
+            for asked in self._book.untold():
+                if asked.queue_id == event.queue_id:
+                    task = asyncio.get_running_loop().create_task(self._tell(asked), name="approval")
+                    self._telling.add(task)
+                    task.add_done_callback(self._telling.discard)
 
     def _at_work(self) -> tuple[EngineState, str]:
         if any(queue.server.view.polling for queue in self._queues):
@@ -407,6 +453,7 @@ class Engine:
                 replace(queue.server.view, last_heartbeat_at=queue.session.last_heartbeat_at) for queue in self._queues
             ),
             executions=self._tracker.views(),
+            approvals=self._book.views(),
             tasks_processed=self._tracker.processed,
             outbox=self._outbox.view(),
             health=self._health,

@@ -123,6 +123,27 @@ class ToolFinished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested(Event):
+    """A tool call waits until its user answers. `summary` and `rule` are masked."""
+
+    approval_id: str
+    execution_id: str
+    tool_name: str
+    summary: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAnswered(Event):
+    """`answer` is `allow`, `deny` or `timeout`; it has taken effect."""
+
+    approval_id: str
+    execution_id: str
+    answer: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionEventPublished(Event):
     """An event of an execution as the control plane gets it (protocol, 8.3), masked, at the moment it was made.
 

@@ -39,6 +39,18 @@ class Paths:
         return self.config / "config.toml"
 
     @property
+    def policy_file(self) -> Path:
+        return self.config / "policy.toml"
+
+    @property
+    def approvals(self) -> Path:
+        return self.state / "approvals"
+
+    @property
+    def audit_file(self) -> Path:
+        return self.state / "audit" / "audit.jsonl"
+
+    @property
     def host_id_file(self) -> Path:
         return self.state / "host-id"
 

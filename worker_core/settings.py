@@ -25,6 +25,7 @@ DEFAULT_CONTROL_PLANE_URL = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL = "kubiya/claude-sonnet-4"
 
 TlsMode = Literal["auto", "on", "off"]
+ApprovalMode = Literal["ask", "deny", "allow"]
 SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
 RequireSandbox = Literal["ask", "always", "never"]
 NetworkName = Literal["off", "allow-list", "on", "host"]
@@ -47,6 +48,11 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_HOME_LOST_AFTER": "home_lost_after",
     "SINGLE_EXECUTION": "single_execution",
     "KUBIYA_WORKER_SINGLE_EXECUTION_WAIT": "single_execution_wait",
+    "KUBIYA_WORKER_APPROVALS": "approvals",
+    "KUBIYA_WORKER_APPROVAL_TIMEOUT": "approval_timeout",
+    "KUBIYA_ENFORCE_ENABLED": "enforcer",
+    "KUBIYA_WORKER_ENFORCER_REQUIRED": "enforcer_required",
+    "KUBIYA_WORKER_REMOTE_APPROVALS": "remote_approvals",
     "KUBIYA_WORKER_WORKSPACE_KEPT": "workspace_kept",
     "KUBIYA_WORKER_KEEP_FAILED_WORKSPACES": "keep_failed_workspaces",
     "KUBIYA_WORKER_SANDBOX": "sandbox",
@@ -132,6 +138,21 @@ class Settings:
     tool_attempts: int = 10
     """Of a tool call that did not come to its effect: a call that may have had one is never repeated."""
 
+    approvals: ApprovalMode = "ask"
+    """What becomes of calls that the policy says to ask about. `deny` or `allow` where nobody can be asked."""
+
+    approval_timeout: timedelta = timedelta(minutes=10)
+    """How long a call waits for its approval; then it is denied."""
+
+    remote_approvals: bool = False
+    """Whether the control plane may allow, too: a call, or all like it in an execution. It may always deny, and never
+    writes rules."""
+
+    enforcer: bool = False
+    """Ask the control plane's enforcer about each call, after the policy of this machine."""
+
+    enforcer_required: bool = False
+    """Deny where the enforcer does not answer. Off: such calls are decided without it."""
     workspace_kept: timedelta = timedelta(days=7)
     """How long the workspace of an execution stays after its end."""
 
@@ -274,7 +295,7 @@ def _convert(key: str, value: Any) -> Any:
             return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
         case _ if key in _COUNTS:
             return int(_number(value))
-        case "fail_fast" | "single_execution" | "keep_failed_workspaces":
+        case _ if key in _SWITCHES:
             return _boolean(value)
         case "ca_file":
             return Path(str(value)).expanduser()
@@ -293,6 +314,16 @@ _DURATIONS = (
     "single_execution_wait",
     "model_timeout",
     "tool_cpu_time",
+    "approval_timeout",
+)
+
+_SWITCHES = (
+    "fail_fast",
+    "single_execution",
+    "keep_failed_workspaces",
+    "remote_approvals",
+    "enforcer",
+    "enforcer_required",
 )
 
 _COUNTS = (
@@ -333,9 +364,13 @@ def _check(settings: Settings) -> None:
     check_url("control_plane_url", settings.control_plane_url)
     if settings.llm_base_url:
         check_url("llm_base_url", settings.llm_base_url)
-    if settings.temporal_tls not in get_args(TlsMode):
-        raise ConfigurationError(f"temporal_tls is {settings.temporal_tls!r}; it must be auto, on or off.")
-    choices = {"sandbox": SandboxName, "require_sandbox": RequireSandbox, "network": NetworkName}
+    choices = {
+        "temporal_tls": TlsMode,
+        "sandbox": SandboxName,
+        "require_sandbox": RequireSandbox,
+        "network": NetworkName,
+        "approvals": ApprovalMode,
+    }
     for name, possible in choices.items():
         if (value := getattr(settings, name)) not in get_args(possible):
             raise ConfigurationError(f"{name} is {value!r}; it must be one of {', '.join(get_args(possible))}.")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
+
+Scope = Literal["once", "execution", "always"]
+"""How far an approval reaches. `always` writes a rule into the policy file."""
 
 
 class EngineState(enum.Enum):
@@ -66,6 +70,19 @@ class ExecutionView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalView:
+    """A tool call that waits for an answer. `summary` and `rule` are masked."""
+
+    id: str
+    execution_id: str
+    tool: str
+    summary: str
+    rule: str
+    asked_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxView:
     """Events on their way to the control plane."""
 
@@ -121,6 +138,7 @@ class EngineSnapshot:
     queues: tuple[QueueView, ...] = ()
     executions: tuple[ExecutionView, ...] = ()
     executions_limit: int = 0
+    approvals: tuple[ApprovalView, ...] = ()
     tasks_processed: int = 0
     outbox: OutboxView = field(default_factory=OutboxView)
     health: Health | None = None

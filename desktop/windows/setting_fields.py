@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from desktop.language import tr
 from worker_core.secrets import Secret
-from worker_core.settings import NetworkName, RequireSandbox, SandboxName, Settings
+from worker_core.settings import ApprovalMode, NetworkName, RequireSandbox, SandboxName, Settings
 
 Kind = Literal["text", "list", "number", "seconds", "file", "choice", "switch"]
 
@@ -125,6 +125,23 @@ def described() -> dict[str, FieldText]:
         ),
         "network_allow": field(
             isolation, tr("Allowed hosts"), tr("Such as example.com, *.example.com or example.com:8443."), "list"
+        ),
+        "approvals": field(
+            isolation,
+            tr("Calls that the policy asks about"),
+            tr("Ask: you decide. Deny or allow: where nobody can be asked."),
+            "choice",
+            get_args(ApprovalMode),
+        ),
+        "approval_timeout": field(isolation, tr("Time to answer"), tr("After it, the call is denied."), "seconds"),
+        "remote_approvals": field(
+            isolation, tr("Control plane may allow"), tr("It may always deny, and never writes rules."), "switch"
+        ),
+        "enforcer": field(
+            isolation, tr("Ask the enforcer"), tr("The control plane's, after the policy of this machine."), "switch"
+        ),
+        "enforcer_required": field(
+            isolation, tr("Deny without the enforcer"), tr("Where it does not answer."), "switch"
         ),
         "tool_cpu_time": field(
             isolation, tr("Processor time of a tool call"), tr("All its processes together."), "seconds"

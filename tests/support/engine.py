@@ -42,6 +42,7 @@ def make_engine(
     redactor: Redactor | None = None,
     **settings: Any,
 ) -> Engine:
+    settings.setdefault("approvals", "allow")  # only tests about approvals wait for somebody
     return Engine(
         # Without a sandbox unless a test asks for it: many look from outside at what a tool does.
         settings=Settings(control_plane_url=url, queue_ids=tuple(queue_ids), **{**WITHOUT_SANDBOX, **settings}),

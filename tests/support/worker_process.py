@@ -99,6 +99,7 @@ def worker_process(
             "KUBIYA_API_KEY": stage.info.api_key,
             "CONTROL_PLANE_URL": stage.info.control_plane_url,
             "NO_COLOR": "1",
+            "KUBIYA_WORKER_APPROVALS": "allow",
             **environment,
         },
         creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,

@@ -219,7 +219,10 @@ class AgentActivities:
         with services.tracker.step(request.execution_id, f"tool {name}", queue_id=services.queue_id, turn=request.turn):
             async with heartbeating():
                 environment = await services.environment(request.execution_id, request.kind, request.entity_id)
-                return await tool_calls.run(services, request, environment)
+                outcome = await tool_calls.run(services, request, environment)
+        if outcome.approval is not None:
+            services.tracker.waits_for_approval(request.execution_id)
+        return outcome
 
     @activity.defn(name="finish_turn")
     @failures.as_application_errors
@@ -352,6 +355,7 @@ class AgentActivities:
         services.tracker.ended(end.execution_id)
         services.environments.forget(end.execution_id)
         services.journal.forget(end.execution_id)
+        services.permissions.book.forget(end.execution_id)
         services.bus.publish(
             ExecutionFinished(execution_id=end.execution_id, status=end.status, error=end.error or None)
         )

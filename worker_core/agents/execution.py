@@ -72,6 +72,10 @@ class ExecutionWorkflow:
     def resume_execution(self) -> None:
         self._progress.paused = False
 
+    @workflow.signal
+    def answer_approval(self, answer: Any = None) -> None:
+        self._progress.approvals.take(answer)
+
     @workflow.query
     def get_state(self) -> dict[str, Any]:
         """`ExecutionState` of the protocol, section 7.8: the server decodes it strictly."""

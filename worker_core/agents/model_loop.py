@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -206,7 +206,7 @@ class ModelLoop:
         if delegate is not None:
             content, error = await _delegated(delegate, call, parent_message_id)
         else:
-            outcome = await self._run_tool(call, parent_message_id)
+            outcome = await self._run_approved(call, parent_message_id)
             content, error = _for_the_model(outcome), outcome.error
         return Message(
             role="tool",
@@ -219,7 +219,19 @@ class ModelLoop:
             tool_error=error,
         )
 
-    async def _run_tool(self, call: ToolCall, parent_message_id: str) -> ToolOutcome:
+    async def _run_approved(self, call: ToolCall, parent_message_id: str) -> ToolOutcome:
+        """Run it; where its user must be asked first, wait for the answer as long as the first question lasts."""
+        outcome = await self._run_tool(call, parent_message_id)
+        deadline = None
+        while outcome.approval is not None:
+            deadline = deadline or datetime.fromisoformat(outcome.approval.expires_at)
+            answer = await self._progress.approvals.wait(call.call_id, until=deadline)
+            await self._wait()
+            stop_if_cancelled()
+            outcome = await self._run_tool(call, parent_message_id, answer=answer)
+        return outcome
+
+    async def _run_tool(self, call: ToolCall, parent_message_id: str, *, answer: str = "") -> ToolOutcome:
         progress, persona = self._progress, self._persona
         timeouts = progress.home.timeouts
         try:
@@ -237,6 +249,7 @@ class ModelLoop:
                     member_name=persona.name,
                     in_team=self._in_team,
                     after_sequence=progress.sequence,
+                    answer=answer,
                 ),
                 ToolOutcome,
                 start_to_close_timeout=timedelta(seconds=timeouts.tool_call),

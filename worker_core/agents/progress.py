@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker_core.agents.approvals import Approvals
 from worker_core.agents.types import Begun, Carried, Message, ToolCall, TurnProgress, Usage
 
 
@@ -34,6 +35,9 @@ class Progress:
     paused: bool = False
     done: bool = False
     status: str = "pending"
+    approvals: Approvals = field(default_factory=Approvals)
+    """Never carried on: a run ends only where nothing waits."""
+
     turn_progress: TurnProgress | None = None
 
     @property

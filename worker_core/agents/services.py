@@ -16,6 +16,7 @@ from worker_core.control_plane.models import ResolvedEnvironment
 if TYPE_CHECKING:
     from worker_core.agents.gateway import ModelGateway
     from worker_core.agents.journal import Journal
+    from worker_core.agents.permission import Permissions
     from worker_core.agents.tracker import ExecutionTracker
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.control_plane.outbox import Outbox
@@ -56,6 +57,7 @@ class Services:
     bus: EventBus
     redactor: Redactor
     launcher: Launcher
+    permissions: Permissions
     workspaces: Path
     takes_executions: Callable[[str], bool]
     """Whether this one may begin; False while the worker is paused or leaves."""

@@ -9,10 +9,11 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from worker_core.agents import permission
 from worker_core.agents.conversation import arguments_object
 from worker_core.agents.journal import Dispatched, Finished, JournalError
 from worker_core.agents.services import Services
-from worker_core.agents.types import RunTool, ToolOutcome
+from worker_core.agents.types import ApprovalWanted, RunTool, ToolOutcome
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.events import ToolFinished, ToolStarted
 from worker_core.sandbox.workspace import Workspace
@@ -51,12 +52,20 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         unknown = True
         result = ToolResult(succeeded=False, output="", error="The outcome is unknown: the worker stopped in mid-call.")
     else:
+        arguments = _arguments_of(call.arguments) if tool is not None else None
+        verdict = None if arguments is None else await permission.decide(services, request, arguments)
+        if isinstance(verdict, ApprovalWanted):
+            await lane.flush(_FLUSH_LIMIT)
+            return ToolOutcome(succeeded=False, output="", approval=verdict, last_sequence=lane.last_sequence)
         lane.publish(
             f"{prefix}tool_started",
             {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
         )
         services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
-        result = await _run_once(services, request, environment, tool)
+        if verdict is not None:
+            result = ToolResult(succeeded=False, output="", error=verdict.sentence)
+        else:
+            result = await _run_once(services, request, environment, tool)
     seconds = time.monotonic() - started
     lane.publish(
         f"{prefix}tool_completed",
@@ -87,6 +96,15 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         duration_ms=round(seconds * 1000),
         last_sequence=lane.last_sequence,
     )
+
+
+def _arguments_of(text: str) -> dict[str, Any] | None:
+    """None: they are no JSON object, so the call fails without an effect."""
+    try:
+        arguments = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
 
 
 def _source(request: RunTool) -> str:

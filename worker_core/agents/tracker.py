@@ -93,6 +93,13 @@ class ExecutionTracker:
                 entry.status = "waiting_for_input"
         self._on_change()
 
+    def waits_for_approval(self, execution_id: str) -> None:
+        """Nothing of it runs until its user answers: it is known, but holds no place, and no drain waits for it."""
+        with self._lock:
+            if (entry := self._entries.get(execution_id)) and not entry.steps:
+                entry.status = "waiting_for_approval"
+        self._on_change()
+
     def ended(self, execution_id: str) -> None:
         with self._lock:
             self._entries.pop(execution_id, None)

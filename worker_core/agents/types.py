@@ -292,6 +292,16 @@ class RunTool:
     member_name: str = ""
     in_team: bool = False
     after_sequence: int = 0
+    answer: str = ""
+    """What the workflow heard about it (`approvals.Approvals`): a claim, which the home machine judges."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalWanted:
+    """The call was not made: its user must be asked. `expires_at` in ISO 8601."""
+
+    id: str
+    expires_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +314,7 @@ class ToolOutcome:
     unknown: bool = False
     duration_ms: int = 0
     last_sequence: int = 0
+    approval: ApprovalWanted | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

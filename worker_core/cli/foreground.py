@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from worker_core.cli.prompter import Prompter
 from worker_core.cli.situation import log_file
 from worker_core.engine import Engine
 from worker_core.errors import KubiyaError
@@ -79,6 +80,8 @@ class Foreground:
                 settings=self._settings, api_key=self._api_key, paths=self._paths, redactor=redactor, log_ring=ring
             )
             engine.events.listen(self._heard)
+            prompter = Prompter(engine)
+            engine.events.listen(prompter.heard)
             control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime)
             with _stop_signals(lambda name: self._asked_to_stop(engine, name)):
                 await engine.start()

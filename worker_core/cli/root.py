@@ -35,10 +35,12 @@ SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
         "pause": Entry("pause", "Take no new executions; what runs goes on."),
         "resume": Entry("resume", "Take executions again."),
         "stop": Entry("stop", "Let them leave: running turns end first."),
+        "approvals": Entry("approvals", "Show and answer tool calls that wait for you."),
     },
     "This machine": {
         "login": Entry("login", "Store your API key in the keychain."),
         "logout": Entry("logout", "Take it out of the keychain."),
+        "policy": Entry("policy", "Show, check and audit what agents may do here."),
         "doctor": Entry("doctor", "Check what a worker needs, and say how to repair it."),
         "purge": Entry("purge", "Remove everything that the worker keeps here."),
     },
@@ -55,6 +57,8 @@ EXIT_CODES: Final = (
     (7, "the execution failed"),
     (8, "running work was cancelled"),
     (9, "in single-execution mode, none came or nobody answered it"),
+    (10, "`policy check`: it would be asked for"),
+    (11, "`policy check`: it is denied; `policy audit --verify`: the chain is broken"),
     (130, "left at once"),
 )
 

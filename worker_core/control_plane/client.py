@@ -21,6 +21,10 @@ RECORD_TURN_LIMIT_SECONDS = 60.0
 """The server asks its own model for the next status, at most 5 s by its own account (8.6)."""
 
 
+ENFORCE_LIMIT_SECONDS = 2.0
+"""A tool call waits for it."""
+
+
 class ControlPlaneClient(OperatorCalls):
     """One control plane with one API key. Belongs to one event loop; close it with `aclose()`.
 
@@ -115,6 +119,19 @@ class ControlPlaneClient(OperatorCalls):
         action = f"an event of execution {execution_id}"
         answer = await self._call("POST", f"/executions/{segment(execution_id)}/events", action, body=event)
         self._check_success(answer, action=action)
+
+    async def enforce(self, question: Mapping[str, Any]) -> models.Verdict:
+        """Ask the enforcer about a tool call (8.10), for 2 s at most.
+
+        Raises:
+            ControlPlaneError: it did not answer, or not in its form.
+        """
+        action = "the enforcer's decision"
+        answer = await self._send(
+            "POST", "/enforcer/enforce", action=action, body=question, limit_seconds=ENFORCE_LIMIT_SECONDS
+        )
+        self._expect(answer, action=action)
+        return self._read(models.Verdict, self._decode(answer, action=action), action=action)
 
     async def load_session(self, execution_id: str) -> dict[str, Any] | None:
         """The stored conversation (8.5), or None where there is none."""

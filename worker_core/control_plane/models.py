@@ -50,6 +50,14 @@ class StartResponse(Answer, frozen=True, kw_only=True):
     control_plane_sdk_version: str = ""
 
 
+class Verdict(Answer, frozen=True, kw_only=True):
+    """What the enforcer says of a tool call (8.10)."""
+
+    allow: bool
+    id: str = ""
+    policies: tuple[Any, ...] = ()
+
+
 class SystemInfo(Wish, frozen=True, kw_only=True, omit_defaults=True):
     """The machine, for display only (2.2). Sizes in bytes, percentages 0 to 100. None: not known, not sent."""
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from worker_core.playground import (
     agents,
     analytics,
+    approvals,
     dispatch,
     environments,
     executions,
@@ -57,6 +58,8 @@ _API: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "/executions/{execution_id}/resume", dispatch.resume),
     ("POST", "/executions/{execution_id}/cancel", dispatch.cancel),
     ("POST", "/executions/{execution_id}/terminate", dispatch.terminate),
+    ("POST", "/executions/{execution_id}/approvals/{call_id}", approvals.answer),
+    ("POST", "/enforcer/enforce", approvals.enforce),
     # executions: the worker's face
     ("POST", "/executions/job-executions", executions.create_for_job),
     ("GET", "/executions/{execution_id}", executions.read),

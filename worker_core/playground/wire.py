@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -129,6 +129,13 @@ class ExecuteDynamic(Body, frozen=True, kw_only=True):
 class NewMessage(Body, frozen=True, kw_only=True):
     message: str
     role: str = "user"
+
+
+class ApprovalAnswer(Body, frozen=True, kw_only=True):
+    """Playground only: what the signal `answer_approval` carries."""
+
+    answer: Literal["allow", "deny"]
+    scope: Literal["once", "execution"] = "once"
 
 
 class Reason(Body, frozen=True, kw_only=True):

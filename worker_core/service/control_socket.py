@@ -7,6 +7,7 @@ are answered by more lines, until either side closes: `logs` with `follow`, `sto
     {"verb": "watch"}                                   -> {"snapshot": {...}, "events": [], "dropped": 0}, ...
     {"verb": "pause", "reason": "..."}                  -> {"snapshot": {...}}
     {"verb": "resume"}                                  -> {"snapshot": {...}}
+    {"verb": "approve", "id": "...", "allow": true, "scope": "once"} -> {"snapshot": {...}}
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
     {"verb": "logs", "after": 0, "last": 100, "follow": true} -> {"lines": [...], "cursor": 7, "dropped": 0}, ...
 
@@ -30,11 +31,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from worker_core.errors import KubiyaError
 from worker_core.events import Event, EventBus, SnapshotReplaced
 from worker_core.logs.ring import LogRing
 from worker_core.service import endpoint as endpoints
 from worker_core.service.endpoint import Transport
-from worker_core.snapshot import EngineSnapshot, StopMode
+from worker_core.snapshot import EngineSnapshot, Scope, StopMode
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Steered(Protocol):
     async def pause(self, reason: str = ...) -> None: ...
     async def resume(self) -> None: ...
     async def stop(self, *, mode: StopMode = ...) -> None: ...
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope = ...) -> None: ...
 
 
 class ControlSocket:
@@ -141,6 +144,9 @@ class ControlSocket:
 
     def resume(self) -> None:
         self._on_loop(self._engine.resume())
+
+    def approve(self, approval_id: str, *, allow: bool, scope: Scope) -> None:
+        self._on_loop(self._engine.answer_approval(approval_id, allow=allow, scope=scope))
 
     def stop(self, mode: StopMode) -> None:
         self._on_loop(self._engine.stop(mode=mode))
@@ -222,7 +228,7 @@ class _Conversation:
     def _run(self) -> None:
         try:
             self._answer(self._request())
-        except _Refused as error:
+        except (_Refused, KubiyaError) as error:
             with contextlib.suppress(OSError):
                 self._say({"ok": False, "error": str(error)})
         except OSError:
@@ -269,6 +275,12 @@ class _Conversation:
                 self._say_snapshot()
             case "resume":
                 self._server.resume()
+                self._say_snapshot()
+            case "approve":
+                scope = request.get("scope", "once")
+                if scope not in ("once", "execution", "always") or not isinstance(request.get("allow"), bool):
+                    raise _Refused("An answer is allow (true or false) and a scope: once, execution or always.")
+                self._server.approve(str(request.get("id") or ""), allow=request["allow"], scope=scope)
                 self._say_snapshot()
             case "stop":
                 mode = _mode(request.get("mode", "drain"))

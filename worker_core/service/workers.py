@@ -17,7 +17,7 @@ from worker_core.errors import ExitCode, KubiyaError
 from worker_core.events import Event
 from worker_core.service import endpoint as endpoints
 from worker_core.service.endpoint import Endpoint
-from worker_core.snapshot import EngineSnapshot
+from worker_core.snapshot import EngineSnapshot, Scope
 
 ANSWER_LIMIT_SECONDS: Final = 12.0
 """A little more than the worker itself allows its engine."""
@@ -52,6 +52,9 @@ class RunningWorker:
 
     def resume(self) -> EngineSnapshot:
         return _snapshot(self._ask({"verb": "resume"}))
+
+    def approve(self, approval_id: str, *, allow: bool, scope: Scope) -> EngineSnapshot:
+        return _snapshot(self._ask({"verb": "approve", "id": approval_id, "allow": allow, "scope": scope}))
 
     def stop(self, *, mode: StopName, wait: bool) -> Iterator[EngineSnapshot]:
         """Ask it to leave. With `wait`, what it says while it leaves, and at last how it ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import PurePath
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
@@ -14,7 +15,30 @@ _NOT_COMMANDS = frozenset({"for", "case", "select", "function"})
 _RUNNERS = frozenset({"env", "command", "exec", "nohup", "time", "builtin"})
 """They run what follows them; only where nothing does are they a command themselves."""
 
+_SINGLE_QUOTED = re.compile("'[^']*'")
 _DEEPEST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as its command gets it. `computed`: the shell puts something into it that is not known here."""
+
+    text: str
+    computed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedLine:
+    """A command line, taken apart."""
+
+    commands: tuple[tuple[Word, ...], ...]
+    """Each simple command, also those in substitutions, without assignments, redirections and `env`-like prefixes."""
+
+    others: tuple[Word, ...]
+    """Targets of redirections, and the lists of `for` and `case`."""
+
+    whole: bool
+    """False where a quote or bracket is not closed, or commands are nested too deep."""
 
 
 class _Scanner:
@@ -24,6 +48,9 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.names: list[str] = []
+        self.commands_found: list[list[Word]] = []
+        self.others: list[Word] = []
+        self.whole = True
         self.depth = depth
         self.heredocs: list[tuple[str, bool]] = []
 
@@ -33,9 +60,11 @@ class _Scanner:
     def commands(self, closing: str = "", *, named: bool = True) -> None:
         """Up to `closing`, or to the end. Without `named`, only what is nested in the words counts (arrays)."""
         expecting, in_pattern, redirected, runner = named, False, "", ""
+        current, closed = self.others, not closing
         while self.at < len(self.text):
             if closing and not (in_pattern and closing == ")") and self.peek(closing):
                 self.at += len(closing)
+                closed = True
                 break
             character = self.text[self.at]
             if character in " \t\r":
@@ -52,8 +81,9 @@ class _Scanner:
                 self.at += 1
                 in_pattern = (in_pattern or self.text.startswith(";;", self.at - 1)) and character != ")"
                 if runner and expecting:
-                    self.names.append(runner)
+                    self._found(Word(runner))
                 expecting, redirected, runner = named and not in_pattern, "", ""
+                current = self.others
                 if character == "\n":
                     self._skip_heredocs()
             else:
@@ -65,20 +95,30 @@ class _Scanner:
                 if redirected:
                     if redirected.startswith("<<") and redirected != "<<<":
                         self.heredocs.append((word, raw != word))
+                    elif redirected != "<<<":
+                        self.others.append(_word(word, raw))
                     redirected = ""
                 elif raw == "esac":
                     in_pattern = False
-                elif not expecting or raw in _KEYWORDS or (_ASSIGNMENT.match(raw)):
+                elif not expecting:
+                    current.append(_word(word, raw))
+                elif raw in _KEYWORDS or (_ASSIGNMENT.match(raw)):
                     continue
                 elif raw in _NOT_COMMANDS:
                     expecting, in_pattern = False, raw == "case"
                 elif raw in _RUNNERS:
                     runner = raw
                 elif not (runner and raw.startswith("-")):
-                    self.names.append(PurePath(word).name or word)
+                    current = self._found(_word(word, raw))
                     expecting = False
         if runner and expecting:
-            self.names.append(runner)
+            self._found(Word(runner))
+        self.whole = self.whole and closed
+
+    def _found(self, first: Word) -> list[Word]:
+        self.names.append(PurePath(first.text).name or first.text)
+        self.commands_found.append([first])
+        return self.commands_found[-1]
 
     def word(self, closing: str) -> str:
         said: list[str] = []
@@ -98,6 +138,7 @@ class _Scanner:
                     break
             elif character == "'":
                 end = self._find("'", self.at + 1)
+                self.whole = self.whole and end < len(self.text)
                 said.append(self.text[self.at + 1 : end])
                 self.at = end + 1
             elif character == '"':
@@ -135,9 +176,11 @@ class _Scanner:
         if self._is_too_deep():
             return ""
         self.depth += 1
+        closed = closing == "\0"
         while self.at < len(self.text):
             if self.peek(closing):
                 self.at += len(closing)
+                closed = True
                 break
             if self.peek("\\"):
                 said.append(self.text[self.at + 1 : self.at + 2])
@@ -146,11 +189,13 @@ class _Scanner:
                 said.append(self.text[self.at])
                 self.at += 1
         self.depth -= 1
+        self.whole = self.whole and closed
         return "".join(said)
 
     def _is_too_deep(self) -> bool:
         if self.depth >= _DEEPEST:
             self.names.append("(too many nested commands)")
+            self.whole = False
             self.at = len(self.text)
         return self.depth >= _DEEPEST
 
@@ -166,10 +211,14 @@ class _Scanner:
             begin = self.at
             end = re.compile(rf"^\t*{re.escape(delimiter)}$", re.MULTILINE).search(self.text, begin)
             self.at = len(self.text) if end is None else end.end()
+            self.whole = self.whole and end is not None
             if not quoted:
                 body = _Scanner(self.text[begin : self.at], depth=self.depth + 1)
                 body._quoted("\0")
                 self.names += body.names
+                self.commands_found += body.commands_found
+                self.others += body.others
+                self.whole = self.whole and body.whole
         self.heredocs.clear()
 
     def _find(self, what: str, begin: int | None = None) -> int:
@@ -182,3 +231,19 @@ def command_names(command: str) -> list[str]:
     scanner = _Scanner(command)
     scanner.commands()
     return scanner.names
+
+
+def parse_line(command: str) -> ParsedLine:
+    """The simple commands of a line with their words, as well as this can be told without being the shell."""
+    scanner = _Scanner(command)
+    scanner.commands()
+    return ParsedLine(
+        commands=tuple(tuple(words) for words in scanner.commands_found),
+        others=tuple(scanner.others),
+        whole=scanner.whole and not scanner.heredocs,
+    )
+
+
+def _word(text: str, raw: str) -> Word:
+    unquoted = raw if '"' in raw else _SINGLE_QUOTED.sub("", raw)
+    return Word(text, computed="$" in unquoted or "`" in unquoted or "<(" in unquoted or ">(" in unquoted)

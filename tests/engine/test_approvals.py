@@ -1,0 +1,262 @@
+"""Calls that must be asked for: over a real Temporal, a real control plane, and restarts of the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.test_crashes import Viewer, client, submit  # noqa: F401 - a fixture
+from tests.engine.test_executions import tool
+from tests.support.engine import Rig, home, new_queue, running_engine
+from tests.support.playground import Stage, until
+from tests.support.worker_process import worker_process
+from worker_core.audit import entries, verify
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.errors import KubiyaError
+from worker_core.events import ApprovalAnswered, ApprovalRequested
+from worker_core.snapshot import ApprovalView
+
+
+async def asked(rig: Rig) -> ApprovalView:
+    await rig.until(lambda: rig.snapshot.approvals)
+    return rig.snapshot.approvals[0]
+
+
+async def cancel(stage: Stage, execution_id: str) -> None:
+    async with stage.client() as api:
+        assert (await api.post(f"/executions/{execution_id}/cancel")).status_code == 200
+
+
+async def tool_message(rig: Rig, execution_id: str) -> str:
+    session = await rig.client.load_session(execution_id)
+    assert session is not None
+    return str([message for message in session["messages"] if message["role"] == "tool"])
+
+
+def decided(folder: Path) -> list[tuple[str, str]]:
+    found = verify(home(folder).audit_file)
+    assert not found.problems
+    return [(entry["kind"], entry.get("answer", "")) for entry in entries(home(folder).audit_file)]
+
+
+def asking(folder: Path) -> tuple[Path, str]:
+    """A file outside of every workspace, and a command that makes it."""
+    target = folder / "outside.txt"
+    return target, f"echo done >> {target}"
+
+
+async def test_an_allowed_call_runs_once(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        execution_id = await rig.execute("approve\n" + tool(command, "!say yes"))
+        view = await asked(rig)
+        assert view.execution_id == execution_id
+        assert command in view.summary
+        assert "<outside>" in view.rule
+        assert not target.exists()
+        await rig.until(lambda: rig.snapshot.executions[0].status == "waiting_for_approval")
+        await rig.engine.answer_approval(view.id, allow=True)
+        await rig.reach(execution_id, "waiting_for_input")
+        kinds = [event["event_type"] for event in await rig.sent(execution_id)]
+        with pytest.raises(KubiyaError, match="No approval waits"):
+            await rig.engine.answer_approval(view.id, allow=True)
+        assert rig.snapshot.approvals == ()
+        assert len(rig.published(ApprovalRequested)) == len(rig.published(ApprovalAnswered)) == 1
+    assert target.read_text() == "done\n"
+    steps = [kind for kind in kinds if kind.startswith(("approval", "tool"))]
+    assert steps == ["approval_requested", "approval_answered", "tool_started", "tool_completed"]
+    assert decided(tmp_path) == [("ask", ""), ("answer", "allow")]
+
+
+async def test_a_denied_call_is_told_to_the_model(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        execution_id = await rig.execute("deny\n" + tool(command, "!say a pity"))
+        await rig.engine.answer_approval((await asked(rig)).id, allow=False)
+        record = await rig.reach(execution_id, "waiting_for_input")
+        said = await tool_message(rig, execution_id)
+    assert record.response == "a pity"
+    assert "denied by the user of this machine" in said
+    assert not target.exists()
+    assert decided(tmp_path) == [("ask", ""), ("answer", "deny")]
+
+
+async def test_what_the_policy_denies_is_told_to_the_model_and_never_asked(stage: Stage, tmp_path: Path) -> None:
+    async with running_engine(stage, tmp_path, approvals="allow") as rig:
+        execution_id = await rig.execute("keys\n" + tool("cat ~/.ssh/id_rsa", "!say understood"))
+        await rig.reach(execution_id, "waiting_for_input")
+        said = await tool_message(rig, execution_id)
+        [completed] = await rig.sent(execution_id, "tool_completed")
+    assert "denied by the policy of this machine" in said
+    assert ".ssh/**" in said
+    assert completed["data"]["status"] == "failed"
+    assert decided(tmp_path) == [("deny", "")]
+
+
+async def test_silence_is_a_denial(stage: Stage, tmp_path: Path) -> None:
+    from datetime import timedelta
+
+    target, command = asking(tmp_path)
+    options: Any = {"approvals": "ask", "approval_timeout": timedelta(seconds=1)}
+    async with running_engine(stage, tmp_path, **options) as rig:
+        execution_id = await rig.execute("silence\n" + tool(command, "!say hm"))
+        await rig.reach(execution_id, "waiting_for_input")
+        said = await tool_message(rig, execution_id)
+        assert rig.snapshot.approvals == ()
+    assert "denied by time-out" in said
+    assert not target.exists()
+    assert decided(tmp_path) == [("ask", ""), ("answer", "timeout")]
+
+
+async def test_always_writes_a_rule_and_the_next_call_is_not_asked(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    file = home(tmp_path).policy_file
+    file.parent.mkdir(parents=True)
+    file.write_text('# mine\n[[ask]] # about this\npath = "/**"\n')
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        first = await rig.execute("always\n" + tool(command, "!instant"))
+        await rig.engine.answer_approval((await asked(rig)).id, allow=True, scope="always")
+        await rig.reach(first, "waiting_for_input")
+        second = await rig.execute("always again\n" + tool(command, "!instant"))
+        await rig.reach(second, "waiting_for_input")
+        third = await rig.execute("another\n" + tool(f"{command}.other", "!instant"))
+        assert (await asked(rig)).execution_id == third
+        await rig.engine.answer_approval((await asked(rig)).id, allow=False)
+        await rig.reach(third, "waiting_for_input")
+    assert target.read_text() == "done\ndone\n"
+    text = file.read_text()
+    assert text.startswith('# mine\n[[ask]] # about this\npath = "/**"\n')
+    assert str(target) in text
+    if os.name == "posix":
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_answer_for_the_execution_ends_with_it(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        execution_id = await rig.execute("\n".join(["for the execution", *[tool(command)] * 2, "!instant"]))
+        await rig.engine.answer_approval((await asked(rig)).id, allow=True, scope="execution")
+        await rig.reach(execution_id, "waiting_for_input")
+        assert target.read_text() == "done\ndone\n"
+        other = await rig.execute("another execution\n" + tool(command, "!instant"))
+        assert (await asked(rig)).execution_id == other
+        await cancel(stage, other)
+        await rig.until(lambda: not rig.snapshot.approvals)
+    assert not home(tmp_path).policy_file.exists()
+
+
+async def test_cancelled_while_it_waits(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        execution_id = await rig.execute("cancel it\n" + tool(command))
+        await asked(rig)
+        began = time.monotonic()
+        await cancel(stage, execution_id)
+        await rig.until(lambda: not rig.snapshot.executions and not rig.snapshot.approvals, limit=10)
+        assert time.monotonic() - began < 5  # two seconds on an idle machine
+    assert not target.exists()
+
+
+async def test_paused_while_it_waits_it_runs_when_it_is_resumed(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        execution_id = await rig.execute("pause it\n" + tool(command, "!instant"))
+        view = await asked(rig)
+        async with stage.client() as api:
+            assert (await api.post(f"/executions/{execution_id}/pause")).status_code == 200
+            await rig.engine.answer_approval(view.id, allow=True)
+            assert (await rig.reach(execution_id, "paused")).status == "paused"
+            assert not target.exists()
+            await api.post(f"/executions/{execution_id}/resume")
+        await rig.reach(execution_id, "waiting_for_input")
+    assert target.read_text() == "done\n"
+
+
+@pytest.mark.parametrize("counts", [False, True])
+async def test_the_control_plane_may_deny_and_allows_only_where_it_was_let(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture, counts: bool
+) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask", remote_approvals=counts) as rig:
+        execution_id = await rig.execute(f"remote {counts}\n" + tool(command, "!instant"))
+        await asked(rig)
+        [event] = await rig.sent(execution_id, "approval_requested")
+        path = f"/executions/{execution_id}/approvals/{event['data']['tool_execution_id']}"
+        async with stage.client() as api:
+            assert (await api.post(path, json={"answer": "allow", "scope": "execution"})).status_code == 200
+            if not counts:
+                await until(lambda: _logged(caplog, "does not count here"))
+                assert (await api.post(path, json={"answer": "deny"})).status_code == 200
+        await rig.reach(execution_id, "waiting_for_input")
+        said = await tool_message(rig, execution_id)
+    assert target.exists() is counts
+    assert ("denied by somebody on the control plane" in said) is not counts
+
+
+@pytest.mark.parametrize("required", [False, True])
+async def test_the_enforcer_only_narrows(stage: Stage, tmp_path: Path, required: bool) -> None:
+    options: Any = {"enforcer": True, "enforcer_required": required}
+    async with running_engine(stage, tmp_path, **options) as rig:
+        lines = [
+            tool(f"echo {word} | tee -a out") for word in ("fine", "forbidden-by-the-enforcer", "breaks-the-enforcer")
+        ]
+        execution_id = await rig.execute("\n".join([f"enforcer {required}", *lines, "!instant"]))
+        await rig.reach(execution_id, "waiting_for_input")
+        denied = await rig.execute(f"enforcer denies less {required}\n" + tool("cat ~/.aws/credentials", "!instant"))
+        await rig.reach(denied, "waiting_for_input")
+        assert "denied by the policy" in await tool_message(rig, denied)
+        said = await tool_message(rig, execution_id)
+        out = (home(tmp_path).workspaces / execution_id / "out").read_text()
+    assert out == ("fine\n" if required else "fine\nbreaks-the-enforcer\n")
+    assert "control plane's enforcer (policies: playground)" in said
+    assert ("did not answer" in said) is required
+
+
+async def _logged(caplog: pytest.LogCaptureFixture, words: str) -> bool:
+    return words in caplog.text
+
+
+def run(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "worker_core", *arguments],
+        env={**os.environ, "KUBIYA_WORKER_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def test_a_killed_worker_keeps_waiting_and_is_answered_by_the_command(
+    stage: Stage,
+    tmp_path: Path,
+    client: ControlPlaneClient,  # noqa: F811
+) -> None:
+    target, command = asking(tmp_path)
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    with worker_process(stage, tmp_path, queue, KUBIYA_WORKER_APPROVALS="ask") as worker:
+        worker.wait_ready()
+        execution_id = await submit(stage, client, queue, "over a restart\n" + tool(command, "!say at last"))
+        await until(lambda: viewer.sent(execution_id, "approval_requested"))
+        worker.kill()
+    with worker_process(stage, tmp_path, queue, KUBIYA_WORKER_APPROVALS="ask") as worker:
+        worker.wait_ready()
+        listed = await asyncio.to_thread(run, tmp_path, "approvals")
+        assert str(target) in listed
+        assert not target.exists()
+        await asyncio.to_thread(run, tmp_path, "approvals", "allow", listed.split()[0][:5])
+        record = await viewer.reach(execution_id, "waiting_for_input")
+        assert worker.terminate() == 0
+    assert record.response == "at last"
+    assert target.read_text() == "done\n"
+    assert decided(tmp_path) == [("ask", ""), ("answer", "allow")]
+    assert len(stage.model_calls("over a restart")) == 2

@@ -1,0 +1,240 @@
+"""What decides, in which order, and that it can always say why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_core.policy.builtin import built_in_rules
+from worker_core.policy.file import BrokenPolicy, PolicyFile, parse
+from worker_core.policy.patterns import literal, path_fits, text_pattern
+from worker_core.policy.rules import Action, Decision, Policy, Rule, combined
+from worker_core.policy.subjects import subjects_of
+from worker_core.tools.command_names import parse_line
+
+BUILT_IN = built_in_rules(own_folders=("/state-of-the-worker",))
+actions = st.sampled_from(list(Action))
+words = st.sampled_from(
+    ["git", "push", "rm", "-rf", "/etc/x", "~/.ssh/id", "x", "a/b", "$(ls)", "'q q'", "sudo", "http://h/"]
+)
+lines = st.lists(st.one_of(words, st.sampled_from(["&&", ";", "|", ">"])), min_size=1, max_size=8).map(" ".join)
+patterns = st.sampled_from(["*", "git *", "rm *", "git push*", "x", "sudo *"])
+path_patterns = st.sampled_from(["**", "/etc/**", "<outside>", "<workspace>", "~/**", "a/*"])
+rules = st.lists(
+    st.one_of(
+        st.builds(
+            lambda a, p, o, w: Rule(action=a, command=(p,), override=o, always=w, file="f", line=1),
+            *(actions, patterns, st.booleans(), st.booleans()),
+        ),
+        st.builds(
+            lambda a, p, o, w: Rule(action=a, path=(p,), override=o, always=w, file="f", line=1),
+            *(actions, path_patterns, st.booleans(), st.booleans()),
+        ),
+        st.builds(lambda a: Rule(action=a, tool=("sh*",), file="f", line=1), actions),
+    ),
+    max_size=5,
+)  # fmt: skip
+
+
+def decide(
+    command: str, own: list[Rule] | tuple[Rule, ...] = (), *, workspace: str = "/w", **arguments: str
+) -> Decision:
+    given_: Mapping[str, Any] = {**({"command": command} if command else {}), **arguments}
+    subjects = subjects_of("shell", given_, workspace=Path(workspace))
+    return Policy(rules=own, built_in=BUILT_IN).decide(subjects, tool="shell", workspace=workspace)
+
+
+@given(lines, rules)
+def test_a_denial_always_wins_and_the_named_rule_exists(line: str, own: list[Rule]) -> None:
+    found = decide(line, own)
+    subjects = subjects_of("shell", {"command": line}, workspace=Path("/w"))
+    denies = [rule for rule in own if rule.action is Action.DENY]
+    if any(rule.fits(one, tool="shell", workspace="/w") is not None for rule in denies for one in subjects):
+        assert found.action is Action.DENY
+    assert found.rule in Policy(rules=own, built_in=BUILT_IN).all_rules
+    assert found.finding.pattern in (*found.rule.tool, *found.rule.command, *found.rule.path, *found.rule.host)
+    assert found.rule.action is found.action
+    assert (found.action is Action.ASK) <= bool(found.asking)
+
+
+@given(lines, rules, rules)
+def test_more_denials_and_questions_never_widen(line: str, own: list[Rule], more: list[Rule]) -> None:
+    stricter = [
+        rule for rule in more if rule.action is Action.DENY or (rule.action is Action.ASK and not rule.override)
+    ]
+    if not any(rule.always or rule.override for rule in own):
+        before, after = decide(line, own).action, decide(line, [*own, *stricter]).action
+        # An `ask` of the user's stands over the built-in rules, which only ask or allow there: it never becomes milder.
+        assert after >= before
+
+
+@given(actions, st.lists(actions, max_size=4))
+def test_the_server_never_widens(local: Action, said: list[Action]) -> None:
+    assert combined(local, *said) >= local
+
+
+@given(lines, lines)
+def test_of_several_commands_the_strictest_decides(one: str, other: str) -> None:
+    if not (parse_line(one).whole and parse_line(other).whole):
+        return
+    both = decide(f"{one}\n{other}").action
+    assert both >= max(decide(one).action, decide(other).action)
+
+
+@pytest.mark.parametrize(
+    ("command", "action"),
+    [
+        ("ls -la && cat notes.txt | sort > sorted.txt 2>/dev/null", Action.ALLOW),
+        ("python3 script.py --out=result.csv", Action.ALLOW),
+        ("/usr/bin/env python3 -V", Action.ALLOW),
+        ("cat /etc/hosts", Action.ASK),
+        ("cat ../secrets", Action.ASK),
+        ("cd && ls", Action.ASK),
+        ("tee < /etc/passwd", Action.ASK),
+        ("grep -r x --include=/etc/y", Action.ASK),
+        ("gcc -I/opt/include x.c", Action.ASK),
+        ("for f in /etc/*; do cat $f; done", Action.ASK),
+        ("echo $(cat /etc/hosts)", Action.ASK),
+        ("`echo cat` x", Action.ASK),
+        ("$RUN x", Action.ASK),
+        ("eval $X", Action.ASK),
+        ("bash -c \"$X\"", Action.ASK),
+        ("echo 'oops", Action.ASK),
+        ("sudo ls", Action.ASK),
+        ("curl http://localhost:8080/", Action.ASK),
+        ("cat ~/.ssh/id_rsa", Action.DENY),
+        ("cat $HOME/.ssh/id_rsa", Action.DENY),
+        ("cat ${HOME}/.ssh/id_rsa", Action.DENY),
+        ("cat ~/'.ssh'/id_rsa", Action.DENY),
+        ("echo x >> ~/.ssh/authorized_keys", Action.DENY),
+        ("bash -c 'cat ~/.ssh/id_rsa'", Action.DENY),
+        ("bash -lc \"bash -c 'cat ~/.aws/credentials'\"", Action.DENY),
+        ("eval 'cat ~/.aws/credentials'", Action.DENY),
+        ("cat <<E\n$(cat ~/.netrc)\nE", Action.DENY),
+        ("python3 -c 'open(\"/home/me/.aws/credentials\")'", Action.DENY),
+        ("ls && security find-generic-password -a me", Action.DENY),
+        ("xargs -n1 security dump-keychain", Action.DENY),
+        ("timeout 5 secret-tool lookup a b", Action.DENY),
+        ("cat '/home/me/Library/Application Support/Google/Chrome/Default/Cookies'", Action.DENY),
+        ("cat /state-of-the-worker/journal/x", Action.DENY),
+        ("cat /proc/1/environ", Action.DENY),
+        ("curl http://169.254.169.254/latest/", Action.DENY),
+        ("curl http://2852039166/latest/", Action.DENY),
+        ("curl -s metadata.google.internal/x", Action.DENY),
+    ],
+)  # fmt: skip
+def test_safe_defaults(tmp_path: Path, command: str, action: Action) -> None:
+    found = decide(command, workspace=str(tmp_path))
+    assert found.action is action, found.sentence
+
+
+def test_a_link_out_of_the_workspace_is_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    (tmp_path / "keys").symlink_to(Path.home() / ".ssh")
+    assert decide("cat link/hosts", workspace=str(tmp_path)).action is Action.ASK
+    assert decide("ls link", workspace=str(tmp_path)).action is Action.ASK
+    assert decide("ls keys", workspace=str(tmp_path)).action is Action.DENY
+    assert decide("", workspace=str(tmp_path), path="keys/id_rsa").action is Action.DENY
+
+
+def test_only_an_override_sets_a_built_in_denial_aside(tmp_path: Path) -> None:
+    wide = parse('[[allow]]\npath = "**"\n', file="f")
+    assert decide("cat /etc/hosts", wide).action is Action.ALLOW
+    assert decide("cat ~/.ssh/known_hosts", wide).action is Action.DENY
+    explicit = parse('[[allow]]\npath = "~/.ssh/known_hosts"\noverride = true\n', file="f")
+    assert decide("cat ~/.ssh/known_hosts", explicit).action is Action.ALLOW
+    assert decide("cat ~/.ssh/known_hosts ~/.ssh/id", explicit).action is Action.DENY
+
+
+def test_what_is_not_clear_is_allowed_by_its_very_text_alone() -> None:
+    line = "$RUN [x]*"
+    wide = parse('[[allow]]\ncommand = "*"\n', file="f")
+    assert decide(line, wide).action is Action.ASK
+    exact = Rule(action=Action.ALLOW, command=(literal(line),), always=True, file="f", line=1)
+    assert decide(line, [exact]).action is Action.ALLOW
+    assert decide("$RUN [x]* y", [exact]).action is Action.ASK
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_a_literal_fits_itself_alone(text: str, other: str) -> None:
+    assert text_pattern(literal(text)).fullmatch(text)
+    assert (text_pattern(literal(text)).fullmatch(other) is not None) == (text == other)
+
+
+@given(st.text(st.sampled_from("a*?[]!-^/~."), max_size=12), st.text(max_size=12))
+def test_no_pattern_is_too_strange(pattern: str, text: str) -> None:
+    text_pattern(pattern).fullmatch(text)
+    path_fits(pattern, f"/{text}", workspace="/w", inside=False)
+
+
+@given(st.text(max_size=60), st.dictionaries(st.sampled_from(["path", "command", "url", "x"]), st.text(max_size=40)))
+def test_no_call_is_too_strange(tmp_path_factory: pytest.TempPathFactory, command: str, more: dict[str, str]) -> None:
+    workspace = tmp_path_factory.getbasetemp()
+    subjects = subjects_of("any", {"command": command, **more}, workspace=workspace)
+    assert Policy(rules=(), built_in=BUILT_IN).decide(subjects, tool="any", workspace=str(workspace)).sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[[allow]]\npath = \n", 2, "TOML"),
+        ("[[allow]]\ntool = 'x'\n\n[[alow]]\ntool = 'x'\n", 4, "alow"),
+        ("# one\n[[deny]]\ncommand = 'x'\ncomand = 'y'\n", 4, "comand"),
+        ("[[ask]]\nwhy = 'x'\n", 1, "names no tool"),
+        ("[[ask]]\npath = 'x'\nhost = 'y'\n", 1, "one of"),
+        ("[[ask]]\n\npath = 3\n", 3, "text"),
+        ("[[deny]]\npath = 'x'\noverride = true\n", 3, "no meaning"),
+        ("[[allow]]\npath = 'x'\noverride = 1\n", 3, "true or false"),
+        ("\nallow = [{path = 'x'}]\n", 2, "of its own"),
+    ],
+)
+def test_a_broken_file_says_where_and_everything_is_asked(tmp_path: Path, text: str, line: int, words: str) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+    policy = PolicyFile(file, built_in=BUILT_IN)
+    with pytest.raises(BrokenPolicy, match=words) as error:
+        policy.rules()
+    assert f"line {line}:" in str(error.value)
+    subjects = subjects_of("shell", {"command": "ls"}, workspace=tmp_path)
+    found = policy.current().decide(subjects, tool="shell", workspace=str(tmp_path))
+    assert found.action is Action.ASK
+    assert f"line {line}:" in found.sentence
+    subjects = subjects_of("shell", {"command": "cat ~/.ssh/x"}, workspace=tmp_path)
+    assert policy.current().decide(subjects, tool="shell", workspace=str(tmp_path)).action is Action.DENY
+    file.write_text("")
+    assert policy.current().broken is None
+
+
+STRANGE = ["cat /tmp/x", "$X y", "sudo a\tb", "echo 'o \u202e\\", 'ls /é "q', "cat '/tmp/[a]*'"]
+
+
+@given(st.lists(st.sampled_from(STRANGE), min_size=1, max_size=3))
+def test_always_keeps_the_file_and_is_not_asked_again(
+    tmp_path_factory: pytest.TempPathFactory, said: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("policy")
+    file = folder / "config" / "policy.toml"
+    file.parent.mkdir()
+    before = "# a comment\n[[ask]]  # of mine\ncommand = 'cat *' # all"
+    file.write_text(before)
+    policy = PolicyFile(file, built_in=BUILT_IN)
+
+    def found(command: str) -> Decision:
+        subjects = subjects_of("shell", {"command": command}, workspace=folder)
+        return policy.current().decide(subjects, tool="shell", workspace=str(folder))
+
+    for command in said:
+        if found(command).action is Action.ASK:
+            policy.allow_always(found(command).asking, tool="shell", note="x")
+        assert found(command).action is Action.ALLOW
+    assert file.read_text(encoding="utf-8").startswith(before)
+    assert found("cat other").action is Action.ASK
+    place = found("cat other").rule.place
+    assert re.fullmatch(r".*policy\.toml:2", place)
+    assert [one.name for one in file.parent.iterdir()] == ["policy.toml"]

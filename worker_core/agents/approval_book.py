@@ -1,0 +1,195 @@
+"""What this machine has asked its user, and what was answered: on disk, so that it outlives the worker.
+
+An answer counts because it stands here: only this machine's user writes it. What a workflow is told is a claim.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from worker_core.errors import KubiyaError
+from worker_core.paths import private_directory
+from worker_core.sandbox.workspace import safe_name
+from worker_core.snapshot import ApprovalView, Scope
+
+_KEPT_AFTER = timedelta(days=2)
+_GRANTS = "granted.json"
+
+
+class NoSuchApproval(KubiyaError):
+    """Nothing with this id waits for an answer."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One question."""
+
+    id: str
+    execution_id: str
+    call_id: str
+    workflow_id: str
+    queue_id: str
+    tool: str
+    digest: str
+    """Of the tool and its arguments: an answer is about these alone."""
+
+    summary: str
+    rule: str
+    asked_at: datetime
+    expires_at: datetime
+    answer: Literal["", "allow", "deny"] = ""
+    scope: Scope = "once"
+    by: str = ""
+    told: bool = False
+    """The workflow knows of the answer."""
+
+
+def id_of(execution_id: str, call_id: str) -> str:
+    """Short enough to type."""
+    return hashlib.sha256(f"{execution_id}/{call_id}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+class ApprovalBook:
+    """Belongs to one event loop. Writes are small, and on disk when a call returns."""
+
+    def __init__(self, folder: Path, *, on_change: Callable[[], None] = lambda: None) -> None:
+        """Reads what an earlier worker left. Never fails: what cannot be read is asked anew."""
+        self._folder = folder
+        self._on_change = on_change
+        self._asked: dict[tuple[str, str], Asked] = {}
+        self._granted: dict[str, set[str]] = {}
+        for file in folder.glob("*/*.json") if folder.is_dir() else ():
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                if file.name == _GRANTS:
+                    continue
+                asked = msgspec.json.decode(file.read_bytes(), type=Asked)
+                if asked.expires_at + _KEPT_AFTER < datetime.now(UTC) and not asked.answer:
+                    file.unlink()
+                else:
+                    self._asked[asked.execution_id, asked.call_id] = asked
+
+    def get(self, execution_id: str, call_id: str, *, digest: str) -> Asked | None:
+        asked = self._asked.get((execution_id, call_id))
+        return asked if asked is not None and asked.digest == digest else None
+
+    def ask(self, asked: Asked) -> bool:
+        """Note a question. False: it stands already.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        if self.get(asked.execution_id, asked.call_id, digest=asked.digest) is not None:
+            return False
+        self._write(asked)
+        return True
+
+    def answer(self, approval_id: str, *, allow: bool, scope: Scope, by: str) -> Asked:
+        """Note an answer to what waits. The beginning of an id will do where it is the only one.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits.
+            OSError: it cannot be written.
+
+        """
+        waiting = [asked for asked in self._waiting() if approval_id and asked.id.startswith(approval_id)]
+        if len(waiting) != 1:
+            which = "Several approvals begin" if waiting else "No approval waits"
+            raise NoSuchApproval(f"{which} with the id {approval_id[:40]!r}. `kubiya-worker approvals` lists them.")
+        answered = msgspec.structs.replace(waiting[0], answer="allow" if allow else "deny", scope=scope, by=by)
+        self._write(answered)
+        return answered
+
+    def untold(self) -> list[Asked]:
+        """Answers of which their workflows may not know."""
+        return [asked for asked in self._asked.values() if asked.answer and not asked.told]
+
+    def told(self, asked: Asked) -> None:
+        self._write(msgspec.structs.replace(asked, told=True))
+
+    def expire(self, execution_id: str, call_id: str) -> None:
+        """Nobody will be asked any more."""
+        asked = self._asked.get((execution_id, call_id))
+        if asked is not None and not asked.answer:
+            self._asked.pop((execution_id, call_id))
+            self._file(asked).unlink(missing_ok=True)
+            self._on_change()
+
+    def granted(self, execution_id: str) -> frozenset[str]:
+        """Subjects (their keys) that were allowed for the whole execution."""
+        if execution_id not in self._granted:
+            known: set[str] = set()
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                known.update(msgspec.json.decode((self._of(execution_id) / _GRANTS).read_bytes(), type=list[str]))
+            self._granted[execution_id] = known
+        return frozenset(self._granted[execution_id])
+
+    def grant(self, execution_id: str, keys: frozenset[str]) -> None:
+        """Allow subjects for the whole execution.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        known = self.granted(execution_id) | keys
+        _write(self._of(execution_id) / _GRANTS, msgspec.json.encode(sorted(known)))
+        self._granted[execution_id] = set(known)
+
+    def forget(self, execution_id: str) -> None:
+        """The execution has ended."""
+        self._granted.pop(execution_id, None)
+        gone = [key for key in self._asked if key[0] == execution_id]
+        for key in gone:
+            del self._asked[key]
+        shutil.rmtree(self._of(execution_id), ignore_errors=True)
+        if gone:
+            self._on_change()
+
+    def views(self) -> tuple[ApprovalView, ...]:
+        """What waits for an answer, oldest first."""
+        return tuple(
+            ApprovalView(
+                id=asked.id,
+                execution_id=asked.execution_id,
+                tool=asked.tool,
+                summary=asked.summary,
+                rule=asked.rule,
+                asked_at=asked.asked_at,
+                expires_at=asked.expires_at,
+            )
+            for asked in self._waiting()
+        )
+
+    def _waiting(self) -> list[Asked]:
+        now = datetime.now(UTC)
+        waiting = [asked for asked in self._asked.values() if not asked.answer and asked.expires_at > now]
+        return sorted(waiting, key=lambda asked: asked.asked_at)
+
+    def _write(self, asked: Asked) -> None:
+        _write(self._file(asked), msgspec.json.encode(asked))
+        self._asked[asked.execution_id, asked.call_id] = asked
+        self._on_change()
+
+    def _of(self, execution_id: str) -> Path:
+        return self._folder / safe_name(execution_id)
+
+    def _file(self, asked: Asked) -> Path:
+        return self._of(asked.execution_id) / f"{asked.id}.json"
+
+
+def _write(file: Path, content: bytes) -> None:
+    private_directory(file.parent)
+    draft = file.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)

@@ -1,0 +1,43 @@
+"""Workflow code: answers to what must be asked, and the durable wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+
+TIMED_OUT = "timeout"
+_KEPT = 200
+"""Answers that nobody has asked for yet; more than these are dropped, the oldest first."""
+
+
+@dataclass(slots=True)
+class Approvals:
+    """What was answered, by call. An answer here is a claim: the home machine decides whether it counts."""
+
+    answers: dict[str, str] = field(default_factory=dict)
+
+    def take(self, raw: object) -> None:
+        """A signal: `{call_id, answer: allow|deny, scope: once|execution|always, by}`."""
+        if not isinstance(raw, Mapping):
+            return
+        call_id, answer, scope = raw.get("call_id"), raw.get("answer"), raw.get("scope")
+        if isinstance(call_id, str) and call_id and answer in {"allow", "deny"}:
+            wide = answer == "allow" and scope in {"execution", "always"}
+            self.answers[call_id] = "allow execution" if wide else str(answer)
+            while len(self.answers) > _KEPT:
+                del self.answers[next(iter(self.answers))]
+
+    async def wait(self, call_id: str, *, until: datetime) -> str:
+        """`allow`, `allow execution`, `deny` or `timeout`. The timer and the wait outlive any worker."""
+        left = until - workflow.now()
+        if left.total_seconds() > 0:
+            try:
+                await workflow.wait_condition(lambda: call_id in self.answers, timeout=left)
+            except TimeoutError:
+                return TIMED_OUT
+        answer: Any = self.answers.pop(call_id, TIMED_OUT)
+        return str(answer)

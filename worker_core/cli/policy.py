@@ -1,0 +1,140 @@
+"""`kubiya-worker policy`: check, show, path, audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from worker_core.cli.root import write_examples
+from worker_core.cli.situation import json_option, paths
+
+ASKED: Final = 10
+DENIED: Final = 11
+
+
+class _Group(click.Group):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        write_examples(
+            formatter,
+            (
+                "kubiya-worker policy check 'cat ~/.ssh/id_rsa'",
+                "kubiya-worker policy check --tool read_file --path /etc/hosts",
+                "kubiya-worker policy show",
+                "${EDITOR:-vi} $(kubiya-worker policy path)",
+                "kubiya-worker policy audit --verify",
+            ),
+        )
+
+
+@click.group(cls=_Group, help="What agents may do on this machine: allow, ask, deny.")
+def command() -> None:
+    pass
+
+
+@command.command("check", help="Would a call be allowed (exit code 0), asked for (10) or denied (11), and why?")
+@click.argument("line", metavar="[COMMAND]", default="")
+@click.option("--tool", default="", metavar="NAME", help="Of which tool (shell, with a command).")
+@click.option("--path", "path", default="", metavar="PATH", help="A path that the call names.")
+@click.option("--host", default="", metavar="HOST", help="A host that the call names.")
+@click.option("--workspace", default="", metavar="DIR", help="The execution's workspace (an empty example).")
+@json_option
+def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json: bool) -> int:
+    from worker_core.agents.permission import policy_file
+    from worker_core.cli import screen
+    from worker_core.logs.plain import plain
+    from worker_core.policy.patterns import slashed
+    from worker_core.policy.rules import Action
+    from worker_core.policy.subjects import subjects_of
+
+    if not (line or tool or path or host):
+        raise click.UsageError("Name a command, a tool, a path or a host.")
+    arguments: dict[str, Any] = {}
+    if line:
+        arguments["command"] = line
+    if path:
+        arguments["path"] = path
+    if host:
+        arguments["url"] = host if "://" in host else f"https://{host if host.count(':') < 2 else f'[{host}]'}/"
+    name = tool or ("shell" if line else "read_file" if path else "web_fetch" if host else "")
+    where = paths()
+    folder = Path(workspace).resolve() if workspace else (where.workspaces / "example").resolve()
+    decision = (
+        policy_file(where)
+        .current()
+        .decide(subjects_of(name, arguments, workspace=folder), tool=name, workspace=slashed(str(folder)))
+    )
+    if as_json:
+        screen.say_json(
+            {
+                "action": decision.action.word,
+                "subject": {"kind": decision.finding.subject.kind, "text": decision.finding.subject.text},
+                "rule": decision.finding.rule_text,
+                "file": decision.rule.file,
+                "line": decision.rule.line,
+                "why": decision.finding.subject.unclear or decision.rule.why,
+                "asking": [one.subject.text for one in decision.asking],
+            }
+        )
+    else:
+        click.echo(plain(decision.sentence))
+    return {Action.ALLOW: 0, Action.ASK: ASKED, Action.DENY: DENIED}[decision.action]
+
+
+@command.command("show", help="Show all rules, in the order in which they count.")
+@json_option
+def show(*, as_json: bool) -> int:
+    from worker_core.agents.permission import policy_file
+    from worker_core.cli import screen
+    from worker_core.cli.root import complain
+    from worker_core.logs.plain import plain
+
+    policy = policy_file(paths()).current()
+    if policy.broken is not None:
+        complain(f"{policy.broken.why} Until it is repaired, every call is asked for.")
+    if as_json:
+        rows = [{"rule": rule.text, "file": rule.file, "line": rule.line, "why": rule.why} for rule in policy.all_rules]
+        screen.say_json({"rules": rows, "broken": policy.broken.why if policy.broken else None})
+    else:
+        for rule in policy.all_rules:
+            click.echo(plain(f"{rule.place:<10}  {rule.text}{f'  # {rule.why}' if rule.why else ''}"))
+    return 0 if policy.broken is None else 3
+
+
+@command.command("path", help="Print where the policy file is (or would be).")
+def path_() -> None:
+    click.echo(str(paths().policy_file))
+
+
+@command.command("audit", help="Show what was decided, or verify that the record was not changed.")
+@click.option("--verify", "only_verify", is_flag=True, help="Check the chain (exit code 11 where it is broken).")
+@click.option("-n", "--lines", "last", type=click.IntRange(min=0), default=50, help="How many entries (50).")
+@json_option
+def audit(*, only_verify: bool, last: int, as_json: bool) -> int:
+    from collections import deque
+
+    from worker_core.audit import entries, verify
+    from worker_core.cli import screen
+    from worker_core.logs.plain import one_line, plain
+
+    file = paths().audit_file
+    if only_verify:
+        found = verify(file)
+        if as_json:
+            screen.say_json({"entries": found.entries, "problems": found.problems, "notes": found.notes})
+        else:
+            for sentence in (*found.notes, *found.problems):
+                click.echo(plain(sentence))
+            state = "broken" if found.problems else "whole"
+            click.echo(f"{state}  {found.entries} entries  {file}")
+        return DENIED if found.problems else 0
+    for entry in deque(entries(file), maxlen=last):
+        if as_json:
+            click.echo(json.dumps(entry))
+        else:
+            about = entry.get("answer") or entry.get("rule") or ""
+            said = f"{entry.get('at', '')[:19]}  {entry.get('kind', ''):<7} {entry.get('tool', '')}  {about}"
+            click.echo(one_line(said, 200))
+    return 0

@@ -1,0 +1,249 @@
+"""The policy file: read strictly, and only ever appended to.
+
+[[deny]]
+command = "git push --force*"
+why = "History is shared."
+
+[[allow]]
+path = ["~/projects/**", "/data/*.csv"]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import threading
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from worker_core.errors import ConfigurationError
+from worker_core.paths import private_directory
+from worker_core.policy.patterns import literal
+from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
+
+_HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(allow|ask|deny)[ \t]*\]\]", re.MULTILINE)
+_AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
+_SWITCHES: Final = ("override", "always")
+LARGEST_FILE_BYTES: Final = 1_000_000
+_WRITING = threading.Lock()
+
+TEMPLATE: Final = """\
+# What agents may do on this machine. The strictest rule wins: deny beats ask beats allow.
+# A rule stands under [[allow]], [[ask]] or [[deny]] and names any of tool, command, path, host; `*` is any text.
+# Paths: ~ is your home, ** crosses folders, <workspace> and <outside> are the execution's folder and all else.
+# Built-in denials (keys, browsers, cloud credentials) need `override = true`. Check: kubiya-worker policy check 'ls'
+"""
+
+
+class BrokenPolicy(ConfigurationError):
+    """The file cannot be used; the sentence says why, with the line."""
+
+
+def parse(text: str, *, file: str) -> tuple[Rule, ...]:
+    """The rules of a file's text, in order.
+
+    Raises:
+        BrokenPolicy: it is no TOML, or holds what no rule is.
+
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _AT_LINE.search(str(error))
+        line = found[1] if found and found[1] else text.count("\n") + 1
+        raise BrokenPolicy(f"{file}, line {line}: this is not valid TOML: {_AT_LINE.sub('', str(error))}.") from error
+    except RecursionError as error:
+        raise BrokenPolicy(f"{file}, line 1: it is nested too deep.") from error
+    for key in raw:
+        if key not in {"allow", "ask", "deny"}:
+            raise BrokenPolicy(
+                f"{file}, line {_line_of(text, key)}: there is no {key!r} in a policy; rules stand under [[allow]], "
+                "[[ask]] or [[deny]]."
+            )
+    headers = list(_HEADER.finditer(text))
+    rules: list[tuple[int, Rule]] = []
+    for action in Action:
+        blocks = raw.get(action.word, [])
+        own = [header for header in headers if header[1] == action.word]
+        if not isinstance(blocks, list) or len(blocks) != len(own):
+            line = _line_of(text, action.word) if not own else _line_at(text, own[0].start())
+            raise BrokenPolicy(
+                f"{file}, line {line}: each rule must stand under a line [[{action.word}]] of its own (and no text in "
+                "the file may look like one)."
+            )
+        for block, header in zip(blocks, own, strict=True):
+            end = next((other.start() for other in headers if other.start() > header.start()), len(text))
+            line = _line_at(text, header.start())
+            rules.append((line, _rule(action, block, file=file, line=line, body=text[header.end() : end])))
+    return tuple(rule for _, rule in sorted(rules, key=lambda one: one[0]))
+
+
+def _rule(action: Action, block: Any, *, file: str, line: int, body: str) -> Rule:
+    values: dict[str, Any] = {}
+
+    def broken(key: str, sentence: str) -> BrokenPolicy:
+        return BrokenPolicy(f"{file}, line {line + _line_of(body, key) - 1}: {sentence}")
+
+    for key, value in block.items():
+        if key in FIELDS:
+            patterns = (value,) if isinstance(value, str) else value
+            if not isinstance(patterns, list | tuple) or not patterns:
+                raise broken(key, f"{key} must be a text or a list of texts.")
+            if not all(isinstance(one, str) and one and "\0" not in one for one in patterns):
+                raise broken(key, f"{key} must hold texts that are not empty.")
+            values[key] = tuple(patterns)
+        elif key in _SWITCHES:
+            if not isinstance(value, bool):
+                raise broken(key, f"{key} must be true or false.")
+            if action is Action.DENY or (key == "always" and action is not Action.ALLOW):
+                raise broken(key, f"{key} has no meaning for {action.word}.")
+            values[key] = value
+        elif key == "why":
+            if not isinstance(value, str):
+                raise broken(key, "why must be a text.")
+            values[key] = value
+        else:
+            raise broken(key, f"there is no {key!r} in a rule; it has {', '.join((*FIELDS, *_SWITCHES, 'why'))}.")
+    named = [field for field in FIELDS if field in values]
+    if not named:
+        raise BrokenPolicy(f"{file}, line {line}: this rule names no tool, command, path or host.")
+    if len([field for field in named if field != "tool"]) > 1:
+        raise BrokenPolicy(
+            f"{file}, line {line}: a rule is about one of command, path and host (and a tool, if wished); write "
+            "several rules."
+        )
+    return Rule(action=action, file=file, line=line, **values)
+
+
+def _line_at(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _line_of(text: str, key: str) -> int:
+    pattern = rf"""^[ \t]*\[*[ \t]*["']?{re.escape(key)}["']?[ \t]*[=.\]]"""
+    found = re.search(pattern, text, re.MULTILINE)
+    return _line_at(text, found.start()) if found else 1
+
+
+class PolicyFile:
+    """The policy as the file has it now: read again whenever it changed. Usable from any thread."""
+
+    def __init__(self, path: Path, *, built_in: Sequence[Rule]) -> None:
+        self.path = path
+        self._built_in = tuple(built_in)
+        self._stamp: object = _UNREAD
+        self._policy = Policy(rules=(), built_in=self._built_in)
+
+    def current(self) -> Policy:
+        """Never raises: a broken file means that everything is asked for, and its rule says why."""
+        stamp = self._stamp_now()
+        if stamp != self._stamp:
+            try:
+                self._policy = Policy(rules=self.rules(), built_in=self._built_in)
+            except BrokenPolicy as error:
+                broken = Rule(
+                    action=Action.ASK, tool=("*",), file=str(self.path), why=f"The policy file is broken. {error}"
+                )
+                self._policy = Policy(rules=(), built_in=self._built_in, broken=broken)
+            self._stamp = stamp
+        return self._policy
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The file's own rules; none where there is no file.
+
+        Raises:
+            BrokenPolicy: it cannot be read or used.
+
+        """
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(LARGEST_FILE_BYTES + 1)
+            text = content.decode("utf-8")
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise BrokenPolicy(f"The policy file {self.path} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise BrokenPolicy(f"{self.path}, line {line}: this is not UTF-8 text.") from error
+        if len(content) > LARGEST_FILE_BYTES:
+            raise BrokenPolicy(f"The policy file {self.path} is larger than {LARGEST_FILE_BYTES} bytes.")
+        return parse(text, file=str(self.path))
+
+    def allow_always(self, findings: Sequence[Finding], *, tool: str, note: str = "") -> None:
+        """Append a rule for exactly these subjects, and leave everything else in the file as it is.
+
+        Raises:
+            BrokenPolicy: the file is broken, or would be.
+            OSError: it cannot be written.
+
+        """
+        blocks = [_block(finding, tool=tool, note=note) for finding in findings if finding.rule is not None]
+        with _WRITING:
+            self.rules()
+            target = self.path.resolve()  # dotfiles are often links
+            try:
+                before = target.read_text(encoding="utf-8")
+            except FileNotFoundError:
+                before = TEMPLATE
+            text = before + ("" if before.endswith("\n") or not before else "\n") + "".join(blocks)
+            parse(text, file=str(self.path))
+            _replace(target, text)
+            self._stamp = _UNREAD
+
+    def _stamp_now(self) -> object:
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            return error.errno
+        return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode)
+
+
+_UNREAD: Final = object()
+
+
+def _block(finding: Finding, *, tool: str, note: str) -> str:
+    subject = finding.subject
+    lines = ["", "[[allow]]", f"{subject.kind} = {_toml(literal(subject.text))}"]
+    if subject.kind != "tool":
+        lines.append(f"tool = {_toml(literal(tool))}")
+    lines.append("always = true")
+    if finding.rule.override:
+        lines.append("override = true")
+    if note:
+        lines.append(f"why = {_toml(note)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(text: str) -> str:
+    """A basic string. Everything that might end it, or is not printable, is escaped."""
+    said = []
+    for character in text:
+        if character in '"\\':
+            said.append(f"\\{character}")
+        elif character.isprintable():
+            said.append(character)
+        elif 0xD800 <= ord(character) <= 0xDFFF:
+            said.append("?")
+        else:
+            said.append(f"\\U{ord(character):08x}")
+    return f'"{"".join(said)}"'
+
+
+def _replace(target: Path, text: str) -> None:
+    private_directory(target.parent)
+    descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # made with mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(draft).unlink()
+        raise

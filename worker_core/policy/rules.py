@@ -1,0 +1,236 @@
+"""Rules, and how they decide. Pure: no file, no clock, no network.
+
+A call has subjects: the tool, each simple command, each path, each host. Each subject is decided by itself, and the
+strictest answer is the call's. For one subject the order is:
+
+1. a `deny` of the user's file;
+2. a built-in `deny`, unless a rule of the file that fits says `override = true`;
+3. an `allow` of the file with `always = true` (the answer "always" writes those);
+4. an `ask`, then an `allow`, of the file;
+5. the built-in rules: `ask`, then `allow`.
+
+So what a server says is no part of it; `combined` lets it only make a decision stricter.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from worker_core.policy.patterns import path_fits, text_pattern
+
+SubjectKind = Literal["tool", "command", "path", "host"]
+FIELDS: tuple[SubjectKind, ...] = ("tool", "command", "path", "host")
+BUILT_IN = "built in"
+
+
+class Action(enum.IntEnum):
+    """From mild to strict."""
+
+    ALLOW = 0
+    ASK = 1
+    DENY = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One thing that a call touches."""
+
+    kind: SubjectKind
+    text: str
+    """A tool's name, a command with its arguments, an absolute path, a host."""
+
+    alternatives: tuple[str, ...] = ()
+    """What a `deny` or an `ask` is held against as well: a command behind `sudo`, a path before links were followed."""
+
+    inside: bool = False
+    """Of a path: it is in the execution's workspace."""
+
+    unclear: str = ""
+    """Why it cannot be told what it is; only a rule with exactly this text allows it."""
+
+    only_deny: bool = False
+    """It is merely mentioned (in code, in a text): only a `deny` looks at it."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind} {self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule. Of several conditions all must hold; of several patterns in one, any."""
+
+    action: Action
+    tool: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    why: str = ""
+    override: bool = False
+    always: bool = False
+    file: str = BUILT_IN
+    line: int = 0
+
+    @property
+    def kind(self) -> SubjectKind:
+        """What it decides about; a tool beside that is a condition."""
+        return "path" if self.path else "host" if self.host else "command" if self.command else "tool"
+
+    @property
+    def text(self) -> str:
+        said = [f"{name} = {' or '.join(map(repr, patterns))}" for name in FIELDS if (patterns := getattr(self, name))]
+        said += [name for name in ("override", "always") if getattr(self, name)]
+        return f"{self.action.word} {', '.join(said)}"
+
+    @property
+    def place(self) -> str:
+        return self.file if self.file == BUILT_IN else f"{self.file}:{self.line}"
+
+    def fits(self, subject: Subject, *, tool: str, workspace: str) -> str | None:
+        """The pattern that fits this subject of a call of `tool`; None where the rule does not decide about it."""
+        if self.kind != subject.kind:
+            return None
+        if subject.kind != "tool" and self.tool and not any(text_pattern(one).fullmatch(tool) for one in self.tool):
+            return None
+        patterns: tuple[str, ...] = getattr(self, subject.kind)
+        texts = (subject.text,) if self.action is Action.ALLOW else (subject.text, *subject.alternatives)
+        for pattern in patterns:
+            if subject.unclear and self.action is Action.ALLOW and not (self.file != BUILT_IN and is_literal(pattern)):
+                continue
+            for text in texts:
+                if subject.kind == "path":
+                    if path_fits(pattern, text, workspace=workspace, inside=subject.inside):
+                        return pattern
+                elif text_pattern(pattern).fullmatch(text):
+                    return pattern
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one subject came to, and by which rule."""
+
+    action: Action
+    subject: Subject
+    rule: Rule
+    pattern: str = "*"
+    """Of the rule's patterns, the one that fits."""
+
+    @property
+    def rule_text(self) -> str:
+        """The rule, with only the pattern that fits."""
+        only: dict[str, Any] = {self.rule.kind: (self.pattern,)}
+        return replace(self.rule, **only).text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`finding` is the one that decided; `asking` are all subjects that must be asked about."""
+
+    action: Action
+    finding: Finding
+    asking: tuple[Finding, ...] = ()
+
+    @property
+    def rule(self) -> Rule:
+        return self.finding.rule
+
+    @property
+    def sentence(self) -> str:
+        """Which rule decided, for people and for the model."""
+        subject, rule = self.finding.subject, self.rule
+        why = subject.unclear or rule.why
+        because = f" ({why})" if why else ""
+        by = f"{self.finding.rule_text} [{rule.place}]"
+        return f"{rule.action.word}: the {subject.kind} {subject.text[:200]!r}, by {by}{because}"
+
+
+_NOT_CLEAR = Rule(action=Action.ASK, command=("*",), why="It cannot be told what it runs.")
+
+
+class Policy:
+    """The user's rules over the built-in ones."""
+
+    def __init__(self, *, rules: Sequence[Rule], built_in: Sequence[Rule], broken: Rule | None = None) -> None:
+        """`broken`, an `ask` that says what is wrong with the file, holds for every call while it is set."""
+        self.rules = tuple(rules)
+        self.built_in = tuple(built_in)
+        self.broken = broken
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The file's, then the built-in ones."""
+        return (*self.rules, *self.built_in, _NOT_CLEAR, *_LAST)
+
+    def decide(self, subjects: Sequence[Subject], *, tool: str, workspace: str) -> Decision:
+        """The strictest of all subjects. Never fails.
+
+        Args:
+            subjects: at least the tool.
+            tool: its name, for rules that are about one tool.
+            workspace: absolute path, `/` between its parts.
+        """
+        findings = [
+            finding for one in subjects if (finding := self._find(one, tool=tool, workspace=workspace)) is not None
+        ]
+        strictest = max(findings, key=lambda finding: finding.action)
+        asking = tuple(finding for finding in findings if finding.action is Action.ASK)
+        if self.broken is not None and strictest.action < Action.DENY:
+            subject = next(one for one in subjects if one.kind == "tool")
+            strictest = Finding(action=Action.ASK, subject=subject, rule=self.broken)
+            asking = (strictest, *asking)
+        return Decision(action=strictest.action, finding=strictest, asking=asking)
+
+    def _find(self, subject: Subject, *, tool: str, workspace: str) -> Finding | None:
+        def first(rules: Iterable[Rule], *actions: Action) -> Finding | None:
+            for action in actions:
+                for rule in rules:
+                    if rule.action is action:
+                        pattern = rule.fits(subject, tool=tool, workspace=workspace)
+                        if pattern is not None:
+                            return Finding(action=action, subject=subject, rule=rule, pattern=pattern)
+            return None
+
+        own = self.rules
+        denied = first(own, Action.DENY)
+        if denied is None and not subject.inside:
+            denied = first(self.built_in, Action.DENY)
+            if denied is not None and first([one for one in own if one.override], Action.ASK, Action.ALLOW):
+                denied = None
+        if denied is not None or subject.only_deny:
+            return denied
+        found = first([one for one in own if one.always], Action.ALLOW) or first(own, Action.ASK, Action.ALLOW)
+        if found is None and subject.unclear:
+            found = Finding(action=Action.ASK, subject=subject, rule=_NOT_CLEAR)
+        found = found or first(self.built_in, Action.ASK, Action.ALLOW) or first(_LAST, Action.ASK, Action.ALLOW)
+        assert found is not None, "the last rules fit everything"
+        return found
+
+
+_LAST = (
+    Rule(action=Action.ALLOW, tool=("*",)),
+    Rule(action=Action.ALLOW, command=("*",)),
+    Rule(action=Action.ALLOW, host=("*",)),
+    Rule(action=Action.ALLOW, path=("<workspace>",), why="It is in the execution's own workspace."),
+    Rule(action=Action.ASK, path=("<outside>",), why="It is outside of the execution's workspace."),
+)
+
+
+def combined(local: Action, *others: Action) -> Action:
+    """The strictest: nobody else widens what this machine decided."""
+    return max((local, *others))
+
+
+def is_literal(pattern: str) -> bool:
+    """Whether its only special characters are bracketed single ones, as `patterns.literal` writes them."""
+    rest = pattern
+    for one in ("[*]", "[?]", "[[]"):
+        rest = rest.replace(one, "")
+    return not any(character in rest for character in "*?[")
