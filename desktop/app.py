@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -13,10 +12,10 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QLocale, QTimer
-from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
+from PySide6.QtWidgets import QApplication, QMessageBox
 
 from desktop import language
 from desktop.bridge import Bridge
@@ -25,9 +24,11 @@ from desktop.language import tr
 from desktop.local_worker import LocalWorker, Wanted
 from desktop.loop import QuitFilter, WorkerLoop
 from desktop.notifications import Level, Notice, Notifications
+from desktop.outside import Outside
 from desktop.platforms import APP_ID, APP_NAME, is_ours, platform
 from desktop.platforms.ports import autostart_state, repair_autostart
 from desktop.playground import PlaygroundStage
+from desktop.policy_store import PolicyStore
 from desktop.power import PowerKeeper
 from desktop.settings_store import SettingsStore
 from desktop.single_instance import SingleInstance
@@ -46,6 +47,9 @@ from worker_core.logs.sinks import FileSink
 from worker_core.paths import Paths
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, resolve_api_key
 from worker_core.snapshot import EngineSnapshot, StopMode
+
+if TYPE_CHECKING:
+    from desktop.windows.main import MainWindow
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +112,7 @@ class Desktop:
             self._redactor.add(self._environ.get(name, ""))
         self._ring = LogRing()
         self._keychain = KeyringStore()
-        self._window: QWidget | None = None
+        self._window: MainWindow | None = None
         self._leaving: StopMode | None = None
         self._asked_to_leave = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,7 +145,7 @@ class Desktop:
     # --- putting together ---------------------------------------------------------------------------------
 
     def _compose(self, instance: SingleInstance, crashes: CrashKeeper) -> None:
-        self._store = SettingsStore(self._paths)
+        self._store = SettingsStore(self._paths, environ=self._environ)
         language.load([name for name in (self._store.preferences.language, *QLocale.system().uiLanguages()) if name])
         self._platform = platform()
         self._worker = LocalWorker(
@@ -224,7 +228,7 @@ class Desktop:
         if self._playground is not None:
             settings, key = await self._playground.start()
             return Wanted(settings=settings, api_key=key)
-        settings = self._store.settings(self._environ)
+        settings = self._store.settings()
         key, _ = await resolve_api_key(self._environ, self._keychain, settings.control_plane_url)
         return Wanted(settings=settings, api_key=key)
 
@@ -278,8 +282,8 @@ class Desktop:
         self._open_window("", "")
         if self._store.preferences.told_no_tray or self._window is None:
             return
-        with contextlib.suppress(OSError):
-            self._store.save_preferences(told_no_tray=True)
+        with contextlib.suppress(KubiyaError):
+            self._store.prefer(told_no_tray=True)
         box = QMessageBox(self._window)
         box.setWindowTitle(tr("No tray here"))
         box.setText(
@@ -302,21 +306,35 @@ class Desktop:
         window.show()
         window.raise_()
         window.activateWindow()
-        show_page = getattr(window, "show_page", None)
-        if page and show_page is not None:
-            show_page(page, target)
+        if page:
+            window.show_page(page, target)
 
-    def _new_window(self) -> QWidget:
-        try:
-            windows = importlib.import_module("desktop.windows.main")
-        except ModuleNotFoundError as error:
-            if not (error.name or "").startswith("desktop.windows"):
-                raise
-            from desktop.plain_window import PlainWindow
+    def _new_window(self) -> MainWindow:
+        # A tenth of a second of imports, which the icon does not wait for.
+        from desktop.theme import theme
+        from desktop.windows.main import MainWindow
 
-            return PlainWindow(self._worker, self._bridge, self._store)
-        made: QWidget = windows.MainWindow(self._worker, self._bridge, self._store)
-        return made
+        theme().set_mode(self._store.preferences.appearance)
+        outside = Outside(workspaces=self._paths.workspaces)
+        return MainWindow(
+            self._worker,
+            self._bridge,
+            self._store,
+            archive=self._worker,
+            policy=PolicyStore(self._paths.policy_file),
+            workspaces=self._paths.workspaces,
+            open_url=outside.open_url,
+            open_folder=outside.open_folder,
+            test_connection=self._worker.test_connection,
+            diagnose=self._diagnose,
+        )
+
+    def _diagnose(self) -> dict[str, str]:
+        return {
+            tr("Settings"): str(self._paths.settings_file),
+            tr("State"): str(self._paths.state),
+            tr("Logs"): str(self._paths.logs),
+        }
 
     def _raised(self, activation_token: str) -> None:
         if activation_token:

@@ -7,10 +7,11 @@ import contextlib
 import importlib
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -23,10 +24,11 @@ from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.service.workers import News, RunningWorker, StopName, Watch, running_workers
 from worker_core.settings import Settings
-from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
+from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
+    from worker_core.control_plane.models import ExecutionRecord
     from worker_core.engine import Engine
     from worker_core.service.control_socket import ControlSocket
 
@@ -152,11 +154,33 @@ class LocalWorker:
         async with self._control_plane() as client:
             await client.send_message(execution_id, text)
 
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: str) -> None:
-        answer = getattr(self._engine, "answer_approval", None)
-        if answer is None:
-            raise KubiyaError(tr("This worker takes no answers to approvals here; answer in the control plane."))
-        await answer(approval_id, allow=allow, scope=scope)
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope) -> None:
+        if self._service is not None:
+            await self._service.ask(lambda worker: worker.approve(approval_id, allow=allow, scope=scope))
+        elif self._engine is not None:
+            await self._engine.answer_approval(approval_id, allow=allow, scope=scope)
+        else:
+            raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
+
+    # --- what the control plane remembers -----------------------------------------------------------------
+
+    async def get_execution(self, execution_id: str) -> ExecutionRecord:
+        async with self._control_plane() as client:
+            return await client.get_execution(execution_id)
+
+    async def load_session(self, execution_id: str) -> dict[str, Any] | None:
+        async with self._control_plane() as client:
+            return await client.load_session(execution_id)
+
+    async def test_connection(self) -> str:
+        """A sentence on what the control plane says to the key; raises KubiyaError."""
+        async with self._control_plane() as client:
+            began = time.monotonic()
+            queues = await client.list_queues()
+            milliseconds = round((time.monotonic() - began) * 1000)
+        return tr(
+            "The control plane answers in {ms} ms; your key can use {count} queues.", ms=milliseconds, count=len(queues)
+        )
 
     def reconnect(self, reason: str) -> None:
         """The machine woke up, or changed its network. A service watches that by itself."""

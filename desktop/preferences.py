@@ -6,12 +6,13 @@ import json
 import logging
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from worker_core.paths import private_directory
 
 log = logging.getLogger(__name__)
 
+Appearance = Literal["system", "light", "dark"]
 NotificationLevel = Literal["all", "problems", "none"]
 
 
@@ -19,6 +20,7 @@ NotificationLevel = Literal["all", "problems", "none"]
 class Preferences:
     """Of the tray alone; kept in `desktop.json`. What is not valid there counts as not given."""
 
+    appearance: Appearance = "system"
     notifications: NotificationLevel = "all"
     keep_awake: bool = True
     """While a task runs, the machine does not fall asleep by itself."""
@@ -56,8 +58,9 @@ def read(file: Path) -> Preferences:
         for spec in fields(Preferences)
         if spec.name in given and type(given[spec.name]) is type(getattr(default, spec.name))
     }
-    if valid.get("notifications") not in {None, "all", "problems", "none"}:
-        del valid["notifications"]
+    for name, possible in (("notifications", NotificationLevel), ("appearance", Appearance)):
+        if name in valid and valid[name] not in get_args(possible):
+            del valid[name]
     return Preferences(**valid)
 
 

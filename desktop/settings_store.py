@@ -1,4 +1,4 @@
-"""What the user chose: the worker's settings file, and the tray's own preferences beside it."""
+"""What the user chose: the worker's settings file, and the window's and the tray's own preferences beside it."""
 
 from __future__ import annotations
 
@@ -18,64 +18,91 @@ from desktop.preferences import Preferences
 from worker_core import settings as settings_of
 from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths, private_directory
-from worker_core.settings import Settings
+from worker_core.settings import ENVIRONMENT, Settings
 
 
 class SettingsStore(QObject):
-    """Reads and writes both files; tells who looks."""
+    """Reads and writes both files; tells who looks. What is wrong is never written. Comments in them are lost."""
 
     changed = Signal()
 
-    def __init__(self, paths: Paths, parent: QObject | None = None) -> None:
+    def __init__(self, paths: Paths, *, environ: Mapping[str, str] = os.environ, parent: QObject | None = None) -> None:
+        """`environ` wins over the file, as for the worker."""
         super().__init__(parent)
         self.paths = paths
+        self._environ = environ
         self._preferences_file = paths.config / "desktop.json"
         self.preferences = preferences.read(self._preferences_file)
 
-    def settings(self, environ: Mapping[str, str] = os.environ) -> Settings:
+    # --- the worker's settings ----------------------------------------------------------------------------
+
+    def settings(self) -> Settings:
         """As the worker would start with them now: file, then environment.
 
         Raises:
             ConfigurationError: a value is not valid.
         """
-        return settings_of.load(environ=environ, file=self.paths.settings_file)
+        return settings_of.load(environ=self._environ, file=self.paths.settings_file)
 
-    def save_settings(self, **changes: Any) -> Settings:
-        """Change the file; None takes a setting out, so that its default counts. Comments in it are lost.
+    def decided_elsewhere(self, name: str) -> str:
+        """The environment variable that decides this field; empty where the file does."""
+        return next((key for key, field in ENVIRONMENT.items() if field == name and self._environ.get(key)), "")
+
+    def is_changed(self, name: str) -> bool:
+        """Whether the file names this field."""
+        return name in self._read()
+
+    def change(self, **changes: Any) -> None:
+        """Check fields as the worker would, and write them. Texts are read as typed; None or "" takes a field out.
 
         Raises:
             ConfigurationError: a value is not valid (nothing is written then), or the file cannot be written.
         """
+        values = self._read()
+        for name, value in changes.items():
+            given = value.strip() if isinstance(value, str) else value
+            if given is None or given == "":
+                values.pop(name, None)
+                continue
+            values[name] = given
+        checked = Settings()
+        for name, value in values.items():
+            checked = settings_of.change(checked, name, value)
+        for name in changes:
+            if name in values:
+                values[name] = getattr(checked, name)
+        self._write(values)
+        self.changed.emit()
+
+    def _read(self) -> dict[str, Any]:
         file = self.paths.settings_file
         try:
-            values = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            return tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
             raise ConfigurationError(f"The settings file {file} cannot be read: {error}.") from error
-        for name, value in changes.items():
-            if value is None:
-                values.pop(name, None)
-            else:
-                values[name] = value
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        file = self.paths.settings_file
         text = "".join(f"{name} = {_toml(value)}\n" for name, value in sorted(values.items()))
         draft = file.with_suffix(".new")
         try:
             private_directory(file.parent)
             draft.write_text(text, encoding="utf-8")
-            try:
-                settings = settings_of.load(environ={}, file=draft)
-            except ConfigurationError as error:
-                draft.unlink()
-                raise ConfigurationError(str(error).replace(str(draft), str(file))) from error
             draft.replace(file)
         except OSError as error:
             raise ConfigurationError(f"The settings file {file} cannot be written: {error.strerror}.") from error
-        self.changed.emit()
-        return settings
 
-    def save_preferences(self, **changes: Any) -> Preferences:
-        """Raises TypeError for a preference that does not exist, OSError where the file cannot be written."""
+    # --- preferences --------------------------------------------------------------------------------------
+
+    def prefer(self, **changes: Any) -> Preferences:
+        """Raises TypeError for a preference that does not exist, ConfigurationError where they cannot be written."""
         self.preferences = replace(self.preferences, **changes)
-        preferences.write(self._preferences_file, self.preferences)
+        try:
+            preferences.write(self._preferences_file, self.preferences)
+        except OSError as error:
+            raise ConfigurationError(f"The preferences cannot be written: {error.strerror}.") from error
         self.changed.emit()
         return self.preferences
 
@@ -83,9 +110,10 @@ class SettingsStore(QObject):
 def _toml(value: object) -> str:
     """One value as TOML; JSON's strings, numbers and lists of strings are TOML as well."""
     if isinstance(value, timedelta):
-        value = value.total_seconds()
+        seconds = value.total_seconds()
+        value = int(seconds) if seconds.is_integer() else seconds
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, tuple):
-        value = list(value)
+        value = [str(one) for one in value]
     return json.dumps(value, ensure_ascii=False)

@@ -33,10 +33,11 @@ def main() -> int:
     from PySide6.QtCore import QObject, Signal
     from PySide6.QtWidgets import QApplication, QWidget
 
-    from desktop.models.settings_store import SettingsFile
+    from desktop.settings_store import SettingsStore
     from desktop.theme import theme
     from desktop.widgets.tool_card import ToolCard
     from desktop.windows.main import MainWindow
+    from worker_core.paths import Paths
     from worker_core.snapshot import EngineSnapshot
 
     def save(window: QWidget, file: Path) -> None:
@@ -67,10 +68,10 @@ def main() -> int:
     app = QApplication(sys.argv[:1])
     bridge = Bridge()
     with tempfile.TemporaryDirectory() as folder:
-        store = SettingsFile(file=Path(folder) / "settings.toml", environ={})
+        store = SettingsStore(Paths.from_environment({"KUBIYA_WORKER_HOME": folder}), environ={})
         if not given.empty:
-            store.change("queue_ids", "q-7f31, q-b210, q-0c44")
-            store.change("max_executions", "8")
+            store.change(queue_ids="q-7f31, q-b210, q-0c44")
+            store.change(max_executions="8")
         given.out.mkdir(parents=True, exist_ok=True)
         for mode in ("light", "dark"):
             theme().set_mode(mode)  # type: ignore[arg-type]

@@ -116,8 +116,8 @@ class Conversation:
                 return self._error(payload, at=at)
             case "approval_requested":
                 return self.ask(approval_from(self.execution_id, payload, at=at))
-            case "approval_answered" | "approval_expired":
-                return self.answer(_text(payload.get("approval_id")), _answer_in(payload, kind))
+            case "approval_answered":
+                return self.answer(_text(payload.get("approval_id")), _ANSWERS.get(payload.get("answer"), "denied"))
             case _:
                 return None
 
@@ -317,10 +317,7 @@ def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
     return Message(key=key, role=role or "assistant", text=cut(text), at=at, author=author)
 
 
-def _answer_in(payload: Mapping[str, Any], kind: str) -> str:
-    if kind == "approval_expired":
-        return "expired"
-    return "allowed" if payload.get("allowed") or payload.get("answer") in ("allow", "allowed") else "denied"
+_ANSWERS: Mapping[object, str] = {"allow": "allowed", "deny": "denied", "timeout": "expired"}
 
 
 def _fenced(text: str, language: str) -> list[str]:

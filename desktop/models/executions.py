@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from desktop.models.conversation import Approval, Conversation, Item, Message, approval_from
+from desktop.models.conversation import Approval, Conversation, Item, Message
 from worker_core import events
-from worker_core.snapshot import EngineSnapshot
+from worker_core.snapshot import ApprovalView, EngineSnapshot
 
 KEPT = 500
 """Executions kept; the longest finished go first."""
@@ -107,7 +107,7 @@ class ExecutionStore:
             one.started_at, one.ended_at = one.started_at or view.started_at, None
             if before != (one.status, one.step, one.turn, one.queue, one.agent):
                 self._say(view.execution_id)
-        for waiting in getattr(snapshot, "approvals", ()):
+        for waiting in snapshot.approvals:
             self._ask(waiting)
         for one in self._executions.values():
             if one.execution_id not in seen and one.step:
@@ -161,16 +161,21 @@ class ExecutionStore:
         self._name(one)
         self._say(execution_id)
 
-    def _ask(self, waiting: Any) -> None:
-        """A question that the snapshot names; the attributes are those of the events, as far as they are there."""
-        names = ("approval_id", "tool_name", "tool_arguments", "summary", "reason", "rule")
-        payload = {name: getattr(waiting, name, None) for name in names}
-        asked = approval_from(str(getattr(waiting, "execution_id", "")), payload, at=getattr(waiting, "asked_at", None))
-        key = (asked.execution_id, asked.key)
-        if asked.key and asked.execution_id and key not in self._approvals:
-            one = self._executions.get(asked.execution_id) or self._make(asked.execution_id)
+    def _ask(self, waiting: ApprovalView) -> None:
+        key = (waiting.execution_id, waiting.id)
+        if key not in self._approvals:
+            one = self._executions.get(waiting.execution_id) or self._make(waiting.execution_id)
+            asked = Approval(
+                key=waiting.id,
+                execution_id=waiting.execution_id,
+                tool=waiting.tool,
+                summary=waiting.summary,
+                rule=waiting.rule,
+                asked_at=waiting.asked_at,
+                expires_at=waiting.expires_at,
+            )
             self._approvals[key] = one.conversation.ask(asked)
-            self._say(asked.execution_id, asked)
+            self._say(waiting.execution_id, asked)
 
     # -- below ----------------------------------------------------------------------------------------------------
 

@@ -36,12 +36,11 @@ class TrayFacts:
 
 
 def approvals(snapshot: EngineSnapshot) -> tuple[Approval, ...]:
-    """The questions that wait, oldest first; none where the engine does not know any."""
-    found = []
-    for waiting in getattr(snapshot, "approvals", ()):
-        title = next((said for name in ("title", "summary", "tool_name") if (said := getattr(waiting, name, ""))), "")
-        found.append(Approval(approval_id=waiting.approval_id, title=short(title or waiting.approval_id, 60)))
-    return tuple(found)
+    """The questions that wait, oldest first."""
+    return tuple(
+        Approval(approval_id=one.id, title=short(f"{one.tool}: {one.summary}" if one.summary else one.tool, 60))
+        for one in snapshot.approvals
+    )
 
 
 def troubles(snapshot: EngineSnapshot) -> tuple[str, ...]:

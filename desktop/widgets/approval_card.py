@@ -16,8 +16,9 @@ from desktop.widgets.pills import Pill
 from desktop.widgets.surfaces import IconTile
 from desktop.widgets.text import Label
 from desktop.wording import ago_text
+from worker_core.snapshot import Scope
 
-Answer = Callable[[Approval, bool, str], None]
+Answer = Callable[[Approval, bool, Scope], None]
 """Approval, allow, and scope: `once`, `execution` or `always`."""
 
 
@@ -79,7 +80,7 @@ class ApprovalCard(QFrame):
         self._tile.set_tone("approvals", tone)
         self._buttons.setVisible(self._approval.waits)
 
-    def _say(self, *, allow: bool, scope: str) -> None:
+    def _say(self, *, allow: bool, scope: Scope) -> None:
         for button in (self._allow, self._more, self._deny):
             button.setEnabled(False)
         self._answer(self._approval, allow, scope)

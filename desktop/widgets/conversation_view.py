@@ -19,6 +19,7 @@ from desktop.widgets.surfaces import Icon
 from desktop.widgets.text import Label, widget
 from desktop.widgets.tool_card import ToolCard
 from desktop.wording import ago_text
+from worker_core.snapshot import Scope
 
 SHOWN = 80
 """Items shown at once; a button brings as many earlier ones."""
@@ -80,7 +81,7 @@ class ConversationView(QScrollArea):
 
     link_chosen = Signal(str)
 
-    def __init__(self, *, answer: Callable[[Approval, bool, str], None]) -> None:
+    def __init__(self, *, answer: Callable[[Approval, bool, Scope], None]) -> None:
         super().__init__()
         self.setAccessibleName(tr("Conversation"))
         self.setFrameShape(QFrame.Shape.NoFrame)

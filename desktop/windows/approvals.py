@@ -12,6 +12,7 @@ from desktop.widgets.surfaces import EmptyState
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
+from worker_core.snapshot import Scope
 
 ANSWERED_SHOWN = 30
 
@@ -70,7 +71,7 @@ class ApprovalsPage(Page):
             show=lambda: self.desk.open_execution(approval.execution_id),
         )
 
-    def _answer(self, approval: Approval, allow: bool, scope: str) -> None:
+    def _answer(self, approval: Approval, allow: bool, scope: Scope) -> None:
         async def answer() -> None:
             try:
                 await self.desk.worker.answer_approval(approval.key, allow=allow, scope=scope)

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from desktop.models.executions import ExecutionStore
-from desktop.models.settings_store import PolicyStore, SettingsStore
+from desktop.policy_store import PolicyStore
+from desktop.settings_store import SettingsStore
 from desktop.windows.wishes import Wishes
-from worker_core.snapshot import EngineSnapshot, StopMode
+from worker_core.snapshot import EngineSnapshot, Scope, StopMode
 
 
 class Worker(Protocol):
     """The worker, in this process or in another one of this machine."""
 
-    snapshot: EngineSnapshot
+    @property
+    def snapshot(self) -> EngineSnapshot: ...
 
     async def start(self) -> None: ...
     async def pause(self, *, reason: str, until: datetime | None = None) -> None: ...
@@ -27,7 +29,7 @@ class Worker(Protocol):
     async def pause_execution(self, execution_id: str) -> None: ...
     async def resume_execution(self, execution_id: str) -> None: ...
     async def send_message(self, execution_id: str, text: str) -> None: ...
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: str) -> None: ...
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope) -> None: ...
 
 
 class Archive(Protocol):

@@ -25,6 +25,7 @@ from desktop.widgets.text import ElidedLabel, widget
 from desktop.windows.desk import Desk
 from desktop.wording import count_text, duration_text, status_text, status_tone
 from worker_core.sandbox.workspace import safe_name
+from worker_core.snapshot import Scope
 
 
 class ExecutionDetail(QWidget):
@@ -176,7 +177,7 @@ class ExecutionDetail(QWidget):
 
         self._desk.wishes.ask(send(), doing=tr("send the message"), done=self._input.clear)
 
-    def _answer(self, approval: Approval, allow: bool, scope: str) -> None:
+    def _answer(self, approval: Approval, allow: bool, scope: Scope) -> None:
         async def answer() -> None:
             try:
                 await self._desk.worker.answer_approval(approval.key, allow=allow, scope=scope)

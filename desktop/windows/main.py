@@ -14,7 +14,8 @@ from desktop.icons import paint_mark
 from desktop.language import tr
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
-from desktop.models.settings_store import PolicyStore, SettingsStore, TrayStore, adapted
+from desktop.policy_store import PolicyStore
+from desktop.settings_store import SettingsStore
 from desktop.theme import Space, Tone, theme
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row
@@ -60,7 +61,7 @@ class MainWindow(QMainWindow):
         self,
         worker: Worker,
         bridge: Any,
-        settings_store: SettingsStore | TrayStore,
+        settings_store: SettingsStore,
         *,
         archive: Archive | None = None,
         policy: PolicyStore | None = None,
@@ -97,7 +98,7 @@ class MainWindow(QMainWindow):
             worker=worker,
             store=self.store,
             wishes=wishes,
-            settings=adapted(settings_store),
+            settings=settings_store,
             archive=archive,
             policy=policy,
             workspaces=workspaces,

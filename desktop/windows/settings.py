@@ -95,7 +95,7 @@ class SettingsPage(Page):
 
     def _change(self, name: str, value: str | bool) -> str:
         try:
-            self.desk.settings.change(name, value)
+            self.desk.settings.change(**{name: value})
         except ConfigurationError as error:
             return error.sentence
         self.refresh()
@@ -103,7 +103,7 @@ class SettingsPage(Page):
 
     def _reset(self, name: str) -> None:
         try:
-            self.desk.settings.reset(name)
+            self.desk.settings.change(**{name: None})
         except ConfigurationError as error:
             self.rows[name].complain(error.sentence)
         else:
@@ -112,13 +112,13 @@ class SettingsPage(Page):
     # -- the window's own -----------------------------------------------------------------------------------------
 
     def _appearance(self) -> Card:
-        preferences = self.desk.settings.preferences()
+        preferences = self.desk.settings.preferences
         card = Card(tr("This window"))
         modes = [("system", tr("As the system")), ("light", tr("Light")), ("dark", tr("Dark"))]
         look = Choice(tr("Appearance"), modes)
         look.setFixedWidth(160)
         line = SettingRow(tr("Appearance"), tr("Light or dark."), look, change=self._appear)
-        line.show_value(getattr(preferences, "appearance", theme().mode))
+        line.show_value(preferences.appearance)
         card.body.addWidget(line)
         levels = [("all", tr("Everything")), ("problems", tr("Problems alone")), ("none", tr("Nothing"))]
         notices = Choice(tr("Notifications"), levels)
@@ -134,8 +134,6 @@ class SettingsPage(Page):
             ("pause_below_battery_percent", tr("Pause below this battery level"), tr("Percent. 0: never."), battery),
         ]
         for name, title, meaning, control in controls:
-            if not hasattr(preferences, name):
-                continue
             card.body.addWidget(Line())
             line = SettingRow(title, meaning, control or Switch(title), change=partial(self._prefer, name))
             value = getattr(preferences, name)
@@ -150,9 +148,7 @@ class SettingsPage(Page):
         return said
 
     def _prefer(self, name: str, value: str | bool) -> str:
-        known = getattr(self.desk.settings.preferences(), name, None)
-        if known is None:
-            return ""  # kept until the window closes
+        known = getattr(self.desk.settings.preferences, name)
         given: str | bool | int = value
         if type(known) is int:
             if not str(value).isdigit() or int(value) > 100:

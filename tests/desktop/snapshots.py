@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from desktop.tray.facts import TrayFacts
-from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView, OutboxView, QueueStatistics, QueueView
+from worker_core.snapshot import (
+    ApprovalView,
+    EngineSnapshot,
+    EngineState,
+    ExecutionView,
+    OutboxView,
+    QueueStatistics,
+    QueueView,
+)
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
@@ -44,19 +52,10 @@ def troubled(sentence: str) -> EngineSnapshot:
     return replace(snapshot(), outbox=OutboxView(interrupted_reason=sentence))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WithApprovals(EngineSnapshot):
-    """As an engine that asks publishes it."""
-
-    approvals: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    approval_id: str
-    title: str
-
-
 def asking(*titles: str, state: EngineState = EngineState.RUNNING) -> EngineSnapshot:
-    waiting = tuple(Asked(approval_id=f"a{number}", title=title) for number, title in enumerate(titles))
-    return WithApprovals(state=state, reason="Waiting for work.", queues=(queue(),), approvals=waiting)
+    at = datetime.now(UTC)
+    waiting = tuple(
+        ApprovalView(id=f"a{number}", execution_id="e", tool=title, summary="", rule="", asked_at=at, expires_at=at)
+        for number, title in enumerate(titles)
+    )
+    return EngineSnapshot(state=state, reason="Waiting for work.", queues=(queue(),), approvals=waiting)

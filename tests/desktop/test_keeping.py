@@ -10,52 +10,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from PySide6.QtTest import QSignalSpy
 from pytestqt.qtbot import QtBot
 
-from desktop import preferences
 from desktop.crash import NATIVE_FILE, CrashDialog, CrashKeeper
-from desktop.preferences import Preferences
-from desktop.settings_store import SettingsStore
 from desktop.single_instance import SingleInstance
-from tests.support.engine import home
-from worker_core.errors import ConfigurationError
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.secrets import Secret
-
-
-def test_preferences_are_kept_and_bad_ones_do_not_count(tmp_path: Path, qtbot: QtBot) -> None:
-    store = SettingsStore(home(tmp_path))
-    assert store.preferences == Preferences()
-    spy = QSignalSpy(store.changed)
-    store.save_preferences(keep_awake=False, language="de")
-    assert spy.count() == 1
-    assert SettingsStore(home(tmp_path)).preferences == Preferences(keep_awake=False, language="de")
-    file = tmp_path / "config" / "desktop.json"
-    for said in ('{"keep_awake": "no", "notifications": "loud", "later": 1, "language": "de"}', "[]", "{", "\xff"):
-        file.write_text(said, encoding="utf-8")
-        assert preferences.read(file) == Preferences(language="de" if "loud" in said else "")
-
-
-def test_settings_are_checked_before_they_are_written(tmp_path: Path, qtbot: QtBot) -> None:
-    store = SettingsStore(home(tmp_path))
-    store.save_settings(queue_ids=("a", "b"), drain_timeout=timedelta(seconds=90), default_model='odd "name" \\ ü')
-    kept = store.settings({})
-    assert (kept.queue_ids, kept.drain_timeout.total_seconds()) == (("a", "b"), 90)
-    assert kept.default_model == 'odd "name" \\ ü'
-    before = store.paths.settings_file.read_text(encoding="utf-8")
-    for wrong in ({"max_executions": 0}, {"no_such_thing": 1}, {"control_plane_url": "ftp://x"}):
-        with pytest.raises(ConfigurationError):
-            store.save_settings(**wrong)
-        assert store.paths.settings_file.read_text(encoding="utf-8") == before
-    store.save_settings(queue_ids=None)
-    assert store.settings({}).queue_ids == ()
-    assert sorted(path.name for path in store.paths.config.iterdir()) == ["config.toml"]
 
 
 def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot) -> None:

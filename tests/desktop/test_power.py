@@ -29,7 +29,7 @@ class Rig:
         self.said: list[str] = []
         self.snapshot = snapshot()
         self.store = SettingsStore(home(folder))
-        self.store.save_preferences(**preferences)
+        self.store.prefer(**preferences)
         me: Any = self
         self.keeper = PowerKeeper(
             worker=me, store=self.store, keep_awake=me, power=me, reconnect=lambda _: self.said.append("reconnect")
@@ -74,7 +74,7 @@ async def test_the_machine_stays_awake_only_while_a_task_runs(tmp_path: Path) ->
     for shown in (snapshot(), busy, busy, snapshot(), snapshot()):
         rig.keeper.look(shown)
     assert rig.said == ["hold", "release"]
-    rig.store.save_preferences(keep_awake=False)
+    rig.store.prefer(keep_awake=False)
     rig.keeper.look(busy)
     assert rig.said == ["hold", "release"]
 

@@ -192,7 +192,7 @@ class PolicyFile:
                 before = TEMPLATE
             text = before + ("" if before.endswith("\n") or not before else "\n") + "".join(blocks)
             parse(text, file=str(self.path))
-            _replace(target, text)
+            replace_text(target, text)
             self._stamp = _UNREAD
 
     def _stamp_now(self) -> object:
@@ -234,7 +234,8 @@ def _toml(text: str) -> str:
     return f'"{"".join(said)}"'
 
 
-def _replace(target: Path, text: str) -> None:
+def replace_text(target: Path, text: str) -> None:
+    """Write it whole or not at all. Raises OSError."""
     private_directory(target.parent)
     descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # made with mode 0600
     try:

@@ -60,7 +60,7 @@ def test_an_approval_waits_until_it_is_answered() -> None:
     (approval,) = talk.items
     assert isinstance(approval, Approval)
     assert approval.waits
-    talk.apply("approval_answered", {"approval_id": "a", "allowed": True})
+    talk.apply("approval_answered", {"approval_id": "a", "answer": "allow"})
     assert approval.answer == "allowed"
 
 

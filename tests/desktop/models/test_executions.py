@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.models.executions import KEPT, ExecutionStore
 from worker_core.events import ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
-from worker_core.snapshot import EngineSnapshot, ExecutionView, QueueView
+from worker_core.snapshot import ApprovalView, EngineSnapshot, ExecutionView, QueueView
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -96,15 +96,13 @@ def test_the_list_follows_with_few_signals_and_keeps_its_selection(qtmodeltester
 
 
 def test_a_question_that_the_snapshot_names_is_asked_once() -> None:
-    class Waiting:
-        approval_id, execution_id, tool_name, summary = "a", "e", "shell", "rm -rf x"
-
-    class Snapshot:
-        queues, executions, approvals = (), (), (Waiting(),)
-
+    at = datetime.now(UTC)
+    waiting = ApprovalView(
+        id="a", execution_id="e", tool="shell", summary="rm -rf x", rule="outside", asked_at=at, expires_at=at
+    )
     store, heard = ExecutionStore(), []
     store.listen(lambda execution_id, item: heard.append(item))
-    store.take(Snapshot())  # type: ignore[arg-type]
-    store.take(Snapshot())  # type: ignore[arg-type]
+    store.take(EngineSnapshot(approvals=(waiting,)))
+    store.take(EngineSnapshot(approvals=(waiting,)))
     assert [(one.key, one.tool, one.summary) for one in store.approvals()] == [("a", "shell", "rm -rf x")]
     assert (store.approvals_waiting, len(heard)) == (1, 1)

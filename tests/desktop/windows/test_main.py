@@ -17,13 +17,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from desktop.models.settings_store import SettingsFile
+from desktop.settings_store import SettingsStore
 from desktop.theme import DARK, Theme
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import Switch
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import described, shown_fields
 from tests.desktop.windows.stand_ins import HOSTILE, Archive, Bridge, Worker, busy, lines, run_now, talk
+from tests.support.engine import home
 from worker_core.errors import KubiyaError
 from worker_core.events import ExecutionFinished
 from worker_core.settings import Settings
@@ -50,7 +51,7 @@ class Stage:
 
     def __init__(self, qtbot, folder: Path, snapshot: EngineSnapshot) -> None:
         self.worker, self.bridge = Worker(snapshot), Bridge()
-        self.settings = SettingsFile(file=folder / "settings.toml", environ={})
+        self.settings = SettingsStore(home(folder), environ={})
         self.opened: list[object] = []
         self.window = MainWindow(
             self.worker,
@@ -244,7 +245,7 @@ def test_an_approval_is_answered_in_the_conversation_and_on_its_page(stage: Stag
     stage.bridge.events_arrived.emit(
         [
             talk()[-1].__class__(
-                execution_id="e", type="approval_answered", payload={"approval_id": "a", "allowed": False}, sequence=2
+                execution_id="e", type="approval_answered", payload={"approval_id": "a", "answer": "deny"}, sequence=2
             )
         ]
     )
@@ -341,7 +342,7 @@ def test_preferences_the_connection_test_and_the_policy(stage: Stage, look: Them
     stage.window.show_page("settings")
     switch = next(one for one in page.findChildren(Switch) if one.accessibleName() == "Pause on metered networks")
     switch.click()
-    assert stage.settings.preferences().pause_on_metered_network
+    assert stage.settings.preferences.pause_on_metered_network
     page._appear("dark")
     assert look.palette is DARK
     button = next(one for one in page.findChildren(QAbstractButton) if one.text() == "Test the connection")
