@@ -34,7 +34,7 @@ def test_queue_ids_come_as_a_list_or_with_commas_and_lose_duplicates() -> None:
         ({"CONTROL_PLANE_URL": "control-plane"}, "https://"),
         ({"CONTROL_PLANE_URL": "https://me:secret@host"}, "keep secrets out"),
         ({"KUBIYA_WORKER_MAX_EXECUTIONS": "0"}, "max_executions"),
-        ({"KUBIYA_WORKER_TEMPORAL_TLS": "maybe"}, "auto, on or off"),
+        ({"KUBIYA_WORKER_TEMPORAL_TLS": "maybe"}, "one of auto, on, off"),
         ({"LOG_LEVEL": "loud"}, "DEBUG"),
     ],
 )

@@ -18,6 +18,8 @@ class ExitCode(enum.IntEnum):
     EXECUTION_FAILED = 7
     CANCELLED_WORK = 8
     NO_EXECUTION = 9
+    POLICY_ASKS = 10
+    POLICY_DENIES = 11
     LEFT_AT_ONCE = 130
 
 

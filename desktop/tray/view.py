@@ -35,8 +35,8 @@ class Tray(QObject):
         self._menu.setAccessibleName("Kubiya Worker")
         # Filled right before it opens as well: what it says about time is then true.
         self._menu.aboutToShow.connect(self._fill)
+        self._watcher = _watch_for_panels(self)  # first: a panel that comes in between would be missed for ever
         self._icon = self._new_icon()
-        self._watcher = _watch_for_panels(self)
         hints = QGuiApplication.styleHints()
         hints.colorSchemeChanged.connect(self._scheme_changed)
         self._was_available = self.available

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from worker_core.cli.root import write_examples
 from worker_core.cli.situation import json_option, paths
-
-ASKED: Final = 10
-DENIED: Final = 11
+from worker_core.errors import ExitCode
 
 
 class _Group(click.Group):
@@ -80,7 +78,7 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
         )
     else:
         click.echo(plain(decision.sentence))
-    return {Action.ALLOW: 0, Action.ASK: ASKED, Action.DENY: DENIED}[decision.action]
+    return {Action.ALLOW: 0, Action.ASK: ExitCode.POLICY_ASKS, Action.DENY: ExitCode.POLICY_DENIES}[decision.action]
 
 
 @command.command("show", help="Show all rules, in the order in which they count.")
@@ -129,7 +127,7 @@ def audit(*, only_verify: bool, last: int, as_json: bool) -> int:
                 click.echo(plain(sentence))
             state = "broken" if found.problems else "whole"
             click.echo(f"{state}  {found.entries} entries  {file}")
-        return DENIED if found.problems else 0
+        return ExitCode.POLICY_DENIES if found.problems else 0
     for entry in deque(entries(file), maxlen=last):
         if as_json:
             click.echo(json.dumps(entry))
