@@ -16,8 +16,9 @@ help: ## show this list
 setup: ## make .venv with the pinned packages (and missing system packages, where that is allowed)
 	@$(PYTHON) scripts/setup.py
 
-run: setup ## run the demo: a playground, a worker, one agent task with tools, live in this terminal
-	@$(BIN)/kubiya-worker playground --demo
+run: setup ## run the demo: a playground, a worker, an agent task with tools; in a window where there is a display
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then exec $(BIN)/kubiya-worker-desktop --demo; \
+	else exec $(BIN)/kubiya-worker playground --demo; fi
 
 test: setup ## run the whole test suite
 	@$(BIN)/python -m pytest

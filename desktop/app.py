@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from PySide6.QtCore import QLocale, QTimer
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtCore import QLocale, QProcess, QTimer
+from PySide6.QtWidgets import QApplication
 
 from desktop import language
 from desktop.bridge import Bridge
@@ -25,7 +25,7 @@ from desktop.local_worker import LocalWorker, Wanted
 from desktop.loop import QuitFilter, WorkerLoop
 from desktop.notifications import Level, Notice, Notifications
 from desktop.outside import Outside
-from desktop.platforms import APP_ID, APP_NAME, is_ours, platform
+from desktop.platforms import APP_ID, APP_NAME, AT_LOGIN, is_ours, own_command, platform
 from desktop.platforms.ports import autostart_state, repair_autostart
 from desktop.playground import PlaygroundStage
 from desktop.policy_store import PolicyStore
@@ -40,15 +40,18 @@ from desktop.tray.view import Tray
 from desktop.wishes import Wishes
 from worker_core import __version__
 from worker_core.errors import ExitCode, KubiyaError
+from worker_core.health import HealthSampler
 from worker_core.logs.pipeline import install, uninstall
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import FileSink
 from worker_core.paths import Paths
-from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, resolve_api_key
-from worker_core.snapshot import EngineSnapshot, StopMode
+from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
+from worker_core.service.workers import running_workers
+from worker_core.snapshot import EngineSnapshot, Health, StopMode
 
 if TYPE_CHECKING:
+    from desktop.windows.first_run import FirstRunWindow
     from desktop.windows.main import MainWindow
 
 log = logging.getLogger(__name__)
@@ -113,6 +116,9 @@ class Desktop:
         self._ring = LogRing()
         self._keychain = KeyringStore()
         self._window: MainWindow | None = None
+        self._first_run: FirstRunWindow | None = None
+        self._unset = False
+        self._sampler: HealthSampler | None = None
         self._leaving: StopMode | None = None
         self._asked_to_leave = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -191,6 +197,7 @@ class Desktop:
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
+        self._close_first_run()
         if self._window is not None:
             self._window.close()
 
@@ -203,9 +210,12 @@ class Desktop:
 
     async def _live(self) -> None:
         if self._leaving is None:
-            self._appear()
             self._repair_autostart()
-        if self._leaving is None and self._store.preferences.start_worker:
+            self._unset = self._playground is None and await self._nothing_is_set_up()
+        if self._leaving is None:
+            self._redraw()
+            self._appear()
+        if self._leaving is None and self._store.preferences.start_worker and not self._unset:
             self._keep(self._start())
         await self._asked_to_leave.wait()
         self._redraw()
@@ -215,6 +225,42 @@ class Desktop:
         await self._worker.close()
         if self._playground is not None:
             await self._playground.stop()
+
+    async def _nothing_is_set_up(self) -> bool:
+        """There is neither a service to attach to nor a queue to serve: the first run."""
+        if await asyncio.to_thread(running_workers, self._paths.runtime):
+            return False
+        try:
+            return not self._store.settings().queue_ids
+        except KubiyaError:
+            return False  # what is wrong is said when the worker starts
+
+    def _set_up(self) -> None:
+        """The first run is over."""
+        self._unset = False
+        self._redraw()
+        self._close_first_run()
+        self._open_window("", "")
+        self._keep(self._start())
+
+    def _close_first_run(self) -> None:
+        window, self._first_run = self._first_run, None
+        if window is not None:
+            window.hide()
+            window.deleteLater()
+
+    def _try_playground(self) -> None:
+        """In a program of its own, which has folders of its own; this one has nothing to do then."""
+        program, *arguments = [part for part in own_command() if part != AT_LOGIN]
+        started, _ = QProcess.startDetached(program, [*arguments, "--demo"])
+        if started:
+            self._leave(StopMode.CANCEL)
+        else:
+            log.error("The playground could not be started: %s does not run.", program)
+
+    def _use_key(self, key: Secret) -> None:
+        self._redactor.add(key)
+        self._environ[API_KEY_VARIABLE] = key.reveal()
 
     async def _start(self) -> None:
         try:
@@ -256,6 +302,7 @@ class Desktop:
             paused_until=self._worker.paused_until,
             autostart=autostart_state(self._platform.autostart),
             snoozed_until=self._notifications.snoozed_until,
+            unset=self._unset,
         )
 
     def _redraw(self) -> None:
@@ -269,7 +316,7 @@ class Desktop:
     def _appear(self) -> None:
         """The tray is there; without one, the window takes over."""
         if self._tray.available:
-            if not self._options.at_login and (self._options.demo or self._playground is not None):
+            if not self._options.at_login and (self._unset or self._playground is not None):
                 self._open_window("", "")
         elif self._options.at_login:
             QTimer.singleShot(int(PANEL_LIMIT.total_seconds() * 1000), self._tray, self._take_over)
@@ -284,29 +331,29 @@ class Desktop:
             return
         with contextlib.suppress(KubiyaError):
             self._store.prefer(told_no_tray=True)
-        box = QMessageBox(self._window)
-        box.setWindowTitle(tr("No tray here"))
-        box.setText(
+        self._window.say(
             tr(
                 "This desktop has no place for tray icons, so this window stays: closing it ends Kubiya Worker. "
                 "On GNOME, the extension AppIndicator brings the tray back."
-            )
+            ),
+            tone="neutral",
         )
-        box.open()
 
     def _last_window_closed(self) -> None:
         if not self._tray.available:
             self._leave(StopMode.DRAIN)
 
     def _open_window(self, page: str, target: str) -> None:
-        if self._window is None:
-            self._window = self._new_window()
-        window = self._window
+        window: MainWindow | FirstRunWindow
+        if self._unset:
+            window = self._first_run = self._first_run or self._new_first_run()
+        else:
+            window = self._window = self._window or self._new_window()
         window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
         window.show()
         window.raise_()
         window.activateWindow()
-        if page:
+        if page and window is self._window:
             window.show_page(page, target)
 
     def _new_window(self) -> MainWindow:
@@ -327,7 +374,27 @@ class Desktop:
             open_folder=outside.open_folder,
             test_connection=self._worker.test_connection,
             diagnose=self._diagnose,
+            sample=self._sample,
         )
+
+    def _new_first_run(self) -> FirstRunWindow:
+        from desktop.onboarding import Onboarding
+        from desktop.theme import theme
+        from desktop.windows.first_run import FirstRunWindow
+
+        theme().set_mode(self._store.preferences.appearance)
+        onboarding = Onboarding(
+            store=self._store, keychain=self._keychain, autostart=self._platform.autostart, use_key=self._use_key
+        )
+        made = FirstRunWindow(onboarding)
+        made.finished.connect(self._set_up)
+        made.playground_wanted.connect(self._try_playground)
+        return made
+
+    async def _sample(self) -> Health:
+        if self._sampler is None:
+            self._sampler = await asyncio.to_thread(HealthSampler, disk_path=self._paths.state)
+        return await self._sampler.sample()
 
     def _diagnose(self) -> dict[str, str]:
         return {

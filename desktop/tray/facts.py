@@ -31,6 +31,9 @@ class TrayFacts:
     paused_until: datetime | None = None
     autostart: Autostart = Autostart.OFF
     snoozed_until: datetime | None = None
+    unset: bool = False
+    """Nobody has said yet what to serve."""
+
     now: datetime | None = None
     """For words such as "tomorrow"; None: the present."""
 

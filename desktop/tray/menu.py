@@ -93,6 +93,8 @@ def _header(facts: TrayFacts) -> tuple[Entry, ...]:
 
 
 def _control(facts: TrayFacts) -> tuple[Entry, ...]:
+    if facts.unset:
+        return (Entry(title=tr("Set up…"), wish=Wish.OPEN),)
     match facts.snapshot.state:
         case EngineState.STOPPED:
             return (Entry(title=tr("Start"), wish=Wish.START),)

@@ -36,6 +36,8 @@ def picture(facts: TrayFacts) -> Picture:
     """What needs the user comes first, then what is going on."""
     snapshot = facts.snapshot
     running = snapshot.tasks_in_flight
+    if facts.unset:
+        return Picture(state=IconState.STOPPED)
     badge = "" if not running else str(running) if running <= COUNT_SHOWN else f"{COUNT_SHOWN}+"
     match snapshot.state:
         case EngineState.FAILED:
@@ -56,6 +58,8 @@ def picture(facts: TrayFacts) -> Picture:
 
 def status(facts: TrayFacts) -> str:
     """The state in a few words, such as `2 executions running`."""
+    if facts.unset:
+        return tr("Not set up yet")
     snapshot = facts.snapshot
     running = snapshot.tasks_in_flight
     match snapshot.state:

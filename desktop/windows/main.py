@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
+from PySide6.QtGui import QDesktopServices, QHideEvent, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.icons import paint_mark
@@ -36,9 +37,12 @@ from desktop.windows.wishes import Run, Wishes
 from desktop.wording import state_text, state_tone
 from worker_core.events import Event
 from worker_core.logs.ring import LogLine
-from worker_core.snapshot import EngineSnapshot
+from worker_core.snapshot import EngineSnapshot, Health
 
 BANNER_SECONDS = 6
+PULSE_SECONDS = 2
+
+Sample = Callable[[], Coroutine[Any, Any, Health]]
 
 
 class Mark(QWidget):
@@ -71,6 +75,7 @@ class MainWindow(QMainWindow):
         test_connection: Callable[[], Any] | None = None,
         diagnose: Diagnose | None = None,
         run: Run | None = None,
+        sample: Sample | None = None,
     ) -> None:
         """Args:
         worker: see `desk.Worker`.
@@ -84,6 +89,8 @@ class MainWindow(QMainWindow):
         test_connection: coroutine function that returns a sentence, or raises a KubiyaError.
         diagnose: more facts for the settings page.
         run: starts coroutines; by default as tasks of the running loop.
+        sample: measures this machine, every two seconds while the window is seen; by default the heartbeats' values
+            are shown.
         """
         super().__init__()
         theme()
@@ -122,11 +129,16 @@ class MainWindow(QMainWindow):
             "approvals": ApprovalsPage(self.desk),
             "settings": SettingsPage(self.desk),
         }
+        self._sample = sample
+        self._pulse = QTimer(self)
+        self._pulse.setInterval(PULSE_SECONDS * 1000)
+        self._pulse.timeout.connect(self._measure)
         self._fades = QTimer(self)
         self._fades.setSingleShot(True)
         self._fades.timeout.connect(self.banner.hide)
         self._build()
         self._shortcuts()
+        self._health: Health | None = None
         self.store.listen(self._count)
         bridge.snapshot_changed.connect(self.take)
         bridge.events_arrived.connect(self._events)
@@ -176,6 +188,13 @@ class MainWindow(QMainWindow):
 
     def take(self, snapshot: EngineSnapshot) -> None:
         """Show a snapshot."""
+        self._snapshot = snapshot
+        self._show(snapshot)
+
+    def _show(self, snapshot: EngineSnapshot) -> None:
+        own, told = self._health, snapshot.health
+        if own is not None and (told is None or told.sampled_at < own.sampled_at):
+            snapshot = replace(snapshot, health=own)
         self._dot.set_tone(state_tone(snapshot.state))
         self._state.setText(state_text(snapshot.state))
         self._reason.setText(snapshot.reason)
@@ -247,6 +266,25 @@ class MainWindow(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._describing.catch_up()
+        if self._sample is not None:
+            self._measure()
+            self._pulse.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().hideEvent(event)
+        self._pulse.stop()
+
+    def _measure(self) -> None:
+        if self._sample is None or self.isMinimized() or self.page not in {"overview", "health"}:
+            return
+        sample = self._sample
+
+        async def measure() -> None:
+            self._health = await sample()
+            if self.isVisible():
+                self._show(self._snapshot)
+
+        self.desk.wishes.ask(measure(), doing=tr("measure this machine"))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
         if watched is self.banner and event.type() in {QEvent.Type.ShowToParent, QEvent.Type.HideToParent}:

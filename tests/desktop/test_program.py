@@ -139,8 +139,8 @@ def test_the_panel_may_come_later_and_be_started_anew(session: Session) -> None:
         until(lambda: (session.home / "worker" / "run" / "desktop.lock").exists())
         for _ in range(2):
             with panel_of(session) as panel, icon_in(session, panel) as icon:
-                until(lambda icon=icon: "There is no API key" in icon.tooltip)
-                assert "Try again" in icon.labels()
+                until(lambda icon=icon: "Not set up yet" in icon.tooltip)
+                assert "Set up…" in icon.labels()
                 last = icon
         with panel_of(session) as panel, icon_in(session, panel) as last:
             last.click("Quit")
@@ -179,7 +179,7 @@ def test_start_at_login_is_off_until_it_is_asked_for(session: Session) -> None:
 def test_it_rests_when_nothing_happens(session: Session) -> None:
     """No timer of ours ticks: the GUI thread sleeps until somebody wants something."""
     with panel_of(session) as panel, session.started() as program, icon_in(session, panel) as icon:
-        until(lambda: "There is no API key" in icon.tooltip)
+        until(lambda: "Not set up yet" in icon.tooltip)
         process = psutil.Process(program.pid)
         before, looks = _switches(process.pid), 0
         while (now := _switches(process.pid)) != before:  # what the start and our questions left to do

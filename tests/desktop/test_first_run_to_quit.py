@@ -1,0 +1,170 @@
+"""The whole application as its user meets it: a window manager, a panel, a real keyring, a real Temporal.
+
+First run, a key, a queue, a task that is executed and seen, and Quit from the panel's menu.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.desktop.test_program import ROOT, Session, icon_in, panel_of
+from tests.engine.test_executions import tool
+from tests.support.playground import Stage, running_playground
+from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.secrets import Secret
+
+NEEDED = {
+    "openbox": "openbox", "xdotool": "xdotool", "gnome-keyring-daemon": "gnome-keyring", "dbus-daemon": "dbus",
+    "Xvfb": "xvfb",
+}  # fmt: skip
+PLAIN_KEY_LOOK = "import keyring, sys; print(keyring.get_password(sys.argv[1], sys.argv[2]) or '')"
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("X11, D-Bus and the Secret Service are Linux's")
+    for program, package in NEEDED.items():
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: install the Debian package {package}")
+    with private_display() as display, private_bus() as bus:
+        environment = desktop_environment(tmp_path, display=display, bus=bus)
+        del environment["PYTHON_KEYRING_BACKEND"]
+        with beside(["openbox", "--sm-disable"], environment), unlocked_keyring(environment):
+            yield Session(bus, tmp_path, environment)
+
+
+@contextlib.contextmanager
+def beside(command: list[str], environment: dict[str, str]) -> Iterator[None]:
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(LIMIT_SECONDS)
+
+
+@contextlib.contextmanager
+def unlocked_keyring(environment: dict[str, str]) -> Iterator[None]:
+    """A new one, whose password is given at once, as a login does it."""
+    process = subprocess.Popen(
+        ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(b"a password")
+    process.stdin.close()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(LIMIT_SECONDS)
+
+
+class Keyboard:
+    """Keys for the window with the focus, by way of the X server."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+
+    def window(self, title: str) -> str:
+        """Wait for it, and give it the focus."""
+        found = until(lambda: self._xdotool("search", "--onlyvisible", "--name", f"^{title}$"), what=title).split()[-1]
+        until(lambda: self._xdotool("windowactivate", "--sync", found) is not None)
+        until(lambda: self._xdotool("getactivewindow").strip() == found)
+        return found
+
+    def type(self, text: str) -> None:
+        self._xdotool("type", "--delay", "15", text)
+
+    def press(self, *keys: str) -> None:
+        self._xdotool("key", "--delay", "60", *keys)
+
+    def _xdotool(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["xdotool", *arguments], env=self._environment, capture_output=True, text=True, timeout=10, check=False
+        )
+        return done.stdout
+
+
+def kept_key(session: Session, url: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN_KEY_LOOK, "kubiya-worker", url],
+        cwd=ROOT, env=session.environment, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+async def prepare(stage: Stage) -> tuple[str, str]:
+    """Another queue beside the playground's own; ids of both."""
+    async with stage.client() as api:
+        answer = await api.post(f"/environments/{stage.info.environment_id}/worker-queues", json={"name": "zebra"})
+        return stage.info.queue_id, str(answer.json()["id"])
+
+
+async def execute(stage: Stage, queue_id: str) -> str:
+    """One turn with a tool, to its end."""
+    client = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    try:
+        prompt = "from the first run\n" + tool("echo done > made") + "\n!say It is made."
+        wish = Execute(prompt=prompt, worker_queue_id=queue_id, configuration={"single_turn": True})
+        execution_id = (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while (record := await client.get_execution(execution_id)).status not in {"completed", "failed"}:
+                await asyncio.sleep(0.1)
+        assert (record.status, record.response) == ("completed", "It is made."), record.error_message
+        return execution_id
+    finally:
+        await client.aclose()
+
+
+def test_first_run_to_quit(session: Session, tmp_path: Path) -> None:
+    worker = session.home / "worker"
+    settings, log = worker / "config" / "config.toml", worker / "state" / "logs" / "desktop.log"
+
+    def logged(words: str) -> None:
+        until(lambda: log.exists() and words in log.read_text(encoding="utf-8"), what=words)
+
+    with running_playground(tmp_path / "playground") as stage:
+        queue_id, other = asyncio.run(prepare(stage))
+        url, key = stage.info.control_plane_url, stage.info.api_key
+        session.environment["CONTROL_PLANE_URL"] = url
+        keys = Keyboard(session.environment)
+        with panel_of(session) as panel, session.started() as program, icon_in(session, panel) as icon:
+            until(lambda: "Not set up yet" in icon.tooltip)
+            keys.window("Kubiya Worker")
+            keys.type("not-the-key")
+            keys.press("Return")
+            logged("The key was not taken")
+            keys.press("ctrl+a")
+            keys.type(key)
+            keys.press("Return")
+            logged("There are 2 queues to choose from.")
+            assert kept_key(session, url) == key
+            assert not settings.exists()
+            keys.press("space", "ctrl+Return")
+            until(settings.exists, what="settings")
+            written = settings.read_text(encoding="utf-8")
+            assert queue_id in written
+            assert other not in written
+            until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
+            execution_id = asyncio.run(execute(stage, queue_id))
+            assert (worker / "state" / "workspaces" / execution_id / "made").read_text() == "done\n"
+            keys.window("Kubiya Worker")  # the main one now
+            keys.press("ctrl+2")
+            icon.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
+    for file in (path for path in worker.rglob("*") if path.is_file()):
+        assert key.encode() not in file.read_bytes(), f"the key stands in {file.name}"
