@@ -25,34 +25,51 @@ async def execute_agent(context: Context, request: Request) -> Response:
     agent = context.store.get("agents", id=uuid_text(request.path_params["agent_id"]))
     if agent is None:
         raise Problem(404, "Agent not found")
-    wish = await _wish(request)
-    configuration = {**(agent["configuration"] or {}), **(wish.configuration or {})}
-    about: Row = {
-        "agent_id": agent["id"],
-        "system_prompt": wish.system_prompt or configuration.get("system_prompt"),
-        "model_id": wish.model_id or agent["model_id"],
-        "model_config": agent["llm_config"] or {},
-        "agent_config": configuration,
-    }
-    return await _dispatch(context, request, wish, entity=agent, about=about, kind="AGENT")
+    return reply(await execute_entity(context, request, await _wish(request), entity=agent, team=False))
 
 
 async def execute_team(context: Context, request: Request) -> Response:
-    """7.5: the team's configuration goes as `team_config`, its instructions as the prompt where none is given."""
     team = context.store.get("teams", id=uuid_text(request.path_params["team_id"]))
     if team is None:
         raise Problem(404, "Team not found")
-    wish = await _wish(request)
-    configuration = {**(team["configuration"] or {}), **(wish.configuration or {})}
-    instructions = configuration.get("instructions")
-    about: Row = {
-        "team_id": team["id"],
-        "system_prompt": wish.system_prompt or (instructions if isinstance(instructions, str) else None),
-        "model_id": wish.model_id or "kubiya/claude-sonnet-4",
-        "model_config": {},
-        "team_config": configuration,
-    }
-    return await _dispatch(context, request, wish, entity=team, about=about, kind="TEAM")
+    return reply(await execute_entity(context, request, await _wish(request), entity=team, team=True))
+
+
+async def execute_entity(
+    context: Context, request: Request, wish: wire.Execute, *, entity: Row, team: bool, extra: Row | None = None
+) -> Row:
+    """Start an execution of an agent or a team that there is; the answer's body.
+
+    A team's configuration goes as `team_config`, its instructions as the prompt where none is given (7.5).
+
+    Args:
+        context: of the playground.
+        request: whose token goes with the execution.
+        wish: what is asked for.
+        entity: its row.
+        team: whether it is one.
+        extra: columns of the execution's row that are not as for a direct execution.
+    """
+    configuration = {**(entity["configuration"] or {}), **(wish.configuration or {})}
+    if team:
+        instructions = configuration.get("instructions")
+        about: Row = {
+            "team_id": entity["id"],
+            "system_prompt": wish.system_prompt or (instructions if isinstance(instructions, str) else None),
+            "model_id": wish.model_id or "kubiya/claude-sonnet-4",
+            "model_config": {},
+            "team_config": configuration,
+        }
+    else:
+        about = {
+            "agent_id": entity["id"],
+            "system_prompt": wish.system_prompt or configuration.get("system_prompt"),
+            "model_id": wish.model_id or entity["model_id"],
+            "model_config": entity["llm_config"] or {},
+            "agent_config": configuration,
+        }
+    kind = "TEAM" if team else "AGENT"
+    return await _dispatch(context, request, wish, entity=entity, about=about, kind=kind, extra=extra)
 
 
 async def execute_dynamic(context: Context, request: Request) -> Response:
@@ -77,7 +94,7 @@ async def execute_dynamic(context: Context, request: Request) -> Response:
         configuration=wish.agent_config,
     )
     entity = {"id": about["entity_id"], "name": "dynamic", "runtime": wish.runtime_type}
-    return await _dispatch(context, request, named, entity=entity, about=about, kind="DYNAMIC")
+    return reply(await _dispatch(context, request, named, entity=entity, about=about, kind="DYNAMIC"))
 
 
 _TYPES: Final = {
@@ -95,8 +112,15 @@ async def _wish(request: Request) -> wire.Execute:
 
 
 async def _dispatch(
-    context: Context, request: Request, wish: wire.Execute, *, entity: Row, about: Row, kind: str
-) -> Response:
+    context: Context,
+    request: Request,
+    wish: wire.Execute,
+    *,
+    entity: Row,
+    about: Row,
+    kind: str,
+    extra: Row | None = None,
+) -> Row:
     """Make the row and start its workflow. `about` is what the inputs of the types do not share."""
     queue = usable_queue(context, wish.worker_queue_id)
     metadata = {**USER, **(wish.user_metadata or {})}
@@ -114,6 +138,7 @@ async def _dispatch(
             "runner_name": wish.runner_name,
             "agent_config": about.get("agent_config") or about.get("team_config") or {},
             **{key: metadata.get(key) for key in USER},
+            **(extra or {}),
         },
     )
     arguments: Row = {
@@ -132,14 +157,12 @@ async def _dispatch(
     }
     own_id = f"dynamic-execution-{row['id']}" if kind == "DYNAMIC" else ""
     workflow_id = await start_workflow(context, row, _TYPES[kind], arguments, workflow_id=own_id)
-    return reply(
-        {
-            "execution_id": row["id"],
-            "workflow_id": workflow_id,
-            "status": "pending",
-            "message": f"The execution was sent to the queue {queue['name']}.",
-        }
-    )
+    return {
+        "execution_id": row["id"],
+        "workflow_id": workflow_id,
+        "status": "pending",
+        "message": f"The execution was sent to the queue {queue['name']}.",
+    }
 
 
 def usable_queue(context: Context, queue_id: str) -> Row:

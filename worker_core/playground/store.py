@@ -76,7 +76,11 @@ SCHEMA: Final[Mapping[str, Mapping[str, str]]] = {
     "tool_calls": {"id": "TEXT PRIMARY KEY", "execution_id": "TEXT", "turn_id": "TEXT", "record": "JSON",
                    "created_at": "TEXT"},
     "tasks": {"id": "TEXT PRIMARY KEY", "execution_id": "TEXT", "record": "JSON", "created_at": "TEXT"},
-    "jobs": {**_COMMON, "name": "TEXT", "status": "TEXT"},
+    "jobs": {
+        **_COMMON, "name": "TEXT", "description": "TEXT", "status": "TEXT", "entity_type": "TEXT", "entity_id": "TEXT",
+        "prompt": "TEXT", "system_prompt": "TEXT", "model_id": "TEXT", "worker_queue_id": "TEXT",
+        "configuration": "JSON", "cron_schedule": "TEXT", "cron_timezone": "TEXT", "interval_seconds": "INTEGER",
+    },
     "job_executions": {"execution_id": "TEXT PRIMARY KEY", "job_id": "TEXT", "trigger_type": "TEXT",
                        "status": "TEXT", "duration_ms": "INTEGER", "created_at": "TEXT"},
 }  # fmt: skip

@@ -84,6 +84,37 @@ class QueueChange(Body, frozen=True, kw_only=True):
     settings: Object | None = None
 
 
+class NewJob(Body, frozen=True, kw_only=True):
+    name: str
+    prompt: str
+    entity_id: str
+    worker_queue_id: str
+    entity_type: str = "agent"
+    description: str | None = None
+    system_prompt: str | None = None
+    model_id: str | None = None
+    configuration: Object | None = None
+    cron_schedule: str | None = None
+    cron_timezone: str = "UTC"
+    interval_seconds: int | None = None
+    """Playground only: every so many seconds, in place of a cron schedule."""
+
+
+class JobChange(Body, frozen=True, kw_only=True):
+    name: str | UnsetType = UNSET
+    prompt: str | UnsetType = UNSET
+    entity_id: str | UnsetType = UNSET
+    entity_type: str | UnsetType = UNSET
+    worker_queue_id: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    system_prompt: str | UnsetType | None = UNSET
+    model_id: str | UnsetType | None = UNSET
+    configuration: Object | UnsetType | None = UNSET
+    cron_schedule: str | UnsetType | None = UNSET
+    cron_timezone: str | UnsetType = UNSET
+    interval_seconds: int | UnsetType | None = UNSET
+
+
 class ExecutionChange(Body, frozen=True, kw_only=True):
     status: str | None = None
     started_at: str | None = None
