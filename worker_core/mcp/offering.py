@@ -82,10 +82,10 @@ class Offer:
                 continue
             seen.add(tool.name)
             parameters = fitting_schema(tool.schema)
-            if parameters is None:
+            if parameters is None or _readable(tool.name) != tool.name:
                 refused.append(tool.name[:60])
                 continue
-            description = tool.description.replace("\0", "").strip() or f"The tool {tool.name[:100]} of {alias[:50]}."
+            description = _readable(tool.description) or f"The tool {tool.name[:100]} of {alias[:50]}."
             description = _cut(description, LONGEST_DESCRIPTION)
             size = len(msgspec.json.encode(parameters)) + len(description.encode("utf-8", "replace"))
             if len(self.taken) >= MOST_TOOLS or self.bytes_used + size > LARGEST_OFFER_BYTES:
@@ -106,8 +106,8 @@ class Offer:
             )
         if refused:
             self.left_out.append(
-                f"{len(refused)} of the tools of the MCP server {alias[:100]!r} are left out, since their parameters "
-                f"are too large or no JSON schema of an object: {', '.join(refused[:5])}."
+                f"{len(refused)} of the tools of the MCP server {alias[:100]!r} are left out, since their names "
+                f"cannot be written, or their parameters are too large or no JSON schema of an object: {_readable(', '.join(refused[:5]))}."
             )
         if full or more:
             self.left_out.append(
@@ -167,6 +167,11 @@ def _is_shallow(schema: object) -> bool:
 
 def _plain(text: str) -> str:
     return _NOT_PLAIN.sub("_", text).strip("_")
+
+
+def _readable(text: str) -> str:
+    """Without what JSON or a database behind it refuses."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "").strip()
 
 
 def _cut(text: str, length: int) -> str:
