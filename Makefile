@@ -8,7 +8,7 @@ else
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock bench package clean
+.PHONY: help setup run test lint format lock bench screenshots package clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 
 bench: setup ## measure start-up, memory and execution times beside a bare temporalio worker, as ratios
 	@$(BIN)/python -m bench
+
+screenshots: setup ## draw every page of the window, light and dark, into docs/screenshots/
+	@$(BIN)/python scripts/screenshots.py
 
 package: setup ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m hatchling build

@@ -1,4 +1,5 @@
-"""`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run.
+"""`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run; and
+tool calls in the sandbox beside the same calls without it.
 
 python -m bench [--rounds N] [--json FILE]
 """
@@ -22,6 +23,7 @@ from temporalio.client import Client
 
 from bench.bare_worker import BareWorkflow
 from bench.processes import running
+from bench.sandbox import measure_sandbox
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
@@ -49,9 +51,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="starts of each program (default: 5)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
+    parser.add_argument("--sandbox-only", action="store_true", help="measure the sandbox alone")
     options = parser.parse_args()
+    results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
-        results = measure(Path(folder), rounds=max(1, options.rounds))
+        if not options.sandbox_only:
+            results += measure(Path(folder), rounds=max(1, options.rounds))
+        say("tool calls in the sandbox")
+        calls = measure_sandbox(Path(folder) / "sandbox")
+        for name, call in calls:
+            results.append(Result(name=name, unit="ms", ours=call.ours, bare=call.bare, goal=call.goal))
     print(table(results))
     if options.json:
         options.json.write_text(json.dumps([{**asdict(one), "ratio": one.ratio} for one in results], indent=2) + "\n")
@@ -138,7 +147,7 @@ def median(values: list[float]) -> float:
 
 def table(results: list[Result]) -> str:
     width = max(len(one.name) for one in results)
-    lines = [f"{'':{width}}  {'ours':>9}  {'bare SDK':>9}  {'ratio':>6}  {'goal':>9}"]
+    lines = [f"{'':{width}}  {'ours':>9}  {'bare':>9}  {'ratio':>6}  {'goal':>9}"]
     for one in results:
         digits = 0 if one.unit == "MB" else 3
         verdict = "" if one.ours <= one.goal else "  missed"

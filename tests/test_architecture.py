@@ -70,6 +70,23 @@ def test_tools_and_sandbox_know_nothing_of_temporal(package: str) -> None:
 def test_files_end_where_the_idea_ends() -> None:
     lengths = {
         str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines())
-        for file in (ROOT / "worker_core").rglob("*.py")
+        for package in ("worker_core", "desktop")
+        for file in (ROOT / package).rglob("*.py")
     }
     assert {name: length for name, length in lengths.items() if length > 500} == {}
+
+
+NESTING = {"exec", "exec_", "getOpenFileName", "getOpenFileNames", "getSaveFileName", "getExistingDirectory"} | {
+    f"QMessageBox.{name}" for name in ("information", "warning", "critical", "question", "about")
+}
+"""Calls that run an event loop inside the event loop: tasks that should run meanwhile never run again."""
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "desktop").rglob("*.py")), ids=lambda file: file.stem)
+def test_no_dialog_nests_the_event_loop(file: Path) -> None:
+    called = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert not {name for name in called if name in NESTING or name.rpartition(".")[2] in NESTING}

@@ -46,6 +46,26 @@ def test_a_bad_value_is_named_in_one_sentence(environ: dict[str, str], said: str
     assert "secret@" not in caught.value.sentence
 
 
+def test_the_sandbox_and_its_limits(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        'network = "allow-list"\nnetwork_allow = ["PyPI.org", "*.pythonhosted.org"]\nsandbox_readable = ["~/tools"]\n'
+        "tool_memory_mb = 100\ntool_cpu_time = 60\n"
+    )
+    settings = load(environ={"KUBIYA_WORKER_REQUIRE_SANDBOX": "always"}, file=file)
+    assert settings.require_sandbox == "always"
+    assert settings.network_allow == ("pypi.org", "*.pythonhosted.org")
+    assert settings.sandbox_readable == (Path.home() / "tools",)
+    assert (settings.limits().memory_bytes, settings.limits().cpu_time.total_seconds()) == (100 * 2**20, 60)
+    for environ, says in (
+        ({"KUBIYA_WORKER_NETWORK": "maybe"}, "must be one of off, allow-list, on, host"),
+        ({"KUBIYA_WORKER_NETWORK_ALLOW": "https://x.org"}, "is no host"),
+        ({"KUBIYA_WORKER_SANDBOX": "cage"}, "must be one of auto, bubblewrap"),
+    ):
+        with pytest.raises(ConfigurationError, match=says):
+            load(environ=environ)
+
+
 def test_a_key_in_the_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('api_key = "hunter2hunter2"\n')

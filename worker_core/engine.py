@@ -23,7 +23,8 @@ from worker_core.departure import Departure, StopWish, drain_reason
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
-from worker_core.sandbox.launcher import DirectLauncher, Launcher
+from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
+from worker_core.sandbox.sweeping import WorkspaceSweep
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, StopMode
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing
     from worker_core.paths import Paths
+    from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,9 @@ class Engine:
         paths: where state is kept.
         redactor: masks secrets in everything that leaves.
         log_ring: recent log lines, for full heartbeats.
-        launcher: what isolates tool processes.
+        launcher: what isolates tool processes; None: what `worker_core.sandbox.choice` finds.
+        ask_sandbox: asks the user whether tools may run without a sandbox where there is none; called in a thread.
+            None: nobody is there to ask.
         timing: intervals of the queue loops; tests shorten them.
 
     Raises:
@@ -70,6 +74,7 @@ class Engine:
         redactor: Redactor,
         log_ring: LogRing,
         launcher: Launcher | None = None,
+        ask_sandbox: Ask | None = None,
         timing: Timing | None = None,
     ) -> None:
         if not settings.queue_ids:
@@ -95,6 +100,15 @@ class Engine:
         )
         self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
         self._journal = Journal(paths.journal)
+        self._sweep = WorkspaceSweep(
+            paths.workspaces,
+            kept=settings.workspace_kept,
+            keep_failed=settings.keep_failed_workspaces,
+            in_use=lambda: [view.execution_id for view in self._tracker.views()],
+        )
+        self._sweeping: asyncio.Future[int] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
         identity = f"{os.getpid()}@{host_id}"
         shared = Shared(
             settings=settings,
@@ -110,7 +124,7 @@ class Engine:
             redactor=redactor,
             log_ring=log_ring,
             sampler=self._sampler,
-            launcher=launcher or DirectLauncher(),
+            launcher=launcher or self._chosen,
             workspaces=paths.workspaces,
             own_secrets=self._own_secrets,
             timing=timing or Timing(),
@@ -139,9 +153,10 @@ class Engine:
         """Begin; returns while STARTING goes on in the background. Does nothing when started already."""
         if self._supervising is not None or self._stopped.is_set():
             return
+        self._loop = asyncio.get_running_loop()
         self._change(EngineState.STARTING, "Registering with the control plane.")
         narrate(self.events)
-        self.events.listen(self._on_event)
+        self.events.listen(self._on_event, only=(PollingStarted,))
         self._supervising = asyncio.create_task(self._supervise(), name="engine")
 
     async def pause(self, reason: str = "Paused by the user.") -> None:
@@ -261,9 +276,21 @@ class Engine:
         await self._client.aclose()
 
     def _finish(self, state: EngineState, reason: str, code: ExitCode) -> None:
+        self._chosen.close()
         self.snapshot = replace(self.snapshot, exit_code=int(code))
         self._change(state, reason)
         self._stopped.set()
+
+    def _sandbox_chosen(self, choice: Choice) -> None:
+        """Called in the thread that starts the first tool."""
+        log.info("%s", choice.reason)
+
+        def show() -> None:
+            self.snapshot = replace(self.snapshot, sandbox=choice.view)
+            self._publish_soon()
+
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(show)
 
     # --- what queues ask for ------------------------------------------------------------------------------
 
@@ -295,10 +322,13 @@ class Engine:
             self._health = sample
             metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
             self._tracker.forget_silent()
+            if self._sweep.due:
+                self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep.run)
             self._publish_soon()
 
         # Executions that ended elsewhere leave their records behind.
         await asyncio.to_thread(self._journal.sweep, older_than=JOURNAL_KEPT)
+        await asyncio.to_thread(self._sweep.run)
         await machine.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
 
     def reconnect(self, reason: str) -> None:

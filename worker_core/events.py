@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
-if TYPE_CHECKING:
-    from worker_core.snapshot import EngineSnapshot, EngineState
+from worker_core.snapshot import EngineSnapshot, EngineState
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +123,20 @@ class ToolFinished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionEventPublished(Event):
+    """An event of an execution as the control plane gets it (protocol, 8.3), masked, at the moment it was made.
+
+    `type` is the protocol's `event_type`, `payload` its `data`; the `content` of a chunk is what is new. Pieces of
+    text that travel together carry the same `sequence`; otherwise it rises over the execution's life.
+    """
+
+    execution_id: str
+    type: str
+    payload: Mapping[str, Any]
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventDeliveryInterrupted(Event):
     """The control plane does not take execution events; they are kept on disk."""
 
@@ -198,12 +211,18 @@ class EventBus:
 
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
-        self._listeners: list[Callable[[Event], None]] = []
+        self._listeners: list[tuple[Callable[[Event], None], tuple[type[Event], ...]]] = []
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to events of this kind: what is costly to make need not be made."""
+        return bool(self._subscriptions) or any(issubclass(kind, wanted) for _, wanted in self._listeners)
 
     def publish(self, event: Event) -> None:
         for subscription in tuple(self._subscriptions):
             subscription.offer(event)
-        for listener in tuple(self._listeners):
+        for listener, wanted in tuple(self._listeners):
+            if not isinstance(event, wanted):
+                continue
             try:
                 listener(event)
             except Exception:
@@ -215,13 +234,16 @@ class EventBus:
         self._subscriptions.append(subscription)
         return subscription
 
-    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `listener` with each event, at once. Returns the function that ends this."""
-        self._listeners.append(listener)
+    def listen(
+        self, listener: Callable[[Event], None], *, only: tuple[type[Event], ...] = (Event,)
+    ) -> Callable[[], None]:
+        """Call `listener` with each event of the kinds `only`, at once. Returns the function that ends this."""
+        entry = (listener, only)
+        self._listeners.append(entry)
 
         def stop() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
+            if entry in self._listeners:
+                self._listeners.remove(entry)
 
         return stop
 

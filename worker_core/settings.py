@@ -12,16 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from worker_core.errors import ConfigurationError
 from worker_core.secrets import Secret
 
+if TYPE_CHECKING:
+    from worker_core.sandbox.limits import Limits
+
 DEFAULT_CONTROL_PLANE_URL = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL = "kubiya/claude-sonnet-4"
 
 TlsMode = Literal["auto", "on", "off"]
+SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
+RequireSandbox = Literal["ask", "always", "never"]
+NetworkName = Literal["off", "allow-list", "on", "host"]
 
 # Environment variable -> field. The first block is what the existing worker reads.
 ENVIRONMENT: Mapping[str, str] = {
@@ -38,6 +44,12 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_MAX_ACTIVITIES": "max_activities",
     "KUBIYA_WORKER_DRAIN_TIMEOUT": "drain_timeout",
     "KUBIYA_WORKER_FAIL_FAST": "fail_fast",
+    "KUBIYA_WORKER_WORKSPACE_KEPT": "workspace_kept",
+    "KUBIYA_WORKER_KEEP_FAILED_WORKSPACES": "keep_failed_workspaces",
+    "KUBIYA_WORKER_SANDBOX": "sandbox",
+    "KUBIYA_WORKER_REQUIRE_SANDBOX": "require_sandbox",
+    "KUBIYA_WORKER_NETWORK": "network",
+    "KUBIYA_WORKER_NETWORK_ALLOW": "network_allow",
 }
 
 FLAGS: Mapping[str, str] = {"queue_ids": "--queue-id", "model_override": "--model"}
@@ -102,6 +114,64 @@ class Settings:
     home_lost_after: timedelta = timedelta(minutes=5)
     """How long an execution waits for the machine that holds its workspace."""
 
+    workspace_kept: timedelta = timedelta(days=7)
+    """How long the workspace of an execution stays after its end."""
+
+    keep_failed_workspaces: bool = False
+    """Workspaces of failed executions stay until somebody removes them (`kubiya-worker purge`, or by hand)."""
+
+    sandbox: SandboxName = "auto"
+    """What isolates tool processes. `auto`: the one for this system."""
+
+    require_sandbox: RequireSandbox = "ask"
+    """Where no sandbox works. `always`: tools are not started. `never`: they run without. `ask`: somebody is asked
+    once; where nobody is there, they run without and the log says so."""
+
+    sandbox_image: str = "python:3.13-slim"
+    """Image of the sandbox `container`."""
+
+    sandbox_readable: tuple[Path, ...] = ()
+    """Files and folders that sandboxed tools may read besides the system's programs."""
+
+    network: NetworkName = "on"
+    """What sandboxed tools reach. `on`: public hosts over HTTP and HTTPS. `allow-list`: of these, `network_allow`.
+    `host`: this machine's own network, unfiltered."""
+
+    network_allow: tuple[str, ...] = ()
+    """`example.com`, `*.example.com`, `example.com:8443`."""
+
+    tool_cpu_time: timedelta = timedelta(minutes=30)
+    """Processor time of one tool call, all its processes together."""
+
+    tool_memory_mb: int = 4096
+    """Memory of one tool call."""
+
+    tool_processes: int = 512
+    """Processes and threads of one tool call."""
+
+    tool_open_files: int = 4096
+    """Of each process of a tool call."""
+
+    tool_file_mb: int = 2048
+    """The largest file that a tool may write."""
+
+    workspace_mb: int = 5120
+    """What an execution's workspace may hold when a tool has to end."""
+
+    def limits(self) -> Limits:
+        """What one tool call may use up."""
+        from worker_core.sandbox.limits import Limits
+
+        megabyte = 1024 * 1024
+        return Limits(
+            cpu_time=self.tool_cpu_time,
+            memory_bytes=self.tool_memory_mb * megabyte,
+            processes=self.tool_processes,
+            open_files=self.tool_open_files,
+            file_bytes=self.tool_file_mb * megabyte,
+            workspace_bytes=self.workspace_mb * megabyte,
+        )
+
     def __post_init__(self) -> None:
         _check(self)
 
@@ -128,6 +198,15 @@ def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
     )
     given = {key: value for key, value in (flags or {}).items() if value is not None and value != ()}
     return _merge(settings, given, where=lambda key: FLAGS.get(key, f"--{key.replace('_', '-')}"))
+
+
+def change(settings: Settings, name: str, value: Any) -> Settings:
+    """`settings` with one field changed, given as in the file or as text.
+
+    Raises:
+        ConfigurationError: there is no such setting, or the value is not valid.
+    """
+    return _merge(settings, {name: value}, where=lambda key: key)
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -167,11 +246,17 @@ def _convert(key: str, value: Any) -> Any:
             if not isinstance(parts, list | tuple):
                 raise ValueError("it must be a queue id or a list of them")
             return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
-        case "heartbeat_interval" | "drain_timeout" | "tool_timeout" | "home_lost_after":
+        case "network_allow":
+            from worker_core.sandbox.network import check_entry
+
+            return tuple(dict.fromkeys(map(check_entry, _list(value, of="hosts"))))
+        case "sandbox_readable":
+            return tuple(Path(one).expanduser().absolute() for one in _list(value, of="paths"))
+        case _ if key in _DURATIONS:
             return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
-        case "max_executions" | "max_activities" | "tool_output_limit_bytes" | "context_limit_tokens":
+        case _ if key in _COUNTS:
             return int(_number(value))
-        case "fail_fast":
+        case "fail_fast" | "keep_failed_workspaces":
             return _boolean(value)
         case "ca_file":
             return Path(str(value)).expanduser()
@@ -179,6 +264,28 @@ def _convert(key: str, value: Any) -> Any:
             return str(value).rstrip("/")
         case _:
             return str(value)
+
+
+_DURATIONS = (
+    "heartbeat_interval",
+    "drain_timeout",
+    "tool_timeout",
+    "home_lost_after",
+    "workspace_kept",
+    "tool_cpu_time",
+)
+
+_COUNTS = (
+    "max_executions", "max_activities", "tool_output_limit_bytes", "context_limit_tokens", "tool_memory_mb",
+    "tool_processes", "tool_open_files", "tool_file_mb", "workspace_mb",
+)  # fmt: skip
+
+
+def _list(value: Any, *, of: str) -> list[str]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError(f"it must be a list of {of}")
+    return [str(part).strip() for part in parts if str(part).strip()]
 
 
 def _number(value: Any) -> float:
@@ -207,11 +314,15 @@ def _check(settings: Settings) -> None:
         check_url("llm_base_url", settings.llm_base_url)
     if settings.temporal_tls not in get_args(TlsMode):
         raise ConfigurationError(f"temporal_tls is {settings.temporal_tls!r}; it must be auto, on or off.")
-    for name in ("max_executions", "max_activities", "tool_output_limit_bytes", "context_limit_tokens"):
+    choices = {"sandbox": SandboxName, "require_sandbox": RequireSandbox, "network": NetworkName}
+    for name, possible in choices.items():
+        if (value := getattr(settings, name)) not in get_args(possible):
+            raise ConfigurationError(f"{name} is {value!r}; it must be one of {', '.join(get_args(possible))}.")
+    for name in _COUNTS:
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ConfigurationError(f"{name} is {value}; it must be 1 or more.")
-    for name in ("heartbeat_interval", "drain_timeout", "tool_timeout", "home_lost_after"):
+    for name in _DURATIONS:
         duration = getattr(settings, name)
         if duration is not None and duration <= timedelta(0):
             raise ConfigurationError(f"{name} is {duration.total_seconds():g} s; it must be more than 0.")

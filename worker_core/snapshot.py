@@ -92,6 +92,19 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxView:
+    """What isolates tool processes. Empty until the first tool is started: it is looked for then."""
+
+    name: str = ""
+    """E.g. `bubblewrap`; `none`: tools run without; `refused`: tools are not started."""
+
+    enforces: tuple[str, ...] = ()
+    """Values of `worker_core.sandbox.launcher.Holds`."""
+
+    reason: str = "It is looked for when the first tool is started."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSnapshot:
     """Everything a view needs, at one moment.
 
@@ -111,6 +124,7 @@ class EngineSnapshot:
     tasks_processed: int = 0
     outbox: OutboxView = field(default_factory=OutboxView)
     health: Health | None = None
+    sandbox: SandboxView = field(default_factory=SandboxView)
     exit_code: int = 0
 
     @property

@@ -107,7 +107,7 @@ def test_the_doctor_finds_all_well(online: CommandLine, stage: Stage, keychain: 
     found = {check["name"]: check["verdict"] for check in answer.json["checks"]}
     assert list(found) == [
         "versions", "settings", "state folder", "disk", "proxy", "DNS", "TLS", "control plane", "Temporal", "keychain",
-        "API key", "queue", "clock", "workers",
+        "API key", "queue", "clock", "sandbox", "workers",
     ]  # fmt: skip
     assert set(found.values()) <= {"ok", "warn"}
     assert online("queues", "--json").json == before, "no worker was registered"

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.sandbox.walls import needs_bubblewrap
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
 from worker_core.agents.journal import Journal, JournalError
 from worker_core.control_plane.errors import ControlPlaneError
-from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, HeartbeatSent
+from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionFinished, HeartbeatSent
+from worker_core.sandbox.workspace import Workspace
 from worker_core.snapshot import EngineState, StopMode
 
 
@@ -76,6 +78,24 @@ async def test_a_tool_runs_in_its_workspace_with_declared_variables_and_no_keys(
     for secret in (stage.info.api_key, stage.info.llm_api_key, "canary-value-1", "declared-secret-value"):
         assert secret not in everything
     assert "KUBIYA_API_KEY" not in output
+
+
+@needs_bubblewrap
+async def test_a_tool_in_the_sandbox(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("canary-of-the-machine")
+    async with running_engine(stage, tmp_path, sandbox="auto", require_sandbox="always") as rig:
+        assert rig.snapshot.sandbox.name == ""
+        command = f"echo $KUBIYA_WORKER_HOME > out.txt; cat {tmp_path}/key; echo $HOME; ls /proc | grep -c '^[0-9]'"
+        execution_id = await rig.execute("sandboxed\n" + tool(command))
+        await rig.reach(execution_id, "waiting_for_input")
+        [completed] = await rig.sent(execution_id, "tool_completed")
+        assert rig.snapshot.sandbox.name == "bubblewrap"
+        assert "files" in rig.snapshot.sandbox.enforces
+    output = completed["data"]["tool_output"]
+    assert "canary-of-the-machine" not in output
+    assert "/tmp/home\n" in output
+    assert (home(tmp_path).workspaces / execution_id / "out.txt").exists()
+    assert not list((home(tmp_path).runtime / "sandbox").glob("*"))
 
 
 async def test_three_queues_on_one_worker_each_get_work(stage: Stage, tmp_path: Path) -> None:
@@ -261,3 +281,46 @@ async def test_a_result_that_cannot_be_journaled_is_reported_all_the_same(
         [completed] = await rig.sent(execution_id, "tool_completed")
     assert record.response == "told"
     assert (completed["data"]["status"], completed["data"]["tool_output"]) == ("success", "it ran\n")
+
+
+async def test_files_of_the_environment_generated_files_and_artefacts(stage: Stage, tmp_path: Path) -> None:
+    async with stage.client() as api:
+        environment = await api.post(
+            "/environments",
+            json={
+                "name": f"files-{tmp_path.name}",
+                "execution_environment": {
+                    "files": [
+                        {"path": "config/app.ini", "content": "[a]\nb=1\n", "mode": "0640"},
+                        {"path": "../../outside", "content": "x"},
+                    ]
+                },
+            },
+        )
+        assert environment.status_code == 201, environment.text
+    agent_id = await new_agent(
+        stage, skills=("file_generation", "shell", "teleport"), environment_ids=[environment.json()["id"]]
+    )
+    document = {"path": "reports/out", "data": {"n": 1}}
+    prompt = "\n".join(
+        ["files", f"!tool generate_json_file {json.dumps(document)}", tool("cat config/app.ini"), "!say made"]
+    )
+    async with running_engine(stage, tmp_path) as rig:
+        execution_id = await rig.execute(prompt, agent_id=agent_id)
+        record = await rig.reach(execution_id, "waiting_for_input", "failed")
+        assert record.response == "made", record.error_message
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        events = await rig.sent(execution_id)
+        await rig.until(lambda: rig.published(ExecutionFinished))
+    said = [event["data"]["details"]["error_message"] for event in events if event["event_type"] == "error"]
+    assert any("'../../outside' leads out" in one for one in said)
+    assert any("teleport" in one for one in said)
+    workspace = Workspace.find(home(tmp_path).workspaces, execution_id)
+    assert workspace is not None
+    assert [(one.path, one.size_bytes) for one in workspace.artefacts()] == [
+        ("config/app.ini", 8), ("reports/out.json", 13),
+    ]  # fmt: skip
+    lines = (workspace.path / ".kubiya/transcript.jsonl").read_text().splitlines()
+    assert [json.loads(line)["role"] for line in lines] == ["user", "tool", "tool", "assistant"]
+    assert (home(tmp_path).workspaces / f"{execution_id}.ended").read_text() == "completed"

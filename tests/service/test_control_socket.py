@@ -21,11 +21,20 @@ import pytest
 from tests.support.engine import LIMIT_SECONDS, make_engine
 from worker_core.engine import Engine
 from worker_core.errors import KubiyaError
+from worker_core.events import EngineStateChanged
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.service import endpoint as endpoints
 from worker_core.service.control_socket import CONNECTION_LIMIT, REQUEST_LIMIT_BYTES, ControlSocket
 from worker_core.service.endpoint import Endpoint, Transport, found
-from worker_core.service.workers import NoWorker, RunningWorker, WorkerSilent, one_worker, running_workers
+from worker_core.service.workers import (
+    News,
+    NoWorker,
+    RunningWorker,
+    Watch,
+    WorkerSilent,
+    one_worker,
+    running_workers,
+)
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 TRANSPORTS: list[Transport] = ["tcp"] if sys.platform == "win32" else ["unix", "tcp"]
@@ -325,3 +334,47 @@ async def test_it_logs_nothing_when_guests_come_and_go(tmp_path: Path, caplog: p
         await asyncio.to_thread(lambda: the_worker(runtime).status())
     noise = [record for record in caplog.records if "control_socket" in record.name and record.levelno > logging.INFO]
     assert noise == []
+
+
+async def test_a_watcher_is_told_of_every_change_until_the_end(tmp_path: Path, transport: Transport) -> None:
+    loop = asyncio.get_running_loop()
+    told: asyncio.Queue[News | None] = asyncio.Queue()
+
+    def look(watch: Watch) -> None:
+        for news in watch:
+            loop.call_soon_threadsafe(told.put_nowait, news)
+        loop.call_soon_threadsafe(told.put_nowait, None)
+
+    async def next_one() -> News | None:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await told.get()
+
+    async with serving(tmp_path, transport) as (engine, _, runtime):
+        watching = asyncio.create_task(asyncio.to_thread(look, await asyncio.to_thread(the_worker(runtime).watch)))
+        first = await next_one()
+        assert first is not None
+        assert first.snapshot.state is EngineState.STARTING
+        await engine.pause("For a test.")
+        changes: list[EngineStateChanged] = []
+        news: News | None = first
+        while not changes:
+            news = await next_one()
+            assert news is not None
+            changes = [event for event in news.events if isinstance(event, EngineStateChanged)]
+        assert (changes[0].after, changes[0].reason) == (EngineState.PAUSED, "For a test.")
+        assert news is not None
+        assert (news.snapshot.reason, news.dropped) == ("For a test.", 0)
+    last = news
+    while (news := await next_one()) is not None:
+        last = news
+    assert last.snapshot.state is EngineState.STOPPED
+    await watching
+
+
+async def test_a_watch_can_be_closed_from_outside(tmp_path: Path, transport: Transport) -> None:
+    async with serving(tmp_path, transport) as (_, _, runtime):
+        watch = await asyncio.to_thread(the_worker(runtime).watch)
+        looking = asyncio.create_task(asyncio.to_thread(list, watch))
+        watch.close()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert len(await looking) <= 1

@@ -39,8 +39,11 @@ def run_on(kind: str, coroutine: Coroutine[Any, Any, T]) -> T:
 def _qt_loop() -> asyncio.AbstractEventLoop:
     os.environ.setdefault("QT_API", "pyside6")
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from PySide6.QtCore import QCoreApplication
-    from qasync import QEventLoop
+    from PySide6.QtWidgets import QApplication
 
-    loop: asyncio.AbstractEventLoop = QEventLoop(QCoreApplication.instance() or QCoreApplication([]))
+    from desktop.loop import WorkerLoop
+
+    app = QApplication.instance() or QApplication([])  # one for all tests: a core application could not have widgets
+    QApplication.setQuitOnLastWindowClosed(False)
+    loop: asyncio.AbstractEventLoop = WorkerLoop(app)
     return loop

@@ -94,6 +94,7 @@ def worker_process(
         text=True,
         env={
             **os.environ,
+            "KUBIYA_WORKER_SANDBOX": "none",  # many tests look from outside at what a tool does
             "KUBIYA_WORKER_HOME": str(folder),
             "KUBIYA_API_KEY": stage.info.api_key,
             "CONTROL_PLANE_URL": stage.info.control_plane_url,

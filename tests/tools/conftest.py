@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from worker_core.sandbox.launcher import DirectLauncher
+from tests.sandbox.walls import bubblewrap
+from worker_core.sandbox.launcher import DirectLauncher, Launcher
+from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.base import Tool, ToolContext, ToolResult
 
@@ -25,8 +28,16 @@ def here(workspace: Workspace) -> Path:
 
 
 @pytest.fixture
-def context(workspace: Workspace) -> ToolContext:
-    return ToolContext(execution_id="execution", call_id="call-1", workspace=workspace, launcher=DirectLauncher())
+def launcher(tmp_path: Path) -> Launcher:
+    """What tools are started with: no sandbox, unless KUBIYA_TEST_SANDBOX=1 asks for the real one."""
+    if os.environ.get("KUBIYA_TEST_SANDBOX") == "1":
+        return bubblewrap(tmp_path / "walls", limits=Limits())
+    return DirectLauncher()
+
+
+@pytest.fixture
+def context(workspace: Workspace, launcher: Launcher) -> ToolContext:
+    return ToolContext(execution_id="execution", call_id="call-1", workspace=workspace, launcher=launcher)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +21,25 @@ def offered(*skills: dict[str, Any]) -> Offer:
     return offer([SkillDefinition.from_wire(skill) for skill in skills])
 
 
+EVERY_SWITCH = [
+    {"type": "shell"},
+    {"type": "python"},
+    {"type": "file_system"},
+    {"type": "sleep"},
+    {"type": "docker", "configuration": {f"enable_{one}_management": True for one in ("image", "volume", "network")}},
+    {"type": "file_generation"},
+    {"type": "data_visualization"},
+    {
+        "type": "workflow_executor",
+        "configuration": {"workflow_definition": {"name": "w", "steps": [{"command": "true"}]}},
+    },
+    {"type": "slack", "configuration": {"enable_write": True}},
+    {"type": "contextual_awareness"},
+    {"type": "cognitive_memory"},
+    {"type": "web_fetch"},
+]
+
+
 def test_all_tools() -> None:
     given = offered({"type": "shell"}, {"type": "python"}, {"type": "file_system"})
     assert list(given.tools) == [
@@ -28,8 +49,7 @@ def test_all_tools() -> None:
     assert {spec.name for spec in given.specs if spec.read_only} == {"read_file", "list_files", "search_files"}
 
 
-@pytest.mark.parametrize("spec", offered({"type": "shell"}, {"type": "python"}, {"type": "file_system"}).specs,
-                         ids=lambda spec: spec.name)  # fmt: skip
+@pytest.mark.parametrize("spec", offered(*EVERY_SWITCH).specs, ids=lambda spec: spec.name)
 def test_specs_are_what_models_and_histories_take(spec: Any) -> None:
     parameters = msgspec.json.decode(msgspec.json.encode(spec.parameters))
     assert parameters["type"] == "object"
@@ -48,9 +68,54 @@ def test_an_agent_without_skills_has_no_tools() -> None:
 
 
 def test_unknown_skills_are_named() -> None:
-    assert offered({"type": "docker", "name": "D"}).unknown == (
-        "The skill 'D' of type 'docker' is not available on this worker.",
+    assert offered({"type": "teleport", "name": "T"}).unknown == (
+        "The skill 'T' of type 'teleport' is not available on this worker.",
     )
+    for kind in ("agent_communication", "code_ingestion", "remote_filesystem", "custom"):
+        [sentence] = offered({"type": kind, "name": "X"}).unknown
+        assert sentence.startswith(f"The skill 'X' of type {kind!r} is not available on this worker: ")
+        assert sentence.endswith(".")
+
+
+def test_a_custom_skill_may_name_a_kind_that_the_api_cannot_make() -> None:
+    given = offered({"type": "custom", "name": "web_fetch", "configuration": {"custom_config": {"timeout": 5}}})
+    assert not given.unknown
+    assert given.tools["web_fetch"].timeout == timedelta(seconds=5)  # type: ignore[attr-defined]
+
+
+def test_every_family_has_tools_and_their_names_do_not_clash() -> None:
+    given = offered(*EVERY_SWITCH)
+    assert not given.unknown
+    assert len(given.tools) == sum(len(offered(skill).tools) for skill in EVERY_SWITCH) == 34
+    reading = {spec.name for spec in given.specs if spec.read_only}
+    assert reading == {
+        "read_file", "list_files", "search_files", "sleep", "docker_list", "docker_inspect", "docker_logs",
+        "slack_channels", "slack_users", "slack_history", "context_graph_overview", "context_graph_search",
+        "context_graph_node", "context_graph_query", "recall_memory", "web_fetch",
+    }  # fmt: skip
+
+
+def test_a_worker_starts_without_the_tools() -> None:
+    code = "import sys, worker_core.engine; print([m for m in sys.modules if m.startswith('worker_core.tools.')])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for family in ("docker", "slack", "web", "workflows", "documents", "diagrams", "knowledge", "memory", "pdf"):
+        assert f"worker_core.tools.{family}'" not in loaded
+    assert "reportlab" not in loaded
+
+
+def test_settings_that_are_not_honoured_are_named() -> None:
+    given = offered(
+        {"type": "knowledge_api", "configuration": {"stream": True, "auto_inject": True, "timeout": 5}},
+        {"type": "slack", "configuration": {"enable_reactions": True, "enable_files": False, "enable_read": "maybe"}},
+        {"type": "docker", "configuration": {"docker_host": "somewhere"}},
+        {"type": "workflow_executor", "configuration": {"default_runner": "k8s", "workflow_definition": "{}"}},
+    )
+    said = "\n".join(given.unknown)
+    for word in ("stream", "auto_inject", "enable_reactions", "'maybe'", "docker_host", "default_runner", "no steps"):
+        assert word in said
+    assert "enable_files" not in said
+    assert all(sentence.endswith(".") for sentence in given.unknown)
+    assert given.tools["context_graph_search"].timeout == timedelta(seconds=10)  # type: ignore[attr-defined]
 
 
 def test_of_two_that_clash_the_first_wins_and_it_is_said() -> None:
@@ -115,14 +180,17 @@ JSON = st.recursive(
     max_leaves=5,
 )
 KEYS = st.sampled_from(
-    ["timeout", "allowed_commands", "blocked_commands", "working_directory", "shell_binary", "shell_args", "base_dir",
+    ["docker_host", "enable_container_management", "output_directory", "enable_pdf_generation", "max_diagram_size",
+     "enable_gantt", "workflows", "workflow_definition", "python_dsl_code", "workflow_type", "default_runner",
+     "max_results", "cache_ttl", "stream", "search_type", "enable_read", "custom_config", "allowed_hosts",
+     "timeout", "allowed_commands", "blocked_commands", "working_directory", "shell_binary", "shell_args", "base_dir",
      "usage_guidelines", "enable_save_file", "allowed_imports", "enable_code_execution"]
 )  # fmt: skip
 
 
 @given(
     st.fixed_dictionaries(
-        {"type": st.sampled_from(["shell", "python", "file_system"]) | JSON},
+        {"type": st.sampled_from([skill["type"] for skill in EVERY_SWITCH] + ["custom", "knowledge_api"]) | JSON},
         optional={"name": JSON, "enabled": JSON, "configuration": st.dictionaries(KEYS, JSON) | JSON},
     )
 )

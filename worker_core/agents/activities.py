@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import platform
 import socket
@@ -13,7 +14,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from worker_core.agents import compaction, failures, tool_calls
+from worker_core.agents import compaction, failures, session_store, tool_calls
 from worker_core.agents.cast import assemble
 from worker_core.agents.conversation import from_session
 from worker_core.agents.heartbeat import heartbeating
@@ -41,6 +42,7 @@ from worker_core.agents.types import (
 from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution, TurnAnalytics
 from worker_core.events import ExecutionFinished, ExecutionStarted, ExecutionWaiting
+from worker_core.sandbox.sweeping import mark_ended
 
 log = logging.getLogger(__name__)
 
@@ -228,11 +230,14 @@ class AgentActivities:
             lane.flush(LAST_EVENTS_LIMIT),
         )
         await asyncio.gather(
-            services.client.save_session(
+            session_store.store(
+                services,
                 turn.execution_id,
-                messages=merge_session(session, turn.messages),
-                user_id=turn.user_id or None,
-                metadata={"turn": turn.turn},
+                stored=session,
+                news=turn.messages,
+                user_id=turn.user_id,
+                turn=turn.turn,
+                repeated=activity.info().attempt > 1,
             ),
             services.client.patch_execution(
                 turn.execution_id,
@@ -308,12 +313,14 @@ class AgentActivities:
             )
         record = await services.client.get_execution(end.execution_id)
         if end.messages:
-            session = await services.client.load_session(end.execution_id)
-            await services.client.save_session(
+            await session_store.store(
+                services,
                 end.execution_id,
-                messages=merge_session(session, end.messages),
-                user_id=end.user_id or None,
-                metadata={"turn": end.turns},
+                stored=await services.client.load_session(end.execution_id),
+                news=end.messages,
+                user_id=end.user_id,
+                turn=end.turns,
+                repeated=activity.info().attempt > 1,
             )
         metadata: dict[str, Any] = {
             **record.execution_metadata,
@@ -336,6 +343,8 @@ class AgentActivities:
                 execution_metadata=metadata,
             ),
         )
+        with contextlib.suppress(OSError):  # it is swept later then
+            await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
         services.tracker.ended(end.execution_id)
         services.environments.forget(end.execution_id)
         services.journal.forget(end.execution_id)
@@ -347,13 +356,14 @@ class AgentActivities:
     @failures.as_application_errors
     async def save_messages(self, save: SaveMessages) -> None:
         """Store what was said so far, in mid-turn."""
-        client = self._services.client
-        session = await client.load_session(save.execution_id)
-        await client.save_session(
+        await session_store.store(
+            self._services,
             save.execution_id,
-            messages=merge_session(session, save.messages),
-            user_id=save.user_id or None,
-            metadata={"turn": save.turn},
+            stored=await self._services.client.load_session(save.execution_id),
+            news=save.messages,
+            user_id=save.user_id,
+            turn=save.turn,
+            repeated=activity.info().attempt > 1,
         )
 
     @activity.defn(name="create_job_record")
@@ -388,18 +398,6 @@ class AgentActivities:
             duration_ms=job.duration_ms,
             error_message=job.error or None,
         )
-
-
-def merge_session(stored: dict[str, Any] | None, news: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The whole history: what the server has, with `news` in the place of what it knows by the same id.
-
-    A POST replaces everything (protocol, 8.5), so what the server added on its own must come along.
-    """
-    fresh = {message.get("message_id"): message for message in news}
-    kept = [message for message in (stored or {}).get("messages") or () if isinstance(message, dict)]
-    merged = [fresh.pop(message.get("message_id"), message) for message in kept]
-    merged.extend(fresh.values())
-    return sorted(merged, key=lambda message: str(message.get("timestamp") or ""))
 
 
 def _earlier(session: dict[str, Any] | None, own_id: str) -> tuple[Message, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from temporalio.exceptions import ApplicationError
 
+from worker_core.agents.environment_files import write_environment_files
 from worker_core.agents.services import Services
 from worker_core.agents.types import LONGEST_TEXT, EntityKind, ExecutionInput, Persona, shortened
 from worker_core.control_plane.errors import NotFound
@@ -59,10 +60,13 @@ def choose_model(wished: str, override: str, default: str) -> str:
 
 
 async def _main(services: Services, execution: ExecutionInput) -> Cast:
+    unwritten: tuple[str, ...] = ()
     if execution.inline:
         environment, skills = ResolvedEnvironment(), await _skills_by_id(services, execution.skill_ids)
     else:
-        environment, skills = await _resolved(services, execution.kind, execution.execution_id, execution.entity_id)
+        environment, skills, unwritten = await _resolved(
+            services, execution.kind, execution.execution_id, execution.entity_id
+        )
     prompt = (
         execution.system_prompt
         or environment.system_prompt
@@ -79,6 +83,7 @@ async def _main(services: Services, execution: ExecutionInput) -> Cast:
             model_config=execution.model_config,
             system_prompt=shortened(prompt, LONGEST_TEXT),
         ),
+        unwritten,
     )
 
 
@@ -97,7 +102,7 @@ async def _members(services: Services, execution: ExecutionInput, leader: Person
 async def _member(services: Services, execution: ExecutionInput, leader: Persona, listed: Mapping[str, Any]) -> Cast:
     """The team lists names and descriptions alone; prompt and model stand in the agent's own record (9.6)."""
     agent_id = str(listed.get("id") or "")
-    environment, skills = await _resolved(services, "agents", execution.execution_id, agent_id)
+    environment, skills, unwritten = await _resolved(services, "agents", execution.execution_id, agent_id)
     configuration: Mapping[str, Any] = {}
     model, model_config = "", {}
     try:
@@ -116,6 +121,7 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
             model_config=model_config or leader.model_config,
             system_prompt=environment.system_prompt or str(configuration.get("system_prompt") or ""),
         ),
+        unwritten,
     )
 
 
@@ -141,12 +147,18 @@ def _inline_members(execution: ExecutionInput, leader: Persona) -> Sequence[Cast
 
 async def _resolved(
     services: Services, kind: EntityKind, execution_id: str, entity_id: str
-) -> tuple[ResolvedEnvironment, list[dict[str, Any]]]:
+) -> tuple[ResolvedEnvironment, list[dict[str, Any]], tuple[str, ...]]:
+    """Environment and skills; its files are written into the workspace. The sentences say which could not be."""
     environment, skills = await asyncio.gather(
         services.client.resolved_environment(kind, entity_id), services.client.resolved_skills(kind, entity_id)
     )
     services.keep_environment(execution_id, entity_id, environment)
-    return environment, skills
+    unwritten: tuple[str, ...] = ()
+    if environment.files:
+        unwritten = await asyncio.to_thread(
+            write_environment_files, services.workspaces, execution_id, environment.files
+        )
+    return environment, skills, unwritten
 
 
 async def _skills_by_id(services: Services, ids: Iterable[str]) -> list[dict[str, Any]]:
@@ -154,7 +166,7 @@ async def _skills_by_id(services: Services, ids: Iterable[str]) -> list[dict[str
     return [skill for skill in found if skill is not None]
 
 
-def _persona(skills: Sequence[dict[str, Any]], persona: Persona) -> Cast:
+def _persona(skills: Sequence[dict[str, Any]], persona: Persona, unwritten: tuple[str, ...] = ()) -> Cast:
     definitions = [SkillDefinition.from_wire(skill) for skill in skills]
     offered = offer(definitions)
     return Cast(
@@ -171,7 +183,7 @@ def _persona(skills: Sequence[dict[str, Any]], persona: Persona) -> Cast:
             ),
             skills=tuple(msgspec.to_builtins(definition) for definition in definitions),
         ),
-        unknown=tuple(offered.unknown),
+        unknown=(*unwritten, *offered.unknown),
     )
 
 

@@ -46,7 +46,8 @@ def for_model(messages: Iterable[Message], *, system_prompt: str) -> tuple[dict[
 
 def for_session(messages: Iterable[Message]) -> tuple[dict[str, Any], ...]:
     """The stored session's shape (protocol, section 8.5). Assistant messages without text are left out: the
-    server does not show them, and their tool calls stand in the tool messages that follow.
+    server does not show them, and their tool calls stand in the tool messages that follow. `tool_output` is made
+    of the content where it is stored, so that it does not travel twice.
     """
     shaped: list[dict[str, Any]] = []
     for message in messages:
@@ -64,7 +65,6 @@ def for_session(messages: Iterable[Message]) -> tuple[dict[str, Any], ...]:
                 "tool_name": message.tool_name,
                 "tool_execution_id": message.tool_call_id,
                 "tool_input": arguments_object(message.tool_arguments),
-                "tool_output": {"output": message.content},
                 "tool_error": message.tool_error,
                 "tool_status": "failed" if message.tool_error else "success",
             }

@@ -127,6 +127,7 @@ async def _run_once(
                 environment=_declared(environment, services.own_secrets()),
                 timeout=settings.tool_timeout,
                 output_limit_bytes=settings.tool_output_limit_bytes,
+                api=services.client,
                 mask=services.redactor.mask,
                 before_effect=mark,
             ),

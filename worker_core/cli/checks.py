@@ -8,7 +8,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -138,6 +138,24 @@ async def workers(paths: Paths) -> Check:
         return ok("workers", f"Running here: {'; '.join(said)}." if said else "None runs here at the moment.")
 
     return await asyncio.to_thread(look)
+
+
+async def sandbox(paths: Paths, settings: Settings) -> Check:
+    return await asyncio.to_thread(_sandbox, paths, settings)
+
+
+def _sandbox(paths: Paths, settings: Settings) -> Check:
+    from worker_core.sandbox.choice import choose
+
+    with tempfile.TemporaryDirectory(prefix="kubiya-doctor-") as folder:  # it changes nothing, not even the state
+        choice = choose(replace(settings, require_sandbox="never"), replace(paths, runtime=Path(folder)))
+        choice.close()
+    if choice.view.name != "none":
+        return ok("sandbox", choice.reason)
+    repair = 'Install one, or set require_sandbox = "always" so that no tool is started without.'
+    if settings.require_sandbox == "always":
+        return fail("sandbox", f"{choice.reason} No tool can be started.", repair.partition(", or")[0] + ".")
+    return warn("sandbox", choice.reason, repair)
 
 
 def _existing(path: Path) -> Path:

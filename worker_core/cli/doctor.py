@@ -23,7 +23,7 @@ LIMIT_SECONDS: Final = 30.0
 @click.command(
     cls=Examples,
     help="""Check what a worker needs on this machine: settings, name resolution, proxy, TLS, the control plane and
-    your key, Temporal, keychain, disk, clock. What is wrong comes with its repair.
+    your key, Temporal, keychain, disk, clock, sandbox. What is wrong comes with its repair.
 
     It registers no worker and changes nothing. Exit code 1 if something has to be repaired.""",
     examples=(
@@ -91,6 +91,7 @@ async def _all(settings: Settings, temporal_host: str) -> list[Check]:
         _limited("TLS", _one(network_checks.tls(settings))),
         _limited("control plane", server_side()),
         _limited("API key", key_side()),
+        _limited("sandbox", _one(checks.sandbox(where, settings))),
         _limited("workers", _one(checks.workers(where))),
     )
     return [check for group in groups for check in group]

@@ -109,7 +109,7 @@ def _execute(runner: asyncio.Runner, settings: Settings, wish: _Wish) -> int:
     from worker_core.cli.situation import open_client
     from worker_core.cli.stream_view import JsonView, StreamView
 
-    view = JsonView() if wish.as_json else StreamView(screen.console())
+    view = JsonView(artefacts=_artefacts) if wish.as_json else StreamView(screen.console())
     client = runner.run(open_client(settings))
     conversation = Conversation(client, show=view.take, trouble=view.note, execution_id=wish.execution or wish.follow)
     try:
@@ -243,6 +243,15 @@ async def _queue_id(client: ControlPlaneClient, settings: Settings) -> str:
         raise ConfigurationError("This organization has no active worker queue: `kubiya-worker queues`.")
     names = ", ".join(f"{one_line(queue.name, 60)} ({queue.id})" for queue in queues[:10])
     raise ConfigurationError(f"Say which queue with --queue-id: {names}{', …' if len(queues) > 10 else ''}.")
+
+
+def _artefacts(execution_id: str) -> list[dict[str, Any]] | None:
+    """The files that the execution left, where this machine is the one that ran it."""
+    from worker_core.paths import Paths
+    from worker_core.sandbox.workspace import Workspace
+
+    workspace = Workspace.find(Paths.from_environment().workspaces, execution_id)
+    return None if workspace is None else [artefact.to_json() for artefact in workspace.artefacts()]
 
 
 def _command(settings: Settings, *, cancel: str, mark_done: str, as_json: bool) -> int:

@@ -89,6 +89,7 @@ def _found(where: Paths) -> list[_Item]:
     """What the worker made, by name: a folder that holds other things keeps them."""
     candidates = (
         ("settings", where.settings_file),
+        ("tray preferences", where.config / "desktop.json"),
         ("host id", where.host_id_file),
         ("logs", where.logs),
         ("workspaces", where.workspaces),

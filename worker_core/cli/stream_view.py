@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -219,7 +219,15 @@ class StreamView:
 
 
 class JsonView:
-    """One JSON object a line: each event as it comes, then the result."""
+    """One JSON object a line: each event as it comes, then the result.
+
+    Args:
+        artefacts: the files of an execution's workspace; None where another machine has it.
+
+    """
+
+    def __init__(self, *, artefacts: Callable[[str], list[dict[str, Any]] | None] = lambda _: None) -> None:
+        self._artefacts = artefacts
 
     def take(self, fact: Fact) -> None:
         screen.say_json({"event": fact.kind, "id": fact.id or None, "data": fact.data})
@@ -239,6 +247,7 @@ class JsonView:
                 "model": outcome.model or None,
                 "seconds": round(outcome.seconds, 3),
                 "exit_code": int(outcome.exit_code),
+                "artefacts": self._artefacts(outcome.execution_id),
             }
         )
 

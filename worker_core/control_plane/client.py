@@ -207,6 +207,22 @@ class ControlPlaneClient(OperatorCalls):
         path = f"/executions/{segment(execution_id)}/job/{segment(job_id)}/status"
         await self._call("POST", path, f"the status of job {job_id}", body=body)
 
+    async def context_graph(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        limit_seconds: float = 60.0,
+    ) -> Any:
+        """One call of the context graph, which the control plane passes on (8.10). `path` begins with a slash."""
+        action = "the question to the context graph"
+        answer = await self._call(
+            method, f"/context-graph{path}", action, body=body, query=query, limit_seconds=limit_seconds
+        )
+        return self._decode(answer, action=action)
+
 
 def _is_json(answer: Answer) -> bool:
     return answer.headers.get("content-type", "").startswith("application/json")

@@ -89,6 +89,7 @@ def new_client(
     context: ssl.SSLContext | None = None,
     headers: Mapping[str, str] | None = None,
     max_connections: int = 50,
+    proxies: bool = True,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """An httpx client with this program's limits, TLS, proxies and User-Agent. The caller closes it.
@@ -99,6 +100,7 @@ def new_client(
         context: a TLS context to share between clients.
         headers: sent with every request.
         max_connections: at the same time.
+        proxies: use those of the environment.
         transport: for tests.
 
     Raises:
@@ -114,7 +116,7 @@ def new_client(
             keepalive_expiry=IDLE_LIMIT_SECONDS,
         ),
         headers={"User-Agent": USER_AGENT, **(headers or {})},
-        trust_env=not is_loopback(urlsplit(base_url).hostname or ""),
+        trust_env=proxies and not is_loopback(urlsplit(base_url).hostname or ""),
         follow_redirects=False,
         transport=transport,
     )

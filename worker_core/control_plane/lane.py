@@ -31,6 +31,8 @@ class Office(Protocol):
 
     def keep(self, lane: Lane) -> None: ...
 
+    def tell(self, lane: Lane, event_type: str, data: Mapping[str, Any], sequence: int) -> None: ...
+
     def now(self) -> float: ...
 
 
@@ -200,8 +202,6 @@ class Lane:
     def _emit(self, batches: list[Batch]) -> None:
         for batch in batches:
             event_type = str(batch.extra["event_type"])
-            if self.queue and self.queue[-1].absorb(batch, event_type):
-                continue
             fields = {key: value for key, value in batch.extra.items() if key != "event_type"}
             data = {
                 "role": "assistant",
@@ -210,12 +210,17 @@ class Lane:
                 "message_id": batch.message_id,
                 **fields,
             }
-            self._add(event_type, data, important=False, batch=batch)
+            text = batch.text  # before `absorb`, which may share the pieces
+            if not (self.queue and self.queue[-1].absorb(batch, event_type)):
+                self._add(event_type, data, important=False, batch=batch)
+            self._office.tell(self, event_type, {**data, "content": text}, self._last)
 
     def _add(self, event_type: str, data: dict[str, Any], *, important: bool, batch: Batch | None = None) -> None:
         self._last = self._office.next_sequence(self._last)
         item = Item(sequence=self._last, event_type=event_type, data=data, important=important, batch=batch)
         self._office.accept(self, item)
+        if batch is None:
+            self._office.tell(self, event_type, data, self._last)
 
     def _arm(self) -> None:
         due = self._batcher.next_due()

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from worker_core.control_plane.backoff import Backoff
@@ -23,7 +23,7 @@ from worker_core.control_plane.outage import OutageLog
 from worker_core.control_plane.spool import SPOOL_LIMIT_BYTES, Row
 from worker_core.control_plane.spool_thread import SpoolThread
 from worker_core.errors import KubiyaError
-from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed
+from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionEventPublished
 from worker_core.snapshot import OutboxView
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Outbox:
             client: delivers one event.
             folder: holds the spool files of all workers of this user; made when needed.
             mask: applied to every text before it leaves, even to disk.
-            bus: hears EventDeliveryInterrupted and EventDeliveryResumed.
+            bus: hears EventDeliveryInterrupted and EventDeliveryResumed, and each event as ExecutionEventPublished.
             chunk_window: streamed text of a message leaves at most once in it.
             backoff: between probes while the server is away; 0.5 s to 15 s by default.
             spool_limit_bytes: size limit of the file on disk.
@@ -195,6 +195,15 @@ class Outbox:
 
     def keep(self, lane: Lane) -> None:
         self._busy[lane.execution_id] = lane
+
+    def tell(self, lane: Lane, event_type: str, data: Mapping[str, Any], sequence: int) -> None:
+        """Let this process's own views see what leaves."""
+        if self._bus is not None and self._bus.hears(ExecutionEventPublished):
+            self._bus.publish(
+                ExecutionEventPublished(
+                    execution_id=lane.execution_id, type=event_type, payload=data, sequence=sequence
+                )
+            )
 
     def accept(self, lane: Lane, item: Item) -> None:
         if self._closed:

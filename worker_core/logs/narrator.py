@@ -13,7 +13,18 @@ log = logging.getLogger("worker_core")
 
 def narrate(bus: EventBus) -> Callable[[], None]:
     """Log what `bus` carries from now on. Returns what ends this."""
-    return bus.listen(_tell)
+    return bus.listen(_tell, only=_TOLD)
+
+
+_TOLD = (
+    events.QueueRegistered,
+    events.ExecutionStarted,
+    events.ExecutionWaiting,
+    events.ExecutionFinished,
+    events.ToolStarted,
+    events.ToolFinished,
+    events.PollingStalled,
+)
 
 
 def _tell(event: Event) -> None:

@@ -1,11 +1,58 @@
-"""The seam where an operating-system sandbox fits: it rewrites the command that starts a tool process."""
+"""The seam where an operating-system sandbox fits: it rewrites the command that starts a tool process.
+
+What `wrap` gives back is a plain argument list, so that whoever starts processes (our runner, the MCP SDK) can use it.
+"""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from worker_core.sandbox.limits import Limits
+
+
+class Network(enum.Enum):
+    """What a task may reach."""
+
+    OFF = "off"
+    """Nothing."""
+
+    ALLOW_LIST = "allow-list"
+    """The hosts of the setting `network_allow`, over HTTP and HTTPS."""
+
+    ON = "on"
+    """Every public host, over HTTP and HTTPS. No loopback, private, link-local or metadata address."""
+
+    HOST = "host"
+    """The machine's own network, unfiltered."""
+
+
+class Holds(enum.StrEnum):
+    """What a launcher can enforce for every process that is started through it."""
+
+    PROCESS_GROUP = "process-group"
+    ENVIRONMENT = "environment"
+    FILES = "files"
+    """Nothing is written outside the workspace and private temporary folders; home folders cannot be read."""
+
+    NETWORK = "network"
+    """The network policy, whatever the program does."""
+
+    PROCESSES = "processes"
+    """Other processes are neither seen nor signalled, and none survives its call."""
+
+    PRIVILEGES = "privileges"
+    """No capability, no setuid program, no new namespace."""
+
+    KERNEL = "kernel"
+    """System calls that tools do not need are refused."""
+
+    LIMITS = "limits"
+    """Processor time, memory, processes, open files and sizes of files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,26 +62,65 @@ class Command:
     argv: Sequence[str]
     cwd: Path
     environment: Mapping[str, str]
+    limits: Limits | None = None
+    """What the runner watches while it runs; None: nothing."""
+
+    workspace: Path | None = None
+    """The folder whose size counts."""
+
+    has_own_init: bool = False
+    """Its first child is the first process of a process namespace: what ends that one ends everything."""
 
 
 class Launcher(Protocol):
     """Wraps a command in whatever isolation is active, and says what it enforces."""
 
     @property
-    def enforces(self) -> frozenset[str]:
-        """What holds for every process started through it, e.g. `{"process-group"}`."""
+    def name(self) -> str:
+        """Of the mechanism, e.g. `bubblewrap`; `none` where there is none."""
         ...
 
-    def wrap(self, command: Command, *, workspace: Path) -> Command: ...
+    @property
+    def enforces(self) -> frozenset[str]:
+        """What holds for every process started through it: values of `Holds`."""
+        ...
+
+    def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
+        """The command, isolated. It may take a few milliseconds: call it in a thread.
+
+        Args:
+            command: what to run; its `cwd` is inside the workspace.
+            workspace: the one folder it may write.
+            network: at most this, where it is less than what the settings allow. None: what they allow.
+
+        Raises:
+            OSError: it may not be started without a sandbox, and there is none.
+
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class DirectLauncher:
-    """No sandbox: only what the process runner itself gives (own process group, scrubbed environment)."""
+    """No sandbox: only what the process runner itself gives (own process group, scrubbed environment, limits)."""
+
+    limits: Limits | None = None
+    name: str = field(default="none", init=False)
 
     @property
     def enforces(self) -> frozenset[str]:
-        return frozenset({"process-group", "environment"})
+        held = {Holds.PROCESS_GROUP, Holds.ENVIRONMENT}
+        return frozenset(held | ({Holds.LIMITS} if self.limits is not None else set()))
 
-    def wrap(self, command: Command, *, workspace: Path) -> Command:  # noqa: ARG002
-        return command
+    def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:  # noqa: ARG002
+        if self.limits is None:
+            return command
+        from worker_core.sandbox.limits import limited
+
+        return limited(command, self.limits, workspace=workspace)
+
+
+def narrower(allowed: Network, asked: Network | None) -> Network:
+    """The less of two policies."""
+    order = (Network.OFF, Network.ALLOW_LIST, Network.ON, Network.HOST)
+    return allowed if asked is None else min(allowed, asked, key=order.index)

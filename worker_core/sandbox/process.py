@@ -26,6 +26,7 @@ from worker_core.sandbox.output import OutputKeeper
 from worker_core.sandbox.shield import shield_worker
 from worker_core.sandbox.strays import kill_strays
 from worker_core.sandbox.warden import WARDEN
+from worker_core.sandbox.watcher import WATCHER, Watched, children_of
 
 log = logging.getLogger(__name__)
 _Given = TypeVar("_Given")
@@ -54,6 +55,8 @@ class ProcessResult:
     timed_out: bool
     too_much_output: bool
     duration: timedelta
+    exceeded: str = ""
+    """The limit that it was ended for, as a sentence for the model."""
 
 
 class Sink(Protocol):
@@ -102,6 +105,8 @@ class ProcessTree:
         self._ended = threading.Event()
         self._asked_to_end = False
         self._mark = command.environment.get(CALL_MARK, "")
+        self._has_own_init = command.has_own_init
+        self._watched: Watched | None = None
         shield_worker()
         with _as_file(stdin) as given:
             self.process = subprocess.Popen(
@@ -118,7 +123,7 @@ class ProcessTree:
             if os.name == "nt":
                 from worker_core.sandbox.windows_job import Job
 
-                self._job = Job(self.process)
+                self._job = Job(self.process, limits=command.limits)
             else:
                 WARDEN.watch(self.process.pid, self._mark)
             pipes = (self.process.stdout, self.process.stderr)
@@ -126,11 +131,17 @@ class ProcessTree:
                 threading.Thread(target=self._read, args=(pipe, sink), name="tool output", daemon=True)
                 for pipe, sink in zip(pipes, self._sinks, strict=False)
             ]
+            if command.limits is not None:
+                self._watched = Watched(
+                    root=self.process.pid, limits=command.limits, workspace=command.workspace, kill=self.kill
+                )
+                WATCHER.add(self._watched)
             threading.Thread(target=self._wait, name="tool wait", daemon=True).start()
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
             self.process.kill()
             self.kill()
             self.process.communicate()
+            self._unwatch()
             WARDEN.release(self.process.pid, self._mark)
             raise OSError(getattr(error, "errno", None) or errno.EAGAIN, f"it cannot be watched: {error}") from error
 
@@ -152,11 +163,21 @@ class ProcessTree:
         self._join_reading(_PIPE_GRACE_SECONDS)
         for sink in self._sinks:
             sink.stop()
-        # Before the process id is free for somebody else: a warden that wakes up then must not know it any more.
+        # Before the process id is free for somebody else: whoever wakes up then must not know it any more.
+        self._unwatch()
         WARDEN.release(self.process.pid, self._mark)
         self._ended.set()
         self.process.wait()
         self._finished()
+
+    @property
+    def exceeded(self) -> str:
+        """The limit that it was ended for; empty: none."""
+        return "" if self._watched is None else self._watched.exceeded
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            WATCHER.remove(self._watched)
 
     def _join_reading(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -189,6 +210,9 @@ class ProcessTree:
         if os.name == "nt":
             with contextlib.suppress(OSError):
                 self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+        elif (first := self._init()) is not None:
+            # The first process of a namespace ignores it; all others of its group are the tool's.
+            _signal(os.killpg, first, signal.SIGTERM)
         else:
             self._signal_group(signal.SIGTERM)
 
@@ -199,12 +223,23 @@ class ProcessTree:
         if os.name == "nt":
             with contextlib.suppress(AttributeError):  # it is being made
                 self._job.terminate()
+        elif (first := self._init()) is not None:
+            # The kernel ends everything in the namespace before its parent learns of it, and that one ends by itself.
+            _signal(os.kill, first, signal.SIGKILL)
         else:
             self._signal_group(signal.SIGKILL)
 
+    def _init(self) -> int | None:
+        """The first process of the tool's own namespace, from outside; None: there is none, or not yet."""
+        return next(iter(children_of(self.process.pid)), None) if self._has_own_init else None
+
     def _signal_group(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
+        _signal(os.killpg, self.process.pid, number)
+
+
+def _signal(send: Callable[[int, int], None], target: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        send(target, number)
 
 
 async def run_process(
@@ -273,6 +308,7 @@ async def run_process(
         timed_out=timed_out,
         too_much_output=output.full,
         duration=timedelta(seconds=time.monotonic() - started),
+        exceeded=tree.exceeded,
     )
 
 

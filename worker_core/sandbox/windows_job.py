@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from worker_core.sandbox.limits import Limits
 
 _KILL_ON_JOB_CLOSE = 0x2000
+_ACTIVE_PROCESSES, _JOB_MEMORY, _JOB_TIME = 0x8, 0x200, 0x4
+_PER_SECOND = 10_000_000
+"""Windows counts time in units of 100 ns."""
 _EXTENDED_LIMIT_INFORMATION = 9
 
 
 class Job:
-    """Holds one process tree. Microsoft's documentation of `JOBOBJECT_EXTENDED_LIMIT_INFORMATION` gives the layout."""
+    """Holds one process tree. Microsoft's documentation of `JOBOBJECT_EXTENDED_LIMIT_INFORMATION` gives the layout.
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    Args:
+        process: the tree's root, just started.
+        limits: what the whole tree may use up; None: everything.
+
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], *, limits: Limits | None = None) -> None:
         import ctypes
         from ctypes import wintypes
 
@@ -45,10 +57,15 @@ class Job:
         self._kernel: Any = windows.WinDLL("kernel32", use_last_error=True)
         self._kernel.CreateJobObjectW.restype = wintypes.HANDLE
         self._handle: int | None = self._kernel.CreateJobObjectW(None, None)
-        limits = Extended()
-        limits.Basic.LimitFlags = _KILL_ON_JOB_CLOSE
+        told = Extended()
+        told.Basic.LimitFlags = _KILL_ON_JOB_CLOSE
+        if limits is not None:
+            told.Basic.LimitFlags |= _ACTIVE_PROCESSES | _JOB_MEMORY | _JOB_TIME
+            told.Basic.ActiveProcessLimit = limits.processes
+            told.Basic.PerJobUserTimeLimit = round(limits.cpu_time.total_seconds() * _PER_SECOND)
+            told.JobMemoryLimit = limits.memory_bytes
         made = self._handle and self._kernel.SetInformationJobObject(
-            wintypes.HANDLE(self._handle), _EXTENDED_LIMIT_INFORMATION, ctypes.byref(limits), ctypes.sizeof(limits)
+            wintypes.HANDLE(self._handle), _EXTENDED_LIMIT_INFORMATION, ctypes.byref(told), ctypes.sizeof(told)
         )
         owned = wintypes.HANDLE(int(process._handle))  # type: ignore[attr-defined]
         if not made or not self._kernel.AssignProcessToJobObject(wintypes.HANDLE(self._handle), owned):

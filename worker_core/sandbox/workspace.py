@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from worker_core.errors import KubiyaError
 from worker_core.paths import private_directory
+from worker_core.sandbox import anchored
+from worker_core.sandbox.anchored import OutsideWorkspace as OutsideWorkspace
+from worker_core.sandbox.anchored import short
 
 _PLAIN_ID = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)\Z)[a-z0-9_-]{1,64}")
 """No capitals: macOS and Windows would give `A` and `a` one folder. Not the devices of Windows either."""
 
-OUTPUTS = Path(".kubiya") / "outputs"
+OWN_FOLDER = ".kubiya"
+"""What the worker keeps in a workspace for the agent: whole outputs and the transcript. No artefacts."""
+
+OUTPUTS = f"{OWN_FOLDER}/outputs"
+MOST_ARTEFACTS = 1000
 
 
-class OutsideWorkspace(KubiyaError):
-    """A path leads out of the workspace."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefact:
+    """A file that an execution left in its workspace."""
+
+    path: str
+    """Relative to the workspace, with forward slashes."""
+
+    size_bytes: int
+    modified_at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": self.path, "size_bytes": self.size_bytes, "modified_at": self.modified_at.isoformat()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +64,20 @@ class Workspace:
         """
         path = root / safe_name(execution_id)
         existed = path.is_dir()
-        return cls(path=private_directory(path).resolve(), existed_before=existed)
+        private_directory(path)
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise NotADirectoryError(f"The workspace {path} is a link; remove it.")
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the sweep counts from the last use
+        return cls(path=path.resolve(), existed_before=existed)
+
+    @classmethod
+    def find(cls, root: Path, execution_id: str) -> Workspace | None:
+        """The folder of an execution where this machine has it; nothing is made or touched."""
+        path = root / safe_name(execution_id)
+        if path.is_symlink() or not path.is_dir():
+            return None
+        return cls(path=path.resolve(), existed_before=True)
 
     def resolve(self, relative: str) -> Path:
         """The path inside the workspace, links followed.
@@ -55,9 +89,9 @@ class Workspace:
         try:
             found = (self.path / relative).resolve()
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
-            raise OutsideWorkspace(f"The path {_short(relative)} cannot be used: {error}.") from error
+            raise OutsideWorkspace(f"The path {short(relative)} cannot be used: {error}.") from error
         if not found.is_relative_to(self.path):
-            raise OutsideWorkspace(f"The path {_short(relative)} leads out of the workspace; use one inside it.")
+            raise OutsideWorkspace(f"The path {short(relative)} leads out of the workspace; use one inside it.")
         return found
 
     def make_folder(self, relative: str) -> Path:
@@ -72,26 +106,35 @@ class Workspace:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
 
+    def write(self, relative: str, pieces: Iterable[bytes], *, mode: int = 0o600) -> str:
+        """Write a file, whole or not at all, through no link. Returns its path relative to the workspace.
+
+        Raises:
+            OSError: it cannot be written.
+            OutsideWorkspace: the path leads out, or passes through a link.
+
+        """
+        return anchored.write(self.path, relative, pieces, mode=mode)
+
     def save_output(self, call_id: str, pieces: Iterable[bytes]) -> str:
         """Keep the whole output of a call. Returns its path relative to the workspace.
 
         Raises:
             OSError: it cannot be written.
-            OutsideWorkspace: the agent replaced the folder by a link that leads out.
+            OutsideWorkspace: the agent replaced the folder by a link.
 
         """
-        relative = OUTPUTS / f"{safe_name(call_id)}.txt"
-        folder = self.make_folder(str(OUTPUTS))
-        target = folder / relative.name
-        target.unlink(missing_ok=True)  # never write through a link that stands there
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
-        return relative.as_posix()
+        return self.write(f"{OUTPUTS}/{safe_name(call_id)}.txt", pieces)
 
-
-def _short(path: str) -> str:
-    return repr(path if len(path) <= 200 else f"{path[:200]}...")
+    def artefacts(self, *, limit: int = MOST_ARTEFACTS) -> tuple[Artefact, ...]:
+        """The files in it, links left out and what the worker itself keeps there too; `limit` of them at most."""
+        found = anchored.files(self.path, skip=frozenset({OWN_FOLDER}))
+        return tuple(
+            Artefact(
+                path=path, size_bytes=facts.st_size, modified_at=datetime.fromtimestamp(int(facts.st_mtime), tz=UTC)
+            )
+            for path, facts in islice(found, limit)
+        )
 
 
 def safe_name(identifier: str) -> str:

@@ -1,9 +1,10 @@
 """The control socket of a running worker: its user's other commands see and steer it.
 
-One JSON line asks, one JSON line answers: `{"ok": true, ...}`, or `{"ok": false, "error": "sentence"}`. Two requests
-are answered by more lines, until either side closes: `logs` with `follow`, and `stop` with `wait`.
+One JSON line asks, one JSON line answers: `{"ok": true, ...}`, or `{"ok": false, "error": "sentence"}`. Three requests
+are answered by more lines, until either side closes: `logs` with `follow`, `stop` with `wait`, and `watch`.
 
     {"verb": "status"}                                  -> {"snapshot": {...}}
+    {"verb": "watch"}                                   -> {"snapshot": {...}, "events": [], "dropped": 0}, ...
     {"verb": "pause", "reason": "..."}                  -> {"snapshot": {...}}
     {"verb": "resume"}                                  -> {"snapshot": {...}}
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
@@ -21,6 +22,8 @@ import logging
 import selectors
 import socket
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -43,6 +46,12 @@ ASK_LIMIT_SECONDS: Final = 10.0
 """For a request to arrive, for the engine to answer, and for the other side to take a line."""
 
 _LINES_AT_ONCE: Final = 200
+
+_WATCH_REST_SECONDS: Final = 0.1
+"""Between two answers to a watcher: what happens meanwhile is gathered."""
+
+_WATCH_EVENTS: Final = 1000
+"""Events that wait for one watcher; beyond it the oldest are dropped and counted."""
 
 
 class Steered(Protocol):
@@ -93,7 +102,7 @@ class ControlSocket:
         self._token = endpoint.token
         self._forget = lambda: endpoints.forget(endpoint, file)
         self._loop = asyncio.get_running_loop()
-        self._unlisten = self._engine.events.listen(self._heard)
+        self._unlisten = self._engine.events.listen(self._heard, only=(SnapshotReplaced,))
         threading.Thread(target=self._accept, args=(self._listener,), name="control-socket", daemon=True).start()
 
     def close(self) -> None:
@@ -145,6 +154,10 @@ class ControlSocket:
         asyncio.run_coroutine_threadsafe(call, self._loop).result(ASK_LIMIT_SECONDS)
 
     def _heard(self, event: Event) -> None:
+        with self._lock:
+            watching = [one for one in self._conversations if one.watches]
+        for conversation in watching:
+            conversation.hear(event)
         if not isinstance(event, SnapshotReplaced):
             return
         said = (event.snapshot.state, event.snapshot.reason)
@@ -184,12 +197,23 @@ class _Conversation:
         self._bell, self._ringer = socket.socketpair()
         self._bell.settimeout(0)
         self._ringer.settimeout(0)
+        self._events: deque[Event] = deque(maxlen=_WATCH_EVENTS)
+        self._dropped = 0
+        self.watches = False
         self.thread = threading.Thread(target=self._run, name="control-conversation", daemon=True)
 
     def wake(self) -> None:
         """Something may have changed. Callable from any thread; never blocks."""
         with contextlib.suppress(OSError):
             self._ringer.send(b"!")
+
+    def hear(self, event: Event) -> None:
+        """On the engine's loop: what a watcher is told of next."""
+        if not isinstance(event, SnapshotReplaced):
+            if len(self._events) == _WATCH_EVENTS:
+                self._dropped += 1
+            self._events.append(event)
+        self.wake()
 
     def refuse(self, sentence: str) -> None:
         with contextlib.suppress(OSError):
@@ -239,6 +263,8 @@ class _Conversation:
         match request.get("verb"):
             case "status":
                 self._say_snapshot()
+            case "watch":
+                self._keep_telling()
             case "pause":
                 self._server.pause(str(request.get("reason") or ""))
                 self._say_snapshot()
@@ -255,6 +281,25 @@ class _Conversation:
                 self._logs(request)
             case verb:
                 raise _Refused(f"There is no verb {str(verb)[:40]!r}.")
+
+    def _keep_telling(self) -> None:
+        """The snapshot and what happened, now and at each change, until the engine has stopped."""
+        self.watches = True
+        self._tell()
+        while not self._server.closed and self._rung():
+            self._tell()
+            time.sleep(_WATCH_REST_SECONDS)
+        if self._server.closed:
+            self._tell()
+
+    def _tell(self) -> None:
+        events = []
+        with contextlib.suppress(IndexError):
+            while True:
+                event = self._events.popleft()
+                events.append({"kind": type(event).__name__, "event": event})
+        dropped, self._dropped = self._dropped, 0
+        self._say({"ok": True, "snapshot": self._server.snapshot, "events": events, "dropped": dropped})
 
     def _watch(self) -> None:
         """Each change of state or reason, the last one when the engine has stopped."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 import psutil
 
+from worker_core import events as happenings
 from worker_core.errors import ExitCode, KubiyaError
+from worker_core.events import Event
 from worker_core.service import endpoint as endpoints
 from worker_core.service.endpoint import Endpoint
 from worker_core.snapshot import EngineSnapshot
@@ -65,6 +69,14 @@ class RunningWorker:
             if not follow and not answer.get("more"):
                 return
 
+    def watch(self) -> Watch:
+        """What happens in it, from now on.
+
+        Raises:
+            WorkerSilent: it cannot be reached.
+        """
+        return Watch(self._endpoint)
+
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         return next(self._lines(request, endless=False))
 
@@ -92,6 +104,61 @@ class RunningWorker:
                 f"The worker with pid {self.pid} does not answer on its control socket ({error}). Its log says more: "
                 "`kubiya-worker logs`."
             ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What a watched worker said: how it is now, and what happened since the last time, in order."""
+
+    snapshot: EngineSnapshot
+    events: tuple[Event, ...]
+    dropped: int
+
+
+class Watch:
+    """A worker, watched: iterate in a thread, and `close()` from any thread. It ends when the worker ends."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._pid = endpoint.pid
+        self._closed = False
+        try:
+            self._connection = endpoint.connect(limit_seconds=ANSWER_LIMIT_SECONDS)
+            self._connection.sendall(msgspec.json.encode({"verb": "watch", "token": endpoint.token}) + b"\n")
+        except OSError as error:
+            raise WorkerSilent(f"The worker with pid {endpoint.pid} does not answer ({error}).") from error
+
+    def __iter__(self) -> Iterator[News]:
+        """Raises KubiyaError where the worker refuses or is of another version."""
+        with self._connection, self._connection.makefile("rb") as answers:
+            try:
+                for line in answers:
+                    answer = msgspec.json.decode(line)
+                    if not isinstance(answer, dict) or answer.get("ok") is not True:
+                        raise KubiyaError(_complaint(answer))
+                    self._connection.settimeout(None)
+                    events = tuple(filter(None, map(_event, answer.get("events") or ())))
+                    yield News(snapshot=_snapshot(answer), events=events, dropped=answer.get("dropped") or 0)
+            except (OSError, ValueError) as error:
+                if not self._closed:
+                    raise WorkerSilent(
+                        f"The worker with pid {self._pid} does not answer any more ({error})."
+                    ) from error
+
+    def close(self) -> None:
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+
+def _event(said: object) -> Event | None:
+    """None: an event that this version does not know."""
+    kind = getattr(happenings, str(said.get("kind")), None) if isinstance(said, dict) else None
+    if not (isinstance(kind, type) and issubclass(kind, Event)) or not isinstance(said, dict):
+        return None
+    try:
+        return msgspec.convert(said.get("event"), kind)
+    except (msgspec.ValidationError, TypeError, NameError):
+        return None
 
 
 def running_workers(folder: Path) -> list[RunningWorker]:

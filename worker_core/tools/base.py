@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from worker_core.sandbox.launcher import Launcher
@@ -48,6 +48,26 @@ class ToolResult:
     """JSON-ready facts, e.g. `{"exit_code": 1}`."""
 
 
+class ControlPlaneApi(Protocol):
+    """What tools may ask of the control plane. The key stays with whoever implements it."""
+
+    async def context_graph(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        limit_seconds: float = 60.0,
+    ) -> Any:
+        """One call below `/context-graph`, with its JSON answer.
+
+        Raises:
+            ControlPlaneError: as a sentence.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
     """Everything a call may use. It holds no key of the worker's own."""
@@ -64,6 +84,9 @@ class ToolContext:
 
     output_limit_bytes: int = 30_000
     """How much of the output the model reads."""
+
+    api: ControlPlaneApi | None = None
+    """For tools that talk to the control plane; they run in the worker, not in a child."""
 
     mask: Callable[[str], str] = lambda text: text
     """Replaces secret values in a text."""

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import msgspec
 
 from worker_core.sandbox.environment import tool_environment
-from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.launcher import Command, Network
 from worker_core.sandbox.process import run_process, uninterrupted
 from worker_core.sandbox.workspace import OutsideWorkspace
 from worker_core.tools import arguments
-from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
+from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
+from worker_core.tools.configuration import Configuration
 from worker_core.tools.masking import safe_cut
 from worker_core.tools.python import interpreter_path
 from worker_core.tools.report import fit, not_started, readable
@@ -133,7 +134,9 @@ class FileTool:
                 environment=tool_environment({}, call_mark=f"{context.execution_id}/{context.call_id}"),
             )
             result = await run_process(
-                context.launcher.wrap(command, workspace=context.workspace.path),
+                await asyncio.to_thread(
+                    context.launcher.wrap, command, workspace=context.workspace.path, network=Network.OFF
+                ),
                 timeout=limit,
                 output_limit_bytes=_ANSWER_LIMIT_BYTES,
                 stdin=msgspec.json.encode(request),
@@ -145,6 +148,8 @@ class FileTool:
             return arguments.failed(not_started(error))
         content = b"".join(result.output.ends())
         result.output.close()
+        if result.exceeded:
+            return arguments.failed(result.exceeded)
         if result.timed_out:
             hint = " Use a simpler pattern, or search in fewer files." if self.name == "search_files" else ""
             return arguments.failed(f"It did not end within {limit.total_seconds():g} s and was stopped.{hint}")
@@ -214,3 +219,18 @@ def _shown(match: _Match, mask: Callable[[str], str]) -> str:
         return f"{match.place}[a long line that cannot be shown in part]"
     ellipses = ("..." if begin else "", "..." if match.goes_on or end < len(match.line) else "")
     return f"{match.place}{ellipses[0]}{match.line[begin:end]}{ellipses[1]}"
+
+
+_SWITCHES = {
+    "read_file": "enable_read_file",
+    "write_file": "enable_save_file",
+    "edit_file": "enable_save_file",
+    "list_files": "enable_list_files",
+    "search_files": "enable_search_files",
+}
+
+
+def make(configuration: Configuration) -> dict[str, Tool]:
+    base = configuration.folder("base_dir", "base_directory")
+    allowed = {key: configuration.switch(key, default=True) for key in dict.fromkeys(_SWITCHES.values())}
+    return {name: FileTool(name=name, base=base) for name, switch in _SWITCHES.items() if allowed[switch]}

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from worker_core.tools import arguments
-from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
+from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
+from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import run_and_report
 from worker_core.tools.shell import bounded
 
@@ -95,6 +96,18 @@ class PythonTool:
             timeout=timeout,
             stdin=msgspec.json.encode(given),
         )
+
+
+def make(configuration: Configuration) -> dict[str, Tool]:
+    if not configuration.switch("enable_code_execution", default=True):
+        return {}
+    return {
+        "python": PythonTool(
+            timeout=configuration.seconds("timeout", default=DEFAULT_TIMEOUT, longest=LONGEST_TIMEOUT),
+            allowed_imports=configuration.names("allowed_imports"),
+            blocked_imports=configuration.names("blocked_imports") or (),
+        )
+    }
 
 
 def interpreter_path() -> str | None:

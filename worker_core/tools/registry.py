@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Self
 
-from worker_core.tools import python, shell
 from worker_core.tools.base import Tool, ToolSpec
-from worker_core.tools.files import FileTool
+from worker_core.tools.configuration import Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,114 +51,122 @@ def offer(skills: Iterable[SkillDefinition]) -> Offer:
     for skill in skills:
         if not skill.enabled:
             continue
-        maker = _MAKERS.get(skill.type)
+        kind, values = _meant(skill)
+        maker = _MAKERS.get(kind)
         if maker is None:
-            unknown.append(f"The skill {skill.name!r} of type {skill.type!r} is not available on this worker.")
+            why = _NOT_HERE.get(kind, "")
+            unknown.append(f"The skill {skill.name!r} of type {skill.type!r} is not available on this worker{why}.")
             continue
-        for name, tool in maker(skill.configuration, unknown).items():
+        for name, tool in maker(Configuration(values=values, unknown=unknown)).items():
             if tools.setdefault(name, tool) != tool:
                 unknown.append(f"Several skills offer {name!r} with different settings; the first of them is used.")
     return Offer(tools=tools, unknown=tuple(unknown))
 
 
-_Configuration = Mapping[str, Any]
+# Each is imported when an agent first has such a skill: a worker starts without them.
 
 
-def _shell(configuration: _Configuration, unknown: list[str]) -> dict[str, Tool]:
-    allowed = _names(configuration, "allowed_commands")
-    binary = _text(configuration, "shell_binary")
-    given = (binary, *(_names(configuration, "shell_args") or ("-c",))) if binary else shell.default_shell()
-    return {
-        "shell": shell.ShellTool(
-            timeout=_seconds(
-                configuration, "timeout", default=shell.DEFAULT_TIMEOUT, longest=shell.LONGEST_TIMEOUT, unknown=unknown
-            ),
-            allowed_commands=None if allowed is None else frozenset(allowed),
-            blocked_commands=frozenset(_names(configuration, "blocked_commands") or ()),
-            working_directory=_folder(configuration, "working_directory", unknown=unknown),
-            shell=given,
-            guidelines=" ".join(
-                filter(None, (_text(configuration, "usage_guidelines"), _text(configuration, "environment_context")))
-            ),
-        )
-    }
+def _shell(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import shell
+
+    return shell.make(configuration)
 
 
-def _python(configuration: _Configuration, unknown: list[str]) -> dict[str, Tool]:
-    if configuration.get("enable_code_execution") is False:
-        return {}
-    return {
-        "python": python.PythonTool(
-            timeout=_seconds(
-                configuration,
-                "timeout",
-                default=python.DEFAULT_TIMEOUT,
-                longest=python.LONGEST_TIMEOUT,
-                unknown=unknown,
-            ),
-            allowed_imports=_names(configuration, "allowed_imports"),
-            blocked_imports=_names(configuration, "blocked_imports") or (),
-        )
-    }
+def _python(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import python
+
+    return python.make(configuration)
 
 
-_FILE_SWITCHES = {
-    "read_file": "enable_read_file",
-    "write_file": "enable_save_file",
-    "edit_file": "enable_save_file",
-    "list_files": "enable_list_files",
-    "search_files": "enable_search_files",
-}
+def _files(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import files
+
+    return files.make(configuration)
 
 
-def _file_system(configuration: _Configuration, unknown: list[str]) -> dict[str, Tool]:
-    base = _folder(configuration, "base_dir", "base_directory", unknown=unknown)
-    return {
-        name: FileTool(name=name, base=base)
-        for name, switch in _FILE_SWITCHES.items()
-        if configuration.get(switch) is not False
-    }
+def _sleep(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import sleep
+
+    return sleep.make(configuration)
 
 
-_MAKERS: Mapping[str, Callable[[_Configuration, list[str]], dict[str, Tool]]] = {
+def _docker(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import docker
+
+    return docker.make(configuration)
+
+
+def _documents(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import documents
+
+    return documents.make(configuration)
+
+
+def _diagrams(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import diagrams
+
+    return diagrams.make(configuration)
+
+
+def _workflows(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import workflows
+
+    return workflows.make(configuration)
+
+
+def _slack(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import slack
+
+    return slack.make(configuration)
+
+
+def _knowledge(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import knowledge
+
+    return knowledge.make(configuration)
+
+
+def _memory(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import memory
+
+    return memory.make(configuration)
+
+
+def _web(configuration: Configuration) -> dict[str, Tool]:
+    from worker_core.tools import web
+
+    return web.make(configuration)
+
+
+_MAKERS: Mapping[str, Callable[[Configuration], dict[str, Tool]]] = {
     "shell": _shell,
     "python": _python,
-    "file_system": _file_system,
+    "file_system": _files,
+    "sleep": _sleep,
+    "docker": _docker,
+    "file_generation": _documents,
+    "data_visualization": _diagrams,
+    "workflow_executor": _workflows,
+    "slack": _slack,
+    "contextual_awareness": _knowledge,
+    "knowledge_api": _knowledge,
+    "cognitive_memory": _memory,
+    "web_fetch": _web,
+}
+
+_NOT_HERE: Mapping[str, str] = {
+    "agent_communication": ": the control plane has no such calls; use a team instead",
+    "code_ingestion": ": it belongs to the control plane's own workers",
+    "remote_filesystem": ": files are kept in the workspace; use the skill file_system",
+    "custom": ": it names a class of another program's code",
 }
 
 
-def _text(configuration: _Configuration, key: str) -> str:
-    value = configuration.get(key)
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _folder(configuration: _Configuration, *keys: str, unknown: list[str]) -> str:
-    """A folder of the workspace; the workspace itself where it is another one."""
-    folder = next(filter(None, (_text(configuration, key) for key in keys)), "")
-    if folder.startswith(("/", "~", "\\")) or ":" in folder or ".." in folder.replace("\\", "/").split("/"):
-        unknown.append(f"The folder {folder!r} of a skill is outside the workspace; the workspace is used.")
-        return ""
-    return folder
-
-
-def _names(configuration: _Configuration, key: str) -> tuple[str, ...] | None:
-    """A list of names, which some screens store as one text with commas. None: not configured."""
-    value = configuration.get(key)
-    if isinstance(value, str):
-        value = value.split(",")
-    if not isinstance(value, list | tuple):
-        return None
-    names = tuple(str(item).strip() for item in value if str(item).strip())
-    return names or None
-
-
-def _seconds(
-    configuration: _Configuration, key: str, *, default: timedelta, longest: timedelta, unknown: list[str]
-) -> timedelta:
-    value = configuration.get(key)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        unknown.append(f"The setting {key} = {value!r} of a skill is not a number of seconds; the default is used.")
-        return default
-    return min(timedelta(seconds=min(value, 1e6)), longest)
+def _meant(skill: SkillDefinition) -> tuple[str, Mapping[str, Any]]:
+    """The kind of a skill. `custom` is how the API makes a skill of a kind that it does not know, such as
+    `web_fetch`: the name then says which.
+    """
+    if skill.type == "custom" and skill.name in _MAKERS:
+        given = skill.configuration.get("custom_config")
+        return skill.name, {**skill.configuration, **(given if isinstance(given, dict) else {})}
+    return skill.type, skill.configuration

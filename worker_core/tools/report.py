@@ -16,7 +16,7 @@ from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.output import Ends
 from worker_core.sandbox.process import WHOLE_OUTPUT_LIMIT_BYTES, ProcessResult, run_process, uninterrupted
-from worker_core.sandbox.workspace import Workspace
+from worker_core.sandbox.workspace import OutsideWorkspace, Workspace
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import ToolContext, ToolResult
 from worker_core.tools.masking import masked
@@ -65,7 +65,7 @@ async def run_and_report(
     )
     try:
         result = await run_process(
-            context.launcher.wrap(command, workspace=context.workspace.path),
+            await asyncio.to_thread(context.launcher.wrap, command, workspace=context.workspace.path),
             timeout=limit,
             output_limit_bytes=context.output_limit_bytes,
             stdin=stdin,
@@ -99,12 +99,49 @@ def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> 
     finally:
         result.output.close()
     return ToolResult(
-        succeeded=result.exit_code == 0 and not result.timed_out and not result.too_much_output,
+        succeeded=result.exit_code == 0 and not result.timed_out and not result.too_much_output and not result.exceeded,
         output=text,
         error=_error(result, limit),
         output_bytes=result.output.total_bytes,
         saved_to=saved_to,
-        metadata={"exit_code": result.exit_code, "duration_ms": round(result.duration / timedelta(milliseconds=1))},
+        metadata={
+            "exit_code": result.exit_code,
+            "duration_ms": round(result.duration / timedelta(milliseconds=1)),
+            **({"timed_out": True} if result.timed_out else {}),
+        },
+    )
+
+
+async def report_text(text: str, context: ToolContext, *, saved_to: str | None = None) -> ToolResult:
+    """What a tool of the worker's own found out: masked, cut, the whole kept, as with a process."""
+    data = text.encode("utf-8", "replace")
+    shown, kept = await uninterrupted(asyncio.to_thread(fit, [data], context))
+    return ToolResult(succeeded=True, output=shown, output_bytes=len(data), saved_to=saved_to or kept)
+
+
+async def write_and_report(relative: str, content: bytes, context: ToolContext, *, said: str = "") -> ToolResult:
+    """Write a file of the workspace in the worker itself, and say so.
+
+    Raises:
+        Exception: what `context.before_effect` raised; nothing was written.
+
+    """
+
+    def begin() -> str:
+        context.before_effect()
+        return context.workspace.write(relative, [content])
+
+    try:
+        path = await uninterrupted(asyncio.to_thread(begin))
+    except OutsideWorkspace as error:
+        return failed(error.sentence)
+    except OSError as error:
+        return failed(f"The file {relative[:200]!r} cannot be written: {error.strerror or error}.")
+    return ToolResult(
+        succeeded=True,
+        output=context.mask(f"{path} was written ({len(content)} bytes).{said}"),
+        saved_to=path,
+        metadata={"path": path, "size_bytes": len(content)},
     )
 
 
@@ -113,11 +150,23 @@ def _error(result: ProcessResult, limit: timedelta) -> str | None:
         return f"It did not end within {limit.total_seconds():g} s and was stopped, with all that it had started."
     if result.too_much_output:
         return f"It printed more than {_WHOLE_MB} MB and was stopped. Let it print less, or into a file."
+    if result.exceeded:
+        return result.exceeded
     if result.exit_code < 0:
         return f"It was ended by signal {signal_name(-result.exit_code)}."
+    if result.exit_code > 128 and (name := signal_name(result.exit_code - 128)).startswith("SIG"):
+        return f"It exited with code {result.exit_code}: that is how shells report {name}."
     if result.exit_code != 0:
         return f"It exited with code {result.exit_code}."
     return None
+
+
+_SIGNAL_REASONS = {
+    "SIGKILL": "out of memory, or killed by somebody",
+    "SIGXCPU": "it used up its processor time",
+    "SIGXFSZ": "it wrote a file larger than is allowed",
+    "SIGSYS": "it made a system call that is not allowed",
+}
 
 
 def signal_name(number: int) -> str:
@@ -125,7 +174,7 @@ def signal_name(number: int) -> str:
         name = signal.Signals(number).name
     except ValueError:
         return str(number)
-    return f"{name} (out of memory, or killed by somebody)" if name == "SIGKILL" else name
+    return f"{name} ({_SIGNAL_REASONS[name]})" if name in _SIGNAL_REASONS else name
 
 
 def fit(pieces: Iterable[bytes], context: ToolContext, *, is_whole: bool = True) -> tuple[str, str | None]:

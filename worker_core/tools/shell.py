@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import msgspec
 
 from worker_core.tools import arguments
-from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
+from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.command_names import command_names
+from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import run_and_report
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
@@ -102,6 +103,23 @@ class ShellTool:
                 allowed = ", ".join(sorted(self.allowed_commands))
                 return f"The command {name!r} is not among those that the skill allows: {allowed}."
         return None
+
+
+def make(configuration: Configuration) -> dict[str, Tool]:
+    allowed = configuration.names("allowed_commands")
+    binary = configuration.text("shell_binary")
+    return {
+        "shell": ShellTool(
+            timeout=configuration.seconds("timeout", default=DEFAULT_TIMEOUT, longest=LONGEST_TIMEOUT),
+            allowed_commands=None if allowed is None else frozenset(allowed),
+            blocked_commands=frozenset(configuration.names("blocked_commands") or ()),
+            working_directory=configuration.folder("working_directory"),
+            shell=(binary, *(configuration.names("shell_args") or ("-c",))) if binary else default_shell(),
+            guidelines=" ".join(
+                filter(None, (configuration.text("usage_guidelines"), configuration.text("environment_context")))
+            ),
+        )
+    }
 
 
 def default_shell() -> tuple[str, ...]:

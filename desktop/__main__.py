@@ -1,0 +1,102 @@
+"""`kubiya-worker-desktop`: what must happen before anything else is imported, and errors that people can read."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+NO_DISPLAY = (
+    "There is no display here, so there is nothing to show a tray on. `kubiya-worker start` serves queues without one."
+)
+NO_QT = (
+    "The window system could not be loaded: {error}\nOn Debian or Ubuntu: sudo apt install libgl1 libegl1 "
+    "libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1. Without windows: `kubiya-worker start`."
+)
+
+
+def main() -> NoReturn:
+    """Run what the arguments name, and end the process with its exit code."""
+    multiprocessing.freeze_support()
+    _give_streams()
+    arguments = _parser().parse_args()
+    leave(_run(arguments))
+
+
+def leave(code: int) -> NoReturn:
+    """Flush what was printed, and go: threads of the Temporal SDK and of Qt do not always survive a slow end."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.self_test:
+        from desktop.self_test import self_test
+
+        return self_test()
+    if _no_display():
+        print(NO_DISPLAY, file=sys.stderr)  # noqa: T201
+        return 3
+    os.environ["QT_API"] = "pyside6"
+    try:
+        from desktop import app
+    except ImportError as error:
+        if not str(error.name or error).startswith(("PySide6", "shiboken6", "qasync", "lib")):
+            raise
+        print(NO_QT.format(error=error), file=sys.stderr)  # noqa: T201
+        return 3
+    from worker_core.errors import KubiyaError
+
+    try:
+        return app.run(
+            app.Options(
+                at_login=arguments.at_login,
+                playground=arguments.playground,
+                demo=arguments.demo,
+                data_dir=arguments.data_dir,
+            )
+        )
+    except KubiyaError as error:
+        print(error.sentence, file=sys.stderr)  # noqa: T201
+        return int(error.exit_code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kubiya-worker-desktop", description="Kubiya Worker in the tray. A second start shows the first one."
+    )
+    from worker_core import __version__
+
+    parser.add_argument("--version", action="version", version=f"kubiya-worker-desktop {__version__}")
+    parser.add_argument(
+        "--self-test", action="store_true", help="check what the program needs, and say what is missing"
+    )
+    parser.add_argument("--playground", action="store_true", help="try everything on this machine, without an account")
+    parser.add_argument("--demo", action="store_true", help="the playground, with one agent task under way")
+    parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where the playground keeps its data")
+    parser.add_argument("--at-login", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _give_streams() -> None:
+    """A windowed program has none on Windows, and the first print would end it."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _no_display() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    return not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,349 @@
+"""The only composition root: what the tray is made of, in which order it comes, and how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from PySide6.QtCore import QLocale, QTimer
+from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
+
+from desktop import language
+from desktop.bridge import Bridge
+from desktop.crash import CrashDialog, CrashKeeper
+from desktop.language import tr
+from desktop.local_worker import LocalWorker, Wanted
+from desktop.loop import QuitFilter, WorkerLoop
+from desktop.notifications import Level, Notice, Notifications
+from desktop.platforms import APP_ID, APP_NAME, is_ours, platform
+from desktop.platforms.ports import autostart_state, repair_autostart
+from desktop.playground import PlaygroundStage
+from desktop.power import PowerKeeper
+from desktop.settings_store import SettingsStore
+from desktop.single_instance import SingleInstance
+from desktop.tray.facts import TrayFacts
+from desktop.tray.icons import icon
+from desktop.tray.menu import Wish
+from desktop.tray.picture import IconState, Picture
+from desktop.tray.view import Tray
+from desktop.wishes import Wishes
+from worker_core import __version__
+from worker_core.errors import ExitCode, KubiyaError
+from worker_core.logs.pipeline import install, uninstall
+from worker_core.logs.redaction import Redactor
+from worker_core.logs.ring import LogRing
+from worker_core.logs.sinks import FileSink
+from worker_core.paths import Paths
+from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, resolve_api_key
+from worker_core.snapshot import EngineSnapshot, StopMode
+
+log = logging.getLogger(__name__)
+
+PANEL_LIMIT: Final = timedelta(seconds=20)
+"""At login the panel may come after the tray: so long before the window takes over."""
+
+KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
+"""Taken out of the environment once they are read, so that no child process finds them there."""
+
+LOG_FILE: Final = "desktop.log"
+"""Beside the service's: two processes cannot share a file that is rotated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Of the command line."""
+
+    at_login: bool = False
+    playground: bool = False
+    demo: bool = False
+    data_dir: Path | None = None
+
+
+def run(options: Options) -> int:
+    """The tray, until the user quits; the exit code."""
+    if sys.platform == "win32":
+        from desktop.platforms.windows import set_identity
+
+        set_identity(APP_ID)
+    QApplication.setQuitOnLastWindowClosed(False)
+    app = QApplication(sys.argv[:1])
+    app.setApplicationName("kubiya-worker")
+    app.setApplicationDisplayName(APP_NAME)
+    app.setApplicationVersion(__version__)
+    app.setDesktopFileName(APP_ID)
+    app.setWindowIcon(icon(Picture(state=IconState.RUNNING), dark=False, template=False))
+    loop = WorkerLoop(app)
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(Desktop(app, loop, options).run())  # type: ignore[no-any-return]
+
+
+class Desktop:
+    """Everything that lives as long as the tray."""
+
+    def __init__(self, app: QApplication, loop: WorkerLoop, options: Options) -> None:
+        self._app = app
+        self._loop = loop
+        self._options = options
+        self._environ = dict(os.environ)
+        for name in KEY_VARIABLES:
+            os.environ.pop(name, None)
+        paths = Paths.from_environment(self._environ)
+        self._playground: PlaygroundStage | None = None
+        if options.playground or options.demo:
+            self._playground = PlaygroundStage(options.data_dir or paths.playground)
+            paths = self._playground.worker_paths
+        self._paths = paths
+        self._redactor = Redactor()
+        for name in KEY_VARIABLES:
+            self._redactor.add(self._environ.get(name, ""))
+        self._ring = LogRing()
+        self._keychain = KeyringStore()
+        self._window: QWidget | None = None
+        self._leaving: StopMode | None = None
+        self._asked_to_leave = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        self._listen_to_signals()
+        instance = SingleInstance(self._paths.runtime)
+        try:
+            if not instance.acquire():
+                if instance.raise_first():
+                    return ExitCode.OK
+                print(tr("Kubiya Worker runs already, but does not answer."), file=sys.stderr)  # noqa: T201
+                return ExitCode.UNEXPECTED
+        except OSError as error:
+            raise KubiyaError(f"The folder {self._paths.runtime} cannot be used ({error}).") from error
+        file = FileSink(self._paths.logs / LOG_FILE, complain=sys.stderr)
+        pipeline = install(redactor=self._redactor, sinks=[file], ring=self._ring)
+        crashes = CrashKeeper(folder=self._paths.logs, redactor=self._redactor, ring=self._ring)
+        crashes.install(self._loop)
+        try:
+            self._compose(instance, crashes)
+            await self._live()
+        finally:
+            self._dismantle()
+            crashes.uninstall()
+            instance.release()
+            uninstall(pipeline)
+        return ExitCode.OK
+
+    # --- putting together ---------------------------------------------------------------------------------
+
+    def _compose(self, instance: SingleInstance, crashes: CrashKeeper) -> None:
+        self._store = SettingsStore(self._paths)
+        language.load([name for name in (self._store.preferences.language, *QLocale.system().uiLanguages()) if name])
+        self._platform = platform()
+        self._worker = LocalWorker(
+            provide=self._provide, paths=self._paths, redactor=self._redactor, log_ring=self._ring
+        )
+        self._bridge = Bridge(self._worker, self._ring)
+        self._notifications = Notifications(deliver=self._deliver, level=lambda: self._store.preferences.notifications)
+        self._tray = Tray(self._facts())
+        wishes = Wishes(
+            worker=self._worker,
+            notifications=self._notifications,
+            autostart=self._platform.autostart,
+            open_window=self._open_window,
+            leave=self._leave,
+            redraw=self._redraw,
+        )
+        self._power = PowerKeeper(
+            worker=self._worker,
+            store=self._store,
+            keep_awake=self._platform.keep_awake,
+            power=self._platform.power,
+            reconnect=self._worker.reconnect,
+        )
+        self._power.watch_network()
+        self._last_notice: Notice | None = None
+        self._tray.wished.connect(wishes.carry_out)
+        self._tray.message_clicked.connect(self._notice_clicked)
+        self._bridge.snapshot_changed.connect(self._on_snapshot)
+        self._bridge.events_arrived.connect(self._notifications.hear)
+        self._store.changed.connect(self._redraw)
+        self._wishes = wishes
+        instance.raised.connect(self._raised)
+        crashes.crashed.connect(self._show_crash)
+        if crashes.left_behind:
+            self._show_crash(crashes.left_behind)
+        QuitFilter(self._app, self._escalate)
+        self._app.lastWindowClosed.connect(self._last_window_closed)
+        # Logging out must not be held up: sign off as far as there is time.
+        self._app.commitDataRequest.connect(lambda _: self._leave(StopMode.CANCEL))
+
+    def _dismantle(self) -> None:
+        for name in ("_power", "_notifications", "_bridge", "_tray"):
+            part = getattr(self, name, None)
+            if part is not None:
+                part.close()
+        if self._window is not None:
+            self._window.close()
+
+    def _listen_to_signals(self) -> None:
+        if sys.platform != "win32":
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._loop.add_signal_handler(number, self._escalate)
+
+    # --- living -------------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        if self._leaving is None:
+            self._appear()
+            self._repair_autostart()
+        if self._leaving is None and self._store.preferences.start_worker:
+            self._keep(self._start())
+        await self._asked_to_leave.wait()
+        self._redraw()
+        if not self._worker.attached:
+            await self._worker.stop(self._leaving or StopMode.DRAIN)
+            await self._worker.wait_over()
+        await self._worker.close()
+        if self._playground is not None:
+            await self._playground.stop()
+
+    async def _start(self) -> None:
+        try:
+            await self._worker.start()
+            if self._options.demo and self._playground is not None:
+                await self._playground.submit()
+        except KubiyaError as error:
+            log.error("%s", error.sentence)
+
+    async def _provide(self) -> Wanted:
+        if self._playground is not None:
+            settings, key = await self._playground.start()
+            return Wanted(settings=settings, api_key=key)
+        settings = self._store.settings(self._environ)
+        key, _ = await resolve_api_key(self._environ, self._keychain, settings.control_plane_url)
+        return Wanted(settings=settings, api_key=key)
+
+    # --- leaving ------------------------------------------------------------------------------------------
+
+    def _escalate(self) -> None:
+        """Asked to quit once more: a stop drains, then cancels, then leaves at once, as in the terminal."""
+        before = self._leaving
+        self._leave(StopMode.DRAIN if before is None else StopMode(min(before + 1, StopMode.NOW)))
+
+    def _leave(self, mode: StopMode) -> None:
+        if self._leaving is not None and mode <= self._leaving:
+            return
+        again, self._leaving = self._leaving is not None, mode
+        self._asked_to_leave.set()
+        if again and not self._worker.attached:
+            self._keep(self._worker.stop(mode))
+
+    # --- showing ------------------------------------------------------------------------------------------
+
+    def _facts(self) -> TrayFacts:
+        return TrayFacts(
+            snapshot=self._worker.snapshot,
+            attached=self._worker.attached,
+            paused_until=self._worker.paused_until,
+            autostart=autostart_state(self._platform.autostart),
+            snoozed_until=self._notifications.snoozed_until,
+        )
+
+    def _redraw(self) -> None:
+        self._tray.show(self._facts())
+
+    def _on_snapshot(self, snapshot: EngineSnapshot) -> None:
+        self._redraw()
+        self._notifications.look(snapshot)
+        self._power.look(snapshot)
+
+    def _appear(self) -> None:
+        """The tray is there; without one, the window takes over."""
+        if self._tray.available:
+            if not self._options.at_login and (self._options.demo or self._playground is not None):
+                self._open_window("", "")
+        elif self._options.at_login:
+            QTimer.singleShot(int(PANEL_LIMIT.total_seconds() * 1000), self._tray, self._take_over)
+        else:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        if self._tray.available or self._leaving is not None:
+            return
+        self._open_window("", "")
+        if self._store.preferences.told_no_tray or self._window is None:
+            return
+        with contextlib.suppress(OSError):
+            self._store.save_preferences(told_no_tray=True)
+        box = QMessageBox(self._window)
+        box.setWindowTitle(tr("No tray here"))
+        box.setText(
+            tr(
+                "This desktop has no place for tray icons, so this window stays: closing it ends Kubiya Worker. "
+                "On GNOME, the extension AppIndicator brings the tray back."
+            )
+        )
+        box.open()
+
+    def _last_window_closed(self) -> None:
+        if not self._tray.available:
+            self._leave(StopMode.DRAIN)
+
+    def _open_window(self, page: str, target: str) -> None:
+        if self._window is None:
+            self._window = self._new_window()
+        window = self._window
+        window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
+        window.show()
+        window.raise_()
+        window.activateWindow()
+        show_page = getattr(window, "show_page", None)
+        if page and show_page is not None:
+            show_page(page, target)
+
+    def _new_window(self) -> QWidget:
+        try:
+            windows = importlib.import_module("desktop.windows.main")
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("desktop.windows"):
+                raise
+            from desktop.plain_window import PlainWindow
+
+            return PlainWindow(self._worker, self._bridge, self._store)
+        made: QWidget = windows.MainWindow(self._worker, self._bridge, self._store)
+        return made
+
+    def _raised(self, activation_token: str) -> None:
+        if activation_token:
+            os.environ["XDG_ACTIVATION_TOKEN"] = activation_token  # Qt takes it from there, once
+        self._open_window("", "")
+
+    def _deliver(self, notice: Notice) -> None:
+        self._last_notice = notice
+        self._tray.message(notice.title, notice.body, warn=notice.level >= Level.PROBLEM)
+
+    def _notice_clicked(self) -> None:
+        notice = self._last_notice
+        self._wishes.carry_out(notice.wish if notice else Wish.OPEN, notice.target if notice else "")
+
+    def _show_crash(self, report: str) -> None:
+        """One at a time; the others are among the logs."""
+        if not any(isinstance(widget, CrashDialog) for widget in self._app.topLevelWidgets()):
+            CrashDialog(report, self._window).open()
+
+    def _repair_autostart(self) -> None:
+        try:
+            if repair_autostart(self._platform.autostart, is_ours=is_ours):
+                log.info("The entry that starts this program at login led nowhere; it was put right.")
+        except OSError as error:
+            log.warning("The entry that starts this program at login could not be put right: %s", error.strerror)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

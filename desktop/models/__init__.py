@@ -1,0 +1,1 @@
+"""What the pages show, kept apart from how they show it: plain stores, and Qt models over them."""

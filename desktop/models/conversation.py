@@ -1,0 +1,352 @@
+"""One execution's conversation, built from its events (protocol, 8.3) or from its stored session (8.5). No Qt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+TEXT_LIMIT = 400_000
+"""Characters kept of one message or of one tool's output; what is above is cut, and said so."""
+
+ITEMS_LIMIT = 2_000
+"""Items kept of one conversation; the oldest go first."""
+
+CUT = "\n… (cut: too long to show)"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Message:
+    """Something said. `member` names the team member that said it; empty for the agent itself."""
+
+    key: str
+    role: str
+    text: str
+    at: datetime | None = None
+    author: str = ""
+    member: str = ""
+    streaming: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ToolCall:
+    """A tool at work. `succeeded` is None while it runs; `duration_seconds` is None until it is known."""
+
+    key: str
+    name: str
+    arguments: Any = None
+    output: str = ""
+    error: str = ""
+    succeeded: bool | None = None
+    started_at: datetime | None = None
+    duration_seconds: float | None = None
+    sandbox: str = ""
+    member: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The one argument that says most, on one line."""
+        return summary_of(self.arguments)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Notice:
+    """A remark of the worker: an error, a warning, a change of state."""
+
+    key: str
+    severity: Literal["info", "warning", "danger"]
+    text: str
+    at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Approval:
+    """A question whether a tool may run. `answer` is empty while it waits; then `allowed`, `denied` or `expired`."""
+
+    key: str
+    execution_id: str
+    tool: str
+    summary: str
+    reason: str = ""
+    rule: str = ""
+    asked_at: datetime | None = None
+    expires_at: datetime | None = None
+    answer: str = ""
+
+    @property
+    def waits(self) -> bool:
+        return not self.answer
+
+
+Item = Message | ToolCall | Notice | Approval
+ItemKind = TypeVar("ItemKind", Message, ToolCall, Notice, Approval, Item)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """Items in the order in which they began. `complete` is False where its beginning was not seen."""
+
+    execution_id: str
+    items: list[Item] = field(default_factory=list)
+    complete: bool = False
+    _by_key: dict[str, Item] = field(default_factory=dict)
+
+    def apply(self, kind: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Item | None:
+        """Take one event; returns the item that is new or changed, None where there is nothing to show."""
+        member = _text(payload.get("member_name"))
+        match kind.removeprefix("member_"):
+            case "metadata" | "run_started":
+                self.complete = self.complete or not self.items
+                return None
+            case "message":
+                return self._say(payload, at=at, member=member)
+            case "message_chunk":
+                return self._stream(payload, at=at, member=member)
+            case "message_complete":
+                if isinstance(found := self._by_key.get(_text(payload.get("message_id"))), Message):
+                    found.streaming = False
+                return found
+            case "tool_started":
+                return self._tool_started(payload, at=at, member=member)
+            case "tool_completed":
+                return self._tool_completed(payload, at=at, member=member)
+            case "error":
+                return self._error(payload, at=at)
+            case "approval_requested":
+                return self.ask(approval_from(self.execution_id, payload, at=at))
+            case "approval_answered" | "approval_expired":
+                return self.answer(_text(payload.get("approval_id")), _answer_in(payload, kind))
+            case _:
+                return None
+
+    def ask(self, approval: Approval) -> Approval:
+        """A question was asked; one that is known already stays as it is."""
+        known = self._by_key.get(approval.key)
+        return known if isinstance(known, Approval) else self._add(approval)
+
+    def answer(self, approval_id: str, answer: str) -> Approval | None:
+        found = self._by_key.get(approval_id)
+        if isinstance(found, Approval):
+            found.answer = answer
+            return found
+        return None
+
+    def settle(self) -> None:
+        """The turn is over: nothing streams any more."""
+        for item in self.items:
+            if isinstance(item, Message):
+                item.streaming = False
+
+    def load_session(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Put the stored conversation before what was seen live; what is in both is kept once."""
+        live, self.items, self._by_key = self.items, [], {}
+        keys = {item.key for item in live}
+        for number, record in enumerate(records):
+            item = _from_record(record, number)
+            if item is not None and item.key not in keys:
+                self._add(item)
+        said = {item.text.strip() for item in self.items if isinstance(item, Message)}
+        for item in live:
+            if not (isinstance(item, Message) and not item.streaming and item.text.strip() in said):
+                self._add(item)
+        self.complete = True
+
+    def to_markdown(self, *, title: str = "") -> str:
+        """The conversation as a document."""
+        parts = [f"# {title or self.execution_id}", ""]
+        for item in self.items:
+            match item:
+                case Message():
+                    name = item.member or item.author or item.role.capitalize()
+                    parts += [f"## {name}{_stamp(item.at)}", "", item.text, ""]
+                case ToolCall():
+                    state = {None: "running", True: "done", False: "failed"}[item.succeeded]
+                    took = f", {item.duration_seconds:.1f} s" if item.duration_seconds is not None else ""
+                    parts += [f"### Tool `{item.name}` ({state}{took})", "", *_fenced(pretty(item.arguments), "json")]
+                    parts += _fenced(item.error or item.output, "")
+                case Notice():
+                    parts += [f"> **{item.severity}**: {item.text}", ""]
+                case Approval():
+                    parts += [f"> **Approval** {item.tool}: {item.summary} ({item.answer or 'waiting'})", ""]
+        return "\n".join(parts)
+
+    def to_json(self) -> str:
+        """The conversation as JSON: one object per item, its kind in `type`."""
+
+        def plain(item: Item) -> dict[str, Any]:
+            fields = {name: getattr(item, name) for name in item.__dataclass_fields__ if name != "streaming"}
+            return {"type": type(item).__name__.lower(), **fields}
+
+        document = {"execution_id": self.execution_id, "items": [plain(item) for item in self.items]}
+        return json.dumps(document, indent=2, ensure_ascii=False, default=str)
+
+    # -- below ----------------------------------------------------------------------------------------------------
+
+    def _add(self, item: ItemKind) -> ItemKind:
+        self.items.append(item)
+        self._by_key[item.key] = item
+        if len(self.items) > ITEMS_LIMIT:
+            self._by_key.pop(self.items.pop(0).key, None)
+            self.complete = False
+        return item
+
+    def _say(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> Message:
+        key = _text(payload.get("message_id")) or f"message-{len(self.items)}"
+        known = self._by_key.get(key)
+        if isinstance(known, Message):
+            known.text, known.streaming = cut(_text(payload.get("content"))), False
+            return known
+        return self._add(
+            Message(
+                key=key,
+                role=_text(payload.get("role")) or "assistant",
+                text=cut(_text(payload.get("content"))),
+                at=_time(payload.get("timestamp")) or at,
+                author=_text(payload.get("user_name")) or _text(payload.get("user_email")),
+                member=member,
+            )
+        )
+
+    def _stream(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> Message:
+        key = _text(payload.get("message_id")) or "streamed"
+        known = self._by_key.get(key)
+        if not isinstance(known, Message):
+            self.settle()
+            known = self._add(Message(key=key, role="assistant", text="", at=at, member=member, streaming=True))
+        if len(known.text) < TEXT_LIMIT:
+            known.text = cut(known.text + _text(payload.get("content")))
+        known.streaming = True
+        return known
+
+    def _tool_started(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> ToolCall:
+        self.settle()
+        key = _text(payload.get("tool_execution_id")) or f"tool-{len(self.items)}"
+        known = self._by_key.get(key)
+        call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name=""))
+        call.name = _text(payload.get("tool_name")) or "tool"
+        call.arguments = payload.get("tool_arguments")
+        call.sandbox = _text(payload.get("sandbox")) or call.sandbox
+        call.started_at, call.member = at, member
+        return call
+
+    def _tool_completed(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> ToolCall:
+        key = _text(payload.get("tool_execution_id")) or f"tool-{len(self.items)}"
+        known = self._by_key.get(key)
+        call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name="", member=member))
+        call.name = call.name or _text(payload.get("tool_name")) or "tool"
+        call.output, call.error = cut(_text(payload.get("tool_output"))), cut(_text(payload.get("tool_error")))
+        call.succeeded = payload.get("status") == "success"
+        call.sandbox = _text(payload.get("sandbox")) or call.sandbox
+        if isinstance(took := payload.get("duration_ms"), int | float):
+            call.duration_seconds = took / 1000
+        elif call.started_at is not None and at is not None:
+            call.duration_seconds = max(0.0, (at - call.started_at).total_seconds())
+        return call
+
+    def _error(self, payload: Mapping[str, Any], *, at: datetime | None) -> Notice:
+        details = payload.get("details")
+        said = _text(details.get("error_message")) if isinstance(details, Mapping) else ""
+        severity: Literal["info", "warning", "danger"] = "danger"
+        if (said_severity := payload.get("severity")) in ("info", "warning"):
+            severity = "info" if said_severity == "info" else "warning"
+        text = said or _text(payload.get("message")) or "Something went wrong."
+        return self._add(
+            Notice(key=f"notice-{len(self.items)}-{id(payload)}", severity=severity, text=cut(text), at=at)
+        )
+
+
+def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Approval:
+    """An approval as it is told in events."""
+    arguments = payload.get("tool_arguments")
+    return Approval(
+        key=_text(payload.get("approval_id")),
+        execution_id=execution_id,
+        tool=_text(payload.get("tool_name")) or "tool",
+        summary=_text(payload.get("summary")) or summary_of(arguments, limit=4_000),
+        reason=_text(payload.get("reason")),
+        rule=_text(payload.get("rule")),
+        asked_at=at,
+        expires_at=_time(payload.get("expires_at")),
+    )
+
+
+def summary_of(arguments: Any, *, limit: int = 300) -> str:
+    """The one argument that says most, on one line."""
+    if isinstance(arguments, Mapping):
+        for name in ("command", "cmd", "code", "path", "file_path", "url", "query", "pattern", "name"):
+            if isinstance(said := arguments.get(name), str) and said.strip():
+                return " ".join(said[: limit * 2].split())[:limit]
+        arguments = ", ".join(f"{key}: {_text(value)[:80]}" for key, value in list(arguments.items())[:6])
+    return " ".join(_text(arguments)[: limit * 2].split())[:limit]
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - len(CUT)] + CUT
+
+
+def pretty(value: Any) -> str:
+    """JSON for reading; a text as it is."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
+    role, at = _text(record.get("role")), _time(record.get("timestamp"))
+    key = _text(record.get("message_id")) or f"stored-{number}"
+    if role == "tool" or record.get("tool_name"):
+        output = record.get("tool_output")
+        if isinstance(output, Mapping) and "output" in output:
+            output = output["output"]
+        return ToolCall(
+            key=_text(record.get("tool_execution_id")) or key,
+            name=_text(record.get("tool_name")) or "tool",
+            arguments=record.get("tool_input"),
+            output=cut(pretty(output) or _text(record.get("content"))),
+            error=cut(_text(record.get("tool_error"))),
+            succeeded=record.get("tool_status") != "failed" and not record.get("tool_error"),
+            started_at=at,
+        )
+    if not (text := _text(record.get("content"))):
+        return None
+    if role == "system":
+        return Notice(key=key, severity="info", text=cut(text), at=at)
+    author = _text(record.get("user_name")) or _text(record.get("user_email"))
+    return Message(key=key, role=role or "assistant", text=cut(text), at=at, author=author)
+
+
+def _answer_in(payload: Mapping[str, Any], kind: str) -> str:
+    if kind == "approval_expired":
+        return "expired"
+    return "allowed" if payload.get("allowed") or payload.get("answer") in ("allow", "allowed") else "denied"
+
+
+def _fenced(text: str, language: str) -> list[str]:
+    if not text.strip():
+        return []
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return [f"{fence}{language}", text.rstrip("\n"), fence, ""]
+
+
+def _stamp(at: datetime | None) -> str:
+    return f" · {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else ""
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _time(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        made = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return made if made.tzinfo else made.replace(tzinfo=UTC)

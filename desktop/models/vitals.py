@@ -1,0 +1,81 @@
+"""How this machine does, sampled only while somebody looks: processor, memory, disk, network, battery. No Qt."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+
+POINTS = 120
+
+_MEASURES = ("cpu", "memory", "process", "disk_read", "disk_write", "received", "sent", "delay", "slots")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Battery:
+    """`percent` 0 to 100."""
+
+    percent: float
+    plugged: bool
+
+
+@dataclass(slots=True)
+class Vitals:
+    """Histories by name, in the units of `_MEASURES`' readers: percent, bytes, bytes per second, milliseconds."""
+
+    history: dict[str, deque[float | None]] = field(
+        default_factory=lambda: {name: deque(maxlen=POINTS) for name in _MEASURES}
+    )
+    battery: Battery | None = None
+    memory_total: int = 0
+    _counters: tuple[float, int, int, int, int] | None = None
+    _process: psutil.Process = field(default_factory=psutil.Process)
+    _clock: Callable[[], float] = time.monotonic
+
+    def last(self, name: str) -> float | None:
+        history = self.history[name]
+        return history[-1] if history else None
+
+    def sample(self, *, delay_ms: float, slots: int) -> None:
+        """One point of each; a fifth of a millisecond. What a system does not tell is left out."""
+        memory = psutil.virtual_memory()
+        self.memory_total = memory.total
+        self._note("cpu", psutil.cpu_percent(interval=None))
+        self._note("memory", memory.percent)
+        self._note("process", float(self._process.memory_info().rss))
+        self._note("delay", delay_ms)
+        self._note("slots", float(slots))
+        self._rates()
+        self.battery = _battery()
+
+    def pause(self) -> None:
+        """Nobody looks any more: the next rates begin anew."""
+        self._counters = None
+
+    def _rates(self) -> None:
+        disk, network = psutil.disk_io_counters(), psutil.net_io_counters()
+        now = (
+            self._clock(),
+            disk.read_bytes if disk else 0,
+            disk.write_bytes if disk else 0,
+            network.bytes_recv if network else 0,
+            network.bytes_sent if network else 0,
+        )
+        before, self._counters = self._counters, now
+        if before is None or now[0] <= before[0]:
+            return
+        seconds = now[0] - before[0]
+        for place, name in enumerate(("disk_read", "disk_write", "received", "sent"), start=1):
+            self._note(name, max(0.0, (now[place] - before[place]) / seconds))
+
+    def _note(self, name: str, value: float) -> None:
+        self.history[name].append(value)
+
+
+def _battery() -> Battery | None:
+    sensors = getattr(psutil, "sensors_battery", None)
+    found = sensors() if sensors else None
+    return None if found is None else Battery(percent=float(found.percent), plugged=bool(found.power_plugged))

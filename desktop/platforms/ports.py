@@ -1,0 +1,108 @@
+"""What the tray asks of the operating system: one small interface per quirk, implemented by one file per system."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Autostart(enum.Enum):
+    """Whether the tray starts at login."""
+
+    OFF = "off"
+    ON = "on"
+    FOREIGN = "foreign"
+    """There is an entry, but it starts another copy of the program."""
+    BLOCKED = "blocked"
+    """There is an entry, and the system does not follow it."""
+    UNSUPPORTED = "unsupported"
+
+
+class AutostartEntry(Protocol):
+    """The entry that starts the tray at login. All methods may raise OSError."""
+
+    def supposed(self) -> tuple[str, ...]:
+        """The command that should be in it: this program, as it was started."""
+
+    def configured(self) -> tuple[str, ...] | None:
+        """The command that is in it; None: there is no entry."""
+
+    def blocked(self) -> bool:
+        """Whether the system keeps it from being followed (Task Manager, a desktop's own settings)."""
+
+    def write(self) -> None:
+        """Make the entry say `supposed()`."""
+
+    def remove(self) -> None:
+        """Does nothing where there is none."""
+
+
+class KeepAwake(Protocol):
+    """Keeps the machine from falling asleep by itself; screens may go dark."""
+
+    def hold(self, reason: str) -> None:
+        """Does nothing when it holds already, or where the system has no such thing."""
+
+    def release(self) -> None: ...
+
+
+class PowerEvents(Protocol):
+    """Tells when the machine is about to sleep and when it woke up."""
+
+    def listen(self, *, on_sleep: Callable[[], None], on_wake: Callable[[], None]) -> bool:
+        """False: this system does not tell (the engine's own clocks notice a sleep afterwards).
+
+        Where the system allows it, sleep waits until `ready_to_sleep()`, for a few seconds at most.
+        """
+
+    def ready_to_sleep(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """This machine's."""
+
+    autostart: AutostartEntry | None
+    keep_awake: KeepAwake
+    power: PowerEvents
+
+
+def autostart_state(entry: AutostartEntry | None) -> Autostart:
+    """What the menu shows. An entry that cannot be read counts as none."""
+    if entry is None:
+        return Autostart.UNSUPPORTED
+    try:
+        configured = entry.configured()
+        if configured is None:
+            return Autostart.OFF
+        if entry.blocked():
+            return Autostart.BLOCKED
+        return Autostart.ON if configured == entry.supposed() else Autostart.FOREIGN
+    except OSError:
+        return Autostart.OFF
+
+
+def repair_autostart(entry: AutostartEntry | None, *, is_ours: Callable[[Sequence[str]], bool]) -> bool:
+    """After an update or a move the entry names a program that is gone: write it anew, where it was ours.
+
+    Args:
+        entry: this system's.
+        is_ours: whether a configured command was written by this program (and is now stale).
+
+    Returns:
+        Whether it was repaired.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    if entry is None or autostart_state(entry) is not Autostart.FOREIGN:
+        return False
+    configured = entry.configured()
+    if configured is None or not is_ours(configured):
+        return False
+    entry.write()
+    return True

@@ -1,0 +1,206 @@
+"""The tray's menu as data: pure functions of `TrayFacts`, tested without Qt."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from desktop.language import tr
+from desktop.platforms.ports import Autostart
+from desktop.tray.facts import TrayFacts, approvals, moment, short
+from desktop.tray.picture import reason, status
+from worker_core.snapshot import EngineState, ExecutionView, QueueView
+
+ROWS: Final = 10
+"""Of queues, executions and approvals each; the window has them all."""
+
+WORKING: Final = frozenset({EngineState.STARTING, EngineState.RUNNING, EngineState.PAUSED})
+
+
+class Wish(enum.Enum):
+    """What a menu item asks for; `Entry.target` says of what."""
+
+    NOTHING = "nothing"
+    START = "start"
+    STOP = "stop"
+    CANCEL_WORK = "cancel work"
+    PAUSE_30_MINUTES = "pause 30 minutes"
+    PAUSE_HOUR = "pause hour"
+    PAUSE_UNTIL_TOMORROW = "pause until tomorrow"
+    PAUSE = "pause"
+    RESUME = "resume"
+    OPEN_EXECUTION = "open execution"
+    CANCEL_EXECUTION = "cancel execution"
+    OPEN_APPROVAL = "open approval"
+    OPEN = "open"
+    LOGS = "logs"
+    SETTINGS = "settings"
+    SNOOZE_HOUR = "snooze hour"
+    SNOOZE_UNTIL_TOMORROW = "snooze until tomorrow"
+    UNSNOOZE = "unsnooze"
+    TOGGLE_AUTOSTART = "toggle autostart"
+    QUIT_DRAINED = "quit drained"
+    QUIT_NOW = "quit now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line. No title: a separator. `checked` is None where there is nothing to check."""
+
+    title: str = ""
+    wish: Wish = Wish.NOTHING
+    target: str = ""
+    enabled: bool = True
+    checked: bool | None = None
+    children: tuple[Entry, ...] = ()
+
+
+LINE: Final = Entry()
+
+
+def menu(facts: TrayFacts) -> tuple[Entry, ...]:
+    """Everything, from top to bottom. Every action is here: not every system sends clicks on the icon."""
+    sections = (
+        _header(facts),
+        _control(facts),
+        _approvals(facts),
+        _queues(facts),
+        _executions(facts),
+        (
+            Entry(title=tr("Open Kubiya Worker"), wish=Wish.OPEN),
+            Entry(title=tr("Logs"), wish=Wish.LOGS),
+            Entry(title=tr("Settings"), wish=Wish.SETTINGS),
+            _snooze(facts),
+            _autostart(facts),
+        ),
+        _quit(facts),
+    )
+    entries: list[Entry] = []
+    for section in filter(None, sections):
+        entries += [LINE, *section] if entries else section
+    return tuple(entries)
+
+
+def _header(facts: TrayFacts) -> tuple[Entry, ...]:
+    lines = [Entry(title=status(facts), enabled=False)]
+    if why := reason(facts):
+        lines.append(Entry(title=short(why, 80), enabled=False))
+    if facts.attached:
+        lines.append(Entry(title=tr("Served by the worker service (pid {pid})", pid=facts.snapshot.pid), enabled=False))
+    return tuple(lines)
+
+
+def _control(facts: TrayFacts) -> tuple[Entry, ...]:
+    match facts.snapshot.state:
+        case EngineState.STOPPED:
+            return (Entry(title=tr("Start"), wish=Wish.START),)
+        case EngineState.FAILED:
+            return (Entry(title=tr("Try again"), wish=Wish.START),)
+        case EngineState.DRAINING:
+            return (Entry(title=tr("Stop now, cancel what runs"), wish=Wish.CANCEL_WORK),)
+        case EngineState.PAUSED:
+            return (Entry(title=tr("Resume"), wish=Wish.RESUME), _pause(), Entry(title=tr("Stop"), wish=Wish.STOP))
+        case _:
+            return (_pause(), Entry(title=tr("Stop"), wish=Wish.STOP))
+
+
+def _pause() -> Entry:
+    return Entry(
+        title=tr("Pause"),
+        children=(
+            Entry(title=tr("For 30 minutes"), wish=Wish.PAUSE_30_MINUTES),
+            Entry(title=tr("For 1 hour"), wish=Wish.PAUSE_HOUR),
+            Entry(title=tr("Until tomorrow"), wish=Wish.PAUSE_UNTIL_TOMORROW),
+            Entry(title=tr("Until I resume"), wish=Wish.PAUSE),
+        ),
+    )
+
+
+def _approvals(facts: TrayFacts) -> tuple[Entry, ...]:
+    waiting = approvals(facts.snapshot)
+    if not waiting:
+        return ()
+    title = Entry(title=tr("Approvals waiting: {count}", count=len(waiting)), enabled=False)
+    rows = [Entry(title=one.title, wish=Wish.OPEN_APPROVAL, target=one.approval_id) for one in waiting[:ROWS]]
+    return (title, *rows, *_rest(len(waiting)))
+
+
+def _queues(facts: TrayFacts) -> tuple[Entry, ...]:
+    queues = facts.snapshot.queues
+    if not queues:
+        return ()
+    return (*(Entry(title=queue_title(queue), enabled=False) for queue in queues[:ROWS]), *_rest(len(queues)))
+
+
+def queue_title(queue: QueueView) -> str:
+    name = short(queue.queue_name or queue.queue_id, 40)
+    if not queue.polling:
+        return tr("{queue}: not polled", queue=name)
+    if queue.statistics is None:
+        return tr("{queue}: polled", queue=name)
+    return tr("{queue}: {count} waiting", queue=name, count=queue.statistics.backlog)
+
+
+def _executions(facts: TrayFacts) -> tuple[Entry, ...]:
+    running = [one for one in facts.snapshot.executions if one.status == "running"]
+    if not running:
+        return ()
+    rows = [
+        Entry(
+            title=execution_title(one),
+            children=(
+                Entry(title=tr("Open"), wish=Wish.OPEN_EXECUTION, target=one.execution_id),
+                Entry(title=tr("Cancel"), wish=Wish.CANCEL_EXECUTION, target=one.execution_id),
+            ),
+        )
+        for one in running[:ROWS]
+    ]
+    return (*rows, *_rest(len(running)))
+
+
+def execution_title(execution: ExecutionView) -> str:
+    said = tr("Execution {id}, turn {turn}", id=execution.execution_id[:8], turn=execution.turn)
+    return f"{said}: {short(execution.step, 30)}" if execution.step else said
+
+
+def _rest(count: int) -> tuple[Entry, ...]:
+    if count <= ROWS:
+        return ()
+    return (Entry(title=tr("{count} more", count=count - ROWS), wish=Wish.OPEN),)
+
+
+def _snooze(facts: TrayFacts) -> Entry:
+    now = facts.now or datetime.now(UTC)
+    if facts.snoozed_until is not None and facts.snoozed_until > now:
+        title = tr("Notifications are off until {time}", time=moment(facts.snoozed_until, now))
+        return Entry(title=title, wish=Wish.UNSNOOZE, checked=True)
+    return Entry(
+        title=tr("Silence notifications"),
+        children=(
+            Entry(title=tr("For 1 hour"), wish=Wish.SNOOZE_HOUR),
+            Entry(title=tr("Until tomorrow"), wish=Wish.SNOOZE_UNTIL_TOMORROW),
+        ),
+    )
+
+
+def _autostart(facts: TrayFacts) -> Entry:
+    match facts.autostart:
+        case Autostart.UNSUPPORTED:
+            return Entry(title=tr("Start at login is not possible here"), enabled=False)
+        case Autostart.BLOCKED:
+            return Entry(title=tr("Start at login (switched off by the system)"), enabled=False, checked=False)
+        case state:
+            return Entry(title=tr("Start at login"), wish=Wish.TOGGLE_AUTOSTART, checked=state is Autostart.ON)
+
+
+def _quit(facts: TrayFacts) -> tuple[Entry, ...]:
+    if facts.attached:
+        return (Entry(title=tr("Quit (the worker service goes on)"), wish=Wish.QUIT_DRAINED),)
+    if facts.snapshot.state in WORKING | {EngineState.DRAINING} and facts.snapshot.tasks_in_flight:
+        return (
+            Entry(title=tr("Finish what runs, then quit"), wish=Wish.QUIT_DRAINED),
+            Entry(title=tr("Quit now, cancel what runs"), wish=Wish.QUIT_NOW),
+        )
+    return (Entry(title=tr("Quit"), wish=Wish.QUIT_DRAINED),)

@@ -1,0 +1,185 @@
+"""The tray in Qt: shows what the pure functions say, and hands on what the user picks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import QMenu, QSystemTrayIcon
+
+from desktop.tray.facts import TrayFacts
+from desktop.tray.icons import icon
+from desktop.tray.menu import Entry, Wish, menu
+from desktop.tray.picture import Picture, picture, tooltip
+
+WATCHER: Final = "org.kde.StatusNotifierWatcher"
+
+
+class Tray(QObject):
+    """One icon with its menu. It need not be visible: `available` says whether the system has a place for it."""
+
+    wished = Signal(object, str)
+    """Wish, and what it is about (an id, or nothing)."""
+
+    available_changed = Signal(bool)
+
+    def __init__(self, facts: TrayFacts, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._facts = facts
+        self._shown: tuple[Picture, bool] | None = None
+        self._entries: tuple[Entry, ...] = ()
+        self._menu = QMenu()
+        self._menu.setAccessibleName("Kubiya Worker")
+        # Filled right before it opens as well: what it says about time is then true.
+        self._menu.aboutToShow.connect(self._fill)
+        self._icon = self._new_icon()
+        self._watcher = _watch_for_panels(self)
+        hints = QGuiApplication.styleHints()
+        hints.colorSchemeChanged.connect(self._scheme_changed)
+        self._was_available = self.available
+
+    @property
+    def available(self) -> bool:
+        return QSystemTrayIcon.isSystemTrayAvailable()
+
+    def show(self, facts: TrayFacts) -> None:
+        """Draw what changed, and nothing else."""
+        self._facts = facts
+        self._draw()
+
+    def message(self, title: str, body: str, *, warn: bool) -> None:
+        """A system notification."""
+        kind = QSystemTrayIcon.MessageIcon.Warning if warn else QSystemTrayIcon.MessageIcon.Information
+        self._icon.showMessage(title, body, kind)
+
+    message_clicked = Signal()
+
+    def close(self) -> None:
+        self._icon.hide()
+        self._icon.deleteLater()
+        self._menu.deleteLater()
+
+    # --- drawing ------------------------------------------------------------------------------------------
+
+    def _new_icon(self) -> QSystemTrayIcon:
+        made = QSystemTrayIcon(self)
+        made.setContextMenu(self._menu)
+        made.activated.connect(self._activated)
+        made.messageClicked.connect(self.message_clicked)
+        self._icon = made
+        self._shown = None
+        self._entries = ()
+        self._draw()
+        made.show()
+        made.setToolTip(tooltip(self._facts))  # some panels forget the one from before
+        return made
+
+    def _draw(self) -> None:
+        dark = QGuiApplication.styleHints().colorScheme() is Qt.ColorScheme.Dark
+        wanted = (picture(self._facts), dark)
+        if wanted != self._shown:
+            self._shown = wanted
+            self._icon.setIcon(icon(wanted[0], dark=dark, template=sys.platform == "darwin"))
+        said = tooltip(self._facts)
+        if said != self._icon.toolTip():
+            self._icon.setToolTip(said)
+        self._fill()
+
+    def _fill(self) -> None:
+        entries = menu(self._facts)
+        if entries != self._entries:
+            self._entries = entries
+            self._update(self._menu, entries)
+
+    def _update(self, target: QMenu, entries: Sequence[Entry]) -> None:
+        """Change what differs; the same shape keeps its actions, so that an open menu stays open."""
+        actions = target.actions()
+        if [_shape(entry) for entry in entries] != [action.property("shape") for action in actions]:
+            target.clear()
+            for child in target.findChildren(QMenu, options=Qt.FindChildOption.FindDirectChildrenOnly):
+                child.deleteLater()
+            actions = [self._new_action(target, entry) for entry in entries]
+        for action, entry in zip(actions, entries, strict=True):
+            self._apply(action, entry)
+
+    def _new_action(self, target: QMenu, entry: Entry) -> QAction:
+        if entry.children:
+            action = QMenu(target).menuAction()
+            target.addAction(action)
+        elif not entry.title:
+            action = target.addSeparator()
+        else:
+            action = target.addAction("")
+            action.triggered.connect(lambda: self._picked(action))
+        action.setProperty("shape", _shape(entry))
+        return action
+
+    def _apply(self, action: QAction, entry: Entry) -> None:
+        if not entry.title:
+            return
+        action.setText(entry.title.replace("&", "&&"))
+        action.setEnabled(entry.enabled)
+        action.setCheckable(entry.checked is not None)
+        action.setChecked(bool(entry.checked))
+        action.setData((entry.wish, entry.target))
+        inner = action.menu()
+        if isinstance(inner, QMenu):
+            inner.setTitle(action.text())
+            self._update(inner, entry.children)
+
+    # --- what comes from outside --------------------------------------------------------------------------
+
+    def _picked(self, action: QAction) -> None:
+        wish, target = action.data()
+        self._entries = ()  # a check mark flipped by itself: the next drawing puts it right
+        if wish is not Wish.NOTHING:
+            self.wished.emit(wish, target)
+
+    def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
+        # macOS opens the menu on every click, and says "unknown" since Qt 6.11.3 (QTBUG-147449).
+        if sys.platform != "darwin" and reason is QSystemTrayIcon.ActivationReason.Trigger:
+            self.wished.emit(Wish.OPEN, "")
+
+    def _scheme_changed(self) -> None:
+        self._draw()
+
+    def panel_changed(self, service: str, before: str, after: str) -> None:
+        """The panel came, went, or was started anew."""
+        if after:
+            # An icon that was made before the panel was there never gets into it; showing it again does not help.
+            old = self._icon
+            old.hide()
+            old.deleteLater()
+            self._icon = self._new_icon()
+        if self.available != self._was_available:
+            self._was_available = self.available
+            self.available_changed.emit(self._was_available)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LanguageChange:
+            self._entries = ()
+            self._draw()
+        return super().event(event)
+
+
+def _shape(entry: Entry) -> str:
+    if not entry.title:
+        return "line"
+    return "menu" if entry.children else "item"
+
+
+def _watch_for_panels(tray: Tray) -> QObject | None:
+    """On Linux: told by the bus, never asked."""
+    if not sys.platform.startswith("linux"):
+        return None
+    from PySide6.QtDBus import QDBusConnection, QDBusServiceWatcher
+
+    bus = QDBusConnection.sessionBus()
+    if not bus.isConnected():
+        return None
+    watcher = QDBusServiceWatcher(WATCHER, bus, QDBusServiceWatcher.WatchModeFlag.WatchForOwnerChange, tray)
+    watcher.serviceOwnerChanged.connect(tray.panel_changed)
+    return watcher

@@ -1,0 +1,60 @@
+"""A list to choose one thing from, with an arrow of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtWidgets import QComboBox, QListView
+
+from desktop.icons import paint_icon
+from desktop.theme import theme
+
+
+class Choice(QComboBox):
+    """Values with texts; `chosen` is the value."""
+
+    def __init__(self, name: str, options: Sequence[tuple[str, str]], *, chosen: str = "") -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setToolTip(name)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        view = QListView()
+        view.setAccessibleName(name)
+        self.setView(view)
+        self.setMaxVisibleItems(14)
+        self.offer(options)
+        self.choose(chosen)
+
+    @property
+    def chosen(self) -> str:
+        return str(self.currentData() or "")
+
+    def choose(self, value: str) -> None:
+        if (place := self.findData(value)) >= 0:
+            self.setCurrentIndex(place)
+
+    def offer(self, options: Sequence[tuple[str, str]]) -> None:
+        """Other options; what is chosen stays so where it is still there."""
+        if [(self.itemData(n), self.itemText(n)) for n in range(self.count())] == list(options):
+            return
+        before = self.chosen
+        self.blockSignals(True)
+        self.clear()
+        for value, text in options:
+            self.addItem(text[:60], value)
+        self.choose(before)
+        self.blockSignals(False)
+        if self.chosen != before:
+            self.currentIndexChanged.emit(self.currentIndex())
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's own name)
+        """A wheel that passes by on a scrolling page changes nothing."""
+        event.ignore()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().paintEvent(event)
+        painter = QPainter(self)
+        area = QRectF(self.width() - 24, self.height() / 2 - 7, 14, 14)
+        paint_icon(painter, "chevron-down", theme().palette.muted, area)

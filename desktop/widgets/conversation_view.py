@@ -1,0 +1,210 @@
+"""A conversation as it happens: messages, tool cards, approvals, remarks; what streams changes only its own end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from desktop.language import tr
+from desktop.models.conversation import Approval, Conversation, Item, Message, Notice, ToolCall
+from desktop.theme import Space
+from desktop.widgets.approval_card import ApprovalCard
+from desktop.widgets.buttons import Button
+from desktop.widgets.layouts import column, row
+from desktop.widgets.markdown import MarkdownView
+from desktop.widgets.surfaces import Icon
+from desktop.widgets.text import Label, widget
+from desktop.widgets.tool_card import ToolCard
+from desktop.wording import ago_text
+
+SHOWN = 80
+"""Items shown at once; a button brings as many earlier ones."""
+
+WIDTH = 780
+
+
+class MessageView(QWidget):
+    """Something said: what the user asked in a bubble, what the agent says as plain text."""
+
+    link_chosen = Signal(str)
+
+    def __init__(self, message: Message) -> None:
+        super().__init__()
+        self._message = message
+        self._text = MarkdownView()
+        self._text.link_chosen.connect(self.link_chosen)
+        mine = message.role == "user"
+        name = message.member or (message.author or tr("You") if mine else tr("Agent"))
+        head = Label(name, role="caption", tone="muted")
+        when = Label(ago_text(message.at), role="caption", tone="muted")
+        top = row(Icon("user" if mine else "agent", size=14, tone="neutral" if mine else "accent"), head, when, None)
+        if mine:
+            bubble = QFrame()
+            bubble.setProperty("ground", "bubble")
+            bubble.setLayout(column(self._text, margins=(14, 10, 14, 4)))
+            self.setLayout(column(top, bubble, gap=6, margins=(0, Space.S, 0, Space.S)))
+        else:
+            self.setLayout(column(top, self._text, gap=6, margins=(0, Space.S, 0, Space.S)))
+        self.refresh()
+
+    def refresh(self) -> None:
+        self._text.show_markdown(self._message.text)
+        self.setAccessibleName(f"{self._message.role}: {self._message.text[:200]}")
+
+
+class NoticeView(QFrame):
+    """A remark of the worker."""
+
+    def __init__(self, notice: Notice) -> None:
+        super().__init__()
+        tone = "accent" if notice.severity == "info" else notice.severity
+        self.setProperty("ground", tone)
+        text = Label(notice.text[:4000], wrap=True).selectable()
+        icon = Icon("info" if notice.severity == "info" else "alert", size=16, tone=tone)
+        line = row(icon, text, gap=10, margins=(14, 10, 14, 10))
+        line.setStretch(1, 1)
+        self.setLayout(line)
+
+    def refresh(self) -> None:
+        """A remark does not change."""
+
+
+View = MessageView | NoticeView | ToolCard | ApprovalCard
+
+
+class ConversationView(QScrollArea):
+    """Shows one conversation and follows its end, unless the person scrolled up to read."""
+
+    link_chosen = Signal(str)
+
+    def __init__(self, *, answer: Callable[[Approval, bool, str], None]) -> None:
+        super().__init__()
+        self.setAccessibleName(tr("Conversation"))
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._answer = answer
+        self._conversation: Conversation | None = None
+        self._views: dict[str, View] = {}
+        self._first = 0
+        self._follows = True
+        self._earlier = Button(tr("Show earlier"), variant="quiet")
+        self._earlier.clicked.connect(self._show_earlier)
+        self._column = QVBoxLayout()
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(Space.S)
+        inside = widget("clear")
+        inside.setMaximumWidth(WIDTH)
+        inside.setLayout(column(self._earlier, self._column, None, gap=Space.L, margins=(0, Space.L, 0, Space.XL)))
+        around = widget("clear")
+        centered = row(margins=(Space.XL, 0, Space.XL, 0), gap=0)
+        centered.addStretch(1)
+        centered.addWidget(inside, 1000)
+        centered.addStretch(1)
+        around.setLayout(centered)
+        self.setWidget(around)
+        self._clock = QTimer(self)
+        self._clock.setInterval(1000)
+        self._clock.timeout.connect(self._tick)
+        bar = self.verticalScrollBar()
+        bar.valueChanged.connect(self._scrolled)
+        bar.rangeChanged.connect(self._grown)
+
+    def show_conversation(self, conversation: Conversation | None) -> None:
+        """Show another conversation, from its end."""
+        self._conversation = conversation
+        self._clear()
+        self._follows = True
+        items = conversation.items if conversation else []
+        self._first = max(0, len(items) - SHOWN)
+        for item in items[self._first :]:
+            self._add(item)
+        self._earlier.setVisible(self._first > 0)
+        self._wind()
+
+    def heard(self, item: Item | None) -> None:
+        """An item of this conversation is new or changed; None: look at all that is shown."""
+        if item is None:
+            for view in self._views.values():
+                view.refresh()
+        elif (known := self._views.get(item.key)) is not None:
+            known.refresh()
+        elif self._conversation is not None and item in self._conversation.items[-200:]:
+            self._add(item)
+        self._wind()
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """What is shown, in order."""
+        return tuple(self._views.values())
+
+    @property
+    def follows(self) -> bool:
+        return self._follows
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self._wind()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().hideEvent(event)
+        self._wind()
+
+    # -- below ----------------------------------------------------------------------------------------------------
+
+    def _add(self, item: Item, *, at: int | None = None) -> None:
+        view = self._view(item)
+        self._views[item.key] = view
+        self._column.insertWidget(self._column.count() if at is None else at, view)
+
+    def _view(self, item: Item) -> View:
+        match item:
+            case Message():
+                view = MessageView(item)
+                view.link_chosen.connect(self.link_chosen)
+                return view
+            case ToolCall():
+                return ToolCard(item)
+            case Approval():
+                return ApprovalCard(item, answer=self._answer)
+            case Notice():
+                return NoticeView(item)
+
+    def _clear(self) -> None:
+        for view in self._views.values():
+            self._column.removeWidget(view)
+            view.hide()
+            view.deleteLater()
+        self._views = {}
+
+    def _show_earlier(self) -> None:
+        assert self._conversation is not None
+        self._follows = False
+        before, self._first = self._first, max(0, self._first - SHOWN)
+        for place, item in enumerate(self._conversation.items[self._first : before]):
+            self._add(item, at=place)
+        self._earlier.setVisible(self._first > 0)
+
+    def _scrolled(self, value: int) -> None:
+        self._follows = value >= self.verticalScrollBar().maximum() - 24
+
+    def _grown(self, least: int, most: int) -> None:
+        if self._follows:
+            self.verticalScrollBar().setValue(most)
+
+    def _wind(self) -> None:
+        """The clock runs only while a tool that is seen runs."""
+        runs = any(isinstance(view, ToolCard) and view.runs for view in self._views.values())
+        if runs and self.isVisible():
+            if not self._clock.isActive():
+                self._clock.start()
+        else:
+            self._clock.stop()
+
+    def _tick(self) -> None:
+        for view in self._views.values():
+            if isinstance(view, ToolCard):
+                view.tick()

@@ -1,0 +1,160 @@
+"""How rows of lists are drawn: two quiet lines for an execution, one exact line for the log."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from desktop.language import tr
+from desktop.models.execution_list import ExecutionRole
+from desktop.models.executions import Execution
+from desktop.models.log_lines import LineRole, LogModel
+from desktop.theme import Tone, theme
+from desktop.widgets.pills import paint_pill, pill_size
+from desktop.wording import ago_text, count_text, duration_text, status_text, status_tone
+from worker_core.logs.ring import LogLine
+
+_Index = QModelIndex | QPersistentModelIndex
+_LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+_RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+
+def _ground(painter: QPainter, option: QStyleOptionViewItem, radius: float = 8) -> None:
+    colors = theme().palette
+    selected = bool(option.state & QStyle.StateFlag.State_Selected)
+    over = bool(option.state & QStyle.StateFlag.State_MouseOver)
+    if selected or over:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(colors.selected if selected else colors.raised))
+        painter.drawRoundedRect(QRectF(option.rect).adjusted(4, 1, -4, -1), radius, radius)
+
+
+def _say(painter: QPainter, area: QRect, text: str, font: QFont, color: str, how: int = _LEFT) -> int:
+    """Draw one elided line; returns how wide it became."""
+    painter.setFont(font)
+    painter.setPen(QColor(color))
+    metrics = QFontMetrics(font)
+    said = metrics.elidedText(text[:600], Qt.TextElideMode.ElideRight, area.width())
+    painter.drawText(area, how, said)
+    return metrics.horizontalAdvance(said)
+
+
+class ExecutionDelegate(QStyledItemDelegate):
+    """Title and status above; agent, queue, duration and tokens below."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 (Qt's own name)
+        heights = QFontMetrics(theme().font("medium")).height() + QFontMetrics(theme().font("small")).height()
+        return QSize(200, heights + 27)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        one: Execution | None = index.data(ExecutionRole)
+        if one is None:
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        _ground(painter, option)
+        colors, inside = theme().palette, option.rect.adjusted(16, 10, -16, -10)
+        status, tone = status_text(one.status), status_tone(one.status)
+        pill = pill_size(status)
+        paint_pill(
+            painter, QRectF(inside.right() - pill.width(), inside.top(), pill.width(), pill.height()), status, tone
+        )
+        upper = QRect(inside.left(), inside.top(), inside.width() - pill.width() - 12, pill.height())
+        _say(painter, upper, one.title or one.execution_id, theme().font("medium"), colors.text)
+        lower = QRect(
+            inside.left(),
+            inside.bottom() - QFontMetrics(theme().font("small")).height(),
+            inside.width(),
+            QFontMetrics(theme().font("small")).height() + 1,
+        )
+        when = self._when(one)
+        width = _say(painter, lower, when, theme().font("small"), colors.muted, _RIGHT)
+        lower.setWidth(lower.width() - width - 16)
+        _say(painter, lower, self._about(one), theme().font("small"), colors.muted)
+        painter.restore()
+
+    @staticmethod
+    def _when(one: Execution) -> str:
+        now = datetime.now(UTC)
+        if one.is_live:
+            return duration_text(one.duration(now))
+        return f"{ago_text(one.ended_at or one.started_at, now)}"
+
+    @staticmethod
+    def _about(one: Execution) -> str:
+        doing = tr("model is thinking") if one.step == "model" else one.step
+        parts = [one.agent, doing if one.step else one.queue]
+        if not one.is_live:
+            parts.append(duration_text(one.duration(datetime.now(UTC))))
+        if one.tokens:
+            parts.append(tr("{n} tokens", n=count_text(one.tokens)))
+        return "  ·  ".join(part for part in parts if part)
+
+
+class LogDelegate(QStyledItemDelegate):
+    """Time, level and text on one line, with the search's hits marked."""
+
+    TIME_WIDTH = 74
+    LEVEL_WIDTH = 66
+    SHOWN = 600
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 (Qt's own name)
+        return QSize(200, QFontMetrics(theme().font("code")).height() + 7)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        line: LogLine | None = index.data(LineRole)
+        if line is None:
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        _ground(painter, option, 6)
+        colors, code = theme().palette, theme().font("code")
+        area = option.rect.adjusted(16, 0, -16, 0)
+        _say(
+            painter,
+            QRect(area.left(), area.top(), self.TIME_WIDTH, area.height()),
+            f"{line.at.astimezone():%H:%M:%S}",
+            code,
+            colors.muted,
+        )
+        tone = level_tone(line.level)
+        _say(
+            painter,
+            QRect(area.left() + self.TIME_WIDTH, area.top(), self.LEVEL_WIDTH, area.height()),
+            line.level.lower(),
+            code,
+            colors.ink(tone),
+        )
+        left = area.left() + self.TIME_WIDTH + self.LEVEL_WIDTH
+        first, *rest = line.message[: self.SHOWN].split("\n", 1)
+        said = first + (f"   ⤶ +{line.message.count(chr(10))}" if rest else "")
+        text_area = QRect(left, area.top(), area.right() - left, area.height())
+        model = index.model()
+        if isinstance(model, LogModel) and model.pattern is not None:
+            self._mark(painter, text_area, said, model.pattern, code)
+        faint = tone == "neutral" and line.level == "DEBUG"
+        _say(painter, text_area, said, code, colors.muted if faint else colors.text)
+        painter.restore()
+
+    @staticmethod
+    def _mark(painter: QPainter, area: QRect, text: str, pattern: re.Pattern[str], font: QFont) -> None:
+        metrics = QFontMetrics(font)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme().palette.hit))
+        for number, hit in enumerate(pattern.finditer(text)):
+            if number == 20:
+                break
+            left = area.left() + metrics.horizontalAdvance(text[: hit.start()])
+            width = metrics.horizontalAdvance(hit.group())
+            if width and left < area.right():
+                box = QRectF(left - 1, area.top() + 3, min(width + 2, area.right() - left), area.height() - 6)
+                painter.drawRoundedRect(box, 3, 3)
+
+
+def level_tone(level: str) -> Tone:
+    tones: dict[str, Tone] = {"WARNING": "warning", "ERROR": "danger", "CRITICAL": "danger"}
+    return tones.get(level, "neutral")

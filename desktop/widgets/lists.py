@@ -1,0 +1,100 @@
+"""List views that look like the rest and are driven by keys."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemDelegate,
+    QAbstractItemView,
+    QFrame,
+    QHeaderView,
+    QListView,
+    QSizePolicy,
+    QStyleOptionViewItem,
+    QTableView,
+)
+
+from desktop.theme import theme
+
+
+class RowList(QListView):
+    """A list of rows drawn by a delegate. `chosen` comes with a click, Enter, or (where asked) with the arrow keys."""
+
+    chosen = Signal(QModelIndex)
+
+    def __init__(
+        self, name: str, model: QAbstractItemModel, delegate: QAbstractItemDelegate, *, follows_arrows: bool = False
+    ) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setModel(model)
+        delegate.setParent(self)
+        self.setItemDelegate(delegate)
+        self.setUniformItemSizes(True)
+        self.setMouseTracking(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.viewport().setAutoFillBackground(False)
+        self._follows = follows_arrows
+        self.clicked.connect(self.chosen)
+        theme().changed.connect(self.viewport().update)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's own name)
+        before = self.currentIndex()
+        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter} and before.isValid():
+            self.chosen.emit(before)
+            return
+        super().keyPressEvent(event)
+        if self._follows and self.currentIndex() != before and self.currentIndex().isValid():
+            self.chosen.emit(self.currentIndex())
+
+
+class LineTable(QTableView):
+    """One column of very many equal rows: a QListView would ask the model about each of them whenever one comes."""
+
+    def __init__(self, name: str, model: QAbstractItemModel, delegate: QAbstractItemDelegate) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setModel(model)
+        delegate.setParent(self)
+        self.setItemDelegate(delegate)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setShowGrid(False)
+        self.setMouseTracking(True)
+        self.setTabKeyNavigation(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.viewport().setAutoFillBackground(False)
+        self.setCornerButtonEnabled(False)
+        for part in (self.horizontalHeader(), self.verticalHeader(), *self.findChildren(QAbstractButton)):
+            part.setAccessibleName(name)
+        self.horizontalHeader().hide()
+        self.horizontalHeader().setStretchLastSection(True)
+        rows = self.verticalHeader()
+        rows.hide()
+        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        rows.setMinimumSectionSize(1)
+        rows.setDefaultSectionSize(delegate.sizeHint(QStyleOptionViewItem(), QModelIndex()).height())
+        theme().changed.connect(self.viewport().update)
+
+
+class FittedList(RowList):
+    """A short list that is as high as its rows and does not scroll."""
+
+    def __init__(self, name: str, model: QAbstractItemModel, delegate: QAbstractItemDelegate) -> None:
+        super().__init__(name, model, delegate)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset):
+            signal.connect(self._fit)
+        self._fit()
+
+    def _fit(self, *_: object) -> None:
+        rows = self.model().rowCount()
+        self.setFixedHeight(max(1, rows * self.sizeHintForRow(0)) if rows else 0)

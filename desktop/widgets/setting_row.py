@@ -1,0 +1,131 @@
+"""One setting: its name and meaning on the left, its control on the right, what is wrong with it below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QSizePolicy, QWidget
+
+from desktop.language import tr
+from desktop.theme import Space
+from desktop.widgets.buttons import IconButton, Switch
+from desktop.widgets.choice import Choice
+from desktop.widgets.layouts import column, row
+from desktop.widgets.text import Label
+
+CONTROL_WIDTH = 300
+
+
+class SettingRow(QWidget):
+    """`change` gets the new value and returns the sentence that says why it is not taken, or nothing."""
+
+    def __init__(
+        self,
+        title: str,
+        meaning: str,
+        control: QLineEdit | Switch | Choice,
+        *,
+        change: Callable[[str | bool], str],
+        reset: Callable[[], None] | None = None,
+        picks_file: bool = False,
+        unit: str = "",
+    ) -> None:
+        super().__init__()
+        self._control, self._change, self._resets = control, change, reset is not None
+        control.setAccessibleName(title)
+        control.setAccessibleDescription(meaning)
+        self._error = Label("", role="small", tone="danger", wrap=True)
+        self._error.hide()
+        self._note = Label("", role="small", tone="warning", wrap=True)
+        self._note.hide()
+        said = Label(meaning, role="small", tone="muted", wrap=True)
+        said.setVisible(bool(meaning))
+        words = column(
+            Label(title, role="medium"),
+            said,
+            self._note,
+            self._error,
+            gap=2,
+        )
+        self._reset = IconButton("refresh", tr("Reset {title}", title=title))
+        policy = self._reset.sizePolicy()
+        policy.setRetainSizeWhenHidden(reset is not None)
+        self._reset.setSizePolicy(policy)
+        self._reset.setVisible(False)
+        if reset is not None:
+            self._reset.clicked.connect(lambda: reset())
+        side = row(gap=Space.XS)
+        side.addStretch(1)
+        if unit:
+            side.addWidget(Label(unit, role="small", tone="muted"))
+        if picks_file:
+            pick = IconButton("folder", tr("Choose a file for {title}", title=title))
+            pick.clicked.connect(self._pick)
+            side.addWidget(pick)
+        if isinstance(control, QLineEdit):
+            control.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        side.addWidget(control)
+        side.addWidget(self._reset)
+        holder = QWidget()
+        holder.setFixedWidth(CONTROL_WIDTH + 34)
+        holder.setLayout(side)
+        whole = row(words, holder, gap=Space.XL)
+        whole.setStretch(0, 1)
+        whole.setAlignment(words, Qt.AlignmentFlag.AlignVCenter)
+        self.setLayout(whole)
+        match control:
+            case QLineEdit():
+                control.editingFinished.connect(lambda: self._try(control.text()))
+            case Choice():
+                control.currentIndexChanged.connect(lambda *_: self._try(control.chosen))
+            case Switch():
+                control.toggled.connect(self._try)
+        self._shown: str | bool = ""
+
+    def show_value(self, value: str | bool, *, changed: bool = False, elsewhere: str = "") -> None:
+        """The value in force; `elsewhere` names the environment variable that decides it."""
+        self._shown = value
+        control = self._control
+        control.blockSignals(True)
+        match control:
+            case QLineEdit():
+                control.setText(str(value))
+            case Choice():
+                control.choose(str(value))
+            case Switch():
+                control.setChecked(bool(value))
+        control.blockSignals(False)
+        control.update()
+        control.setEnabled(not elsewhere)
+        self._note.setText(tr("Set by {variable} in the environment.", variable=elsewhere) if elsewhere else "")
+        self._note.setVisible(bool(elsewhere))
+        self._reset.setVisible(changed and not elsewhere and self._resets)
+        self.complain("")
+
+    def complain(self, sentence: str) -> None:
+        self._error.setText(sentence)
+        self._error.setVisible(bool(sentence))
+        self._control.setProperty("invalid", "true" if sentence else "false")
+        self._control.style().unpolish(self._control)
+        self._control.style().polish(self._control)
+
+    @property
+    def complaint(self) -> str:
+        return self._error.text()
+
+    def _try(self, value: str | bool) -> None:
+        if value != self._shown:
+            self.complain(self._change(value))
+
+    def _pick(self) -> None:
+        dialog = QFileDialog(self, tr("Choose a file"))
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._picked)
+        dialog.open()
+
+    def _picked(self, path: str) -> None:
+        if isinstance(self._control, QLineEdit):
+            self._control.setText(path)
+            self._try(path)

@@ -1,0 +1,60 @@
+"""What all pages share: the worker, the stores, and the ways to elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from desktop.models.executions import ExecutionStore
+from desktop.models.settings_store import PolicyStore, SettingsStore
+from desktop.windows.wishes import Wishes
+from worker_core.snapshot import EngineSnapshot, StopMode
+
+
+class Worker(Protocol):
+    """The worker, in this process or in another one of this machine."""
+
+    snapshot: EngineSnapshot
+
+    async def start(self) -> None: ...
+    async def pause(self, *, reason: str, until: datetime | None = None) -> None: ...
+    async def resume(self) -> None: ...
+    async def stop(self, mode: StopMode) -> None: ...
+    async def cancel_execution(self, execution_id: str) -> None: ...
+    async def pause_execution(self, execution_id: str) -> None: ...
+    async def resume_execution(self, execution_id: str) -> None: ...
+    async def send_message(self, execution_id: str, text: str) -> None: ...
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: str) -> None: ...
+
+
+class Archive(Protocol):
+    """What the control plane remembers of executions; `ControlPlaneClient` is one."""
+
+    async def get_execution(self, execution_id: str) -> Any: ...
+    async def load_session(self, execution_id: str) -> dict[str, Any] | None: ...
+
+
+Diagnose = Callable[[], Mapping[str, str]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    worker: Worker
+    store: ExecutionStore
+    wishes: Wishes
+    settings: SettingsStore
+    policy: PolicyStore | None = None
+    archive: Archive | None = None
+    workspaces: Path | None = None
+    open_url: Callable[[str], object] = lambda url: None
+    open_folder: Callable[[Path], object] = lambda folder: None
+    test_connection: Callable[[], Any] | None = None
+    """Starts nothing by itself: a coroutine function that returns a sentence, or raises a KubiyaError."""
+    diagnose: Diagnose | None = None
+    show_page: Callable[[str], object] = lambda name: None
+    open_execution: Callable[[str], object] = lambda execution_id: None
+    say: Callable[..., object] = field(default=lambda *args, **kwargs: None)
+    """Show a sentence in the window's banner."""

@@ -1,0 +1,232 @@
+"""One execution: its head with what can be done, its conversation, and a line to say something."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
+
+from desktop.language import tr
+from desktop.models.conversation import Approval, Item
+from desktop.models.executions import Execution
+from desktop.theme import Space
+from desktop.widgets.approval_card import ApprovalCard
+from desktop.widgets.buttons import IconButton
+from desktop.widgets.conversation_view import ConversationView
+from desktop.widgets.layouts import column, row
+from desktop.widgets.pills import Pill
+from desktop.widgets.surfaces import EmptyState, Line
+from desktop.widgets.text import ElidedLabel, widget
+from desktop.windows.desk import Desk
+from desktop.wording import count_text, duration_text, status_text, status_tone
+from worker_core.sandbox.workspace import safe_name
+
+
+class ExecutionDetail(QWidget):
+    """Follows one execution of the store."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._execution: Execution | None = None
+        self.setProperty("ground", "window")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._title = ElidedLabel("", role="heading")
+        self._status = Pill()
+        self._about = ElidedLabel("", role="small", tone="muted")
+        self._pause = IconButton("pause", tr("Pause this execution"))
+        self._cancel = IconButton("stop", tr("Cancel this execution"))
+        self._folder = IconButton("folder", tr("Open its workspace"))
+        self._copy = IconButton("copy", tr("Copy as Markdown"))
+        self._export = IconButton("export", tr("Export"))
+        self._export.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self._export)
+        menu.addAction(tr("As Markdown…")).triggered.connect(lambda *_: self._save("md"))
+        menu.addAction(tr("As JSON…")).triggered.connect(lambda *_: self._save("json"))
+        self._export.setMenu(menu)
+        self._pause.clicked.connect(self._toggle_pause)
+        self._cancel.clicked.connect(self._ask_cancel)
+        self._folder.clicked.connect(self._open_folder)
+        self._copy.clicked.connect(self._copy_all)
+        self.conversation = ConversationView(answer=self._answer)
+        self.conversation.link_chosen.connect(self._open_link)
+        self._empty = EmptyState("agent", "", "")
+        self._middle = QStackedWidget()
+        self._middle.addWidget(self.conversation)
+        self._middle.addWidget(self._empty)
+        self._input = QLineEdit()
+        self._input.setPlaceholderText(tr("Say something to the agent"))
+        self._input.setAccessibleName(tr("Message to the agent"))
+        self._input.setMaxLength(50_000)
+        self._send = IconButton("send", tr("Send"))
+        self._input.returnPressed.connect(self._send_message)
+        self._send.clicked.connect(self._send_message)
+        self._composer = widget("clear")
+        self._composer.setLayout(row(self._input, self._send, margins=(Space.XL, Space.S, Space.XL, Space.L)))
+        head = widget("clear")
+        head.setLayout(
+            column(
+                row(self._title, self._pause, self._cancel, self._folder, self._copy, self._export, gap=0),
+                row(self._status, self._about, gap=Space.S),
+                gap=Space.XS,
+                margins=(Space.XL, Space.L + 4, Space.L, Space.M),
+            )
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        for part in (head, Line(), self._middle, self._composer):
+            layout.addWidget(part)
+        layout.setStretch(2, 1)
+
+    def show_execution(self, execution_id: str) -> None:
+        self._execution = self._desk.store.get(execution_id)
+        self.conversation.show_conversation(self._execution.conversation if self._execution else None)
+        self.refresh()
+
+    def heard(self, item: Item | None) -> None:
+        """The execution changed; `item` of its conversation is new or different."""
+        if self._execution is None:
+            return
+        current = self._desk.store.get(self._execution.execution_id)
+        if current is not self._execution:
+            self.show_execution(self._execution.execution_id)
+            return
+        self.conversation.heard(item)
+        self.refresh()
+
+    def refresh(self) -> None:
+        one = self._execution
+        if one is None:
+            self._empty.say(tr("Loading"), tr("The conversation is being fetched."))
+            self._middle.setCurrentWidget(self._empty)
+            return
+        self._title.setText(one.title or one.execution_id)
+        self._status.say(status_text(one.status), status_tone(one.status))
+        self.tick()
+        self._pause.setVisible(one.is_live)
+        self._cancel.setVisible(one.is_live)
+        paused = one.status == "paused"
+        self._pause.set_icon("play" if paused else "pause")
+        self._pause.set_name(tr("Resume this execution") if paused else tr("Pause this execution"))
+        self._folder.setVisible(self._workspace() is not None)
+        self._composer.setVisible(one.is_live)
+        if one.conversation.items:
+            self._middle.setCurrentWidget(self.conversation)
+        else:
+            said = one.error or tr("Its words and tools appear here as they happen.")
+            self._empty.say(tr("Failed") if one.error else tr("Nothing said yet"), said)
+            self._middle.setCurrentWidget(self._empty)
+
+    def tick(self) -> None:
+        """The line below the title, whose duration grows while it runs."""
+        one = self._execution
+        if one is None:
+            return
+        parts = [
+            one.agent,
+            one.queue,
+            tr("turn {n}", n=one.turn) if one.turn else "",
+            duration_text(one.duration(datetime.now(UTC))) if one.started_at else "",
+            tr("{n} tokens", n=count_text(one.tokens)) if one.tokens else "",
+            one.execution_id if one.title else "",
+        ]
+        self._about.setText("  ·  ".join(part for part in parts if part))
+
+    # -- wishes ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, wish: Coroutine[Any, Any, object], doing: str) -> None:
+        self._desk.wishes.ask(wish, doing=doing)
+
+    def _toggle_pause(self) -> None:
+        if (one := self._execution) is None:
+            return
+        if one.status == "paused":
+            self._ask(self._desk.worker.resume_execution(one.execution_id), tr("resume the execution"))
+        else:
+            self._ask(self._desk.worker.pause_execution(one.execution_id), tr("pause the execution"))
+
+    def _ask_cancel(self) -> None:
+        if (one := self._execution) is None:
+            return
+        self._desk.say(
+            tr("Cancel “{title}”? What it does now is ended, and cannot be taken up again.", title=one.title[:80]),
+            tone="warning",
+            action=tr("Cancel it"),
+            act=lambda: self._ask(self._desk.worker.cancel_execution(one.execution_id), tr("cancel the execution")),
+        )
+
+    def _send_message(self) -> None:
+        text = self._input.text().strip()
+        if (one := self._execution) is None or not text:
+            return
+        self._input.setEnabled(False)
+
+        async def send() -> None:
+            try:
+                await self._desk.worker.send_message(one.execution_id, text)
+            finally:
+                self._input.setEnabled(True)
+                self._input.setFocus()
+
+        self._desk.wishes.ask(send(), doing=tr("send the message"), done=self._input.clear)
+
+    def _answer(self, approval: Approval, allow: bool, scope: str) -> None:
+        async def answer() -> None:
+            try:
+                await self._desk.worker.answer_approval(approval.key, allow=allow, scope=scope)
+            except Exception:
+                for card in self.findChildren(ApprovalCard):
+                    card.wake()
+                raise
+
+        self._ask(answer(), tr("answer the approval"))
+
+    # -- out of the window ----------------------------------------------------------------------------------------
+
+    def _workspace(self) -> Path | None:
+        if self._execution is None:
+            return None
+        if self._execution.workspace:
+            return Path(self._execution.workspace)
+        folder = self._desk.workspaces / safe_name(self._execution.execution_id) if self._desk.workspaces else None
+        return folder if folder is not None and folder.is_dir() else None
+
+    def _open_folder(self) -> None:
+        if (folder := self._workspace()) is not None:
+            self._desk.open_folder(folder)
+
+    def _open_link(self, address: str) -> None:
+        if address.startswith(("https://", "http://")):
+            self._desk.open_url(address)
+
+    def _copy_all(self) -> None:
+        if (one := self._execution) is not None:
+            QGuiApplication.clipboard().setText(one.conversation.to_markdown(title=one.title))
+            self._desk.say(tr("The conversation is on the clipboard."), tone="success")
+
+    def _save(self, kind: str) -> None:
+        if (one := self._execution) is None:
+            return
+        text = one.conversation.to_json() if kind == "json" else one.conversation.to_markdown(title=one.title)
+        dialog = QFileDialog(self, tr("Export the conversation"))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix(kind)
+        dialog.selectFile(f"{one.execution_id}.{kind}")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda path: self.write(Path(path), text))
+        dialog.open()
+
+    def write(self, path: Path, text: str) -> None:
+        """Write an export where the person chose."""
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            self._desk.say(tr("{path} cannot be written: {why}.", path=path, why=error.strerror), tone="danger")
+        else:
+            self._desk.say(tr("Saved as {path}.", path=path), tone="success")

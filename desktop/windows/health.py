@@ -1,0 +1,140 @@
+"""Health: this machine and this process over the last minutes. Samples are taken only while the page is seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from PySide6.QtGui import QHideEvent
+from PySide6.QtWidgets import QGridLayout
+
+from desktop.language import tr
+from desktop.models.vitals import POINTS, Vitals
+from desktop.theme import Space, Tone
+from desktop.widgets.charts import AreaChart, Series
+from desktop.widgets.clock import SeenClock
+from desktop.widgets.layouts import row
+from desktop.widgets.surfaces import Card, Icon
+from desktop.widgets.text import Label
+from desktop.windows.desk import Desk
+from desktop.windows.page import Page
+from desktop.wording import size_text
+from worker_core.snapshot import EngineSnapshot
+
+INTERVAL_MS = 1000
+
+
+class Gauge(Card):
+    """A value now, and how it got there."""
+
+    def __init__(
+        self, icon: str, name: str, *, said: Callable[[float], str], ceiling: float | None = None, least: float = 1.0
+    ) -> None:
+        super().__init__()
+        self._value = Label("–", role="heading")
+        self._note = Label("", role="small", tone="muted")
+        self._name = Label(name, role="medium", tone="muted")
+        self.body.addLayout(row(Icon(icon, size=16), self._name, None, self._note, self._value, gap=Space.S))
+        self.chart = AreaChart(name, said=said, capacity=POINTS, ceiling=ceiling, least=least, height=82)
+        self.body.addWidget(self.chart)
+
+    def say(self, value: str, note: str = "") -> None:
+        self._value.setText(value)
+        self._note.setText(note)
+
+
+class HealthPage(Page):
+    name = "health"
+
+    def __init__(
+        self, desk: Desk, *, vitals: Vitals | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(desk, title=tr("Health"))
+        self.say_below(tr("The last two minutes, measured only while you look."))
+        self.vitals = vitals or Vitals()
+        self._now = clock
+        self._expected: float | None = None
+        self._snapshot = desk.worker.snapshot
+        percent: Callable[[float], str] = lambda value: f"{value:.0f} %"  # noqa: E731
+        speed: Callable[[float], str] = lambda value: tr("{size}/s", size=size_text(value))  # noqa: E731
+        self._gauges = {
+            "cpu": Gauge("cpu", tr("Processor"), said=percent, ceiling=100),
+            "memory": Gauge("memory", tr("Memory"), said=percent, ceiling=100),
+            "network": Gauge("network", tr("Network"), said=speed, least=10_000),
+            "disk": Gauge("disk", tr("Disk"), said=speed, least=100_000),
+            "process": Gauge("box", tr("This program's memory"), said=size_text, least=100_000_000),
+            "delay": Gauge("clock", tr("Delay of the event loop"), said=lambda value: f"{value:.1f} ms", least=20),
+            "slots": Gauge("executions", tr("Places in use"), said=lambda value: f"{value:.0f}", least=4),
+            "battery": Gauge("battery", tr("Battery"), said=percent, ceiling=100),
+        }
+        grid = QGridLayout()
+        grid.setSpacing(Space.L)
+        for place, gauge in enumerate(self._gauges.values()):
+            grid.addWidget(gauge, place // 2, place % 2)
+        self._grid = grid
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
+        self._place(battery=False)
+        self.body.addLayout(grid)
+        self.body.addStretch(1)
+        self.clock = SeenClock(self, self.sample, interval_ms=INTERVAL_MS, wound=True)
+
+    def _place(self, *, battery: bool) -> None:
+        """Where there is no battery, the last gauge takes its place too."""
+        self._gauges["battery"].setVisible(battery)
+        self._grid.removeWidget(self._gauges["slots"])
+        self._grid.addWidget(self._gauges["slots"], 3, 0, 1, 1 if battery else 2)
+
+    def take(self, snapshot: EngineSnapshot) -> None:
+        self._snapshot = snapshot
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().hideEvent(event)
+        self._expected = None
+        self.vitals.pause()
+
+    def sample(self) -> None:
+        """Measure and draw. How late the clock rings is how busy the event loop is."""
+        now = self._now()
+        late = 0.0 if self._expected is None else max(0.0, (now - self._expected) * 1000)
+        self._expected = now + INTERVAL_MS / 1000
+        self.vitals.sample(delay_ms=late, slots=self._snapshot.tasks_in_flight)
+        self.draw()
+
+    def draw(self) -> None:
+        vitals, health = self.vitals, self._snapshot.health
+        self._draw("cpu", ("cpu", tr("processor"), "accent"))
+        self._draw("memory", ("memory", tr("memory"), "accent"))
+        self._draw("network", ("received", tr("in"), "accent"), ("sent", tr("out"), "success"))
+        self._draw("disk", ("disk_read", tr("read"), "accent"), ("disk_write", tr("written"), "success"))
+        self._draw("process", ("process", tr("memory"), "accent"))
+        self._draw("delay", ("delay", tr("delay"), "warning"))
+        self._draw("slots", ("slots", tr("running"), "accent"))
+        self._gauges["cpu"].say(f"{vitals.last('cpu') or 0:.0f} %")
+        used = (vitals.last("memory") or 0) / 100 * vitals.memory_total
+        self._gauges["memory"].say(
+            f"{vitals.last('memory') or 0:.0f} %",
+            tr("{used} of {total}", used=size_text(used), total=size_text(vitals.memory_total)),
+        )
+        for key, parts in {"network": ("received", "sent"), "disk": ("disk_read", "disk_write")}.items():
+            total = sum(vitals.last(part) or 0 for part in parts)
+            self._gauges[key].say(tr("{size}/s", size=size_text(total)))
+        if health is not None:
+            free = size_text(health.disk_total_bytes - health.disk_used_bytes)
+            self._gauges["disk"].say(self._gauges["disk"]._value.text(), tr("{free} free", free=free))
+        self._gauges["process"].say(size_text(vitals.last("process") or 0))
+        self._gauges["delay"].say(f"{vitals.last('delay') or 0:.1f} ms")
+        limit = self._snapshot.executions_limit
+        self._gauges["slots"].say(f"{vitals.last('slots') or 0:.0f}", tr("of {n}", n=limit) if limit else "")
+        battery = vitals.battery
+        if (battery is not None) is not self._gauges["battery"].isVisibleTo(self):
+            self._place(battery=battery is not None)
+        if battery is not None:
+            self._gauges["battery"].say(
+                f"{battery.percent:.0f} %", tr("plugged in") if battery.plugged else tr("on battery")
+            )
+
+    def _draw(self, gauge: str, *lines: tuple[str, str, Tone]) -> None:
+        self._gauges[gauge].chart.set_series(
+            *(Series(name=name, values=tuple(self.vitals.history[key]), tone=tone) for key, name, tone in lines)
+        )

@@ -1,0 +1,276 @@
+"""The main window: one sidebar, seven pages, everything by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from desktop.icons import paint_mark
+from desktop.language import tr
+from desktop.models.conversation import Item
+from desktop.models.executions import ExecutionStore
+from desktop.models.settings_store import PolicyStore, SettingsStore, TrayStore, adapted
+from desktop.theme import Space, Tone, theme
+from desktop.widgets.buttons import NavButton
+from desktop.widgets.layouts import column, row
+from desktop.widgets.pills import Dot
+from desktop.widgets.surfaces import Banner
+from desktop.widgets.text import ElidedLabel, Label, widget
+from desktop.windows.approvals import ApprovalsPage
+from desktop.windows.describing import Describing
+from desktop.windows.desk import Archive, Desk, Diagnose, Worker
+from desktop.windows.executions import ExecutionsPage
+from desktop.windows.health import HealthPage
+from desktop.windows.logs import LogsPage
+from desktop.windows.overview import OverviewPage
+from desktop.windows.page import Page
+from desktop.windows.queues import QueuesPage
+from desktop.windows.settings import SettingsPage
+from desktop.windows.wishes import Run, Wishes
+from desktop.wording import state_text, state_tone
+from worker_core.events import Event
+from worker_core.logs.ring import LogLine
+from worker_core.snapshot import EngineSnapshot
+
+BANNER_SECONDS = 6
+
+
+class Mark(QWidget):
+    """The product's mark."""
+
+    def __init__(self, size: int = 26) -> None:
+        super().__init__()
+        self.setFixedSize(size, size)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        paint_mark(painter, QRectF(self.rect()))
+
+
+class MainWindow(QMainWindow):
+    """Draws what `bridge` brings and asks of `worker` what the person wants. Closing it only hides it."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        bridge: Any,
+        settings_store: SettingsStore | TrayStore,
+        *,
+        archive: Archive | None = None,
+        policy: PolicyStore | None = None,
+        workspaces: Path | None = None,
+        open_url: Callable[[str], object] | None = None,
+        open_folder: Callable[[Path], object] | None = None,
+        test_connection: Callable[[], Any] | None = None,
+        diagnose: Diagnose | None = None,
+        run: Run | None = None,
+    ) -> None:
+        """Args:
+        worker: see `desk.Worker`.
+        bridge: has the signals `snapshot_changed`, `events_arrived` and `logs_arrived`.
+        settings_store: reads and writes settings.
+        archive: where conversations are fetched that were not seen from their beginning.
+        policy: without one, the settings page has no policy editor.
+        workspaces: the folder of all workspaces.
+        open_url: opens a web address outside; by default with the desktop's own means.
+        open_folder: the same for a folder.
+        test_connection: coroutine function that returns a sentence, or raises a KubiyaError.
+        diagnose: more facts for the settings page.
+        run: starts coroutines; by default as tasks of the running loop.
+        """
+        super().__init__()
+        theme()
+        self.setWindowTitle("Kubiya Worker")
+        self.resize(QSize(1180, 780))
+        self.setMinimumSize(QSize(860, 560))
+        self.store = ExecutionStore()
+        wishes = Wishes(self, run=run)
+        self.banner = Banner()
+        wishes.failed.connect(self.say)
+        self.desk = Desk(
+            worker=worker,
+            store=self.store,
+            wishes=wishes,
+            settings=adapted(settings_store),
+            archive=archive,
+            policy=policy,
+            workspaces=workspaces,
+            open_url=open_url or (lambda url: QDesktopServices.openUrl(QUrl(url))),
+            open_folder=open_folder or (lambda folder: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))),
+            test_connection=test_connection,
+            diagnose=diagnose,
+            show_page=self.show_page,
+            open_execution=self.open_execution,
+            say=self.say,
+        )
+        self._describing = Describing(self.desk, looks=self.isVisible)
+        self.executions = ExecutionsPage(self.desk)
+        self.logs = LogsPage(self.desk)
+        self._pages: dict[str, Page | ExecutionsPage] = {
+            "overview": OverviewPage(self.desk),
+            "executions": self.executions,
+            "queues": QueuesPage(self.desk),
+            "logs": self.logs,
+            "health": HealthPage(self.desk),
+            "approvals": ApprovalsPage(self.desk),
+            "settings": SettingsPage(self.desk),
+        }
+        self._fades = QTimer(self)
+        self._fades.setSingleShot(True)
+        self._fades.timeout.connect(self.banner.hide)
+        self._build()
+        self._shortcuts()
+        self.store.listen(self._count)
+        bridge.snapshot_changed.connect(self.take)
+        bridge.events_arrived.connect(self._events)
+        bridge.logs_arrived.connect(self._logs)
+        self.take(worker.snapshot)
+        self.show_page("overview")
+
+    # -- public ---------------------------------------------------------------------------------------------------
+
+    @property
+    def page(self) -> str:
+        """The name of the page that is shown."""
+        return next(name for name, page in self._pages.items() if page is self._stack.currentWidget())
+
+    def page_named(self, name: str) -> QWidget:
+        return self._pages[name]
+
+    def show_page(self, name: str, target: str = "") -> None:
+        """`overview`, `executions`, `queues`, `logs`, `health`, `approvals` or `settings`.
+
+        `target` is the id of an execution to open there.
+
+        Raises:
+            KeyError: there is no such page.
+        """
+        self._stack.setCurrentWidget(self._pages[name])
+        self._buttons[name].setChecked(True)
+        self._buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
+        if name == "executions" and target:
+            self.executions.open(target)
+        if name == "logs":
+            self.logs.know_executions([(one.execution_id, one.title or one.execution_id) for one in self.store.all()])
+
+    def open_execution(self, execution_id: str) -> None:
+        """Show an execution's conversation."""
+        self.show_page("executions")
+        self.executions.open(execution_id)
+
+    def say(
+        self, sentence: str, *, tone: Tone = "danger", action: str = "", act: Callable[[], object] | None = None
+    ) -> None:
+        """A sentence above the page, with at most one thing to do; good news goes by itself."""
+        self.banner.say(sentence, tone=tone, action=action, act=act)
+        self._fades.stop()
+        if tone == "success":
+            self._fades.start(BANNER_SECONDS * 1000)
+
+    def take(self, snapshot: EngineSnapshot) -> None:
+        """Show a snapshot."""
+        self._dot.set_tone(state_tone(snapshot.state))
+        self._state.setText(state_text(snapshot.state))
+        self._reason.setText(snapshot.reason)
+        self._foot.setAccessibleName(f"{state_text(snapshot.state)}. {snapshot.reason[:300]}")
+        self.store.take(snapshot)
+        for page in self._pages.values():
+            page.take(snapshot)
+        self._buttons["executions"].set_count(snapshot.tasks_in_flight)
+
+    # -- below ----------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        entries = (
+            ("overview", "overview", tr("Overview")),
+            ("executions", "executions", tr("Executions")),
+            ("queues", "queues", tr("Queues")),
+            ("logs", "logs", tr("Logs")),
+            ("health", "health", tr("Health")),
+            ("approvals", "approvals", tr("Approvals")),
+            ("settings", "settings", tr("Settings")),
+        )
+        self._buttons: dict[str, NavButton] = {}
+        for number, (name, icon, text) in enumerate(entries, start=1):
+            button = NavButton(icon, text, shortcut=f"Ctrl+{number}")
+            button.clicked.connect(lambda *_, name=name: self.show_page(name))
+            self._buttons[name] = button
+        self._stack = QStackedWidget()
+        for page in self._pages.values():
+            self._stack.addWidget(page)
+        self._dot, self._state = Dot(size=8), Label("", role="medium")
+        self._reason = ElidedLabel("", role="small", tone="muted")
+        self._foot = QFrame()
+        self._foot.setLayout(
+            row(self._dot, column(self._state, self._reason, gap=0), gap=Space.S, margins=(Space.S, 0, Space.S, 0))
+        )
+        brand = row(Mark(), Label("Kubiya Worker", role="strong"), None, gap=10, margins=(Space.S, 0, 0, Space.L))
+        sidebar = widget("sidebar")
+        sidebar.setFixedWidth(214)
+        sidebar.setLayout(
+            column(
+                brand,
+                *list(self._buttons.values())[:-1],
+                None,
+                self._buttons["settings"],
+                Space.S,
+                self._foot,
+                gap=2,
+                margins=(Space.M, Space.L + 4, Space.M, Space.L),
+            )
+        )
+        above = widget("clear")
+        above.setLayout(column(self.banner, margins=(Space.XXL, Space.M, Space.XXL, 0)))
+        self._above = above
+        above.hide()
+        self.banner.installEventFilter(self)
+        right = QVBoxLayout()
+        right.setContentsMargins(0, 0, 0, 0)
+        right.setSpacing(0)
+        right.addWidget(above)
+        right.addWidget(self._stack, 1)
+        whole = widget("window")
+        layout = QHBoxLayout(whole)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(sidebar)
+        layout.addLayout(right, 1)
+        self.setCentralWidget(whole)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self._describing.catch_up()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
+        if watched is self.banner and event.type() in {QEvent.Type.ShowToParent, QEvent.Type.HideToParent}:
+            self._above.setVisible(event.type() is QEvent.Type.ShowToParent)
+        return super().eventFilter(watched, event)
+
+    def _shortcuts(self) -> None:
+        for number, name in enumerate(self._pages, start=1):
+            QShortcut(QKeySequence(f"Ctrl+{number}"), self, lambda name=name: self.show_page(name))
+        for keys in (QKeySequence(Qt.Key.Key_Slash), QKeySequence(QKeySequence.StandardKey.Find)):
+            QShortcut(keys, self, self._search)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Close), self, self.close)
+
+    def _search(self) -> None:
+        page = self._pages[self.page]
+        if self.page not in {"executions", "logs"}:
+            self.show_page("executions")
+            page = self.executions
+        page.search()
+
+    def _events(self, arrived: Sequence[Event]) -> None:
+        self.store.apply(arrived)
+
+    def _logs(self, lines: Sequence[LogLine]) -> None:
+        self.logs.arrived(lines)
+
+    def _count(self, execution_id: str, item: Item | None) -> None:
+        self._buttons["approvals"].set_count(self.store.approvals_waiting, urgent=True)

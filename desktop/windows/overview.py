@@ -1,0 +1,255 @@
+"""Overview: what runs, why nothing runs if nothing does, and how everything is, at a glance."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
+
+from desktop.language import tr
+from desktop.models.execution_list import ExecutionListModel, ExecutionRole
+from desktop.theme import Space, Tone
+from desktop.widgets.buttons import Button
+from desktop.widgets.charts import Meter
+from desktop.widgets.delegates import ExecutionDelegate
+from desktop.widgets.layouts import column, empty, row
+from desktop.widgets.lists import FittedList
+from desktop.widgets.pills import Dot
+from desktop.widgets.surfaces import Card, EmptyState, IconTile, Line
+from desktop.widgets.text import ElidedLabel, Label
+from desktop.windows.desk import Desk
+from desktop.windows.page import Page
+from desktop.wording import ago_text, duration_text, size_text, state_text, state_tone
+from worker_core.snapshot import EngineSnapshot, EngineState, Health, QueueView, StopMode
+
+_STATE_ICONS = {
+    EngineState.STOPPED: "power",
+    EngineState.STARTING: "refresh",
+    EngineState.RUNNING: "check",
+    EngineState.PAUSED: "pause",
+    EngineState.DRAINING: "clock",
+    EngineState.FAILED: "alert",
+}
+
+
+class Figure(QWidget):
+    """A number and what it counts."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._value = Label("0", role="title")
+        self._note = Label("", role="small", tone="muted")
+        self.setLayout(
+            column(Label(name, role="small", tone="muted"), row(self._value, self._note, None, gap=6), gap=2)
+        )
+        self.setAccessibleName(name)
+
+    def say(self, value: str, note: str = "") -> None:
+        self._value.setText(value)
+        self._note.setText(note)
+        self.setAccessibleDescription(f"{value} {note}".strip())
+
+
+class StateCard(Card):
+    """The state in one word, its reason in one sentence, and what can be done about it."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(padding=Space.XL)
+        self._desk = desk
+        self._tile = IconTile("power", size=48)
+        self._state = Label("", role="title")
+        self._reason = Label("", tone="muted", wrap=True)
+        self._start = Button(tr("Start"), icon="play", variant="primary")
+        self._pause = Button(tr("Pause"), icon="pause")
+        self._stop = Button(tr("Stop"), icon="stop", variant="quiet")
+        self._resume = Button(tr("Resume"), icon="play", variant="primary")
+        self._pause.setMenu(self._pause_menu())
+        self._start.clicked.connect(lambda: self._ask(desk.worker.start(), tr("start the worker")))
+        self._resume.clicked.connect(lambda: self._ask(desk.worker.resume(), tr("resume the worker")))
+        self._stop.clicked.connect(lambda: self._ask(desk.worker.stop(StopMode.DRAIN), tr("stop the worker")))
+        words = column(self._state, self._reason, gap=2)
+        self.body.addLayout(self._line(words))
+        self._figures = {
+            "running": Figure(tr("Running now")),
+            "waiting": Figure(tr("Waiting in queues")),
+            "done": Figure(tr("Done since start")),
+            "events": Figure(tr("Events on their way")),
+        }
+        self.body.addSpacing(Space.XS)
+        self.body.addWidget(Line())
+        figures = QGridLayout()
+        figures.setContentsMargins(0, Space.XS, 0, 0)
+        for place, figure in enumerate(self._figures.values()):
+            figures.addWidget(figure, 0, place)
+            figures.setColumnStretch(place, 1)
+        self.body.addLayout(figures)
+
+    def _line(self, words: QVBoxLayout) -> QHBoxLayout:
+        line = row(self._tile, words, gap=Space.L)
+        line.setStretch(1, 1)
+        line.addLayout(row(self._start, self._resume, self._pause, self._stop))
+        return line
+
+    def take(self, snapshot: EngineSnapshot) -> None:
+        state, tone = snapshot.state, state_tone(snapshot.state)
+        self._tile.set_tone(_STATE_ICONS[state], tone)
+        self._state.setText(state_text(state))
+        since = f"  {tr('Since {time}.', time=ago_text(snapshot.since))}" if snapshot.since else ""
+        self._reason.setText(snapshot.reason + since)
+        at_work = state in {EngineState.RUNNING, EngineState.STARTING}
+        self._start.setVisible(state in {EngineState.STOPPED, EngineState.FAILED})
+        self._resume.setVisible(state is EngineState.PAUSED)
+        self._pause.setVisible(at_work)
+        self._stop.setVisible(at_work or state is EngineState.PAUSED)
+        limit = snapshot.executions_limit
+        self._figures["running"].say(str(snapshot.tasks_in_flight), tr("of {n} places", n=limit) if limit else "")
+        known = [queue.statistics for queue in snapshot.queues if queue.statistics is not None]
+        oldest = max((one.backlog_age_seconds for one in known if one.backlog), default=0.0)
+        self._figures["waiting"].say(
+            str(sum(one.backlog for one in known)) if known else "–",
+            tr("oldest {age}", age=duration_text(oldest)) if oldest else "",
+        )
+        self._figures["done"].say(str(snapshot.tasks_processed))
+        outbox = snapshot.outbox
+        kept = tr("{n} kept on disk", n=outbox.spooled) if outbox.spooled else ""
+        self._figures["events"].say(str(outbox.pending + outbox.spooled), kept)
+
+    def _pause_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for text, span in (
+            (tr("For 30 minutes"), timedelta(minutes=30)),
+            (tr("For 1 hour"), timedelta(hours=1)),
+            (tr("Until tomorrow"), None),
+            (tr("Until I resume"), timedelta(0)),
+        ):
+            menu.addAction(text).triggered.connect(lambda *_, span=span: self._pause_for(span))
+        return menu
+
+    def _pause_for(self, span: timedelta | None) -> None:
+        now = datetime.now(UTC)
+        until: datetime | None = None
+        if span is None:
+            tomorrow = now.astimezone() + timedelta(days=1)
+            until = tomorrow.replace(hour=8, minute=0, second=0, microsecond=0).astimezone(UTC)
+        elif span:
+            until = now + span
+        self._ask(self._desk.worker.pause(reason=tr("Paused by you."), until=until), tr("pause the worker"))
+
+    def _ask(self, wish, doing: str) -> None:  # type: ignore[no-untyped-def]
+        self._desk.wishes.ask(wish, doing=doing)
+
+
+class QueueLines(Card):
+    """One line per queue."""
+
+    def __init__(self, desk: Desk) -> None:
+        button = Button(tr("All queues"), variant="quiet")
+        button.clicked.connect(lambda: desk.show_page("queues"))
+        super().__init__(tr("Queues"), aside=button)
+        self._lines = QVBoxLayout()
+        self._lines.setSpacing(Space.M)
+        self.body.addLayout(self._lines)
+        self._shown: tuple[QueueView, ...] | None = None
+
+    def take(self, queues: tuple[QueueView, ...]) -> None:
+        if queues == self._shown:
+            return
+        self._shown = queues
+        empty(self._lines)
+        if not queues:
+            self._lines.addWidget(Label(tr("No queue is served. Choose one in Settings."), tone="muted", wrap=True))
+        for queue in queues[:8]:
+            tone: Tone = "success" if queue.polling else "warning"
+            dot = Dot(tone=tone)
+            name = ElidedLabel(queue.queue_name or queue.queue_id, role="medium")
+            note = ElidedLabel(queue.reason or queue.environment_name, role="small", tone="muted")
+            said = "" if queue.statistics is None else tr("{n} waiting", n=queue.statistics.backlog)
+            line = QWidget()
+            line.setLayout(row(dot, column(name, note, gap=0), Label(said, role="small", tone="muted"), gap=Space.S))
+            line.setAccessibleName(f"{queue.queue_name[:100]}: {(queue.reason or said)[:300]}")
+            self._lines.addWidget(line)
+
+
+class HealthLines(Card):
+    """Three bars."""
+
+    def __init__(self, desk: Desk) -> None:
+        button = Button(tr("Details"), variant="quiet")
+        button.clicked.connect(lambda: desk.show_page("health"))
+        super().__init__(tr("This machine"), aside=button)
+        self._meters: dict[str, tuple[Meter, Label]] = {}
+        for key, name in (("cpu", tr("Processor")), ("memory", tr("Memory")), ("disk", tr("Disk"))):
+            meter, value = Meter(name), Label("–", role="small", tone="muted")
+            self._meters[key] = (meter, value)
+            self.body.addLayout(column(row(Label(name, role="small"), None, value), meter, gap=6))
+        self.body.addStretch(1)
+
+    def take(self, health: Health | None) -> None:
+        if health is None:
+            return
+        for key, percent, said in (
+            ("cpu", health.cpu_percent, f"{health.cpu_percent:.0f} %"),
+            (
+                "memory",
+                health.memory_percent,
+                f"{size_text(health.memory_used_bytes)} / {size_text(health.memory_total_bytes)}",
+            ),
+            (
+                "disk",
+                health.disk_percent,
+                f"{size_text(health.disk_used_bytes)} / {size_text(health.disk_total_bytes)}",
+            ),
+        ):
+            meter, value = self._meters[key]
+            tone: Tone = "danger" if percent >= 95 else "warning" if percent >= 85 else "accent"
+            meter.set_value(percent / 100, tone=tone)
+            value.setText(said)
+
+
+class OverviewPage(Page):
+    name = "overview"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk, title=tr("Overview"))
+        self._state = StateCard(desk)
+        self._queues, self._health = QueueLines(desk), HealthLines(desk)
+        self._model = ExecutionListModel(desk.store, self, limit=6)
+        every = Button(tr("All executions"), variant="quiet")
+        every.clicked.connect(lambda: desk.show_page("executions"))
+        self._recent = Card(tr("Executions"), aside=every)
+        self._recent.body.setContentsMargins(1, Space.L, 1, Space.S)
+        self._recent.head.setContentsMargins(Space.L, 0, Space.S, 0)
+        self._list = FittedList(tr("Recent executions"), self._model, ExecutionDelegate())
+        self._list.chosen.connect(lambda index: desk.open_execution(index.data(ExecutionRole).execution_id))
+        nothing = EmptyState(
+            "executions",
+            tr("Nothing has run yet"),
+            tr("Ask an agent for something on a queue that this worker serves, and watch it work here."),
+        )
+        nothing.setMinimumHeight(230)
+        self._either = QStackedLayout()
+        self._either.addWidget(nothing)
+        holder = QFrame()
+        holder.setLayout(column(self._list, None, margins=(0, 0, 0, 0)))
+        self._either.addWidget(holder)
+        self._recent.body.addLayout(self._either)
+        self.body.addWidget(self._state)
+        left, right = column(self._recent), column(self._queues, self._health, gap=Space.L)
+        halves = row(gap=Space.L)
+        halves.addLayout(left, 5)
+        halves.addLayout(right, 3)
+        self.body.addLayout(halves)
+        self.body.addStretch(1)
+        for signal in (self._model.rowsInserted, self._model.rowsRemoved, self._model.modelReset):
+            signal.connect(self._choose)
+        self._choose()
+
+    def take(self, snapshot: EngineSnapshot) -> None:
+        self._state.take(snapshot)
+        self._queues.take(snapshot.queues)
+        self._health.take(snapshot.health)
+        if snapshot.version:
+            self.say_below(tr("Kubiya Worker {version} on this machine", version=snapshot.version))
+
+    def _choose(self, *_: object) -> None:
+        self._either.setCurrentIndex(1 if self._model.rowCount() else 0)

@@ -1,0 +1,55 @@
+"""What windows and tray see of the worker, and how they steer it: the same face for an engine in this process and for
+a worker service that the tray attached to.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from worker_core.events import EventBus
+from worker_core.snapshot import EngineSnapshot, StopMode
+
+
+@runtime_checkable
+class WorkerFace(Protocol):
+    """Commands return when they were taken, not when they had their effect: that is told by the next snapshot.
+
+    All raise KubiyaError, whose text is a sentence for the user, where a command cannot be carried out.
+    """
+
+    events: EventBus
+    """Everything that the engine publishes, in order; `SnapshotReplaced` at each change."""
+
+    @property
+    def snapshot(self) -> EngineSnapshot:
+        """The latest."""
+
+    @property
+    def attached(self) -> bool:
+        """True: a service of this user serves this machine; the tray shows and steers that one."""
+
+    @property
+    def paused_until(self) -> datetime | None:
+        """When a timed pause ends by itself; None where there is none."""
+
+    async def start(self) -> None:
+        """Attach to a running service, else start an engine in this process. Does nothing when there is one."""
+
+    async def pause(self, *, reason: str, until: datetime | None = None) -> None:
+        """Take nothing new. With `until` (aware), it goes on by itself then."""
+
+    async def resume(self) -> None: ...
+
+    async def stop(self, mode: StopMode) -> None: ...
+
+    async def cancel_execution(self, execution_id: str) -> None: ...
+
+    async def pause_execution(self, execution_id: str) -> None: ...
+
+    async def resume_execution(self, execution_id: str) -> None: ...
+
+    async def send_message(self, execution_id: str, text: str) -> None: ...
+
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: str) -> None:
+        """`scope` is how far the answer reaches: `once`, `execution` or `always`."""

@@ -1,0 +1,132 @@
+"""Pictures of every page, light and dark, into docs/screenshots/.
+
+Usage: python scripts/screenshots.py [--out FOLDER] [--scale 1|2|3] [--page NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "settings")
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
+    options.add_argument("--scale", default="1")
+    options.add_argument("--page", nargs="*", default=PAGES)
+    options.add_argument("--empty", action="store_true", help="a worker that was never started")
+    given = options.parse_args()
+    os.environ["QT_SCALE_FACTOR"] = given.scale
+
+    import demo_data
+    from PySide6.QtCore import QObject, Signal
+    from PySide6.QtWidgets import QApplication, QWidget
+
+    from desktop.models.settings_store import SettingsFile
+    from desktop.theme import theme
+    from desktop.widgets.tool_card import ToolCard
+    from desktop.windows.main import MainWindow
+    from worker_core.snapshot import EngineSnapshot
+
+    def save(window: QWidget, file: Path) -> None:
+        picture = window.grab().toImage()
+        picture.convertToFormat(picture.Format.Format_RGB888).save(str(file), "PNG", 0)
+
+    class Bridge(QObject):
+        snapshot_changed = Signal(object)
+        events_arrived = Signal(object)
+        logs_arrived = Signal(object)
+
+    class Worker:
+        snapshot = EngineSnapshot() if given.empty else demo_data.snapshot()
+
+        def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
+            raise AttributeError(name)
+
+    class Policy:
+        def text(self) -> str:
+            return '[[rule]]\ntool = "shell"\ncommand = "git push*"\nthen = "ask"\n'
+
+        def check(self, _: str) -> str:
+            return ""
+
+        def save(self, text: str) -> None:
+            pass
+
+    app = QApplication(sys.argv[:1])
+    bridge = Bridge()
+    with tempfile.TemporaryDirectory() as folder:
+        store = SettingsFile(file=Path(folder) / "settings.toml", environ={})
+        if not given.empty:
+            store.change("queue_ids", "q-7f31, q-b210, q-0c44")
+            store.change("max_executions", "8")
+        given.out.mkdir(parents=True, exist_ok=True)
+        for mode in ("light", "dark"):
+            theme().set_mode(mode)  # type: ignore[arg-type]
+            window = MainWindow(Worker(), bridge, store, policy=Policy(), test_connection=lambda: None)
+            if not given.empty:
+                window.store.apply(demo_data.events())
+                for execution, agent in demo_data.agents().items():
+                    one = window.store.get(execution)
+                    assert one is not None
+                    one.agent = agent
+                for step in range(120):
+                    bridge.snapshot_changed.emit(demo_data.snapshot(step))
+                bridge.logs_arrived.emit(demo_data.log_lines())
+                vitals = window.page_named("health").vitals  # type: ignore[attr-defined]
+                vitals.memory_total = 32 * demo_data.GB
+                chance = random.Random(3)  # noqa: S311
+                for step in range(119):
+                    for name, base in {
+                        "cpu": 34,
+                        "memory": 58,
+                        "process": 128e6,
+                        "disk_read": 2e6,
+                        "disk_write": 9e5,
+                        "received": 4e5,
+                        "sent": 1.2e5,
+                        "delay": 1.4,
+                        "slots": 2,
+                    }.items():
+                        swing = 0.03 if name in {"memory", "process"} else 0.45
+                        wave = 1 + swing * math.sin(step / 8 + base) + swing * 0.6 * (chance.random() - 0.5)
+                        vitals.history[name].append(
+                            round(2 + 1.4 * math.sin(step / 19)) if name == "slots" else base * wave
+                        )
+            window.show()
+            for name in given.page:
+                window.show_page(name)
+                if name == "executions" and not given.empty:
+                    window.open_execution("4b1d77a0-checkout")
+                if name == "health":
+                    window.page_named("health").draw()  # type: ignore[attr-defined]
+                for _ in range(12):
+                    app.processEvents()
+                if name == "executions" and not given.empty:
+                    talk = window.executions.detail.conversation
+                    bar = talk.verticalScrollBar()
+                    save(window, given.out / f"approval-{mode}.png")
+                    next(view for view in talk.views if isinstance(view, ToolCard)).toggle()
+                    bar.setValue(0)
+                    for _ in range(6):
+                        app.processEvents()
+                save(window, given.out / f"{name}-{mode}.png")
+            window.close()
+            window.deleteLater()
+            app.processEvents()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

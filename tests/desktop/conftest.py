@@ -1,0 +1,45 @@
+"""Everything under here runs on Qt's offscreen platform, and a warning of Qt is a failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+os.environ.setdefault("QT_API", "pyside6")
+os.environ.setdefault("PYTEST_QT_API", "pyside6")
+
+from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtWidgets import QApplication
+
+from desktop import language
+from desktop.theme import Theme, theme
+
+IGNORED = ("This plugin does not support propagateSizeHints()",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/desktop/" in item.nodeid.replace("\\", "/"):
+            item.add_marker(pytest.mark.qt_log_level_fail("WARNING"))
+            item.add_marker(pytest.mark.qt_log_ignore(*IGNORED))
+
+
+@pytest.fixture(autouse=True)
+def look(qapp: QApplication) -> Iterator[Theme]:
+    """The theme, light, and English; put back afterwards."""
+    QApplication.setQuitOnLastWindowClosed(False)
+    language.use({})
+    found = theme()
+    bury()
+    found.set_mode("light")
+    yield found
+    bury()
+    language.use({})
+
+
+def bury() -> None:
+    """Let go what earlier tests closed: pytest-qt only asks for it, and no loop runs that would do it."""
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

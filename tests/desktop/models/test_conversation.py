@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from desktop.models.conversation import (
+    ITEMS_LIMIT,
+    TEXT_LIMIT,
+    Approval,
+    Conversation,
+    Message,
+    Notice,
+    ToolCall,
+    summary_of,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_streamed_text_becomes_one_message() -> None:
+    talk = Conversation("one")
+    for piece in ("Three ", "little ", "pods"):
+        talk.apply("message_chunk", {"message_id": "m1", "content": piece}, at=AT)
+    (message,) = talk.items
+    assert isinstance(message, Message)
+    assert (message.text, message.streaming) == ("Three little pods", True)
+    talk.settle()
+    assert not message.streaming
+
+
+def test_a_tool_call_knows_its_input_output_duration_and_sandbox() -> None:
+    talk = Conversation("one")
+    talk.apply(
+        "tool_started",
+        {
+            "tool_execution_id": "c1",
+            "tool_name": "shell",
+            "sandbox": "bubblewrap",
+            "tool_arguments": {"command": "ls  -l\n/tmp"},
+        },
+        at=AT,
+    )
+    talk.apply(
+        "tool_completed",
+        {"tool_execution_id": "c1", "status": "failed", "tool_error": "no"},
+        at=AT + timedelta(seconds=2),
+    )
+    (call,) = talk.items
+    assert isinstance(call, ToolCall)
+    assert (call.summary, call.succeeded, call.error) == ("ls -l /tmp", False, "no")
+    assert (call.duration_seconds, call.sandbox) == (2.0, "bubblewrap")
+
+
+def test_an_approval_waits_until_it_is_answered() -> None:
+    talk = Conversation("one")
+    talk.apply("approval_requested", {"approval_id": "a", "tool_name": "shell", "tool_arguments": {"command": "rm"}})
+    (approval,) = talk.items
+    assert isinstance(approval, Approval)
+    assert approval.waits
+    talk.apply("approval_answered", {"approval_id": "a", "allowed": True})
+    assert approval.answer == "allowed"
+
+
+def test_a_stored_session_comes_before_what_was_seen_and_nothing_is_there_twice() -> None:
+    talk = Conversation("one")
+    talk.apply("message_chunk", {"message_id": "m2", "content": "Now."}, at=AT)
+    talk.settle()
+    talk.apply("tool_started", {"tool_execution_id": "c2", "tool_name": "shell"}, at=AT)
+    talk.load_session(
+        [
+            {"role": "user", "content": "Hello", "message_id": "u1", "timestamp": "2026-01-01T00:00:00Z"},
+            {
+                "role": "tool",
+                "content": "x",
+                "tool_name": "shell",
+                "tool_execution_id": "c1",
+                "tool_output": {"output": "x"},
+            },
+            {"role": "assistant", "content": "Now.", "message_id": "other-id"},
+            {"role": "system", "content": "State changed"},
+        ]
+    )
+    assert [type(item).__name__ for item in talk.items] == ["Message", "ToolCall", "Message", "Notice", "ToolCall"]
+    assert talk.complete
+
+
+def test_exports_hold_everything_and_fences_survive_fences() -> None:
+    talk = Conversation("one")
+    talk.apply("message", {"role": "user", "content": "Hi <b>there</b>", "message_id": "u"}, at=AT)
+    talk.apply("tool_started", {"tool_execution_id": "c", "tool_name": "shell", "tool_arguments": {"command": "```"}})
+    talk.apply("error", {"severity": "warning", "details": {"error_message": "careful"}})
+    said = talk.to_markdown(title="T")
+    assert "Hi <b>there</b>" in said
+    assert "````json" in said
+    assert "careful" in said
+    assert [item["type"] for item in json.loads(talk.to_json())["items"]] == ["message", "toolcall", "notice"]
+
+
+def test_what_has_no_end_is_cut_and_what_is_old_goes() -> None:
+    talk = Conversation("one")
+    talk.apply("message", {"role": "user", "content": "x" * 10_000_000, "message_id": "u"})
+    assert isinstance(talk.items[0], Message)
+    assert len(talk.items[0].text) <= TEXT_LIMIT
+    for number in range(ITEMS_LIMIT + 5):
+        talk.apply("message", {"content": "x", "message_id": str(number)})
+    assert len(talk.items) == ITEMS_LIMIT
+    assert not talk.complete
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+KINDS = st.sampled_from(
+    [
+        "metadata",
+        "message",
+        "message_chunk",
+        "member_message_complete",
+        "tool_started",
+        "tool_completed",
+        "error",
+        "approval_requested",
+        "approval_answered",
+        "who_knows",
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        "message_id",
+        "content",
+        "role",
+        "tool_execution_id",
+        "tool_name",
+        "tool_arguments",
+        "status",
+        "tool_output",
+        "details",
+        "severity",
+        "approval_id",
+        "timestamp",
+        "duration_ms",
+        "expires_at",
+    ]
+)
+
+
+@given(st.lists(st.tuples(KINDS, st.dictionaries(NAMES, JSON, max_size=6)), max_size=20))
+def test_whatever_arrives_the_conversation_stands(arrived) -> None:
+    talk = Conversation("one")
+    for kind, payload in arrived:
+        talk.apply(kind, payload, at=AT)
+    talk.to_markdown()
+    talk.to_json()
+    assert all(isinstance(item, Message | ToolCall | Notice | Approval) for item in talk.items)
+
+
+def test_the_summary_is_what_says_most() -> None:
+    assert summary_of({"cwd": "/", "command": "make test"}) == "make test"
+    assert summary_of({"n": 3, "flag": True}) == "n: 3, flag: true"
+    assert summary_of(None) == ""

@@ -1,0 +1,62 @@
+"""Snapshots for tables of tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from desktop.tray.facts import TrayFacts
+from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView, OutboxView, QueueStatistics, QueueView
+
+NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+
+
+def queue(name: str = "default", *, polling: bool = True, backlog: int | None = 0, reason: str = "") -> QueueView:
+    statistics = None
+    if backlog is not None:
+        statistics = QueueStatistics(
+            backlog=backlog, backlog_age_seconds=0, added_per_second=0, dispatched_per_second=0, pollers=1
+        )
+    return QueueView(queue_id=f"id-of-{name}", queue_name=name, polling=polling, reason=reason, statistics=statistics)
+
+
+def execution(number: int, *, status: str = "running", step: str = "model") -> ExecutionView:
+    return ExecutionView(
+        execution_id=f"{number:08d}-aaaa", queue_id="q", turn=1, status=status, step=step, started_at=NOON
+    )
+
+
+def snapshot(
+    state: EngineState = EngineState.RUNNING, *, running: int = 0, reason: str = "Waiting for work.", **more: Any
+) -> EngineSnapshot:
+    more.setdefault("queues", (queue(),))
+    executions = tuple(execution(number) for number in range(running))
+    return EngineSnapshot(state=state, reason=reason, executions=executions, pid=4242, **more)
+
+
+def facts(state: EngineState = EngineState.RUNNING, *, running: int = 0, **more: Any) -> TrayFacts:
+    own = {name: more.pop(name) for name in ("attached", "paused_until", "autostart", "snoozed_until") if name in more}
+    return TrayFacts(snapshot=snapshot(state, running=running, **more), now=NOON, **own)
+
+
+def troubled(sentence: str) -> EngineSnapshot:
+    return replace(snapshot(), outbox=OutboxView(interrupted_reason=sentence))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithApprovals(EngineSnapshot):
+    """As an engine that asks publishes it."""
+
+    approvals: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    approval_id: str
+    title: str
+
+
+def asking(*titles: str, state: EngineState = EngineState.RUNNING) -> EngineSnapshot:
+    waiting = tuple(Asked(approval_id=f"a{number}", title=title) for number, title in enumerate(titles))
+    return WithApprovals(state=state, reason="Waiting for work.", queues=(queue(),), approvals=waiting)

@@ -1,0 +1,149 @@
+"""What each system is told; the files of all three are written and read here, whatever this system is."""
+
+from __future__ import annotations
+
+import contextlib
+import plistlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desktop.platforms import AT_LOGIN, is_ours, own_command
+from desktop.platforms.macos import Caffeinate, LaunchAgent
+from desktop.platforms.ports import Autostart, AutostartEntry, autostart_state, repair_autostart
+from desktop.platforms.windows import PBT_APMRESUMEAUTOMATIC, PBT_APMSUSPEND, PowerBroadcast, RunKey, is_vetoed
+
+HERE = (sys.executable, "-m", "desktop", AT_LOGIN)
+GONE = ("/nowhere/Kubiya Worker %1/app", AT_LOGIN)
+
+
+class Registry:
+    """As much of `winreg` as the Run key needs."""
+
+    HKEY_CURRENT_USER, KEY_SET_VALUE, REG_SZ = "HKCU", 2, 1
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], Any] = {}
+
+    @contextlib.contextmanager
+    def OpenKey(self, root: str, path: str, *rights: int) -> Iterator[str]:  # noqa: N802
+        yield path
+
+    CreateKey = OpenKey
+
+    def QueryValueEx(self, path: str, name: str) -> tuple[Any, int]:  # noqa: N802
+        if (path, name) not in self.values:
+            raise FileNotFoundError
+        return self.values[path, name], 1
+
+    def SetValueEx(self, path: str, name: str, zero: int, kind: int, value: str) -> None:  # noqa: N802
+        self.values[path, name] = value
+
+    def DeleteValue(self, path: str, name: str) -> None:  # noqa: N802
+        if self.values.pop((path, name), None) is None:
+            raise FileNotFoundError
+
+
+@pytest.fixture(params=["linux", "macos", "windows"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    registry = Registry()
+
+    def entry(command: tuple[str, ...]) -> AutostartEntry:
+        match request.param:
+            case "linux":
+                from desktop.platforms.linux import XdgAutostart
+
+                return XdgAutostart(command, {"XDG_CONFIG_HOME": str(tmp_path)})
+            case "macos":
+                return LaunchAgent(command, tmp_path)
+            case _:
+                return RunKey(command, registry)
+
+    return entry
+
+
+@pytest.mark.parametrize("command", [HERE, GONE, ('/opt/with "quotes" and $x`y`\\z/app', AT_LOGIN)])
+def test_what_is_written_is_read_back(make: Any, command: tuple[str, ...]) -> None:
+    entry = make(command)
+    assert (autostart_state(entry), entry.configured()) == (Autostart.OFF, None)
+    entry.write()
+    assert (autostart_state(entry), entry.configured()) == (Autostart.ON, command)
+    entry.remove()
+    entry.remove()
+    assert autostart_state(entry) is Autostart.OFF
+
+
+def test_an_entry_of_another_copy_is_foreign_and_repaired_only_where_it_leads_nowhere(make: Any) -> None:
+    make(GONE).write()
+    here = make(HERE)
+    assert autostart_state(here) is Autostart.FOREIGN
+    assert not repair_autostart(here, is_ours=lambda _: False)
+    assert repair_autostart(here, is_ours=lambda _: True)
+    assert autostart_state(here) is Autostart.ON
+    assert not repair_autostart(here, is_ours=lambda _: True)
+    assert not repair_autostart(None, is_ours=lambda _: True)
+
+
+def test_only_a_program_that_is_gone_is_stale() -> None:
+    assert is_ours(GONE)
+    assert not is_ours(HERE)
+    assert not is_ours(("/nowhere/other",))
+
+
+def test_the_command_starts_this_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_command()[-1] == AT_LOGIN
+    monkeypatch.setenv("APPIMAGE", "/home/me/Kubiya.AppImage")
+    assert own_command() == ("/home/me/Kubiya.AppImage", AT_LOGIN)
+
+
+def test_what_a_desktop_switched_off_is_blocked(tmp_path: Path) -> None:
+    from desktop.platforms.linux import XdgAutostart
+
+    entry = XdgAutostart(HERE, {"XDG_CONFIG_HOME": str(tmp_path)})
+    for line in ("Hidden=true", "X-GNOME-Autostart-enabled=false"):
+        entry.write()
+        text = entry.file.read_text(encoding="utf-8").replace("X-GNOME-Autostart-enabled=true\n", "")
+        entry.file.write_text(f"{text}{line}\n", encoding="utf-8")
+        assert autostart_state(entry) is Autostart.BLOCKED
+
+
+def test_task_managers_veto_and_launchds_are_blocked(tmp_path: Path) -> None:
+    from desktop.platforms.windows import APPROVED, VALUE
+
+    registry = Registry()
+    entry = RunKey(HERE, registry)
+    entry.write()
+    registry.values[APPROVED, VALUE] = bytes([3, 0, 0, 0])
+    assert autostart_state(entry) is Autostart.BLOCKED
+    assert not is_vetoed(bytes([2, 0, 0, 0]))
+    agent = LaunchAgent(HERE, tmp_path)
+    agent.write()
+    said = plistlib.loads(agent.file.read_bytes())
+    assert said["AssociatedBundleIdentifiers"] == ["ai.kubiya.worker"]
+    agent.file.write_bytes(plistlib.dumps({**said, "Disabled": True}))
+    assert autostart_state(agent) is Autostart.BLOCKED
+
+
+def test_caffeinate_runs_while_it_is_held() -> None:
+    awake = Caffeinate((sys.executable, "-c", "import time; time.sleep(600)"))
+    awake.release()
+    awake.hold("An agent is working")
+    first = awake._running
+    awake.hold("An agent is working")
+    assert first is not None
+    assert awake._running is first
+    assert first.poll() is None
+    awake.release()
+    assert first.poll() is not None
+
+
+def test_windows_tells_of_sleep() -> None:
+    said: list[str] = []
+    power = PowerBroadcast()
+    power._on_sleep, power._on_wake = lambda: said.append("sleep"), lambda: said.append("wake")
+    for event in (PBT_APMSUSPEND, 0x0007, PBT_APMRESUMEAUTOMATIC):
+        power.heard(event)
+    assert said == ["sleep", "wake"]

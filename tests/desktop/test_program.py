@@ -1,0 +1,241 @@
+"""The whole program as its user starts it: on an X server, a session bus and a panel of its own, with a playground."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.tray_host import (
+    LIMIT_SECONDS,
+    Panel,
+    TrayIcon,
+    desktop_environment,
+    private_bus,
+    private_display,
+    until,
+)
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Xvfb and D-Bus are Linux's")
+
+
+@dataclass(slots=True)
+class Session:
+    """A desktop with a user who may start the program."""
+
+    bus: str
+    home: Path
+    environment: dict[str, str]
+
+    @contextlib.contextmanager
+    def started(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        process = self.start(*options)
+        try:
+            yield process
+        finally:
+            children = _family(process.pid)
+            if process.poll() is None:
+                process.kill()
+            _, said = process.communicate(timeout=LIMIT_SECONDS)
+            for child in children:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            assert "Traceback" not in said, said
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "desktop", *options],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def log(self, below: str = "worker") -> str:
+        return (self.home / below / "state" / "logs" / "desktop.log").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    with private_display() as name:
+        yield name
+
+
+@pytest.fixture
+def session(display: str, tmp_path: Path) -> Iterator[Session]:
+    with private_bus() as bus:
+        yield Session(bus, tmp_path, desktop_environment(tmp_path, display=display, bus=bus))
+
+
+@contextlib.contextmanager
+def panel_of(session: Session) -> Iterator[Panel]:
+    panel = Panel(session.bus)
+    try:
+        yield panel
+    finally:
+        panel.close()
+
+
+@contextlib.contextmanager
+def icon_in(session: Session, panel: Panel) -> Iterator[TrayIcon]:
+    until(lambda: panel.items, what="an icon in the panel")
+    icon = TrayIcon(session.bus, panel.items[-1])
+    try:
+        yield icon
+    finally:
+        icon.close()
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _all_gone(processes: Sequence[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+def test_from_start_to_an_executed_task_to_quit(session: Session) -> None:
+    with panel_of(session) as panel, session.started("--demo", "--data-dir", str(session.home / "play")) as program:
+        with icon_in(session, panel) as icon:
+            idle = icon.pixels
+            until(lambda: "execution running" in icon.tooltip, what="a running execution")
+            assert icon.pixels != idle
+            until(lambda: "Running. Waiting for work" in icon.tooltip, what="the end of the task")
+            icon.click("Pause", "For 30 minutes")
+            until(lambda: "Paused until" in icon.tooltip)
+            icon.click("Resume")
+            until(lambda: "Running" in icon.tooltip)
+            icon.click("Stop")
+            until(lambda: "Start" in icon.labels())
+            icon.click("Start")
+            until(lambda: "Running" in icon.tooltip)
+            family = _family(program.pid)
+            assert family, "the playground's Temporal server"
+            icon.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
+        until(lambda: _all_gone(family), what="no process left behind")
+    log = session.log("play/worker")
+    assert "stopped: Stopped." in log
+    assert "ERROR" not in log
+    assert not list((session.home / "play" / "worker" / "state" / "logs").glob("crash*"))
+
+
+def test_the_panel_may_come_later_and_be_started_anew(session: Session) -> None:
+    with session.started("--at-login") as program:
+        until(lambda: (session.home / "worker" / "run" / "desktop.lock").exists())
+        for _ in range(2):
+            with panel_of(session) as panel, icon_in(session, panel) as icon:
+                until(lambda icon=icon: "There is no API key" in icon.tooltip)
+                assert "Try again" in icon.labels()
+                last = icon
+        with panel_of(session) as panel, icon_in(session, panel) as last:
+            last.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
+
+
+def test_a_second_start_raises_the_first_and_a_killed_one_is_no_obstacle(session: Session) -> None:
+    with panel_of(session) as panel:
+        with session.started() as first, icon_in(session, panel):
+            second = session.start()
+            assert second.wait(LIMIT_SECONDS) == 0
+            second.communicate()
+            assert first.poll() is None
+            first.send_signal(signal.SIGKILL)
+            first.wait(LIMIT_SECONDS)
+        panel.items.clear()
+        with session.started() as third, icon_in(session, panel):
+            third.send_signal(signal.SIGTERM)
+            assert third.wait(LIMIT_SECONDS) == 0
+
+
+def test_start_at_login_is_off_until_it_is_asked_for(session: Session) -> None:
+    entry = session.home / "xdg-config" / "autostart" / "kubiya-worker.desktop"
+    with panel_of(session) as panel, session.started() as program, icon_in(session, panel) as icon:
+        assert not entry.exists()
+        icon.click("Start at login")
+        until(entry.exists)
+        assert "--at-login" in entry.read_text(encoding="utf-8")
+        until(lambda: any(item.label == "Start at login" and item.checked for item in icon.menu()))
+        icon.click("Start at login")
+        until(lambda: not entry.exists())
+        icon.click("Quit")
+        assert program.wait(LIMIT_SECONDS) == 0
+
+
+def test_it_rests_when_nothing_happens(session: Session) -> None:
+    """No timer of ours ticks: the GUI thread sleeps until somebody wants something."""
+    with panel_of(session) as panel, session.started() as program, icon_in(session, panel) as icon:
+        until(lambda: "There is no API key" in icon.tooltip)
+        process = psutil.Process(program.pid)
+        before, looks = _switches(process.pid), 0
+        while (now := _switches(process.pid)) != before:  # what the start and our questions left to do
+            before, looks = now, looks + 1
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(1)
+            assert looks < LIMIT_SECONDS, f"{now - before} wake-ups in each second"
+
+
+def _switches(pid: int) -> int:
+    """Of the main thread."""
+    status = Path(f"/proc/{pid}/task/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+@pytest.mark.parametrize(("option", "words"), [("--version", "kubiya-worker-desktop 0"), ("--self-test", "qt: 6.")])
+def test_what_needs_no_window(session: Session, option: str, words: str) -> None:
+    environment = {**session.environment}
+    del environment["DISPLAY"], environment["QT_QPA_PLATFORM"]
+    done = subprocess.run(
+        [sys.executable, "-m", "desktop", option],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert words in done.stdout
+
+
+def test_without_a_display_it_says_what_to_do(session: Session) -> None:
+    environment = {name: value for name, value in session.environment.items() if name != "DISPLAY"}
+    del environment["QT_QPA_PLATFORM"]
+    done = subprocess.run(
+        [sys.executable, "-m", "desktop"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "kubiya-worker start" in done.stderr
+
+
+def test_without_streams_it_still_starts(session: Session) -> None:
+    """As a windowed program on Windows has none."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.stdout = sys.stderr = None; sys.argv = ['x', '--version']\n"
+         "from desktop.__main__ import main; main()"],
+        cwd=ROOT,
+        env=session.environment,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0

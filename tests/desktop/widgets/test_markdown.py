@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+from PySide6.QtGui import QTextDocument
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from desktop.theme import DARK, Theme
+from desktop.widgets.code import CodeBlock
+from desktop.widgets.markdown import RENDER_LIMIT, MarkdownView, Prose, segments
+
+DOCUMENT = "# Title\n\nWords with `code`.\n\n```python\ndef f():\n    return 1\n```\n\nAnd *then* some.\n"
+
+
+def shown(view: MarkdownView) -> str:
+    return "\n".join(part.toPlainText() for part in view.findChildren(Prose))
+
+
+def test_html_in_a_message_is_text(qtbot) -> None:
+    view = MarkdownView('<script>alert(1)</script> <img src="http://example.com/x.png"> <b>bold</b>')
+    qtbot.addWidget(view)
+    assert '<script>alert(1)</script> <img src="http://example.com/x.png"> <b>bold</b>' in shown(view)
+
+
+def test_a_picture_is_its_description_and_nothing_is_loaded(qtbot) -> None:
+    view = MarkdownView("![a <cat>](https://example.com/cat.png)")
+    qtbot.addWidget(view)
+    assert shown(view).strip() == "[a <cat>]"
+    assert "cat.png" not in view.findChildren(Prose)[0].toHtml()
+    assert view.findChildren(Prose)[0].loadResource(QTextDocument.ResourceType.ImageResource.value, "x") is None
+
+
+def test_a_link_is_told_and_not_followed(qtbot) -> None:
+    view = MarkdownView("[here](https://example.com)")
+    qtbot.addWidget(view)
+    from PySide6.QtCore import QUrl
+
+    with qtbot.waitSignal(view.link_chosen) as told:
+        view.findChildren(Prose)[0].anchorClicked.emit(QUrl("https://example.com"))
+    assert told.args == ["https://example.com"]
+
+
+def test_a_stream_keeps_the_widgets_above_its_end(qtbot) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    layout, view = QVBoxLayout(window), MarkdownView()
+    layout.addWidget(view)
+    layout.addStretch(1)
+    window.resize(600, 800)
+    window.show()
+    places: dict[int, set[int]] = {}
+    heights: list[int] = []
+    for end in range(1, len(DOCUMENT) + 1):
+        view.show_markdown(DOCUMENT[:end])
+        layout.activate()
+        heights.append(view.sizeHint().height())
+        for part in view._parts[:-1]:
+            places.setdefault(id(part), set()).add(part.y())
+    assert [type(part) for part in view._parts] == [Prose, CodeBlock, Prose]
+    assert all(len(seen) == 1 for seen in places.values()), "what is above the end never moves"
+
+
+@pytest.mark.parametrize("step", [1, 7, 50])
+def test_a_document_that_streamed_in_is_as_one_that_came_at_once(qtbot, step: int) -> None:
+    document = DOCUMENT * 6 + "\r\n\r\n1. one\r\n2. two\r\n\r\n\u2028line\n\n" + "Paragraph.\n\n" * 20 + "> said"
+    streamed, whole = MarkdownView(), MarkdownView(document)
+    qtbot.addWidget(streamed)
+    qtbot.addWidget(whole)
+    for end in range(0, len(document) + step, step):
+        streamed.show_markdown(document[:end])
+    assert streamed._segments == whole._segments
+    assert [one.start for one in streamed._segments] == [one.start for one in whole._segments]
+    assert len(whole._segments) > 12, "long prose is in several widgets"
+
+
+def test_ten_megabytes_without_a_space_are_cut_and_broken(qtbot) -> None:
+    view = MarkdownView("x" * 10_000_000)
+    qtbot.addWidget(view)
+    view.resize(500, 400)
+    view.show()
+    assert len(shown(view)) <= RENDER_LIMIT * 1.1
+    assert f"{10_000_000 - RENDER_LIMIT:,} more characters" in view._more.text()
+    assert view.minimumSizeHint().width() < 500
+
+
+def test_text_from_right_to_left_is_laid_out_from_the_right(qtbot) -> None:
+    view = MarkdownView("שלום עולם\n\nhello")
+    qtbot.addWidget(view)
+    document = view.findChildren(Prose)[0].document()
+    from PySide6.QtCore import Qt
+
+    assert document.firstBlock().textDirection() is Qt.LayoutDirection.RightToLeft
+
+
+def test_code_has_colours_and_they_follow_the_scheme(qtbot, look: Theme) -> None:
+    view = MarkdownView("```python\ndef f():\n    return 'x'\n```")
+    qtbot.addWidget(view)
+    block = view.findChildren(CodeBlock)[0]
+
+    def colors() -> set[str]:
+        line = block.text.document().firstBlock()
+        return {form.format.foreground().color().name() for form in line.layout().formats()}
+
+    assert look.palette.code_keyword in colors()
+    look.set_mode("dark")
+    assert DARK.code_keyword in colors()
+
+
+def test_code_with_an_unknown_language_and_lines_without_end_is_shown(qtbot) -> None:
+    block = CodeBlock("y" * 5_000_000, language="no-such-language")
+    qtbot.addWidget(block)
+    assert len(block.text.toPlainText()) < 3_000
+
+
+def test_segments_keep_code_in_lists_with_their_list() -> None:
+    assert [one.kind for one in segments("- a\n\n  ```\n  x\n  ```\n- b")] == ["html"]

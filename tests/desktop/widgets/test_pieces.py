@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
+
+from desktop.models.conversation import Approval, Conversation, ToolCall
+from desktop.widgets.approval_card import ApprovalCard
+from desktop.widgets.buttons import Button, IconButton, NavButton, Switch
+from desktop.widgets.charts import AreaChart, Meter, Series
+from desktop.widgets.choice import Choice
+from desktop.widgets.clock import SeenClock
+from desktop.widgets.conversation_view import SHOWN, ConversationView
+from desktop.widgets.surfaces import Banner
+from desktop.widgets.text import ElidedLabel, Label, tooltip_text
+from desktop.widgets.tool_card import ToolCard
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_labels_never_take_text_for_markup(qtbot) -> None:
+    label = Label("<b>not bold</b>")
+    qtbot.addWidget(label)
+    assert label.textFormat() is Qt.TextFormat.PlainText
+    assert tooltip_text("<b>&") == "<span>&lt;b>&amp;</span>"
+
+
+def test_a_long_label_is_elided_and_tells_the_whole(qtbot) -> None:
+    label = ElidedLabel("word " * 100)
+    qtbot.addWidget(label)
+    label.resize(80, 20)
+    label.show()
+    label.grab()
+    assert label.toolTip().startswith("word word")
+    assert label.minimumSizeHint().width() < 80
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [0.0, 0.0], [1, None, 3], [1e12, -5, float(2)]])
+def test_charts_draw_whatever_there_is(qtbot, values) -> None:
+    chart = AreaChart("Rates", said=lambda value: f"{value:.1f}")
+    qtbot.addWidget(chart)
+    chart.set_series(Series(name="a", values=values), Series(name="b", values=values, tone="success"))
+    chart.resize(300, 100)
+    chart.show()
+    qtbot.mouseMove(chart, chart.rect().center())
+    assert not chart.grab().isNull()
+
+
+def test_a_chart_says_its_newest_value(qtbot) -> None:
+    chart, meter = AreaChart("Rates", said=lambda value: f"{value:.1f}/s"), Meter("Memory")
+    qtbot.addWidget(chart)
+    qtbot.addWidget(meter)
+    chart.set_series(Series(name="added", values=[1.0, 2.0]))
+    meter.set_value(0.5)
+    assert (chart.accessibleDescription(), meter.accessibleDescription()) == ("added: 2.0/s", "50%")
+
+
+def test_a_clock_stands_still_while_nobody_looks(qtbot) -> None:
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    clock = SeenClock(widget, lambda: None, wound=True)
+    assert not clock.runs
+    widget.show()
+    assert clock.runs
+    widget.hide()
+    assert not clock.runs
+    widget.show()
+    clock.wind(False)
+    assert not clock.runs
+
+
+def test_a_tool_card_opens_with_the_keyboard_and_follows_its_call(qtbot) -> None:
+    call = ToolCall(key="c", name="shell", arguments={"command": "ls"}, started_at=AT)
+    card = ToolCard(call)
+    qtbot.addWidget(card)
+    card.show()
+    assert card.runs
+    card.tick()
+    qtbot.keyClick(card._head, Qt.Key.Key_Return)
+    assert card.is_open
+    call.output, call.succeeded, call.duration_seconds = "<b>x</b>\n" * 3, True, 1.5
+    card.refresh()
+    assert card._output is not None
+    assert "<b>x</b>" in card._output.text.toPlainText()
+    assert "Done" in card._head.accessibleName()
+    qtbot.keyClick(card._head, Qt.Key.Key_Space)
+    assert not card.is_open
+
+
+@pytest.mark.parametrize(("button", "answer"), [("_allow", (True, "once")), ("_deny", (False, "once"))])
+def test_an_approval_is_answered_once_and_waits_for_the_truth(qtbot, button: str, answer) -> None:
+    approval, given = Approval(key="a", execution_id="e", tool="shell", summary="rm -rf x"), []
+    card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append((allow, scope)))
+    qtbot.addWidget(card)
+    card.show()
+    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
+    assert given == [answer]
+    assert approval.waits, "a view changes nothing by itself"
+    approval.answer = "allowed"
+    card.refresh()
+    assert card._buttons.isHidden()
+
+
+def test_a_conversation_follows_its_end_until_the_person_reads_above(qtbot) -> None:
+    talk = Conversation("e")
+    for number in range(SHOWN + 10):
+        talk.apply("message", {"role": "user", "content": f"message {number}", "message_id": str(number)})
+    view = ConversationView(answer=lambda *_: None)
+    qtbot.addWidget(view)
+    view.resize(600, 400)
+    view.show()
+    view.show_conversation(talk)
+    bar = view.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.value() == bar.maximum())
+    assert len(view._views) == SHOWN
+    assert not view._earlier.isHidden()
+    bar.setValue(0)
+    assert not view.follows
+    view.heard(talk.apply("message_chunk", {"message_id": "new", "content": "more " * 200}))
+    view.grab()
+    assert bar.value() == 0, "what arrives does not pull the reader away"
+    view._earlier.click()
+    assert len(view._views) == SHOWN + 11
+    assert view._earlier.isHidden()
+
+
+def test_the_conversations_clock_runs_only_while_a_tool_runs_and_is_seen(qtbot) -> None:
+    talk = Conversation("e")
+    view = ConversationView(answer=lambda *_: None)
+    qtbot.addWidget(view)
+    view.show()
+    view.show_conversation(talk)
+    assert not view._clock.isActive()
+    view.heard(talk.apply("tool_started", {"tool_execution_id": "c", "tool_name": "x"}, at=AT))
+    assert view._clock.isActive()
+    view.hide()
+    assert not view._clock.isActive()
+    view.show()
+    view.heard(talk.apply("tool_completed", {"tool_execution_id": "c", "status": "success"}, at=AT))
+    assert not view._clock.isActive()
+
+
+def test_controls_have_names_and_keep_them_with_their_text(qtbot) -> None:
+    button, icon, nav, switch = Button("Go"), IconButton("copy", "Copy"), NavButton("logs", "Logs"), Switch("On")
+    choice = Choice("Level", [("a", "A"), ("b", "B")])
+    for one in (button, icon, nav, switch, choice):
+        qtbot.addWidget(one)
+        assert one.accessibleName()
+        assert not one.grab().isNull()
+    button.setText("Stop")
+    nav.set_count(3)
+    assert (button.accessibleName(), nav.accessibleName()) == ("Stop", "Logs, 3")
+    choice.choose("b")
+    choice.offer([("b", "B"), ("c", "C")])
+    assert choice.chosen == "b"
+    choice.offer([("c", "C")])
+    assert choice.chosen == "c"
+
+
+def test_a_banner_says_a_sentence_and_offers_one_thing(qtbot) -> None:
+    banner, did = Banner(), []
+    qtbot.addWidget(banner)
+    banner.say("<i>It failed.</i>", action="Retry", act=lambda: did.append(1))
+    assert banner.sentence == "<i>It failed.</i>"
+    banner._button.click()
+    assert did == [1]
+    assert banner.isHidden()

@@ -1,0 +1,127 @@
+"""What a hostile tool may try, for real; and the same without a sandbox, to show that it would have succeeded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.arena import CANARY, Arena, arena, victim
+from tests.sandbox.escapes import ESCAPES, Escape, document, replace_table
+from tests.sandbox.walls import bubblewrap, missing_bubblewrap
+from worker_core.sandbox.egress import Egress, Gatekeeper
+from worker_core.sandbox.environment import tool_environment
+from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.linux import Bubblewrap
+from worker_core.sandbox.network import NetworkPolicy
+from worker_core.sandbox.process import run_process
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or bool(missing_bubblewrap()), reason=missing_bubblewrap() or "the attempts are for Linux"
+)
+EACH = pytest.mark.parametrize("escape", ESCAPES, ids=lambda one: f"{one.group}: {one.attempt}")
+
+
+@pytest.fixture(scope="module")
+def short() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="kb-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, short: Path) -> Iterator[Arena]:
+    with arena(tmp_path_factory.mktemp("machine"), short) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def launcher(machine: Arena, short: Path) -> Iterator[Bubblewrap]:
+    egress = Egress(folder=short, gatekeeper=Gatekeeper(NetworkPolicy()))
+    egress.start()
+    hidden = (machine.folder / "state", machine.folder / "workspaces")
+    yield bubblewrap(short / "walls", egress=egress.path, hidden=hidden)
+    egress.close()
+
+
+@pytest.fixture
+def workspace(machine: Arena) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir=machine.folder / "workspaces"))
+    yield folder
+    machine.clean(folder)
+
+
+def _argv(escape: Escape) -> list[str]:
+    return [sys.executable, "-I", "-c", escape.script] if escape.python else ["/bin/bash", "-c", escape.script]
+
+
+def _succeeded(escape: Escape, said: str, machine: Arena, workspace: Path, prey: subprocess.Popen[bytes]) -> bool:
+    if escape.harms:
+        return machine.harmed(escape.harms, workspace=workspace, victim=prey)
+    return CANARY in said or "ESCAPED" in said
+
+
+@EACH
+async def test_no_escape(escape: Escape, machine: Arena, launcher: Bubblewrap, workspace: Path) -> None:
+    with victim(machine) as prey:
+        said = ""
+        for argv in (_argv(escape), ["/bin/bash", "-c", escape.second_call])[: 2 if escape.second_call else 1]:
+            command = Command(
+                argv=argv,
+                cwd=workspace,
+                environment=tool_environment(
+                    {**machine.environment, "VICTIM": str(prey.pid)},
+                    call_mark="escape",
+                    inherited={"PATH": os.environ["PATH"], "HOME": str(machine.home), "KUBIYA_API_KEY": CANARY},
+                ),
+            )
+            result = await run_process(
+                launcher.wrap(command, workspace=workspace), timeout=timedelta(seconds=30), output_limit_bytes=20_000
+            )
+            said += b"".join(result.output.ends()).decode("utf-8", "replace")
+            result.output.close()
+            assert not result.timed_out
+            assert "could not be set up" not in said
+        assert not _succeeded(escape, said, machine, workspace, prey), said
+
+
+@EACH
+def test_it_would_succeed_without_a_sandbox(escape: Escape, machine: Arena, workspace: Path) -> None:
+    if escape.control == "never":
+        pytest.skip(f"no control: {escape.why_no_control}")
+    if escape.control == "root" and os.getuid() != 0:
+        pytest.skip("no control: it needs root")
+    with victim(machine) as prey:
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(workspace), "KUBIYA_API_KEY": CANARY,
+            **machine.environment, "VICTIM": str(prey.pid),
+        }  # fmt: skip
+        said = ""
+        for argv in (_argv(escape), ["/bin/bash", "-c", escape.second_call])[: 2 if escape.second_call else 1]:
+            result = subprocess.run(
+                argv, cwd=workspace, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, timeout=30, check=False, start_new_session=True,
+            )  # fmt: skip
+            said += result.stdout.decode("utf-8", "replace")
+        assert _succeeded(escape, said, machine, workspace, prey), said
+
+
+def test_there_are_enough_and_no_two_alike() -> None:
+    assert len(ESCAPES) >= 40
+    assert (
+        len({one.attempt for one in ESCAPES}) == len({one.script + one.second_call for one in ESCAPES}) == len(ESCAPES)
+    )
+    assert all(one.why_no_control for one in ESCAPES if one.control == "never")
+    assert sum(one.control != "never" for one in ESCAPES) >= 40
+
+
+def test_the_document_shows_them() -> None:
+    text = document().read_text(encoding="utf-8")
+    assert replace_table(text) == text, "run: python -m tests.sandbox.escapes"

@@ -1,0 +1,153 @@
+"""What a call may use up, with real processes that use up more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.conftest import run
+from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
+from worker_core.sandbox.limits import Limits, shell_prefix
+from worker_core.sandbox.process import ProcessResult
+from worker_core.sandbox.watcher import children_of, folder_bytes, tree_usage
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher's sources and the limits are Linux's")
+
+MEGABYTE = 1024 * 1024
+SMALL = Limits(
+    cpu_time=timedelta(seconds=2),
+    memory_bytes=300 * MEGABYTE,
+    processes=100,
+    open_files=64,
+    file_bytes=20 * MEGABYTE,
+    workspace_bytes=100 * MEGABYTE,
+)
+
+
+@pytest.fixture(params=["direct", pytest.param("bubblewrap", marks=needs_bubblewrap)])
+def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
+    return DirectLauncher(limits=SMALL) if request.param == "direct" else bubblewrap(tmp_path / "walls", limits=SMALL)
+
+
+async def tried(launcher: Launcher, workspace: Path, *argv: str) -> tuple[ProcessResult, str]:
+    workspace.mkdir(exist_ok=True)
+    command = Command(argv=argv, cwd=workspace, environment={"PATH": os.environ["PATH"], "KUBIYA_TOOL_CALL": "limits"})
+    result = await run(launcher.wrap(command, workspace=workspace))
+    said = b"".join(result.output.ends()).decode("utf-8", "replace")
+    result.output.close()
+    assert not result.timed_out
+    return result, said
+
+
+async def test_memory_of_one_process(launcher: Launcher, tmp_path: Path) -> None:
+    result, said = await tried(launcher, tmp_path / "w", sys.executable, "-c", "x = bytearray(2 << 30)")
+    assert "MemoryError" in said
+    assert (result.exit_code, result.exceeded) == (1, "")
+
+
+async def test_memory_of_a_tree(launcher: Launcher, tmp_path: Path) -> None:
+    hog = f"{sys.executable} -c 'import time; x = bytearray(120 << 20); time.sleep(60)'"
+    result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", f"for i in 1 2 3 4; do {hog} & done; wait")
+    assert result.exceeded == "It used more than 300 MB of memory and was stopped."
+    assert result.exit_code != 0
+
+
+async def test_processor_time_of_a_tree(launcher: Launcher, tmp_path: Path) -> None:
+    spin = "(while :; do :; done) & (while :; do :; done) & wait"
+    result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", spin)
+    assert result.exceeded == "It used more than 2 s of processor time and was stopped."
+
+
+@needs_bubblewrap
+async def test_a_fork_bomb(tmp_path: Path) -> None:
+    launcher = bubblewrap(tmp_path / "walls", limits=SMALL)
+    result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "bomb() { bomb | bomb & }; bomb; sleep 60")
+    assert result.exceeded == "It started more than 100 processes and was stopped, with all of them."
+    assert not children_of(os.getpid()) or all(b"bomb" not in _command_line(one) for one in children_of(os.getpid()))
+
+
+def _command_line(process_id: int) -> bytes:
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@needs_bubblewrap
+@pytest.mark.skipif(os.getuid() == 0, reason="the kernel exempts root from the number of processes")
+async def test_the_kernel_counts_processes(tmp_path: Path) -> None:
+    launcher = bubblewrap(tmp_path / "walls", limits=SMALL)
+    _, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "ulimit -u")
+    assert said == "100\n"
+
+
+async def test_a_file_of_ten_gigabytes(launcher: Launcher, tmp_path: Path) -> None:
+    result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "head -c 10G /dev/zero >big")
+    assert result.exit_code == 153
+    assert (tmp_path / "w" / "big").stat().st_size == 20 * MEGABYTE
+
+
+async def test_many_files(launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker_core.sandbox.watcher.FOLDER_PERIOD_SECONDS", 0.1)
+    fill = "for i in $(seq 20); do head -c 19M /dev/zero >f$i; done; sleep 60"
+    result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", fill)
+    assert result.exceeded.startswith("The workspace holds more than 100 MB, so it was stopped.")
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
+async def test_temporary_folders_are_bounded(tmp_path: Path, folder: str) -> None:
+    launcher = bubblewrap(tmp_path / "walls")
+    _, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", f"df --output=size -B1 {folder} | tail -1")
+    assert 0 < int(said) <= 1024**3
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize(
+    "path", ["/x", "/dev/x", "/proc/sys/kernel/x", "/run/x", "/etc/x", "/usr/x", "/home/x", "/var/x"]
+)
+async def test_nothing_else_can_be_filled(tmp_path: Path, path: str) -> None:
+    result, _ = await tried(bubblewrap(tmp_path / "walls"), tmp_path / "w", "/bin/bash", "-c", f"echo x >{path}")
+    assert result.exit_code == 1
+
+
+async def test_open_files(launcher: Launcher, tmp_path: Path) -> None:
+    _, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "ulimit -n; ulimit -c")
+    assert said == "64\n0\n"
+
+
+async def test_what_stays_within_its_limits(launcher: Launcher, tmp_path: Path) -> None:
+    result, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "echo fine")
+    assert (said, result.exit_code, result.exceeded) == ("fine\n", 0, "")
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_the_shell_in_front_passes_arguments_on(shell: str) -> None:
+    prefix = [shell, *shell_prefix(SMALL, counts_processes=False)[1:]]
+    result = subprocess.run([*prefix, "printf", "<%s>", "a b", "", "$HOME", "'"], capture_output=True, check=True)
+    assert (result.stdout, result.stderr) == (b"<a b><><$HOME><'>", b"")
+
+
+def test_the_use_of_a_tree_is_seen(tmp_path: Path) -> None:
+    script = "sleep 60 & (sleep 60; true) & echo ready; wait"
+    with subprocess.Popen(["/bin/bash", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        used = tree_usage(process.pid, most_processes=100)
+        os.killpg(process.pid, 9)
+    assert used is not None
+    assert used.processes >= 3
+    assert tree_usage(process.pid, most_processes=100) is None
+
+
+def test_links_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "f").write_bytes(bytes(10_000))
+    (tmp_path / "a" / "out").symlink_to("/usr")
+    assert 10_000 <= folder_bytes(tmp_path / "a", enough=10**9) < 50_000

@@ -1,0 +1,184 @@
+"""What cannot be run here: the text of profiles and arguments; and a `docker` of our own that records and runs."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.conftest import run
+from worker_core.sandbox import container, windows_child
+from worker_core.sandbox.container import Container
+from worker_core.sandbox.launcher import Command, Holds, Network
+from worker_core.sandbox.limits import Limits
+from worker_core.sandbox.linux import Walls
+from worker_core.sandbox.macos import SandboxExec, profile
+from worker_core.sandbox.windows import RestrictedToken
+
+PROFILE = """\
+(version 1)
+(deny default)
+(allow process-fork)
+(allow process-exec)
+(allow signal (target same-sandbox))
+(allow process-info* (target same-sandbox))
+(allow sysctl-read)
+(allow file-read-metadata)
+"""
+
+
+def parse(text: str) -> list[object]:
+    """S-expressions, as strict as they come."""
+    stack: list[list[object]] = [[]]
+    at = 0
+    while at < len(text):
+        match text[at]:
+            case "(":
+                stack.append([])
+            case ")":
+                done = stack.pop()
+                stack[-1].append(done)
+            case '"':
+                word = ""
+                at += 1
+                while text[at] != '"':
+                    at += text[at] == "\\"
+                    word += text[at]
+                    at += 1
+                stack[-1].append(f'"{word}')
+            case " " | "\n":
+                pass
+            case _:
+                end = next(i for i in range(at, len(text)) if text[i] in ' \n()"')
+                stack[-1].append(text[at:end])
+                at = end - 1
+        at += 1
+    (top,) = stack
+    return top
+
+
+def made(network: Network = Network.ON, port: int | None = 3128) -> str:
+    return profile(
+        workspace=Path('/Users/a/w "1"\\x'), readable=[Path("/py")], hidden=[Path("/Users/a/state")], network=network,
+        proxy_port=port,
+    )  # fmt: skip
+
+
+def test_the_profile() -> None:
+    text = made()
+    assert text.startswith(PROFILE)
+    rules = parse(text)
+    assert rules[0] == ["version", "1"]
+    assert rules[1] == ["deny", "default"]
+    assert all(isinstance(rule, list) and rule[0] in {"version", "deny", "allow"} for rule in rules)
+    writing = [rule for rule in rules if isinstance(rule, list) and "file-write*" in rule]
+    assert writing == [["allow", "file-read*", "file-write*", ["subpath", '"/Users/a/w "1"\\x']]]
+    hiding = next(rule for rule in rules if isinstance(rule, list) and rule[:2] == ["deny", "file-read*"])
+    assert ["subpath", '"/Users/a/state'] in hiding
+    assert rules.index(hiding) < rules.index(writing[0])
+    assert ["subpath", '"/Users'] not in [part for rule in rules if isinstance(rule, list) for part in rule]
+
+
+def test_the_profiles_network() -> None:
+    assert 'network-outbound (remote ip "localhost:3128")' in made()
+    assert "network" not in made(Network.OFF, None)
+    assert "(allow network*)" in made(Network.HOST, None)
+
+
+def test_sandbox_exec(tmp_path: Path) -> None:
+    launcher = SandboxExec(walls=Walls())
+    command = Command(argv=["/bin/echo", "x"], cwd=tmp_path, environment={"HTTPS_PROXY": "http://u:p@x"})
+    wrapped = launcher.wrap(command, workspace=tmp_path)
+    assert list(wrapped.argv[:2]) == ["/usr/bin/sandbox-exec", "-p"]
+    assert list(wrapped.argv[-2:]) == ["/bin/echo", "x"]
+    assert wrapped.environment["HOME"] == str(tmp_path / ".kubiya/home")
+    assert "HTTPS_PROXY" not in wrapped.environment
+    assert Holds.FILES in launcher.enforces
+
+
+def test_windows(tmp_path: Path) -> None:
+    launcher = RestrictedToken(walls=Walls(limits=Limits(processes=7)))
+    wrapped = launcher.wrap(Command(argv=["cmd", "/c", "dir"], cwd=tmp_path, environment={}), workspace=tmp_path)
+    assert wrapped.argv[0] == sys.executable
+    assert list(wrapped.argv[-4:]) == [str(tmp_path), "cmd", "/c", "dir"]
+    assert wrapped.environment["TEMP"].startswith(str(tmp_path))
+    assert wrapped.limits is not None
+    assert wrapped.limits.processes == 7
+    assert not {Holds.FILES, Holds.NETWORK} & launcher.enforces
+
+
+def test_the_layouts_of_windows() -> None:
+    assert ctypes.sizeof(windows_child.StartupInfo) == 104  # as documented, on 64 bits
+    assert ctypes.sizeof(windows_child.ProcessInformation) == 24
+    assert ctypes.sizeof(windows_child.SidAndAttributes) == 16
+    assert windows_child.label_arguments("C:\\w")[1:] == ["C:\\w", "/setintegritylevel", "(OI)(CI)L", "/q"]
+
+
+DOCKER = f"""#!{sys.executable} -I
+import json, os, sys
+open({{record!r}}, "w").write(json.dumps([sys.argv[1:], dict(os.environ)]))
+if sys.argv[1] == "version":
+    sys.exit({{code}})
+at = sys.argv.index("the-image")
+os.execvp(sys.argv[at + 1], sys.argv[at + 1:])
+"""
+
+
+def docker(folder: Path, *, code: int = 0) -> tuple[str, Path]:
+    program, record = folder / "docker", folder / "record"
+    program.write_text(DOCKER.format(record=str(record), code=code))
+    program.chmod(0o755)
+    return str(program), record
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with a #! line")
+async def test_a_container(tmp_path: Path) -> None:
+    program, record = docker(tmp_path)
+    workspace = tmp_path / 'w,"x'
+    workspace.mkdir()
+    launcher = Container(
+        program=program, image="the-image", walls=Walls(limits=Limits(processes=7)), worker_python="/own/python"
+    )
+    command = Command(
+        argv=["/own/python", "-c", "print('in the container')"], cwd=workspace,
+        environment={"PATH": "/host/bin", "TOKEN": "s3cret", "KUBIYA_TOOL_CALL": "c/1"},
+    )  # fmt: skip
+    result = await run(launcher.wrap(command, workspace=workspace))
+    assert b"".join(result.output.ends()) == b"in the container\n"
+    result.output.close()
+    argv, environment = json.loads(record.read_text())
+    text = " ".join(argv)
+    assert argv[:2] == ["run", "--rm"]
+    for wanted in (
+        "--cap-drop ALL",
+        "--security-opt no-new-privileges",
+        "--network none",
+        "--read-only",
+        "--pids-limit 7",
+    ):
+        assert wanted in text
+    assert f'type=bind,"source={tmp_path}/w,""x","target={tmp_path}/w,""x"' in argv
+    assert "s3cret" not in text
+    assert environment["TOKEN"] == "s3cret"
+    assert "python3" in argv
+    assert "/own/python" not in argv
+
+
+def test_a_container_with_the_machines_network(tmp_path: Path) -> None:
+    launcher = Container(program="docker", image="i", walls=Walls(network=Network.HOST), worker_python="")
+    command = Command(argv=["true"], cwd=tmp_path, environment={})
+    assert "bridge" in launcher.wrap(command, workspace=tmp_path).argv
+    assert "none" in launcher.wrap(command, workspace=tmp_path, network=Network.OFF).argv
+    assert Holds.NETWORK not in launcher.enforces
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with a #! line")
+def test_whether_docker_answers(tmp_path: Path) -> None:
+    assert container.probe(docker(tmp_path)[0]) == ""
+    assert "does not answer" in container.probe(docker(tmp_path, code=1)[0])
+    assert "could not be asked" in container.probe(str(tmp_path / "nothing"))
+    assert container.find_program(str(tmp_path)) == str(tmp_path / "docker")

@@ -1,0 +1,80 @@
+"""The filter, run by a small machine of our own for both architectures; the escape suite runs it in the kernel."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_core.sandbox import seccomp
+
+MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+BOTH = pytest.mark.parametrize("machine", list(MACHINES))
+
+
+def verdict(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
+    code = seccomp.program(machine)
+    steps = [struct.unpack_from("=HBBI", code, at) for at in range(0, len(code), 8)]
+    padded = [*arguments, *[0] * (6 - len(arguments))]
+    data = struct.pack("=IIQ6Q", number, MACHINES[machine][0] if audit is None else audit, 0, *padded)
+    at, accumulator = 0, 0
+    while True:
+        what, then, otherwise, value = steps[at]
+        at += 1
+        match what:
+            case 0x20:
+                (accumulator,) = struct.unpack_from("=I", data, value)
+            case 0x15:
+                at += then if accumulator == value else otherwise
+            case 0x35:
+                at += then if accumulator >= value else otherwise
+            case 0x45:
+                at += then if accumulator & value else otherwise
+            case 0x06:
+                return value
+            case _:
+                raise AssertionError(what)
+
+
+@BOTH
+@pytest.mark.parametrize("name", sorted(seccomp.REFUSED))
+def test_refused(machine: str, name: str) -> None:
+    assert verdict(machine, seccomp.REFUSED[name][MACHINES[machine][1]]) == seccomp.EPERM
+
+
+@BOTH
+@given(number=st.integers(0, 600), first=st.integers(0, 2**32 - 1), second=st.integers(0, 2**32 - 1))
+def test_the_rest_is_allowed(machine: str, number: int, first: int, second: int) -> None:
+    column = MACHINES[machine][1]
+    special = {pair[column] for pair in (*seccomp.REFUSED.values(), *seccomp._SPECIAL.values())}
+    special |= set(seccomp._ONLY_X86.values()) if machine == "x86_64" else set()
+    if number not in special:
+        assert verdict(machine, number, first, second) == seccomp.ALLOW
+
+
+@BOTH
+def test_by_argument(machine: str) -> None:
+    clone, clone3, unshare, ioctl, socket = (
+        pair[MACHINES[machine][1]]
+        for pair in map(seccomp._SPECIAL.get, ("clone", "clone3", "unshare", "ioctl", "socket"))
+    )  # type: ignore[union-attr]
+    assert verdict(machine, clone, 0x3D0F00) == seccomp.ALLOW  # a thread
+    assert verdict(machine, clone, 17) == seccomp.ALLOW  # fork
+    for flag in (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
+        assert verdict(machine, clone, flag | 17) == seccomp.EPERM
+        assert verdict(machine, unshare, flag) == seccomp.EPERM
+    assert verdict(machine, unshare, 0x80) == seccomp.EPERM
+    assert verdict(machine, unshare, 0x400) == seccomp.ALLOW
+    assert verdict(machine, clone3) == seccomp.ENOSYS
+    assert verdict(machine, ioctl, 1, 0x5412) == seccomp.EPERM
+    assert verdict(machine, ioctl, 1, 0x5412 | 1 << 32) == seccomp.EPERM  # the kernel looks at the lower half only
+    assert verdict(machine, ioctl, 0x5412, 0x5401) == seccomp.ALLOW
+    assert [family for family in range(64) if verdict(machine, socket, family) == seccomp.ALLOW] == [1, 2, 10, 16]
+
+
+def test_other_architectures_and_x32() -> None:
+    assert verdict("x86_64", 1, audit=0x40000003) == seccomp.KILL
+    assert verdict("x86_64", seccomp.X32_BIT | 1) == seccomp.EPERM
+    assert seccomp.program("riscv64") == b""

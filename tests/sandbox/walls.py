@@ -1,0 +1,38 @@
+"""Real sandboxes for tests."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker_core.sandbox.linux import Bubblewrap, Walls, find_program, probe
+
+
+@functools.cache
+def missing_bubblewrap() -> str:
+    """Why bubblewrap cannot be used here; empty: it can."""
+    program = find_program()
+    if program is None:
+        return "bubblewrap is not installed"
+    folder = Path(tempfile.mkdtemp(prefix="kb-"))
+    try:
+        return probe(program, Walls(runtime=folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+needs_bubblewrap = pytest.mark.skipif(
+    bool(missing_bubblewrap()), reason=missing_bubblewrap() or "bubblewrap works here"
+)
+
+
+def bubblewrap(folder: Path, **walls: Any) -> Bubblewrap:
+    program = find_program()
+    assert program is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    return Bubblewrap(program=program, walls=Walls(runtime=folder, **walls))

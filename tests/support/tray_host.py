@@ -1,0 +1,233 @@
+"""A desktop session for tests: a private X server, a private D-Bus, and a panel that takes tray icons over D-Bus."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_call, new_method_return, new_signal
+from jeepney.bus_messages import message_bus
+from jeepney.io.blocking import DBusConnection, open_dbus_connection
+
+LIMIT_SECONDS = 30.0
+WATCHER = "org.kde.StatusNotifierWatcher"
+ITEM = "org.kde.StatusNotifierItem"
+MENU = "com.canonical.dbusmenu"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+
+
+def until(condition: Callable[[], Any], *, limit: float = LIMIT_SECONDS, what: str = "") -> Any:
+    """Ask until the answer is truthy: what is asked is another program."""
+    end = time.monotonic() + limit
+    while not (answer := condition()):
+        assert time.monotonic() < end, f"not within {limit} s: {what or condition}"
+        time.sleep(0.02)
+    return answer
+
+
+@contextlib.contextmanager
+def private_bus() -> Iterator[str]:
+    """A session bus of our own; its address."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("dbus-daemon (Debian: dbus) is not installed")
+    process = subprocess.Popen(
+        ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait(LIMIT_SECONDS)
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def private_display() -> Iterator[str]:
+    """An X server of our own; its name."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb (Debian: xvfb) is not installed")
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
+        pass_fds=[writing],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as told:
+            number = told.readline().strip()
+        assert number, "Xvfb did not start"
+        yield f":{number}"
+    finally:
+        process.terminate()
+        process.wait(LIMIT_SECONDS)
+
+
+class Panel:
+    """The watcher that icons register with, as GNOME's extension or KDE's panel have it. Runs until `close`."""
+
+    def __init__(self, address: str) -> None:
+        self.items: list[str] = []
+        self._connection = open_dbus_connection(address)
+        answer = self._connection.send_and_get_reply(message_bus.RequestName(WATCHER))
+        assert answer.body == (1,), "there is a panel already"
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed = True
+        self._thread.join(LIMIT_SECONDS)
+        self._connection.close()
+
+    def _serve(self) -> None:
+        while not self._closed:
+            try:
+                message = self._connection.receive(timeout=0.05)
+            except TimeoutError:
+                continue
+            except (ConnectionError, OSError):
+                return
+            if message.header.message_type is MessageType.method_call:
+                self._answer(message)
+
+    def _answer(self, message: Message) -> None:
+        fields = message.header.fields
+        match fields.get(HeaderFields.member), message.body:
+            case "RegisterStatusNotifierItem", (service,):
+                sender = fields[HeaderFields.sender]
+                self.items.append(sender if service.startswith("/") else service)
+                self._reply(message)
+                emitter = DBusAddress("/StatusNotifierWatcher", interface=WATCHER)
+                self._connection.send(new_signal(emitter, "StatusNotifierItemRegistered", "s", (service,)))
+            case "Get", (_, "IsStatusNotifierHostRegistered"):
+                self._reply(message, "v", (("b", True),))
+            case "Get", (_, "RegisteredStatusNotifierItems"):
+                self._reply(message, "v", (("as", self.items),))
+            case "Get", (_, "ProtocolVersion"):
+                self._reply(message, "v", (("i", 0),))
+            case "GetAll", _:
+                known = {
+                    "IsStatusNotifierHostRegistered": ("b", True),
+                    "RegisteredStatusNotifierItems": ("as", self.items),
+                    "ProtocolVersion": ("i", 0),
+                }
+                self._reply(message, "a{sv}", (known,))
+            case _:
+                self._reply(message)
+
+    def _reply(self, message: Message, signature: str | None = None, body: tuple[Any, ...] = ()) -> None:
+        self._connection.send(new_method_return(message, signature, body))
+
+
+@dataclass(frozen=True, slots=True)
+class MenuItem:
+    id: int
+    label: str
+    enabled: bool
+    checked: bool
+    children: tuple[MenuItem, ...]
+
+
+class TrayIcon:
+    """One registered icon, looked at and clicked over D-Bus as a panel does it."""
+
+    def __init__(self, address: str, service: str) -> None:
+        self._connection: DBusConnection = open_dbus_connection(address)
+        self._service = service
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def tooltip(self) -> str:
+        _, _, title, body = self._property("ToolTip")
+        return f"{title}{body}"
+
+    @property
+    def pixels(self) -> bytes:
+        """The largest icon, ARGB."""
+        return bytes(max(self._property("IconPixmap"), key=lambda one: one[0])[2])
+
+    def menu(self) -> tuple[MenuItem, ...]:
+        path = self._property("Menu")
+        self._call(path, MENU, "AboutToShow", "i", (0,))
+        _, layout = self._call(path, MENU, "GetLayout", "iias", (0, -1, []))
+        return _item(layout).children
+
+    def labels(self) -> list[str]:
+        return [item.label for item in self.menu() if item.label]
+
+    def click(self, *labels: str) -> None:
+        """Pick an item; several labels lead through submenus."""
+        items = self.menu()
+        for label in labels:
+            found = [item for item in items if item.label == label]
+            assert found, f"no item {label!r} among {[item.label for item in items]}"
+            item, items = found[0], found[0].children
+        assert item.enabled, f"{labels} cannot be picked"
+        path = self._property("Menu")
+        self._call(path, MENU, "Event", "isvu", (item.id, "clicked", ("i", 0), 0))
+
+    def _property(self, name: str) -> Any:
+        return self._call("/StatusNotifierItem", PROPERTIES, "Get", "ss", (ITEM, name))[0][1]
+
+    def _call(self, path: str, interface: str, method: str, signature: str, body: tuple[Any, ...]) -> Any:
+        where = DBusAddress(path, bus_name=self._service, interface=interface)
+        answer = self._connection.send_and_get_reply(
+            new_method_call(where, method, signature, body), timeout=LIMIT_SECONDS
+        )
+        assert answer.header.message_type is MessageType.method_return, answer.body
+        return answer.body
+
+
+def _item(node: Any) -> MenuItem:
+    number, properties, children = node
+    said = {name: value[1] for name, value in properties.items()}
+    return MenuItem(
+        id=number,
+        label=str(said.get("label", "")).replace("_", ""),
+        enabled=bool(said.get("enabled", True)),
+        checked=said.get("toggle-state") == 1,
+        children=tuple(_item(child[1]) for child in children),
+    )
+
+
+def desktop_environment(home: Path, *, display: str, bus: str) -> dict[str, str]:
+    """What the tray finds in its environment: nothing of the real session, and no keys."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("KUBIYA", "XDG", "QT", "LITELLM"))
+    }
+    for name in ("QUEUE_ID", "CONTROL_PLANE_URL", "WAYLAND_DISPLAY"):
+        kept.pop(name, None)
+    runtime = home / "xdg-runtime"
+    runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return {
+        **kept,
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "xdg-config"),
+        "XDG_DATA_HOME": str(home / "xdg-data"),
+        "XDG_RUNTIME_DIR": str(runtime),
+        "KUBIYA_WORKER_HOME": str(home / "worker"),
+        "DISPLAY": display,
+        "DBUS_SESSION_BUS_ADDRESS": bus,
+        "DBUS_SYSTEM_BUS_ADDRESS": bus,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "QT_QPA_PLATFORM": "xcb",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+    }

@@ -1,0 +1,164 @@
+"""A filter for system calls that tools do not need, as the kernel's classic BPF.
+
+Numbers are those of the kernel's own tables (`asm/unistd_64.h`, `asm-generic/unistd.h`); the layout of `seccomp_data`
+and the return values are in seccomp(2). What is refused fails with EPERM, so that programs go on where they can.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+_LOAD_WORD = 0x20  # BPF_LD | BPF_W | BPF_ABS
+_JUMP_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
+_JUMP_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
+_JUMP_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
+_RETURN = 0x06  # BPF_RET | BPF_K
+
+ALLOW = 0x7FFF0000
+KILL = 0x80000000
+_ERRNO = 0x00050000
+EPERM = _ERRNO | 1
+ENOSYS = _ERRNO | 38
+
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
+
+X32_BIT = 0x40000000
+NEW_NAMESPACES = 0x7E020000
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
+
+NEW_TIME = 0x80
+"""CLONE_NEWTIME: for unshare(2) only, in clone(2) these bits are the exit signal."""
+
+TERMINAL_INJECTIONS = (0x5412, 0x541C)
+"""TIOCSTI, TIOCLINUX."""
+
+SOCKET_FAMILIES = (1, 2, 10, 16)
+"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Vsock, for one, would leave the network namespace."""
+
+REFUSED: Mapping[str, tuple[int, int]] = {
+    # name: (x86-64, arm64)
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "kcmp": (312, 272),
+    "pidfd_getfd": (438, 438),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "setns": (308, 268),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "syslog": (103, 116),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "clock_adjtime": (305, 266),
+    "adjtimex": (159, 171),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "vhangup": (153, 58),
+}
+_ONLY_X86 = {"iopl": 172, "ioperm": 173, "modify_ldt": 154, "uselib": 134, "_sysctl": 156}
+
+_SPECIAL: Mapping[str, tuple[int, int]] = {
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "unshare": (272, 97),
+    "ioctl": (16, 29),
+    "socket": (41, 198),
+}
+_MACHINES: Mapping[str, tuple[int, int]] = {
+    # as `platform.machine()` says: (AUDIT_ARCH_*, column above)
+    "x86_64": (0xC000003E, 0),
+    "aarch64": (0xC00000B7, 1),
+}
+
+
+def program(machine: str) -> bytes:
+    """The filter for a machine; empty where it is not known, and the namespaces alone hold.
+
+    Args:
+        machine: as `platform.machine()` names it.
+
+    """
+    if machine not in _MACHINES:
+        return b""
+    audit_name, column = _MACHINES[machine]
+    refused = sorted(
+        {numbers[column] for numbers in REFUSED.values()} | (set(_ONLY_X86.values()) if column == 0 else set())
+    )
+    special = {name: numbers[column] for name, numbers in _SPECIAL.items()}
+    code: list[bytes] = [
+        _step(_LOAD_WORD, _ARCHITECTURE),
+        _step(_JUMP_EQUAL, audit_name, then=1),
+        # A program of another architecture would bring other numbers.
+        _step(_RETURN, KILL),
+        _step(_LOAD_WORD, _NUMBER),
+    ]
+    if column == 0:
+        code += [_step(_JUMP_AT_LEAST, X32_BIT, otherwise=1), _step(_RETURN, EPERM)]
+    code += _only_for(special["clone3"], [_step(_RETURN, ENOSYS)])  # its flags are out of sight; libc falls back
+    code += _only_for(special["clone"], _if_argument_has(0, NEW_NAMESPACES))
+    code += _only_for(special["unshare"], _if_argument_has(0, NEW_NAMESPACES | NEW_TIME))
+    code += _only_for(special["ioctl"], _if_argument_is(1, TERMINAL_INJECTIONS))
+    code += _only_for(special["socket"], _unless_argument_is(0, SOCKET_FAMILIES))
+    for number in refused:
+        code += _only_for(number, [_step(_RETURN, EPERM)])
+    code.append(_step(_RETURN, ALLOW))
+    return b"".join(code)
+
+
+def _step(what: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
+    """One `struct sock_filter`; jumps count the steps that are left out."""
+    return struct.pack("=HBBI", what, then, otherwise, value)
+
+
+def _only_for(number: int, body: Sequence[bytes]) -> list[bytes]:
+    return [_step(_JUMP_EQUAL, number, otherwise=len(body)), *body]
+
+
+def _argument(index: int) -> bytes:
+    """The lower half, which is all that flags, commands and families have (both machines are little-endian)."""
+    return _step(_LOAD_WORD, _ARGUMENTS + 8 * index)
+
+
+def _if_argument_has(index: int, bits: int) -> list[bytes]:
+    return [_argument(index), _step(_JUMP_ANY_BIT, bits, otherwise=1), _step(_RETURN, EPERM), _step(_RETURN, ALLOW)]
+
+
+def _if_argument_is(index: int, values: Sequence[int]) -> list[bytes]:
+    tests = [step for value in values for step in _only_for(value, [_step(_RETURN, EPERM)])]
+    return [_argument(index), *tests, _step(_RETURN, ALLOW)]
+
+
+def _unless_argument_is(index: int, values: Sequence[int]) -> list[bytes]:
+    tests = [step for value in values for step in _only_for(value, [_step(_RETURN, ALLOW)])]
+    return [_argument(index), *tests, _step(_RETURN, EPERM)]
