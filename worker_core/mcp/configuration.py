@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
 
 Transport = Literal["stdio", "http", "sse"]
 
@@ -54,6 +57,12 @@ class ServerConfig:
     """Values that are to be masked from now on."""
 
     @property
+    def identity(self) -> str:
+        """The same for the same configuration; says nothing about what is in it."""
+        content = msgspec.json.encode(self, order="sorted")
+        return hashlib.sha256(content).hexdigest()
+
+    @property
     def where(self) -> str:
         """For sentences: the program, or the host. Neither arguments nor queries."""
         if self.transport == "stdio":
@@ -73,13 +82,21 @@ class Servers:
     left_out: Mapping[str, str]
 
 
-def read_servers(*raw: Mapping[str, Any], variables: Mapping[str, str]) -> Servers:
+def read_servers(
+    *raw: Mapping[str, Any],
+    variables: Mapping[str, str],
+    is_secret: Callable[[str], bool] = lambda _: False,
+    withheld: frozenset[str] = frozenset(),
+) -> Servers:
     """Read alias -> configuration; of the same alias, the later one wins.
 
     Args:
         raw: as resolved by the server, then as given with the execution.
         variables: fill `{{NAME}}`, `{{.env.NAME}}` and `{{.secret.NAME}}`. A filled-in value is not searched again.
+        is_secret: whether a variable's name says so. Such a value is masked, and may not stand in a command line.
+        withheld: values of the worker's own, which no server gets.
     """
+    fill = _Fill(variables=variables, is_secret=is_secret, withheld=withheld)
     merged: dict[str, Any] = {}
     for one in raw:
         merged |= {str(alias): value for alias, value in one.items() if value is not None}
@@ -92,7 +109,7 @@ def read_servers(*raw: Mapping[str, Any], variables: Mapping[str, str]) -> Serve
             left_out[alias] = _sentence(alias, f"an agent may have {MOST_SERVERS}, and this is one more")
             continue
         try:
-            usable[alias] = _read(alias, value, variables)
+            usable[alias] = _read(alias, value, replace(fill, secrets=set()))
         except _Unusable as error:
             left_out[alias] = _sentence(alias, str(error))
     return Servers(usable=usable, left_out=left_out)
@@ -102,18 +119,52 @@ class _Unusable(Exception):
     pass
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fill:
+    """Puts values in the place of templates."""
+
+    variables: Mapping[str, str]
+    is_secret: Callable[[str], bool]
+    withheld: frozenset[str]
+    secrets: set[str] = field(default_factory=set)
+    """What was put in that is to be masked."""
+
+    def __call__(self, value: object, what: str, *, seen_by_all: bool = False) -> str:
+        if isinstance(value, bool):
+            value = str(value).lower()
+        if value is None:
+            value = ""
+        if not isinstance(value, str | int | float):
+            raise _Unusable(f"its {what} holds something that is not a text")
+
+        def replaced(match: re.Match[str]) -> str:
+            written = match.group(1)
+            name = written.removeprefix(_SECRET_PREFIX).removeprefix(_VARIABLE_PREFIX)
+            if name not in self.variables:
+                raise _Unusable(f"its {what} needs the variable {name[:100]}, which this execution does not have")
+            if written.startswith(_SECRET_PREFIX) or self.is_secret(name):
+                if seen_by_all:
+                    raise _Unusable(
+                        f"its {what} would show the secret {name[:100]} to every program of this machine; give it in "
+                        "the server's env instead"
+                    )
+                self.secrets.add(self.variables[name])
+            return self.variables[name]
+
+        filled = _TEMPLATE.sub(replaced, str(value))
+        if any(own in filled for own in self.withheld if own):
+            raise _Unusable(f"its {what} holds a key of the worker's own, which no server gets")
+        return filled
+
+
 def _sentence(alias: str, why: str) -> str:
     return f"The MCP server {alias[:100]!r} is left out: {why}."
 
 
-def _read(alias: str, raw: object, variables: Mapping[str, str]) -> ServerConfig:
+def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
     if not isinstance(raw, Mapping):
         raise _Unusable("its configuration is not an object")
-    secrets: set[str] = set()
-
-    def fill(value: object, what: str) -> str:
-        return _filled(value, what, variables, secrets)
-
+    secrets = fill.secrets
     transport = _transport(raw)
     limits = {
         "call_timeout": _limit(raw, "timeout", "timeout_seconds", "read_timeout_seconds"),
@@ -131,6 +182,8 @@ def _read(alias: str, raw: object, variables: Mapping[str, str]) -> ServerConfig
             **limits,
         )
     headers = _texts(raw, "headers", fill)
+    url = _url(fill(raw.get("url"), "url"))
+    secrets |= _in_url(url)
     for name, value in headers.items():
         if any(ord(character) < 32 or ord(character) == 127 for character in name + value) or not name.isascii():
             raise _Unusable(f"its header {name[:50]!r} holds a character that HTTP does not allow")
@@ -139,7 +192,7 @@ def _read(alias: str, raw: object, variables: Mapping[str, str]) -> ServerConfig
     return ServerConfig(
         alias=alias,
         transport=transport,
-        url=_url(fill(raw.get("url"), "url")),
+        url=url,
         headers=headers,
         secrets=tuple(filter(None, secrets)),
         **limits,
@@ -160,14 +213,14 @@ def _transport(raw: Mapping[str, Any]) -> Transport:
     raise _Unusable("it has neither a command nor a url")
 
 
-def _command(raw: Mapping[str, Any], fill: Callable[[object, str], str]) -> tuple[str, ...]:
-    program = fill(raw.get("command"), "command").strip()
+def _command(raw: Mapping[str, Any], fill: _Fill) -> tuple[str, ...]:
+    program = fill(raw.get("command"), "command", seen_by_all=True).strip()
     if not program:
         raise _Unusable("it has no command")
     args = raw.get("args")
     if args is not None and not isinstance(args, list | tuple):
         raise _Unusable("its args are not a list")
-    given = tuple(fill(arg, "args") for arg in args or ())
+    given = tuple(fill(arg, "args", seen_by_all=True) for arg in args or ())
     if not given and " " in program and not program.startswith(("/", '"')) and ":" not in program:
         try:
             return tuple(shlex.split(program))  # the whole line in one field, as some screens store it
@@ -188,33 +241,18 @@ def _url(url: str) -> str:
     raise _Unusable("its url is not an http:// or https:// address")
 
 
-def _texts(raw: Mapping[str, Any], key: str, fill: Callable[[object, str], str]) -> dict[str, str]:
+def _in_url(url: str) -> set[str]:
+    parts = urlsplit(url)
+    return {value for name, value in parse_qsl(parts.query) if _CARRIES_A_SECRET.search(name)} | {parts.password or ""}
+
+
+def _texts(raw: Mapping[str, Any], key: str, fill: _Fill) -> dict[str, str]:
     value = raw.get(key)
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise _Unusable(f"its {key} is not an object")
     return {fill(name, key): fill(content, key) for name, content in value.items() if content is not None}
-
-
-def _filled(value: object, what: str, variables: Mapping[str, str], secrets: set[str]) -> str:
-    if isinstance(value, bool):
-        value = str(value).lower()
-    if value is None:
-        value = ""
-    if not isinstance(value, str | int | float):
-        raise _Unusable(f"its {what} holds something that is not a text")
-
-    def replace(match: re.Match[str]) -> str:
-        written = match.group(1)
-        name = written.removeprefix(_SECRET_PREFIX).removeprefix(_VARIABLE_PREFIX)
-        if name not in variables:
-            raise _Unusable(f"its {what} needs the variable {name}, which this execution does not have")
-        if written.startswith(_SECRET_PREFIX):
-            secrets.add(variables[name])
-        return variables[name]
-
-    return _TEMPLATE.sub(replace, str(value))
 
 
 def _limit(raw: Mapping[str, Any], *keys: str) -> timedelta | None:

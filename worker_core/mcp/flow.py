@@ -42,6 +42,10 @@ class Flow:
             self.violation = self.violation or f"It printed more than {BYTES_AT_ONCE >> 20} MB without an answer in it."
         return not self.violation
 
+    def sent_too_long(self) -> None:
+        """One message is longer than any may be."""
+        self.violation = self.violation or "It sent one message that is larger than any may be."
+
     def received_message(self, *, is_answer: bool, is_request: bool) -> bool:
         """False: it is too much."""
         if is_answer:

@@ -85,8 +85,9 @@ class Offer:
             if parameters is None or _readable(tool.name) != tool.name:
                 refused.append(tool.name[:60])
                 continue
-            description = _readable(tool.description) or f"The tool {tool.name[:100]} of {alias[:50]}."
-            description = _cut(description, LONGEST_DESCRIPTION)
+            label = f"(From the MCP server {_readable(alias)[:50]!r}, in its own words.) "
+            said = _readable(tool.description) or f"The tool {tool.name[:100]}."
+            description = _cut(label + said, LONGEST_DESCRIPTION)
             size = len(msgspec.json.encode(parameters)) + len(description.encode("utf-8", "replace"))
             if len(self.taken) >= MOST_TOOLS or self.bytes_used + size > LARGEST_OFFER_BYTES:
                 full = True
@@ -107,7 +108,8 @@ class Offer:
         if refused:
             self.left_out.append(
                 f"{len(refused)} of the tools of the MCP server {alias[:100]!r} are left out, since their names "
-                f"cannot be written, or their parameters are too large or no JSON schema of an object: {_readable(', '.join(refused[:5]))}."
+                "cannot be written, or their parameters are too large or no JSON schema of an object: "
+                f"{_readable(', '.join(refused[:5]))}."
             )
         if full or more:
             self.left_out.append(

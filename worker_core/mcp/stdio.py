@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.shared.message import SessionMessage
 
-LONGEST_MESSAGE_BYTES = 32 * 1024 * 1024
+LONGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 GRACE = timedelta(seconds=1)
 """Between closing a server's input, which asks it to end, and ending it."""
 
@@ -43,18 +43,18 @@ class Lines:
 
     Args:
         take: one line, without its end.
-        longest: bytes of a line; what is more of it is dropped, or ends the process.
+        longest: bytes of a line.
         counts: says whether so many bytes more may come.
-        cut: a longer line is cut rather than the end of the process.
+        too_long: a longer line ends the process, and this is called. None: the line is cut.
     """
 
     def __init__(
-        self, take: Callable[[bytes], None], *, longest: int, counts: Callable[[int], bool], cut: bool = False
+        self, take: Callable[[bytes], None], *, longest: int, counts: Callable[[int], bool], too_long: Callable[[], None] | None = None
     ) -> None:
         self._take = take
         self._longest = longest
         self._counts = counts
-        self._cut = cut
+        self._too_long = too_long
         self._held = bytearray()
         self._stopped = False
         self.full = False
@@ -75,7 +75,8 @@ class Lines:
 
     def _hold(self, part: bytes) -> None:
         room = self._longest - len(self._held)
-        if len(part) > room and not self._cut:
+        if len(part) > room and self._too_long is not None:
+            self._too_long()
             self.full = True
         self._held += part[: max(0, room)]
 
@@ -128,8 +129,13 @@ class StdioServer:
         self._tree = ProcessTree(
             command,
             stdin=None,
-            output=Lines(self._take, longest=LONGEST_MESSAGE_BYTES, counts=self._flow.received_bytes),
-            errors=Lines(self._take_error, longest=LONGEST_ERROR_LINE, counts=lambda _: True, cut=True),
+            output=Lines(
+                self._take,
+                longest=LONGEST_MESSAGE_BYTES,
+                counts=self._flow.received_bytes,
+                too_long=self._flow.sent_too_long,
+            ),
+            errors=Lines(self._take_error, longest=LONGEST_ERROR_LINE, counts=lambda _: True),
             finished=self._finished,
         )
         try:

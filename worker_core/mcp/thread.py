@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-AFTER_CANCEL = timedelta(seconds=6)
-"""How long a cancelled call waits for what it started: the SDK takes up to 5 s to tell a server of it."""
+AFTER_CANCEL = timedelta(seconds=2)
+"""How long a cancelled call waits for what it started; the rest of it ends behind our back."""
 
 CLOSE_LIMIT = timedelta(seconds=5)
 
