@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.launcher import Command
@@ -59,22 +59,48 @@ class ProcessResult:
     """The limit that it was ended for, as a sentence for the model."""
 
 
+class Sink(Protocol):
+    """Takes what a process prints, from a thread of its own."""
+
+    @property
+    def full(self) -> bool:
+        """The process is to be ended."""
+        ...
+
+    def feed(self, piece: bytes) -> None:
+        """May block: then the process waits as well."""
+        ...
+
+    def stop(self) -> None:
+        """What still comes is dropped; a `feed` that blocks must return."""
+        ...
+
+
 class ProcessTree:
     """A started process, its group (POSIX) or job (Windows), and the threads that attend to it.
 
     Args:
         command: what to start.
-        stdin: what it may read.
+        stdin: what it may read; None: a pipe, `process.stdin`, that the caller writes to and closes.
         output: is fed from a thread, and stopped before `finished` is called.
         finished: called from a thread when the whole tree is gone.
+        errors: takes the standard error; None: `output` takes it as well.
 
     Raises:
         OSError: it could not be started, or could not be watched and was ended.
 
     """
 
-    def __init__(self, command: Command, *, stdin: bytes, output: OutputKeeper, finished: Callable[[], None]) -> None:
-        self._output = output
+    def __init__(
+        self,
+        command: Command,
+        *,
+        stdin: bytes | None,
+        output: Sink,
+        finished: Callable[[], None],
+        errors: Sink | None = None,
+    ) -> None:
+        self._sinks = (output,) if errors is None else (output, errors)
         self._finished = finished
         self._ended = threading.Event()
         self._asked_to_end = False
@@ -89,7 +115,7 @@ class ProcessTree:
                 env=dict(command.environment),
                 stdin=given,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if errors is None else subprocess.PIPE,
                 start_new_session=os.name != "nt",
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows only
             )
@@ -100,7 +126,11 @@ class ProcessTree:
                 self._job = Job(self.process, limits=command.limits)
             else:
                 WARDEN.watch(self.process.pid, self._mark)
-            self._reading = threading.Thread(target=self._read, name="tool output", daemon=True)
+            pipes = (self.process.stdout, self.process.stderr)
+            self._readings = [
+                threading.Thread(target=self._read, args=(pipe, sink), name="tool output", daemon=True)
+                for pipe, sink in zip(pipes, self._sinks, strict=False)
+            ]
             if command.limits is not None:
                 self._watched = Watched(
                     root=self.process.pid, limits=command.limits, workspace=command.workspace, kill=self.kill
@@ -117,11 +147,13 @@ class ProcessTree:
 
     def _wait(self) -> None:
         try:
-            self._reading.start()
+            for reading in self._readings:
+                reading.start()
         except RuntimeError:  # no more threads: nobody could read what it prints
             self.kill()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
+            for pipe, reading in zip((self.process.stdout, self.process.stderr), self._readings, strict=False):
+                if pipe is not None and reading.ident is None:
+                    pipe.close()
         self._wait_without_reaping()
         if self._asked_to_end:
             self._join_reading(TERM_GRACE.total_seconds())  # its children were asked as well, and may tidy up
@@ -129,7 +161,8 @@ class ProcessTree:
         self.kill()
         kill_strays(self._mark)
         self._join_reading(_PIPE_GRACE_SECONDS)
-        self._output.stop()
+        for sink in self._sinks:
+            sink.stop()
         # Before the process id is free for somebody else: whoever wakes up then must not know it any more.
         self._unwatch()
         WARDEN.release(self.process.pid, self._mark)
@@ -147,16 +180,17 @@ class ProcessTree:
             WATCHER.remove(self._watched)
 
     def _join_reading(self, seconds: float) -> None:
-        if self._reading.ident is not None:
-            self._reading.join(seconds)
+        until = time.monotonic() + seconds
+        for reading in self._readings:
+            if reading.ident is not None:
+                reading.join(max(0.0, until - time.monotonic()))
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as pipe, contextlib.suppress(OSError):
+    def _read(self, pipe: IO[bytes], sink: Sink) -> None:
+        with pipe, contextlib.suppress(OSError):
             descriptor = pipe.fileno()
             while piece := os.read(descriptor, 65536):
-                self._output.feed(piece)
-                if self._output.full:
+                sink.feed(piece)
+                if sink.full:
                     self.kill()
                     return
 
@@ -248,7 +282,7 @@ async def run_process(
     async def end() -> None:
         with contextlib.suppress(Exception):  # it did not start, and whoever cancelled does not ask why
             if (tree := await starting) is not None:
-                await _end(tree, ended)
+                await end_tree(tree, ended)
 
     started = time.monotonic()
     starting = asyncio.ensure_future(asyncio.to_thread(begin))
@@ -278,7 +312,8 @@ async def run_process(
     )
 
 
-async def _end(tree: ProcessTree, ended: asyncio.Event) -> None:
+async def end_tree(tree: ProcessTree, ended: asyncio.Event) -> None:
+    """Ask it to end, then kill it. `ended` is set by the tree's `finished`."""
     if ended.is_set():
         return
     tree.terminate()
@@ -317,10 +352,10 @@ async def uninterrupted(work: Coroutine[Any, Any, _Given]) -> _Given:
 
 
 @contextlib.contextmanager
-def _as_file(content: bytes) -> Iterator[IO[bytes] | int]:
+def _as_file(content: bytes | None) -> Iterator[IO[bytes] | int]:
     """A file rather than a pipe: a child that does not read cannot block the one who writes."""
     if not content:
-        yield subprocess.DEVNULL
+        yield subprocess.PIPE if content is None else subprocess.DEVNULL
         return
     with tempfile.TemporaryFile() as file:
         file.write(content)

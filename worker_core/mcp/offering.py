@@ -1,0 +1,180 @@
+"""What of a server's tools the model is offered: names that every provider accepts, and bounds against hostile lists."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+LONGEST_NAME = 64
+"""Characters; OpenAI's limit."""
+
+LONGEST_ALIAS = 24
+LONGEST_DESCRIPTION = 1024
+"""Characters; OpenAI refuses the whole request where one is longer."""
+
+LARGEST_SCHEMA_BYTES = 32_000
+DEEPEST_SCHEMA = 40
+MOST_TOOLS = 128
+"""For one agent, its own tools included: OpenAI's limit."""
+
+LARGEST_OFFER_BYTES = 150_000
+"""Of all MCP tools of an agent, as JSON: they travel with every model call."""
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTool:
+    """A tool as its server describes it; nothing of it is trusted."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedTool:
+    """A tool as the model sees it, and where its calls go."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    read_only: bool
+    server: str
+    """The alias."""
+
+    tool: str
+    """Its name at the server."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Offer:
+    """Grows server by server."""
+
+    taken: set[str] = field(default_factory=set)
+    """Names that are used already; they count towards `MOST_TOOLS`."""
+
+    tools: list[OfferedTool] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """A sentence for every server of which something is missing."""
+
+    bytes_used: int = 0
+
+    def add(self, alias: str, listed: Sequence[ServerTool], *, more: bool = False) -> None:
+        """Offer a server's tools, in its order, as far as the bounds allow.
+
+        Args:
+            alias: the server's.
+            listed: its tools.
+            more: it has further ones that were not asked for.
+        """
+        refused: list[str] = []
+        full = False
+        seen: set[str] = set()
+        for tool in listed:
+            if tool.name in seen:
+                continue
+            seen.add(tool.name)
+            parameters = fitting_schema(tool.schema)
+            if parameters is None or _readable(tool.name) != tool.name:
+                refused.append(tool.name[:60])
+                continue
+            label = f"(From the MCP server {_readable(alias)[:50]!r}, in its own words.) "
+            said = _readable(tool.description) or f"The tool {tool.name[:100]}."
+            description = _cut(label + said, LONGEST_DESCRIPTION)
+            size = len(msgspec.json.encode(parameters)) + len(description.encode("utf-8", "replace"))
+            if len(self.taken) >= MOST_TOOLS or self.bytes_used + size > LARGEST_OFFER_BYTES:
+                full = True
+                break
+            self.bytes_used += size
+            name = unique_name(alias, tool.name, self.taken)
+            self.taken.add(name)
+            self.tools.append(
+                OfferedTool(
+                    name=name,
+                    description=description,
+                    parameters=parameters,
+                    read_only=tool.read_only,
+                    server=alias,
+                    tool=tool.name,
+                )
+            )
+        if refused:
+            self.left_out.append(
+                f"{len(refused)} of the tools of the MCP server {alias[:100]!r} are left out, since their names "
+                "cannot be written, or their parameters are too large or no JSON schema of an object: "
+                f"{_readable(', '.join(refused[:5]))}."
+            )
+        if full or more:
+            self.left_out.append(
+                f"The MCP server {alias[:100]!r} has more tools than a model can be given: only the first "
+                f"{sum(1 for tool in self.tools if tool.server == alias)} of them are offered."
+            )
+
+
+def unique_name(alias: str, tool: str, taken: Iterable[str]) -> str:
+    """`server__tool`, of letters, digits, `_` and `-`, at most 64 characters, unlike all others."""
+    plain_alias = _plain(alias)[:LONGEST_ALIAS].rstrip("_-") or "mcp"
+    wanted = f"{plain_alias}__{_plain(tool) or 'tool'}"
+    used = set(taken)
+    number = 0
+    name = wanted
+    while len(name) > LONGEST_NAME or name in used:
+        # The same in every turn: of what it stands for, not of when it was seen.
+        mark = hashlib.sha256(f"{alias}\0{tool}\0{number}".encode("utf-8", "surrogatepass")).hexdigest()[:6]
+        name = f"{wanted[: LONGEST_NAME - 7]}_{mark}"
+        number += 1
+    return name
+
+
+def fitting_schema(schema: object) -> Mapping[str, Any] | None:
+    """The schema of an arguments object, completed where something is only missing; None where it cannot be used."""
+    if not isinstance(schema, Mapping) or schema.get("type", "object") != "object" or not _is_shallow(schema):
+        return None
+    fitting = {**schema, "type": "object"}
+    if not isinstance(fitting.get("properties"), Mapping):
+        fitting["properties"] = {}
+    try:
+        size = len(msgspec.json.encode(fitting))
+    except (TypeError, ValueError, UnicodeError, RecursionError):
+        return None
+    return fitting if size <= LARGEST_SCHEMA_BYTES else None
+
+
+def _is_shallow(schema: object) -> bool:
+    """Whether it nests at most `DEEPEST_SCHEMA` deep. Without recursion, and for few enough nodes."""
+    level: list[object] = [schema]
+    seen = 0
+    for _ in range(DEEPEST_SCHEMA):
+        below: list[object] = []
+        for node in level:
+            if isinstance(node, Mapping):
+                below.extend(node.values())
+            elif isinstance(node, list | tuple):
+                below.extend(node)
+        seen += len(below)
+        if seen > LARGEST_SCHEMA_BYTES:
+            return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _plain(text: str) -> str:
+    return _NOT_PLAIN.sub("_", text).strip("_")
+
+
+def _readable(text: str) -> str:
+    """Without what JSON or a database behind it refuses."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "").strip()
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

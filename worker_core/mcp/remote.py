@@ -1,0 +1,196 @@
+"""MCP over HTTP: the two transports of the SDK, on a client with this program's TLS, proxies, policy and bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.request
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+
+from worker_core.control_plane.http import CONNECT_LIMIT_SECONDS, USER_AGENT, tls_context
+from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.reach import Reach
+from worker_core.settings import is_loopback
+
+if TYPE_CHECKING:
+    from mcp.client._transport import TransportStreams
+
+LONGEST_EVENT_BYTES = 16 * 1024 * 1024
+LONGEST_BODY_BYTES = 16 * 1024 * 1024
+LONGEST_STREAM_BYTES = 512 * 1024 * 1024
+"""Of one stream of events; a server that needs more is asked for a new one."""
+
+SILENCE = timedelta(minutes=5)
+"""How long a stream of events may be silent; the call's own limit counts besides."""
+
+_STREAMS_AT_ONCE, _STREAM_PAUSE_SECONDS = 5, 10.0
+"""Streams opened within so many seconds; the SDK reopens one that ended as fast as its server asks for."""
+
+
+class TooMuch(httpx2.TransportError):
+    """A server sent more than it may, or in a form that was not asked for."""
+
+
+class Guard(httpx2.AsyncBaseTransport):
+    """Checks where a request goes, counts what comes back, and remembers what went wrong, for a sentence."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._inner: httpx2.AsyncBaseTransport | None = None
+        self._through_proxy = False
+        self._opened: deque[float] = deque(maxlen=_STREAMS_AT_ONCE)
+        self.failure: Exception | None = None
+        """The last request that got no answer."""
+
+        self.status = 0
+        """Of the last answer that was a refusal."""
+
+        self.unknown_session_for: set[str] = set()
+        """Ids of messages that the server did not take since it does not know the session (404)."""
+
+    def begin(self, url: str, *, ca_file: Path | None) -> None:
+        """Make the connections' pool. May read certificates."""
+        proxy = _proxy_for(url)
+        self._through_proxy = proxy is not None
+        self._inner = httpx2.AsyncHTTPTransport(
+            verify=tls_context(url, ca_file=ca_file),
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=20),
+            proxy=proxy,
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        assert self._inner is not None
+        if request.method == "GET":
+            await self._paced()
+        try:
+            response = await self._inner.handle_async_request(await self._addressed(request))
+        except Exception as error:
+            self.failure = error
+            raise
+        if response.status_code >= 400:
+            self.status = response.status_code
+        if response.status_code == 404 and "mcp-session-id" in request.headers:
+            self._note_unknown_session(request)
+        is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        if response.headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
+            await response.stream.aclose()
+            self.failure = TooMuch("the answer is compressed, which was not asked for", request=request)
+            raise self.failure
+        limit = LONGEST_STREAM_BYTES if is_stream else LONGEST_BODY_BYTES
+        return httpx2.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_Counted(response.stream, limit, self),
+            extensions=response.extensions,
+        )
+
+    async def _addressed(self, request: httpx2.Request) -> httpx2.Request:
+        url = request.url
+        port = url.port or (443 if url.scheme == "https" else 80)
+        address = await self._reach.address(url.host, port, through_proxy=self._through_proxy)
+        if self._through_proxy:
+            return request
+        return httpx2.Request(
+            request.method,
+            url.copy_with(host=address),
+            headers=request.headers,  # with the name as Host
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": url.host},  # the certificate is checked against the name
+        )
+
+    async def _paced(self) -> None:
+        now = time.monotonic()
+        if len(self._opened) == _STREAMS_AT_ONCE and now - self._opened[0] < _STREAM_PAUSE_SECONDS:
+            await asyncio.sleep(_STREAM_PAUSE_SECONDS)
+        self._opened.append(time.monotonic())
+
+    def _note_unknown_session(self, request: httpx2.Request) -> None:
+        try:
+            message_id = msgspec.json.decode(request.content).get("id")
+        except (ValueError, AttributeError, httpx2.RequestNotRead):
+            return
+        self.unknown_session_for.add(str(message_id))
+
+    async def aclose(self) -> None:
+        if self._inner is not None:
+            await self._inner.aclose()
+
+
+class _Counted(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, guard: Guard) -> None:
+        self._inner = inner
+        self._left = limit
+        self._guard = guard
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._inner:
+            self._left -= len(piece)
+            if self._left < 0:
+                self._guard.failure = TooMuch("the answer is larger than any may be")
+                raise self._guard.failure
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@asynccontextmanager
+async def connected(
+    config: ServerConfig, guard: Guard, *, ca_file: Path | None, limit: timedelta
+) -> AsyncIterator[TransportStreams]:
+    """The streams of a remote server.
+
+    Args:
+        config: of the server.
+        guard: every request goes through it.
+        ca_file: PEM file of additional authorities.
+        limit: of one answer to a request that is no stream.
+    """
+    await asyncio.to_thread(guard.begin, config.url, ca_file=ca_file)
+
+    def new_client(**_: Any) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            transport=guard,
+            # Bodies are counted as they come: nothing may grow when it is unpacked.
+            headers={"User-Agent": USER_AGENT, **config.headers, "Accept-Encoding": "identity"},
+            timeout=httpx2.Timeout(
+                limit.total_seconds(), connect=CONNECT_LIMIT_SECONDS, read=max(limit, SILENCE).total_seconds()
+            ),
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    if config.transport == "sse":
+        async with sse_client(config.url, httpx_client_factory=new_client) as streams:
+            yield streams
+    else:
+        async with (
+            new_client() as client,
+            streamable_http_client(config.url, http_client=client, max_sse_event_size=LONGEST_EVENT_BYTES) as streams,
+        ):
+            yield streams
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host):
+        return None
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or not proxy.startswith(("http://", "https://")) or urllib.request.proxy_bypass(host):
+        return None
+    return proxy

@@ -1,0 +1,245 @@
+"""MCP over the standard input and output of a process that runs like every tool process: isolated, watched, killed whole.
+
+The SDK's own transport starts processes through asyncio and leaves what they started behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import queue
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from worker_core.errors import KubiyaError
+from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.flow import Flow
+from worker_core.sandbox.environment import tool_environment
+from worker_core.sandbox.launcher import Command, Launcher
+from worker_core.sandbox.process import ProcessTree, end_tree, uninterrupted
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from mcp.shared.message import SessionMessage
+
+LONGEST_MESSAGE_BYTES = 16 * 1024 * 1024
+GRACE = timedelta(seconds=1)
+"""Between closing a server's input, which asks it to end, and ending it."""
+
+LONGEST_ERROR_LINE = 2000
+
+
+class Lines:
+    """Cuts what a process prints into lines, for a function that may block.
+
+    Args:
+        take: one line, without its end.
+        longest: bytes of a line.
+        counts: says whether so many bytes more may come.
+        too_long: a longer line ends the process, and this is called. None: the line is cut.
+    """
+
+    def __init__(
+        self, take: Callable[[bytes], None], *, longest: int, counts: Callable[[int], bool], too_long: Callable[[], None] | None = None
+    ) -> None:
+        self._take = take
+        self._longest = longest
+        self._counts = counts
+        self._too_long = too_long
+        self._held = bytearray()
+        self._stopped = False
+        self.full = False
+
+    def feed(self, piece: bytes) -> None:
+        if not self._counts(len(piece)):
+            self.full = True
+        *whole, rest = piece.split(b"\n")
+        for part in whole:
+            if self._stopped or self.full:
+                return
+            self._hold(part)
+            line = bytes(self._held)
+            self._held.clear()
+            if line.strip():
+                self._take(line)
+        self._hold(rest)
+
+    def _hold(self, part: bytes) -> None:
+        room = self._longest - len(self._held)
+        if len(part) > room and self._too_long is not None:
+            self._too_long()
+            self.full = True
+        self._held += part[: max(0, room)]
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+class StdioServer:
+    """One server process and the threads that talk to it. Lives on the loop of the MCP thread."""
+
+    def __init__(self, config: ServerConfig, *, flow: Flow, on_error_line: Callable[[str], None]) -> None:
+        self._config = config
+        self._flow = flow
+        self._on_error_line = on_error_line
+        self._loop = asyncio.get_running_loop()
+        self._tree: ProcessTree | None = None
+        self._ended = asyncio.Event()
+        self.in_a_hurry = False
+        """It is not asked to end first."""
+
+        self._outbox: queue.SimpleQueue[tuple[bytes, Callable[[], None]] | None] = queue.SimpleQueue()
+        self._to_session: MemoryObjectSendStream[SessionMessage | Exception]
+        self.incoming: MemoryObjectReceiveStream[SessionMessage | Exception]
+        self._to_session, self.incoming = anyio.create_memory_object_stream[Any](0)
+        self.outgoing: MemoryObjectSendStream[SessionMessage]
+        self._from_session: MemoryObjectReceiveStream[SessionMessage]
+        self.outgoing, self._from_session = anyio.create_memory_object_stream[Any](0)
+
+    @property
+    def exit_code(self) -> int | None:
+        return None if self._tree is None else self._tree.process.returncode
+
+    def begin(self, launcher: Launcher, *, workspace: Path, call_mark: str) -> None:
+        """Start the process. Called in another thread.
+
+        Raises:
+            KubiyaError: there is no such program.
+            OSError: it could not be started.
+        """
+        environment = tool_environment(self._config.environment, call_mark=call_mark)
+        program, *args = self._config.command
+        found = shutil.which(program, path=environment.get("PATH"))
+        if found is None and not (workspace / program).is_file():
+            raise KubiyaError(
+                f"The program {program[:100]!r} is not installed on this machine, or not on the PATH of the worker."
+            )
+        command = launcher.wrap(
+            Command(argv=[found or program, *args], cwd=workspace, environment=environment), workspace=workspace
+        )
+        self._tree = ProcessTree(
+            command,
+            stdin=None,
+            output=Lines(
+                self._take,
+                longest=LONGEST_MESSAGE_BYTES,
+                counts=self._flow.received_bytes,
+                too_long=self._flow.sent_too_long,
+            ),
+            errors=Lines(self._take_error, longest=LONGEST_ERROR_LINE, counts=lambda _: True),
+            finished=self._finished,
+        )
+        try:
+            threading.Thread(target=self._write, name="mcp input", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            if self._tree.process.stdin is not None:
+                self._tree.process.stdin.close()
+            raise OSError(errno.EAGAIN, str(error)) from error
+
+    async def relay(self) -> None:
+        """Hand what the session says to the writing thread, one message at a time, until the session ends."""
+        async with self._from_session:
+            async for message in self._from_session:
+                line = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                taken = asyncio.Event()
+                self._outbox.put((line.encode() + b"\n", taken.set))
+                await taken.wait()
+
+    async def end(self) -> None:
+        """End the process and everything that it started."""
+        self.incoming.close()
+        self._to_session.close()
+        self._outbox.put(None)
+        if self._tree is None:
+            return
+        if not self.in_a_hurry:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GRACE.total_seconds()):
+                    await self._ended.wait()
+        await end_tree(self._tree, self._ended)
+
+    # --- in other threads ---------------------------------------------------------------------------------
+
+    def _take(self, line: bytes) -> None:
+        from mcp.shared.message import SessionMessage
+        from mcp_types import jsonrpc_message_adapter
+
+        try:
+            message = SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+        except ValueError:
+            self._on_error_line(f"(no message) {line[:LONGEST_ERROR_LINE].decode('utf-8', 'replace')}")
+            return
+        with contextlib.suppress(RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError, CancelledError):
+            # Wait until the session has taken it: a server that floods is held up by its own pipe.
+            asyncio.run_coroutine_threadsafe(self._to_session.send(message), self._loop).result()
+
+    def _take_error(self, line: bytes) -> None:
+        self._on_error_line(line.decode("utf-8", "replace").rstrip())
+
+    def _write(self) -> None:
+        assert self._tree is not None
+        pipe = self._tree.process.stdin
+        assert pipe is not None
+        try:
+            with pipe:
+                while (item := self._outbox.get()) is not None:
+                    line, taken = item
+                    pipe.write(line)
+                    pipe.flush()
+                    self._call_soon(taken)
+        except (OSError, ValueError):  # it no longer reads: nobody can talk to it
+            self._call_soon(self._flow.over.set)
+
+    def _finished(self) -> None:
+        def over() -> None:
+            self._ended.set()
+            self._to_session.close()  # the session reads the end of the stream
+            self._flow.over.set()
+
+        self._outbox.put(None)
+        self._call_soon(over)
+
+    def _call_soon(self, function: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone
+            self._loop.call_soon_threadsafe(function)
+
+
+@asynccontextmanager
+async def running(server: StdioServer, launcher: Launcher, *, workspace: Path, call_mark: str) -> AsyncIterator[None]:
+    """The process runs in here; nothing of it is left afterwards.
+
+    Raises:
+        KubiyaError: there is no such program.
+        OSError: it could not be started.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.to_thread(server.begin, launcher, workspace=workspace, call_mark=call_mark)
+    )
+    relaying: asyncio.Task[None] | None = None
+    try:
+        await asyncio.shield(starting)
+        relaying = asyncio.create_task(server.relay())
+        yield
+    finally:
+        await uninterrupted(_finish(server, starting, relaying))
+
+
+async def _finish(
+    server: StdioServer, starting: asyncio.Future[None], relaying: asyncio.Task[None] | None
+) -> None:
+    with contextlib.suppress(Exception):  # once the thread runs it cannot be held back
+        await starting
+    if relaying is not None:
+        relaying.cancel()
+        await asyncio.wait([relaying])
+    server.outgoing.close()
+    await server.end()

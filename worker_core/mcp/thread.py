@@ -1,0 +1,124 @@
+"""The thread that all MCP sessions live in, with a stock event loop of its own.
+
+The SDK needs anyio's kind of loop, decodes what strangers send, and takes half a second to import: none of that belongs
+on the engine's loop, which may be Qt's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+AFTER_CANCEL = timedelta(seconds=2)
+"""How long a cancelled call waits for what it started; the rest of it ends behind our back."""
+
+CLOSE_LIMIT = timedelta(seconds=5)
+
+
+class McpClosed(Exception):
+    """The thread ends: what was asked of it was cancelled."""
+
+
+class McpThread:
+    """Started at the first call; may be closed and used again."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        return self._loop is not None
+
+    async def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine there. Cancelling this cancels that, and waits a moment for it.
+
+        Raises:
+            McpClosed: the thread is being closed.
+            RuntimeError: no thread can be started.
+        """
+        here = asyncio.get_running_loop()
+        over = asyncio.Event()
+        begun: list[asyncio.Task[_T]] = []
+
+        def ended(_: asyncio.Task[_T]) -> None:
+            with contextlib.suppress(RuntimeError):  # our loop is gone
+                here.call_soon_threadsafe(over.set)
+
+        def begin() -> None:
+            begun.append(asyncio.ensure_future(work))
+            begun[0].add_done_callback(ended)
+
+        def cancel() -> None:
+            begun[0].cancel()
+
+        loop = self._post(begin, work)
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            with contextlib.suppress(RuntimeError, TimeoutError):
+                loop.call_soon_threadsafe(cancel)
+                async with asyncio.timeout(AFTER_CANCEL.total_seconds()):
+                    await over.wait()
+            raise
+        if begun[0].cancelled():
+            raise McpClosed
+        return begun[0].result()
+
+    def close(self) -> None:
+        """End the thread; what still runs in it is cancelled. Blocks for a moment: call it from another thread."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(CLOSE_LIMIT.total_seconds())
+            if thread.is_alive():
+                log.warning("The thread of the MCP servers did not end in time; it is left behind.")
+
+    def _post(self, begin: Callable[[], None], work: Coroutine[Any, Any, Any]) -> asyncio.AbstractEventLoop:
+        with self._lock:  # whatever is posted comes before the stop
+            if self._loop is None:
+                loop = _new_loop()
+                thread = threading.Thread(target=_live, args=(loop,), name="mcp", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    loop.close()
+                    work.close()
+                    raise
+                self._loop, self._thread = loop, thread
+            self._loop.call_soon_threadsafe(begin)
+            return self._loop
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # Not by the policy: where the engine runs on Qt, that one makes Qt's loops.
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop()
+    return asyncio.SelectorEventLoop()
+
+
+def _live(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        if left := asyncio.all_tasks(loop):
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(left, timeout=CLOSE_LIMIT.total_seconds() / 2))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
