@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from worker_core.health import HealthSampler
     from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing
+    from worker_core.mcp.pool import McpPool
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
     from worker_core.single_execution import SingleExecution
@@ -74,6 +75,7 @@ class Shared:
     tracker: ExecutionTracker
     gate: Gate
     single: SingleExecution
+    mcp: McpPool
     bus: EventBus
     redactor: Redactor
     log_ring: LogRing
@@ -139,6 +141,7 @@ class ServedQueue:
                 workspaces=shared.workspaces,
                 takes_executions=self._takes,
                 single=shared.single,
+                mcp=shared.mcp,
                 own_secrets=shared.own_secrets,
             )
         )

@@ -6,6 +6,7 @@ It runs on any asyncio loop (stock or qasync): no signal handlers, no asyncio su
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from dataclasses import replace
@@ -26,8 +27,10 @@ from worker_core.departure import Departure, StopWish, drain_reason
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
+from worker_core.mcp.pool import McpPool
 from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
 from worker_core.sandbox.sweeping import WorkspaceSweep
+from worker_core.sandbox.workspace import Workspace
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
 from worker_core.single_execution import SingleExecution
@@ -122,6 +125,12 @@ class Engine:
             closed=self._workflow_closed,
             leave=lambda: self._stop.raise_to(StopMode.DRAIN),
         )
+        self._mcp = McpPool(
+            launcher=launcher or self._chosen,
+            workspace=lambda execution_id: Workspace.open(paths.workspaces, execution_id).path,
+            settings=settings,
+            redactor=redactor,
+        )
         identity = f"{os.getpid()}@{host_id}"
         shared = Shared(
             settings=settings,
@@ -134,6 +143,7 @@ class Engine:
             tracker=self._tracker,
             gate=self._gate,
             single=self._single,
+            mcp=self._mcp,
             bus=self.events,
             redactor=redactor,
             log_ring=log_ring,
@@ -325,6 +335,9 @@ class Engine:
             task.cancel()
         if self._single.done:
             await asyncio.gather(*(queue.remove_if_ephemeral(limit=SIGN_OFF_LIMIT) for queue in self._queues))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit.total_seconds()):
+                await self._mcp.close()
         await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
         await self._client.aclose()
 

@@ -179,6 +179,9 @@ class Settings:
     network_allow: tuple[str, ...] = ()
     """`example.com`, `*.example.com`, `example.com:8443`."""
 
+    mcp_hosts: tuple[str, ...] = ()
+    """MCP servers of your own that `network` would refuse: `localhost:3000`, `tools.corp.example`."""
+
     tool_cpu_time: timedelta = timedelta(minutes=30)
     """Processor time of one tool call, all its processes together."""
 
@@ -285,7 +288,7 @@ def _convert(key: str, value: Any) -> Any:
             if not isinstance(parts, list | tuple):
                 raise ValueError("it must be a queue id or a list of them")
             return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
-        case "network_allow":
+        case "network_allow" | "mcp_hosts":
             from worker_core.sandbox.network import check_entry
 
             return tuple(dict.fromkeys(map(check_entry, _list(value, of="hosts"))))

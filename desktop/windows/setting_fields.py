@@ -143,6 +143,12 @@ def described() -> dict[str, FieldText]:
         "enforcer_required": field(
             isolation, tr("Deny without the enforcer"), tr("Where it does not answer."), "switch"
         ),
+        "mcp_hosts": field(
+            isolation,
+            tr("Your own MCP servers"),
+            tr("Reached whatever the network setting says: localhost:3000."),
+            "list",
+        ),
         "tool_cpu_time": field(
             isolation, tr("Processor time of a tool call"), tr("All its processes together."), "seconds"
         ),

@@ -352,6 +352,7 @@ class AgentActivities:
         )
         with contextlib.suppress(OSError):  # it is swept later then
             await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
+        await services.mcp.end(end.execution_id)
         services.tracker.ended(end.execution_id)
         services.environments.forget(end.execution_id)
         services.journal.forget(end.execution_id)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from temporalio.exceptions import ApplicationError
 
+from worker_core.agents import mcp_servers
 from worker_core.agents.environment_files import write_environment_files
 from worker_core.agents.services import Services
 from worker_core.agents.types import LONGEST_TEXT, EntityKind, ExecutionInput, Persona, shortened
@@ -74,7 +75,7 @@ async def _main(services: Services, execution: ExecutionInput) -> Cast:
         or environment.instructions
         or _lines(execution.config.get("instructions"))
     )
-    return _persona(
+    cast = _persona(
         skills,
         Persona(
             kind=execution.kind,
@@ -85,6 +86,14 @@ async def _main(services: Services, execution: ExecutionInput) -> Cast:
         ),
         unwritten,
     )
+    return await _with_servers(services, execution.execution_id, cast, environment, execution.mcp_servers)
+
+
+async def _with_servers(
+    services: Services, execution_id: str, cast: Cast, environment: ResolvedEnvironment, own: Mapping[str, Any]
+) -> Cast:
+    persona, missing = await mcp_servers.offered(services, execution_id, cast.persona, environment, own)
+    return replace(cast, persona=persona, unknown=(*cast.unknown, *missing))
 
 
 async def _members(services: Services, execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:
@@ -110,7 +119,7 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
         configuration, model, model_config = agent.configuration, agent.model_id or "", agent.llm_config
     except NotFound:
         log.warning("Team member %s has no record of its own; it works with the leader's model.", agent_id)
-    return _persona(
+    cast = _persona(
         skills,
         Persona(
             kind="agents",
@@ -123,6 +132,7 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
         ),
         unwritten,
     )
+    return await _with_servers(services, execution.execution_id, cast, environment, {})
 
 
 def _inline_members(execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:

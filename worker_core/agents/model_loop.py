@@ -234,6 +234,7 @@ class ModelLoop:
     async def _run_tool(self, call: ToolCall, parent_message_id: str, *, answer: str = "") -> ToolOutcome:
         progress, persona = self._progress, self._persona
         timeouts = progress.home.timeouts
+        offered = next((tool for tool in persona.tools if tool["name"] == call.name and tool.get("server")), {})
         try:
             outcome: ToolOutcome = await self._home.call(
                 "run_tool",
@@ -250,6 +251,9 @@ class ModelLoop:
                     in_team=self._in_team,
                     after_sequence=progress.sequence,
                     answer=answer,
+                    mcp_server=str(offered.get("server") or ""),
+                    mcp_tool=str(offered.get("tool") or ""),
+                    mcp_servers=persona.mcp_servers if offered else {},
                 ),
                 ToolOutcome,
                 start_to_close_timeout=timedelta(seconds=timeouts.tool_call),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from worker_core.control_plane.outbox import Outbox
     from worker_core.events import EventBus
     from worker_core.logs.redaction import Redactor
+    from worker_core.mcp.pool import McpPool
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
     from worker_core.single_execution import SingleExecution
@@ -63,6 +64,7 @@ class Services:
     """Whether this one may begin; False while the worker is paused or leaves."""
 
     single: SingleExecution
+    mcp: McpPool
 
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
 from datetime import timedelta
 from typing import Any
 
-from worker_core.agents import permission
+from worker_core.agents import mcp_servers, permission
 from worker_core.agents.conversation import arguments_object
 from worker_core.agents.journal import Dispatched, Finished, JournalError
 from worker_core.agents.services import Services
 from worker_core.agents.types import ApprovalWanted, RunTool, ToolOutcome
+from worker_core.control_plane.lane import Lane
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.events import ToolFinished, ToolStarted
+from worker_core.mcp.tool import McpTool
 from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.base import Tool, ToolContext, ToolResult
 from worker_core.tools.registry import SkillDefinition, offer
@@ -33,7 +36,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
     lane = services.outbox.lane(request.execution_id)
     lane.advance(request.after_sequence)
     call = request.call
-    tool = offer([SkillDefinition.from_wire(skill) for skill in request.skills]).tools.get(call.name)
+    tool = _tool_of(services, request, environment, lane)
     known = services.journal.outcome(request.execution_id, call.call_id)
     common: dict[str, Any] = {
         "tool_name": call.name,
@@ -96,6 +99,24 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         duration_ms=round(seconds * 1000),
         last_sequence=lane.last_sequence,
     )
+
+
+def _tool_of(services: Services, request: RunTool, environment: ResolvedEnvironment, lane: Lane) -> Tool | None:
+    call = request.call
+    if not request.mcp_server:
+        return offer([SkillDefinition.from_wire(skill) for skill in request.skills]).tools.get(call.name)
+    servers = mcp_servers.of(services, environment, request.mcp_servers)
+    config = servers.usable.get(request.mcp_server)
+    if config is None:
+        return None
+    loop = asyncio.get_running_loop()
+
+    def say(progress: str) -> None:
+        about = {"tool_name": call.name, "tool_execution_id": call.call_id, "message": progress}
+        with contextlib.suppress(RuntimeError):  # the engine's loop is gone
+            loop.call_soon_threadsafe(lane.publish, "tool_progress", about)
+
+    return McpTool(services.mcp, config, name=call.name, tool=request.mcp_tool, say_progress=say)
 
 
 def _arguments_of(text: str) -> dict[str, Any] | None:

@@ -219,7 +219,10 @@ class Persona:
     system_prompt: str = ""
     model_config: dict[str, Any] = field(default_factory=dict)
     tools: tuple[dict[str, Any], ...] = ()
-    """Each `{name, description, parameters, read_only}`."""
+    """Each `{name, description, parameters, read_only}`; those of MCP servers with `server` and `tool` besides."""
+
+    mcp_servers: dict[str, Any] = field(default_factory=dict)
+    """As they came with the execution, templates unfilled; those of the agent's environment stay at home."""
 
     skills: tuple[dict[str, Any], ...] = ()
     """Resolved skills (type, name, configuration): what the tools are made from again at each call."""
@@ -292,6 +295,11 @@ class RunTool:
     member_name: str = ""
     in_team: bool = False
     after_sequence: int = 0
+    mcp_server: str = ""
+    """The alias of the MCP server whose tool this is; empty for the worker's own tools."""
+
+    mcp_tool: str = ""
+    mcp_servers: dict[str, Any] = field(default_factory=dict)
     answer: str = ""
     """What the workflow heard about it (`approvals.Approvals`): a claim, which the home machine judges."""
 

@@ -58,7 +58,7 @@ EXIT_CODES: Final = (
     (8, "running work was cancelled"),
     (9, "in single-execution mode, none came or nobody answered it"),
     (10, "`policy check`: it would be asked for"),
-    (11, "`policy check`: it is denied; `policy audit --verify`: the chain is broken"),
+    (11, "`policy check`: it is denied; `policy audit`: broken"),
     (130, "left at once"),
 )
 

@@ -166,10 +166,8 @@ def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
         raise _Unusable("its configuration is not an object")
     secrets = fill.secrets
     transport = _transport(raw)
-    limits = {
-        "call_timeout": _limit(raw, "timeout", "timeout_seconds", "read_timeout_seconds"),
-        "connect_timeout": _limit(raw, "connect_timeout", "startup_timeout", "init_timeout"),
-    }
+    call_timeout = _limit(raw, "timeout", "timeout_seconds", "read_timeout_seconds")
+    connect_timeout = _limit(raw, "connect_timeout", "startup_timeout", "init_timeout")
     if transport == "stdio":
         environment = _texts(raw, "env", fill)
         secrets |= {value for name, value in environment.items() if _CARRIES_A_SECRET.search(name)}
@@ -179,7 +177,8 @@ def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
             command=_command(raw, fill),
             environment=environment,
             secrets=tuple(filter(None, secrets)),
-            **limits,
+            call_timeout=call_timeout,
+            connect_timeout=connect_timeout,
         )
     headers = _texts(raw, "headers", fill)
     url = _url(fill(raw.get("url"), "url"))
@@ -195,7 +194,8 @@ def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
         url=url,
         headers=headers,
         secrets=tuple(filter(None, secrets)),
-        **limits,
+        call_timeout=call_timeout,
+        connect_timeout=connect_timeout,
     )
 
 

@@ -1,4 +1,4 @@
-"""What of a server's tools the model is offered: names that every provider accepts, and bounds against hostile lists."""
+"""What of a server's tools the model is offered: names that every provider accepts, bounds against hostile lists."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from worker_core.sandbox.launcher import Network
 from worker_core.sandbox.network import NetworkPolicy, Refused, is_public, normal_host, own_addresses
+from worker_core.settings import Settings
 from worker_core.tools.addresses import resolve
 
 RESOLVE_LIMIT_SECONDS = 10.0
@@ -72,6 +73,12 @@ class Reach:
         except Refused:
             return False
         return True
+
+
+def reach_of(settings: Settings) -> Reach:
+    """What the settings allow."""
+    policy = NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow)
+    return Reach(policy=policy, hosts=settings.mcp_hosts)
 
 
 def _how_to_allow(name: str, port: int) -> str:

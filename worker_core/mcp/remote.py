@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx2
@@ -161,7 +161,11 @@ async def connected(
     """
     await asyncio.to_thread(guard.begin, config.url, ca_file=ca_file)
 
-    def new_client(**_: Any) -> httpx2.AsyncClient:
+    def new_client(
+        headers: dict[str, str] | None = None,  # noqa: ARG001 - the SDK's signature; everything is ours here
+        timeout: httpx2.Timeout | None = None,  # noqa: ARG001
+        auth: httpx2.Auth | None = None,  # noqa: ARG001
+    ) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             transport=guard,
             # Bodies are counted as they come: nothing may grow when it is unpacked.

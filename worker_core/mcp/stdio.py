@@ -1,4 +1,4 @@
-"""MCP over the standard input and output of a process that runs like every tool process: isolated, watched, killed whole.
+"""MCP over the input and output of a process that runs like every tool process: isolated, watched, killed whole.
 
 The SDK's own transport starts processes through asyncio and leaves what they started behind.
 """
@@ -49,7 +49,12 @@ class Lines:
     """
 
     def __init__(
-        self, take: Callable[[bytes], None], *, longest: int, counts: Callable[[int], bool], too_long: Callable[[], None] | None = None
+        self,
+        take: Callable[[bytes], None],
+        *,
+        longest: int,
+        counts: Callable[[int], bool],
+        too_long: Callable[[], None] | None = None,
     ) -> None:
         self._take = take
         self._longest = longest
@@ -156,8 +161,8 @@ class StdioServer:
 
     async def end(self) -> None:
         """End the process and everything that it started."""
-        self.incoming.close()
-        self._to_session.close()
+        for stream in (self.incoming, self._to_session, self.outgoing, self._from_session):
+            stream.close()
         self._outbox.put(None)
         if self._tree is None:
             return
@@ -233,9 +238,7 @@ async def running(server: StdioServer, launcher: Launcher, *, workspace: Path, c
         await uninterrupted(_finish(server, starting, relaying))
 
 
-async def _finish(
-    server: StdioServer, starting: asyncio.Future[None], relaying: asyncio.Task[None] | None
-) -> None:
+async def _finish(server: StdioServer, starting: asyncio.Future[None], relaying: asyncio.Task[None] | None) -> None:
     with contextlib.suppress(Exception):  # once the thread runs it cannot be held back
         await starting
     if relaying is not None:

@@ -1,0 +1,202 @@
+"""Agents with MCP servers, end to end: a real server, the real sandbox, the real Temporal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.engine.test_executions import sequences
+from tests.support.engine import Rig, home, new_agent, running_engine
+from tests.support.playground import Stage, until
+from tests.support.temporal import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVER = ROOT / "tests" / "mcp" / "server.py"
+STDIO = {"command": sys.executable, "args": [str(SERVER), "stdio"]}
+SANDBOXED: dict[str, Any] = {"sandbox": "auto", "sandbox_readable": (ROOT,)}
+
+
+def call(name: str, **arguments: Any) -> str:
+    return f"!tool {name} {json.dumps(arguments)}"
+
+
+async def run(rig: Rig, agent_id: str, *lines: str) -> tuple[str, list[str]]:
+    """One turn; its execution and what the model was told by each tool."""
+    execution_id = await rig.execute("\n".join(["mcp", *lines, "!say over"]), agent_id=agent_id)
+    record = await rig.reach(execution_id, "waiting_for_input", "failed")
+    assert record.response == "over", record.error_message
+    session = await rig.client.load_session(execution_id)
+    assert session is not None
+    return execution_id, [message["content"] for message in session["messages"] if message["role"] == "tool"]
+
+
+async def agent_with(stage: Stage, servers: dict[str, Any], **environment: Any) -> str:
+    return await new_agent(stage, execution_environment={"mcp_servers": servers, **environment})
+
+
+def children() -> set[int]:
+    return {
+        process.pid
+        for process in psutil.Process().children(recursive=True)
+        if "server.py" in " ".join(_command(process))
+    }
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+async def nobody_left() -> bool:
+    return not children()
+
+
+async def test_a_server_in_the_sandbox(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("of another")
+    agent = await agent_with(
+        stage,
+        {"notes": {**STDIO, "env": {"NOTES_TOKEN": "{{SECRET_NUMBER}}", "PLAIN": "{{.env.PLACE}}"}}},
+        env_vars={"SECRET_NUMBER": "swordfish-4711", "PLACE": "here", "OTHER": "not for it"},
+    )
+    async with running_engine(stage, tmp_path, **SANDBOXED) as rig:
+        execution_id, said = await run(
+            rig,
+            agent,
+            call("notes__add", title="one"),
+            call("notes__add", title="two"),
+            call("notes__variables", names=["NOTES_TOKEN", "PLAIN", "OTHER", "KUBIYA_API_KEY", "HOME"]),
+            call("notes__peek", path=str(tmp_path / "private")),
+            call("notes__fail"),
+        )
+        events = await rig.sent(execution_id)
+        assert len(children()) >= 1, "it stays between turns"
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        await until(nobody_left)
+    workspace = home(tmp_path).workspaces / execution_id
+    assert (workspace / "notes.txt").read_text() == "one\ntwo\n"
+    assert said[:2] == ["added one", "added two"]
+    given = json.loads(said[2])
+    assert given["PLAIN"] == "here"
+    assert given["NOTES_TOKEN"]
+    assert "swordfish" not in said[2], "masked on its way to the model"
+    assert given["OTHER"] is None
+    assert given["KUBIYA_API_KEY"] is None
+    assert given["HOME"] == "/tmp/home"
+    assert "of another" not in said[3]
+    assert "Error executing tool fail" in said[4]
+    assert "[The tool reports an error.]" in said[4]
+    started = [event["data"]["tool_name"] for event in events if event["event_type"] == "tool_started"]
+    assert started == ["notes__add", "notes__add", "notes__variables", "notes__peek", "notes__fail"]
+    assert sequences(events) == sorted(set(sequences(events)))
+
+
+async def test_pictures_progress_and_a_server_that_dies(stage: Stage, tmp_path: Path) -> None:
+    agent = await agent_with(stage, {"notes": STDIO})
+    async with running_engine(stage, tmp_path) as rig:
+        execution_id, said = await run(
+            rig,
+            agent,
+            call("notes__picture"),
+            call("notes__slow", seconds=0.1),
+            call("notes__die"),
+            call("notes__add", title="after"),
+        )
+        progress = await rig.sent(execution_id, "tool_progress")
+        await rig.client.cancel(execution_id)
+        await until(nobody_left)
+    assert "image/png" in said[0]
+    [file] = list((home(tmp_path).workspaces / execution_id / "mcp").iterdir())
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert [event["data"]["message"] for event in progress] == ["1 of 2 half"]
+    assert said[1] == "slept"
+    assert "Whether the call had an effect is not known" in said[2]
+    assert said[3] == "added after", "it was started anew"
+
+
+async def test_a_cancelled_call_is_cancelled_there_too(stage: Stage, tmp_path: Path) -> None:
+    agent = await agent_with(stage, {"notes": STDIO})
+    async with running_engine(stage, tmp_path) as rig:
+        execution_id = await rig.execute("mcp\n" + call("notes__slow", seconds=1000), agent_id=agent)
+        await until(lambda: rig.sent(execution_id, "tool_progress"))
+        began = time.monotonic()
+        await rig.client.cancel(execution_id)
+        await until(nobody_left)
+        assert time.monotonic() - began < 10
+        assert (home(tmp_path).workspaces / execution_id / "cancelled").exists()
+
+
+@contextlib.contextmanager
+def serving(kind: str) -> Iterator[int]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(SERVER), kind, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        yield port
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.mark.parametrize(("kind", "path"), [("streamable-http", "mcp"), ("sse", "sse")])
+async def test_servers_over_http(stage: Stage, tmp_path: Path, kind: str, path: str) -> None:
+    with serving(kind) as port:
+        remote = {
+            "notes": {"type": kind, "url": f"http://localhost:{port}/{path}", "headers": {"X-Token": "{{TOKEN}}"}}
+        }
+        agent = await agent_with(stage, remote, env_vars={"TOKEN": "a-token-value"})
+        async with running_engine(stage, tmp_path / "mine", mcp_hosts=(f"localhost:{port}",)) as rig:
+            _, said = await run(rig, agent, call("notes__picture"), call("notes__slow", seconds=0.1))
+            assert said[1] == "slept"
+        async with running_engine(stage, tmp_path / "hostile") as rig:
+            execution_id, said = await run(rig, agent)
+            [warning] = await rig.sent(execution_id, "error")
+            assert "mcp_hosts" in json.dumps(warning), "what is on this machine is its user's to allow"
+
+
+async def test_servers_that_cannot_be_used_are_named_and_the_others_work(stage: Stage, tmp_path: Path) -> None:
+    agent = await agent_with(
+        stage,
+        {
+            "missing": {"command": "there-is-no-such-program"},
+            "silent": {"command": "sleep", "args": ["1000"], "connect_timeout": 1},
+            "dead": {"command": "sh", "args": ["-c", "echo gone >&2; exit 4"]},
+            "babbling": {"command": "sh", "args": ["-c", "while :; do echo nonsense; done"], "connect_timeout": 1},
+            "unfilled": {"command": "x", "env": {"A": "{{NOT_THERE}}"}},
+            "off": {"command": "x", "enabled": False},
+            "notes": STDIO,
+        },
+    )
+    async with running_engine(stage, tmp_path) as rig:
+        execution_id, said = await run(rig, agent, call("notes__add", title="x"))
+        warnings = json.dumps(await rig.sent(execution_id, "error"))
+        await rig.client.cancel(execution_id)
+    assert said == ["added x"]
+    for words in ("there-is-no-such-program", "'silent'", "'dead'", "gone", "'babbling'", "NOT_THERE"):
+        assert words in warnings
+    assert "'off'" not in warnings
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left() -> AsyncIterator[None]:
+    yield
+    await until(nobody_left)

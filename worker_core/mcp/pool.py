@@ -1,0 +1,161 @@
+"""Who keeps the servers: one session per execution and server, from the first use to the execution's end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker_core.mcp.configuration import ServerConfig, Servers
+from worker_core.mcp.offering import Offer, ServerTool
+from worker_core.mcp.thread import McpThread
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult
+
+    from worker_core.logs.redaction import Redactor
+    from worker_core.mcp.session import Progress, ServerSession
+    from worker_core.sandbox.launcher import Launcher
+    from worker_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+IDLE = timedelta(minutes=15)
+"""An execution that waits for its user keeps its servers for so long; they are started anew when it goes on."""
+
+
+class McpPool:
+    """Belongs to the engine's loop; the sessions live on a loop of their own."""
+
+    def __init__(
+        self,
+        *,
+        launcher: Launcher,
+        workspace: Callable[[str], Path],
+        settings: Settings,
+        redactor: Redactor,
+        idle: timedelta = IDLE,
+    ) -> None:
+        """`workspace` makes the folder of an execution; called in a thread."""
+        self._launcher = launcher
+        self._workspace = workspace
+        self._settings = settings
+        self._redactor = redactor
+        self._idle = idle
+        self._thread = McpThread()
+        self._sessions: dict[tuple[str, str], ServerSession] = {}
+        self._used: dict[str, float] = {}
+        self._busy: dict[str, int] = {}
+        self._making = asyncio.Lock()
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def offer(self, execution_id: str, servers: Servers, *, taken: set[str]) -> Offer:
+        """Start all servers at once, and ask each for its tools. One that fails is left out, with a sentence."""
+        offer = Offer(taken=set(taken), left_out=list(servers.left_out.values()))
+        listed = await asyncio.gather(
+            *(self._tools(execution_id, config) for config in servers.usable.values()), return_exceptions=True
+        )
+        for alias, found in zip(servers.usable, listed, strict=True):
+            if isinstance(found, asyncio.CancelledError):
+                raise found
+            if isinstance(found, BaseException):
+                sentence = self._redactor.mask(str(found)) or type(found).__name__
+                log.warning("Execution %s: %s", execution_id, sentence)
+                offer.left_out.append(f"{sentence} Its tools are left out.")
+                continue
+            offer.add(alias, found[0], more=found[1])
+        return offer
+
+    async def call(
+        self,
+        execution_id: str,
+        config: ServerConfig,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        limit: timedelta,
+        on_progress: Progress,
+        asked: Callable[[], None],
+    ) -> CallToolResult:
+        """One call. `on_progress` and `asked` are called on the MCP thread.
+
+        Raises:
+            ServerTrouble: no answer came; its sentence is for the model.
+            McpClosed: the worker leaves.
+        """
+        session = await self._session(execution_id, config)
+        self._touch(execution_id, +1)
+        try:
+            least = min(limit, config.call_timeout or limit)
+            return await self._thread.run(
+                session.call(tool, dict(arguments), limit=least, on_progress=on_progress, asked=asked)
+            )
+        finally:
+            self._touch(execution_id, -1)
+
+    async def end(self, execution_id: str) -> None:
+        """The execution is over, or rests: its servers end."""
+        ending = [self._sessions.pop(key) for key in [key for key in self._sessions if key[0] == execution_id]]
+        self._used.pop(execution_id, None)
+        self._busy.pop(execution_id, None)
+        if ending:
+            await asyncio.gather(*(self._thread.run(session.close()) for session in ending), return_exceptions=True)
+
+    async def close(self) -> None:
+        """End all of them."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for execution_id in {key[0] for key in self._sessions}:
+            await self.end(execution_id)
+        await asyncio.to_thread(self._thread.close)
+
+    # --- below --------------------------------------------------------------------------------------------
+
+    async def _tools(self, execution_id: str, config: ServerConfig) -> tuple[list[ServerTool], bool]:
+        session = await self._session(execution_id, config)
+        return await self._thread.run(session.tools())
+
+    async def _session(self, execution_id: str, config: ServerConfig) -> ServerSession:
+        key = (execution_id, config.identity)
+        async with self._making:
+            if key not in self._sessions:
+                for secret in config.secrets:
+                    self._redactor.add(secret)
+                workspace = await asyncio.to_thread(self._workspace, execution_id)
+                mark = f"{execution_id}.mcp.{config.identity[:12]}"
+                self._sessions[key] = await self._thread.run(self._made(config, workspace, mark))
+        self._touch(execution_id, 0)
+        return self._sessions[key]
+
+    async def _made(self, config: ServerConfig, workspace: Path, mark: str) -> ServerSession:
+        from worker_core.mcp.reach import reach_of
+        from worker_core.mcp.session import ServerSession
+
+        return ServerSession(
+            config,
+            launcher=self._launcher,
+            workspace=workspace,
+            reach=reach_of(self._settings),
+            ca_file=self._settings.ca_file,
+            mask=self._redactor.mask,
+            call_mark=mark,
+        )
+
+    def _touch(self, execution_id: str, change: int) -> None:
+        self._used[execution_id] = time.monotonic()
+        self._busy[execution_id] = self._busy.get(execution_id, 0) + change
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._sweep(), name="mcp sweep")
+
+    async def _sweep(self) -> None:
+        """While there are servers: end those that nobody used for long."""
+        while self._sessions:
+            await asyncio.sleep(self._idle.total_seconds() / 4)
+            limit = time.monotonic() - self._idle.total_seconds()
+            for execution_id, used in list(self._used.items()):
+                if used < limit and not self._busy.get(execution_id):
+                    await self.end(execution_id)

@@ -1,0 +1,311 @@
+"""One server, connected: started, greeted, listed, called, and started anew when it broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker_core.control_plane.backoff import Backoff
+from worker_core.errors import KubiyaError
+from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.flow import Flow, Incoming, Outgoing
+from worker_core.mcp.offering import MOST_TOOLS, ServerTool
+from worker_core.mcp.reach import Reach
+from worker_core.sandbox.launcher import Launcher
+
+if TYPE_CHECKING:
+    from mcp import ClientSession
+    from mcp.types import CallToolResult
+
+log = logging.getLogger(__name__)
+
+CONNECT_LIMIT = timedelta(seconds=30)
+"""Start, handshake and list of tools, where the configuration names no limit. `npx` may have to download first."""
+
+MOST_RESTARTS = 5
+"""In the life of an execution."""
+
+_PAGES = 20
+_ERROR_LINES_KEPT = 5
+
+Progress = Callable[[float, float | None, str | None], None]
+"""Progress, total, message."""
+
+
+class ServerTrouble(KubiyaError):
+    """A server cannot be used now. `in_mid_call`: it had been asked already."""
+
+    def __init__(self, sentence: str, *, in_mid_call: bool = False) -> None:
+        super().__init__(sentence)
+        self.in_mid_call = in_mid_call
+
+
+class ServerSession:
+    """Lives on the loop of the MCP thread; all methods are called there.
+
+    Args:
+        config: of the server.
+        launcher: isolates its process.
+        workspace: where it runs.
+        reach: what remote ones are allowed to be.
+        ca_file: additional authorities, for remote ones.
+        mask: hides secrets in what it prints.
+        call_mark: marks its processes, so that none is overlooked.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        launcher: Launcher,
+        workspace: Path,
+        reach: Reach,
+        ca_file: Path | None,
+        mask: Callable[[str], str],
+        call_mark: str,
+    ) -> None:
+        self.config = config
+        self._launcher = launcher
+        self._workspace = workspace
+        self._reach = reach
+        self._ca_file = ca_file
+        self._mask = mask
+        self._call_mark = call_mark
+        self._session: ClientSession | None = None
+        self._flow: Flow | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._opening = asyncio.Lock()
+        self._starts = 0
+        self._backoff = Backoff(first=timedelta(milliseconds=500), limit=timedelta(seconds=15))
+        self._last_lines: list[str] = []
+
+    async def tools(self) -> tuple[list[ServerTool], bool]:
+        """What it offers, and whether there would be more.
+
+        Raises:
+            ServerTrouble: it cannot be reached, or does not answer in time.
+        """
+        limit = self.config.connect_timeout or CONNECT_LIMIT
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                await self._connected()
+                return await self._list()
+        except TimeoutError:
+            await self.close()
+            raise ServerTrouble(self._sentence(f"did not answer within {limit.total_seconds():g} s")) from None
+        except ServerTrouble:
+            raise
+        except Exception as error:
+            raise ServerTrouble(self._sentence(f"could not say what it offers ({self._what(error)})")) from error
+
+    async def call(
+        self,
+        tool: str,
+        arguments: dict[str, Any],
+        *,
+        limit: timedelta,
+        on_progress: Progress,
+        asked: Callable[[], None],
+    ) -> CallToolResult:
+        """Call a tool once.
+
+        Args:
+            tool: its name at the server.
+            arguments: as the model gave them.
+            limit: of the call.
+            on_progress: hears progress and total, and a message.
+            asked: called right before the server is asked.
+
+        Raises:
+            ServerTrouble: no answer came.
+        """
+        connect = self.config.connect_timeout or CONNECT_LIMIT
+        try:
+            async with asyncio.timeout(connect.total_seconds()):
+                session, flow = await self._connected()
+        except TimeoutError:
+            await self.close()
+            raise ServerTrouble(self._sentence(f"did not answer within {connect.total_seconds():g} s")) from None
+
+        async def said(progress: float, total: float | None, message: str | None) -> None:
+            on_progress(progress, total, message)
+
+        asked()
+        calling: asyncio.Future[Any] = asyncio.ensure_future(session.call_tool(tool, arguments, progress_callback=said))
+        ending = asyncio.ensure_future(flow.over.wait())
+        try:
+            both: set[asyncio.Future[Any]] = {calling, ending}
+            await asyncio.wait(both, timeout=limit.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+            if calling.done():
+                answer: CallToolResult = calling.result()
+                return answer
+            if not ending.done():
+                raise ServerTrouble(
+                    self._sentence(f"did not answer the call within {limit.total_seconds():g} s"), in_mid_call=True
+                )
+            why = flow.violation or f"It broke off in mid-call.{self._said()}"
+            raise ServerTrouble(f"{self._sentence('did not answer the call')} {why}", in_mid_call=True)
+        except ServerTrouble:
+            raise
+        except Exception as error:
+            from mcp import MCPError
+
+            if isinstance(error, MCPError) and not flow.over.is_set():
+                raise ServerTrouble(self._sentence(f"refused the call: {self._what(error)}")) from error
+            raise ServerTrouble(
+                self._sentence(f"broke off in mid-call ({self._what(error)})"), in_mid_call=True
+            ) from error
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.wait({calling}, timeout=1.0)  # the server hears of the cancellation
+
+    async def close(self) -> None:
+        """End it, with everything that it started. It may be used again: then it is started anew."""
+        owner, self._owner, self._session = self._owner, None, None
+        self._closing.set()
+        if owner is not None:
+            await asyncio.wait({owner})
+
+    # --- below --------------------------------------------------------------------------------------------
+
+    async def _connected(self) -> tuple[ClientSession, Flow]:
+        async with self._opening:
+            if self._session is not None and self._flow is not None and not self._flow.over.is_set():
+                return self._session, self._flow
+            await self.close()
+            if self._starts > MOST_RESTARTS:
+                raise ServerTrouble(self._sentence(f"broke off {self._starts} times; it is not started again"))
+            if self._starts:
+                log.warning("%s is started anew.%s", self._name, self._said())
+                await asyncio.sleep(self._backoff.next_delay().total_seconds())
+            self._starts += 1
+            ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._closing = asyncio.Event()
+            self._flow = Flow()
+            self._last_lines.clear()
+            # The transports' cancel scopes belong to one task, so one task opens and closes them.
+            self._owner = asyncio.create_task(self._own(self._flow, self._closing, ready), name="mcp server")
+            try:
+                await asyncio.shield(ready)
+            except BaseException:
+                await self.close()
+                raise
+            assert self._session is not None
+            return self._session, self._flow
+
+    async def _own(self, flow: Flow, closing: asyncio.Event, ready: asyncio.Future[None]) -> None:
+        import mcp
+        from mcp.types import Implementation
+
+        from worker_core import __version__
+
+        try:
+            async with AsyncExitStack() as stack:
+                incoming, outgoing = await self._transport(stack, flow)
+                session = await stack.enter_async_context(
+                    mcp.ClientSession(
+                        Incoming(incoming, flow),
+                        Outgoing(outgoing, flow),
+                        client_info=Implementation(name="kubiya-worker", version=__version__),
+                    )
+                )
+                greeting = asyncio.ensure_future(session.initialize())
+                waits = [asyncio.ensure_future(one.wait()) for one in (closing, flow.over)]
+                try:
+                    await asyncio.wait({greeting, *waits}, return_when=asyncio.FIRST_COMPLETED)
+                    if not greeting.done():
+                        raise ServerTrouble(self._sentence("ended before it could be talked to"))
+                    greeting.result()
+                    self._session = session
+                    if not ready.done():
+                        ready.set_result(None)
+                    await asyncio.wait(set(waits), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in (greeting, *waits):
+                        task.cancel()
+        except Exception as error:  # noqa: BLE001 - the transports raise many kinds
+            if not ready.done():
+                known = isinstance(error, KubiyaError)
+                sentence = str(error) if known else self._sentence(f"cannot be used ({self._what(error)})")
+                ready.set_exception(ServerTrouble(f"{sentence}{self._said()}"))
+            elif not closing.is_set():
+                log.warning("%s broke off: %s", self._name, self._what(error))
+        except BaseException:
+            if not ready.done():
+                ready.cancel()
+            raise
+        finally:
+            flow.over.set()
+
+    async def _transport(self, stack: AsyncExitStack, flow: Flow) -> tuple[Any, Any]:
+        if self.config.transport == "stdio":
+            from worker_core.mcp.stdio import StdioServer, running
+
+            server = StdioServer(self.config, flow=flow, on_error_line=self._error_line)
+            await stack.enter_async_context(
+                running(server, self._launcher, workspace=self._workspace, call_mark=self._call_mark)
+            )
+            return server.incoming, server.outgoing
+        from worker_core.mcp.remote import Guard, connected
+
+        guard = Guard(self._reach)
+        stack.push_async_callback(guard.aclose)
+        try:
+            return await stack.enter_async_context(
+                connected(self.config, guard, ca_file=self._ca_file, limit=self.config.connect_timeout or CONNECT_LIMIT)
+            )
+        except Exception as error:
+            raise guard.failure or error from error
+
+    async def _list(self) -> tuple[list[ServerTool], bool]:
+        assert self._session is not None
+        found: list[ServerTool] = []
+        cursor: str | None = None
+        for _ in range(_PAGES):
+            from mcp.types import PaginatedRequestParams
+
+            page = await self._session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
+            found.extend(
+                ServerTool(
+                    name=tool.name,
+                    description=tool.description or tool.title or "",
+                    schema=tool.input_schema,
+                    # What a server says of itself is not believed: each call counts as one with an effect.
+                    read_only=False,
+                )
+                for tool in page.tools
+            )
+            cursor = page.next_cursor
+            if not cursor:
+                return found, False
+            if len(found) >= MOST_TOOLS:
+                break
+        return found, True
+
+    def _error_line(self, line: str) -> None:
+        said = self._mask(line)
+        self._last_lines = [*self._last_lines[-(_ERROR_LINES_KEPT - 1) :], said[:300]]
+        log.debug("%s: %s", self._name, said)
+
+    def _said(self) -> str:
+        return f" Its last words: {' | '.join(self._last_lines)}." if self._last_lines else ""
+
+    @property
+    def _name(self) -> str:
+        return f"The MCP server {self.config.alias[:100]!r} ({self.config.where})"
+
+    def _sentence(self, what: str) -> str:
+        return f"{self._name} {what}."
+
+    def _what(self, error: BaseException) -> str:
+        inner = error
+        while isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[0]
+        return self._mask(str(inner))[:300].rstrip(".") or type(inner).__name__
