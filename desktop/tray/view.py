@@ -65,6 +65,7 @@ class Tray(QObject):
     # --- drawing ------------------------------------------------------------------------------------------
 
     def _new_icon(self) -> QSystemTrayIcon:
+        self._panel = _panel()
         made = QSystemTrayIcon(self)
         made.setContextMenu(self._menu)
         made.activated.connect(self._activated)
@@ -148,7 +149,7 @@ class Tray(QObject):
 
     def panel_changed(self, service: str, before: str, after: str) -> None:
         """The panel came, went, or was started anew."""
-        if after:
+        if after and after != self._panel:
             # An icon that was made before the panel was there never gets into it; showing it again does not help.
             old = self._icon
             old.hide()
@@ -169,6 +170,18 @@ def _shape(entry: Entry) -> str:
     if not entry.title:
         return "line"
     return "menu" if entry.children else "item"
+
+
+def _panel() -> str:
+    """Who has the place for icons, as the bus names it; empty: nobody."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    from PySide6.QtDBus import QDBusConnection
+
+    bus = QDBusConnection.sessionBus()
+    if not bus.isConnected():
+        return ""
+    return str(bus.interface().serviceOwner(WATCHER).value() or "")
 
 
 def _watch_for_panels(tray: Tray) -> QObject | None:

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import random
 import shlex
+import string
 from urllib.parse import quote
 
 import pytest
@@ -115,3 +118,36 @@ def test_each_line_of_a_multi_line_secret_is_masked() -> None:
 )
 def test_credentials_are_masked_by_their_place(text: str, hidden: str) -> None:
     assert hidden not in Redactor().mask(text)
+
+
+SLOW = "KUBIYA_SLOW_TESTS"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "count",
+    [500, pytest.param(10_000, marks=pytest.mark.skipif(not os.environ.get(SLOW), reason=f"minutes: set {SLOW}=1"))],
+)
+def test_random_secrets_in_five_encodings_split_at_every_boundary(count: int) -> None:
+    chance = random.Random(count)
+    alphabet = string.ascii_letters + string.digits + "/+=_-.:é\"'$&"
+    for _ in range(count):
+        secret = "".join(chance.choices(alphabet, k=chance.randint(8, 40)))
+        redactor = Redactor()
+        redactor.add(secret)
+        data = secret.encode()
+        forms = [secret, base64.b64encode(data).decode().rstrip("="), quote(secret, safe=""), json.dumps(secret)[1:-1],
+                 shlex.quote(secret).strip("'")]  # fmt: skip
+        for form in forms:
+            for cut in range(1, len(form)):
+                stream = redactor.stream()
+                said = stream.feed(f"<{form[:cut]}") + stream.feed(f"{form[cut:]}>") + stream.flush()
+                assert form not in said
+                assert MASK in said
+
+
+def test_many_secrets_cost_little_until_they_are_looked_for() -> None:
+    redactor = Redactor()
+    for number in range(10_000):
+        redactor.add(f"secret-number-{number:06}")
+    assert redactor.mask("a secret-number-004711 b") == f"a {MASK} b"

@@ -224,6 +224,7 @@ class ModelLoop:
         outcome = await self._run_tool(call, parent_message_id)
         deadline = None
         while outcome.approval is not None:
+            stop_if_cancelled()  # the call may have ended while its cancellation was on the way
             deadline = deadline or datetime.fromisoformat(outcome.approval.expires_at)
             answer = await self._progress.approvals.wait(call.call_id, until=deadline)
             await self._wait()

@@ -38,6 +38,7 @@ class Redactor:
         self._forms: frozenset[str] = frozenset()
         self._lock = Lock()
         self._expression: re.Pattern[str] | None = None
+        self._compiled_for: frozenset[str] = frozenset()
         self.longest = 0
 
     def add(self, secret: str | Secret) -> None:
@@ -48,14 +49,12 @@ class Redactor:
             if forms <= self._forms:
                 return
             self._forms |= forms
-            ordered = sorted(self._forms, key=len, reverse=True)
-            self.longest = len(ordered[0])
-            self._expression = re.compile("|".join(re.escape(form) for form in ordered))
+            self.longest = max(self.longest, *map(len, forms))
 
     def mask(self, text: str) -> str:
         """The text with every known secret replaced."""
-        if self._expression is not None:
-            text = self._expression.sub(MASK, text)
+        if (expression := self._found_by()) is not None:
+            text = expression.sub(MASK, text)
         if _PATTERN_HINT.search(text):
             for pattern, replacement in _PATTERNS:
                 text = pattern.sub(replacement, text)
@@ -71,7 +70,7 @@ class Redactor:
         An ending that could be the beginning of a secret stays back, and so does a match that touches it: a longer
         secret may begin with a shorter one.
         """
-        forms, expression = self._forms, self._expression
+        forms, expression = self._forms, self._found_by()
         if expression is None:
             return len(text)
         for start in range(max(0, len(text) - self.longest + 1), len(text)):
@@ -80,6 +79,16 @@ class Redactor:
                 spanning = (match.start() for match in expression.finditer(text) if match.start() < start < match.end())
                 return min(spanning, default=start)
         return len(text)
+
+    def _found_by(self) -> re.Pattern[str] | None:
+        """Compiled when it is needed: many secrets are often added one after the other."""
+        if self._forms and self._compiled_for is not self._forms:
+            with self._lock:
+                forms = self._forms
+                ordered = sorted(forms, key=len, reverse=True)
+                self._expression = re.compile("|".join(re.escape(form) for form in ordered))
+                self._compiled_for = forms
+        return self._expression
 
 
 class StreamRedactor:
