@@ -90,7 +90,7 @@ def panel_of(session: Session) -> Iterator[Panel]:
 @contextlib.contextmanager
 def icon_in(session: Session, panel: Panel) -> Iterator[TrayIcon]:
     until(lambda: panel.items, what="an icon in the panel")
-    icon = TrayIcon(session.bus, panel.items[-1])
+    icon = TrayIcon(session.bus, panel)
     try:
         yield icon
     finally:

@@ -143,12 +143,18 @@ class MenuItem:
     children: tuple[MenuItem, ...]
 
 
-class TrayIcon:
-    """One registered icon, looked at and clicked over D-Bus as a panel does it."""
+UNKNOWN_SERVICE = "org.freedesktop.DBus.Error.ServiceUnknown"
 
-    def __init__(self, address: str, service: str) -> None:
+
+class TrayIcon:
+    """The icon that registered last, looked at and clicked over D-Bus as a panel does it.
+
+    A program that starts together with its panel may take its icon back at once, and put another one in its place.
+    """
+
+    def __init__(self, address: str, panel: Panel) -> None:
         self._connection: DBusConnection = open_dbus_connection(address)
-        self._service = service
+        self._panel = panel
 
     def close(self) -> None:
         self._connection.close()
@@ -187,10 +193,16 @@ class TrayIcon:
         return self._call("/StatusNotifierItem", PROPERTIES, "Get", "ss", (ITEM, name))[0][1]
 
     def _call(self, path: str, interface: str, method: str, signature: str, body: tuple[Any, ...]) -> Any:
-        where = DBusAddress(path, bus_name=self._service, interface=interface)
-        answer = self._connection.send_and_get_reply(
-            new_method_call(where, method, signature, body), timeout=LIMIT_SECONDS
-        )
+        while True:
+            service = self._panel.items[-1]
+            where = DBusAddress(path, bus_name=service, interface=interface)
+            answer = self._connection.send_and_get_reply(
+                new_method_call(where, method, signature, body), timeout=LIMIT_SECONDS
+            )
+            gone = answer.header.fields.get(HeaderFields.error_name) == UNKNOWN_SERVICE
+            if not gone:
+                break
+            until(lambda gone=service: self._panel.items[-1] != gone, what="another icon in the place of the first")
         assert answer.header.message_type is MessageType.method_return, answer.body
         return answer.body
 
