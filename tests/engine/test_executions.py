@@ -91,6 +91,7 @@ async def test_a_tool_in_the_sandbox(stage: Stage, tmp_path: Path) -> None:
         [completed] = await rig.sent(execution_id, "tool_completed")
         assert rig.snapshot.sandbox.name == "bubblewrap"
         assert "files" in rig.snapshot.sandbox.enforces
+    assert completed["data"]["sandbox"] == "bubblewrap"
     output = completed["data"]["tool_output"]
     assert "canary-of-the-machine" not in output
     assert "/tmp/home\n" in output

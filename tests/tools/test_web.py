@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from tests.tools.conftest import Call
 from tests.tools.http_server import Answer, Request, Server, serving
+from worker_core.sandbox.launcher import Network
+from worker_core.sandbox.network import NetworkPolicy
 from worker_core.tools import addresses
 from worker_core.tools.html_text import text_of
 from worker_core.tools.registry import SkillDefinition, offer
@@ -301,6 +303,26 @@ async def test_hosts_of_the_configuration(call: Call, server: Server, pages: Pag
                           "bad.page.test": False}.items():  # fmt: skip
         result = await call(only, {"url": f"http://{host}:{server.port}/"})
         assert result.succeeded is allowed, result.error
+
+
+@pytest.mark.parametrize(
+    ("policy", "allowed"),
+    [
+        (NetworkPolicy(network=Network.ON), True),
+        (NetworkPolicy(network=Network.OFF), False),
+        (NetworkPolicy(network=Network.ALLOW_LIST, hosts=("other.test",)), False),
+    ],
+)
+async def test_the_setting_network_holds_here_too(
+    call: Call, server: Server, pages: Pages, policy: NetworkPolicy, allowed: bool
+) -> None:
+    pages["/"] = Answer(200, {"Content-Type": "text/plain"}, (b"yes",))
+    names = Names(page_test=[["127.0.0.1"]])
+    result = await call(tool(names), {"url": f"http://page.test:{server.port}/"}, may_reach=policy.check_host)
+    assert result.succeeded is allowed
+    if not allowed:
+        assert "The settings of this worker forbid it" in str(result.error)
+        assert names.asked == [], "nobody outside learns of the name"
 
 
 async def test_proxies_of_the_environment_are_not_used(

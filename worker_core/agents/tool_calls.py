@@ -19,6 +19,8 @@ from worker_core.control_plane.lane import Lane
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.events import ToolFinished, ToolStarted
 from worker_core.mcp.tool import McpTool
+from worker_core.sandbox.launcher import Launcher, Network, Observed
+from worker_core.sandbox.network import NetworkPolicy
 from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.base import Tool, ToolContext, ToolResult
 from worker_core.tools.registry import SkillDefinition, offer
@@ -48,7 +50,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         common["member_name"] = request.member_name
     prefix = "member_" if request.member_name else ""
     started = time.monotonic()
-    unknown = False
+    unknown, where = False, ""
     if isinstance(known, Finished):
         result = known.result
     elif isinstance(known, Dispatched) and not (tool is not None and tool.spec.read_only):
@@ -68,7 +70,9 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         if verdict is not None:
             result = ToolResult(succeeded=False, output="", error=verdict.sentence)
         else:
-            result = await _run_once(services, request, environment, tool)
+            observed = Observed(services.launcher)
+            result = await _run_once(services, request, environment, tool, observed)
+            where = _place(request, observed)
     seconds = time.monotonic() - started
     lane.publish(
         f"{prefix}tool_completed",
@@ -79,6 +83,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
             "tool_error": result.error,
             "message": f"{call.name} {'done' if result.succeeded else 'failed'}",
             "duration_ms": round(seconds * 1000),
+            **({"sandbox": where} if where else {}),
         },
     )
     services.bus.publish(
@@ -119,6 +124,13 @@ def _tool_of(services: Services, request: RunTool, environment: ResolvedEnvironm
     return McpTool(services.mcp, config, name=call.name, tool=request.mcp_tool, say_progress=say)
 
 
+def _place(request: RunTool, observed: Observed) -> str:
+    """Where the call had its effect: the sandbox's name, `none`, an MCP server's alias, or `worker`."""
+    if request.mcp_server:
+        return f"mcp {request.mcp_server}"
+    return observed.name if observed.used else "worker"
+
+
 def _arguments_of(text: str) -> dict[str, Any] | None:
     """None: they are no JSON object, so the call fails without an effect."""
     try:
@@ -135,7 +147,7 @@ def _source(request: RunTool) -> str:
 
 
 async def _run_once(
-    services: Services, request: RunTool, environment: ResolvedEnvironment, tool: Tool | None
+    services: Services, request: RunTool, environment: ResolvedEnvironment, tool: Tool | None, launcher: Launcher
 ) -> ToolResult:
     call = request.call
     if tool is None:
@@ -162,7 +174,8 @@ async def _run_once(
                 execution_id=request.execution_id,
                 call_id=call.call_id,
                 workspace=workspace,
-                launcher=services.launcher,
+                launcher=launcher,
+                may_reach=NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow).check_host,
                 environment=_declared(environment, services.own_secrets()),
                 timeout=settings.tool_timeout,
                 output_limit_bytes=settings.tool_output_limit_bytes,

@@ -120,6 +120,26 @@ class DirectLauncher:
         return limited(command, self.limits, workspace=workspace)
 
 
+class Observed:
+    """A launcher that remembers whether it was used."""
+
+    def __init__(self, inner: Launcher) -> None:
+        self._inner = inner
+        self.used = False
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    @property
+    def enforces(self) -> frozenset[str]:
+        return self._inner.enforces
+
+    def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
+        self.used = True
+        return self._inner.wrap(command, workspace=workspace, network=network)
+
+
 def narrower(allowed: Network, asked: Network | None) -> Network:
     """The less of two policies."""
     order = (Network.OFF, Network.ALLOW_LIST, Network.ON, Network.HOST)

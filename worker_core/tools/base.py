@@ -88,6 +88,9 @@ class ToolContext:
     api: ControlPlaneApi | None = None
     """For tools that talk to the control plane; they run in the worker, not in a child."""
 
+    may_reach: Callable[[str, int], None] = lambda host, port: None  # noqa: ARG005
+    """Raises `Refused` where the setting `network` forbids a host; for tools that connect in the worker itself."""
+
     mask: Callable[[str], str] = lambda text: text
     """Replaces secret values in a text."""
 

@@ -13,6 +13,7 @@ import msgspec
 
 from worker_core.control_plane.errors import retry_after
 from worker_core.control_plane.http import new_client
+from worker_core.sandbox.network import Refused
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -107,8 +108,11 @@ class SlackTool:
                     "This execution has no Slack token. Add the Slack integration, or a secret SLACK_TOKEN, to the "
                     "agent's environment."
                 )
+            context.may_reach("slack.com", 443)
             async with asyncio.timeout(min(context.timeout.total_seconds(), 4 * LIMIT_SECONDS)):
                 return await self._answer(asked, token, context)
+        except Refused as error:
+            return arguments.failed(f"The settings of this worker forbid it: {error.sentence}")
         except (SlackRefused, arguments.WrongArguments) as error:
             return arguments.failed(str(error))
         except TimeoutError:

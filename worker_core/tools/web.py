@@ -22,6 +22,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from worker_core.control_plane.http import new_client
+from worker_core.sandbox.network import Refused
 from worker_core.tools import addresses, arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -103,7 +104,7 @@ class FetchTool:
         try:
             asked = arguments.read(FetchArguments, arguments_)
             async with asyncio.timeout(limit):
-                page = await self._fetch(asked.url.strip())
+                page = await self._fetch(asked.url.strip(), context.may_reach)
                 text = await asyncio.to_thread(_readable, page, raw=asked.raw)
         except (arguments.WrongArguments, NotFetched) as error:
             return arguments.failed(str(error))
@@ -114,10 +115,10 @@ class FetchTool:
             return replace(result, succeeded=False, error=f"The server answered with status {page.status}.")
         return result
 
-    async def _fetch(self, url: str) -> _Page:
+    async def _fetch(self, url: str, may_reach: Callable[[str, int], None]) -> _Page:
         seen = [url]
         while True:
-            target = await self._checked(seen[-1])
+            target = await self._checked(seen[-1], may_reach)
             answer = await self._once(target)
             if isinstance(answer, _Page):
                 return answer
@@ -131,7 +132,7 @@ class FetchTool:
                 raise NotFetched("The page redirects in a circle; it was given up.")
             seen.append(following)
 
-    async def _checked(self, url: str) -> _Target:
+    async def _checked(self, url: str, may_reach: Callable[[str, int], None]) -> _Target:
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").rstrip("."), parts.port
@@ -144,6 +145,10 @@ class FetchTool:
         host = _plain_host(host)
         self._refuse_by_name(host)
         port = port or (443 if parts.scheme == "https" else 80)
+        try:
+            may_reach(host, port)
+        except Refused as error:
+            raise NotFetched(f"The settings of this worker forbid it: {error.sentence}") from None
         try:
             found = await asyncio.to_thread(self.resolve, host, port)
         except (OSError, UnicodeError) as error:
