@@ -200,3 +200,17 @@ async def test_servers_that_cannot_be_used_are_named_and_the_others_work(stage: 
 async def _nothing_is_left() -> AsyncIterator[None]:
     yield
     await until(nobody_left)
+
+
+async def test_a_published_server(stage: Stage, tmp_path: Path) -> None:
+    """`mcp-server-time` from PyPI, in the sandbox."""
+    server = {
+        "time": {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "{{.env.ZONE}}"]}
+    }
+    agent = await agent_with(stage, server, env_vars={"ZONE": "Europe/Berlin"})
+    async with running_engine(stage, tmp_path, sandbox="auto") as rig:
+        arguments = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
+        execution_id, said = await run(rig, agent, call("time__convert_time", **arguments))
+        await rig.client.cancel(execution_id)
+    assert "+09:00" in said[0]
+    assert "21:00" in said[0]

@@ -134,6 +134,25 @@ def test_safe_defaults(tmp_path: Path, command: str, action: Action) -> None:
     assert found.action is action, found.sentence
 
 
+def test_texts_that_name_files_of_the_workspace_are_no_denial(tmp_path: Path) -> None:
+    """The workspace lies among the worker's own folders, where nothing else may be touched."""
+    state = tmp_path / "state"
+    workspace = state / "workspaces" / "e"
+    workspace.mkdir(parents=True)
+    (workspace / "away").symlink_to(state)
+    policy = Policy(rules=(), built_in=built_in_rules(own_folders=[str(state)]))
+
+    def action(tool: str, **arguments: str) -> Action:
+        subjects = subjects_of(tool, arguments, workspace=workspace)
+        return policy.decide(subjects, tool=tool, workspace=str(workspace)).action
+
+    for text in ("open('data/x.txt')", "Asia/Tokyo", "./out/a.csv", f"{workspace}/b", "https://example.com/a/b"):
+        assert action("python", code=text) is Action.ALLOW, text
+        assert action("notes__add", title=text) is Action.ALLOW, text
+    for text in ("open('away/audit/audit.jsonl')", f"open('{state}/audit/audit.jsonl')", "../../audit/audit.jsonl"):
+        assert action("python", code=text) is Action.DENY, text
+
+
 def test_a_link_out_of_the_workspace_is_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc")
     (tmp_path / "keys").symlink_to(Path.home() / ".ssh")

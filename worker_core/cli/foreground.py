@@ -76,12 +76,17 @@ class Foreground:
         pipeline = install(redactor=redactor, sinks=sinks, ring=ring, level=self._settings.log_level)
         began = time.monotonic()
         try:
+            prompter = Prompter()
             engine = Engine(
-                settings=self._settings, api_key=self._api_key, paths=self._paths, redactor=redactor, log_ring=ring
+                settings=self._settings,
+                api_key=self._api_key,
+                paths=self._paths,
+                redactor=redactor,
+                log_ring=ring,
+                ask_sandbox=prompter.confirm if prompter.at_a_terminal else None,
             )
             engine.events.listen(self._heard)
-            prompter = Prompter(engine)
-            engine.events.listen(prompter.heard)
+            prompter.attend(engine)
             control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime)
             with _stop_signals(lambda name: self._asked_to_stop(engine, name)):
                 await engine.start()

@@ -1,4 +1,4 @@
-"""Asks in the foreground terminal about tool calls that wait for an approval."""
+"""Asks in the foreground terminal: about tool calls that wait for an approval, and once where no sandbox works."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -31,20 +32,48 @@ _ANSWERS: Final[dict[str, tuple[bool, Scope]]] = {
 }
 
 
+CONFIRM_LIMIT_SECONDS: Final = 300.0
+
+
 class Prompter:
     """Reads answers from stdin, where that is a terminal of ours; each is about the question that stands there."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self) -> None:
+        self.at_a_terminal = _is_ours()
+        self._engine: Engine | None = None
         self._shown = ""
+        self._question: Future[bool] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening = False
         self._answering: set[asyncio.Task[None]] = set()
 
-    def heard(self, event: Event) -> None:
+    def attend(self, engine: Engine) -> None:
+        """Ask about this engine's approvals from now on. Called on its loop."""
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        engine.events.listen(self._heard)
+
+    def confirm(self, question: str) -> bool:
+        """Yes or no; no where nobody answers. Called in a thread, which waits."""
+        asked: Future[bool] = Future()
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._put, question, asked)
+        try:
+            return asked.result(CONFIRM_LIMIT_SECONDS)
+        except TimeoutError:
+            return False
+
+    def _put(self, question: str, asked: Future[bool]) -> None:
+        self._question = asked
+        click.echo(f"\n{question}\n    y: yes   n: no > ", nl=False, err=True)
+        self._listen()
+
+    def _heard(self, event: Event) -> None:
         if isinstance(event, ApprovalRequested | ApprovalAnswered | PollingStarted):
             asyncio.get_running_loop().call_soon(self._show_next)
 
     def _show_next(self) -> None:
+        assert self._engine is not None
         waiting = self._engine.snapshot.approvals
         if not waiting or waiting[0].id == self._shown or not _is_ours():
             return
@@ -58,8 +87,11 @@ class Prompter:
             nl=False,
             err=True,
         )
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+        self._listen()
+
+    def _listen(self) -> None:
+        if not self._listening:
+            self._listening = True
             if hasattr(signal, "SIGTTIN"):
                 signal.signal(signal.SIGTTIN, signal.SIG_IGN)  # in the background, reading fails instead of stopping us
             threading.Thread(target=self._read, name="terminal", daemon=True).start()
@@ -73,6 +105,12 @@ class Prompter:
             pass  # in the background, or the worker left: `kubiya-worker approvals` answers as well
 
     def _said(self, word: str) -> None:
+        question, self._question = self._question, None
+        if question is not None and not question.done():
+            question.set_result(word in {"y", "yes"})
+            self._shown = ""  # a question about a call that stood there is asked once more
+            self._show_next()
+            return
         if not self._shown:
             return
         if word not in _ANSWERS:
@@ -85,6 +123,7 @@ class Prompter:
         task.add_done_callback(self._answering.discard)
 
     async def _answer(self, approval_id: str, *, allow: bool, scope: Scope) -> None:
+        assert self._engine is not None
         try:
             await self._engine.answer_approval(approval_id, allow=allow, scope=scope)
         except KubiyaError as error:

@@ -180,8 +180,14 @@ class _Reader:
             said = str(Path(said).expanduser()) if said.startswith("~/") else said
             if not said.startswith("/"):
                 said = f"{slashed(str(self._workspace))}/{said.removeprefix('./')}"
-            elif self._holds(os.path.normpath(said)):
-                continue
+            if self._holds(os.path.normpath(said)):
+                try:
+                    real = os.path.realpath(said)
+                except (OSError, ValueError):
+                    continue
+                if self._holds(real):
+                    continue  # most texts with a `/` in them
+                said = slashed(real)  # by a link out of the workspace
             yield Subject(kind="path", text=said, only_deny=True)
 
 

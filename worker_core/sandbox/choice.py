@@ -72,7 +72,7 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choic
 
     """
     if settings.sandbox == "none":
-        return _without(settings, paths, 'The settings switch it off (sandbox = "none").', ask=ask)
+        return _without(settings, paths, 'The settings switch it off (sandbox = "none").', ask=None)  # said already
     walls = make_walls(settings, paths)
     reasons = []
     for name in _CANDIDATES if settings.sandbox == "auto" else (settings.sandbox,):

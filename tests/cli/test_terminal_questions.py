@@ -1,0 +1,138 @@
+"""What the foreground worker asks at its terminal: a pseudo terminal, and the real program on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.test_executions import tool
+from tests.support.engine import home, new_queue
+from tests.support.playground import Stage
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.secrets import Secret
+
+if sys.platform == "win32":
+    pytest.skip("there are no pseudo terminals of this kind", allow_module_level=True)
+
+LIMIT_SECONDS = 30.0
+
+
+class Terminal:
+    """A terminal with a program in its foreground; `shown` is all that stood on it."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._ours, theirs = os.openpty()
+        self.shown = ""
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            command, env=environment, preexec_fn=lambda: os.login_tty(theirs), close_fds=True, pass_fds=(theirs,)
+        )
+        os.close(theirs)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while piece := os.read(self._ours, 4096):
+                with self._changed:
+                    self.shown += piece.decode("utf-8", "replace")
+                    self._changed.notify_all()
+
+    def wait_for(self, pattern: str, *, after: int = 0) -> int:
+        """Where the text that fits ends."""
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: re.search(pattern, self.shown[after:], re.DOTALL) is not None, LIMIT_SECONDS
+            ), self.shown[-2000:]
+            found = re.search(pattern, self.shown[after:], re.DOTALL)
+            assert found is not None
+            return after + found.end()
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(LIMIT_SECONDS)
+        self._reader.join(LIMIT_SECONDS)
+        os.close(self._ours)
+
+
+@contextlib.contextmanager
+def worker_on_a_terminal(stage: Stage, folder: Path, queue: str, **environment: str) -> Iterator[Terminal]:
+    terminal = Terminal(
+        [sys.executable, "-m", "worker_core", "start", f"--queue-id={queue}"],
+        {
+            **os.environ, "KUBIYA_WORKER_HOME": str(folder), "KUBIYA_API_KEY": stage.info.api_key,
+            "CONTROL_PLANE_URL": stage.info.control_plane_url, "TERM": "dumb", "KUBIYA_WORKER_SANDBOX": "none",
+            **environment,
+        },
+    )  # fmt: skip
+    try:
+        terminal.wait_for("ready  queue=")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+async def run(stage: Stage, queue: str, command: str, terminal: Terminal, *steps: tuple[str, str]) -> str:
+    """Submit a command and answer what is asked about it; the execution's id, once its turn is over."""
+    client = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    try:
+        wish = Execute(prompt="asked\n" + tool(command) + "\n!say over", worker_queue_id=queue)
+        execution_id = (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+        at = 0
+        for question, answer in steps:
+            at = await asyncio.to_thread(terminal.wait_for, question, after=at)
+            terminal.type(answer)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while (await client.get_execution(execution_id)).status != "waiting_for_input":
+                await asyncio.sleep(0.05)
+        return execution_id
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize(("answer", "runs"), [("y", True), ("n", False)])
+async def test_an_approval_is_answered_at_the_terminal(stage: Stage, tmp_path: Path, answer: str, runs: bool) -> None:
+    queue, outside = await new_queue(stage), tmp_path / "outside.txt"
+    with worker_on_a_terminal(stage, tmp_path / "home", queue) as terminal:
+        command = f"echo done > {outside}"
+        await run(
+            stage, queue, command, terminal,
+            (r"approval \w+  shell: .*n: deny > ", "what?\n"), (r"n: deny > ", f"{answer}\n"),
+        )  # fmt: skip
+        terminal.process.terminate()
+        assert await asyncio.to_thread(terminal.process.wait, LIMIT_SECONDS) == 0
+    assert outside.exists() is runs
+
+
+@pytest.mark.parametrize(("answer", "runs"), [("y", True), ("n", False)])
+async def test_without_a_sandbox_it_asks_once_and_remembers(
+    stage: Stage, tmp_path: Path, answer: str, runs: bool
+) -> None:
+    queue = await new_queue(stage)
+    nothing = tmp_path / "bin"
+    nothing.mkdir()
+    places = {
+        "KUBIYA_WORKER_SANDBOX": "container",
+        "PATH": f"{nothing}:/usr/bin:/bin",
+        "DOCKER_HOST": "unix:///nowhere",
+    }
+    with worker_on_a_terminal(stage, tmp_path / "home", queue, **places) as terminal:
+        first = await run(stage, queue, "echo done > made", terminal, (r"y: yes   n: no > ", f"{answer}\n"))
+        second = await run(stage, queue, "echo done > made", terminal)
+        assert terminal.shown.count("y: yes   n: no > ") == 1
+    for execution_id in (first, second):
+        assert (home(tmp_path / "home").workspaces / execution_id / "made").exists() is runs
