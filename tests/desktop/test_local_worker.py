@@ -13,11 +13,14 @@ import pytest
 
 from desktop.local_worker import LocalWorker, Wanted
 from desktop.worker_face import WorkerFace
+from tests.engine.test_executions import tool
 from tests.support.engine import LIMIT_SECONDS, home, new_queue
 from tests.support.loops import run_on
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
-from worker_core.errors import ConfigurationError
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.events import EngineStateChanged, Event
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
@@ -40,7 +43,7 @@ class Rig:
         async def provide() -> Wanted:
             if self.missing:
                 raise ConfigurationError(self.missing)
-            settings = Settings(control_plane_url=stage.info.control_plane_url, queue_ids=(queue_id,))
+            settings = Settings(control_plane_url=stage.info.control_plane_url, queue_ids=(queue_id,), sandbox="none")
             return Wanted(settings=settings, api_key=Secret(stage.info.api_key))
 
         self.worker = LocalWorker(provide=provide, paths=home(folder), redactor=Redactor(), log_ring=self.ring)
@@ -156,6 +159,55 @@ def test_a_service_that_runs_is_attached_to_shown_and_steered(stage: Stage, tmp_
         assert (rig.worker.attached, rig.worker.snapshot.pid) == (False, os.getpid())
         await rig.worker.stop(StopMode.CANCEL)
         await rig.worker.wait_over()
+        await rig.worker.close()
+
+    run_on("qasync", live())
+
+
+async def ask_and_allow(rig: Rig, stage: Stage, queue_id: str, target: Path) -> None:
+    """An execution that wants out of its workspace; the answer goes through the face that windows have."""
+    client = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    try:
+        wish = Execute(prompt=f"asks {target}\n" + tool(f"echo done > {target}"), worker_queue_id=queue_id)
+        execution_id = (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+        await rig.until(lambda: rig.worker.snapshot.approvals)
+        [waiting] = rig.worker.snapshot.approvals
+        assert waiting.execution_id == execution_id
+        assert not target.exists()
+        with pytest.raises(KubiyaError, match="No approval waits"):
+            await rig.worker.answer_approval("nonsense", allow=True, scope="once")
+        await rig.worker.answer_approval(waiting.id, allow=True, scope="once")
+        await rig.until(lambda: not rig.worker.snapshot.approvals)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while (await client.get_execution(execution_id)).status != "waiting_for_input":
+                await asyncio.sleep(0.05)
+    finally:
+        await client.aclose()
+    assert target.read_text() == "done\n"
+
+
+def test_approvals_are_answered_here_and_in_a_service(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        queue_id = await new_queue(stage)
+        rig = Rig(stage, tmp_path / "here", queue_id)
+        with pytest.raises(KubiyaError, match="nothing waits"):
+            await rig.worker.answer_approval("x", allow=True, scope="once")
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        await ask_and_allow(rig, stage, queue_id, tmp_path / "one.txt")
+        await rig.worker.stop(StopMode.CANCEL)
+        await rig.worker.wait_over()
+        await rig.worker.close()
+        there = tmp_path / "there"
+        with worker_process(stage, there, queue_id, KUBIYA_WORKER_APPROVALS="ask") as service:
+            await asyncio.to_thread(service.wait_ready)
+            rig = Rig(stage, there, queue_id)
+            rig.worker._paths = type(home(there)).from_environment({"KUBIYA_WORKER_HOME": str(there)})
+            await rig.worker.start()
+            assert rig.worker.attached
+            await ask_and_allow(rig, stage, queue_id, tmp_path / "two.txt")
+            await rig.worker.stop(StopMode.DRAIN)
+            await rig.until(lambda: not rig.worker.attached)
         await rig.worker.close()
 
     run_on("qasync", live())
