@@ -120,6 +120,21 @@ async def _job(stage: Stage, temporal: Client, folder: Path, job_id: str) -> Wor
         return handle
 
 
+async def asked_allowed_and_denied(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    target = folder / "outside.txt"
+    async with running_engine(stage, folder / "worker", approvals="ask") as rig:
+        prompt = "\n".join(["replay", tool(f"echo one > {target}"), tool(f"echo two >> {target}"), "!say over"])
+        execution_id = await rig.execute(prompt)
+        for allow in (True, False):
+            await rig.until(lambda: rig.snapshot.approvals)
+            await rig.engine.answer_approval(rig.snapshot.approvals[0].id, allow=allow, scope="once")
+            await rig.until(lambda: not rig.snapshot.approvals)
+        await rig.reach(execution_id, "waiting_for_input")
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        return await closed_one(temporal, execution_id)
+
+
 async def rehomed(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
     queue = await new_queue(stage)
     async with running_engine(stage, folder / "one", queue_ids=[queue], home_lost_after=timedelta(seconds=1)) as lost:
@@ -174,7 +189,8 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
         agent_with_tools_and_a_second_turn, agent_paused_and_resumed, agent_cancelled_in_a_tool,
-        agent_refused_by_the_gateway, team, dynamic, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
+        agent_refused_by_the_gateway, asked_allowed_and_denied,
+        team, dynamic, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
     )
 }  # fmt: skip
 
