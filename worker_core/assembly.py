@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from worker_core.health import HealthSampler
     from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing
+    from worker_core.loop_thread import LoopThread
     from worker_core.mcp.pool import McpPool
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
@@ -76,6 +77,7 @@ class Shared:
     gate: Gate
     single: SingleExecution
     mcp: McpPool
+    claude: LoopThread
     bus: EventBus
     redactor: Redactor
     log_ring: LogRing
@@ -142,6 +144,7 @@ class ServedQueue:
                 takes_executions=self._takes,
                 single=shared.single,
                 mcp=shared.mcp,
+                claude=shared.claude,
                 own_secrets=shared.own_secrets,
             )
         )

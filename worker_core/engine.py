@@ -27,6 +27,7 @@ from worker_core.departure import Departure, StopWish, drain_reason
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
+from worker_core.loop_thread import LoopThread
 from worker_core.mcp.pool import McpPool
 from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
 from worker_core.sandbox.sweeping import WorkspaceSweep
@@ -125,6 +126,7 @@ class Engine:
             closed=self._workflow_closed,
             leave=lambda: self._stop.raise_to(StopMode.DRAIN),
         )
+        self._claude = LoopThread("claude")
         self._mcp = McpPool(
             launcher=launcher or self._chosen,
             workspace=lambda execution_id: Workspace.open(paths.workspaces, execution_id).path,
@@ -144,6 +146,7 @@ class Engine:
             gate=self._gate,
             single=self._single,
             mcp=self._mcp,
+            claude=self._claude,
             bus=self.events,
             redactor=redactor,
             log_ring=log_ring,
@@ -338,6 +341,7 @@ class Engine:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit.total_seconds()):
                 await self._mcp.close()
+                await asyncio.to_thread(self._claude.close)
         await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
         await self._client.aclose()
 

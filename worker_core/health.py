@@ -17,6 +17,7 @@ import msgspec
 import psutil
 
 from worker_core import __version__
+from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.models import SystemInfo
 from worker_core.snapshot import Health
 
@@ -122,7 +123,7 @@ def system_info(sample: Health | None = None) -> SystemInfo:
         cli_version=__version__,
         sdk_version=__version__,
         pid=os.getpid(),
-        supported_runtimes=("default",),
+        supported_runtimes=supported_runtimes(),
         docker_available=shutil.which("docker") is not None,
         cpu_count=os.cpu_count(),
         uptime_seconds=round(time.time() - psutil.boot_time(), 1),

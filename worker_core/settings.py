@@ -28,6 +28,7 @@ TlsMode = Literal["auto", "on", "off"]
 ApprovalMode = Literal["ask", "deny", "allow"]
 SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
 RequireSandbox = Literal["ask", "always", "never"]
+ClaudeFallback = Literal["fail", "default"]
 NetworkName = Literal["off", "allow-list", "on", "host"]
 
 # Environment variable -> field. The first block is what the existing worker reads.
@@ -48,6 +49,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_HOME_LOST_AFTER": "home_lost_after",
     "SINGLE_EXECUTION": "single_execution",
     "KUBIYA_WORKER_SINGLE_EXECUTION_WAIT": "single_execution_wait",
+    "KUBIYA_WORKER_CLAUDE_CODE_FALLBACK": "claude_code_fallback",
     "KUBIYA_WORKER_APPROVALS": "approvals",
     "KUBIYA_WORKER_APPROVAL_TIMEOUT": "approval_timeout",
     "KUBIYA_ENFORCE_ENABLED": "enforcer",
@@ -137,6 +139,9 @@ class Settings:
 
     tool_attempts: int = 10
     """Of a tool call that did not come to its effect: a call that may have had one is never repeated."""
+
+    claude_code_fallback: ClaudeFallback = "fail"
+    """What becomes of an execution that asks for the runtime `claude_code` where that is not installed."""
 
     approvals: ApprovalMode = "ask"
     """What becomes of calls that the policy says to ask about. `deny` or `allow` where nobody can be asked."""
@@ -373,6 +378,7 @@ def _check(settings: Settings) -> None:
         "require_sandbox": RequireSandbox,
         "network": NetworkName,
         "approvals": ApprovalMode,
+        "claude_code_fallback": ClaudeFallback,
     }
     for name, possible in choices.items():
         if (value := getattr(settings, name)) not in get_args(possible):

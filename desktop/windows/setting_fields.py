@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from desktop.language import tr
 from worker_core.secrets import Secret
-from worker_core.settings import ApprovalMode, NetworkName, RequireSandbox, SandboxName, Settings
+from worker_core.settings import ApprovalMode, ClaudeFallback, NetworkName, RequireSandbox, SandboxName, Settings
 
 Kind = Literal["text", "list", "number", "seconds", "file", "choice", "switch"]
 
@@ -125,6 +125,13 @@ def described() -> dict[str, FieldText]:
         ),
         "network_allow": field(
             isolation, tr("Allowed hosts"), tr("Such as example.com, *.example.com or example.com:8443."), "list"
+        ),
+        "claude_code_fallback": field(
+            isolation,
+            tr("Without Claude Code"),
+            tr("What becomes of executions that ask for it where it is not installed."),
+            "choice",
+            get_args(ClaudeFallback),
         ),
         "approvals": field(
             isolation,

@@ -14,7 +14,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from worker_core.agents import compaction, failures, session_store, tool_calls
+from worker_core.agents import claude_turn, compaction, failures, session_store, tool_calls
 from worker_core.agents.cast import assemble
 from worker_core.agents.conversation import from_session
 from worker_core.agents.heartbeat import heartbeating
@@ -24,6 +24,8 @@ from worker_core.agents.services import Services
 from worker_core.agents.types import (
     Begin,
     Begun,
+    ClaudeReply,
+    ClaudeTurn,
     EndExecution,
     ExecutionInput,
     FinishTurn,
@@ -75,6 +77,7 @@ class AgentActivities:
             self.start_turn,
             self.call_model,
             self.run_tool,
+            self.run_claude_turn,
             self.save_messages,
             self.finish_turn,
             self.end_execution,
@@ -120,7 +123,8 @@ class AgentActivities:
         lane.advance(begin.after_sequence)
         if not begin.home_lost:
             await self._announce_start(execution, record)
-        for sentence in cast.unknown:
+        runtime, instead = claude_turn.choose_runtime(services, execution, model=cast.persona.model)
+        for sentence in (*cast.unknown, *([instead] if instead else [])):
             log.warning("Execution %s: %s", execution.execution_id, sentence)
             lane.publish(
                 "error",
@@ -151,6 +155,7 @@ class AgentActivities:
             model_call_limit=_positive(execution.config.get("max_turns")) or MODEL_CALLS_PER_TURN,
             context_limit_tokens=settings.context_limit_tokens,
             last_sequence=lane.last_sequence,
+            runtime=runtime,
         )
 
     async def _announce_start(self, execution: ExecutionInput, record: ExecutionRecord) -> None:
@@ -211,6 +216,15 @@ class AgentActivities:
             async with heartbeating():
                 return await run_model_call(services, call, attempt=activity.info().attempt)
 
+    @activity.defn(name="run_claude_turn")
+    @failures.as_application_errors
+    async def run_claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
+        """A whole turn of the runtime `claude_code`."""
+        services = self._services
+        with services.tracker.step(turn.execution_id, "claude", queue_id=services.queue_id, turn=turn.turn):
+            async with heartbeating():
+                return await claude_turn.run_claude_turn(services, turn)
+
     @activity.defn(name="run_tool")
     @failures.as_application_errors
     async def run_tool(self, request: RunTool) -> ToolOutcome:
@@ -258,6 +272,7 @@ class AgentActivities:
                         "latest_run_id": f"{turn.execution_id}_{turn.turn}",
                         "mcp_tools_used": 0,
                         "conversation_turns": turn.turn,
+                        **({"claude_code_session_id": turn.session_id} if turn.session_id else {}),
                     },
                 ),
             ),

@@ -108,6 +108,11 @@ class ApprovalBook:
         self._write(answered)
         return answered
 
+    def is_waiting(self, execution_id: str, call_id: str) -> bool:
+        """Whether the question about a call stands, and nobody has answered."""
+        asked = self._asked.get((execution_id, call_id))
+        return asked is not None and not asked.answer
+
     def untold(self) -> list[Asked]:
         """Answers of which their workflows may not know."""
         return [asked for asked in self._asked.values() if asked.answer and not asked.told]

@@ -13,7 +13,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
-from worker_core.agents import compaction, policies
+from worker_core.agents import claude_workflow, compaction, policies
 from worker_core.agents.conversation import author_of, for_session, for_state
 from worker_core.agents.home import Home, now, stop_if_cancelled
 from worker_core.agents.model_loop import Delegate, ModelLoop, Spent, failure_of
@@ -238,6 +238,7 @@ class ExecutionWorkflow:
                 tool_names=tuple(spent.tool_names),
                 user_id=str(execution.user_metadata.get("user_id") or ""),
                 unattended=execution.unattended,
+                session_id=progress.session_id,
                 after_sequence=progress.sequence,
             ),
             TurnDecision,
@@ -261,6 +262,8 @@ class ExecutionWorkflow:
     async def _answer(self, spent: Spent) -> ModelReply:
         """The main persona answers what the conversation holds."""
         progress = self._progress
+        if progress.home.runtime == "claude_code":
+            return await claude_workflow.answer(self._execution.execution_id, progress, self._home, spent)
         members = progress.home.members
         loop = ModelLoop(
             execution_id=self._execution.execution_id,

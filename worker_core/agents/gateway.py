@@ -19,7 +19,7 @@ from worker_core.errors import KubiyaError
 from worker_core.secrets import Secret
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 STREAM_SILENCE_LIMIT_SECONDS = 180.0
 """A stream that says nothing for so long counts as broken off. Reasoning models are silent for a minute or two."""
@@ -110,6 +110,22 @@ class ModelGateway:
                     )
                 self._client = await asyncio.to_thread(self._make_client)
         return self._client
+
+    @property
+    def anthropic_base(self) -> str:
+        """Where Anthropic's paths begin, `/v1` among them (protocol, section 10)."""
+        return self.base_url.rstrip("/").removesuffix("/v1")
+
+    def authorization(self) -> dict[str, str]:
+        """Headers that carry the key, in both forms that gateways take."""
+        key = self._api_key.reveal()
+        return {"Authorization": f"Bearer {key}", "x-api-key": key}
+
+    def make_http_client(self) -> DefaultAsyncHttpxClient:
+        """A client with this gateway's trust, for a loop of its own. It imports for a moment: call it in a thread."""
+        from openai import DefaultAsyncHttpxClient
+
+        return DefaultAsyncHttpxClient(timeout=STREAM_SILENCE_LIMIT_SECONDS, verify=self._ssl_context())
 
     def _make_client(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient

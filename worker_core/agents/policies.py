@@ -24,6 +24,9 @@ LAST_ANSWER = timedelta(seconds=5)
 WAIT_FOR_USER = timedelta(hours=24)
 """Then the execution completes (protocol, section 9.5: failing in a loop helps nobody)."""
 
+CLAUDE_TURN = timedelta(hours=24)
+"""A whole turn of the runtime `claude_code`: it may wait for approvals. Heartbeats tell that its worker is gone."""
+
 CONTROL_PLANE_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=1.7,
@@ -42,6 +45,12 @@ def model_retry(attempts: int) -> RetryPolicy:
         maximum_attempts=attempts,
         non_retryable_error_types=[NEVER_REPEATED],
     )
+
+
+CLAUDE_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_attempts=5, non_retryable_error_types=[NEVER_REPEATED]
+)
+"""For turns that their worker did not survive: they go on in the same session, with a note."""
 
 
 def tool_retry(attempts: int) -> RetryPolicy:

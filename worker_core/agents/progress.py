@@ -39,6 +39,8 @@ class Progress:
     """Never carried on: a run ends only where nothing waits."""
 
     turn_progress: TurnProgress | None = None
+    session_id: str = ""
+    """Of the runtime `claude_code`."""
 
     @property
     def home(self) -> Begun:
@@ -83,6 +85,7 @@ class Progress:
             done=self.done,
             status=self.status,
             turn_progress=self.turn_progress,
+            session_id=self.session_id,
         )
 
     def take_up(self, carried: Carried) -> None:
@@ -103,3 +106,4 @@ class Progress:
         self.done = carried.done or self.done
         self.status = carried.status
         self.turn_progress = carried.turn_progress
+        self.session_id = carried.session_id

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from worker_core.control_plane.outbox import Outbox
     from worker_core.events import EventBus
     from worker_core.logs.redaction import Redactor
+    from worker_core.loop_thread import LoopThread
     from worker_core.mcp.pool import McpPool
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
@@ -65,6 +66,7 @@ class Services:
 
     single: SingleExecution
     mcp: McpPool
+    claude: LoopThread
 
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""

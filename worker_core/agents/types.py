@@ -59,6 +59,8 @@ class ExecutionInput:
     mcp_servers: dict[str, Any] = field(default_factory=dict)
     user_metadata: dict[str, Any] = field(default_factory=dict)
     runtime_type: str = "default"
+    """Empty: a dynamic execution that leaves it open."""
+
     initial_message_timestamp: str = ""
     inline: bool = False
     """No agent or team row exists: everything is in here (7.7)."""
@@ -118,7 +120,7 @@ class ExecutionInput:
             config=_object(raw, "agent_config"),
             mcp_servers=_object(raw, "mcp_servers"),
             user_metadata=_object(raw, "user_metadata"),
-            runtime_type=_text(raw, "runtime_type") or "claude_code",
+            runtime_type=_text(raw, "runtime_type"),
             initial_message_timestamp=_text(raw, "initial_message_timestamp"),
             inline=True,
             skill_ids=tuple(one for one in skills if isinstance(one, str)) if isinstance(skills, list) else (),
@@ -243,6 +245,7 @@ class Begun(Packed):
     model_call_limit: int = 50
     context_limit_tokens: int = 100_000
     last_sequence: int = 0
+    runtime: str = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +282,37 @@ class ModelReply:
     finish_reason: str
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    last_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaudeTurn(Packed):
+    """A whole turn of the runtime `claude_code`."""
+
+    execution_id: str
+    turn: int
+    persona: Persona
+    members: tuple[Persona, ...]
+    prompt: str
+    earlier: tuple[Message, ...]
+    """What was said before, for a machine that does not know the session."""
+
+    message_id: str
+    session_id: str = ""
+    model_attempts: int = 6
+    model_call_limit: int = 50
+    after_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaudeReply(Packed):
+    messages: tuple[Message, ...]
+    content: str
+    session_id: str
+    model: str
+    finish_reason: str
+    usage: Usage = field(default_factory=Usage)
+    tool_names: tuple[str, ...] = ()
     last_sequence: int = 0
 
 
@@ -343,6 +377,9 @@ class FinishTurn(Packed):
     tool_names: tuple[str, ...] = ()
     user_id: str = ""
     unattended: bool = False
+    session_id: str = ""
+    """Of the runtime `claude_code`, for the record."""
+
     after_sequence: int = 0
 
 
@@ -412,6 +449,7 @@ class Carried(Packed):
     done: bool
     status: str
     turn_progress: TurnProgress | None = None
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worker_core.loop_thread import LoopThread
 from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.offering import Offer, ServerTool
-from worker_core.mcp.thread import McpThread
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult
@@ -46,7 +46,7 @@ class McpPool:
         self._settings = settings
         self._redactor = redactor
         self._idle = idle
-        self._thread = McpThread()
+        self._thread = LoopThread("mcp")
         self._sessions: dict[tuple[str, str], ServerSession] = {}
         self._used: dict[str, float] = {}
         self._busy: dict[str, int] = {}
@@ -85,7 +85,7 @@ class McpPool:
 
         Raises:
             ServerTrouble: no answer came; its sentence is for the model.
-            McpClosed: the worker leaves.
+            ThreadClosed: the worker leaves.
         """
         session = await self._session(execution_id, config)
         self._touch(execution_id, +1)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from worker_core.errors import KubiyaError
+from worker_core.loop_thread import ThreadClosed
 from worker_core.mcp.configuration import ServerConfig
-from worker_core.mcp.thread import McpClosed
 from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
 from worker_core.tools.report import report_text
 
@@ -67,7 +67,7 @@ class McpTool:
                 " Whether the call had an effect is not known: look before you repeat it." if error.in_mid_call else ""
             )
             return ToolResult(succeeded=False, output="", error=context.mask(f"{error.sentence}{unknown}"))
-        except (McpClosed, KubiyaError, OSError) as error:
+        except (ThreadClosed, KubiyaError, OSError) as error:
             return ToolResult(succeeded=False, output="", error=context.mask(f"The call could not be made: {error}."))
         text = _text_of(answer, context)
         result = await report_text(text or "(no output)", context)

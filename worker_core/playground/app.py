@@ -26,6 +26,7 @@ from worker_core.playground import (
     stream,
     workers,
 )
+from worker_core.playground.anthropic import AnthropicFace
 from worker_core.playground.context import Context
 from worker_core.playground.scripted import ScriptedModel
 from worker_core.playground.web import Handler, endpoint, http_error
@@ -129,6 +130,7 @@ class Outage:
 
 def build(context: Context, *, model: ScriptedModel, outage: Outage) -> ASGIApp:
     """The application: control plane below `/api`, scripted model below `/llm/v1`."""
+    anthropic = AnthropicFace(model)
     by_path: dict[str, dict[str, Handler]] = {}
     for method, path, handler in _API:
         by_path.setdefault(path, {})[method] = handler
@@ -136,6 +138,8 @@ def build(context: Context, *, model: ScriptedModel, outage: Outage) -> ASGIApp:
         Route("/api/health", endpoint(context, environments.health, public=True)),
         Route("/api/ready", endpoint(context, environments.ready, public=True)),
         Route("/llm/v1/chat/completions", model.chat, methods=["POST"]),
+        Route("/llm/v1/messages", anthropic.messages, methods=["POST"]),
+        Route("/llm/v1/messages/count_tokens", anthropic.count_tokens, methods=["POST"]),
         Route("/llm/v1/models", model.models),
         Route("/llm/v1/calls", model.list_calls),
     ]

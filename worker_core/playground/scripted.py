@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from worker_core.playground.responses import EventStream
-from worker_core.playground.script import Situation, Step, respond
+from worker_core.playground.script import Failure, Situation, Step, respond
 from worker_core.playground.web import reply
 from worker_core.secrets import Secret
 
@@ -59,16 +59,9 @@ class ScriptedModel:
             assert all(isinstance(message, dict) for message in messages)
         except (msgspec.DecodeError, KeyError, TypeError, AssertionError, UnicodeDecodeError):
             return _error(400, "The body must be a JSON object with a list `messages`.", "invalid_request_error")
-        step = respond(messages, wish.get("tools") or [])
-        entry, conversation = self._entry(wish, messages)
-        self.calls.append(entry)
+        step, entry, failure = self.next_step(messages, wish)
         if step.hang_seconds:
             await asyncio.sleep(step.hang_seconds)
-        failure = step.failure
-        if failure is not None:
-            self._attempts[conversation] += 1
-            if failure.times is not None and self._attempts[conversation] > failure.times:
-                failure = None
         if failure is not None and failure.status:
             entry |= {"outcome": "refused", "status": failure.status}
             headers = {"Retry-After": failure.retry_after} if failure.retry_after else None
@@ -80,8 +73,29 @@ class ScriptedModel:
         if cut is not None:
             entry["outcome"] = "broken"
             return EventStream(_nothing(), cut=True)
-        self._complete(entry)
+        self.complete(entry)
         return reply(_whole(step, entry))
+
+    def next_step(
+        self, messages: list[dict[str, Any]], wish: dict[str, Any]
+    ) -> tuple[Step, dict[str, Any], Failure | None]:
+        """What is answered to a conversation (in the shape of chat completions), its entry in the log, and whether
+        this attempt fails.
+        """
+        step = respond(messages, wish.get("tools") or [])
+        entry, conversation = self._entry(wish, messages)
+        self.calls.append(entry)
+        failure = step.failure
+        if failure is not None:
+            self._attempts[conversation] += 1
+            if failure.times is not None and self._attempts[conversation] > failure.times:
+                failure = None
+        return step, entry, failure
+
+    def knows(self, request: Request) -> bool:
+        """Whether a request brings the key, in either of the forms in use."""
+        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), self._key.reveal().encode())
 
     async def _stream(
         self, step: Step, entry: dict[str, Any], *, usage: bool, cut: int | None
@@ -100,13 +114,13 @@ class ScriptedModel:
         if cut is not None:
             entry["outcome"] = "broken"
             return
-        self._complete(entry)
+        self.complete(entry)
         yield chunk({}, _finish(step))
         if usage:
             yield _data({**head, "choices": [], "usage": _usage(step, entry)})
         yield b"data: [DONE]\n\n"
 
-    def _complete(self, entry: dict[str, Any]) -> None:
+    def complete(self, entry: dict[str, Any]) -> None:
         self.completed += 1
         entry |= {"outcome": "completed", "status": 200}
 
@@ -139,8 +153,7 @@ class ScriptedModel:
         return entry, f"{conversation}:{situation.step}"
 
     def _refusal(self, request: Request) -> Response | None:
-        expected = f"Bearer {self._key.reveal()}"
-        if hmac.compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
+        if self.knows(request):
             return None
         return _error(401, "Incorrect API key provided.", "invalid_request_error", code="invalid_api_key")
 

@@ -135,7 +135,9 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
 
         egress = Egress(
             folder=walls.runtime,
-            gatekeeper=Gatekeeper(NetworkPolicy(network=walls.network, hosts=settings.network_allow)),
+            gatekeeper=Gatekeeper(
+                NetworkPolicy(network=walls.network, hosts=settings.network_allow), doors=walls.doors
+            ),
         )
         try:
             egress.start()
@@ -263,6 +265,10 @@ class ChosenLauncher:
         if self._choice is None or self._choice.launcher is None:
             return frozenset()
         return self._choice.launcher.enforces
+
+    def door(self, port: int) -> str | None:
+        launcher = self._made().launcher
+        return None if launcher is None else launcher.door(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         choice = self._made()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from worker_core.sandbox.environment import CALL_MARK
-from worker_core.sandbox.launcher import Command, Holds, Network, narrower
+from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import shell_prefix
 from worker_core.sandbox.linux import HOME, TMP_BYTES, Walls, files_child, sandboxed_environment
 
@@ -44,6 +44,9 @@ class Container:
     def enforces(self) -> frozenset[str]:
         held = set(Holds)
         return frozenset(held - {Holds.NETWORK} if self._walls.network is Network.HOST else held)
+
+    def door(self, port: int) -> str | None:
+        return on_loopback(port) if self._walls.network is Network.HOST else None
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)

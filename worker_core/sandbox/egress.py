@@ -18,7 +18,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 PORT = 3128
 """Inside the sandbox."""
+
+WORKER = "worker.kubiya.internal"
+"""The worker itself: its ports that are doors, no other. On the internet `.internal` is nobody's (ICANN)."""
 
 HEAD_LIMIT_BYTES = 32 * 1024
 HEAD_SECONDS = 30
@@ -61,6 +64,8 @@ class Gatekeeper:
         policy: which hosts.
         resolve: how names become addresses.
         permits: which addresses; by default public ones that are not this machine's.
+        doors: ports of this machine's 127.0.0.1 that are reached under the name `WORKER`, whatever the policy; looked
+            at anew for each connection.
 
     """
 
@@ -70,7 +75,9 @@ class Gatekeeper:
         *,
         resolve: Resolve = resolve,
         permits: Callable[[Address], bool] | None = None,
+        doors: Collection[int] = (),
     ) -> None:
+        self._doors = doors
         self._policy = policy
         self._resolve = resolve
         self._permits = permits or (lambda address: is_public(address, own=own_addresses()))
@@ -130,6 +137,11 @@ class Gatekeeper:
     async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if not 0 < port < 65536:
             raise ValueError(port)
+        if host == WORKER:
+            if port not in self._doors:
+                raise Refused("The worker has no such door.")
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.open_connection("127.0.0.1", port, limit=_BLOCK_BYTES)
         self._policy.check_host(host, port)
         async with asyncio.timeout(CONNECT_SECONDS):
             addresses = await self._resolve(host, port)

@@ -99,6 +99,13 @@ class Launcher(Protocol):
         """
         ...
 
+    def door(self, port: int) -> str | None:
+        """Where processes find a port of the worker's own 127.0.0.1, as a URL; None: nowhere.
+
+        Whoever listens there must ask for a password: every process that is started through this can come.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class DirectLauncher:
@@ -111,6 +118,9 @@ class DirectLauncher:
     def enforces(self) -> frozenset[str]:
         held = {Holds.PROCESS_GROUP, Holds.ENVIRONMENT}
         return frozenset(held | ({Holds.LIMITS} if self.limits is not None else set()))
+
+    def door(self, port: int) -> str | None:
+        return on_loopback(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:  # noqa: ARG002
         if self.limits is None:
@@ -135,6 +145,9 @@ class Observed:
     def enforces(self) -> frozenset[str]:
         return self._inner.enforces
 
+    def door(self, port: int) -> str | None:
+        return self._inner.door(port)
+
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         self.used = True
         return self._inner.wrap(command, workspace=workspace, network=network)
@@ -144,3 +157,8 @@ def narrower(allowed: Network, asked: Network | None) -> Network:
     """The less of two policies."""
     order = (Network.OFF, Network.ALLOW_LIST, Network.ON, Network.HOST)
     return allowed if asked is None else min(allowed, asked, key=order.index)
+
+
+def on_loopback(port: int) -> str:
+    """The URL of a port for processes that share the worker's network."""
+    return f"http://127.0.0.1:{port}"

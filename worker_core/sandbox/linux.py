@@ -18,7 +18,7 @@ from pathlib import Path
 
 from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
-from worker_core.sandbox.launcher import Command, Holds, Network, narrower
+from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import Limits, shell_prefix
 
 PROBE_SECONDS = 10.0
@@ -71,6 +71,9 @@ class Walls:
     egress: Path | None = None
     """Unix socket of the worker's proxy; None: there is none, and `on` and `allow-list` are `off`."""
 
+    doors: set[int] = field(default_factory=set)
+    """Ports of the worker's own that its proxy leads to. They are never taken back: who listens asks for a password."""
+
 
 class Bubblewrap:
     """Starts commands through `bwrap`.
@@ -105,6 +108,16 @@ class Bubblewrap:
         if self._filter is not None:
             held.add(Holds.KERNEL)
         return frozenset(held)
+
+    def door(self, port: int) -> str | None:
+        if self._walls.network is Network.HOST:
+            return on_loopback(port)
+        if self._walls.egress is None:
+            return None
+        from worker_core.sandbox.egress import WORKER
+
+        self._walls.doors.add(port)
+        return f"http://{WORKER}:{port}"
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)

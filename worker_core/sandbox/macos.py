@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from worker_core.sandbox.launcher import Command, Holds, Network, narrower
+from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import shell_prefix
 from worker_core.sandbox.linux import Walls, files_child, interpreter_folders, sandboxed_environment
 
@@ -44,6 +44,9 @@ class SandboxExec:
     def enforces(self) -> frozenset[str]:
         held = {Holds.PROCESS_GROUP, Holds.ENVIRONMENT, Holds.FILES, Holds.PRIVILEGES, Holds.LIMITS}
         return frozenset(held if self._walls.network is Network.HOST else held | {Holds.NETWORK})
+
+    def door(self, port: int) -> str | None:
+        return on_loopback(port) if self._walls.network is Network.HOST else None
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from worker_core.sandbox.launcher import Command, Holds, Network
+from worker_core.sandbox.launcher import Command, Holds, Network, on_loopback
 from worker_core.sandbox.linux import Walls, sandboxed_environment
 from worker_core.tools.python import interpreter_path
 
@@ -28,6 +28,9 @@ class RestrictedToken:
     @property
     def enforces(self) -> frozenset[str]:
         return frozenset({Holds.PROCESS_GROUP, Holds.ENVIRONMENT, Holds.PRIVILEGES, Holds.LIMITS})
+
+    def door(self, port: int) -> str | None:
+        return on_loopback(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:  # noqa: ARG002
         interpreter = interpreter_path()

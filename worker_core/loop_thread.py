@@ -1,6 +1,6 @@
-"""The thread that all MCP sessions live in, with a stock event loop of its own.
+"""A thread with a stock event loop of its own: one for all MCP sessions, one for the runtime `claude_code`.
 
-The SDK needs anyio's kind of loop, decodes what strangers send, and takes half a second to import: none of that belongs
+Their SDKs need anyio's kind of loop, decode what strangers send, and take half a second to import: none of that belongs
 on the engine's loop, which may be Qt's.
 """
 
@@ -24,14 +24,16 @@ AFTER_CANCEL = timedelta(seconds=2)
 CLOSE_LIMIT = timedelta(seconds=5)
 
 
-class McpClosed(Exception):
+class ThreadClosed(Exception):
     """The thread ends: what was asked of it was cancelled."""
 
 
-class McpThread:
+class LoopThread:
     """Started at the first call; may be closed and used again."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """`name`: of the thread, for people."""
+        self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -44,7 +46,7 @@ class McpThread:
         """Run a coroutine there. Cancelling this cancels that, and waits a moment for it.
 
         Raises:
-            McpClosed: the thread is being closed.
+            ThreadClosed: the thread is being closed.
             RuntimeError: no thread can be started.
         """
         here = asyncio.get_running_loop()
@@ -72,7 +74,7 @@ class McpThread:
                     await over.wait()
             raise
         if begun[0].cancelled():
-            raise McpClosed
+            raise ThreadClosed
         return begun[0].result()
 
     def close(self) -> None:
@@ -84,13 +86,13 @@ class McpThread:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(CLOSE_LIMIT.total_seconds())
             if thread.is_alive():
-                log.warning("The thread of the MCP servers did not end in time; it is left behind.")
+                log.warning("The thread %r did not end in time; it is left behind.", self._name)
 
     def _post(self, begin: Callable[[], None], work: Coroutine[Any, Any, Any]) -> asyncio.AbstractEventLoop:
         with self._lock:  # whatever is posted comes before the stop
             if self._loop is None:
                 loop = _new_loop()
-                thread = threading.Thread(target=_live, args=(loop,), name="mcp", daemon=True)
+                thread = threading.Thread(target=_live, args=(loop,), name=self._name, daemon=True)
                 try:
                     thread.start()
                 except RuntimeError:
