@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.engine.test_crashes import Viewer
 from tests.engine.test_executions import sequences, tool
 from tests.engine.test_workflow_types import submit
-from tests.support.engine import Rig, home, new_agent, running_engine
+from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.playground import Stage
+from tests.support.worker_process import worker_process
 from worker_core.agents import claude_turn
 from worker_core.claude import installation
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
 from worker_core.sandbox.linux import find_program
+from worker_core.secrets import Secret
 
 there = pytest.mark.skipif(
     not installation.installed(), reason="claude-agent-sdk (the extra `claude`) is not installed or has no program here"
@@ -63,6 +69,13 @@ async def gone() -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.fixture
+async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
+    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    yield made
+    await made.aclose()
+
+
 @there
 async def test_an_answer_with_a_tool_call(stage: Stage, tmp_path: Path) -> None:
     async with running_engine(stage, tmp_path) as rig:
@@ -77,7 +90,6 @@ async def test_an_answer_with_a_tool_call(stage: Stage, tmp_path: Path) -> None:
     assert session is not None
     assert [message["role"] for message in session["messages"]] == ["user", "tool", "assistant"]
     assert record.usage["total_tokens"] > 0
-    assert record.execution_metadata["claude_code_session_id"]
     await gone()
 
 

@@ -17,7 +17,7 @@ from tests.agents.test_workflow import World, reply, serving, start
 from tests.agents.test_workflow import tool as called
 from tests.engine.test_executions import tool
 from tests.engine.test_workflow_types import job_input, new_team, submit, task
-from tests.support.engine import new_queue, running_engine
+from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
 from worker_core.agents.types import ModelCall, ModelReply, ToolOutcome
 from worker_core.snapshot import StopMode
@@ -97,6 +97,18 @@ async def dynamic(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandl
         )  # fmt: skip
         await rig.reach(execution_id, "completed")
         return await closed_one(temporal, execution_id, "dynamic")
+
+
+async def claude_code(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    agent_id = await new_agent(stage, skills=("shell",), runtime="claude_code", model_id="kubiya/claude-sonnet-4")
+    async with running_engine(stage, folder) as rig:
+        prompt = "\n".join(["replay", tool("echo by claude"), "!say first"])
+        execution_id = await rig.execute(prompt, agent_id=agent_id)
+        await rig.reach(execution_id, "waiting_for_input")
+        await rig.turn(execution_id, "replay again\n!say second")
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        return await closed_one(temporal, execution_id)
 
 
 async def scheduled_job(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
@@ -190,7 +202,7 @@ SCENARIOS: dict[str, Scenario] = {
     for scenario in (
         agent_with_tools_and_a_second_turn, agent_paused_and_resumed, agent_cancelled_in_a_tool,
         agent_refused_by_the_gateway, asked_allowed_and_denied,
-        team, dynamic, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
+        team, dynamic, claude_code, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
     )
 }  # fmt: skip
 

@@ -152,7 +152,7 @@ class _Turn:
         folder = workspace.make_folder(STATE_FOLDER)
         session_id = turn.session_id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"kubiya:{turn.execution_id}"))
         resumes = any(folder.glob(f"projects/*/{session_id}.jsonl"))
-        interrupted = resumes and _read(workspace, f"{STATE_FOLDER}/{_TURN_FILE}") == str(turn.turn)
+        interrupted = _read(workspace, f"{STATE_FOLDER}/{_TURN_FILE}") == str(turn.turn)
         workspace.write(f"{STATE_FOLDER}/{_TURN_FILE}", [str(turn.turn).encode()])
         workspace.write(f"{STATE_FOLDER}/system-prompt.txt", [persona.system_prompt.encode("utf-8", "replace")])
         delegations = {one.called for one in turn.members}
@@ -328,12 +328,11 @@ class _Turn:
 
 
 def _prompt(turn: ClaudeTurn, *, interrupted: bool, resumes: bool) -> str:
-    if interrupted:
-        return f"{INTERRUPTED}\n\n{turn.prompt}"
+    asked = f"{INTERRUPTED}\n\n{turn.prompt}" if interrupted else turn.prompt
     if resumes or not turn.earlier:
-        return turn.prompt
+        return asked
     earlier = "\n\n".join(f"{one.role}: {one.content}" for one in turn.earlier if one.content)
-    return f"{EARLIER}\n\n{earlier}\n\n{NOW}\n\n{turn.prompt}"
+    return f"{EARLIER}\n\n{earlier}\n\n{NOW}\n\n{asked}"
 
 
 def _read(workspace: Workspace, relative: str) -> str:
