@@ -8,7 +8,7 @@ else
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock bench screenshots package clean
+.PHONY: help setup run test lint format lock bench screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ screenshots: setup ## draw every page of the window, light and dark, into docs/s
 
 package: setup ## build the wheel and the source archive into dist/
 	@$(BIN)/python -m hatchling build
+
+freeze: setup ## freeze both programs into dist/kubiya-worker (PyInstaller)
+	@$(BIN)/python scripts/freeze.py
 
 clean: ## remove .venv and everything that was built
 	@$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('.venv','dist','build','.mypy_cache','.ruff_cache','.pytest_cache','.hypothesis')]"

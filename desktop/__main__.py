@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from worker_core import bundle
+
 NO_DISPLAY = (
     "There is no display here, so there is nothing to show a tray on. `kubiya-worker start` serves queues without one."
 )
@@ -21,6 +23,7 @@ NO_QT = (
 def main() -> NoReturn:
     """Run what the arguments name, and end the process with its exit code."""
     multiprocessing.freeze_support()
+    bundle.restore_environment()
     _give_streams()
     arguments = _parser().parse_args()
     leave(_run(arguments))
@@ -37,7 +40,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.self_test:
         from desktop.self_test import self_test
 
-        return self_test()
+        return self_test(as_json=arguments.json)
     if _no_display():
         print(NO_DISPLAY, file=sys.stderr)  # noqa: T201
         return 3
@@ -75,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--self-test", action="store_true", help="check what the program needs, and say what is missing"
     )
+    parser.add_argument("--json", action="store_true", help="with --self-test: as JSON")
     parser.add_argument("--playground", action="store_true", help="try everything on this machine, without an account")
     parser.add_argument("--demo", action="store_true", help="the playground, with one agent task under way")
     parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where the playground keeps its data")

@@ -35,6 +35,7 @@ class Session:
     bus: str
     home: Path
     environment: dict[str, str]
+    command: tuple[str, ...] = (sys.executable, "-m", "desktop")
 
     @contextlib.contextmanager
     def started(self, *options: str) -> Iterator[subprocess.Popen[str]]:
@@ -53,7 +54,7 @@ class Session:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "desktop", *options],
+            [*self.command, *options],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.DEVNULL,

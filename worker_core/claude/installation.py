@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-import sys
 from functools import cache
 from pathlib import Path
+
+from worker_core.bundle import is_frozen
 
 ADD = "pip install 'kubiya-worker[claude]'"
 
@@ -15,7 +16,7 @@ ADD = "pip install 'kubiya-worker[claude]'"
 def program() -> Path | None:
     """The CLI that the SDK brings; None where the SDK is not installed, or brought none for this system."""
     # A frozen program has the libraries that it was built with, and this one (380 MB) is not among them.
-    found = None if getattr(sys, "frozen", False) else importlib.util.find_spec("claude_agent_sdk")
+    found = None if is_frozen() else importlib.util.find_spec("claude_agent_sdk")
     if found is None or found.origin is None:
         return None
     name = "claude.exe" if platform.system() == "Windows" else "claude"

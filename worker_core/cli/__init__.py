@@ -8,11 +8,14 @@ import os
 import sys
 from typing import NoReturn
 
+from worker_core import bundle
+
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and end the process with its exit code."""
     with contextlib.suppress(Exception):  # there may be no stderr to write to
         faulthandler.enable()
+    bundle.restore_environment()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]

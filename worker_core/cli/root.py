@@ -152,10 +152,25 @@ def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> N
             formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
+def _self_test(ctx: click.Context) -> None:
+    from worker_core.self_test import CHECKS, run
+
+    ctx.exit(run(CHECKS, as_json="--json" in sys.argv))
+
+
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="A self-hosted Kubiya worker: executes AI-agent workflows on your own machine.",
+)
+@click.option("--json", "as_json", is_flag=True, hidden=True, is_eager=True, help="With --self-test: as JSON.")
+@click.option(
+    "--self-test",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, wanted: _self_test(ctx) if wanted else None,
+    help="Check what the program needs, and say what is missing.",
 )
 @click.version_option(__version__, "-V", "--version", message="kubiya-worker %(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors (also: KUBIYA_DEBUG=1).")

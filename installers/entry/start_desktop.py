@@ -1,0 +1,5 @@
+"""What the frozen program begins with."""
+
+from desktop.__main__ import main
+
+main()

@@ -1,0 +1,5 @@
+"""What the frozen program begins with."""
+
+from worker_core.cli import main
+
+main()

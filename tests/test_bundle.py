@@ -1,0 +1,71 @@
+"""What is different in a frozen program."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker_core import bundle
+from worker_core.sandbox.linux import interpreter_folders
+from worker_core.tools.python import interpreter_path
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "_MEIPASS", str(tmp_path / "_internal"), raising=False)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "kubiya-worker"))
+    return tmp_path
+
+
+def test_the_users_environment_is_given_back(frozen: Path) -> None:
+    environment = {
+        "LD_LIBRARY_PATH": f"{frozen}/_internal:/users",
+        "LD_LIBRARY_PATH_ORIG": "/users",
+        "DYLD_LIBRARY_PATH": f"{frozen}/_internal",
+        "_PYI_APPLICATION_HOME_DIR": str(frozen),
+        "QT_PLUGIN_PATH": f"{frozen}/_internal/PySide6/plugins",
+        "QML2_IMPORT_PATH": "/users/qml",
+        "PATH": "/usr/bin",
+    }
+    bundle.restore_environment(environment)
+    assert environment == {"LD_LIBRARY_PATH": "/users", "QML2_IMPORT_PATH": "/users/qml", "PATH": "/usr/bin"}
+
+
+def test_unfrozen_nothing_is_touched() -> None:
+    environment = {"LD_LIBRARY_PATH": "/users", "LD_LIBRARY_PATH_ORIG": "/other"}
+    bundle.restore_environment(environment)
+    assert environment == {"LD_LIBRARY_PATH": "/users", "LD_LIBRARY_PATH_ORIG": "/other"}
+
+
+def test_children_run_in_the_bundles_python(frozen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert interpreter_path() is None
+    bundle.python().write_text("")
+    assert interpreter_path() == str(bundle.python())
+    assert interpreter_folders() == [frozen.resolve()], "the sandbox shows it"
+
+
+def python(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from worker_core.frozen_python import main; main()", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_it_understands_what_the_worker_asks(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint(sys.argv, __name__, __file__ == sys.argv[0])", encoding="utf-8")
+    assert python("-I", "-S", str(script), "-x").stdout == f"['{script}', '-x'] __main__ True\n"
+    code = "import sys; print(sys.argv, sys.stdin.read(), 'ü')"
+    assert python("-I", "-u", "-X", "utf8", "-c", code, "a", given="in").stdout == "['-c', 'a'] in ü\n"
+    assert "NameError: name 'main' is not defined" in python("-c", "main").stderr
+    assert python("-c", "raise SystemExit(4)").returncode == 4
+
+
+@pytest.mark.parametrize("arguments", [(), ("-c",), ("-m", "json"), ("--help",)])
+def test_it_says_what_it_does_not_understand(arguments: tuple[str, ...]) -> None:
+    done = python(*arguments)
+    assert done.returncode == 1
+    assert "usage: kubiya-python" in done.stderr
