@@ -12,6 +12,9 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "languages"
 
+LANGUAGES: Final = (("en", "English"), ("de", "Deutsch"), ("es", "Español"))
+"""Those that the program speaks, each by its own name."""
+
 _catalogue: dict[str, str] = {}
 
 

@@ -26,6 +26,7 @@ def main() -> int:
     options.add_argument("--scale", default="1")
     options.add_argument("--page", nargs="*", default=PAGES)
     options.add_argument("--empty", action="store_true", help="a worker that was never started")
+    options.add_argument("--language", default="en", help="such as de")
     given = options.parse_args()
     os.environ["QT_SCALE_FACTOR"] = given.scale
 
@@ -33,12 +34,15 @@ def main() -> int:
     from PySide6.QtCore import QObject, Signal
     from PySide6.QtWidgets import QApplication, QWidget
 
+    from desktop import language
     from desktop.settings_store import SettingsStore
     from desktop.theme import theme
     from desktop.widgets.tool_card import ToolCard
     from desktop.windows.main import MainWindow
     from worker_core.paths import Paths
     from worker_core.snapshot import EngineSnapshot
+
+    language.load([given.language])
 
     def save(window: QWidget, file: Path) -> None:
         picture = window.grab().toImage()

@@ -8,7 +8,7 @@ from itertools import groupby
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit
 
-from desktop.language import tr
+from desktop.language import LANGUAGES, tr
 from desktop.theme import theme
 from desktop.widgets.buttons import Button, Switch
 from desktop.widgets.choice import Choice
@@ -123,9 +123,12 @@ class SettingsPage(Page):
         levels = [("all", tr("Everything")), ("problems", tr("Problems alone")), ("none", tr("Nothing"))]
         notices = Choice(tr("Notifications"), levels)
         notices.setFixedWidth(160)
+        languages = Choice(tr("Language"), [("", tr("As the system")), *LANGUAGES])
+        languages.setFixedWidth(160)
         battery = QLineEdit()
         battery.setFixedWidth(110)
         controls: list[tuple[str, str, str, Switch | Choice | QLineEdit | None]] = [
+            ("language", tr("Language"), tr("From the next start of this program on."), languages),
             ("notifications", tr("Notifications"), tr("What the system tells you about."), notices),
             ("start_worker", tr("Start working when this program starts"), "", None),
             ("keep_awake", tr("Keep this machine awake while a task runs"), "", None),

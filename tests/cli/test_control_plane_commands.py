@@ -239,7 +239,7 @@ class TestExecute:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches the whole console there, this test included")
     def test_ctrl_c_ends_the_watching_alone(self, online: CommandLine) -> None:
-        with apart(online, "execute", "--agent", "demo-agent", "!stream 3 0\n!hang 1", "--json") as process:
+        with apart(online, "execute", "--agent", "demo-agent", "!stream 3 0\n!hang 5", "--json") as process:
             assert process.stdout is not None
             first = json.loads(process.stdout.readline())
             process.send_signal(signal.SIGINT)

@@ -144,6 +144,7 @@ class MenuItem:
 
 
 UNKNOWN_SERVICE = "org.freedesktop.DBus.Error.ServiceUnknown"
+LEFT_IN_MID_CALL = "org.freedesktop.DBus.Error.NoReply"
 
 
 class TrayIcon:
@@ -199,7 +200,7 @@ class TrayIcon:
             answer = self._connection.send_and_get_reply(
                 new_method_call(where, method, signature, body), timeout=LIMIT_SECONDS
             )
-            gone = answer.header.fields.get(HeaderFields.error_name) == UNKNOWN_SERVICE
+            gone = answer.header.fields.get(HeaderFields.error_name) in {UNKNOWN_SERVICE, LEFT_IN_MID_CALL}
             if not gone:
                 break
             until(lambda gone=service: self._panel.items[-1] != gone, what="another icon in the place of the first")

@@ -1,0 +1,67 @@
+"""What the catalogues of the window's languages lack, and what they have too much, as JSON.
+
+Usage: python scripts/languages.py
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DESKTOP = ROOT / "desktop"
+CATALOGUES = DESKTOP / "languages"
+
+
+def calls() -> Iterator[tuple[Path, ast.Call]]:
+    """Every call in the window's code."""
+    for file in sorted(DESKTOP.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield file, node
+
+
+def name_of(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+def said() -> set[str]:
+    """The texts that go through `tr`.
+
+    Raises:
+        ValueError: one is not written out, so no catalogue can have it.
+    """
+    found = set()
+    for file, call in calls():
+        if name_of(call) == "tr":
+            text = call.args[0]
+            if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
+                raise ValueError(f"{file.relative_to(ROOT)}:{call.lineno}: tr() needs its text written out")
+            found.add(text.value)
+    return found
+
+
+def catalogues() -> dict[str, dict[str, str]]:
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(CATALOGUES.glob("*.json"))}
+
+
+def placeholders(text: str) -> list[str]:
+    return sorted(re.findall(r"{\w+}", text))
+
+
+def main() -> int:
+    texts = said()
+    report = {
+        name: {"missing": sorted(texts - catalogue.keys()), "stale": sorted(catalogue.keys() - texts)}
+        for name, catalogue in catalogues().items()
+    }
+    print(json.dumps(report, ensure_ascii=False, indent=1))
+    return 1 if any(part for one in report.values() for part in one.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
