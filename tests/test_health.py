@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +25,8 @@ async def test_a_sample_is_of_this_machine_and_this_process(tmp_path: Path) -> N
 
 def test_system_info_tells_the_truth() -> None:
     info = health.system_info()
-    assert (info.pid, info.supported_runtimes) == (os.getpid(), ("default",))
+    claude = ("claude_code",) if importlib.util.find_spec("claude_agent_sdk") else ()
+    assert (info.pid, info.supported_runtimes) == (os.getpid(), ("default", *claude))
     assert info.memory_total is None
 
 

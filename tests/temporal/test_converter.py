@@ -78,16 +78,18 @@ WIRE_KEYS = [
 
 @given(st.dictionaries(st.sampled_from(WIRE_KEYS), json_values))
 def test_any_input_object_is_read_with_nulls_replaced(raw: dict[str, Any]) -> None:
+    dynamic = ExecutionInput.from_dynamic_wire(raw, fallback_id="fallback")
     for read in (
         ExecutionInput.from_wire(raw, kind="agents", fallback_id="fallback"),
         ExecutionInput.from_wire(raw, kind="teams", fallback_id="fallback"),
-        ExecutionInput.from_dynamic_wire(raw, fallback_id="fallback"),
+        dynamic,
     ):
         assert read.execution_id
         assert isinstance(read.user_metadata, dict)
         assert isinstance(read.config, dict)
         assert isinstance(read.prompt, str)
-        assert read.runtime_type
+        assert isinstance(read.runtime_type, str)
+        assert read.runtime_type or read is dynamic, "only a dynamic execution leaves it open"
         assert read.unattended in {True, False}
 
 
