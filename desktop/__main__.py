@@ -41,6 +41,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from desktop.self_test import self_test
 
         return self_test(as_json=arguments.json)
+    if arguments.has_login_entry or arguments.remove_login_entry:
+        return _login_entry(remove=arguments.remove_login_entry)
     if _no_display():
         print(NO_DISPLAY, file=sys.stderr)  # noqa: T201
         return 3
@@ -68,6 +70,22 @@ def _run(arguments: argparse.Namespace) -> int:
         return int(error.exit_code)
 
 
+def _login_entry(*, remove: bool) -> int:
+    """0: there is one, and with `remove` it is gone now; 1: there is none, or it stays."""
+    from desktop.platforms import platform
+
+    entry = platform().autostart
+    try:
+        if entry is None or entry.configured() is None:
+            return 1
+        if remove:
+            entry.remove()
+    except OSError as error:
+        print(f"The entry that starts this program at login cannot be used: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kubiya-worker-desktop", description="Kubiya Worker in the tray. A second start shows the first one."
@@ -82,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--playground", action="store_true", help="try everything on this machine, without an account")
     parser.add_argument("--demo", action="store_true", help="the playground, with one agent task under way")
     parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where the playground keeps its data")
+    for option in ("--has-login-entry", "--remove-login-entry"):  # for `kubiya-worker purge`
+        parser.add_argument(option, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--at-login", action="store_true", help=argparse.SUPPRESS)
     return parser
 

@@ -20,9 +20,11 @@ from PySide6.QtWidgets import QApplication
 from desktop import language
 from desktop.bridge import Bridge
 from desktop.crash import CrashDialog, CrashKeeper
+from desktop.key_watch import KeyWatch
 from desktop.language import tr
 from desktop.local_worker import LocalWorker, Wanted
 from desktop.loop import QuitFilter, WorkerLoop
+from desktop.notice_file import NoticeFile
 from desktop.notifications import Level, Notice, Notifications
 from desktop.outside import Outside
 from desktop.platforms import APP_ID, APP_NAME, AT_LOGIN, is_ours, own_command, platform
@@ -159,6 +161,15 @@ class Desktop:
         )
         self._bridge = Bridge(self._worker, self._ring)
         self._notifications = Notifications(deliver=self._deliver, level=lambda: self._store.preferences.notifications)
+        self._notices = NoticeFile(self._paths.state / "notifications.jsonl")
+        self._notifications.remember(self._notices.read())
+        self._notifications.listen(lambda notice: self._notices.add(notice, self._notifications.history))
+        self._notifications.count(self._forget_notices)
+        self._key_watch = KeyWatch(
+            say=self._notifications.say,
+            told=lambda: self._store.preferences.told_key_end,
+            remember=self._remember_key_end,
+        )
         self._tray = Tray(self._facts())
         wishes = Wishes(
             worker=self._worker,
@@ -193,7 +204,7 @@ class Desktop:
         self._app.commitDataRequest.connect(lambda _: self._leave(StopMode.CANCEL))
 
     def _dismantle(self) -> None:
-        for name in ("_power", "_notifications", "_bridge", "_tray"):
+        for name in ("_power", "_key_watch", "_notifications", "_bridge", "_tray"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
@@ -276,6 +287,7 @@ class Desktop:
             return Wanted(settings=settings, api_key=key)
         settings = self._store.settings()
         key, _ = await resolve_api_key(self._environ, self._keychain, settings.control_plane_url)
+        self._key_watch.watch(key)
         return Wanted(settings=settings, api_key=key)
 
     # --- leaving ------------------------------------------------------------------------------------------
@@ -375,6 +387,8 @@ class Desktop:
             test_connection=self._worker.test_connection,
             diagnose=self._diagnose,
             sample=self._sample,
+            notices=self._notifications,
+            follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
         )
 
     def _new_first_run(self) -> FirstRunWindow:
@@ -411,6 +425,14 @@ class Desktop:
     def _deliver(self, notice: Notice) -> None:
         self._last_notice = notice
         self._tray.message(notice.title, notice.body, warn=notice.level >= Level.PROBLEM)
+
+    def _forget_notices(self) -> None:
+        if not self._notifications.history:
+            self._notices.write(self._notifications.history)
+
+    def _remember_key_end(self, mark: str) -> None:
+        with contextlib.suppress(KubiyaError):  # then it is said once more
+            self._store.prefer(told_key_end=mark)
 
     def _notice_clicked(self) -> None:
         notice = self._last_notice

@@ -66,15 +66,36 @@ class Notifications:
     ) -> None:
         """`deliver` pops one up; `level` is the user's choice at the moment."""
         self.history: deque[Notice] = deque(maxlen=HISTORY)
+        self.unseen = 0
         self.snoozed_until: datetime | None = None
         self._deliver = deliver
         self._level = level
         self._now = now
         self._listeners: list[Callable[[Notice], None]] = []
+        self._counted: list[Callable[[], None]] = []
         self._asked: set[str] = set()
         self._troubles: dict[tuple[str, str], str] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._said_lost = False
+
+    def remember(self, notices: Sequence[Notice]) -> None:
+        """What was said before this program started, oldest first. Nobody hears of it again."""
+        self.history.extend(notices)
+
+    def seen(self) -> None:
+        """The person looks at them."""
+        self.unseen = 0
+        for listener in tuple(self._counted):
+            listener()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.history.clear()
+        self.seen()
+
+    def count(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever `unseen` may have changed, or all were forgotten."""
+        self._counted.append(listener)
 
     def listen(self, listener: Callable[[Notice], None]) -> None:
         """Call `listener` with each notice, also those that are not popped up."""
@@ -87,8 +108,11 @@ class Notifications:
     def say(self, notice: Notice) -> None:
         """Add one, and pop it up where the user wants that."""
         self.history.append(notice)
+        self.unseen += 1
         for listener in tuple(self._listeners):
             listener(notice)
+        for counter in tuple(self._counted):
+            counter()
         if self.snoozed_until is not None:
             if self._now() < self.snoozed_until:
                 return

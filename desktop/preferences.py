@@ -38,6 +38,9 @@ class Preferences:
     language: str = ""
     """Such as `de`. Empty: the system's."""
 
+    told_key_end: str = ""
+    """The end of the key, and the warning about it that came last."""
+
     told_no_tray: bool = False
     """The user has read that this desktop has no tray."""
 

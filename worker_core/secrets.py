@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Never, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +24,7 @@ KEYCHAIN_LIMIT: Final = timedelta(seconds=15)
 """A locked keychain asks the user in a window; nobody may sit there."""
 
 _USE_VARIABLE = f"Or set {API_KEY_VARIABLE}; it is read once and taken out of the environment."
+_LONGEST_CLAIMS = 16_000
 _T = TypeVar("_T")
 
 
@@ -52,6 +55,24 @@ class Secret:
 
     def __reduce__(self) -> Never:
         raise TypeError("A Secret is not pickled: it would leave the process.")
+
+
+def expires_at(secret: Secret) -> datetime | None:
+    """When a key ends, in UTC, by its own word: the `exp` of a JSON web token (RFC 7519). None for all others.
+
+    The signature is not looked at: this is for a reminder, not for a decision.
+    """
+    parts = secret.reveal().split(".")
+    if len(parts) != 3 or len(parts[1]) > _LONGEST_CLAIMS:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        ends = claims["exp"]
+        if isinstance(ends, bool):
+            return None
+        return datetime.fromtimestamp(ends, UTC)
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+        return None
 
 
 class KeychainError(KubiyaError):

@@ -13,6 +13,8 @@ from desktop.language import tr
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
 from desktop.models.log_lines import LineRole, LogModel
+from desktop.models.notice_list import NoticeRole
+from desktop.notifications import Level, Notice
 from desktop.theme import Tone, theme
 from desktop.widgets.pills import paint_pill, pill_size
 from desktop.wording import ago_text, count_text, duration_text, status_text, status_tone
@@ -54,27 +56,34 @@ class ExecutionDelegate(QStyledItemDelegate):
         one: Execution | None = index.data(ExecutionRole)
         if one is None:
             return
+        self._draw(
+            painter, option, title=one.title or one.execution_id, status=status_text(one.status),
+            tone=status_tone(one.status), about=self._about(one), when=self._when(one),
+        )  # fmt: skip
+
+    @staticmethod
+    def _draw(
+        painter: QPainter, option: QStyleOptionViewItem, *, title: str, status: str, tone: Tone, about: str, when: str
+    ) -> None:
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         _ground(painter, option)
         colors, inside = theme().palette, option.rect.adjusted(16, 10, -16, -10)
-        status, tone = status_text(one.status), status_tone(one.status)
         pill = pill_size(status)
         paint_pill(
             painter, QRectF(inside.right() - pill.width(), inside.top(), pill.width(), pill.height()), status, tone
         )
         upper = QRect(inside.left(), inside.top(), inside.width() - pill.width() - 12, pill.height())
-        _say(painter, upper, one.title or one.execution_id, theme().font("medium"), colors.text)
+        _say(painter, upper, title, theme().font("medium"), colors.text)
         lower = QRect(
             inside.left(),
             inside.bottom() - QFontMetrics(theme().font("small")).height(),
             inside.width(),
             QFontMetrics(theme().font("small")).height() + 1,
         )
-        when = self._when(one)
         width = _say(painter, lower, when, theme().font("small"), colors.muted, _RIGHT)
         lower.setWidth(lower.width() - width - 16)
-        _say(painter, lower, self._about(one), theme().font("small"), colors.muted)
+        _say(painter, lower, about, theme().font("small"), colors.muted)
         painter.restore()
 
     @staticmethod
@@ -93,6 +102,25 @@ class ExecutionDelegate(QStyledItemDelegate):
         if one.tokens:
             parts.append(tr("{n} tokens", n=count_text(one.tokens)))
         return "  ·  ".join(part for part in parts if part)
+
+
+class NoticeDelegate(ExecutionDelegate):
+    """What was said, how urgent it was, and when."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        notice: Notice | None = index.data(NoticeRole)
+        if notice is None:
+            return
+        tones: dict[Level, tuple[str, Tone]] = {
+            Level.NEWS: (tr("News"), "neutral"),
+            Level.PROBLEM: (tr("Problem"), "danger"),
+            Level.QUESTION: (tr("Question"), "warning"),
+        }
+        status, tone = tones[notice.level]
+        self._draw(
+            painter, option, title=notice.title, status=status, tone=tone, about=" ".join(notice.body.split()),
+            when=ago_text(notice.at, datetime.now(UTC)),
+        )  # fmt: skip
 
 
 class LogDelegate(QStyledItemDelegate):

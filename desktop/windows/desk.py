@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from desktop.models.executions import ExecutionStore
+from desktop.notifications import Notice, Notifications
 from desktop.policy_store import PolicyStore
 from desktop.settings_store import SettingsStore
 from desktop.windows.wishes import Wishes
@@ -58,5 +59,8 @@ class Desk:
     diagnose: Diagnose | None = None
     show_page: Callable[[str], object] = lambda name: None
     open_execution: Callable[[str], object] = lambda execution_id: None
+    notices: Notifications | None = None
+    follow: Callable[[Notice], object] = lambda notice: None
+    """Open what a notice is about."""
     say: Callable[..., object] = field(default=lambda *args, **kwargs: None)
     """Show a sentence in the window's banner."""

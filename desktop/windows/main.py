@@ -1,4 +1,4 @@
-"""The main window: one sidebar, seven pages, everything by keyboard."""
+"""The main window: one sidebar, its pages, everything by keyboard."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from desktop.icons import paint_mark
 from desktop.language import tr
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
+from desktop.notifications import Notice, Notifications
 from desktop.policy_store import PolicyStore
 from desktop.settings_store import SettingsStore
 from desktop.theme import Space, Tone, theme
@@ -29,6 +30,7 @@ from desktop.windows.desk import Archive, Desk, Diagnose, Worker
 from desktop.windows.executions import ExecutionsPage
 from desktop.windows.health import HealthPage
 from desktop.windows.logs import LogsPage
+from desktop.windows.notices import NoticesPage
 from desktop.windows.overview import OverviewPage
 from desktop.windows.page import Page
 from desktop.windows.queues import QueuesPage
@@ -76,6 +78,8 @@ class MainWindow(QMainWindow):
         diagnose: Diagnose | None = None,
         run: Run | None = None,
         sample: Sample | None = None,
+        notices: Notifications | None = None,
+        follow: Callable[[Notice], object] = lambda notice: None,
     ) -> None:
         """Args:
         worker: see `desk.Worker`.
@@ -91,6 +95,7 @@ class MainWindow(QMainWindow):
         run: starts coroutines; by default as tasks of the running loop.
         sample: measures this machine, every two seconds while the window is seen; by default the heartbeats' values
             are shown.
+        notices: what was said, for the page of notifications; `follow` opens what one of them is about.
         """
         super().__init__()
         theme()
@@ -115,6 +120,8 @@ class MainWindow(QMainWindow):
             diagnose=diagnose,
             show_page=self.show_page,
             open_execution=self.open_execution,
+            notices=notices,
+            follow=follow,
             say=self.say,
         )
         self._describing = Describing(self.desk, looks=self.isVisible)
@@ -127,6 +134,7 @@ class MainWindow(QMainWindow):
             "logs": self.logs,
             "health": HealthPage(self.desk),
             "approvals": ApprovalsPage(self.desk),
+            "notifications": NoticesPage(self.desk),
             "settings": SettingsPage(self.desk),
         }
         self._sample = sample
@@ -140,6 +148,9 @@ class MainWindow(QMainWindow):
         self._shortcuts()
         self._health: Health | None = None
         self.store.listen(self._count)
+        if notices is not None:
+            notices.count(self._count_notices)
+            self._count_notices()
         bridge.snapshot_changed.connect(self.take)
         bridge.events_arrived.connect(self._events)
         bridge.logs_arrived.connect(self._logs)
@@ -157,7 +168,7 @@ class MainWindow(QMainWindow):
         return self._pages[name]
 
     def show_page(self, name: str, target: str = "") -> None:
-        """`overview`, `executions`, `queues`, `logs`, `health`, `approvals` or `settings`.
+        """`overview`, `executions`, `queues`, `logs`, `health`, `approvals`, `notifications` or `settings`.
 
         `target` is the id of an execution to open there.
 
@@ -214,6 +225,7 @@ class MainWindow(QMainWindow):
             ("logs", "logs", tr("Logs")),
             ("health", "health", tr("Health")),
             ("approvals", "approvals", tr("Approvals")),
+            ("notifications", "bell", tr("Notifications")),
             ("settings", "settings", tr("Settings")),
         )
         self._buttons: dict[str, NavButton] = {}
@@ -310,6 +322,10 @@ class MainWindow(QMainWindow):
 
     def _logs(self, lines: Sequence[LogLine]) -> None:
         self.logs.arrived(lines)
+
+    def _count_notices(self) -> None:
+        assert self.desk.notices is not None
+        self._buttons["notifications"].set_count(self.desk.notices.unseen)
 
     def _count(self, execution_id: str, item: Item | None) -> None:
         self._buttons["approvals"].set_count(self.store.approvals_waiting, urgent=True)

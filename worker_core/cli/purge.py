@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from worker_core.paths import Paths
 
 
+_TRAY_SECONDS = 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
     what: str
@@ -29,7 +32,8 @@ class _Item:
 @click.command(
     cls=Examples,
     help="""Remove everything that the worker keeps on this machine: settings, logs, workspaces of executions, events
-    that could not be delivered yet, the playground's data, and the API key in the keychain.
+    that could not be delivered yet, the policy, the audit log, the playground's data, the API key in the keychain, and
+    the entry that starts the tray at login.
 
     It says what it is about to remove and asks. It refuses while a worker or a playground runs.""",
     examples=("kubiya-worker purge", "kubiya-worker purge --yes --json"),
@@ -43,14 +47,16 @@ def command(*, yes: bool, as_json: bool) -> int:
     _refuse_while_something_runs(where)
     items = _found(where)
     key_of = _key()
-    if not items and key_of is None:
+    tray = _tray()
+    entry = tray is not None and _login_entry(tray, "--has-login-entry")
+    if not items and key_of is None and not entry:
         if as_json:
             screen.say_json({"removed": [], "bytes": 0, "left": []})
         else:
             click.echo("There is nothing to remove.")
         return 0
     if not as_json:
-        _list(items, key_of)
+        _list(items, key_of, entry=entry)
     if not yes:
         if as_json or not sys.stdin.isatty():
             raise click.UsageError("There is nobody to ask: say --yes to remove it.")
@@ -59,6 +65,7 @@ def command(*, yes: bool, as_json: bool) -> int:
     for folder in (where.runtime, where.state, where.config, *_home()):
         _remove_if_empty(folder)
     key_removed = _forget_key(key_of) if key_of is not None else False
+    entry_removed = tray is not None and entry and _login_entry(tray, "--remove-login-entry")
     removed = [item for item in items if str(item.path) not in left]
     if as_json:
         screen.say_json(
@@ -66,22 +73,27 @@ def command(*, yes: bool, as_json: bool) -> int:
                 "removed": [str(item.path) for item in removed],
                 "bytes": sum(item.bytes for item in removed),
                 "key_removed": key_removed,
+                "login_entry_removed": entry_removed,
                 "left": left,
             }
         )
     else:
         click.echo(f"Removed {screen.size(sum(item.bytes for item in removed))}.")
+    if entry and not entry_removed:
+        left.append("the entry that starts the tray at login")
     if left:
         raise KubiyaError(f"Some of it could not be removed: {', '.join(left)}. Check who owns it, or uses it.")
     return 0
 
 
-def _list(items: list[_Item], key_of: str | None) -> None:
+def _list(items: list[_Item], key_of: str | None, *, entry: bool) -> None:
     from worker_core.cli import screen
 
     rows: list[list[screen.Cell]] = [[item.what, screen.size(item.bytes), str(item.path)] for item in items]
     if key_of is not None:
         rows.append(["API key", "", f"for {key_of}, in the keychain"])
+    if entry:
+        rows.append(["start at login", "", "the entry that starts the tray"])
     screen.table(screen.console(), ("WHAT", "SIZE", "WHERE"), rows)
 
 
@@ -90,6 +102,11 @@ def _found(where: Paths) -> list[_Item]:
     candidates = (
         ("settings", where.settings_file),
         ("tray preferences", where.config / "desktop.json"),
+        ("policy", where.policy_file),
+        ("approvals", where.approvals),
+        ("audit log", where.audit_file.parent),
+        ("notifications", where.state / "notifications.jsonl"),
+        ("answer about the sandbox", where.state / "without-sandbox"),
         ("host id", where.host_id_file),
         ("logs", where.logs),
         ("workspaces", where.workspaces),
@@ -163,6 +180,26 @@ def _playground_pid(file: Path) -> int | None:
         return pid if abs(psutil.Process(pid).create_time() - created) < 1 else None
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
+
+
+def _tray() -> str | None:
+    """The tray's program, where it is installed: it alone knows how this system starts things at login."""
+    name = "kubiya-worker-desktop"
+    beside = Path(sys.executable).with_name(name + (".exe" if os.name == "nt" else ""))
+    return str(beside) if beside.is_file() else shutil.which(name)
+
+
+def _login_entry(tray: str, option: str) -> bool:
+    """Ask the tray's program. Whether it said yes."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            [tray, option], stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRAY_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
 
 
 def _key() -> str | None:

@@ -30,7 +30,7 @@ from worker_core.events import ExecutionFinished
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
 
-PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "settings")
+PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "notifications", "settings")
 
 
 class Policy:
