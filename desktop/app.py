@@ -387,6 +387,7 @@ class Desktop:
             test_connection=self._worker.test_connection,
             diagnose=self._diagnose,
             sample=self._sample,
+            autostart=self._platform.autostart,
             notices=self._notifications,
             follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
         )

@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop import preferences
 from desktop.preferences import Preferences
 from worker_core import settings as settings_of
+from worker_core.durations import duration_as_typed
 from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths, private_directory
 from worker_core.settings import ENVIRONMENT, Settings
@@ -110,8 +111,7 @@ class SettingsStore(QObject):
 def _toml(value: object) -> str:
     """One value as TOML; JSON's strings, numbers and lists of strings are TOML as well."""
     if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-        value = int(seconds) if seconds.is_integer() else seconds
+        value = duration_as_typed(value)
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, tuple):

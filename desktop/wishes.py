@@ -10,7 +10,7 @@ from typing import Any
 
 from desktop.language import tr
 from desktop.notifications import Level, Notice, Notifications
-from desktop.platforms.ports import Autostart, AutostartEntry, autostart_state
+from desktop.platforms.ports import Autostart, AutostartEntry, autostart_state, set_autostart
 from desktop.tray.facts import moment, tomorrow_morning
 from desktop.tray.menu import Wish
 from desktop.worker_face import WorkerFace
@@ -97,14 +97,8 @@ class Wishes:
         self._do(self._worker.pause(reason=reason, until=until))
 
     def _toggle_autostart(self) -> None:
-        entry = self._autostart
-        if entry is None:
-            return
         try:
-            if autostart_state(entry) is Autostart.ON:
-                entry.remove()
-            else:
-                entry.write()
+            set_autostart(self._autostart, on=autostart_state(self._autostart) is not Autostart.ON)
         except OSError as error:
             self._complain(tr("Start at login could not be changed: {reason}.", reason=error.strerror or error))
 

@@ -1,7 +1,7 @@
 """Validated settings: file < environment < flags.
 
-The file is TOML at `Paths.settings_file`, with the field names below as keys; durations are seconds there and in
-the environment. Secrets are never read from the file.
+The file is TOML at `Paths.settings_file`, with the field names below as keys; durations there, in the environment and
+in flags are seconds, or texts such as `5 min`. Secrets are never read from the file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from worker_core.durations import read_duration
 from worker_core.errors import ConfigurationError
 from worker_core.secrets import Secret
 
@@ -300,7 +301,7 @@ def _convert(key: str, value: Any) -> Any:
         case "sandbox_readable":
             return tuple(Path(one).expanduser().absolute() for one in _list(value, of="paths"))
         case _ if key in _DURATIONS:
-            return value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
+            return read_duration(value)
         case _ if key in _COUNTS:
             return int(_number(value))
         case _ if key in _SWITCHES:

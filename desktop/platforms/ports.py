@@ -86,6 +86,16 @@ def autostart_state(entry: AutostartEntry | None) -> Autostart:
         return Autostart.OFF
 
 
+def set_autostart(entry: AutostartEntry | None, *, on: bool) -> None:
+    """Write or remove the entry. Raises OSError."""
+    if entry is None:
+        return
+    if on:
+        entry.write()
+    else:
+        entry.remove()
+
+
 def repair_autostart(entry: AutostartEntry | None, *, is_ours: Callable[[Sequence[str]], bool]) -> bool:
     """After an update or a move the entry names a program that is gone: write it anew, where it was ours.
 

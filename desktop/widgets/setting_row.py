@@ -12,6 +12,7 @@ from desktop.theme import Space
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.layouts import column, row
+from desktop.widgets.surfaces import Card, Line
 from desktop.widgets.text import Label
 
 CONTROL_WIDTH = 300
@@ -29,7 +30,6 @@ class SettingRow(QWidget):
         change: Callable[[str | bool], str],
         reset: Callable[[], None] | None = None,
         picks_file: bool = False,
-        unit: str = "",
     ) -> None:
         super().__init__()
         self._control, self._change, self._resets = control, change, reset is not None
@@ -55,10 +55,10 @@ class SettingRow(QWidget):
         self._reset.setVisible(False)
         if reset is not None:
             self._reset.clicked.connect(lambda: reset())
+        self._words = f"{title} {meaning}".casefold()
         side = row(gap=Space.XS)
         side.addStretch(1)
-        if unit:
-            side.addWidget(Label(unit, role="small", tone="muted"))
+        side.addWidget(self._reset)
         if picks_file:
             pick = IconButton("folder", tr("Choose a file for {title}", title=title))
             pick.clicked.connect(self._pick)
@@ -66,7 +66,6 @@ class SettingRow(QWidget):
         if isinstance(control, QLineEdit):
             control.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         side.addWidget(control)
-        side.addWidget(self._reset)
         holder = QWidget()
         holder.setFixedWidth(CONTROL_WIDTH + 34)
         holder.setLayout(side)
@@ -98,10 +97,14 @@ class SettingRow(QWidget):
         control.blockSignals(False)
         control.update()
         control.setEnabled(not elsewhere)
-        self._note.setText(tr("Set by {variable} in the environment.", variable=elsewhere) if elsewhere else "")
-        self._note.setVisible(bool(elsewhere))
+        self.remark(tr("Set by {variable} in the environment.", variable=elsewhere) if elsewhere else "")
         self._reset.setVisible(changed and not elsewhere and self._resets)
         self.complain("")
+
+    def remark(self, sentence: str) -> None:
+        """What is to be known of the value, below its meaning; nothing for an empty text."""
+        self._note.setText(sentence)
+        self._note.setVisible(bool(sentence))
 
     def complain(self, sentence: str) -> None:
         self._error.setText(sentence)
@@ -109,6 +112,10 @@ class SettingRow(QWidget):
         self._control.setProperty("invalid", "true" if sentence else "false")
         self._control.style().unpolish(self._control)
         self._control.style().polish(self._control)
+
+    def matches(self, words: str) -> bool:
+        """Whether name or meaning hold all of these words, in any order and case."""
+        return all(word in self._words for word in words.casefold().split())
 
     @property
     def complaint(self) -> str:
@@ -129,3 +136,28 @@ class SettingRow(QWidget):
         if isinstance(self._control, QLineEdit):
             self._control.setText(path)
             self._try(path)
+
+
+class SettingCard(Card):
+    """Settings that belong together, a hairline between them."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self._lines: dict[SettingRow, Line] = {}
+
+    def add(self, line: SettingRow) -> None:
+        above = Line()
+        above.setVisible(bool(self._lines))
+        self._lines[line] = above
+        self.body.addWidget(above)
+        self.body.addWidget(line)
+
+    def narrow(self, words: str) -> bool:
+        """Show the settings that match, all of them where the title does; whether there are any."""
+        whole = words.casefold() in self.title.text().casefold()
+        shown = [line for line in self._lines if whole or line.matches(words)]
+        for line, above in self._lines.items():
+            line.setVisible(line in shown)
+            above.setVisible(line in shown[1:])
+        self.setVisible(bool(shown))
+        return bool(shown)

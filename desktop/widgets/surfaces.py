@@ -53,6 +53,12 @@ class Card(QFrame):
                 self.head.addWidget(aside)
             self.body.addLayout(self.head)
 
+    def narrow(self, words: str) -> bool:
+        """Show it only where its title holds these words, in any case; whether it does."""
+        found = words.casefold() in self.title.text().casefold()
+        self.setVisible(found)
+        return found
+
 
 class Line(QFrame):
     """A hairline."""

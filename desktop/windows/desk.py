@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from desktop.models.executions import ExecutionStore
 from desktop.notifications import Notice, Notifications
+from desktop.platforms.ports import AutostartEntry
 from desktop.policy_store import PolicyStore
 from desktop.settings_store import SettingsStore
 from desktop.windows.wishes import Wishes
@@ -59,6 +60,7 @@ class Desk:
     diagnose: Diagnose | None = None
     show_page: Callable[[str], object] = lambda name: None
     open_execution: Callable[[str], object] = lambda execution_id: None
+    autostart: AutostartEntry | None = None
     notices: Notifications | None = None
     follow: Callable[[Notice], object] = lambda notice: None
     """Open what a notice is about."""

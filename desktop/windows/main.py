@@ -16,6 +16,7 @@ from desktop.language import tr
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
 from desktop.notifications import Notice, Notifications
+from desktop.platforms.ports import AutostartEntry
 from desktop.policy_store import PolicyStore
 from desktop.settings_store import SettingsStore
 from desktop.theme import Space, Tone, theme
@@ -78,6 +79,7 @@ class MainWindow(QMainWindow):
         diagnose: Diagnose | None = None,
         run: Run | None = None,
         sample: Sample | None = None,
+        autostart: AutostartEntry | None = None,
         notices: Notifications | None = None,
         follow: Callable[[Notice], object] = lambda notice: None,
     ) -> None:
@@ -95,6 +97,7 @@ class MainWindow(QMainWindow):
         run: starts coroutines; by default as tasks of the running loop.
         sample: measures this machine, every two seconds while the window is seen; by default the heartbeats' values
             are shown.
+        autostart: starts this program at login; None where the system has no such thing.
         notices: what was said, for the page of notifications; `follow` opens what one of them is about.
         """
         super().__init__()
@@ -120,6 +123,7 @@ class MainWindow(QMainWindow):
             diagnose=diagnose,
             show_page=self.show_page,
             open_execution=self.open_execution,
+            autostart=autostart,
             notices=notices,
             follow=follow,
             say=self.say,
@@ -312,7 +316,7 @@ class MainWindow(QMainWindow):
 
     def _search(self) -> None:
         page = self._pages[self.page]
-        if self.page not in {"executions", "logs"}:
+        if self.page not in {"executions", "logs", "settings"}:
             self.show_page("executions")
             page = self.executions
         page.search()

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from desktop.language import tr
+from worker_core.durations import duration_as_typed
 from worker_core.secrets import Secret
 from worker_core.settings import ApprovalMode, ClaudeFallback, NetworkName, RequireSandbox, SandboxName, Settings
 
-Kind = Literal["text", "list", "number", "seconds", "file", "choice", "switch"]
+Kind = Literal["text", "list", "number", "time", "file", "choice", "switch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +27,15 @@ class FieldText:
 
 
 def described() -> dict[str, FieldText]:
-    """Every field but the secret ones, in the order of the page."""
-    work, models, network, tools, isolation, log = (
+    """Every field but the secret ones, in the order of the page within its group."""
+    work, network, models, tools, asking, isolation, limits, log = (
         tr("Work"),
-        tr("Models"),
         tr("Connection"),
+        tr("Models"),
         tr("Tools and conversations"),
+        tr("Approvals"),
         tr("Isolation of tools"),
+        tr("Limits of a tool call"),
         tr("Logging"),
     )
 
@@ -46,13 +49,13 @@ def described() -> dict[str, FieldText]:
             work, tr("Model and tool calls at once"), tr("Per queue. Empty: sized to this machine."), "number"
         ),
         "drain_timeout": field(
-            work, tr("Time to finish on stop"), tr("Running turns get this long before they are cancelled."), "seconds"
+            work, tr("Time to finish on stop"), tr("Running turns get this long before they are cancelled."), "time"
         ),
         "home_lost_after": field(
-            work, tr("Wait for a lost machine"), tr("How long an execution waits for its workspace."), "seconds"
+            work, tr("Wait for a lost machine"), tr("How long an execution waits for its workspace."), "time"
         ),
         "heartbeat_interval": field(
-            work, tr("Heartbeat every"), tr("Empty: what the control plane says. At most 60 s."), "seconds"
+            work, tr("Heartbeat every"), tr("Empty: what the control plane says. At most 60 s."), "time"
         ),
         "fail_fast": field(work, tr("Give up when it cannot register"), tr("For CI. Off: try for ever."), "switch"),
         "control_plane_url": field(network, tr("Control plane"), tr("Its address."), "text"),
@@ -74,11 +77,11 @@ def described() -> dict[str, FieldText]:
         "context_limit_tokens": field(
             models, tr("Conversation limit"), tr("Tokens; older parts become a summary before that."), "number"
         ),
-        "tool_timeout": field(tools, tr("Longest tool call"), tr("A skill may ask for less."), "seconds"),
+        "tool_timeout": field(tools, tr("Longest tool call"), tr("A skill may ask for less."), "time"),
         "tool_output_limit_bytes": field(
             tools, tr("Output the model reads"), tr("Bytes per tool call; the whole stays in the workspace."), "number"
         ),
-        "model_timeout": field(models, tr("Longest model call"), tr("One attempt, its whole stream."), "seconds"),
+        "model_timeout": field(models, tr("Longest model call"), tr("One attempt, its whole stream."), "time"),
         "model_attempts": field(
             models, tr("Attempts of a model call"), tr("When the gateway refuses it for the moment."), "number"
         ),
@@ -90,10 +93,10 @@ def described() -> dict[str, FieldText]:
         ),
         "single_execution": field(work, tr("Leave after one execution"), tr("For CI."), "switch"),
         "single_execution_wait": field(
-            work, tr("Wait for that execution"), tr("Or for its user, before the worker leaves."), "seconds"
+            work, tr("Wait for that execution"), tr("Or for its user, before the worker leaves."), "time"
         ),
         "workspace_kept": field(
-            tools, tr("Keep workspaces"), tr("After an execution has ended, its files stay this long."), "seconds"
+            tools, tr("Keep workspaces"), tr("After an execution has ended, its files stay this long."), "time"
         ),
         "keep_failed_workspaces": field(
             tools, tr("Keep workspaces of failures"), tr("Until you remove them."), "switch"
@@ -127,28 +130,28 @@ def described() -> dict[str, FieldText]:
             isolation, tr("Allowed hosts"), tr("Such as example.com, *.example.com or example.com:8443."), "list"
         ),
         "claude_code_fallback": field(
-            isolation,
+            models,
             tr("Without Claude Code"),
             tr("What becomes of executions that ask for it where it is not installed."),
             "choice",
             get_args(ClaudeFallback),
         ),
         "approvals": field(
-            isolation,
+            asking,
             tr("Calls that the policy asks about"),
             tr("Ask: you decide. Deny or allow: where nobody can be asked."),
             "choice",
             get_args(ApprovalMode),
         ),
-        "approval_timeout": field(isolation, tr("Time to answer"), tr("After it, the call is denied."), "seconds"),
+        "approval_timeout": field(asking, tr("Time to answer"), tr("After it, the call is denied."), "time"),
         "remote_approvals": field(
-            isolation, tr("Control plane may allow"), tr("It may always deny, and never writes rules."), "switch"
+            asking, tr("Control plane may allow"), tr("It may always deny, and never writes rules."), "switch"
         ),
         "enforcer": field(
-            isolation, tr("Ask the enforcer"), tr("The control plane's, after the policy of this machine."), "switch"
+            asking, tr("Ask the enforcer"), tr("The control plane's, after the policy of this machine."), "switch"
         ),
         "enforcer_required": field(
-            isolation, tr("Deny without the enforcer"), tr("Where it does not answer."), "switch"
+            asking, tr("Deny without the enforcer"), tr("Where it does not answer."), "switch"
         ),
         "mcp_hosts": field(
             isolation,
@@ -157,14 +160,14 @@ def described() -> dict[str, FieldText]:
             "list",
         ),
         "tool_cpu_time": field(
-            isolation, tr("Processor time of a tool call"), tr("All its processes together."), "seconds"
+            limits, tr("Processor time of a tool call"), tr("All its processes together."), "time"
         ),
-        "tool_memory_mb": field(isolation, tr("Memory of a tool call"), tr("In megabytes."), "number"),
-        "tool_processes": field(isolation, tr("Processes of a tool call"), tr("Threads count as well."), "number"),
-        "tool_open_files": field(isolation, tr("Open files"), tr("Of each process."), "number"),
-        "tool_file_mb": field(isolation, tr("Largest file"), tr("That a tool may write, in megabytes."), "number"),
+        "tool_memory_mb": field(limits, tr("Memory of a tool call"), tr("In megabytes."), "number"),
+        "tool_processes": field(limits, tr("Processes of a tool call"), tr("Threads count as well."), "number"),
+        "tool_open_files": field(limits, tr("Open files"), tr("Of each process."), "number"),
+        "tool_file_mb": field(limits, tr("Largest file"), tr("That a tool may write, in megabytes."), "number"),
         "workspace_mb": field(
-            isolation, tr("Largest workspace"), tr("In megabytes; beyond it, a tool is ended."), "number"
+            limits, tr("Largest workspace"), tr("In megabytes; beyond it, a tool is ended."), "number"
         ),
         "log_level": field(
             log,
@@ -176,19 +179,40 @@ def described() -> dict[str, FieldText]:
     }
 
 
+def option_text(option: str) -> str:
+    """A choice's value for people; names of mechanisms and levels as they are."""
+    return {
+        "auto": tr("Auto"),
+        "on": tr("On"),
+        "off": tr("Off"),
+        "none": tr("None"),
+        "ask": tr("Ask"),
+        "allow": tr("Allow"),
+        "deny": tr("Deny"),
+        "always": tr("Always"),
+        "never": tr("Never"),
+        "fail": tr("Fail"),
+        "default": tr("Default runtime"),
+        "host": tr("Host"),
+        "allow-list": tr("Allow-list"),
+    }.get(option, option)
+
+
 def fallback(name: str) -> FieldText:
     """A field that nobody described yet is shown all the same."""
     default = Settings.__dataclass_fields__[name].default
-    kind: Kind = "switch" if isinstance(default, bool) else "seconds" if isinstance(default, timedelta) else "text"
+    kind: Kind = "switch" if isinstance(default, bool) else "time" if isinstance(default, timedelta) else "text"
     return FieldText(group=tr("Other"), title=name.replace("_", " ").capitalize(), meaning="", kind=kind)
 
 
 def shown_fields() -> dict[str, FieldText]:
-    """All fields of `Settings` that hold no secret."""
+    """All fields of `Settings` that hold no secret, group by group."""
     texts = described()
     names = [name for name in Settings.__dataclass_fields__ if not _is_secret(name)]
     ordered = [name for name in texts if name in names] + [name for name in names if name not in texts]
-    return {name: texts.get(name) or fallback(name) for name in ordered}
+    found = {name: texts.get(name) or fallback(name) for name in ordered}
+    groups = list(dict.fromkeys(text.group for text in found.values()))
+    return dict(sorted(found.items(), key=lambda pair: groups.index(pair[1].group)))
 
 
 def as_text(value: object) -> str:
@@ -197,7 +221,7 @@ def as_text(value: object) -> str:
         case None:
             return ""
         case timedelta():
-            return f"{value.total_seconds():g}"
+            return duration_as_typed(value)
         case tuple():
             return ", ".join(str(one) for one in value)
         case Path():

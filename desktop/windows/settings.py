@@ -5,20 +5,21 @@ from __future__ import annotations
 from functools import partial
 from itertools import groupby
 
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit
 
 from desktop.language import LANGUAGES, tr
+from desktop.platforms.ports import Autostart, autostart_state, set_autostart
 from desktop.theme import theme
 from desktop.widgets.buttons import Button, Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.layouts import column, row
-from desktop.widgets.setting_row import CONTROL_WIDTH, SettingRow
-from desktop.widgets.surfaces import Card, Line
+from desktop.widgets.setting_row import CONTROL_WIDTH, SettingCard, SettingRow
+from desktop.widgets.surfaces import Card, EmptyState, Line
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
-from desktop.windows.setting_fields import FieldText, as_text, shown_fields
+from desktop.windows.setting_fields import FieldText, as_text, option_text, shown_fields
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.settings import Settings
 
@@ -30,22 +31,51 @@ class SettingsPage(Page):
         super().__init__(desk, title=tr("Settings"))
         self.say_below(tr("What you change is checked at once, and takes effect when the worker starts next."))
         self.rows: dict[str, SettingRow] = {}
-        self.body.addWidget(self._appearance())
+        self._search = self._build_search()
+        self.tools.addWidget(self._search)
+        self._cards: list[Card] = [self._program()]
         for group, fields in groupby(shown_fields().items(), key=lambda pair: pair[1].group):
-            card = Card(group)
-            for number, (name, text) in enumerate(fields):
-                if number:
-                    card.body.addWidget(Line())
-                card.body.addWidget(self._row(name, text))
+            card = SettingCard(group)
+            for name, text in fields:
+                card.add(self._row(name, text))
             if group == tr("Connection"):
                 card.body.addWidget(Line())
                 card.body.addLayout(self._connection_test())
-            self.body.addWidget(card)
+            self._cards.append(card)
         if desk.policy is not None:
-            self.body.addWidget(self._policy())
-        self.body.addWidget(self._diagnostics())
+            self._cards.append(self._policy())
+        self._cards.append(self._diagnostics())
+        for card in self._cards:
+            self.body.addWidget(card)
+        self._none = EmptyState(
+            "search", tr("Nothing matches"), tr("Search for the name of a setting, or for what it does.")
+        )
+        self._none.hide()
+        self.body.addWidget(self._none)
         self.body.addStretch(1)
         self.refresh()
+
+    def search(self) -> None:
+        self._search.setFocus()
+        self._search.selectAll()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self._show_autostart()
+
+    def _build_search(self) -> QLineEdit:
+        field = QLineEdit()
+        field.setProperty("variant", "search")
+        field.setAccessibleName(tr("Search settings"))
+        field.setPlaceholderText(tr("Search settings"))
+        field.setFixedWidth(220)
+        field.textChanged.connect(self._narrow)
+        return field
+
+    def _narrow(self, typed: str) -> None:
+        words = typed.strip()
+        found = [card.narrow(words) for card in self._cards]
+        self._none.setVisible(not any(found))
 
     def refresh(self) -> None:
         """Show what is in force."""
@@ -70,11 +100,11 @@ class SettingsPage(Page):
         if text.kind == "switch":
             control = Switch(text.title)
         elif text.kind == "choice":
-            control = Choice(text.title, [(option, option.capitalize()) for option in text.options])
-            control.setFixedWidth(140)
+            control = Choice(text.title, [(option, option_text(option)) for option in text.options])
+            control.setFixedWidth(160)
         else:
             control = QLineEdit()
-            if text.kind in {"number", "seconds"}:
+            if text.kind in {"number", "time"}:
                 control.setFixedWidth(110)
             else:
                 control.setMinimumWidth(CONTROL_WIDTH - 40)
@@ -88,7 +118,6 @@ class SettingsPage(Page):
             change=lambda value: self._change(name, value),
             reset=lambda: self._reset(name),
             picks_file=text.kind == "file",
-            unit=tr("seconds") if text.kind == "seconds" else "",
         )
         self.rows[name] = line
         return line
@@ -111,25 +140,34 @@ class SettingsPage(Page):
 
     # -- the window's own -----------------------------------------------------------------------------------------
 
-    def _appearance(self) -> Card:
+    def _program(self) -> Card:
         preferences = self.desk.settings.preferences
-        card = Card(tr("This window"))
+        card = SettingCard(tr("This program"))
+
+        def choice(name: str, options: list[tuple[str, str]]) -> Choice:
+            made = Choice(name, options)
+            made.setFixedWidth(160)
+            return made
+
         modes = [("system", tr("As the system")), ("light", tr("Light")), ("dark", tr("Dark"))]
-        look = Choice(tr("Appearance"), modes)
-        look.setFixedWidth(160)
-        line = SettingRow(tr("Appearance"), tr("Light or dark."), look, change=self._appear)
-        line.show_value(preferences.appearance)
-        card.body.addWidget(line)
         levels = [("all", tr("Everything")), ("problems", tr("Problems alone")), ("none", tr("Nothing"))]
-        notices = Choice(tr("Notifications"), levels)
-        notices.setFixedWidth(160)
-        languages = Choice(tr("Language"), [("", tr("As the system")), *LANGUAGES])
-        languages.setFixedWidth(160)
+        languages = [("", tr("As the system")), *LANGUAGES]
         battery = QLineEdit()
         battery.setFixedWidth(110)
         controls: list[tuple[str, str, str, Switch | Choice | QLineEdit | None]] = [
-            ("language", tr("Language"), tr("From the next start of this program on."), languages),
-            ("notifications", tr("Notifications"), tr("What the system tells you about."), notices),
+            ("appearance", tr("Appearance"), tr("Light or dark."), choice(tr("Appearance"), modes)),
+            (
+                "language",
+                tr("Language"),
+                tr("From the next start of this program on."),
+                choice(tr("Language"), languages),
+            ),
+            (
+                "notifications",
+                tr("Notifications"),
+                tr("What the system tells you about."),
+                choice(tr("Notifications"), levels),
+            ),
             ("start_worker", tr("Start working when this program starts"), "", None),
             ("keep_awake", tr("Keep this machine awake while a task runs"), "", None),
             ("drain_before_sleep", tr("Take nothing new before the machine sleeps"), "", None),
@@ -137,12 +175,44 @@ class SettingsPage(Page):
             ("pause_below_battery_percent", tr("Pause below this battery level"), tr("Percent. 0: never."), battery),
         ]
         for name, title, meaning, control in controls:
-            card.body.addWidget(Line())
-            line = SettingRow(title, meaning, control or Switch(title), change=partial(self._prefer, name))
+            change = self._appear if name == "appearance" else partial(self._prefer, name)
+            line = SettingRow(title, meaning, control or Switch(title), change=change)
             value = getattr(preferences, name)
             line.show_value(value if isinstance(value, bool) else as_text(value))
-            card.body.addWidget(line)
+            card.add(line)
+            if name == "notifications":
+                card.add(self._at_login())
         return card
+
+    def _at_login(self) -> SettingRow:
+        title = tr("Start at login")
+        self._login = SettingRow(
+            title, tr("Start Kubiya Worker when you log in"), Switch(title), change=self._change_autostart
+        )
+        self._show_autostart()
+        return self._login
+
+    def _show_autostart(self) -> None:
+        state = autostart_state(self.desk.autostart)
+        self._login.show_value(state in {Autostart.ON, Autostart.BLOCKED})
+        self._login.setEnabled(state is not Autostart.UNSUPPORTED)
+        self._login.remark(
+            {
+                Autostart.UNSUPPORTED: tr("Start at login is not possible here"),
+                Autostart.BLOCKED: tr("Start at login (switched off by the system)"),
+                Autostart.FOREIGN: tr("Another copy of this program starts now; switch it on to start this one."),
+            }.get(state, "")
+        )
+
+    def _change_autostart(self, wanted: str | bool) -> str:
+        said = ""
+        try:
+            set_autostart(self.desk.autostart, on=bool(wanted))
+        except OSError as error:
+            said = tr("Start at login could not be changed: {reason}.", reason=error.strerror or error)
+        self._show_autostart()
+        self.desk.settings.changed.emit()
+        return said
 
     def _appear(self, value: str | bool) -> str:
         said = self._prefer("appearance", value)

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options
+from worker_core.durations import read_duration
 
-_SECONDS = click.FloatRange(min=0, min_open=True)
+
+class _Time(click.ParamType):
+    """Seconds, or a text such as `5 min`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            span = read_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r}; {error}.", param, ctx)
+        if span <= timedelta(0):
+            self.fail(f"{value!r}; it must be more than 0.", param, ctx)
+        return span
+
+
+_TIME = _Time()
 
 
 @click.command(
@@ -32,10 +50,10 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 )
 @click.option("--queue-id", "queue_ids", multiple=True, metavar="ID...", help="Queues to serve (QUEUE_ID).")
 @control_plane_options
-@click.option("--heartbeat-interval", type=_SECONDS, metavar="SECONDS", help="Default: what the server says, else 30.")
+@click.option("--heartbeat-interval", type=_TIME, metavar="TIME", help="Default: what the server says, else 30.")
 @click.option("--max-executions", type=click.IntRange(min=1), metavar="N", help="In mid-turn at once (by memory).")
 @click.option("--max-activities", type=click.IntRange(min=1), metavar="N", help="Model and tool calls, per queue.")
-@click.option("--drain-timeout", type=_SECONDS, metavar="SECONDS", help="Limit of the first stop (300).")
+@click.option("--drain-timeout", type=_TIME, metavar="TIME", help="Limit of the first stop (5 min).")
 @click.option("--temporal-tls", type=click.Choice(["auto", "on", "off"]), help="TLS with Temporal (auto).")
 @click.option("--model", "model_override", metavar="NAME", help="For all executions, whatever they name.")
 @click.option("--single-execution", is_flag=True, default=None, help="Leave after one execution (SINGLE_EXECUTION).")

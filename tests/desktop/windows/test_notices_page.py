@@ -1,0 +1,107 @@
+"""The page of notifications: what was said, kept, counted and followed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+
+from desktop.models.notice_list import NoticeList, NoticeRole
+from desktop.notifications import HISTORY, Level, Notice, Notifications
+from desktop.settings_store import SettingsStore
+from desktop.tray.menu import Wish
+from desktop.windows.main import MainWindow
+from desktop.windows.notices import NoticesPage
+from tests.desktop.windows.stand_ins import Bridge, Worker
+from tests.support.engine import home
+from worker_core.snapshot import EngineSnapshot
+
+
+def notice(number: int, level: Level = Level.NEWS, **more: object) -> Notice:
+    fields = {"title": f"title {number}", "body": f"body {number}", "level": level, **more}
+    return Notice(**fields)  # type: ignore[arg-type]
+
+
+class Stage:
+    def __init__(self, qtbot, folder: Path) -> None:
+        self.notifications = Notifications(deliver=lambda _: None, level=lambda: "all")
+        self.notifications.remember([notice(0, at=datetime.now(UTC) - timedelta(days=1))])
+        self.followed: list[Notice] = []
+        self.window = MainWindow(
+            Worker(EngineSnapshot()),
+            Bridge(),
+            SettingsStore(home(folder), environ={}),
+            notices=self.notifications,
+            follow=self.followed.append,
+        )
+        qtbot.addWidget(self.window)
+        self.window.show()
+        page = self.window.page_named("notifications")
+        assert isinstance(page, NoticesPage)
+        self.page = page
+
+    @property
+    def titles(self) -> list[str]:
+        model = self.page._list.model()
+        return [model.index(row, 0).data(NoticeRole).title for row in range(model.rowCount())]
+
+    @property
+    def count(self) -> str:
+        return self.window._buttons["notifications"].accessibleName()
+
+
+@pytest.fixture
+def stage(qtbot, tmp_path: Path) -> Stage:
+    return Stage(qtbot, tmp_path)
+
+
+def test_what_was_not_seen_is_counted_until_it_is(stage: Stage) -> None:
+    assert "1" not in stage.count, "what is old was seen"
+    stage.notifications.say(notice(1))
+    stage.notifications.say(notice(2, Level.PROBLEM))
+    assert "2" in stage.count
+    stage.window.show_page("notifications")
+    assert stage.titles == ["title 2", "title 1", "title 0"]
+    assert "2" not in stage.count
+    stage.notifications.say(notice(3))
+    assert stage.titles[0] == "title 3"
+    assert stage.notifications.unseen == 0, "it came while somebody looked"
+
+
+def test_silenced_ones_are_there_too(stage: Stage) -> None:
+    stage.notifications.snooze(datetime.now(UTC) + timedelta(hours=1))
+    stage.notifications.say(notice(1))
+    assert stage.titles == ["title 1", "title 0"]
+
+
+def test_one_is_followed_by_keyboard(stage: Stage, qtbot) -> None:
+    stage.notifications.say(notice(1, Level.QUESTION, wish=Wish.OPEN_APPROVAL, target="a1"))
+    stage.window.show_page("notifications")
+    stage.page._list.setFocus()
+    stage.page._list.setCurrentIndex(stage.page._list.model().index(0, 0))
+    qtbot.keyClick(stage.page._list, Qt.Key.Key_Return)
+    assert [(one.wish, one.target) for one in stage.followed] == [(Wish.OPEN_APPROVAL, "a1")]
+
+
+def test_all_can_be_forgotten(stage: Stage) -> None:
+    stage.window.show_page("notifications")
+    stage.page._clear.click()
+    assert stage.titles == []
+    assert list(stage.notifications.history) == []
+    assert stage.page._none.isVisible()
+    assert not stage.page._clear.isVisible()
+    stage.notifications.say(notice(1))
+    assert stage.titles == ["title 1"]
+
+
+def test_the_model_is_a_good_model_and_bounded(qtmodeltester) -> None:
+    model = NoticeList()
+    qtmodeltester.check(model)
+    for number in range(HISTORY + 5):
+        model.add(notice(number))
+    assert model.rowCount() == HISTORY
+    assert model.index(0, 0).data(NoticeRole).title == f"title {HISTORY + 4}"
+    model.show([notice(1), notice(2)])
+    assert model.index(0, 0).data(NoticeRole).title == "title 2"

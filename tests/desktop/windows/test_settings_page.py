@@ -1,0 +1,130 @@
+"""The settings page: one card per group, found by words, and the entry that starts the program at login."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+
+from desktop.settings_store import SettingsStore
+from desktop.windows.main import MainWindow
+from desktop.windows.setting_fields import shown_fields
+from desktop.windows.settings import SettingsPage
+from tests.desktop.windows.stand_ins import Bridge, Worker
+from tests.support.engine import home
+from worker_core.snapshot import EngineSnapshot
+
+
+class Entry:
+    """The entry that starts a program at login, in memory."""
+
+    def __init__(self) -> None:
+        self.command: tuple[str, ...] | None = None
+        self.vetoed = False
+        self.trouble: OSError | None = None
+
+    def supposed(self) -> tuple[str, ...]:
+        return ("kubiya-worker-desktop", "--at-login")
+
+    def configured(self) -> tuple[str, ...] | None:
+        return self.command
+
+    def blocked(self) -> bool:
+        return self.vetoed
+
+    def write(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.command = self.supposed()
+
+    def remove(self) -> None:
+        self.command = None
+
+
+@pytest.fixture
+def entry() -> Entry:
+    return Entry()
+
+
+@pytest.fixture
+def window(qtbot, tmp_path: Path, entry: Entry) -> MainWindow:
+    store = SettingsStore(home(tmp_path), environ={})
+    made = MainWindow(Worker(EngineSnapshot()), Bridge(), store, autostart=entry)
+    qtbot.addWidget(made)
+    made.show()
+    made.show_page("settings")
+    return made
+
+
+@pytest.fixture
+def page(window: MainWindow) -> SettingsPage:
+    found = window.page_named("settings")
+    assert isinstance(found, SettingsPage)
+    return found
+
+
+def shown(page: SettingsPage) -> list[str]:
+    return [name for name, line in page.rows.items() if line.isVisible()]
+
+
+def test_each_group_stands_once() -> None:
+    groups = [group for group, _ in groupby(shown_fields().values(), key=lambda text: text.group)]
+    assert len(groups) == len(set(groups))
+
+
+def test_times_are_shown_and_typed_with_units(page: SettingsPage) -> None:
+    line = page.rows["workspace_kept"]
+    assert line._control.text() == "7 d"
+    line._control.setText("soon")
+    line._control.editingFinished.emit()
+    assert line.complaint == (
+        "workspace_kept is 'soon'; it must be seconds, or a time such as 30 s, 5 min, 2 h or 7 d."
+    )
+    line._control.setText("36 hours")
+    line._control.editingFinished.emit()
+    assert (line.complaint, line._control.text()) == ("", "1 d 12 h")
+    assert 'workspace_kept = "1 d 12 h"' in page.desk.settings.paths.settings_file.read_text()
+
+
+def test_words_find_settings(page: SettingsPage, window: MainWindow, qtbot) -> None:
+    everything = shown(page)
+    qtbot.keyClick(window, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClicks(window.focusWidget(), "TLS temporal")
+    assert shown(page) == ["temporal_tls"]
+    page._search.setText("approvals")  # the title of a group
+    assert {"approvals", "approval_timeout", "remote_approvals"} <= set(shown(page))
+    page._search.setText("no such thing")
+    assert shown(page) == []
+    assert page._none.isVisible()
+    page._search.clear()
+    assert shown(page) == everything
+    assert not page._none.isVisible()
+
+
+def test_start_at_login_says_what_is_there(page: SettingsPage, window: MainWindow, entry: Entry) -> None:
+    switch = page._login._control
+    assert not switch.isChecked()
+    switch.click()
+    assert entry.command == entry.supposed()
+    assert switch.isChecked()
+    entry.command = ("/another/copy",)
+    window.show_page("overview")
+    window.show_page("settings")
+    assert not switch.isChecked()
+    assert page._login._note.text().startswith("Another copy")
+    switch.click()
+    assert entry.command == entry.supposed()
+    entry.vetoed = True
+    page._show_autostart()
+    assert "switched off by the system" in page._login._note.text()
+    switch.click()
+    assert entry.command is None
+
+
+def test_an_entry_that_cannot_be_written_is_a_sentence(page: SettingsPage, entry: Entry) -> None:
+    entry.trouble = OSError(13, "Permission denied")
+    page._login._control.click()
+    assert page._login.complaint == "Start at login could not be changed: Permission denied."
+    assert not page._login._control.isChecked()
