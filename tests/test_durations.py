@@ -16,7 +16,8 @@ from worker_core.durations import duration_as_typed, read_duration
     ("typed", "seconds"),
     [
         (90, 90), (0.5, 0.5), ("90", 90), (" 90 ", 90), ("90s", 90), ("90 s", 90), ("5 min", 300), ("5m", 300),
-        ("2 h", 7200),        ("1 h 30 min", 5400), ("1 hour, 30 minutes", 5400), ("1h30m", 5400), ("7 d", 604_800), ("7 Days", 604_800),
+        ("2 h", 7200), ("1 h 30 min", 5400), ("1 hour, 30 minutes", 5400), ("1h30m", 5400), ("7 d", 604_800),
+        ("7 Days", 604_800),
         ("1.5 h", 5400), (timedelta(minutes=2), 120),
     ],
 )  # fmt: skip

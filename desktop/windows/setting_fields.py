@@ -150,18 +150,14 @@ def described() -> dict[str, FieldText]:
         "enforcer": field(
             asking, tr("Ask the enforcer"), tr("The control plane's, after the policy of this machine."), "switch"
         ),
-        "enforcer_required": field(
-            asking, tr("Deny without the enforcer"), tr("Where it does not answer."), "switch"
-        ),
+        "enforcer_required": field(asking, tr("Deny without the enforcer"), tr("Where it does not answer."), "switch"),
         "mcp_hosts": field(
             isolation,
             tr("Your own MCP servers"),
             tr("Reached whatever the network setting says: localhost:3000."),
             "list",
         ),
-        "tool_cpu_time": field(
-            limits, tr("Processor time of a tool call"), tr("All its processes together."), "time"
-        ),
+        "tool_cpu_time": field(limits, tr("Processor time of a tool call"), tr("All its processes together."), "time"),
         "tool_memory_mb": field(limits, tr("Memory of a tool call"), tr("In megabytes."), "number"),
         "tool_processes": field(limits, tr("Processes of a tool call"), tr("Threads count as well."), "number"),
         "tool_open_files": field(limits, tr("Open files"), tr("Of each process."), "number"),
