@@ -35,13 +35,13 @@ class SettingsPage(Page):
         self.tools.addWidget(self._search)
         self._cards: list[Card] = [self._program()]
         for group, fields in groupby(shown_fields().items(), key=lambda pair: pair[1].group):
-            card = SettingCard(group)
+            settings = SettingCard(group)
             for name, text in fields:
-                card.add(self._row(name, text))
+                settings.add(self._row(name, text))
             if group == tr("Connection"):
-                card.body.addWidget(Line())
-                card.body.addLayout(self._connection_test())
-            self._cards.append(card)
+                settings.body.addWidget(Line())
+                settings.body.addLayout(self._connection_test())
+            self._cards.append(settings)
         if desk.policy is not None:
             self._cards.append(self._policy())
         self._cards.append(self._diagnostics())

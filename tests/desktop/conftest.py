@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -36,9 +37,21 @@ def look(qapp: QApplication) -> Iterator[Theme]:
     found = theme()
     bury()
     found.set_mode("light")
+    gc.disable()  # as the loop does: garbage of Qt must not be collected in a thread of some test
     yield found
     bury()
+    gc.collect()
+    gc.enable()
     language.use({})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def young() -> Iterator[None]:
+    """What stands before the first test is never garbage: collections between tests need not look at it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def bury() -> None:

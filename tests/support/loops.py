@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ def run_on(kind: str, coroutine: Coroutine[Any, Any, T]) -> T:
         return loop.run_until_complete(_settled(coroutine))
     finally:
         asyncio.set_event_loop(None)
+        if kind == "qasync":
+            gc.collect()  # Qt's objects must not be collected in another test's thread
 
 
 async def _settled(coroutine: Coroutine[Any, Any, T]) -> T:

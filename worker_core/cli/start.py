@@ -12,7 +12,7 @@ from worker_core.cli.situation import control_plane_options
 from worker_core.durations import read_duration
 
 
-class _Time(click.ParamType):
+class _Time(click.ParamType[timedelta]):
     """Seconds, or a text such as `5 min`."""
 
     name = "time"
