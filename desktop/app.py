@@ -380,6 +380,7 @@ class Desktop:
             self._bridge,
             self._store,
             archive=self._worker,
+            fleet=self._worker,
             policy=PolicyStore(self._paths.policy_file),
             workspaces=self._paths.workspaces,
             open_url=outside.open_url,

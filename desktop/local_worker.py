@@ -8,7 +8,7 @@ import importlib
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +28,7 @@ from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
-    from worker_core.control_plane.models import ExecutionRecord
+    from worker_core.control_plane.models import ExecutionRecord, Queue, QueueWorker
     from worker_core.engine import Engine
     from worker_core.service.control_socket import ControlSocket
 
@@ -171,6 +171,15 @@ class LocalWorker:
     async def load_session(self, execution_id: str) -> dict[str, Any] | None:
         async with self._control_plane() as client:
             return await client.load_session(execution_id)
+
+    async def list_queues(self) -> list[Queue]:
+        async with self._control_plane() as client:
+            return await client.list_queues()
+
+    async def queue_workers(self, queue_ids: Sequence[str]) -> dict[str, list[QueueWorker]]:
+        async with self._control_plane() as client:
+            found = await asyncio.gather(*(client.queue_workers(queue_id) for queue_id in queue_ids))
+        return dict(zip(queue_ids, found, strict=True))
 
     async def test_connection(self) -> str:
         """A sentence on what the control plane says to the key; raises KubiyaError."""

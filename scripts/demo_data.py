@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from desktop.notifications import Level, Notice
+from worker_core.control_plane.models import Queue, QueueWorker
 from worker_core.events import Event, ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import (
@@ -315,3 +318,57 @@ def log_lines(count: int = 400) -> list[LogLine]:
         for number in range(count)
         for place in [_random.choices(range(len(said)), weights=[1, 4, 8, 8, 3, 4, 1, 2, 1, 1])[0]]
     ]
+
+
+def notices() -> list[Notice]:
+    """What was said over the last day, oldest first."""
+    said: list[tuple[float, Level, str, str]] = [
+        (1450, Level.NEWS, "Execution finished", "Rotate the read-only database credentials"),
+        (
+            480,
+            Level.PROBLEM,
+            "Your API key ends soon",
+            "It ends on 2026-12-01 09:00. Make a new one on the control plane.",
+        ),
+        (190, Level.PROBLEM, "Connection lost", "The control plane has not answered for a minute. It is tried again."),
+        (188, Level.NEWS, "Connected again", "Events that waited have been delivered."),
+        (
+            95,
+            Level.PROBLEM,
+            "Execution failed",
+            "The model gateway answered 429 eight times; its limit is reached.",
+        ),
+        (51, Level.NEWS, "Execution finished", "Bump the base image of all services to Debian 12.9"),
+        (32, Level.NEWS, "Execution finished", "Summarize the overnight alerts and group them by cause"),
+        (9, Level.NEWS, "A turn has ended", "Renew the staging certificates that expire this week"),
+        (0.4, Level.QUESTION, "May this run?", "shell: git push origin fix/checkout-pool && gh pr create --fill"),
+    ]
+    return [
+        Notice(title=title, body=body, level=level, at=NOW - timedelta(minutes=minutes))
+        for minutes, level, title, body in said
+    ]
+
+
+class Fleet:
+    """Who serves the demo's queues."""
+
+    async def list_queues(self) -> list[Queue]:
+        return []
+
+    async def queue_workers(self, queue_ids: Sequence[str]) -> dict[str, list[QueueWorker]]:
+        def worker(
+            number: int, host: str, system: str, cpu: float, memory: float, done: int, ago: float
+        ) -> QueueWorker:
+            return QueueWorker(
+                id=f"w-{number}",
+                tasks_processed=done,
+                last_heartbeat=(NOW - timedelta(seconds=ago)).isoformat(),
+                system_info={"hostname": host, "os_name": system, "cpu_percent": cpu, "memory_percent": memory},
+            )
+
+        fleet = [
+            worker(1, "maya-laptop", "macOS 15.6", 34, 58, 148, 9),
+            worker(2, "build-07", "Debian 12", 71, 44, 2210, 21),
+            worker(3, "build-08", "Debian 12", 12, 39, 1984, 104),
+        ]
+        return {queue_id: fleet[: 3 - place] for place, queue_id in enumerate(queue_ids) if place < 2}

@@ -6,18 +6,21 @@ Usage: python scripts/screenshots.py [--out FOLDER] [--scale 1|2|3] [--page NAME
 from __future__ import annotations
 
 import argparse
+import asyncio
 import math
 import os
 import random
 import sys
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "settings")
+PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "notifications", "settings")
 
 
 def main() -> int:
@@ -35,6 +38,7 @@ def main() -> int:
     from PySide6.QtWidgets import QApplication, QWidget
 
     from desktop import language
+    from desktop.notifications import Notifications
     from desktop.settings_store import SettingsStore
     from desktop.theme import theme
     from desktop.widgets.tool_card import ToolCard
@@ -47,6 +51,9 @@ def main() -> int:
     def save(window: QWidget, file: Path) -> None:
         picture = window.grab().toImage()
         picture.convertToFormat(picture.Format.Format_RGB888).save(str(file), "PNG", 0)
+
+    def run_now(wish: Coroutine[Any, Any, None]) -> None:
+        asyncio.run(wish)
 
     class Bridge(QObject):
         snapshot_changed = Signal(object)
@@ -79,7 +86,19 @@ def main() -> int:
         given.out.mkdir(parents=True, exist_ok=True)
         for mode in ("light", "dark"):
             theme().set_mode(mode)  # type: ignore[arg-type]
-            window = MainWindow(Worker(), bridge, store, policy=Policy(), test_connection=lambda: None)
+            notices = Notifications(deliver=lambda _: None, level=lambda: "all")
+            if not given.empty:
+                notices.remember(demo_data.notices())
+            window = MainWindow(
+                Worker(),
+                bridge,
+                store,
+                policy=Policy(),
+                test_connection=lambda: None,
+                notices=notices,
+                fleet=None if given.empty else demo_data.Fleet(),
+                run=run_now,
+            )
             if not given.empty:
                 window.store.apply(demo_data.events())
                 for execution, agent in demo_data.agents().items():

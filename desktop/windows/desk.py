@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +41,13 @@ class Archive(Protocol):
     async def load_session(self, execution_id: str) -> dict[str, Any] | None: ...
 
 
+class Fleet(Protocol):
+    """What the control plane knows of queues and of those who serve them."""
+
+    async def list_queues(self) -> Sequence[Any]: ...
+    async def queue_workers(self, queue_ids: Sequence[str]) -> Mapping[str, Sequence[Any]]: ...
+
+
 Diagnose = Callable[[], Mapping[str, str]]
 
 
@@ -52,6 +59,7 @@ class Desk:
     settings: SettingsStore
     policy: PolicyStore | None = None
     archive: Archive | None = None
+    fleet: Fleet | None = None
     workspaces: Path | None = None
     open_url: Callable[[str], object] = lambda url: None
     open_folder: Callable[[Path], object] = lambda folder: None

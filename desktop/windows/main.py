@@ -27,7 +27,7 @@ from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
 from desktop.windows.describing import Describing
-from desktop.windows.desk import Archive, Desk, Diagnose, Worker
+from desktop.windows.desk import Archive, Desk, Diagnose, Fleet, Worker
 from desktop.windows.executions import ExecutionsPage
 from desktop.windows.health import HealthPage
 from desktop.windows.logs import LogsPage
@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         settings_store: SettingsStore,
         *,
         archive: Archive | None = None,
+        fleet: Fleet | None = None,
         policy: PolicyStore | None = None,
         workspaces: Path | None = None,
         open_url: Callable[[str], object] | None = None,
@@ -88,6 +89,7 @@ class MainWindow(QMainWindow):
         bridge: has the signals `snapshot_changed`, `events_arrived` and `logs_arrived`.
         settings_store: reads and writes settings.
         archive: where conversations are fetched that were not seen from their beginning.
+        fleet: who else serves the queues, and which there are; without it, neither is shown.
         policy: without one, the settings page has no policy editor.
         workspaces: the folder of all workspaces.
         open_url: opens a web address outside; by default with the desktop's own means.
@@ -115,6 +117,7 @@ class MainWindow(QMainWindow):
             wishes=wishes,
             settings=settings_store,
             archive=archive,
+            fleet=fleet,
             policy=policy,
             workspaces=workspaces,
             open_url=open_url or (lambda url: QDesktopServices.openUrl(QUrl(url))),

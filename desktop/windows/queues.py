@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout
 
 from desktop.language import tr
 from desktop.models.queue_history import POINTS, QueueHistory
 from desktop.theme import Space, Tone
 from desktop.widgets.charts import AreaChart, Series
+from desktop.widgets.clock import SeenClock
+from desktop.widgets.fleet import FleetList
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Pill
 from desktop.widgets.surfaces import Card, EmptyState
@@ -16,7 +23,14 @@ from desktop.windows.desk import Desk
 from desktop.windows.overview import Figure
 from desktop.windows.page import Page
 from desktop.wording import ago_text, duration_text, rate_text
+from worker_core.control_plane.models import QueueWorker
+from worker_core.errors import KubiyaError
 from worker_core.snapshot import EngineSnapshot, QueueView
+
+log = logging.getLogger(__name__)
+
+FLEET_EVERY_MS: Final = 30_000
+"""As often as workers say something new of themselves."""
 
 
 class QueueCard(Card):
@@ -59,10 +73,19 @@ class QueueCard(Card):
         charts.setStretch(1, 1)
         self.body.addSpacing(Space.XS)
         self.body.addLayout(charts)
+        self.fleet = FleetList()
+        self.body.addWidget(self.fleet)
         self._reason = Label("", role="small", tone="warning", wrap=True)
         self.body.addWidget(self._reason)
 
+        self._ours = ""
+
+    def know_workers(self, workers: Sequence[QueueWorker]) -> None:
+        """Those that the control plane counts as active."""
+        self.fleet.show_workers(workers, ours=self._ours)
+
     def take(self, queue: QueueView, snapshot: EngineSnapshot) -> None:
+        self._ours = queue.worker_id
         self._name.setText(queue.queue_name or queue.queue_id)
         parts = [queue.environment_name, queue.temporal_namespace, queue.queue_id if queue.queue_name else ""]
         if queue.last_heartbeat_at:
@@ -113,6 +136,31 @@ class QueuesPage(Page):
         self.body.addWidget(self._none)
         self.body.addLayout(self._column)
         self.body.addStretch(1)
+        self._asking = False
+        self._clock = SeenClock(self, self._ask, interval_ms=FLEET_EVERY_MS, wound=desk.fleet is not None)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Who else serves these queues; one question at a time, and only while somebody looks."""
+        fleet, queue_ids = self.desk.fleet, tuple(self._cards)
+        if fleet is None or not queue_ids or self._asking:
+            return
+        self._asking = True
+
+        async def ask() -> None:
+            try:
+                for queue_id, workers in (await fleet.queue_workers(queue_ids)).items():
+                    if queue_id in self._cards:
+                        self._cards[queue_id].know_workers(workers)
+            except KubiyaError as error:  # the card says already whether the control plane answers
+                log.info("The workers of the queues are not known: %s", error.sentence)
+            finally:
+                self._asking = False
+
+        self.desk.wishes.ask(ask(), doing=tr("ask who serves the queues"))
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._history.take(snapshot.queues)
@@ -126,8 +174,12 @@ class QueuesPage(Page):
             self._column.removeWidget(card)
             card.hide()
             card.deleteLater()
+        new = False
         for queue in snapshot.queues:
             if queue.queue_id not in self._cards:
+                new = True
                 self._cards[queue.queue_id] = QueueCard(self._history)
                 self._column.addWidget(self._cards[queue.queue_id])
             self._cards[queue.queue_id].take(queue, snapshot)
+        if new and self.isVisible():
+            self._ask()

@@ -76,6 +76,11 @@ def test_start_pause_stop_and_start_again(stage: Stage, tmp_path: Path) -> None:
         await worker.start()
         await rig.reach(S.RUNNING)
         assert not worker.attached
+        (queue,) = worker.snapshot.queues
+        assert queue.queue_id in {one.id for one in await worker.list_queues()}
+        fleet = await worker.queue_workers([queue.queue_id])
+        assert [one.id for one in fleet[queue.queue_id]] == [queue.worker_id]
+        assert fleet[queue.queue_id][0].system_info["hostname"]
         await worker.pause(reason="Paused by you.")
         assert (worker.snapshot.state, worker.snapshot.reason) == (S.PAUSED, "Paused by you.")
         await worker.resume()

@@ -234,6 +234,19 @@ class Queue(Answer, frozen=True, kw_only=True):
     task_queue_name: str = ""
 
 
+class QueueWorker(Answer, frozen=True, kw_only=True):
+    """A worker that is active on a queue: its heartbeats come (6)."""
+
+    id: str
+    status: str = ""
+    tasks_processed: int = 0
+    current_task_id: str = ""
+    last_heartbeat: str = ""
+    registered_at: str = ""
+    system_info: dict[str, Any] = msgspec.field(default_factory=dict)
+    """As that worker sent it: `SystemInfo`, or whatever."""
+
+
 class QueueConfig(Answer, frozen=True, kw_only=True):
     """A queue's configuration; `config_version` changes with it (6)."""
 

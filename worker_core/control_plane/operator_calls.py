@@ -26,6 +26,11 @@ class OperatorCalls(Caller):
         path = f"/worker-queues/{segment(queue_id)}/config"
         return await self._get(models.QueueConfig, path, f"the configuration of queue {queue_id}")
 
+    async def queue_workers(self, queue_id: str) -> list[models.QueueWorker]:
+        """The workers that are active on a queue, this one among them (6)."""
+        path = f"/worker-queues/{segment(queue_id)}/workers"
+        return await self._list(models.QueueWorker, path, f"the workers of queue {queue_id}", key="workers")
+
     async def list_agents(self) -> list[models.Agent]:
         return await self._list(models.Agent, "/agents", "the list of agents", key="agents")
 
