@@ -77,7 +77,9 @@ async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
 
 
 @there
-async def test_an_answer_with_a_tool_call(stage: Stage, tmp_path: Path) -> None:
+async def test_an_answer_with_a_tool_call(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     async with running_engine(stage, tmp_path) as rig:
         execution_id = await dynamic(stage, rig, "claude one\n" + tool("echo from the shell", "!say all done"))
         record = await rig.reach(execution_id, "completed", "failed")
@@ -91,6 +93,7 @@ async def test_an_answer_with_a_tool_call(stage: Stage, tmp_path: Path) -> None:
     assert [message["role"] for message in session["messages"]] == ["user", "tool", "assistant"]
     assert record.usage["total_tokens"] > 0
     await gone()
+    assert not list((tmp_path / "temporary").iterdir()), "what it needs for a while is in the workspace"
 
 
 @there

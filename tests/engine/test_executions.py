@@ -212,13 +212,16 @@ async def test_a_paused_worker_takes_nothing_new_and_ends_what_it_has(stage: Sta
         assert rig.snapshot.state is EngineState.RUNNING
 
 
-@pytest.mark.parametrize("prompt", ["!stream 5000 20", tool("sleep 1000"), "!hang 60\n!instant"])
+@pytest.mark.parametrize("prompt", ["!stream 5000 20", tool("sleep 1000"), "!hang 60\n!instant", "!say over"])
 async def test_an_execution_is_cancelled_wherever_it_is(stage: Stage, tmp_path: Path, prompt: str) -> None:
     async with running_engine(stage, tmp_path) as rig:
         execution_id = await rig.execute(f"cancel me {prompt[:8]}\n{prompt}")
-        await rig.until(lambda: any(one.step for one in rig.snapshot.executions))
-        if "hang" not in prompt:
-            await until(lambda: rig.sent(execution_id, "tool_started" if "tool" in prompt else "message_chunk"))
+        if prompt == "!say over":
+            await rig.reach(execution_id, "waiting_for_input")
+        else:
+            await rig.until(lambda: any(one.step for one in rig.snapshot.executions))
+            if "hang" not in prompt:
+                await until(lambda: rig.sent(execution_id, "tool_started" if "tool" in prompt else "message_chunk"))
         await rig.client.cancel(execution_id)
         await rig.until(lambda: not rig.snapshot.executions, limit=10)
         record = await rig.client.get_execution(execution_id)

@@ -231,6 +231,7 @@ def _environment(order: Order, *, url: str, token: str) -> dict[str, str]:
         "ANTHROPIC_BASE_URL": url,
         "ANTHROPIC_AUTH_TOKEN": token,
         "CLAUDE_CONFIG_DIR": str(order.state_folder),
+        "CLAUDE_CODE_TMPDIR": str(order.state_folder / "tmp"),  # else it leaves a folder of its own in the system's
         "CLAUDE_CODE_ENTRYPOINT": "sdk-py",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_MAX_RETRIES": str(max(0, order.model_attempts - 1)),
