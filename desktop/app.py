@@ -360,7 +360,10 @@ class Desktop:
         if self._unset:
             window = self._first_run = self._first_run or self._new_first_run()
         else:
-            window = self._window = self._window or self._new_window()
+            if self._window is None:
+                self._window = self._new_window()
+                self._loop.garbage.settle()
+            window = self._window
         window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
         window.show()
         window.raise_()

@@ -39,6 +39,12 @@ class GarbageKeeper:
         if not self._depth and self._was_on:
             gc.enable()
 
+    def settle(self) -> None:
+        """What there is now stays for the program's life: later collections need not look at it. Takes one full one."""
+        gc.collect()
+        gc.freeze()
+        self._blocks_after_full = sys.getallocatedblocks()
+
     def look(self) -> int:
         """Collect what is due. In the GUI's thread only.
 

@@ -16,6 +16,9 @@ CAPACITY = 100_000
 SLICE = 4_000
 """Lines that one slice of a new filter looks at: a few milliseconds."""
 
+INTAKE = 1_000
+"""Lines that are taken in one turn of the event loop: one or two milliseconds, and the view paints as well."""
+
 SEARCH_LIMIT = 4_000
 """Characters of a line that are searched, so that no pattern meets a line without end."""
 
@@ -34,6 +37,7 @@ class LogModel(QAbstractListModel):
     def __init__(self, parent: QObject | None = None, *, capacity: int = CAPACITY) -> None:
         super().__init__(parent)
         self._capacity = capacity
+        self._coming: deque[LogLine] = deque(maxlen=capacity)
         self._all: deque[tuple[int, LogLine]] = deque()
         self._shown: list[tuple[int, LogLine]] = []
         self._next = 0
@@ -44,6 +48,9 @@ class LogModel(QAbstractListModel):
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._filter_slice)
+        self._intake = QTimer(self)
+        self._intake.setInterval(0)
+        self._intake.timeout.connect(self._take_slice)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -82,27 +89,18 @@ class LogModel(QAbstractListModel):
     # -- writing --------------------------------------------------------------------------------------------------
 
     def append(self, lines: Iterable[LogLine]) -> None:
-        """Take a batch: at most one insert and one removal are told, however many lines it has."""
-        fresh = [(self._next + number, line) for number, line in enumerate(lines)]
-        if not fresh:
-            return
-        self._next += len(fresh)
-        fresh = fresh[-self._capacity :]
-        self._all.extend(fresh)
-        matching = [entry for entry in fresh if self._passes(entry[1])]
-        if matching:
-            first = len(self._shown)
-            self.beginInsertRows(QModelIndex(), first, first + len(matching) - 1)
-            self._shown.extend(matching)
-            self.endInsertRows()
-        self._trim()
+        """Take a batch: one insert and one removal are told at most, and no more than `INTAKE` lines at once."""
+        self._coming.extend(lines)
+        self._take_slice()
 
     def clear(self) -> None:
         self.beginResetModel()
+        self._coming.clear()
         self._all.clear()
         self._shown.clear()
         self._left = None
         self._timer.stop()
+        self._intake.stop()
         self.endResetModel()
 
     def set_filter(self, *, level: str = "DEBUG", execution: str = "", pattern: re.Pattern[str] | None = None) -> None:
@@ -119,6 +117,25 @@ class LogModel(QAbstractListModel):
         self._filter_slice()
 
     # -- below ----------------------------------------------------------------------------------------------------
+
+    def _take_slice(self) -> None:
+        batch = [self._coming.popleft() for _ in range(min(INTAKE, len(self._coming)))]
+        if self._coming:
+            self._intake.start()
+        else:
+            self._intake.stop()
+        if not batch:
+            return
+        fresh = list(enumerate(batch, start=self._next))
+        self._next += len(fresh)
+        self._all.extend(fresh)
+        matching = [entry for entry in fresh if self._passes(entry[1])]
+        if matching:
+            first = len(self._shown)
+            self.beginInsertRows(QModelIndex(), first, first + len(matching) - 1)
+            self._shown.extend(matching)
+            self.endInsertRows()
+        self._trim()
 
     def _passes(self, line: LogLine) -> bool:
         if self._level and (LEVELS.index(line.level) if line.level in LEVELS else len(LEVELS)) < self._level:

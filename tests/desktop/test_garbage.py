@@ -115,3 +115,17 @@ def test_a_heap_that_does_not_grow_is_not_searched_as_a_whole() -> None:
             litter(100)
             seen.add(keeper.look())
     assert seen == {0, 1}
+
+
+@pytest.mark.usefixtures("thresholds")
+def test_what_is_settled_is_not_looked_at_again() -> None:
+    keeper = GarbageKeeper()
+    before = gc.get_freeze_count()
+    kept = [[] for _ in range(5000)]
+    keeper.settle()
+    try:
+        assert gc.get_freeze_count() >= before + len(kept)
+        assert not any(one is kept[0] for one in gc.get_objects())
+    finally:
+        gc.unfreeze()
+        gc.freeze()  # as the session has it

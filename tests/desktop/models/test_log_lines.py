@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from desktop.models.log_lines import SLICE, LogModel, compile_search
+from desktop.models.log_lines import INTAKE, SLICE, LogModel, compile_search
 from worker_core.logs.ring import LogLine
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -13,6 +13,11 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def line(number: int, level: str = "INFO", message: str = "") -> LogLine:
     return LogLine(at=AT, level=level, logger="l", message=message or f"line {number}")
+
+
+def fill(model: LogModel, count: int) -> None:
+    for first in range(0, count, INTAKE):
+        model.append(line(number) for number in range(first, min(count, first + INTAKE)))
 
 
 class Signals:
@@ -31,19 +36,34 @@ class Signals:
 def test_100_000_lines_in_batches_are_one_insert_each(qapp) -> None:
     model = LogModel()
     signals = Signals(model)
-    for batch in range(20):
-        model.append(line(batch * 5_000 + number) for number in range(5_000))
-    assert (signals.inserts, signals.removals, signals.resets) == (20, 0, 0)
+    fill(model, 100_000)
+    batches = 100_000 // INTAKE
+    assert (signals.inserts, signals.removals, signals.resets) == (batches, 0, 0)
     assert model.rowCount() == 100_000
     model.append(line(number) for number in range(500))
-    assert (signals.inserts, signals.removals) == (21, 1)
+    assert (signals.inserts, signals.removals) == (batches + 1, 1)
     assert model.rowCount() == 100_000
     assert model.lines([0])[0].message == "line 500"
 
 
+def test_a_flood_is_taken_a_slice_a_turn_in_order(qapp, qtbot) -> None:
+    model = LogModel()
+    signals = Signals(model)
+    model.append(line(number) for number in range(250_000))  # more than it keeps: the oldest are not even looked at
+    assert model.rowCount() == INTAKE
+    model.append([line(250_000)])
+    qtbot.waitUntil(lambda: model.rowCount() == 100_000 and model.lines([99_999])[0].message == "line 250000")
+    assert signals.inserts == 100_000 // INTAKE + 1
+    assert [model.lines([row])[0].message for row in (0, 50_000)] == ["line 150001", "line 200001"]
+    model.append(line(number) for number in range(10_000))
+    model.clear()
+    qtbot.wait(1)
+    assert model.rowCount() == model.total == 0
+
+
 def test_the_filter_looks_at_a_slice_at_a_time_the_newest_first(qapp, qtbot) -> None:
     model = LogModel()
-    model.append(line(number) for number in range(3 * SLICE))
+    fill(model, 3 * SLICE)
     signals = Signals(model)
     model.set_filter(pattern=re.compile("line"))
     assert model.rowCount() == SLICE, "the first slice is there at once"
@@ -57,7 +77,7 @@ def test_the_filter_looks_at_a_slice_at_a_time_the_newest_first(qapp, qtbot) -> 
 
 def test_lines_that_come_while_a_filter_works_keep_their_order(qapp, qtbot) -> None:
     model = LogModel(capacity=3 * SLICE)
-    model.append(line(number) for number in range(3 * SLICE))
+    fill(model, 3 * SLICE)
     model.set_filter(level="INFO", pattern=re.compile("line"))
     model.append(line(3 * SLICE + number) for number in range(100))
     with qtbot.waitSignal(model.filtered):

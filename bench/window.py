@@ -1,0 +1,284 @@
+"""The window measured from inside, as a program of its own: prints one JSON object.
+
+python -m bench.window
+
+Input is worth as much at any moment, so stalls are weighed by time: a probe arrives each millisecond, and waits until the
+event loop is free. `p99` is over these probes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
+
+from desktop.bridge import Bridge
+from desktop.garbage import GarbageKeeper
+from desktop.models.conversation import Message
+from desktop.settings_store import SettingsStore
+from desktop.windows.main import MainWindow
+from worker_core.events import EventBus, ExecutionEventPublished
+from worker_core.logs.ring import LogLine, LogRing
+from worker_core.paths import Paths
+from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView
+
+BULK_LINES = 100_000
+LINES_A_SECOND = 2_000
+SUSTAINED_SECONDS = 5
+SAMPLES = 40
+CHUNKS = 5_000
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+EXECUTION = "e-1"
+
+
+class Worker:
+    """A worker that says what the bench wants it to say."""
+
+    def __init__(self) -> None:
+        self.events = EventBus()
+        self.attached = False
+        self.paused_until = None
+        running = ExecutionView(
+            execution_id=EXECUTION, queue_id="q", turn=1, status="running", step="model", started_at=AT
+        )
+        self.snapshot = EngineSnapshot(state=EngineState.RUNNING, reason="Running.", executions=(running,))
+
+
+class Pulse(QObject):
+    """How long the event loop was away, each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gaps_ms: list[float] = []
+        self._last = time.perf_counter()
+        self._timer = QTimer(self)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._beat)
+
+    def __enter__(self) -> Pulse:
+        self.gaps_ms.clear()
+        self._last = time.perf_counter()
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.stop()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self.gaps_ms.append((now - self._last) * 1000)
+        self._last = now
+
+    def result(self) -> dict[str, float]:
+        waits = sorted(wait for gap in self.gaps_ms for wait in _waits(gap))
+        return {"longest_ms": max(self.gaps_ms), "p99_ms": waits[int(len(waits) * 0.99)]}
+
+
+def _waits(gap_ms: float) -> list[float]:
+    """Of probes that arrive each millisecond of a gap."""
+    return [gap_ms - since for since in range(int(gap_ms) + 1)]
+
+
+def line(number: int) -> LogLine:
+    level = ("INFO", "INFO", "INFO", "WARNING", "DEBUG")[number % 5]
+    return LogLine(at=AT, level=level, logger="bench", message=f"Execution {number % 40:08x}: line {number} of the bench.")
+
+
+class Stage:
+    def __init__(self, app: QApplication, folder: Path) -> None:
+        self.app = app
+        self.garbage = GarbageKeeper()  # as the tray's loop has it
+        self.worker = Worker()
+        self.ring = LogRing(20_000)
+        self.bridge = Bridge(self.worker, self.ring)  # type: ignore[arg-type]
+        store = SettingsStore(Paths.from_environment({"KUBIYA_WORKER_HOME": str(folder)}), environ={})
+        began = time.perf_counter()
+        self.window = MainWindow(self.worker, self.bridge, store)  # type: ignore[arg-type]
+        self.window.show()
+        self.garbage.settle()
+        self.settle()
+        self.seconds_to_window = time.perf_counter() - began
+
+    def settle(self, seconds: float = 0.3) -> None:
+        self.until(lambda: False, seconds=seconds)
+
+    def until(self, condition: Callable[[], bool], *, seconds: float = 60.0) -> bool:
+        """Let events through until the condition holds."""
+        end = time.perf_counter() + seconds
+        with self.garbage:
+            while not (held := condition()) and time.perf_counter() < end:
+                self.app.processEvents()
+                self.garbage.look()
+                time.sleep(0.0002)
+        return held
+
+    # --- logs -----------------------------------------------------------------------------------------------
+
+    def bulk(self) -> dict[str, float]:
+        self.window.show_page("logs")
+        self.settle()
+        lines = [line(number) for number in range(BULK_LINES)]
+        with Pulse() as pulse:
+            began = time.perf_counter()
+            self.bridge.logs_arrived.emit(lines)
+            self.until(lambda: self.window.logs.model.total >= BULK_LINES)
+            seconds = time.perf_counter() - began
+            self.settle()
+        return {"seconds": seconds, **pulse.result()}
+
+    def bulk_plain(self) -> dict[str, float]:
+        """The baseline: a text field, a thousand lines a turn."""
+        field = QPlainTextEdit()
+        field.setMaximumBlockCount(BULK_LINES)
+        field.resize(900, 600)
+        field.show()
+        self.settle()
+        texts = [str(line(number)) for number in range(BULK_LINES)]
+        with Pulse() as pulse:
+            began = time.perf_counter()
+            for first in range(0, BULK_LINES, 1000):
+                for text in texts[first : first + 1000]:
+                    field.appendPlainText(text)
+                self.app.processEvents()
+            seconds = time.perf_counter() - began
+        field.close()
+        return {"seconds": seconds, **pulse.result()}
+
+    def sustained(self) -> dict[str, float]:
+        """Through the ring, from another thread, as the worker's loggers do it."""
+        self.window.show_page("logs")
+        self.settle()
+        wanted = LINES_A_SECOND * SUSTAINED_SECONDS
+
+        def write() -> None:
+            began = time.perf_counter()
+            for number in range(wanted):
+                self.ring.append(line(number))
+                if number % 20 == 0:
+                    time.sleep(max(0.0, began + number / LINES_A_SECOND - time.perf_counter()))
+
+        writer = threading.Thread(target=write)
+        with Pulse() as pulse:
+            writer.start()
+            self.until(lambda: not writer.is_alive(), seconds=SUSTAINED_SECONDS * 4)
+            self.settle()
+        writer.join()
+        return pulse.result()
+
+    # --- events ---------------------------------------------------------------------------------------------
+
+    def say(self, text: str, message_id: str) -> None:
+        self.worker.events.publish(
+            ExecutionEventPublished(
+                execution_id=EXECUTION, type="message_chunk", payload={"content": text, "message_id": message_id},
+                sequence=1, at=datetime.now(UTC),
+            )
+        )  # fmt: skip
+
+    def event_to_pixel(self) -> dict[str, float]:
+        """From the engine's bus to the end of the paint that shows it."""
+        self.window.show_page("executions")
+        self.window.open_execution(EXECUTION)
+        self.settle()
+        watcher = PaintWatcher(self.window.executions.detail.conversation.viewport())
+        self.app.installEventFilter(watcher)
+        seconds: list[float] = []
+        for number in range(SAMPLES):
+            marker = f"marker {number} is on the screen. "
+            began = time.perf_counter()
+            self.say(marker, "m-1")
+            if self.until(lambda marker=marker: watcher.painted_since(began) and self._knows(marker), seconds=5):  # type: ignore[misc]
+                seconds.append(time.perf_counter() - began)
+            self.settle(0.03 + 0.13 * (number * 0.618 % 1))
+        self.app.removeEventFilter(watcher)
+        if len(seconds) < SAMPLES:
+            raise RuntimeError(f"only {len(seconds)} of {SAMPLES} events were painted")
+        ordered = sorted(seconds)
+        return {"p50_ms": statistics.median(ordered) * 1000, "p95_ms": ordered[int(len(ordered) * 0.95)] * 1000}
+
+    def _knows(self, marker: str) -> bool:
+        one = self.window.store.get(EXECUTION)
+        said = [item for item in one.conversation.items if isinstance(item, Message)] if one is not None else []
+        return bool(said) and marker in said[-1].text
+
+    def streaming(self) -> dict[str, float]:
+        """A model that says 5 000 chunks, 1 000 a second, with code and lists."""
+        self.window.show_page("executions")
+        self.window.open_execution(EXECUTION)
+        self.settle()
+        pieces = ["Some words ", "and **more** of ", "them.\n", "\n- a point\n", "`code` ", "\n\n```python\nx = 1\n```\n\n"]
+        sent = 0
+        began = time.perf_counter()
+        with Pulse() as pulse:
+
+            def more() -> None:
+                nonlocal sent
+                while sent < CHUNKS and sent < (time.perf_counter() - began) * 1000:
+                    self.say(pieces[sent % len(pieces)] if sent % 40 > 33 else pieces[0], "m-2")
+                    sent += 1
+
+            timer = QTimer()
+            timer.setInterval(5)
+            timer.timeout.connect(more)
+            timer.start()
+            self.until(lambda: sent >= CHUNKS, seconds=60)
+            timer.stop()
+            self.settle()
+        return pulse.result()
+
+
+class PaintWatcher(QObject):
+    """When a widget, or one inside it, was painted last."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__()
+        self._widget = widget
+        self._at = 0.0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
+        if event.type() is QEvent.Type.Paint and isinstance(watched, QWidget):
+            if watched is self._widget or self._widget.isAncestorOf(watched):
+                self._at = time.perf_counter()
+        return False
+
+    def painted_since(self, moment: float) -> bool:
+        return self._at > moment
+
+
+def main() -> int:
+    app = QApplication(sys.argv[:1])
+    with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
+        stage = Stage(app, Path(folder))
+        pages = {}
+        for name in ("executions", "queues", "logs", "health", "approvals", "notifications", "settings", "overview"):
+            began = time.perf_counter()
+            stage.window.show_page(name)
+            app.processEvents()
+            pages[name] = (time.perf_counter() - began) * 1000
+        found = {
+            "window_seconds": stage.seconds_to_window,
+            "slowest_page_ms": max(pages.values()),
+            "event_to_pixel": stage.event_to_pixel(),
+            "streaming": stage.streaming(),
+            "sustained": stage.sustained(),
+            "bulk": stage.bulk(),
+            "bulk_plain": stage.bulk_plain(),
+        }
+    print(json.dumps(found), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)
