@@ -39,32 +39,57 @@ class Result:
     name: str
     unit: str
     ours: float
-    bare: float
+    bare: float | None
+    """Of the baseline in the same run; None: there is nothing to compare with."""
+
     goal: float
 
     @property
-    def ratio(self) -> float:
-        return self.ours / self.bare if self.bare else float("inf")
+    def ratio(self) -> float | None:
+        return self.ours / self.bare if self.bare else None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="starts of each program (default: 5)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
-    parser.add_argument("--sandbox-only", action="store_true", help="measure the sandbox alone")
+    parser.add_argument(
+        "--only", choices=["worker", "sandbox", "desktop"], action="append", help="measure this alone; may be repeated"
+    )
     options = parser.parse_args()
+    parts = options.only or ["worker", "sandbox", "desktop"]
+    rounds = max(1, options.rounds)
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
-        if not options.sandbox_only:
-            results += measure(Path(folder), rounds=max(1, options.rounds))
-        say("tool calls in the sandbox")
-        calls = measure_sandbox(Path(folder) / "sandbox")
-        for name, call in calls:
-            results.append(Result(name=name, unit="ms", ours=call.ours, bare=call.bare, goal=call.goal))
+        if "worker" in parts:
+            results += measure(Path(folder), rounds=rounds)
+        if "sandbox" in parts:
+            say("tool calls in the sandbox")
+            for name, call in measure_sandbox(Path(folder) / "sandbox"):
+                results.append(Result(name=name, unit="ms", ours=call.ours, bare=call.bare, goal=call.goal))
+        if "desktop" in parts:
+            results += measure_tray(Path(folder) / "desktop", rounds=rounds)
     print(table(results))
     if options.json:
         options.json.write_text(json.dumps([{**asdict(one), "ratio": one.ratio} for one in results], indent=2) + "\n")
     return 0
+
+
+def measure_tray(folder: Path, *, rounds: int) -> list[Result]:
+    """The tray and its window; nothing where there is no screen to be had."""
+    try:
+        from bench.desktop import measure_desktop, missing
+    except ImportError as error:
+        say(f"the tray is not measured: {error}")
+        return []
+    if why := missing():
+        say(why)
+        return []
+    say("the tray and its window")
+    return [
+        Result(name=one.name, unit=one.unit, ours=one.ours, bare=one.bare, goal=one.goal)
+        for one in measure_desktop(folder, rounds=rounds)
+    ]
 
 
 def measure(folder: Path, *, rounds: int) -> list[Result]:
@@ -149,13 +174,19 @@ def table(results: list[Result]) -> str:
     width = max(len(one.name) for one in results)
     lines = [f"{'':{width}}  {'ours':>9}  {'bare':>9}  {'ratio':>6}  {'goal':>9}"]
     for one in results:
-        digits = 0 if one.unit == "MB" else 3
         verdict = "" if one.ours <= one.goal else "  missed"
+        bare = _value(one.bare, one.unit) if one.bare is not None else ""
+        ratio = f"{one.ratio:.2f}x" if one.ratio is not None else ""
         lines.append(
-            f"{one.name:{width}}  {one.ours:>6.{digits}f} {one.unit:2}  {one.bare:>6.{digits}f} {one.unit:2}  "
-            f"{one.ratio:>5.2f}x  {one.goal:>6g} {one.unit:2}{verdict}"
+            f"{one.name:{width}}  {_value(one.ours, one.unit):>9}  {bare:>9}  {ratio:>6}  "
+            f"{f'{one.goal:g} {one.unit}':>9}{verdict}"
         )
     return "\n".join(lines)
+
+
+def _value(value: float, unit: str) -> str:
+    digits = 3 if unit == "s" else 0 if unit in {"MB", ""} else 1
+    return f"{value:.{digits}f} {unit}".rstrip()
 
 
 def say(text: str) -> None:

@@ -2,8 +2,8 @@
 
 python -m bench.window
 
-Input is worth as much at any moment, so stalls are weighed by time: a probe arrives each millisecond, and waits until the
-event loop is free. `p99` is over these probes.
+Input is worth as much at any moment, so stalls are weighed by time: a probe arrives each millisecond, and waits until
+the event loop is free. `p99` is over these probes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
@@ -65,7 +67,7 @@ class Pulse(QObject):
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._beat)
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> Self:
         self.gaps_ms.clear()
         self._last = time.perf_counter()
         self._timer.start()
@@ -91,7 +93,9 @@ def _waits(gap_ms: float) -> list[float]:
 
 def line(number: int) -> LogLine:
     level = ("INFO", "INFO", "INFO", "WARNING", "DEBUG")[number % 5]
-    return LogLine(at=AT, level=level, logger="bench", message=f"Execution {number % 40:08x}: line {number} of the bench.")
+    return LogLine(
+        at=AT, level=level, logger="bench", message=f"Execution {number % 40:08x}: line {number} of the bench."
+    )
 
 
 class Stage:
@@ -197,7 +201,7 @@ class Stage:
             marker = f"marker {number} is on the screen. "
             began = time.perf_counter()
             self.say(marker, "m-1")
-            if self.until(lambda marker=marker: watcher.painted_since(began) and self._knows(marker), seconds=5):  # type: ignore[misc]
+            if self.until(partial(self._is_painted, marker, watcher, began), seconds=5):
                 seconds.append(time.perf_counter() - began)
             self.settle(0.03 + 0.13 * (number * 0.618 % 1))
         self.app.removeEventFilter(watcher)
@@ -206,7 +210,9 @@ class Stage:
         ordered = sorted(seconds)
         return {"p50_ms": statistics.median(ordered) * 1000, "p95_ms": ordered[int(len(ordered) * 0.95)] * 1000}
 
-    def _knows(self, marker: str) -> bool:
+    def _is_painted(self, marker: str, watcher: PaintWatcher, began: float) -> bool:
+        if not watcher.painted_since(began):
+            return False
         one = self.window.store.get(EXECUTION)
         said = [item for item in one.conversation.items if isinstance(item, Message)] if one is not None else []
         return bool(said) and marker in said[-1].text
@@ -216,7 +222,14 @@ class Stage:
         self.window.show_page("executions")
         self.window.open_execution(EXECUTION)
         self.settle()
-        pieces = ["Some words ", "and **more** of ", "them.\n", "\n- a point\n", "`code` ", "\n\n```python\nx = 1\n```\n\n"]
+        pieces = [
+            "Some words ",
+            "and **more** of ",
+            "them.\n",
+            "\n- a point\n",
+            "`code` ",
+            "\n\n```python\nx = 1\n```\n\n",
+        ]
         sent = 0
         began = time.perf_counter()
         with Pulse() as pulse:
@@ -247,8 +260,8 @@ class PaintWatcher(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
         if event.type() is QEvent.Type.Paint and isinstance(watched, QWidget):
-            if watched is self._widget or self._widget.isAncestorOf(watched):
-                self._at = time.perf_counter()
+            inside = watched is self._widget or self._widget.isAncestorOf(watched)
+            self._at = time.perf_counter() if inside else self._at
         return False
 
     def painted_since(self, moment: float) -> bool:

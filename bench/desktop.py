@@ -1,0 +1,191 @@
+"""The tray measured from outside, its window from inside; on an X server, a session bus and a panel of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from bench.processes import running
+from tests.support.tray_host import Panel, TrayIcon, desktop_environment, private_bus, private_display, until
+
+IDLE_SECONDS: Final = 10.0
+LIMIT_SECONDS: Final = 60.0
+ROOT: Final = Path(__file__).parents[1]
+TRAY: Final = (sys.executable, "-m", "desktop", "--at-login")
+BARE: Final = (sys.executable, "-m", "bench.bare_tray")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One line of the table. `bare` is None where there is nothing to compare with."""
+
+    name: str
+    unit: str
+    ours: float
+    goal: float
+    bare: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What a program does while nothing happens."""
+
+    switches: int
+    """Voluntary context switches of the GUI's thread."""
+
+    cpu_ms: float
+    """Processor time of all threads."""
+
+
+def missing() -> str:
+    """What keeps these measurements from being made here, as a sentence; empty: nothing."""
+    if not sys.platform.startswith("linux"):
+        return "The tray is measured on Linux: the panel of the measurement speaks D-Bus."
+    absent = [name for name in ("Xvfb", "dbus-daemon") if shutil.which(name) is None]
+    return f"The tray is not measured: {' and '.join(absent)} not installed." if absent else ""
+
+
+def measure_desktop(folder: Path, *, rounds: int) -> Iterator[Measured]:
+    """Cold starts, rest, memory, and what the window does. Takes about a minute and a half."""
+    with private_display() as display, private_bus() as bus:
+        environment = desktop_environment(folder, display=display, bus=bus)
+        starts = [(_start(BARE, environment, bus), _start(TRAY, environment, bus)) for _ in range(rounds)]
+        yield Measured(
+            name="tray: cold start to the icon", unit="s", goal=1.5,
+            bare=statistics.median(bare for bare, _ in starts), ours=statistics.median(ours for _, ours in starts),
+        )  # fmt: skip
+        with _shown(BARE, environment, bus) as (process, _):
+            bare_memory, bare_rest = _memory(process), _rest(process)
+        with _shown(TRAY, environment, bus) as (process, _):
+            yield Measured(name="tray: memory when idle", unit="MB", goal=150, ours=_memory(process), bare=bare_memory)
+            rest = _rest(process)
+            yield Measured(
+                name="tray: wake-ups of the GUI in 10 s", unit="", goal=5, ours=rest.switches, bare=bare_rest.switches
+            )
+            yield Measured(
+                name="tray: processor time in 10 s", unit="ms", goal=20, ours=rest.cpu_ms, bare=bare_rest.cpu_ms
+            )
+        yield from _with_a_worker(folder, environment, bus)
+        yield from _window(environment)
+
+
+def _with_a_worker(folder: Path, environment: Mapping[str, str], bus: str) -> Iterator[Measured]:
+    """The engine in the tray's process, on a playground in another one; heartbeats and polls are legitimate here."""
+    serve = [sys.executable, "-m", "worker_core", "playground", "serve", "--json", "--data-dir", str(folder / "play")]
+    with running(serve, until="{", environment={**environment, "KUBIYA_PLAYGROUND_SCRIPTED": "1"}) as playground:
+        info = json.loads(playground.line)
+        configured = {
+            **environment,
+            "KUBIYA_API_KEY": info["api_key"],
+            "CONTROL_PLANE_URL": info["control_plane_url"],
+            "QUEUE_ID": info["queue_id"],
+        }
+        with _shown(TRAY, configured, bus) as (process, icon):
+            until(lambda: "Running" in icon.tooltip, what="a running worker")
+            time.sleep(3)
+            yield Measured(name="tray with a running worker: memory", unit="MB", goal=200, ours=_memory(process))
+            rest = _rest(process)
+            yield Measured(
+                name="tray with a running worker: wake-ups of the GUI in 10 s", unit="", goal=60, ours=rest.switches
+            )
+            yield Measured(
+                name="tray with a running worker: processor time in 10 s", unit="ms", goal=150, ours=rest.cpu_ms
+            )
+
+
+def _window(environment: Mapping[str, str]) -> Iterator[Measured]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.window"],
+        cwd=ROOT, env=dict(environment), capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    bulk, plain = found["bulk"], found["bulk_plain"]
+    yield Measured(name="window: shown after", unit="s", goal=1.5, ours=found["window_seconds"])
+    yield Measured(name="window: slowest page to open", unit="ms", goal=100, ours=found["slowest_page_ms"])
+    yield Measured(name="window: event to pixel, p95", unit="ms", goal=150, ours=found["event_to_pixel"]["p95_ms"])
+    yield Measured(name="window: 100 000 log lines, all", unit="s", goal=2, ours=bulk["seconds"], bare=plain["seconds"])
+    yield Measured(
+        name="window: 100 000 log lines, p99 wait", unit="ms", goal=16, ours=bulk["p99_ms"], bare=plain["p99_ms"]
+    )
+    yield Measured(
+        name="window: 100 000 log lines, longest stall", unit="ms", goal=50,
+        ours=bulk["longest_ms"], bare=plain["longest_ms"],
+    )  # fmt: skip
+    sustained, streaming = found["sustained"], found["streaming"]
+    yield Measured(name="window: 2 000 log lines/s, p99 wait", unit="ms", goal=16, ours=sustained["p99_ms"])
+    yield Measured(name="window: 2 000 log lines/s, longest stall", unit="ms", goal=50, ours=sustained["longest_ms"])
+    yield Measured(name="window: 1 000 chunks/s of a model, p99 wait", unit="ms", goal=33, ours=streaming["p99_ms"])
+
+
+@contextlib.contextmanager
+def _shown(
+    command: Sequence[str], environment: Mapping[str, str], bus: str
+) -> Iterator[tuple[psutil.Process, TrayIcon]]:
+    """A program whose icon is in a panel."""
+    panel = Panel(bus)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: panel.items, what="an icon in the panel")
+        icon = TrayIcon(bus, panel)
+        try:
+            time.sleep(2)
+            yield psutil.Process(process.pid), icon
+        finally:
+            icon.close()
+    finally:
+        process.terminate()
+        try:
+            process.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        panel.close()
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], bus: str) -> float:
+    """Seconds from the start of the process to its icon in the panel."""
+    panel = Panel(bus)
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not panel.items:
+            if time.perf_counter() - began > LIMIT_SECONDS or process.poll() is not None:
+                raise RuntimeError(f"{' '.join(command)} showed no icon")
+            time.sleep(0.002)
+        return time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait(LIMIT_SECONDS)
+        panel.close()
+
+
+def _memory(process: psutil.Process) -> float:
+    return float(process.memory_info().rss) / 1e6
+
+
+def _rest(process: psutil.Process) -> Rest:
+    switches, cpu = _switches(process.pid), process.cpu_times()
+    time.sleep(IDLE_SECONDS)
+    after = process.cpu_times()
+    used = after.user + after.system - cpu.user - cpu.system
+    return Rest(switches=_switches(process.pid) - switches, cpu_ms=max(0.0, used * 1000))
+
+
+def _switches(pid: int) -> int:
+    status = Path(f"/proc/{pid}/task/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("voluntary_ctxt_switches")))
