@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QApplication
 from desktop import language
 from desktop.bridge import Bridge
 from desktop.crash import CrashDialog, CrashKeeper
+from desktop.diagnosis import Diagnosis
 from desktop.key_watch import KeyWatch
 from desktop.language import tr
 from desktop.local_worker import LocalWorker, Wanted
@@ -39,6 +40,7 @@ from desktop.tray.icons import icon
 from desktop.tray.menu import Wish
 from desktop.tray.picture import IconState, Picture
 from desktop.tray.view import Tray
+from desktop.updates import UpdateWatch
 from desktop.wishes import Wishes
 from worker_core import __version__
 from worker_core.errors import ExitCode, KubiyaError
@@ -48,6 +50,8 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import FileSink
 from worker_core.paths import Paths
+from worker_core.releases import RELEASES_URL, newest_release, releases_url
+from worker_core.releases import VARIABLE as RELEASES_VARIABLE
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
 from worker_core.service.workers import running_workers
 from worker_core.snapshot import EngineSnapshot, Health, StopMode
@@ -63,6 +67,9 @@ PANEL_LIMIT: Final = timedelta(seconds=20)
 
 KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
 """Taken out of the environment once they are read, so that no child process finds them there."""
+
+RING_LINES: Final = 10_000
+"""What may be written between two looks of the window, a tenth of a second apart."""
 
 LOG_FILE: Final = "desktop.log"
 """Beside the service's: two processes cannot share a file that is rotated."""
@@ -115,7 +122,7 @@ class Desktop:
         self._redactor = Redactor()
         for name in KEY_VARIABLES:
             self._redactor.add(self._environ.get(name, ""))
-        self._ring = LogRing()
+        self._ring = LogRing(RING_LINES)
         self._keychain = KeyringStore()
         self._window: MainWindow | None = None
         self._first_run: FirstRunWindow | None = None
@@ -170,6 +177,14 @@ class Desktop:
             told=lambda: self._store.preferences.told_key_end,
             remember=self._remember_key_end,
         )
+        self._diagnosis = Diagnosis(
+            paths=self._paths,
+            environ=self._environ,
+            redactor=self._redactor,
+            settings=self._store.settings,
+            snapshot=lambda: self._worker.snapshot,
+        )
+        self._updates = UpdateWatch(ask=self._newest_release, store=self._store, say=self._notifications.say)
         self._tray = Tray(self._facts())
         wishes = Wishes(
             worker=self._worker,
@@ -204,7 +219,7 @@ class Desktop:
         self._app.commitDataRequest.connect(lambda _: self._leave(StopMode.CANCEL))
 
     def _dismantle(self) -> None:
-        for name in ("_power", "_key_watch", "_notifications", "_bridge", "_tray"):
+        for name in ("_power", "_updates", "_key_watch", "_notifications", "_bridge", "_tray"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
@@ -226,6 +241,7 @@ class Desktop:
         if self._leaving is None:
             self._redraw()
             self._appear()
+            self._updates.look()
         if self._leaving is None and self._store.preferences.start_worker and not self._unset:
             self._keep(self._start())
         await self._asked_to_leave.wait()
@@ -388,7 +404,10 @@ class Desktop:
             workspaces=self._paths.workspaces,
             open_url=outside.open_url,
             open_folder=outside.open_folder,
-            test_connection=self._worker.test_connection,
+            test_connection=self._diagnosis.test_connection,
+            gather=self._diagnosis.texts,
+            updates=self._updates,
+            releases_url=self._environ.get(RELEASES_VARIABLE) or RELEASES_URL,
             diagnose=self._diagnose,
             sample=self._sample,
             autostart=self._platform.autostart,
@@ -409,6 +428,9 @@ class Desktop:
         made.finished.connect(self._set_up)
         made.playground_wanted.connect(self._try_playground)
         return made
+
+    async def _newest_release(self) -> str:
+        return await newest_release(releases_url(self._environ), ca_file=self._store.settings().ca_file)
 
     async def _sample(self) -> Health:
         if self._sampler is None:

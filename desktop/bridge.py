@@ -8,9 +8,10 @@ from typing import Final
 
 from PySide6.QtCore import QElapsedTimer, QObject, Qt, QTimer, Signal, Slot
 
+from desktop.language import tr
 from desktop.worker_face import WorkerFace
 from worker_core.events import Event, SnapshotReplaced
-from worker_core.logs.ring import LogRing
+from worker_core.logs.ring import LogLine, LogRing
 from worker_core.snapshot import EngineSnapshot
 
 SHORTEST_PAUSE: Final = timedelta(milliseconds=100)
@@ -88,7 +89,10 @@ class Bridge(QObject):
         self._since_flush.start()
         if self._lines_wait and self._ring is not None:
             self._lines_wait = False
-            lines, self._cursor, _ = self._ring.lines_after(self._cursor)
+            lines, self._cursor, lost = self._ring.lines_after(self._cursor, self._ring.size)
+            if lost:
+                said = tr("{n} lines came too fast to be shown; the log file has them.", n=f"{lost:,}")
+                lines.insert(0, LogLine(at=lines[0].at, level="WARNING", logger=__name__, message=said))
             if lines:
                 self.logs_arrived.emit(lines)
         snapshot, self._snapshot = self._snapshot, None

@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -180,16 +179,6 @@ class LocalWorker:
         async with self._control_plane() as client:
             found = await asyncio.gather(*(client.queue_workers(queue_id) for queue_id in queue_ids))
         return dict(zip(queue_ids, found, strict=True))
-
-    async def test_connection(self) -> str:
-        """A sentence on what the control plane says to the key; raises KubiyaError."""
-        async with self._control_plane() as client:
-            began = time.monotonic()
-            queues = await client.list_queues()
-            milliseconds = round((time.monotonic() - began) * 1000)
-        return tr(
-            "The control plane answers in {ms} ms; your key can use {count} queues.", ms=milliseconds, count=len(queues)
-        )
 
     def reconnect(self, reason: str) -> None:
         """The machine woke up, or changed its network. A service watches that by itself."""

@@ -38,6 +38,15 @@ class Preferences:
     language: str = ""
     """Such as `de`. Empty: the system's."""
 
+    check_for_updates: bool = False
+    """Ask once a day whether there is a newer release. Off: no request is made."""
+
+    update_asked: str = ""
+    """When that was asked last, in ISO format."""
+
+    update_told: str = ""
+    """The release that the user was told of."""
+
     told_key_end: str = ""
     """The end of the key, and the warning about it that came last."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from desktop.notifications import Level, Notice
 from worker_core.control_plane.models import Queue, QueueWorker
 from worker_core.events import Event, ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
+from worker_core.examination.checks import Check, ok, warn
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import (
     EngineSnapshot,
@@ -372,3 +373,24 @@ class Fleet:
             worker(3, "build-08", "Debian 12", 12, 39, 1984, 104),
         ]
         return {queue_id: fleet[: 3 - place] for place, queue_id in enumerate(queue_ids) if place < 2}
+
+
+async def examine(heard: Callable[[Check], object]) -> list[Check]:
+    """A connection that is good but for one thing."""
+    found = [
+        ok("proxy", "None is used for the control plane."),
+        ok("DNS", "control-plane.kubiya.ai is 203.0.113.7."),
+        ok("TLS", "The certificate of control-plane.kubiya.ai is trusted, issued by Let's Encrypt."),
+        ok("control plane", "control-plane.kubiya.ai is healthy."),
+        ok("Temporal", "acme.a1b2c.tmprl.cloud:7233 answers with TLS."),
+        ok("keychain", "GNOME Keyring holds a key for control-plane.kubiya.ai."),
+        ok("API key", "It is from the keychain, and is valid for Acme."),
+        warn(
+            "clock",
+            "It is 41 s behind the control plane's.",
+            "Let the system keep its time: `timedatectl set-ntp true`.",
+        ),
+    ]
+    for one in found:
+        heard(one)
+    return found

@@ -94,7 +94,7 @@ def main() -> int:
                 bridge,
                 store,
                 policy=Policy(),
-                test_connection=lambda: None,
+                test_connection=demo_data.examine,
                 notices=notices,
                 fleet=None if given.empty else demo_data.Fleet(),
                 run=run_now,

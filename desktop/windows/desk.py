@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from desktop.models.executions import ExecutionStore
 from desktop.notifications import Notice, Notifications
 from desktop.platforms.ports import AutostartEntry
 from desktop.policy_store import PolicyStore
 from desktop.settings_store import SettingsStore
+from desktop.updates import UpdateWatch
+from desktop.windows.connection_test import Examine
 from desktop.windows.wishes import Wishes
+from worker_core.releases import RELEASES_URL
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode
+
+if TYPE_CHECKING:
+    from worker_core.examination.diagnostics import Texts
 
 
 class Worker(Protocol):
@@ -63,8 +69,11 @@ class Desk:
     workspaces: Path | None = None
     open_url: Callable[[str], object] = lambda url: None
     open_folder: Callable[[Path], object] = lambda folder: None
-    test_connection: Callable[[], Any] | None = None
-    """Starts nothing by itself: a coroutine function that returns a sentence, or raises a KubiyaError."""
+    test_connection: Examine | None = None
+    gather: Callable[[], Awaitable[Texts]] | None = None
+    """The texts of a report."""
+    updates: UpdateWatch | None = None
+    releases_url: str = RELEASES_URL
     diagnose: Diagnose | None = None
     show_page: Callable[[str], object] = lambda name: None
     open_execution: Callable[[str], object] = lambda execution_id: None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, QUrl
 from PySide6.QtGui import QDesktopServices, QHideEvent, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
@@ -20,12 +20,14 @@ from desktop.platforms.ports import AutostartEntry
 from desktop.policy_store import PolicyStore
 from desktop.settings_store import SettingsStore
 from desktop.theme import Space, Tone, theme
+from desktop.updates import UpdateWatch
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
+from desktop.windows.connection_test import Examine
 from desktop.windows.describing import Describing
 from desktop.windows.desk import Archive, Desk, Diagnose, Fleet, Worker
 from desktop.windows.executions import ExecutionsPage
@@ -40,7 +42,11 @@ from desktop.windows.wishes import Run, Wishes
 from desktop.wording import state_text, state_tone
 from worker_core.events import Event
 from worker_core.logs.ring import LogLine
+from worker_core.releases import RELEASES_URL
 from worker_core.snapshot import EngineSnapshot, Health
+
+if TYPE_CHECKING:
+    from worker_core.examination.diagnostics import Texts
 
 BANNER_SECONDS = 6
 PULSE_SECONDS = 2
@@ -76,7 +82,10 @@ class MainWindow(QMainWindow):
         workspaces: Path | None = None,
         open_url: Callable[[str], object] | None = None,
         open_folder: Callable[[Path], object] | None = None,
-        test_connection: Callable[[], Any] | None = None,
+        test_connection: Examine | None = None,
+        gather: Callable[[], Awaitable[Texts]] | None = None,
+        updates: UpdateWatch | None = None,
+        releases_url: str = RELEASES_URL,
         diagnose: Diagnose | None = None,
         run: Run | None = None,
         sample: Sample | None = None,
@@ -94,7 +103,9 @@ class MainWindow(QMainWindow):
         workspaces: the folder of all workspaces.
         open_url: opens a web address outside; by default with the desktop's own means.
         open_folder: the same for a folder.
-        test_connection: coroutine function that returns a sentence, or raises a KubiyaError.
+        test_connection: examines it, see `connection_test.Examine`.
+        gather: the texts of a report, masked.
+        updates: asks for newer releases, whose page is `releases_url`.
         diagnose: more facts for the settings page.
         run: starts coroutines; by default as tasks of the running loop.
         sample: measures this machine, every two seconds while the window is seen; by default the heartbeats' values
@@ -123,6 +134,9 @@ class MainWindow(QMainWindow):
             open_url=open_url or (lambda url: QDesktopServices.openUrl(QUrl(url))),
             open_folder=open_folder or (lambda folder: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))),
             test_connection=test_connection,
+            gather=gather,
+            updates=updates,
+            releases_url=releases_url,
             diagnose=diagnose,
             show_page=self.show_page,
             open_execution=self.open_execution,

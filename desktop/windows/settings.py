@@ -5,19 +5,21 @@ from __future__ import annotations
 from functools import partial
 from itertools import groupby
 
-from PySide6.QtGui import QGuiApplication, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPlainTextEdit
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QLineEdit, QPlainTextEdit
 
 from desktop.language import LANGUAGES, tr
 from desktop.platforms.ports import Autostart, autostart_state, set_autostart
 from desktop.theme import theme
 from desktop.widgets.buttons import Button, Switch
 from desktop.widgets.choice import Choice
-from desktop.widgets.layouts import column, row
+from desktop.widgets.layouts import row
 from desktop.widgets.setting_row import CONTROL_WIDTH, SettingCard, SettingRow
 from desktop.widgets.surfaces import Card, EmptyState, Line
 from desktop.widgets.text import Label
+from desktop.windows.connection_test import ConnectionTest
 from desktop.windows.desk import Desk
+from desktop.windows.diagnostics_card import DiagnosticsCard
 from desktop.windows.page import Page
 from desktop.windows.setting_fields import FieldText, as_text, option_text, shown_fields
 from worker_core.errors import ConfigurationError, KubiyaError
@@ -40,11 +42,11 @@ class SettingsPage(Page):
                 settings.add(self._row(name, text))
             if group == tr("Connection"):
                 settings.body.addWidget(Line())
-                settings.body.addLayout(self._connection_test())
+                settings.body.addWidget(ConnectionTest(desk.test_connection, desk.wishes))
             self._cards.append(settings)
         if desk.policy is not None:
             self._cards.append(self._policy())
-        self._cards.append(self._diagnostics())
+        self._cards.append(DiagnosticsCard(desk))
         for card in self._cards:
             self.body.addWidget(card)
         self._none = EmptyState(
@@ -172,6 +174,12 @@ class SettingsPage(Page):
             ("keep_awake", tr("Keep this machine awake while a task runs"), "", None),
             ("drain_before_sleep", tr("Take nothing new before the machine sleeps"), "", None),
             ("pause_on_metered_network", tr("Pause on metered networks"), tr("Takes nothing new on them."), None),
+            (
+                "check_for_updates",
+                tr("Ask for newer releases"),
+                tr("Once a day; nothing is downloaded."),
+                None,
+            ),
             ("pause_below_battery_percent", tr("Pause below this battery level"), tr("Percent. 0: never."), battery),
         ]
         for name, title, meaning, control in controls:
@@ -233,43 +241,7 @@ class SettingsPage(Page):
             return error.sentence
         return ""
 
-    # -- connection, policy, diagnostics --------------------------------------------------------------------------
-
-    def _connection_test(self) -> QHBoxLayout:
-        result = Label("", role="small", tone="muted", wrap=True)
-        button = Button(tr("Test the connection"), icon="network")
-        button.setEnabled(self.desk.test_connection is not None)
-
-        def start() -> None:
-            test = self.desk.test_connection
-            if test is None:
-                return
-            button.setEnabled(False)
-            result.set_tone("muted")
-            result.setText(tr("Asking the control plane…"))
-
-            async def ask() -> None:
-                try:
-                    result.setText(str(await test()))
-                    result.set_tone("success")
-                except KubiyaError as error:
-                    result.setText(error.sentence)
-                    result.set_tone("danger")
-                finally:
-                    button.setEnabled(True)
-
-            self.desk.wishes.ask(ask(), doing=tr("test the connection"))
-
-        button.clicked.connect(start)
-        note = Label(
-            tr("Through the system's proxy, with the system's certificates and yours."),
-            role="small",
-            tone="muted",
-            wrap=True,
-        )
-        line = row(column(note, result, gap=2), button)
-        line.setStretch(0, 1)
-        return line
+    # -- the policy -----------------------------------------------------------------------------------------------
 
     def _policy(self) -> Card:
         store = self.desk.policy
@@ -307,23 +279,4 @@ class SettingsPage(Page):
         line = row(verdict, save)
         line.setStretch(0, 1)
         card.body.addLayout(line)
-        return card
-
-    def _diagnostics(self) -> Card:
-        copy = Button(tr("Copy"), icon="copy", variant="quiet")
-        card = Card(tr("Diagnostics"), aside=copy)
-        snapshot = self.desk.worker.snapshot
-        facts = {
-            tr("Version"): snapshot.version or "–",
-            tr("This machine"): snapshot.host_id or "–",
-            tr("Process"): str(snapshot.pid or "–"),
-            tr("Control plane"): snapshot.control_plane_url or "–",
-            **(self.desk.diagnose() if self.desk.diagnose is not None else {}),
-        }
-        for name, value in facts.items():
-            said = Label(name, role="small", tone="muted")
-            said.setFixedWidth(150)
-            card.body.addLayout(row(said, Label(value, role="code").selectable(), None, gap=16))
-        text = "\n".join(f"{name}: {value}" for name, value in facts.items())
-        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
         return card

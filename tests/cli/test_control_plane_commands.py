@@ -19,7 +19,7 @@ from tests.cli.conftest import CommandLine, Keychain
 from tests.support.cut_proxy import CutProxy
 from tests.support.engine import LIMIT_SECONDS, new_agent, new_queue
 from tests.support.playground import Stage
-from worker_core.cli import checks, network_checks
+from worker_core.examination import checks, network
 
 
 def test_queues(online: CommandLine, stage: Stage) -> None:
@@ -149,7 +149,7 @@ def test_the_doctor_finds_what_is_wrong(
     ("seconds", "verdict"), [(0.4, "ok"), (-20, "ok"), (40, "warn"), (-40, "warn"), (400, "fail"), (-400, "fail")]
 )
 def test_a_wrong_clock(seconds: float, verdict: str) -> None:
-    assert network_checks._clock(timedelta(seconds=seconds)).verdict == verdict
+    assert network._clock(timedelta(seconds=seconds)).verdict == verdict
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")

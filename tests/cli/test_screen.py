@@ -18,6 +18,7 @@ from worker_core.cli.stream_view import OUTPUT_LINES, StreamView
 from worker_core.cli.wrapping import Wrapper
 from worker_core.control_plane.sse import ServerSentEvent
 from worker_core.logs.plain import width
+from worker_core.sizes import size
 
 ID = "6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d"
 
@@ -79,7 +80,7 @@ def test_how_long_ago() -> None:
     ("count", "said"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (84_000_000, "84 MB"), (2 * 10**12, "2.0 TB")]
 )
 def test_sizes(count: int, said: str) -> None:
-    assert screen.size(count) == said
+    assert size(count) == said
 
 
 @given(st.lists(st.text(alphabet="ab \n\t日é", max_size=12), max_size=20), st.integers(5, 40))

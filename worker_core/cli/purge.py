@@ -14,6 +14,7 @@ import click
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths
 from worker_core.errors import KubiyaError
+from worker_core.sizes import size
 
 if TYPE_CHECKING:
     from worker_core.paths import Paths
@@ -78,7 +79,7 @@ def command(*, yes: bool, as_json: bool) -> int:
             }
         )
     else:
-        click.echo(f"Removed {screen.size(sum(item.bytes for item in removed))}.")
+        click.echo(f"Removed {size(sum(item.bytes for item in removed))}.")
     if entry and not entry_removed:
         left.append("the entry that starts the tray at login")
     if left:
@@ -89,7 +90,7 @@ def command(*, yes: bool, as_json: bool) -> int:
 def _list(items: list[_Item], key_of: str | None, *, entry: bool) -> None:
     from worker_core.cli import screen
 
-    rows: list[list[screen.Cell]] = [[item.what, screen.size(item.bytes), str(item.path)] for item in items]
+    rows: list[list[screen.Cell]] = [[item.what, size(item.bytes), str(item.path)] for item in items]
     if key_of is not None:
         rows.append(["API key", "", f"for {key_of}, in the keychain"])
     if entry:

@@ -136,16 +136,6 @@ def ago(at: datetime | None) -> str:
     return "never" if at is None else f"{age(at)} ago"
 
 
-def size(count: int) -> str:
-    """Bytes for people."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 9.95 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
-
-
 def count(number: int, noun: str) -> str:
     """`1 task`, `2 tasks`, `1,234 tokens`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

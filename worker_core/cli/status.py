@@ -8,6 +8,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths, worker_option
+from worker_core.sizes import size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +88,7 @@ def show(console: Console, snapshot: EngineSnapshot) -> None:
             (
                 "machine",
                 f"cpu {health.cpu_percent:.0f} %, memory {health.memory_percent:.0f} %, disk "
-                f"{health.disk_percent:.0f} %; the worker takes {screen.size(health.process_rss_bytes)}",
+                f"{health.disk_percent:.0f} %; the worker takes {size(health.process_rss_bytes)}",
             )
         )
     outbox = snapshot.outbox

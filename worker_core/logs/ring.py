@@ -52,6 +52,11 @@ class LogRing:
         self._listeners: list[Callable[[], None]] = []
 
     @property
+    def size(self) -> int:
+        """How many lines it keeps."""
+        return self._lines.maxlen or 0
+
+    @property
     def cursor(self) -> int:
         """Reads only what comes from now on."""
         return self._written

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from tests.desktop.windows.stand_ins import HOSTILE, Archive, Bridge, Worker, bu
 from tests.support.engine import home
 from worker_core.errors import KubiyaError
 from worker_core.events import ExecutionFinished
+from worker_core.examination.checks import Check, ok
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
 
@@ -68,10 +70,10 @@ class Stage:
         qtbot.addWidget(self.window)
         self.window.show()
 
-    async def test(self) -> str:
-        if self.worker.trouble:
-            raise self.worker.trouble
-        return "It answers in 12 ms."
+    async def test(self, heard: Callable[[Check], object]) -> list[Check]:
+        found = [ok("control plane", "It answers in 12 ms.")]
+        heard(found[0])
+        return found
 
     def arrive(self, text: str = "words") -> None:
         self.bridge.snapshot_changed.emit(busy(text))

@@ -1,4 +1,4 @@
-"""What `kubiya-worker doctor` finds out about this machine, without asking the network."""
+"""What can be found out about this machine without asking the network."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from worker_core.errors import KubiyaError
 from worker_core.paths import Paths, private_directory
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, account_of
 from worker_core.settings import Settings
+from worker_core.sizes import size
 
 Verdict = Literal["ok", "warn", "fail", "skip"]
 
@@ -98,8 +99,6 @@ def _state_folder(paths: Paths) -> Check:
 
 
 async def disk(paths: Paths) -> Check:
-    from worker_core.cli.screen import size
-
     try:
         usage = await asyncio.to_thread(shutil.disk_usage, _existing(paths.state))
     except OSError as error:

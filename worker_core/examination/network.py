@@ -1,4 +1,4 @@
-"""What `kubiya-worker doctor` asks the network. Nothing here registers a worker or changes anything."""
+"""What is asked of the network. Nothing here registers a worker or changes anything."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from worker_core.cli.checks import Check, fail, ok, skip, warn
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, NotFound
 from worker_core.control_plane.http import Connections, proxy_of, tls_context
+from worker_core.examination.checks import Check, fail, ok, skip, warn
 from worker_core.logs.plain import one_line
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, is_loopback

@@ -1,0 +1,101 @@
+"""Settings, diagnostics: what this program is, whether there is a newer one, and the way to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QGuiApplication
+
+from desktop.language import tr
+from desktop.updates import UpdateWatch
+from desktop.widgets.buttons import Button
+from desktop.widgets.layouts import row
+from desktop.widgets.surfaces import Card, Line
+from desktop.widgets.text import Label
+from desktop.windows.desk import Desk
+from desktop.windows.report import ReportDialog
+
+if TYPE_CHECKING:
+    from worker_core.examination.diagnostics import Texts
+
+Gather = Callable[[], Awaitable["Texts"]]
+
+
+class DiagnosticsCard(Card):
+    def __init__(self, desk: Desk) -> None:
+        copy = Button(tr("Copy"), icon="copy", variant="quiet")
+        super().__init__(tr("Diagnostics"), aside=copy)
+        self._desk = desk
+        snapshot = desk.worker.snapshot
+        facts: Mapping[str, str] = {
+            tr("Version"): snapshot.version or "–",
+            tr("This machine"): snapshot.host_id or "–",
+            tr("Process"): str(snapshot.pid or "–"),
+            tr("Control plane"): snapshot.control_plane_url or "–",
+            **(desk.diagnose() if desk.diagnose is not None else {}),
+        }
+        for name, value in facts.items():
+            said = Label(name, role="small", tone="muted")
+            said.setFixedWidth(150)
+            self.body.addLayout(row(said, Label(value, role="code").selectable(), None, gap=16))
+        text = "\n".join(f"{name}: {value}" for name, value in facts.items())
+        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
+        if desk.updates is not None:
+            self._add_updates(desk.updates)
+        if desk.gather is not None:
+            self._add_report(desk.gather)
+
+    def _add_updates(self, updates: UpdateWatch) -> None:
+        self.update_said = Label("", role="small", tone="muted", wrap=True)
+        self.ask_button = Button(tr("Check now"), icon="refresh")
+        self.ask_button.clicked.connect(updates.ask_now)
+        self.open_button = Button(tr("Open the page of the release"), variant="primary")
+        self.open_button.clicked.connect(lambda: self._desk.open_url(self._desk.releases_url))
+        line = row(self.update_said, self.open_button, self.ask_button)
+        line.setStretch(0, 1)
+        self.body.addWidget(Line())
+        self.body.addLayout(line)
+
+        def show() -> None:
+            state = updates.state
+            self.open_button.setVisible(state.is_newer)
+            self.ask_button.setEnabled(not state.asking)
+            self.update_said.set_tone("accent" if state.is_newer else "warning" if state.trouble else "muted")
+            if state.asking:
+                self.update_said.setText(tr("Asking for the newest release…"))
+            elif state.is_newer:
+                self.update_said.setText(tr("Kubiya Worker {version} is there", version=state.newest))
+            elif state.trouble:
+                self.update_said.setText(
+                    tr("It is not known whether this is the newest release.") + f" {state.trouble}"
+                )
+            elif state.newest:
+                self.update_said.setText(tr("This is the newest release."))
+            else:
+                self.update_said.setText(tr("Nobody has asked yet whether there is a newer release."))
+
+        updates.listen(show)
+        show()
+
+    def _add_report(self, gather: Gather) -> None:
+        said = Label(
+            tr("Settings, findings and the last log lines, masked. You read it before it is saved; nothing is sent."),
+            role="small",
+            tone="muted",
+            wrap=True,
+        )
+        self.report_button = Button(tr("Make a report…"), icon="file")
+        line = row(said, self.report_button)
+        line.setStretch(0, 1)
+        self.body.addWidget(Line())
+        self.body.addLayout(line)
+
+        async def make() -> None:
+            self.report_button.setEnabled(False)
+            try:
+                ReportDialog(await gather(), self.window()).open()
+            finally:
+                self.report_button.setEnabled(True)
+
+        self.report_button.clicked.connect(lambda: self._desk.wishes.ask(make(), doing=tr("make the report")))

@@ -1,0 +1,110 @@
+"""All checks, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from worker_core.errors import KubiyaError
+from worker_core.examination import checks, network
+from worker_core.examination.checks import Check, fail
+from worker_core.logs.redaction import Redactor
+from worker_core.paths import Paths
+from worker_core.secrets import API_KEY_VARIABLE, Secret
+from worker_core.settings import Settings
+
+LIMIT_SECONDS: Final = 30.0
+"""For one check, whatever it does."""
+
+
+def _nothing(found: Check) -> None:
+    pass
+
+
+async def examine(
+    settings: Settings,
+    *,
+    paths: Paths,
+    environment_key: Secret | None = None,
+    temporal_host: str = "",
+    connection_only: bool = False,
+    redactor: Redactor | None = None,
+    heard: Callable[[Check], object] = _nothing,
+) -> list[Check]:
+    """Look at everything. Nothing is changed, and no worker is registered. Never raises.
+
+    Args:
+        settings: as a worker would start with them.
+        paths: of this installation.
+        environment_key: the API key where it came from the environment; else the keychain is asked.
+        temporal_host: `host:port`, where the caller knows it.
+        connection_only: leave out what is no matter of the network and the key.
+        redactor: learns the key that is found.
+        heard: called with each finding as it is made, in whatever order.
+
+    Returns:
+        All findings, in the order in which they build on each other.
+    """
+
+    async def key_side() -> list[Check]:
+        keychain, stored = await checks.keychain(settings, key_in_environment=environment_key is not None)
+        key = environment_key or stored
+        if key is not None and redactor is not None:
+            redactor.add(key)
+        if key is None:
+            found = [fail("API key", "There is none.", f"kubiya-worker login, or set {API_KEY_VARIABLE}.")]
+        else:
+            source = API_KEY_VARIABLE if environment_key is not None else "the keychain"
+            found = await network.key_and_clock(settings, key, source=source, queues=settings.queue_ids)
+        return [keychain, *found]
+
+    async def server_side() -> list[Check]:
+        healthy, named = await network.health(settings)
+        return [healthy, await network.temporal(settings, temporal_host or named)]
+
+    async def told(name: str, group: Coroutine[Any, Any, list[Check]]) -> list[Check]:
+        found = await _limited(name, group)
+        for one in found:
+            heard(one)
+        return found
+
+    groups: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = []
+    if not connection_only:
+        groups += [
+            ("versions", _one(checks.versions())),
+            ("settings", _one(checks.settings_file(paths, settings))),
+            ("state folder", _one(checks.state_folder(paths))),
+            ("disk", _one(checks.disk(paths))),
+        ]
+    groups += [
+        ("proxy", _one(network.proxy(settings))),
+        ("DNS", _one(network.dns(settings))),
+        ("TLS", _one(network.tls(settings))),
+        ("control plane", server_side()),
+        ("API key", key_side()),
+    ]
+    if not connection_only:
+        groups += [
+            ("sandbox", _one(checks.sandbox(paths, settings))),
+            ("workers", _one(checks.workers(paths))),
+        ]
+    found = await asyncio.gather(*(told(name, group) for name, group in groups))
+    return [check for group in found for check in group]
+
+
+async def _one(check: Coroutine[Any, Any, Check]) -> list[Check]:
+    return [await check]
+
+
+async def _limited(name: str, group: Coroutine[Any, Any, list[Check]]) -> list[Check]:
+    """A check that hangs or breaks is a finding too."""
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await group
+    except TimeoutError:
+        return [fail(name, f"The check did not end within {LIMIT_SECONDS:g} s.", "Try again; check the network.")]
+    except KubiyaError as error:
+        return [fail(name, error.sentence, "")]
+    except Exception as error:  # noqa: BLE001 - the other checks are worth showing
+        return [fail(name, f"The check itself failed ({type(error).__name__}).", "Report it, please.")]
