@@ -50,10 +50,12 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import FileSink
 from worker_core.paths import Paths
+from worker_core.proxy import use_proxy
 from worker_core.releases import RELEASES_URL, newest_release, releases_url
 from worker_core.releases import VARIABLE as RELEASES_VARIABLE
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
 from worker_core.service.workers import running_workers
+from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, Health, StopMode
 
 if TYPE_CHECKING:
@@ -181,7 +183,7 @@ class Desktop:
             paths=self._paths,
             environ=self._environ,
             redactor=self._redactor,
-            settings=self._store.settings,
+            settings=self._settings,
             snapshot=lambda: self._worker.snapshot,
         )
         self._updates = UpdateWatch(ask=self._newest_release, store=self._store, say=self._notifications.say)
@@ -301,10 +303,16 @@ class Desktop:
         if self._playground is not None:
             settings, key = await self._playground.start()
             return Wanted(settings=settings, api_key=key)
-        settings = self._store.settings()
+        settings = self._settings()
         key, _ = await resolve_api_key(self._environ, self._keychain, settings.control_plane_url)
         self._key_watch.watch(key)
         return Wanted(settings=settings, api_key=key)
+
+    def _settings(self) -> Settings:
+        """As they are now; from here on their proxy is used."""
+        settings = self._store.settings()
+        use_proxy(settings.proxy)
+        return settings
 
     # --- leaving ------------------------------------------------------------------------------------------
 
@@ -430,7 +438,7 @@ class Desktop:
         return made
 
     async def _newest_release(self) -> str:
-        return await newest_release(releases_url(self._environ), ca_file=self._store.settings().ca_file)
+        return await newest_release(releases_url(self._environ), ca_file=self._settings().ca_file)
 
     async def _sample(self) -> Health:
         if self._sampler is None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from worker_core.durations import read_duration
 from worker_core.errors import ConfigurationError
+from worker_core.proxy import check_proxy
 from worker_core.secrets import Secret
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "LOG_LEVEL": "log_level",
     "KUBIYA_WORKER_CA_FILE": "ca_file",
     "KUBIYA_WORKER_TEMPORAL_TLS": "temporal_tls",
+    "KUBIYA_WORKER_PROXY": "proxy",
     "KUBIYA_WORKER_MAX_EXECUTIONS": "max_executions",
     "KUBIYA_WORKER_MAX_ACTIVITIES": "max_activities",
     "KUBIYA_WORKER_DRAIN_TIMEOUT": "drain_timeout",
@@ -108,6 +110,9 @@ class Settings:
 
     ca_file: Path | None = None
     """PEM file of additional certificate authorities, for the control plane, Temporal and the LLM gateway."""
+
+    proxy: str = "system"
+    """`system`: what HTTPS_PROXY and NO_PROXY say, else the system's settings. `none`. Or `http://host:port`."""
 
     fail_fast: bool = False
     """Leave with an error instead of retrying registration for ever (for CI)."""
@@ -306,6 +311,8 @@ def _convert(key: str, value: Any) -> Any:
             return int(_number(value))
         case _ if key in _SWITCHES:
             return _boolean(value)
+        case "proxy":
+            return check_proxy(str(value))
         case "ca_file":
             return Path(str(value)).expanduser()
         case "control_plane_url" | "llm_base_url":

@@ -66,6 +66,12 @@ def described() -> dict[str, FieldText]:
             "choice",
             ("auto", "on", "off"),
         ),
+        "proxy": field(
+            network,
+            tr("Proxy"),
+            tr("system, none, or such as http://proxy.example:3128. Never for this machine."),
+            "text",
+        ),
         "ca_file": field(
             network, tr("Certificate authorities"), tr("A PEM file with your organization's own authorities."), "file"
         ),

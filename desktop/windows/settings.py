@@ -109,7 +109,7 @@ class SettingsPage(Page):
             if text.kind in {"number", "time"}:
                 control.setFixedWidth(110)
             else:
-                control.setMinimumWidth(CONTROL_WIDTH - 40)
+                control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind == "file" else 40))
         default = as_text(Settings.__dataclass_fields__[name].default)
         if isinstance(control, QLineEdit):
             control.setPlaceholderText(default if "factory" not in default else "")

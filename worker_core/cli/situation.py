@@ -12,6 +12,7 @@ import click
 
 from worker_core import settings as settings_of
 from worker_core.paths import Paths
+from worker_core.proxy import use_proxy
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ def log_file(where: Paths) -> Path:
 
 
 def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """File, environment, flags.
+    """File, environment, flags; from now on this process uses the proxy that they name.
 
     Raises:
         ConfigurationError: a value is not valid.
     """
-    return settings_of.load(environ=os.environ, flags=flags, file=paths().settings_file)
+    settings = settings_of.load(environ=os.environ, flags=flags, file=paths().settings_file)
+    use_proxy(settings.proxy)
+    return settings
 
 
 async def take_api_key(settings: Settings) -> Secret:
@@ -82,7 +85,10 @@ async def connected(settings: Settings) -> AsyncIterator[ControlPlaneClient]:
 
 
 def control_plane_options(command: _F) -> _F:
-    """`--control-plane-url` and `--ca-file`."""
+    """`--control-plane-url`, `--ca-file` and `--proxy`."""
+    command = click.option(
+        "--proxy", metavar="URL", help="`system`, `none`, or http://host:port (KUBIYA_WORKER_PROXY)."
+    )(command)
     command = click.option(
         "--ca-file", metavar="PEM", help="Additional certificate authorities (KUBIYA_WORKER_CA_FILE)."
     )(command)

@@ -37,7 +37,7 @@ async def proxy(settings: Settings) -> Check:
     try:
         await _open(host or named, int(port) if port.isdigit() else 3128)
     except (OSError, TimeoutError) as error:
-        return fail("proxy", f"{named} does not answer ({_why(error)}).", "Check HTTPS_PROXY and NO_PROXY.")
+        return fail("proxy", f"{named} does not answer ({_why(error)}).", "Check the setting `proxy`, or HTTPS_PROXY.")
     return ok("proxy", f"{named} is used for the control plane, and answers.")
 
 
