@@ -22,6 +22,7 @@ from desktop.bridge import Bridge
 from desktop.crash import CrashDialog, CrashKeeper
 from desktop.diagnosis import Diagnosis
 from desktop.key_watch import KeyWatch
+from desktop.keys import Keys
 from desktop.language import tr
 from desktop.local_worker import LocalWorker, Wanted
 from desktop.loop import QuitFilter, WorkerLoop
@@ -186,6 +187,7 @@ class Desktop:
             settings=self._settings,
             snapshot=lambda: self._worker.snapshot,
         )
+        self._keys = Keys(store=self._store, keychain=self._keychain, environ=self._environ, use_key=self._use_key)
         self._updates = UpdateWatch(ask=self._newest_release, store=self._store, say=self._notifications.say)
         self._tray = Tray(self._facts())
         wishes = Wishes(
@@ -414,6 +416,7 @@ class Desktop:
             open_folder=outside.open_folder,
             test_connection=self._diagnosis.test_connection,
             gather=self._diagnosis.texts,
+            keys=None if self._playground is not None else self._keys,
             updates=self._updates,
             releases_url=self._environ.get(RELEASES_VARIABLE) or RELEASES_URL,
             diagnose=self._diagnose,
@@ -429,9 +432,7 @@ class Desktop:
         from desktop.windows.first_run import FirstRunWindow
 
         theme().set_mode(self._store.preferences.appearance)
-        onboarding = Onboarding(
-            store=self._store, keychain=self._keychain, autostart=self._platform.autostart, use_key=self._use_key
-        )
+        onboarding = Onboarding(keys=self._keys, store=self._store, autostart=self._platform.autostart)
         made = FirstRunWindow(onboarding)
         made.finished.connect(self._set_up)
         made.playground_wanted.connect(self._try_playground)

@@ -105,7 +105,10 @@ class LocalWorker:
             try:
                 await self._begin()
             except KubiyaError as error:
-                self._show(replace(self._snapshot, state=EngineState.FAILED, reason=error.sentence, queues=()))
+                code = int(error.exit_code)
+                self._show(
+                    replace(self._snapshot, state=EngineState.FAILED, reason=error.sentence, queues=(), exit_code=code)
+                )
                 raise
 
     async def pause(self, *, reason: str, until: datetime | None = None) -> None:

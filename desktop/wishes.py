@@ -72,7 +72,7 @@ class Wishes:
             case Wish.LOGS:
                 self._open("logs", "")
             case Wish.SETTINGS:
-                self._open("settings", "")
+                self._open("settings", target)
             case Wish.SNOOZE_HOUR:
                 self._notifications.snooze(now + timedelta(hours=1))
             case Wish.SNOOZE_UNTIL_TOMORROW:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from desktop.language import tr
-from worker_core.snapshot import EngineState
+from worker_core.errors import ExitCode
+from worker_core.snapshot import EngineSnapshot, EngineState
 
 if TYPE_CHECKING:
     from desktop.theme import Tone
@@ -32,6 +33,12 @@ def state_tone(state: EngineState) -> Tone:
         EngineState.FAILED: "danger",
     }
     return tones.get(state, "neutral")
+
+
+def lacks_key(snapshot: EngineSnapshot) -> bool:
+    """Whether it is the API key that the worker fails for, or may be."""
+    keyless = {ExitCode.CREDENTIALS_REFUSED, ExitCode.NOT_CONFIGURED}
+    return snapshot.state is EngineState.FAILED and snapshot.exit_code in keyless
 
 
 def status_text(status: str) -> str:

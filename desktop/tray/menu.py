@@ -11,6 +11,7 @@ from desktop.language import tr
 from desktop.platforms.ports import Autostart
 from desktop.tray.facts import TrayFacts, approvals, moment, short
 from desktop.tray.picture import reason, status
+from desktop.wording import lacks_key
 from worker_core.snapshot import EngineState, ExecutionView, QueueView
 
 ROWS: Final = 10
@@ -99,7 +100,9 @@ def _control(facts: TrayFacts) -> tuple[Entry, ...]:
         case EngineState.STOPPED:
             return (Entry(title=tr("Start"), wish=Wish.START),)
         case EngineState.FAILED:
-            return (Entry(title=tr("Try again"), wish=Wish.START),)
+            again = Entry(title=tr("Try again"), wish=Wish.START)
+            key = Entry(title=tr("Enter a key…"), wish=Wish.SETTINGS, target="key")
+            return (key, again) if lacks_key(facts.snapshot) else (again,)
         case EngineState.DRAINING:
             return (Entry(title=tr("Stop now, cancel what runs"), wish=Wish.CANCEL_WORK),)
         case EngineState.PAUSED:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from desktop.keys import Keys
 from desktop.models.executions import ExecutionStore
 from desktop.notifications import Notice, Notifications
 from desktop.platforms.ports import AutostartEntry
@@ -70,12 +71,13 @@ class Desk:
     open_url: Callable[[str], object] = lambda url: None
     open_folder: Callable[[Path], object] = lambda folder: None
     test_connection: Examine | None = None
+    keys: Keys | None = None
     gather: Callable[[], Awaitable[Texts]] | None = None
     """The texts of a report."""
     updates: UpdateWatch | None = None
     releases_url: str = RELEASES_URL
     diagnose: Diagnose | None = None
-    show_page: Callable[[str], object] = lambda name: None
+    show_page: Callable[..., object] = lambda name, target="": None
     open_execution: Callable[[str], object] = lambda execution_id: None
     autostart: AutostartEntry | None = None
     notices: Notifications | None = None

@@ -11,8 +11,9 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
+from desktop.keys import Owner
 from desktop.language import tr
-from desktop.onboarding import Onboarding, Owner
+from desktop.onboarding import Onboarding
 from desktop.theme import Space, theme
 from desktop.widgets.buttons import Button, Switch
 from desktop.widgets.layouts import column, empty, row
@@ -115,7 +116,7 @@ class FirstRunWindow(QWidget):
         self.key.returnPressed.connect(self._check)
         self.check = Button(tr("Check"), variant="primary")
         self.check.clicked.connect(self._check)
-        self.url = QLineEdit(self._onboarding.control_plane_url)
+        self.url = QLineEdit(self._onboarding.keys.control_plane_url)
         self.url.setAccessibleName(tr("Control plane"))
         self.url.returnPressed.connect(self._check)
         self.url.hide()
@@ -162,7 +163,7 @@ class FirstRunWindow(QWidget):
 
     async def _check_it(self, key: str, url: str) -> None:
         try:
-            owner = await self._onboarding.check(key, url=url)
+            owner = await self._onboarding.keys.check(key, url=url)
         except KubiyaError as error:
             log.warning("The key was not taken: %s", error.sentence)
             self._say(error.sentence, tone="danger")
@@ -182,7 +183,7 @@ class FirstRunWindow(QWidget):
 
     async def _save_it(self) -> None:
         try:
-            keychain = await self._onboarding.save()
+            keychain = await self._onboarding.keys.save()
         except KeychainError as error:
             log.warning("The key was not kept: %s", error.sentence)
             # Locked, missing or silent: the key is good, only not kept.
@@ -196,7 +197,7 @@ class FirstRunWindow(QWidget):
             self._set_busy(busy=False)
 
     def _go_on_unsaved(self) -> None:
-        self._onboarding.use_unsaved()
+        self._onboarding.keys.use_unsaved()
         said = tr("It is used until this program ends, and asked for again then.")
         self._wishes.ask(self._key_is_there(said), doing=tr("go on"))
 

@@ -12,6 +12,7 @@ from PySide6.QtGui import QDesktopServices, QHideEvent, QKeySequence, QPainter, 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.icons import paint_mark
+from desktop.keys import Keys
 from desktop.language import tr
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
@@ -83,6 +84,7 @@ class MainWindow(QMainWindow):
         open_url: Callable[[str], object] | None = None,
         open_folder: Callable[[Path], object] | None = None,
         test_connection: Examine | None = None,
+        keys: Keys | None = None,
         gather: Callable[[], Awaitable[Texts]] | None = None,
         updates: UpdateWatch | None = None,
         releases_url: str = RELEASES_URL,
@@ -104,6 +106,7 @@ class MainWindow(QMainWindow):
         open_url: opens a web address outside; by default with the desktop's own means.
         open_folder: the same for a folder.
         test_connection: examines it, see `connection_test.Examine`.
+        keys: the API key; None where it cannot be changed.
         gather: the texts of a report, masked.
         updates: asks for newer releases, whose page is `releases_url`.
         diagnose: more facts for the settings page.
@@ -134,6 +137,7 @@ class MainWindow(QMainWindow):
             open_url=open_url or (lambda url: QDesktopServices.openUrl(QUrl(url))),
             open_folder=open_folder or (lambda folder: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))),
             test_connection=test_connection,
+            keys=keys,
             gather=gather,
             updates=updates,
             releases_url=releases_url,
@@ -148,6 +152,7 @@ class MainWindow(QMainWindow):
         self._describing = Describing(self.desk, looks=self.isVisible)
         self.executions = ExecutionsPage(self.desk)
         self.logs = LogsPage(self.desk)
+        self._settings = SettingsPage(self.desk)
         self._pages: dict[str, Page | ExecutionsPage] = {
             "overview": OverviewPage(self.desk),
             "executions": self.executions,
@@ -156,7 +161,7 @@ class MainWindow(QMainWindow):
             "health": HealthPage(self.desk),
             "approvals": ApprovalsPage(self.desk),
             "notifications": NoticesPage(self.desk),
-            "settings": SettingsPage(self.desk),
+            "settings": self._settings,
         }
         self._sample = sample
         self._pulse = QTimer(self)
@@ -191,7 +196,7 @@ class MainWindow(QMainWindow):
     def show_page(self, name: str, target: str = "") -> None:
         """`overview`, `executions`, `queues`, `logs`, `health`, `approvals`, `notifications` or `settings`.
 
-        `target` is the id of an execution to open there.
+        `target` is the id of an execution to open there, or on the page `settings` the word `key`.
 
         Raises:
             KeyError: there is no such page.
@@ -201,6 +206,8 @@ class MainWindow(QMainWindow):
         self._buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         if name == "executions" and target:
             self.executions.open(target)
+        if name == "settings" and target == "key":
+            self._settings.reveal_key()
         if name == "logs":
             self.logs.know_executions([(one.execution_id, one.title or one.execution_id) for one in self.store.all()])
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from itertools import groupby
 
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLineEdit, QPlainTextEdit
+from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QScrollArea, QWidget
 
 from desktop.language import LANGUAGES, tr
 from desktop.platforms.ports import Autostart, autostart_state, set_autostart
@@ -20,10 +21,12 @@ from desktop.widgets.text import Label
 from desktop.windows.connection_test import ConnectionTest
 from desktop.windows.desk import Desk
 from desktop.windows.diagnostics_card import DiagnosticsCard
+from desktop.windows.key_card import KeyCard
 from desktop.windows.page import Page
 from desktop.windows.setting_fields import FieldText, as_text, option_text, shown_fields
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.settings import Settings
+from worker_core.snapshot import EngineState
 
 
 class SettingsPage(Page):
@@ -36,6 +39,11 @@ class SettingsPage(Page):
         self._search = self._build_search()
         self.tools.addWidget(self._search)
         self._cards: list[Card] = [self._program()]
+        self._key: KeyCard | None = None
+        if desk.keys is not None:
+            self._key = KeyCard(desk.keys, desk.wishes)
+            self._key.replaced.connect(self._key_replaced)
+            self._cards.append(self._key)
         for group, fields in groupby(shown_fields().items(), key=lambda pair: pair[1].group):
             settings = SettingCard(group)
             for name, text in fields:
@@ -64,6 +72,25 @@ class SettingsPage(Page):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._show_autostart()
+
+    def reveal_key(self) -> None:
+        """Lead the person to the API key."""
+        if self._key is None:
+            return
+        self._search.clear()
+        self._key.open()
+        QTimer.singleShot(0, self._key, lambda: self._scroll_to(self._key))
+
+    def _scroll_to(self, card: QWidget | None) -> None:
+        area = self.findChild(QScrollArea)
+        if area is not None and card is not None:
+            area.ensureWidgetVisible(card, 0, 80)
+
+    def _key_replaced(self) -> None:
+        if self.desk.worker.snapshot.state in {EngineState.FAILED, EngineState.STOPPED}:
+            self.desk.wishes.ask(self.desk.worker.start(), doing=tr("start the worker"))
+        else:
+            self.desk.say(tr("The new key is used when the worker starts next."), tone="success")
 
     def _build_search(self) -> QLineEdit:
         field = QLineEdit()

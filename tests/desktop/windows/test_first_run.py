@@ -12,6 +12,7 @@ from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
+from desktop.keys import Keys
 from desktop.onboarding import Onboarding
 from desktop.settings_store import SettingsStore
 from desktop.windows.first_run import FirstRunWindow
@@ -49,12 +50,13 @@ class Rig:
         self.store = SettingsStore(home(folder), environ=environ or {"CONTROL_PLANE_URL": stage.info.control_plane_url})
         self.keychain, self.autostart, self.used = Keychain(), Autostart(), []  # type: ignore[var-annotated]
         self._wishes: list[Any] = []
-        onboarding = Onboarding(
+        keys = Keys(
             store=self.store,
             keychain=self.keychain,  # type: ignore[arg-type]
-            autostart=self.autostart,  # type: ignore[arg-type]
+            environ={},
             use_key=self.used.append,
         )
+        onboarding = Onboarding(keys=keys, store=self.store, autostart=self.autostart)  # type: ignore[arg-type]
         self.window = FirstRunWindow(onboarding, run=self._wishes.append)
         qtbot.addWidget(self.window)
         self.window.show()
