@@ -113,9 +113,7 @@ class KeyCard(Card):
             case "stored":
                 said = tr("It is in {keychain}.", keychain=state.keychain)
             case "environment":
-                said = tr(
-                    "It comes from {variable} in the environment, and is kept nowhere.", variable=API_KEY_VARIABLE
-                )
+                said = tr("It comes from the environment ({name}) and is kept nowhere.", name=API_KEY_VARIABLE)
             case "missing":
                 said = tr("{keychain} holds no key for this control plane.", keychain=state.keychain)
             case _:

@@ -15,6 +15,7 @@ from desktop.keys import Keys
 from desktop.settings_store import SettingsStore
 from desktop.tray.facts import TrayFacts
 from desktop.tray.menu import Wish, menu
+from desktop.widgets.buttons import Button
 from desktop.windows.key_card import KeyCard
 from desktop.windows.main import MainWindow
 from desktop.windows.wishes import Wishes
@@ -180,8 +181,8 @@ def test_a_refused_key_leads_here_with_one_click(rig: Rig, qtbot: QtBot) -> None
     qtbot.addWidget(window)
     window.show()
     assert rig.keychain.asked == 0, "nobody looks at the card yet"
-    button = next(one for one in window.findChildren(type(window._settings._key.replace)) if one.text() == "Enter a key…" and one.isVisible())  # type: ignore[union-attr]  # fmt: skip
-    button.click()
+    buttons = [one for one in window.findChildren(Button) if one.text() == "Enter a key…" and one.isVisible()]
+    buttons[0].click()
     rig.settle()
     card = window._settings._key
     assert card is not None
