@@ -20,6 +20,7 @@ from worker_core.snapshot import (
     OutboxView,
     QueueStatistics,
     QueueView,
+    SdkView,
 )
 
 NOW = datetime.now(UTC)
@@ -139,6 +140,9 @@ def snapshot(step: int = 120) -> EngineSnapshot:
         executions_limit=8,
         tasks_processed=148,
         outbox=OutboxView(pending=3, delivered=18_204),
+        sdk=SdkView(
+            polls=912, pollers=8, slots_used=5, slots_available=59, cached_workflows=3, requests=4821, wait_ms=14.0
+        ),
         health=Health(
             cpu_percent=34,
             memory_percent=58,

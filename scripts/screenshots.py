@@ -122,6 +122,10 @@ def main() -> int:
                         "sent": 1.2e5,
                         "delay": 1.4,
                         "slots": 2,
+                        "sdk_slots": 5,
+                        "requests": 9,
+                        "failures": 0,
+                        "wait": 14,
                     }.items():
                         swing = 0.03 if name in {"memory", "process"} else 0.45
                         wave = 1 + swing * math.sin(step / 8 + base) + swing * 0.6 * (chance.random() - 0.5)

@@ -474,6 +474,7 @@ class Engine:
             tasks_processed=self._tracker.processed,
             outbox=self._outbox.view(),
             health=self._health,
+            sdk=metrics().telemetry.view(),
         )
         self.events.publish(SnapshotReplaced(snapshot=self.snapshot))
 

@@ -109,6 +109,25 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SdkView:
+    """What Temporal's SDK counts of itself in this process: since its start, or now."""
+
+    polls: int = 0
+    """Long polls answered, by a task or by none."""
+
+    pollers: int = 0
+    slots_used: int = 0
+    slots_available: int = 0
+    """Of workflow and activity tasks, all queues together."""
+
+    cached_workflows: int = 0
+    requests: int = 0
+    failures: int = 0
+    wait_ms: float | None = None
+    """Mean time that the newest activity tasks waited for a worker. None: there was none yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxView:
     """What isolates tool processes. Empty until the first tool is started: it is looked for then."""
 
@@ -143,6 +162,7 @@ class EngineSnapshot:
     outbox: OutboxView = field(default_factory=OutboxView)
     health: Health | None = None
     sandbox: SandboxView = field(default_factory=SandboxView)
+    sdk: SdkView = field(default_factory=SdkView)
     exit_code: int = 0
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,9 +11,14 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from worker_core.snapshot import SdkView
+
 POINTS = 120
 
-_MEASURES = ("cpu", "memory", "process", "disk_read", "disk_write", "received", "sent", "delay", "slots")
+_MEASURES = (
+    "cpu", "memory", "process", "disk_read", "disk_write", "received", "sent", "delay", "slots",
+    "sdk_slots", "polls", "requests", "failures", "wait",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +39,7 @@ class Vitals:
     battery: Battery | None = None
     memory_total: int = 0
     _counters: tuple[float, int, int, int, int] | None = None
+    _sdk: tuple[float, int, int, int] | None = None
     _process: psutil.Process = field(default_factory=psutil.Process)
     _clock: Callable[[], float] = time.monotonic
 
@@ -39,21 +47,47 @@ class Vitals:
         history = self.history[name]
         return history[-1] if history else None
 
-    def sample(self, *, delay_ms: float, slots: int) -> None:
-        """One point of each; a fifth of a millisecond. What a system does not tell is left out."""
+    def sample(self, *, delay_ms: float, slots: int, sdk: SdkView | None = None, pid: int = 0) -> None:
+        """One point of each; a fifth of a millisecond. What a system does not tell is left out.
+
+        Args:
+            delay_ms: how late the event loop was.
+            slots: executions at work.
+            sdk: what Temporal's SDK counts.
+            pid: the worker's process, whose memory is noted; 0: this one.
+        """
         memory = psutil.virtual_memory()
         self.memory_total = memory.total
         self._note("cpu", psutil.cpu_percent(interval=None))
         self._note("memory", memory.percent)
-        self._note("process", float(self._process.memory_info().rss))
+        self._note_process(pid or os.getpid())
         self._note("delay", delay_ms)
         self._note("slots", float(slots))
         self._rates()
+        self._note_sdk(sdk or SdkView())
         self.battery = _battery()
+
+    def _note_process(self, pid: int) -> None:
+        with contextlib.suppress(psutil.Error):
+            if self._process.pid != pid:
+                self._process = psutil.Process(pid)
+                self.history["process"].clear()
+            self._note("process", float(self._process.memory_info().rss))
+
+    def _note_sdk(self, sdk: SdkView) -> None:
+        self._note("sdk_slots", float(sdk.slots_used))
+        if sdk.wait_ms is not None:
+            self._note("wait", sdk.wait_ms)
+        now = (self._clock(), sdk.polls, sdk.requests, sdk.failures)
+        before, self._sdk = self._sdk, now
+        if before is None or now[0] <= before[0] or now[1] < before[1]:
+            return
+        for place, name in enumerate(("polls", "requests", "failures"), start=1):
+            self._note(name, max(0.0, (now[place] - before[place]) / (now[0] - before[0])))
 
     def pause(self) -> None:
         """Nobody looks any more: the next rates begin anew."""
-        self._counters = None
+        self._counters = self._sdk = None
 
     def _rates(self) -> None:
         disk, network = psutil.disk_io_counters(), psutil.net_io_counters()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ from desktop.widgets.surfaces import Card, Icon
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
-from desktop.wording import size_text
+from desktop.wording import rate_text, size_text
 from worker_core.snapshot import EngineSnapshot
 
 INTERVAL_MS = 1000
@@ -37,6 +38,9 @@ class Gauge(Card):
         self.body.addLayout(row(Icon(icon, size=16), self._name, None, self._note, self._value, gap=Space.S))
         self.chart = AreaChart(name, said=said, capacity=POINTS, ceiling=ceiling, least=least, height=82)
         self.body.addWidget(self.chart)
+
+    def rename(self, name: str) -> None:
+        self._name.setText(name)
 
     def say(self, value: str, note: str = "") -> None:
         self._value.setText(value)
@@ -65,6 +69,9 @@ class HealthPage(Page):
             "process": Gauge("box", tr("This program's memory"), said=size_text, least=100_000_000),
             "delay": Gauge("clock", tr("Delay of the event loop"), said=lambda value: f"{value:.1f} ms", least=20),
             "slots": Gauge("executions", tr("Places in use"), said=lambda value: f"{value:.0f}", least=4),
+            "sdk": Gauge("queues", tr("Places of the Temporal SDK"), said=lambda value: f"{value:.0f}", least=4),
+            "requests": Gauge("globe", tr("Requests to Temporal"), said=rate_text, least=1),
+            "wait": Gauge("clock", tr("Wait for a worker"), said=lambda value: f"{value:.0f} ms", least=20),
             "battery": Gauge("battery", tr("Battery"), said=percent, ceiling=100),
         }
         grid = QGridLayout()
@@ -80,10 +87,8 @@ class HealthPage(Page):
         self.clock = SeenClock(self, self.sample, interval_ms=INTERVAL_MS, wound=True)
 
     def _place(self, *, battery: bool) -> None:
-        """Where there is no battery, the last gauge takes its place too."""
+        """Where there is no battery, there is no gauge for it."""
         self._gauges["battery"].setVisible(battery)
-        self._grid.removeWidget(self._gauges["slots"])
-        self._grid.addWidget(self._gauges["slots"], 3, 0, 1, 1 if battery else 2)
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._snapshot = snapshot
@@ -98,7 +103,8 @@ class HealthPage(Page):
         now = self._now()
         late = 0.0 if self._expected is None else max(0.0, (now - self._expected) * 1000)
         self._expected = now + INTERVAL_MS / 1000
-        self.vitals.sample(delay_ms=late, slots=self._snapshot.tasks_in_flight)
+        snapshot = self._snapshot
+        self.vitals.sample(delay_ms=late, slots=snapshot.tasks_in_flight, sdk=snapshot.sdk, pid=snapshot.pid)
         self.draw()
 
     def draw(self) -> None:
@@ -110,6 +116,9 @@ class HealthPage(Page):
         self._draw("process", ("process", tr("memory"), "accent"))
         self._draw("delay", ("delay", tr("delay"), "warning"))
         self._draw("slots", ("slots", tr("running"), "accent"))
+        self._draw("sdk", ("sdk_slots", tr("in use"), "accent"))
+        self._draw("requests", ("requests", tr("requests"), "accent"), ("failures", tr("failed"), "danger"))
+        self._draw("wait", ("wait", tr("wait"), "warning"))
         self._gauges["cpu"].say(f"{vitals.last('cpu') or 0:.0f} %")
         used = (vitals.last("memory") or 0) / 100 * vitals.memory_total
         self._gauges["memory"].say(
@@ -126,6 +135,15 @@ class HealthPage(Page):
         self._gauges["delay"].say(f"{vitals.last('delay') or 0:.1f} ms")
         limit = self._snapshot.executions_limit
         self._gauges["slots"].say(f"{vitals.last('slots') or 0:.0f}", tr("of {n}", n=limit) if limit else "")
+        sdk = self._snapshot.sdk
+        places = sdk.slots_used + sdk.slots_available
+        self._gauges["sdk"].say(str(sdk.slots_used), tr("of {n}", n=places) if places else "")
+        failed = tr("{n} failed", n=sdk.failures) if sdk.failures else ""
+        self._gauges["requests"].say(rate_text(vitals.last("requests") or 0), failed)
+        waited = f"{sdk.wait_ms:.0f} ms" if sdk.wait_ms is not None else "–"
+        self._gauges["wait"].say(waited, tr("mean of the newest calls") if sdk.wait_ms is not None else "")
+        elsewhere = self._snapshot.pid not in {0, os.getpid()}
+        self._gauges["process"].rename(tr("Memory of the worker service") if elsewhere else tr("This program's memory"))
         battery = vitals.battery
         if (battery is not None) is not self._gauges["battery"].isVisibleTo(self):
             self._place(battery=battery is not None)

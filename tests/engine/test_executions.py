@@ -39,6 +39,10 @@ async def test_three_turns_keep_their_history(stage: Stage, tmp_path: Path) -> N
         record = await rig.reach(execution_id, "completed")
         events = await rig.sent(execution_id)
         session = await rig.client.load_session(execution_id)
+        sdk = rig.snapshot.sdk
+    assert sdk.polls > 0
+    assert sdk.requests > 0
+    assert sdk.wait_ms is not None
     assert "3 user messages" in record.response
     assert all(part in record.response for part in ("history-one", "history-two", "history-three"))
     assert [call["status"] for call in calls] == [200] * 4

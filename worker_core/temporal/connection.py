@@ -19,6 +19,7 @@ from worker_core.errors import ExitCode, KubiyaError
 from worker_core.secrets import Secret
 from worker_core.settings import TlsMode, is_loopback
 from worker_core.temporal.converter import DATA_CONVERTER
+from worker_core.temporal.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -76,20 +77,14 @@ class Metrics:
         self.runtime = Runtime(
             telemetry=TelemetryConfig(metrics=self._buffer, logging=LoggingConfig(filter=_CORE_LOG_FILTER))
         )
-        self.polls_completed = 0
+        self.telemetry = Telemetry()
         self.broken = False
-        self._pollers: dict[tuple[str, str], int] = {}
 
     def drain(self) -> int:
         """Take in what the SDK has counted. Returns the number of long polls answered so far, by anybody."""
         for update in self._updates():
-            attributes = update.attributes
-            if update.metric.name == "temporal_long_request" and "Poll" in str(attributes.get("operation", "")):
-                self.polls_completed += int(update.value)
-            elif update.metric.name == "temporal_num_pollers":
-                kind = (str(attributes.get("task_queue", "")), str(attributes.get("poller_type", "")))
-                self._pollers[kind] = int(update.value)
-        return self.polls_completed
+            self.telemetry.take(update.metric.name, update.value, update.attributes)
+        return self.telemetry.polls_completed
 
     def _updates(self) -> Sequence[BufferedMetricUpdate]:
         if self.broken:
@@ -105,7 +100,7 @@ class Metrics:
 
     def is_polling(self, task_queue: str) -> bool:
         """Whether the SDK reported a poller of this queue, as far as drained."""
-        return any(queue == task_queue and count > 0 for (queue, _), count in self._pollers.items())
+        return self.telemetry.is_polling(task_queue)
 
 
 _metrics: Metrics | None = None

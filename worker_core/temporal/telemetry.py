@@ -1,0 +1,65 @@
+"""What the SDK counts of itself, condensed. The names of its metrics are those of Temporal's SDK reference."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+from worker_core.snapshot import SdkView
+
+_WAITS_KEPT: Final = 50
+"""Of the newest activity tasks: a mean over more of them says little of now."""
+
+
+class Telemetry:
+    """Takes updates one by one. Not for several threads."""
+
+    def __init__(self) -> None:
+        self.polls_completed = 0
+        self._requests = 0
+        self._failures = 0
+        self._pollers: dict[tuple[str, str], int] = {}
+        self._used: dict[tuple[str, str], int] = {}
+        self._available: dict[tuple[str, str], int] = {}
+        self._cached: dict[str, int] = {}
+        self._waits_ms: deque[float] = deque(maxlen=_WAITS_KEPT)
+
+    def take(self, name: str, value: float, attributes: Mapping[str, Any]) -> None:
+        """One update: counters tell what was added, all others what is."""
+        queue = str(attributes.get("task_queue", ""))
+        match name:
+            case "temporal_long_request" if "Poll" in str(attributes.get("operation", "")):
+                self.polls_completed += int(value)
+            case "temporal_request":
+                self._requests += int(value)
+            case "temporal_request_failure" | "temporal_long_request_failure":
+                self._failures += int(value)
+            case "temporal_num_pollers":
+                self._pollers[queue, str(attributes.get("poller_type", ""))] = int(value)
+            case "temporal_worker_task_slots_used":
+                self._used[queue, str(attributes.get("worker_type", ""))] = int(value)
+            case "temporal_worker_task_slots_available":
+                self._available[queue, str(attributes.get("worker_type", ""))] = int(value)
+            case "temporal_sticky_cache_size":
+                self._cached[queue] = int(value)
+            case "temporal_activity_schedule_to_start_latency":
+                self._waits_ms.append(float(value))
+
+    def is_polling(self, task_queue: str) -> bool:
+        """Whether a poller of this queue was reported."""
+        return any(queue == task_queue and count > 0 for (queue, _), count in self._pollers.items())
+
+    def view(self) -> SdkView:
+        """As of the last update."""
+        waits = self._waits_ms
+        return SdkView(
+            polls=self.polls_completed,
+            pollers=sum(self._pollers.values()),
+            slots_used=sum(self._used.values()),
+            slots_available=sum(self._available.values()),
+            cached_workflows=sum(self._cached.values()),
+            requests=self._requests,
+            failures=self._failures,
+            wait_ms=sum(waits) / len(waits) if waits else None,
+        )
