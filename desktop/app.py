@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication
 
 from desktop import language
 from desktop.bridge import Bridge
+from desktop.bubbles import Bubbles
 from desktop.crash import CrashDialog, CrashKeeper
 from desktop.diagnosis import Diagnosis
 from desktop.key_watch import KeyWatch
@@ -170,7 +171,15 @@ class Desktop:
             provide=self._provide, paths=self._paths, redactor=self._redactor, log_ring=self._ring
         )
         self._bridge = Bridge(self._worker, self._ring)
-        self._notifications = Notifications(deliver=self._deliver, level=lambda: self._store.preferences.notifications)
+        self._notifications = Notifications(
+            deliver=lambda notice: self._bubbles.show(notice), level=lambda: self._store.preferences.notifications
+        )
+        self._bubbles = Bubbles(
+            notifier=self._platform.notifier,
+            message=self._message,
+            answer=lambda approval_id, allow: self._wishes.answer(approval_id, allow=allow),
+            follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
+        )
         self._notices = NoticeFile(self._paths.state / "notifications.jsonl")
         self._notifications.remember(self._notices.read())
         self._notifications.listen(lambda notice: self._notices.add(notice, self._notifications.history))
@@ -223,7 +232,7 @@ class Desktop:
         self._app.commitDataRequest.connect(lambda _: self._leave(StopMode.CANCEL))
 
     def _dismantle(self) -> None:
-        for name in ("_power", "_updates", "_key_watch", "_notifications", "_bridge", "_tray"):
+        for name in ("_power", "_updates", "_bubbles", "_key_watch", "_notifications", "_bridge", "_tray"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
@@ -349,6 +358,7 @@ class Desktop:
     def _on_snapshot(self, snapshot: EngineSnapshot) -> None:
         self._redraw()
         self._notifications.look(snapshot)
+        self._bubbles.look(snapshot)
         self._power.look(snapshot)
 
     def _appear(self) -> None:
@@ -458,7 +468,7 @@ class Desktop:
             os.environ["XDG_ACTIVATION_TOKEN"] = activation_token  # Qt takes it from there, once
         self._open_window("", "")
 
-    def _deliver(self, notice: Notice) -> None:
+    def _message(self, notice: Notice) -> None:
         self._last_notice = notice
         self._tray.message(notice.title, notice.body, warn=notice.level >= Level.PROBLEM)
 

@@ -73,6 +73,8 @@ class Wishes:
                 self._open("logs", "")
             case Wish.SETTINGS:
                 self._open("settings", target)
+            case Wish.SNOOZE_30_MINUTES:
+                self._notifications.snooze(now + timedelta(minutes=30))
             case Wish.SNOOZE_HOUR:
                 self._notifications.snooze(now + timedelta(hours=1))
             case Wish.SNOOZE_UNTIL_TOMORROW:
@@ -88,6 +90,10 @@ class Wishes:
             case Wish.NOTHING:
                 return
         self._redraw()
+
+    def answer(self, approval_id: str, *, allow: bool) -> None:
+        """Answer a question, for this one call."""
+        self._do(self._worker.answer_approval(approval_id, allow=allow, scope="once"))
 
     def _pause(self, until: datetime | None) -> None:
         if until is None:

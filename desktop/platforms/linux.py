@@ -12,7 +12,7 @@ from typing import Final
 from PySide6.QtCore import SLOT, QObject, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescriptor
 
-from desktop.platforms.ports import Platform
+from desktop.platforms.ports import Notifier, Platform
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,17 @@ X-GNOME-Autostart-enabled=true
 
 def platform(command: tuple[str, ...]) -> Platform:
     logind = Logind()
-    return Platform(autostart=XdgAutostart(command), keep_awake=logind, power=logind)
+    return Platform(autostart=XdgAutostart(command), keep_awake=logind, power=logind, notifier=_notifier())
+
+
+def _notifier() -> Notifier | None:
+    from desktop.platforms import APP_ID, APP_NAME
+
+    try:
+        from desktop.platforms.dbus_notifier import DBusNotifier
+    except ImportError:  # jeepney comes with the keychain, where there is one
+        return None
+    return DBusNotifier(application=APP_NAME, desktop_entry=APP_ID)
 
 
 class XdgAutostart:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Autostart(enum.Enum):
@@ -63,12 +63,47 @@ class PowerEvents(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bubble:
+    """A notification on the screen. `key` names it: another one with the same key takes its place."""
+
+    key: str
+    title: str
+    body: str
+    urgency: int = 1
+    """0: low, 1: normal, 2: critical, which stays until it is dealt with."""
+
+    open_text: str = ""
+    """What a click on it does, for systems that write this on a button."""
+
+    actions: tuple[tuple[str, str], ...] = ()
+    """(name, text) of each button."""
+
+
+class Notifier(Protocol):
+    """Shows notifications with buttons. None of its methods waits, or raises."""
+
+    acted: Any
+    """Qt signal (key, action): the person picked one; `default` is a click on the notification itself."""
+
+    failed: Any
+    """Qt signal (key): it could not be shown."""
+
+    def show(self, bubble: Bubble) -> None: ...
+
+    def withdraw(self, key: str) -> None:
+        """Take it from the screen, where it is."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """This machine's."""
+    """This machine's. Where `notifier` is None, the tray icon's own messages are all there is."""
 
     autostart: AutostartEntry | None
     keep_awake: KeepAwake
     power: PowerEvents
+    notifier: Notifier | None = None
 
 
 def autostart_state(entry: AutostartEntry | None) -> Autostart:

@@ -38,6 +38,7 @@ class Wish(enum.Enum):
     OPEN = "open"
     LOGS = "logs"
     SETTINGS = "settings"
+    SNOOZE_30_MINUTES = "snooze 30 minutes"
     SNOOZE_HOUR = "snooze hour"
     SNOOZE_UNTIL_TOMORROW = "snooze until tomorrow"
     UNSNOOZE = "unsnooze"
@@ -184,6 +185,7 @@ def _snooze(facts: TrayFacts) -> Entry:
     return Entry(
         title=tr("Silence notifications"),
         children=(
+            Entry(title=tr("For 30 minutes"), wish=Wish.SNOOZE_30_MINUTES),
             Entry(title=tr("For 1 hour"), wish=Wish.SNOOZE_HOUR),
             Entry(title=tr("Until tomorrow"), wish=Wish.SNOOZE_UNTIL_TOMORROW),
         ),

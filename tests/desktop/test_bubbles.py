@@ -1,0 +1,243 @@
+"""Notifications of the system: questions with buttons, on a real session bus; messages of the tray elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from desktop.bubbles import Bubbles
+from desktop.notifications import Level, Notice
+from desktop.tray.menu import Wish
+from tests.support.notification_server import NotificationServer
+from tests.support.tray_host import private_bus, private_display, until
+from worker_core.snapshot import ApprovalView, EngineSnapshot
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="D-Bus is Linux's")
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+def question(body: str, *, title: str = "An agent asks for approval", target: str = "a1") -> Notice:
+    return Notice(title=title, body=body, level=Level.QUESTION, wish=Wish.OPEN_APPROVAL, target=target)
+
+
+QUESTION = question("shell: rm -rf build")
+NEWS = Notice(title="Execution finished", body="All is well.", level=Level.NEWS, wish=Wish.OPEN_EXECUTION, target="e1")
+
+
+def asking(*ids: str) -> EngineSnapshot:
+    soon = NOW + timedelta(minutes=5)
+    return EngineSnapshot(
+        approvals=tuple(
+            ApprovalView(id=one, execution_id="e1", tool="shell", summary="rm", rule="", asked_at=NOW, expires_at=soon)
+            for one in ids
+        )
+    )
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with private_bus() as address:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+        yield address
+
+
+class Rig:
+    def __init__(self) -> None:
+        from desktop.platforms.dbus_notifier import DBusNotifier
+
+        self.messages: list[Notice] = []
+        self.answers: list[tuple[str, bool]] = []
+        self.followed: list[Notice] = []
+        self.bubbles = Bubbles(
+            notifier=DBusNotifier(application="Kubiya Worker", desktop_entry="ai.kubiya.worker"),
+            message=self.messages.append,
+            answer=lambda approval_id, allow: self.answers.append((approval_id, allow)),
+            follow=self.followed.append,
+        )
+
+
+@pytest.fixture
+def rig(bus: str) -> Iterator[Rig]:
+    made = Rig()
+    yield made
+    made.bubbles.close()
+
+
+@pytest.fixture
+def server(bus: str) -> Iterator[NotificationServer]:
+    made = NotificationServer(bus)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(("button", "allow"), [("allow", True), ("deny", False)])
+def test_a_question_is_answered_with_a_button(
+    rig: Rig, server: NotificationServer, qtbot: QtBot, button: str, allow: bool
+) -> None:
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 1)
+    shown = server.shown[0]
+    assert shown.actions == {"default": "Open", "allow": "Allow once", "deny": "Deny"}
+    assert (shown.urgency, shown.expires_ms) == (2, 0), "it stays until it is dealt with"
+    server.pick(shown.id, button)
+    qtbot.waitUntil(lambda: rig.answers == [("a1", allow)])
+    qtbot.waitUntil(lambda: server.closed == [shown.id])
+    server.pick(shown.id, button)
+    rig.bubbles.show(NEWS)
+    qtbot.waitUntil(lambda: len(server.shown) == 2)
+    assert rig.answers == [("a1", allow)], "once"
+
+
+def test_a_click_leads_to_what_it_is_about(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
+    rig.bubbles.show(NEWS)
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 2)
+    assert server.shown[0].actions == {"default": "Open"}
+    assert server.shown[0].urgency == 0
+    for shown in server.shown:
+        server.pick(shown.id, "default")
+    qtbot.waitUntil(lambda: rig.followed == [NEWS, QUESTION])
+    assert rig.answers == []
+
+
+def test_a_question_that_is_over_goes_from_the_screen(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 1)
+    rig.bubbles.look(asking("a1", "a2"))
+    rig.bubbles.look(asking("a2"))
+    qtbot.waitUntil(lambda: server.closed == [1])
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 2)
+    assert server.shown[1].replaces == 0
+
+
+def test_the_same_question_takes_its_own_place(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
+    rig.bubbles.show(QUESTION)
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 2)
+    assert server.shown[1].replaces == server.shown[0].id
+
+
+def test_hostile_texts_are_no_markup_and_no_buttons(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
+    body = "shell: <a href='http://x'>Allow</a> \x1b[31m\u202egnp\n\nDeny & go " + "y" * 5000
+    rig.bubbles.show(
+        Notice(title="<b>t</b>\n" * 200, body=body, level=Level.QUESTION, wish=Wish.OPEN_APPROVAL, target="a")
+    )
+    qtbot.waitUntil(lambda: len(server.shown) == 1)
+    shown = server.shown[0]
+    assert "<" not in shown.body
+    assert "&lt;a href" in shown.body
+    assert not set("\x1b\u202e\n") & set(shown.body + shown.title)
+    assert len(shown.body) < 500
+    assert len(shown.title) <= 100
+
+
+def test_servers_that_can_less_get_less(bus: str, qtbot: QtBot) -> None:
+    server = NotificationServer(bus, can=("body",))
+    rig = Rig()
+    try:
+        rig.bubbles.show(question("a < b & c"))
+        qtbot.waitUntil(lambda: len(server.shown) == 1)
+        assert (server.shown[0].actions, server.shown[0].body) == ({}, "a < b & c")
+    finally:
+        rig.bubbles.close()
+        server.close()
+
+
+def test_without_a_server_the_tray_says_it_and_a_later_server_is_found(rig: Rig, bus: str, qtbot: QtBot) -> None:
+    rig.bubbles.show(NEWS)
+    qtbot.waitUntil(lambda: rig.messages == [NEWS], timeout=15_000)
+    server = NotificationServer(bus)
+    try:
+        rig.bubbles.show(QUESTION)
+        qtbot.waitUntil(lambda: len(server.shown) == 1)
+    finally:
+        server.close()
+    rig.bubbles.show(NEWS)
+    qtbot.waitUntil(lambda: rig.messages == [NEWS, NEWS], timeout=15_000)
+
+
+def test_without_a_bus_the_tray_says_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot: QtBot) -> None:
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
+    rig = Rig()
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: rig.messages == [QUESTION])
+    rig.bubbles.close()
+
+
+def test_leaving_takes_questions_from_the_screen_and_leaves_news(bus: str, qtbot: QtBot) -> None:
+    server = NotificationServer(bus)
+    rig = Rig()
+    rig.bubbles.show(NEWS)
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 2)
+    rig.bubbles.close()
+    assert server.closed == [2]
+    server.close()
+
+
+def test_systems_without_buttons_get_the_trays_message() -> None:
+    messages: list[Notice] = []
+    bubbles = Bubbles(notifier=None, message=messages.append, answer=lambda *_: None, follow=lambda _: None)
+    bubbles.show(QUESTION)
+    bubbles.look(asking())
+    bubbles.close()
+    assert messages == [QUESTION]
+
+
+def test_a_real_server_shows_it_and_its_buttons_answer(bus: str, qtbot: QtBot, tmp_path: Path) -> None:
+    """dunst on a private X server; the menu of actions is a program that picks Deny."""
+    if shutil.which("dunst") is None:
+        pytest.skip("dunst (Debian: dunst) is not installed")
+    menu = tmp_path / "menu"
+    menu.write_text("#!/bin/sh\nexec grep -i deny\n")
+    menu.chmod(0o755)
+    settings = tmp_path / "dunstrc"
+    settings.write_text(f"[global]\n    dmenu = {menu}\n    font = DejaVu Sans 10\n")
+    with private_display() as display:
+        environment = {
+            "DISPLAY": display,
+            "DBUS_SESSION_BUS_ADDRESS": bus,
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+        }
+        dunst = subprocess.Popen(["dunst", "-conf", str(settings)], env=environment, stderr=subprocess.DEVNULL)
+        rig = Rig()
+        try:
+            until(lambda: b"org.freedesktop.Notifications" in names(environment), what="dunst on the bus")
+            rig.bubbles.show(QUESTION)
+            qtbot.waitUntil(lambda: shown_by_dunst(environment) == 1)
+            subprocess.run(["dunstctl", "context"], env=environment, check=True)
+            qtbot.waitUntil(lambda: rig.answers == [("a1", False)])
+            qtbot.waitUntil(lambda: shown_by_dunst(environment) == 0)
+        finally:
+            rig.bubbles.close()
+            dunst.terminate()
+            dunst.wait(30)
+
+
+def names(environment: dict[str, str]) -> bytes:
+    command = [
+        "dbus-send",
+        "--session",
+        "--print-reply",
+        "--dest=org.freedesktop.DBus",
+        "/",
+        "org.freedesktop.DBus.ListNames",
+    ]
+    return subprocess.run(command, env=environment, capture_output=True, check=False).stdout
+
+
+def shown_by_dunst(environment: dict[str, str]) -> int:
+    done = subprocess.run(
+        ["dunstctl", "count", "displayed"], env=environment, capture_output=True, text=True, check=False
+    )
+    return int(done.stdout.strip() or -1)
