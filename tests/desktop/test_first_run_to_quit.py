@@ -1,22 +1,26 @@
 """The whole application as its user meets it: a window manager, a panel, a real keyring, a real Temporal.
 
-First run, a key, a queue, a task that is executed and seen, and Quit from the panel's menu.
+First run, a key, a queue, a task that asks and is allowed from its notification, Quit from the panel's menu, a purge
+that leaves nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.desktop.test_program import ROOT, Session, icon_in, panel_of
 from tests.engine.test_executions import tool
+from tests.support.notification_server import NotificationServer
 from tests.support.playground import Stage, running_playground
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
 from worker_core.control_plane.client import ControlPlaneClient
@@ -130,9 +134,44 @@ async def execute(stage: Stage, queue_id: str) -> str:
         await client.aclose()
 
 
+def run(session: Session, *arguments: str) -> str:
+    """A command of the terminal, in the same session."""
+    done = subprocess.run(
+        [sys.executable, "-m", "worker_core", *arguments],
+        cwd=ROOT, env=session.environment, capture_output=True, text=True, timeout=2 * LIMIT_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+@contextlib.contextmanager
+def notifications_of(session: Session) -> Iterator[NotificationServer]:
+    server = NotificationServer(session.bus)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextlib.contextmanager
+def allowing(server: NotificationServer) -> Iterator[None]:
+    """Meanwhile, whoever sits there allows the question that appears."""
+
+    def allow() -> None:
+        (shown,) = until(lambda: [one for one in server.shown if "allow" in one.actions], what="a question")
+        server.pick(shown.id, "allow")
+        until(lambda: shown.id in server.closed, what="an answered question goes from the screen")
+
+    with ThreadPoolExecutor(1) as beside_it:
+        answered = beside_it.submit(allow)
+        yield
+        answered.result(LIMIT_SECONDS)
+
+
 def test_first_run_to_quit(session: Session, tmp_path: Path) -> None:
     worker = session.home / "worker"
     settings, log = worker / "config" / "config.toml", worker / "state" / "logs" / "desktop.log"
+    entry = session.home / "xdg-config" / "autostart" / "kubiya-worker.desktop"
 
     def logged(words: str) -> None:
         until(lambda: log.exists() and words in log.read_text(encoding="utf-8"), what=words)
@@ -142,7 +181,15 @@ def test_first_run_to_quit(session: Session, tmp_path: Path) -> None:
         url, key = stage.info.control_plane_url, stage.info.api_key
         session.environment["CONTROL_PLANE_URL"] = url
         keys = Keyboard(session.environment)
-        with panel_of(session) as panel, session.started() as program, icon_in(session, panel) as icon:
+        policy = worker / "config" / "policy.toml"
+        policy.parent.mkdir(parents=True)
+        policy.write_text('[[ask]]\ncommand = "echo done*"\n', encoding="utf-8")
+        with (
+            notifications_of(session) as notifications,
+            panel_of(session) as panel,
+            session.started() as program,
+            icon_in(session, panel) as icon,
+        ):
             until(lambda: "Not set up yet" in icon.tooltip)
             keys.window("Kubiya Worker")
             keys.type("not-the-key")
@@ -160,11 +207,19 @@ def test_first_run_to_quit(session: Session, tmp_path: Path) -> None:
             assert queue_id in written
             assert other not in written
             until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
-            execution_id = asyncio.run(execute(stage, queue_id))
+            with allowing(notifications):
+                execution_id = asyncio.run(execute(stage, queue_id))
             assert (worker / "state" / "workspaces" / execution_id / "made").read_text() == "done\n"
             keys.window("Kubiya Worker")  # the main one now
             keys.press("ctrl+2")
+            icon.click("Start at login")
+            until(entry.exists, what="the entry that starts it at login")
             icon.click("Quit")
             assert program.wait(LIMIT_SECONDS) == 0
     for file in (path for path in worker.rglob("*") if path.is_file()):
         assert key.encode() not in file.read_bytes(), f"the key stands in {file.name}"
+    purged = json.loads(run(session, "purge", "--yes", "--json"))
+    assert (purged["left"], purged["key_removed"], purged["login_entry_removed"]) == ([], True, True)
+    assert not worker.exists(), sorted(worker.rglob("*"))
+    assert not entry.exists()
+    assert kept_key(session, url) == ""
