@@ -20,8 +20,9 @@ from PySide6.QtWidgets import QApplication
 from desktop import language
 from desktop.bridge import Bridge
 from desktop.bubbles import Bubbles
-from desktop.crash import CrashDialog, CrashKeeper
+from desktop.crash import CrashKeeper
 from desktop.diagnosis import Diagnosis
+from desktop.front import Front
 from desktop.key_watch import KeyWatch
 from desktop.keys import Keys
 from desktop.language import tr
@@ -128,9 +129,7 @@ class Desktop:
             self._redactor.add(self._environ.get(name, ""))
         self._ring = LogRing(RING_LINES)
         self._keychain = KeyringStore()
-        self._window: MainWindow | None = None
-        self._first_run: FirstRunWindow | None = None
-        self._unset = False
+        self._front = Front(new_window=self._new_window, new_first_run=self._new_first_run)
         self._sampler: HealthSampler | None = None
         self._leaving: StopMode | None = None
         self._asked_to_leave = asyncio.Event()
@@ -180,10 +179,7 @@ class Desktop:
             answer=lambda approval_id, allow: self._wishes.answer(approval_id, allow=allow),
             follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
         )
-        self._notices = NoticeFile(self._paths.state / "notifications.jsonl")
-        self._notifications.remember(self._notices.read())
-        self._notifications.listen(lambda notice: self._notices.add(notice, self._notifications.history))
-        self._notifications.count(self._forget_notices)
+        NoticeFile(self._paths.state / "notifications.jsonl").keep(self._notifications)
         self._key_watch = KeyWatch(
             say=self._notifications.say,
             told=lambda: self._store.preferences.told_key_end,
@@ -203,7 +199,7 @@ class Desktop:
             worker=self._worker,
             notifications=self._notifications,
             autostart=self._platform.autostart,
-            open_window=self._open_window,
+            open_window=self._front.open,
             leave=self._leave,
             redraw=self._redraw,
         )
@@ -222,10 +218,10 @@ class Desktop:
         self._bridge.events_arrived.connect(self._notifications.hear)
         self._store.changed.connect(self._redraw)
         self._wishes = wishes
-        instance.raised.connect(self._raised)
-        crashes.crashed.connect(self._show_crash)
+        instance.raised.connect(self._front.raised)
+        crashes.crashed.connect(self._front.show_crash)
         if crashes.left_behind:
-            self._show_crash(crashes.left_behind)
+            self._front.show_crash(crashes.left_behind)
         QuitFilter(self._app, self._escalate)
         self._app.lastWindowClosed.connect(self._last_window_closed)
         # Logging out must not be held up: sign off as far as there is time.
@@ -236,9 +232,7 @@ class Desktop:
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
-        self._close_first_run()
-        if self._window is not None:
-            self._window.close()
+        self._front.close()
 
     def _listen_to_signals(self) -> None:
         if sys.platform != "win32":
@@ -250,12 +244,12 @@ class Desktop:
     async def _live(self) -> None:
         if self._leaving is None:
             self._repair_autostart()
-            self._unset = self._playground is None and await self._nothing_is_set_up()
+            self._front.unset = self._playground is None and await self._nothing_is_set_up()
         if self._leaving is None:
             self._redraw()
             self._appear()
             self._updates.look()
-        if self._leaving is None and self._store.preferences.start_worker and not self._unset:
+        if self._leaving is None and self._store.preferences.start_worker and not self._front.unset:
             self._keep(self._start())
         await self._asked_to_leave.wait()
         self._redraw()
@@ -277,17 +271,11 @@ class Desktop:
 
     def _set_up(self) -> None:
         """The first run is over."""
-        self._unset = False
+        self._front.unset = False
         self._redraw()
-        self._close_first_run()
-        self._open_window("", "")
+        self._front.close_first_run()
+        self._front.open()
         self._keep(self._start())
-
-    def _close_first_run(self) -> None:
-        window, self._first_run = self._first_run, None
-        if window is not None:
-            window.hide()
-            window.deleteLater()
 
     def _try_playground(self) -> None:
         """In a program of its own, which has folders of its own; this one has nothing to do then."""
@@ -349,7 +337,7 @@ class Desktop:
             paused_until=self._worker.paused_until,
             autostart=autostart_state(self._platform.autostart),
             snoozed_until=self._notifications.snoozed_until,
-            unset=self._unset,
+            unset=self._front.unset,
         )
 
     def _redraw(self) -> None:
@@ -364,8 +352,8 @@ class Desktop:
     def _appear(self) -> None:
         """The tray is there; without one, the window takes over."""
         if self._tray.available:
-            if not self._options.at_login and (self._unset or self._playground is not None):
-                self._open_window("", "")
+            if not self._options.at_login and (self._front.unset or self._playground is not None):
+                self._front.open()
         elif self._options.at_login:
             QTimer.singleShot(int(PANEL_LIMIT.total_seconds() * 1000), self._tray, self._take_over)
         else:
@@ -374,38 +362,11 @@ class Desktop:
     def _take_over(self) -> None:
         if self._tray.available or self._leaving is not None:
             return
-        self._open_window("", "")
-        if self._store.preferences.told_no_tray or self._window is None:
-            return
-        with contextlib.suppress(KubiyaError):
-            self._store.prefer(told_no_tray=True)
-        self._window.say(
-            tr(
-                "This desktop has no place for tray icons, so this window stays: closing it ends Kubiya Worker. "
-                "On GNOME, the extension AppIndicator brings the tray back."
-            ),
-            tone="neutral",
-        )
+        self._front.stay(self._store)
 
     def _last_window_closed(self) -> None:
         if not self._tray.available:
             self._leave(StopMode.DRAIN)
-
-    def _open_window(self, page: str, target: str) -> None:
-        window: MainWindow | FirstRunWindow
-        if self._unset:
-            window = self._first_run = self._first_run or self._new_first_run()
-        else:
-            if self._window is None:
-                self._window = self._new_window()
-                self._loop.garbage.settle()
-            window = self._window
-        window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
-        window.show()
-        window.raise_()
-        window.activateWindow()
-        if page and window is self._window:
-            window.show_page(page, target)
 
     def _new_window(self) -> MainWindow:
         # A tenth of a second of imports, which the icon does not wait for.
@@ -414,7 +375,7 @@ class Desktop:
 
         theme().set_mode(self._store.preferences.appearance)
         outside = Outside(workspaces=self._paths.workspaces)
-        return MainWindow(
+        made = MainWindow(
             self._worker,
             self._bridge,
             self._store,
@@ -435,6 +396,8 @@ class Desktop:
             notices=self._notifications,
             follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
         )
+        self._loop.garbage.settle()
+        return made
 
     def _new_first_run(self) -> FirstRunWindow:
         from desktop.onboarding import Onboarding
@@ -463,18 +426,9 @@ class Desktop:
             tr("Logs"): str(self._paths.logs),
         }
 
-    def _raised(self, activation_token: str) -> None:
-        if activation_token:
-            os.environ["XDG_ACTIVATION_TOKEN"] = activation_token  # Qt takes it from there, once
-        self._open_window("", "")
-
     def _message(self, notice: Notice) -> None:
         self._last_notice = notice
         self._tray.message(notice.title, notice.body, warn=notice.level >= Level.PROBLEM)
-
-    def _forget_notices(self) -> None:
-        if not self._notifications.history:
-            self._notices.write(self._notifications.history)
 
     def _remember_key_end(self, mark: str) -> None:
         with contextlib.suppress(KubiyaError):  # then it is said once more
@@ -483,11 +437,6 @@ class Desktop:
     def _notice_clicked(self) -> None:
         notice = self._last_notice
         self._wishes.carry_out(notice.wish if notice else Wish.OPEN, notice.target if notice else "")
-
-    def _show_crash(self, report: str) -> None:
-        """One at a time; the others are among the logs."""
-        if not any(isinstance(widget, CrashDialog) for widget in self._app.topLevelWidgets()):
-            CrashDialog(report, self._window).open()
 
     def _repair_autostart(self) -> None:
         try:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from desktop.notifications import HISTORY, Level, Notice
+from desktop.notifications import HISTORY, Level, Notice, Notifications
 from desktop.tray.menu import Wish
 from worker_core.paths import private_directory
 
@@ -27,6 +27,13 @@ class NoticeFile:
         self._path = path
         self._lines = 0
         self._complained = False
+
+    def keep(self, notifications: Notifications) -> None:
+        """Give back what was said before, and keep all that is said, or forgotten, from now on."""
+        history = notifications.history
+        notifications.remember(self.read())
+        notifications.listen(lambda notice: self.add(notice, history))
+        notifications.count(lambda: None if history else self.write(history))
 
     def read(self) -> list[Notice]:
         """The newest, oldest first. Lines that are no notices are passed over."""

@@ -19,7 +19,11 @@ from desktop import language
 from desktop.theme import Theme, theme
 
 # What the offscreen platform says of itself.
-IGNORED = ("This plugin does not support propagateSizeHints()", "No such signal QPlatformNativeInterface::systemTray")
+IGNORED = (
+    "This plugin does not support propagateSizeHints()",
+    "This plugin does not support raise()",
+    "No such signal QPlatformNativeInterface::systemTray",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

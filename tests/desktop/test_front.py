@@ -1,0 +1,95 @@
+"""Which window comes when one is wanted, and how often a crash is shown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from desktop.crash import CrashDialog
+from desktop.front import CRASHES_SHOWN, Front
+from desktop.settings_store import SettingsStore
+from tests.support.engine import home
+
+
+class Window(QWidget):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pages: list[tuple[str, str]] = []
+        self.said: list[str] = []
+
+    def show_page(self, name: str, target: str = "") -> None:
+        self.pages.append((name, target))
+
+    def say(self, sentence: str, **_: object) -> None:
+        self.said.append(sentence)
+
+
+@pytest.fixture
+def front(qtbot: QtBot) -> Front:
+    made: list[Window] = []
+
+    def new() -> Window:
+        made.append(Window())
+        qtbot.addWidget(made[-1])
+        return made[-1]
+
+    return Front(new_window=new, new_first_run=new)  # type: ignore[arg-type]
+
+
+def test_the_window_is_made_once_and_led_to_a_page(front: Front) -> None:
+    assert front.window is None
+    front.open()
+    window = front.window
+    assert window is not None
+    window.hide()
+    front.open("executions", "e1")
+    assert front.window is window
+    assert window.isVisible()
+    assert window.pages == [("executions", "e1")]  # type: ignore[attr-defined]
+
+
+def test_as_long_as_nothing_is_set_up_the_first_run_comes(front: Front) -> None:
+    front.unset = True
+    front.open("settings")
+    assert front.window is None
+    front.close_first_run()
+    front.unset = False
+    front.open()
+    assert front.window is not None
+    front.close()
+    assert not front.window.isVisible()
+
+
+def test_a_second_start_gives_its_token_to_qt(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_ACTIVATION_TOKEN", raising=False)
+    front.raised("")
+    assert "XDG_ACTIVATION_TOKEN" not in os.environ
+    monkeypatch.setenv("XDG_ACTIVATION_TOKEN", "")
+    front.raised("token-1")
+    assert os.environ["XDG_ACTIVATION_TOKEN"] == "token-1"
+
+
+def test_without_a_tray_it_is_said_once(front: Front, tmp_path: Path) -> None:
+    store = SettingsStore(home(tmp_path), environ={})
+    for _ in range(2):
+        front.stay(store)
+    assert front.window is not None
+    assert len(front.window.said) == 1  # type: ignore[attr-defined]
+
+
+def test_what_crashes_again_and_again_is_not_shown_for_ever(front: Front, qtbot: QtBot) -> None:
+    def dialogs() -> list[CrashDialog]:
+        return [one for one in QApplication.topLevelWidgets() if isinstance(one, CrashDialog) and one.isVisible()]
+
+    for number in range(CRASHES_SHOWN + 3):
+        front.show_crash(f"report {number}")
+        front.show_crash("another one at the same moment")
+        assert len(dialogs()) == (1 if number < CRASHES_SHOWN else 0)
+        for dialog in dialogs():
+            dialog.close()
+            dialog.deleteLater()
+        qtbot.wait(1)
