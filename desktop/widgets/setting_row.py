@@ -30,6 +30,7 @@ class SettingRow(QWidget):
         change: Callable[[str | bool], str],
         reset: Callable[[], None] | None = None,
         picks_file: bool = False,
+        aside: IconButton | None = None,
     ) -> None:
         super().__init__()
         self._control, self._change, self._resets = control, change, reset is not None
@@ -59,6 +60,8 @@ class SettingRow(QWidget):
         side = row(gap=Space.XS)
         side.addStretch(1)
         side.addWidget(self._reset)
+        if aside is not None:
+            side.addWidget(aside)
         if picks_file:
             pick = IconButton("folder", tr("Choose a file for {title}", title=title))
             pick.clicked.connect(self._pick)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from desktop.keys import Owner
 from desktop.language import tr
 from desktop.onboarding import Onboarding
 from desktop.theme import Space, theme
 from desktop.widgets.buttons import Button, Switch
-from desktop.widgets.layouts import column, empty, row
+from desktop.widgets.layouts import column, row
+from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.step import Step
 from desktop.widgets.text import Label, widget
 from desktop.windows.main import Mark
@@ -142,14 +142,12 @@ class FirstRunWindow(QWidget):
 
     def _build_queues(self) -> Step:
         step = Step(2, tr("Queues"), tr("Where this machine takes its work from."))
-        self._choices: dict[str, QCheckBox] = {}
-        self._list = QVBoxLayout()
-        self._list.setContentsMargins(0, 0, 0, 0)
-        self._list.setSpacing(Space.S)
+        self.choices = QueueChoices()
+        self.choices.changed.connect(self._picked)
         self.again = Button(tr("Look again"), icon="refresh")
         self.again.clicked.connect(self._fetch)
         self.again.hide()
-        step.inside.setLayout(column(self._list, row(self.again, None)))
+        step.inside.setLayout(column(self.choices, row(self.again, None)))
         return step
 
     # --- the key ------------------------------------------------------------------------------------------
@@ -229,40 +227,16 @@ class FirstRunWindow(QWidget):
             self.again.setEnabled(True)
 
     def _show_queues(self, found: Sequence[Queue]) -> None:
-        empty(self._list)
-        self._choices.clear()
+        self.choices.offer(found)
         self.again.setVisible(not found)
         if not found:
-            self._list.addWidget(
-                Label(
-                    tr("This organization has no worker queue yet. Make one on the control plane, then look again."),
-                    tone="muted",
-                    wrap=True,
-                )
-            )
             self.again.setFocus()
             return
-        for environment, queues in groupby(found, key=lambda queue: queue.environment_name):
-            if environment:
-                self._list.addWidget(Label(environment, role="small", tone="muted"))
-            for queue in queues:
-                box = QCheckBox((queue.display_name or queue.name or queue.id).replace("&", "&&"))
-                box.setToolTip(queue.description or queue.id)
-                box.setChecked(len(found) == 1)
-                box.toggled.connect(self._picked)
-                self._choices[queue.id] = box
-                self._list.addWidget(box)
-        self._picked()
-        next(iter(self._choices.values())).setFocus()
+        next(iter(self.choices.boxes.values())).setFocus()
         log.info("There are %d queues to choose from.", len(found))
 
-    @property
-    def picked(self) -> tuple[str, ...]:
-        """Ids of the queues that are chosen, in the order of the list."""
-        return tuple(queue_id for queue_id, box in self._choices.items() if box.isChecked())
-
     def _picked(self) -> None:
-        count = len(self.picked)
+        count = len(self.choices.picked)
         meaning = tr("Where this machine takes its work from.")
         if count:
             self._queue_step.tick(tr("1 queue") if count == 1 else tr("{count} queues", count=count))
@@ -276,7 +250,7 @@ class FirstRunWindow(QWidget):
 
     def _finish(self) -> None:
         try:
-            self._onboarding.finish(self.picked, at_login=self.at_login.isChecked())
+            self._onboarding.finish(self.choices.picked, at_login=self.at_login.isChecked())
         except KubiyaError as error:
             self._complain(error.sentence)
             return

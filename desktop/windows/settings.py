@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QScrollArea, QWidget
 from desktop.language import LANGUAGES, tr
 from desktop.platforms.ports import Autostart, autostart_state, set_autostart
 from desktop.theme import theme
-from desktop.widgets.buttons import Button, Switch
+from desktop.widgets.buttons import Button, IconButton, Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.layouts import row
 from desktop.widgets.setting_row import CONTROL_WIDTH, SettingCard, SettingRow
@@ -23,6 +23,7 @@ from desktop.windows.desk import Desk
 from desktop.windows.diagnostics_card import DiagnosticsCard
 from desktop.windows.key_card import KeyCard
 from desktop.windows.page import Page
+from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.setting_fields import FieldText, as_text, option_text, shown_fields
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.settings import Settings
@@ -136,7 +137,7 @@ class SettingsPage(Page):
             if text.kind in {"number", "time"}:
                 control.setFixedWidth(110)
             else:
-                control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind == "file" else 40))
+                control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind == "file" or name == "queue_ids" else 40))
         default = as_text(Settings.__dataclass_fields__[name].default)
         if isinstance(control, QLineEdit):
             control.setPlaceholderText(default if "factory" not in default else "")
@@ -147,9 +148,31 @@ class SettingsPage(Page):
             change=lambda value: self._change(name, value),
             reset=lambda: self._reset(name),
             picks_file=text.kind == "file",
+            aside=self._queue_picker() if name == "queue_ids" else None,
         )
         self.rows[name] = line
         return line
+
+    def _queue_picker(self) -> IconButton | None:
+        fleet = self.desk.fleet
+        if fleet is None:
+            return None
+        button = IconButton("queues", tr("Choose queues by name"))
+
+        def pick() -> None:
+            try:
+                picked = self.desk.settings.settings().queue_ids
+            except ConfigurationError:
+                picked = ()
+            dialog = QueueDialog(fleet, self.desk.wishes, picked=picked, take=self._use_queues, parent=self.window())
+            dialog.open()
+            dialog.look()
+
+        button.clicked.connect(pick)
+        return button
+
+    def _use_queues(self, queue_ids: tuple[str, ...]) -> None:
+        self.rows["queue_ids"].complain(self._change("queue_ids", ", ".join(queue_ids)))
 
     def _change(self, name: str, value: str | bool) -> str:
         try:

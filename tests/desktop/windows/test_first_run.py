@@ -92,7 +92,7 @@ def test_from_a_key_to_work(rig: Rig) -> None:
     rig.give(f"  {key}\n")
     assert rig.keychain.kept[rig.stage.info.control_plane_url].reveal() == key
     assert window.key.text() == "", "the field is wiped"
-    assert window.picked == (rig.stage.info.queue_id,), "the only queue is chosen already"
+    assert window.choices.picked == (rig.stage.info.queue_id,), "the only queue is chosen already"
     window.start.click()
     assert finished.count() == 1
     assert rig.store.settings().queue_ids == (rig.stage.info.queue_id,)
@@ -180,19 +180,19 @@ def test_several_queues_none_and_again(rig: Rig) -> None:
 
     made = asyncio.run(more())
     rig.give(stage.info.api_key)
-    assert window.picked == ()
-    assert [box.text() for box in window._choices.values()] == ["Default", "more && more"], "only active ones"
+    assert window.choices.picked == ()
+    assert [box.text() for box in window.choices.boxes.values()] == ["Default", "more && more"], "only active ones"
     assert not window.start.isEnabled()
-    window._choices[made].click()
-    assert window.picked == (made,)
-    window._choices[made].click()
+    window.choices.boxes[made].click()
+    assert window.choices.picked == (made,)
+    window.choices.boxes[made].click()
     assert not window.start.isEnabled()
     window._show_queues([])
     assert window.again.isVisible()
-    assert not window.start.isEnabled() or window.picked
+    assert not window.start.isEnabled() or window.choices.picked
     window.again.click()
     rig.settle()
-    assert len(window._choices) == 2
+    assert len(window.choices.boxes) == 2
 
 
 def test_without_an_account(rig: Rig) -> None:
