@@ -5,6 +5,8 @@ from __future__ import annotations
 from string import Template
 from typing import TYPE_CHECKING
 
+from desktop.icons import ASSETS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -82,6 +84,12 @@ QToolTip { background: $raised; color: $text; border: 1px solid $line_strong; pa
 
 QScrollBar:vertical { background: transparent; width: 10px; margin: 2px; }
 QScrollBar:horizontal { background: transparent; height: 10px; margin: 2px; }
+QCheckBox { color: $text; spacing: 8px; background: transparent; font-size: ${body}px; }
+QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid $muted; border-radius: 5px; background: $surface; }
+QCheckBox::indicator:hover, QCheckBox::indicator:focus { border: 1px solid $accent_ink; }
+QCheckBox::indicator:checked { background: $accent; border: 1px solid $accent; image: url("$tick"); }
+QCheckBox::indicator:checked:focus { border: 1px solid $text; }
+QCheckBox:disabled { color: $muted; }
 QScrollBar::handle { background: $line_strong; border-radius: 3px; min-height: 32px; min-width: 32px; }
 QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page { background: none; border: none;
@@ -96,5 +104,8 @@ def stylesheet(palette: Palette, *, sizes: Mapping[str, int], code_family: str) 
     """The sheet for a palette; `sizes` are the pixel sizes of the type scale."""
     colors = {name: getattr(palette, name) for name in type(palette).__dataclass_fields__ if name != "dark"}
     return _SHEET.substitute(
-        colors, **{role: size for role, size in sizes.items() if role in {"body", "code"}}, code_family=code_family
+        colors,
+        **{role: size for role, size in sizes.items() if role in {"body", "code"}},
+        code_family=code_family,
+        tick=(ASSETS / "tick.svg").as_posix(),
     )

@@ -6,9 +6,13 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
+from desktop.keys import Owner
 from desktop.notifications import Level, Notice
+from desktop.onboarding import Onboarding
 from worker_core.control_plane.models import Queue, QueueWorker
+from worker_core.errors import KubiyaError
 from worker_core.events import Event, ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
 from worker_core.examination.checks import Check, ok, warn
 from worker_core.logs.ring import LogLine
@@ -398,3 +402,37 @@ async def examine(heard: Callable[[Check], object]) -> list[Check]:
     for one in found:
         heard(one)
     return found
+
+
+class _Keys:
+    control_plane_url = "https://control-plane.kubiya.ai"
+
+    def __init__(self, *, refused: bool) -> None:
+        self._refused = refused
+
+    async def check(self, _: str, **__: str) -> Owner:
+        if self._refused:
+            raise KubiyaError("The control plane refused the API key. Check it, or make a new one in your profile.")
+        return Owner(organization="Acme", user="maya@acme.example")
+
+    async def save(self) -> str:
+        return "GNOME Keyring"
+
+
+class _Onboarding:
+    can_start_at_login = True
+
+    def __init__(self, *, refused: bool) -> None:
+        self.keys = _Keys(refused=refused)
+
+    async def queues(self) -> list[Queue]:
+        return [
+            Queue(id="q-7f31", name="platform", environment_name="Production"),
+            Queue(id="q-b210", name="data-pipelines", environment_name="Production"),
+            Queue(id="q-0c44", name="staging", environment_name="Staging"),
+        ]
+
+
+def onboarding(*, refused: bool = False) -> Onboarding:
+    """A first run with a key that works, or with one that does not."""
+    return cast(Onboarding, _Onboarding(refused=refused))

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "notifications", "settings")
+PAGES = ("first-run", "overview", "executions", "queues", "logs", "health", "approvals", "notifications", "settings")
 
 
 def main() -> int:
@@ -42,6 +42,7 @@ def main() -> int:
     from desktop.settings_store import SettingsStore
     from desktop.theme import theme
     from desktop.widgets.tool_card import ToolCard
+    from desktop.windows.first_run import FirstRunWindow
     from desktop.windows.main import MainWindow
     from worker_core.paths import Paths
     from worker_core.snapshot import EngineSnapshot
@@ -134,6 +135,18 @@ def main() -> int:
                         )
             window.show()
             for name in given.page:
+                if name == "first-run":
+                    first = FirstRunWindow(demo_data.onboarding(refused=given.empty), run=run_now)
+                    first.show()
+                    first.key.setText("kb-demo")
+                    first.check.click()
+                    for box in list(first.choices.boxes.values())[:2]:
+                        box.setChecked(True)
+                    for _ in range(12):
+                        app.processEvents()
+                    save(first, given.out / f"first-run-{mode}.png")
+                    first.close()
+                    continue
                 window.show_page(name)
                 if name == "executions" and not given.empty:
                     window.open_execution("4b1d77a0-checkout")
