@@ -23,6 +23,7 @@ from desktop.bubbles import Bubbles
 from desktop.crash import CrashKeeper
 from desktop.diagnosis import Diagnosis
 from desktop.front import Front
+from desktop.icons import mark_icon
 from desktop.key_watch import KeyWatch
 from desktop.keys import Keys
 from desktop.language import tr
@@ -39,9 +40,7 @@ from desktop.power import PowerKeeper
 from desktop.settings_store import SettingsStore
 from desktop.single_instance import SingleInstance
 from desktop.tray.facts import TrayFacts
-from desktop.tray.icons import icon
 from desktop.tray.menu import Wish
-from desktop.tray.picture import IconState, Picture
 from desktop.tray.view import Tray
 from desktop.updates import UpdateWatch
 from desktop.wishes import Wishes
@@ -102,7 +101,7 @@ def run(options: Options) -> int:
     app.setApplicationDisplayName(APP_NAME)
     app.setApplicationVersion(__version__)
     app.setDesktopFileName(APP_ID)
-    app.setWindowIcon(icon(Picture(state=IconState.RUNNING), dark=False, template=False))
+    app.setWindowIcon(mark_icon())
     loop = WorkerLoop(app)
     asyncio.set_event_loop(loop)
     return loop.run_until_complete(Desktop(app, loop, options).run())  # type: ignore[no-any-return]

@@ -57,5 +57,19 @@ def paint_mark(painter: QPainter, area: QRectF) -> None:
     _mark().render(painter, area)
 
 
+def mark_icon() -> QIcon:
+    """The product's mark for windows and task bars, sharp at the sizes that these use."""
+    made = QIcon()
+    for size in (16, 24, 32, 48, 64, 128, 256):
+        picture = QPixmap(size, size)
+        picture.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        paint_mark(painter, QRectF(0, 0, size, size))
+        painter.end()
+        made.addPixmap(picture)
+    return made
+
+
 def names() -> list[str]:
     return sorted(path.stem for path in (ASSETS / "icons").glob("*.svg"))

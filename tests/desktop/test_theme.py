@@ -53,3 +53,12 @@ def test_every_icon_draws_something_at_every_scale(qapp, name: str, ratio: float
 
 def test_the_type_scale_has_sizes_that_can_be_read(look: Theme) -> None:
     assert all(look.font(role).pixelSize() >= 11 for role in TYPE)
+
+
+def test_the_windows_icon_is_the_mark_at_every_size(qapp) -> None:
+    made = icons.mark_icon()
+    for size in made.availableSizes():
+        picture = made.pixmap(size).toImage()
+        colours = {picture.pixelColor(x, y).name() for x in range(size.width()) for y in range(size.height())}
+        assert len(colours) > 8, size
+    assert {size.width() for size in made.availableSizes()} >= {16, 32, 256}
