@@ -16,7 +16,7 @@ from typing import Final
 
 import psutil
 
-from bench.processes import running
+from bench.processes import end, running
 from tests.support.tray_host import Panel, TrayIcon, desktop_environment, private_bus, private_display, until
 
 IDLE_SECONDS: Final = 10.0
@@ -135,7 +135,7 @@ def _shown(
     """A program whose icon is in a panel."""
     panel = Panel(bus)
     process = subprocess.Popen(
-        command, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
     )
     try:
         until(lambda: panel.items, what="an icon in the panel")
@@ -146,12 +146,7 @@ def _shown(
         finally:
             icon.close()
     finally:
-        process.terminate()
-        try:
-            process.wait(LIMIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
         panel.close()
 
 
@@ -160,7 +155,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str], bus: str) -> 
     panel = Panel(bus)
     began = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
     )
     try:
         while not panel.items:
@@ -169,8 +164,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str], bus: str) -> 
             time.sleep(0.002)
         return time.perf_counter() - began
     finally:
-        process.terminate()
-        process.wait(LIMIT_SECONDS)
+        end(process)
         panel.close()
 
 

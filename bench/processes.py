@@ -42,11 +42,16 @@ def running(command: Sequence[str], *, until: str, environment: Mapping[str, str
         else:
             raise RuntimeError(f"{command[0]} ended without saying {until!r}: exit code {process.wait()}")
     finally:
-        process.terminate()
-        try:
-            process.wait(LIMIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """With SIGTERM, and where that does not help, without asking."""
+    process.terminate()
+    try:
+        process.wait(LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

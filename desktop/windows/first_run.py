@@ -15,6 +15,7 @@ from desktop.language import tr
 from desktop.onboarding import Onboarding
 from desktop.theme import Space, theme
 from desktop.widgets.buttons import Button, Switch
+from desktop.widgets.key_field import KeyField
 from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.step import Step
@@ -108,11 +109,7 @@ class FirstRunWindow(QWidget):
         step = Step(
             1, tr("API key"), tr("From your profile on the control plane. It is kept in this machine's keychain.")
         )
-        self.key = QLineEdit()
-        self.key.setEchoMode(QLineEdit.EchoMode.Password)
-        self.key.setInputMethodHints(Qt.InputMethodHint.ImhSensitiveData | Qt.InputMethodHint.ImhNoPredictiveText)
-        self.key.setAccessibleName(tr("API key"))
-        self.key.setPlaceholderText(tr("Paste it here"))
+        self.key = KeyField()
         self.key.returnPressed.connect(self._check)
         self.check = Button(tr("Check"), variant="primary")
         self.check.clicked.connect(self._check)

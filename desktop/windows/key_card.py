@@ -7,12 +7,13 @@ from typing import Final
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QWidget
 
 from desktop.keys import Keys, KeyState
 from desktop.language import tr
 from desktop.theme import Tone
 from desktop.widgets.buttons import Button
+from desktop.widgets.key_field import KeyField
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Card
@@ -62,11 +63,7 @@ class KeyCard(Card):
             button.hide()
 
     def _build_entry(self) -> QWidget:
-        self.key = QLineEdit()
-        self.key.setEchoMode(QLineEdit.EchoMode.Password)
-        self.key.setInputMethodHints(Qt.InputMethodHint.ImhSensitiveData | Qt.InputMethodHint.ImhNoPredictiveText)
-        self.key.setAccessibleName(tr("API key"))
-        self.key.setPlaceholderText(tr("Paste it here"))
+        self.key = KeyField()
         self.key.returnPressed.connect(self._check)
         self.check = Button(tr("Check and save"), variant="primary")
         self.check.clicked.connect(self._check)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -112,6 +113,20 @@ def test_the_doctor_finds_all_well(online: CommandLine, stage: Stage, keychain: 
     assert set(found.values()) <= {"ok", "warn"}
     assert online("queues", "--json").json == before, "no worker was registered"
     assert not online.home.exists(), "nothing was written"
+
+
+def test_the_doctors_findings_go_into_a_bundle(online: CommandLine, stage: Stage, tmp_path: Path) -> None:
+    bundle = tmp_path / "report.zip"
+    answer = online("doctor", "--json", "--bundle", str(bundle))
+    assert answer.json["bundle"] == str(bundle)
+    with zipfile.ZipFile(bundle) as read:
+        texts = {name.partition("/")[2]: read.read(name).decode() for name in read.namelist()}
+    assert "control plane: " in texts["checks.txt"]
+    assert stage.info.control_plane_url in texts["environment.txt"]
+    assert stage.info.api_key not in "".join(texts.values())
+    answer = online("doctor", "--bundle", str(tmp_path / "no" / "such" / "folder.zip"))
+    assert answer.code == 1
+    assert "cannot be written" in answer.err
 
 
 def test_the_doctor_names_each_repair(offline: CommandLine) -> None:

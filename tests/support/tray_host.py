@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_call, new_method_return, new_signal
-from jeepney.bus_messages import message_bus
+from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_method_call
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
+
+from tests.support.bus_service import BusService
 
 LIMIT_SECONDS = 30.0
 WATCHER = "org.kde.StatusNotifierWatcher"
@@ -77,61 +77,39 @@ def private_display() -> Iterator[str]:
         process.wait(LIMIT_SECONDS)
 
 
-class Panel:
+class Panel(BusService):
     """The watcher that icons register with, as GNOME's extension or KDE's panel have it. Runs until `close`."""
+
+    name = WATCHER
 
     def __init__(self, address: str) -> None:
         self.items: list[str] = []
-        self._connection = open_dbus_connection(address)
-        answer = self._connection.send_and_get_reply(message_bus.RequestName(WATCHER))
-        assert answer.body == (1,), "there is a panel already"
-        self._closed = False
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        super().__init__(address)
 
-    def close(self) -> None:
-        self._closed = True
-        self._thread.join(LIMIT_SECONDS)
-        self._connection.close()
-
-    def _serve(self) -> None:
-        while not self._closed:
-            try:
-                message = self._connection.receive(timeout=0.05)
-            except TimeoutError:
-                continue
-            except (ConnectionError, OSError):
-                return
-            if message.header.message_type is MessageType.method_call:
-                self._answer(message)
-
-    def _answer(self, message: Message) -> None:
+    def answer(self, message: Message) -> None:
         fields = message.header.fields
         match fields.get(HeaderFields.member), message.body:
             case "RegisterStatusNotifierItem", (service,):
                 sender = fields[HeaderFields.sender]
                 self.items.append(sender if service.startswith("/") else service)
-                self._reply(message)
+                self.reply(message)
                 emitter = DBusAddress("/StatusNotifierWatcher", interface=WATCHER)
-                self._connection.send(new_signal(emitter, "StatusNotifierItemRegistered", "s", (service,)))
+                self.signal(emitter, "StatusNotifierItemRegistered", "s", (service,))
             case "Get", (_, "IsStatusNotifierHostRegistered"):
-                self._reply(message, "v", (("b", True),))
+                self.reply(message, "v", (("b", True),))
             case "Get", (_, "RegisteredStatusNotifierItems"):
-                self._reply(message, "v", (("as", self.items),))
+                self.reply(message, "v", (("as", self.items),))
             case "Get", (_, "ProtocolVersion"):
-                self._reply(message, "v", (("i", 0),))
+                self.reply(message, "v", (("i", 0),))
             case "GetAll", _:
                 known = {
                     "IsStatusNotifierHostRegistered": ("b", True),
                     "RegisteredStatusNotifierItems": ("as", self.items),
                     "ProtocolVersion": ("i", 0),
                 }
-                self._reply(message, "a{sv}", (known,))
+                self.reply(message, "a{sv}", (known,))
             case _:
-                self._reply(message)
-
-    def _reply(self, message: Message, signature: str | None = None, body: tuple[Any, ...] = ()) -> None:
-        self._connection.send(new_method_return(message, signature, body))
+                self.reply(message)
 
 
 @dataclass(frozen=True, slots=True)
