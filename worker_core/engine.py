@@ -14,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__, health, host, machine
-from worker_core.agents.approval_book import ApprovalBook, Asked
+from worker_core.agents.approval_book import ApprovalBook
 from worker_core.agents.journal import Journal
 from worker_core.agents.permission import Permissions, policy_file
 from worker_core.agents.tracker import ExecutionTracker
+from worker_core.answers import Answers
 from worker_core.assembly import ServedQueue, Shared
 from worker_core.audit import AuditLog
 from worker_core.control_plane.client import ControlPlaneClient
@@ -40,6 +41,8 @@ from worker_core.temporal.admission import Gate
 from worker_core.temporal.connection import metrics
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing
     from worker_core.paths import Paths
@@ -50,7 +53,6 @@ log = logging.getLogger(__name__)
 
 JOURNAL_KEPT = timedelta(days=30)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
-TELL_LIMIT = timedelta(seconds=5)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
 
@@ -110,7 +112,7 @@ class Engine:
         self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
         self._journal = Journal(paths.journal)
         self._book = ApprovalBook(paths.approvals, on_change=self._publish_soon)
-        self._telling: set[asyncio.Task[None]] = set()
+        self._answers = Answers(book=self._book, client_of=self._temporal_of)
         self._sweep = WorkspaceSweep(
             paths.workspaces,
             kept=settings.workspace_kept,
@@ -223,25 +225,9 @@ class Engine:
             KubiyaError: the answer cannot be written down.
 
         """
-        try:
-            asked = self._book.answer(approval_id, allow=allow, scope=scope, by=by)
-        except OSError as error:
-            raise KubiyaError(f"The answer cannot be written down: {error.strerror or error}. Try again.") from error
+        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by)
         self._publish()
-        await self._tell(asked)
-
-    async def _tell(self, asked: Asked) -> None:
-        """Wake the workflow. Where it cannot be reached now, it is told when its queue is polled again."""
-        client = next((one.server.temporal_client for one in self._queues if one.queue_id == asked.queue_id), None)
-        try:
-            if client is None:
-                raise ConnectionError("Temporal is not connected")
-            answer = {"call_id": asked.call_id, "answer": asked.answer, "scope": asked.scope, "by": asked.by}
-            handle = client.get_workflow_handle(asked.workflow_id)
-            await handle.signal("answer_approval", answer, rpc_timeout=TELL_LIMIT)
-            self._book.told(asked)
-        except Exception as error:  # noqa: BLE001 - the SDK raises many kinds; the answer itself is kept
-            log.warning("The answer to %s is kept, and told to its execution later: %s", asked.id, error)
+        await self._answers.tell(asked)
 
     async def wait_stopped(self) -> EngineSnapshot:
         """Wait for STOPPED or FAILED and everything flushed; the snapshot holds the exit code."""
@@ -366,6 +352,9 @@ class Engine:
     async def _workflow_closed(self, workflow_id: str) -> None:
         await asyncio.gather(*(queue.server.workflow_closed(workflow_id) for queue in self._queues))
 
+    def _temporal_of(self, queue_id: str) -> Client | None:
+        return next((one.server.temporal_client for one in self._queues if one.queue_id == queue_id), None)
+
     # --- what queues ask for ------------------------------------------------------------------------------
 
     def _own_secrets(self) -> frozenset[str]:
@@ -434,11 +423,7 @@ class Engine:
         if isinstance(event, PollingStarted) and self.snapshot.state is EngineState.STARTING:
             self._change(*self._at_work())
         if isinstance(event, PollingStarted):
-            for asked in self._book.untold():
-                if asked.queue_id == event.queue_id:
-                    task = asyncio.get_running_loop().create_task(self._tell(asked), name="approval")
-                    self._telling.add(task)
-                    task.add_done_callback(self._telling.discard)
+            self._answers.tell_again(event.queue_id)
 
     def _at_work(self) -> tuple[EngineState, str]:
         if any(queue.server.view.polling for queue in self._queues):
