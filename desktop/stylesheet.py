@@ -72,7 +72,7 @@ QPlainTextEdit[variant="plain"] { background: transparent; border: none; font-fa
   font-size: ${code}px; selection-background-color: $accent; selection-color: $on_accent; }
 
 QListView, QTableView { background: transparent; border: none; outline: none; }
-QListWidget::item { color: $text; padding: 7px 10px; border-radius: 7px; }
+QListWidget::item { color: $text; padding: 0 10px; border-radius: 7px; }
 QListWidget::item:hover { background: $raised; }
 QListWidget::item:selected { background: $selected; color: $text; }
 QMenu { background: $surface; border: 1px solid $line_strong; border-radius: 8px; padding: 5px; }

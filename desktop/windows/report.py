@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QFileDialog, QListWidget, QPlainTextEdit, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QDialog, QFileDialog, QListWidget, QListWidgetItem, QPlainTextEdit, QWidget
 
 from desktop.language import tr
 from desktop.theme import Space, theme
@@ -19,6 +19,7 @@ from worker_core.errors import KubiyaError
 if TYPE_CHECKING:
     from worker_core.examination.diagnostics import Texts
 
+LINE_HEIGHT: Final = 32
 FILE_NAME: Final = "kubiya-worker-diagnostics.zip"
 
 
@@ -43,7 +44,9 @@ class ReportDialog(QDialog):
         self.names.setAccessibleName(tr("Files of the report"))
         self.names.setFixedWidth(250)
         for name, text in texts.items():
-            self.names.addItem(f"{name}  ·  {size_text(len(text.encode()))}")
+            line = QListWidgetItem(f"{name}  ·  {size_text(len(text.encode()))}")
+            line.setSizeHint(QSize(0, LINE_HEIGHT))  # the style is not known yet, which would give it its own
+            self.names.addItem(line)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setProperty("variant", "field")

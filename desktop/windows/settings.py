@@ -224,13 +224,8 @@ class SettingsPage(Page):
             ("keep_awake", tr("Keep this machine awake while a task runs"), "", None),
             ("drain_before_sleep", tr("Take nothing new before the machine sleeps"), "", None),
             ("pause_on_metered_network", tr("Pause on metered networks"), tr("Takes nothing new on them."), None),
-            (
-                "check_for_updates",
-                tr("Ask for newer releases"),
-                tr("Once a day; nothing is downloaded."),
-                None,
-            ),
             ("pause_below_battery_percent", tr("Pause below this battery level"), tr("Percent. 0: never."), battery),
+            ("check_for_updates", tr("Ask for newer releases"), tr("Once a day; nothing is downloaded."), None),
         ]
         for name, title, meaning, control in controls:
             change = self._appear if name == "appearance" else partial(self._prefer, name)
