@@ -78,4 +78,4 @@ def _notice(ends: datetime, left: timedelta) -> Notice:
     else:
         title = tr("Your API key ends soon")
         body = tr("It ends on {day}. Make a new one on the control plane before that.", day=day)
-    return Notice(title=title, body=body, level=Level.PROBLEM, wish=Wish.SETTINGS)
+    return Notice(title=title, body=body, level=Level.PROBLEM, wish=Wish.SETTINGS, target="key")
