@@ -21,7 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+import psutil
 from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
 from desktop.bridge import Bridge
@@ -39,6 +41,9 @@ LINES_A_SECOND = 2_000
 SUSTAINED_SECONDS = 5
 SAMPLES = 40
 CHUNKS = 5_000
+STREAMED_MEANWHILE = 10_000
+REST_SECONDS = 10
+PAINTS = 5
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 EXECUTION = "e-1"
 
@@ -189,7 +194,7 @@ class Stage:
             )
         )  # fmt: skip
 
-    def event_to_pixel(self) -> dict[str, float]:
+    def event_to_pixel(self, message_id: str = "m-1") -> dict[str, float]:
         """From the engine's bus to the end of the paint that shows it."""
         self.window.show_page("executions")
         self.window.open_execution(EXECUTION)
@@ -198,9 +203,9 @@ class Stage:
         self.app.installEventFilter(watcher)
         seconds: list[float] = []
         for number in range(SAMPLES):
-            marker = f"marker {number} is on the screen. "
+            marker = f"marker {number} of {message_id} is on the screen. "
             began = time.perf_counter()
-            self.say(marker, "m-1")
+            self.say(marker, message_id)
             if self.until(partial(self._is_painted, marker, watcher, began), seconds=5):
                 seconds.append(time.perf_counter() - began)
             self.settle(0.03 + 0.13 * (number * 0.618 % 1))
@@ -209,6 +214,25 @@ class Stage:
             raise RuntimeError(f"only {len(seconds)} of {SAMPLES} events were painted")
         ordered = sorted(seconds)
         return {"p50_ms": statistics.median(ordered) * 1000, "p95_ms": ordered[int(len(ordered) * 0.95)] * 1000}
+
+    def event_to_pixel_streaming(self) -> dict[str, float]:
+        """The same in a message that grows by 1 000 chunks a second meanwhile, 10 000 at most."""
+        sent = 0
+        began = time.perf_counter()
+
+        def more() -> None:
+            nonlocal sent
+            while sent < STREAMED_MEANWHILE and sent < (time.perf_counter() - began) * 1000:
+                self.say("Some words ", "m-3")
+                sent += 1
+
+        timer = QTimer()
+        timer.setInterval(5)
+        timer.timeout.connect(more)
+        timer.start()
+        found = self.event_to_pixel("m-3")
+        timer.stop()
+        return {**found, "chunks": sent}
 
     def _is_painted(self, marker: str, watcher: PaintWatcher, began: float) -> bool:
         if not watcher.painted_since(began):
@@ -249,6 +273,37 @@ class Stage:
             self.settle()
         return pulse.result()
 
+    # --- paint and rest -------------------------------------------------------------------------------------
+
+    def paint_ms(self, scale: int) -> float:
+        """Of the whole window at its first size, of the page that is shown, without what the first paint caches."""
+        times: list[float] = []
+        for _ in range(PAINTS + 1):
+            picture = QPixmap(self.window.size() * scale)
+            picture.setDevicePixelRatio(scale)
+            began = time.perf_counter()
+            self.window.render(picture)
+            times.append((time.perf_counter() - began) * 1000)
+        return statistics.median(times[1:])
+
+    def switches_when_closed(self) -> int:
+        """Voluntary context switches of this thread in ten seconds, with the window closed again; the clock's end is one."""
+        self.window.close()
+        self.settle()
+        before = _switches()
+        QTimer.singleShot(REST_SECONDS * 1000, self.app.quit)
+        self.app.exec()
+        return _switches() - before
+
+
+def _switches() -> int:
+    status = Path(f"/proc/self/task/{os.getpid()}/status").read_text(encoding="ascii")
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+def _memory_mb() -> float:
+    return float(psutil.Process().memory_info().rss) / 1e6
+
 
 class PaintWatcher(QObject):
     """When a widget, or one inside it, was painted last."""
@@ -272,19 +327,31 @@ def main() -> int:
     app = QApplication(sys.argv[:1])
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
         stage = Stage(app, Path(folder))
-        pages = {}
+        app.setQuitOnLastWindowClosed(False)
+        pages, paints, memory = {}, {}, {"window": _memory_mb()}
         for name in ("executions", "queues", "logs", "health", "approvals", "notifications", "settings", "overview"):
             began = time.perf_counter()
             stage.window.show_page(name)
             app.processEvents()
             pages[name] = (time.perf_counter() - began) * 1000
+            stage.settle()
+            memory[name] = _memory_mb()
+            paints[name] = stage.paint_ms(2)
+        closed = stage.switches_when_closed()
+        stage.window.show()
         found = {
             "window_seconds": stage.seconds_to_window,
             "slowest_page_ms": max(pages.values()),
+            "pages_ms": pages,
+            "paint_2x_ms": paints,
+            "memory_mb": memory,
+            "switches_when_closed": closed,
             "event_to_pixel": stage.event_to_pixel(),
+            "event_to_pixel_streaming": stage.event_to_pixel_streaming(),
             "streaming": stage.streaming(),
             "sustained": stage.sustained(),
             "bulk": stage.bulk(),
+            "memory_after_bulk_mb": _memory_mb(),
             "bulk_plain": stage.bulk_plain(),
         }
     print(json.dumps(found), flush=True)
