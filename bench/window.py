@@ -287,7 +287,7 @@ class Stage:
         return statistics.median(times[1:])
 
     def switches_when_closed(self) -> int:
-        """Voluntary context switches of this thread in ten seconds, with the window closed again; the clock's end is one."""
+        """Voluntary context switches of this thread in ten seconds with the window closed; the clock's end is one."""
         self.window.close()
         self.settle()
         before = _switches()
