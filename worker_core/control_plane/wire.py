@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,6 +32,12 @@ def decode(content: bytes, *, action: str, server: str) -> Any:
         ) from error
 
 
+@cache
+def _fields(model: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Looked up once: msgspec resolves a model's annotations anew each time, which takes longer than the reading."""
+    return msgspec.structs.fields(model)
+
+
 def read(model: type[_Model], raw: object, *, action: str, server: str) -> _Model:
     """`raw` as a `model`, field by field: null and wrong types give a field's default, unknown keys are ignored.
 
@@ -40,7 +47,7 @@ def read(model: type[_Model], raw: object, *, action: str, server: str) -> _Mode
     if not isinstance(raw, Mapping):
         raise ServerTrouble(f"{server} answered {action} with JSON of the wrong kind; an object was expected.")
     values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(model):
+    for field in _fields(model):
         found = raw.get(field.encode_name)
         if field.required and found in (None, ""):
             raise ServerTrouble(f"{server} answered {action} without `{field.encode_name}`, which the worker needs.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,6 +39,11 @@ def read(model: type[_Arguments], arguments: Mapping[str, Any]) -> _Arguments:
 
 def schema(model: type[msgspec.Struct]) -> dict[str, Any]:
     """The JSON schema that the model is shown, as one flat object."""
+    return copy.deepcopy(_schema(model))
+
+
+@cache
+def _schema(model: type[msgspec.Struct]) -> dict[str, Any]:
     (_, components) = msgspec.json.schema_components([model])
     described = dict(components[model.__name__])
     described.pop("title", None)
