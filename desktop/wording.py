@@ -35,10 +35,14 @@ def state_tone(state: EngineState) -> Tone:
     return tones.get(state, "neutral")
 
 
-def lacks_key(snapshot: EngineSnapshot) -> bool:
-    """Whether it is the API key that the worker fails for, or may be."""
-    keyless = {ExitCode.CREDENTIALS_REFUSED, ExitCode.NOT_CONFIGURED}
-    return snapshot.state is EngineState.FAILED and snapshot.exit_code in keyless
+def is_key_refused(snapshot: EngineSnapshot) -> bool:
+    """Whether the worker failed because the control plane does not take its API key."""
+    return snapshot.state is EngineState.FAILED and snapshot.exit_code == ExitCode.CREDENTIALS_REFUSED
+
+
+def lacks_settings(snapshot: EngineSnapshot) -> bool:
+    """Whether the worker failed because something is not set: a key, a queue, or a setting that is not valid."""
+    return snapshot.state is EngineState.FAILED and snapshot.exit_code == ExitCode.NOT_CONFIGURED
 
 
 def status_text(status: str) -> str:

@@ -11,7 +11,7 @@ from desktop.language import tr
 from desktop.platforms.ports import Autostart
 from desktop.tray.facts import TrayFacts, approvals, moment, short
 from desktop.tray.picture import reason, status
-from desktop.wording import lacks_key
+from desktop.wording import is_key_refused
 from worker_core.snapshot import EngineState, ExecutionView, QueueView
 
 ROWS: Final = 10
@@ -103,7 +103,7 @@ def _control(facts: TrayFacts) -> tuple[Entry, ...]:
         case EngineState.FAILED:
             again = Entry(title=tr("Try again"), wish=Wish.START)
             key = Entry(title=tr("Enter a key…"), wish=Wish.SETTINGS, target="key")
-            return (key, again) if lacks_key(facts.snapshot) else (again,)
+            return (key, again) if is_key_refused(facts.snapshot) else (again,)
         case EngineState.DRAINING:
             return (Entry(title=tr("Stop now, cancel what runs"), wish=Wish.CANCEL_WORK),)
         case EngineState.PAUSED:

@@ -19,7 +19,7 @@ from desktop.widgets.surfaces import Card, EmptyState, IconTile, Line
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
-from desktop.wording import ago_text, duration_text, lacks_key, size_text, state_text, state_tone
+from desktop.wording import ago_text, duration_text, is_key_refused, lacks_settings, size_text, state_text, state_tone
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, QueueView, StopMode
 
 _STATE_ICONS = {
@@ -65,6 +65,8 @@ class StateCard(Card):
         self._resume = Button(tr("Resume"), icon="play", variant="primary")
         self._key = Button(tr("Enter a key…"), icon="key")
         self._key.clicked.connect(lambda: desk.show_page("settings", "key"))
+        self._settings = Button(tr("Open settings"), icon="settings")
+        self._settings.clicked.connect(lambda: desk.show_page("settings"))
         self._pause.setMenu(self._pause_menu())
         self._start.clicked.connect(lambda: self._ask(desk.worker.start(), tr("start the worker")))
         self._resume.clicked.connect(lambda: self._ask(desk.worker.resume(), tr("resume the worker")))
@@ -89,7 +91,7 @@ class StateCard(Card):
     def _line(self, words: QVBoxLayout) -> QHBoxLayout:
         line = row(self._tile, words, gap=Space.L)
         line.setStretch(1, 1)
-        line.addLayout(row(self._key, self._start, self._resume, self._pause, self._stop))
+        line.addLayout(row(self._key, self._settings, self._start, self._resume, self._pause, self._stop))
         return line
 
     def take(self, snapshot: EngineSnapshot) -> None:
@@ -100,7 +102,8 @@ class StateCard(Card):
         self._reason.setText(snapshot.reason + since)
         at_work = state in {EngineState.RUNNING, EngineState.STARTING}
         self._start.setVisible(state in {EngineState.STOPPED, EngineState.FAILED})
-        self._key.setVisible(self._desk.keys is not None and lacks_key(snapshot))
+        self._key.setVisible(self._desk.keys is not None and is_key_refused(snapshot))
+        self._settings.setVisible(lacks_settings(snapshot))
         self._resume.setVisible(state is EngineState.PAUSED)
         self._pause.setVisible(at_work)
         self._stop.setVisible(at_work or state is EngineState.PAUSED)

@@ -199,3 +199,11 @@ def test_a_refused_key_leads_here_with_one_click(rig: Rig, qtbot: QtBot) -> None
 def test_other_failures_do_not_blame_the_key(rig: Rig, qtbot: QtBot) -> None:
     broken = EngineSnapshot(state=EngineState.FAILED, reason="No queue.", exit_code=ExitCode.QUEUE_UNUSABLE)
     assert "Enter a key…" not in {entry.title for entry in menu(TrayFacts(snapshot=broken))}
+    unset = EngineSnapshot(state=EngineState.FAILED, reason="There is no queue.", exit_code=ExitCode.NOT_CONFIGURED)
+    window = MainWindow(Worker(unset), Bridge(), rig.store, keys=rig.keys, run=rig.wanted.append)
+    qtbot.addWidget(window)
+    window.show()
+    shown = [one for one in window.findChildren(Button) if one.isVisible() and one.isEnabled()]
+    assert not any(one.text() == "Enter a key…" for one in shown)
+    next(one for one in shown if one.text() == "Open settings").click()
+    assert window.page == "settings"
