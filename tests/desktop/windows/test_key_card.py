@@ -207,3 +207,4 @@ def test_other_failures_do_not_blame_the_key(rig: Rig, qtbot: QtBot) -> None:
     assert not any(one.text() == "Enter a key…" for one in shown)
     next(one for one in shown if one.text() == "Open settings").click()
     assert window.page == "settings"
+    rig.settle()
