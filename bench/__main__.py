@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -19,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 
 from bench.bare_worker import BareWorkflow
 from bench.processes import running
@@ -29,6 +30,12 @@ from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
 
 SETTLE_SECONDS = 3.0
+UNDER_WAY_SECONDS = 2.0
+CANCELLED = {
+    "in mid-stream": "!stream 5000 20",
+    "in a tool call": f"!tool shell {json.dumps({'command': 'sleep 1000'})}",
+    "while it waits for its user": "!say over",
+}
 AT_ONCE = 50
 
 
@@ -150,6 +157,8 @@ async def measure_turns(info: dict[str, str], queue: str) -> list[Result]:
         await asyncio.gather(*(one() for _ in range(AT_ONCE)))
 
     crowd = {"bare": await timed(lambda: many(bare)), "ours": await timed(lambda: many(ours))}
+    say("cancellations")
+    cancelled = [await measure_cancel(info, plane, temporal, where, script) for where, script in CANCELLED.items()]
     await plane.aclose()
     return [
         Result(
@@ -157,7 +166,23 @@ async def measure_turns(info: dict[str, str], queue: str) -> list[Result]:
             ours=median(single["ours"]), bare=median(single["bare"]), goal=0.25,
         ),
         Result(name=f"{AT_ONCE} instant turns at once", unit="s", ours=crowd["ours"], bare=crowd["bare"], goal=6),
+        *cancelled,
     ]  # fmt: skip
+
+
+async def measure_cancel(
+    info: dict[str, str], plane: ControlPlaneClient, temporal: Client, where: str, script: str
+) -> Result:
+    """From the wish to cancel to the closed workflow, its stream closed and its process tree killed before."""
+    prompt = f"{uuid.uuid4()}\n{script}"
+    submitted = await plane.execute_agent(info["agent_id"], Execute(prompt=prompt, worker_queue_id=info["queue_id"]))
+    await asyncio.sleep(UNDER_WAY_SECONDS)
+    workflow = temporal.get_workflow_handle(f"agent-execution-{submitted.execution_id}")
+    began = time.perf_counter()
+    await plane.cancel(submitted.execution_id)
+    with contextlib.suppress(WorkflowFailureError):
+        await workflow.result()
+    return Result(name=f"cancelled {where}", unit="s", ours=time.perf_counter() - began, bare=None, goal=2)
 
 
 async def timed(action: Callable[[], Awaitable[None]]) -> float:
