@@ -36,7 +36,7 @@ format: setup ## let ruff format and repair what it can
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@scripts/lock.sh
 
-bench: setup ## measure start-up, memory and execution times beside a bare temporalio worker, as ratios
+bench: setup ## measure worker, sandbox, tray and window, each beside a baseline in the same run
 	@$(BIN)/python -m bench
 
 screenshots: setup ## draw every page of the window, light and dark, into docs/screenshots/

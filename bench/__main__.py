@@ -1,7 +1,7 @@
-"""`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run; and
-tool calls in the sandbox beside the same calls without it.
+"""`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run; tool calls in
+the sandbox beside the same calls without it; the tray and its window beside a bare Qt program.
 
-python -m bench [--rounds N] [--json FILE]
+python -m bench [--rounds N] [--only worker|sandbox|desktop] [--json FILE]
 """
 
 from __future__ import annotations
