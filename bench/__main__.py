@@ -1,5 +1,5 @@
-"""`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run; tool calls in
-the sandbox beside the same calls without it; the tray and its window beside a bare Qt program.
+"""`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run; tool
+calls in the sandbox beside the same calls without it; the tray and its window beside a bare Qt program.
 
 python -m bench [--rounds N] [--only worker|sandbox|desktop] [--json FILE]
 """

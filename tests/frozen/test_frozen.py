@@ -10,14 +10,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.desktop.test_program import ROOT, Session, test_from_start_to_an_executed_task_to_quit
-from tests.support.tray_host import desktop_environment, private_bus, private_display
 from worker_core import __version__
 
+if TYPE_CHECKING:
+    from tests.desktop.test_program import Session
+
+ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 120
 
 pytestmark = [
@@ -107,10 +109,15 @@ def test_a_task_from_start_to_end(programs: Path, environment: dict[str, str]) -
 def session(programs: Path, tmp_path: Path) -> Iterator[Session]:
     if not sys.platform.startswith("linux"):
         pytest.skip("Xvfb and D-Bus are Linux's")
+    from tests.desktop.test_program import Session
+    from tests.support.tray_host import desktop_environment, private_bus, private_display
+
     with private_display() as display, private_bus() as bus:
         environment = desktop_environment(tmp_path, display=display, bus=bus)
         yield Session(bus, tmp_path, environment, command=(str(programs / "kubiya-worker-desktop"),))
 
 
 def test_the_tray_from_start_to_an_executed_task_to_quit(session: Session) -> None:
+    from tests.desktop.test_program import test_from_start_to_an_executed_task_to_quit
+
     test_from_start_to_an_executed_task_to_quit(session)

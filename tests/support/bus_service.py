@@ -5,6 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
+pytest.importorskip("jeepney", reason="D-Bus is Linux's: jeepney is not installed")
+
 from jeepney import DBusAddress, Message, MessageType, new_method_return, new_signal
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection

@@ -6,6 +6,10 @@ import os
 import select
 from dataclasses import dataclass
 
+import pytest
+
+pytest.importorskip("jeepney", reason="D-Bus is Linux's: jeepney is not installed")
+
 from jeepney import DBusAddress, HeaderFields, Message
 
 from tests.support.bus_service import BusService

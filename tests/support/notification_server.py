@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
+
+pytest.importorskip("jeepney", reason="D-Bus is Linux's: jeepney is not installed")
+
 from jeepney import DBusAddress, HeaderFields, Message
 
 from tests.support.bus_service import BusService
