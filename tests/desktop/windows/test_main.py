@@ -5,17 +5,9 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import (
     QAbstractButton,
-    QAbstractItemView,
-    QComboBox,
-    QHeaderView,
-    QLineEdit,
     QPlainTextEdit,
-    QTableView,
-    QTextEdit,
-    QWidget,
 )
 
 from desktop.settings_store import SettingsStore
@@ -25,6 +17,7 @@ from desktop.widgets.buttons import Switch
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import described, shown_fields
 from tests.desktop.windows.stand_ins import HOSTILE, Archive, Bridge, Worker, busy, lines, run_now, talk
+from tests.desktop.windows.walking import interactive, nameless
 from tests.support.engine import home
 from worker_core.errors import KubiyaError
 from worker_core.events import ExecutionFinished
@@ -127,33 +120,19 @@ def test_the_scheme_changes_while_the_window_is_open(stage: Stage, look: Theme) 
         assert shown == DARK.window, name
 
 
-def interactive(window: QWidget) -> list[QWidget]:
-    kinds = (QAbstractButton, QLineEdit, QComboBox, QAbstractItemView, QTextEdit, QPlainTextEdit)
-    found = [child for child in window.findChildren(QWidget) if isinstance(child, kinds)]
-    inside = (QComboBox, QHeaderView, QTableView)
-    hidden = QHeaderView  # of the log's table, and its corner
-    return [child for child in found if not isinstance(child.parent(), inside) and not isinstance(child, hidden)]
-
-
 @pytest.mark.parametrize("filled", [False, True])
 def test_every_control_has_a_name_and_a_role_and_can_be_reached(stage: Stage, empty: Stage, filled: bool) -> None:
     window = (stage if filled else empty).window
     if filled:
         window.open_execution("e")
-    nameless = []
-    for child in interactive(window):
-        seen = QAccessible.queryAccessibleInterface(child)
-        named = child.accessibleName() or (isinstance(child, QAbstractButton) and child.text())
-        if not named or seen is None or seen.role() in {QAccessible.Role.NoRole, QAccessible.Role.Client}:
-            nameless.append(f"{type(child).__name__} in {type(child.parent()).__name__}")
-    assert nameless == []
+    assert nameless(window) == []
     buttons = [child for child in interactive(window) if isinstance(child, QAbstractButton)]
-    unreachable = [
+    off_the_path = [
         child.accessibleName()
         for child in buttons
         if not child.focusPolicy() & Qt.FocusPolicy.TabFocus and not child.autoExclusive()  # those: arrow keys
     ]
-    assert unreachable == []
+    assert off_the_path == []
 
 
 def test_pages_by_keyboard_and_the_way_to_search(stage: Stage, qtbot) -> None:

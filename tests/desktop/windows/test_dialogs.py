@@ -1,0 +1,68 @@
+"""Every window beside the main one can be walked by keyboard and read aloud."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from desktop.crash import CrashDialog
+from desktop.keys import Keys
+from desktop.onboarding import Onboarding
+from desktop.settings_store import SettingsStore
+from desktop.windows.first_run import FirstRunWindow
+from desktop.windows.key_card import KeyCard
+from desktop.windows.queue_dialog import QueueDialog
+from desktop.windows.report import ReportDialog
+from desktop.windows.wishes import Wishes
+from tests.desktop.windows.test_key_card import Keychain
+from tests.desktop.windows.test_queue_dialog import Fleet
+from tests.desktop.windows.walking import nameless, unreachable
+from tests.support.engine import home
+from worker_core.control_plane.models import Queue
+
+
+def first_run(folder: Path) -> QWidget:
+    store = SettingsStore(home(folder), environ={})
+    keys = Keys(store=store, keychain=Keychain(), environ={}, use_key=lambda _: None)  # type: ignore[arg-type]
+    made = FirstRunWindow(Onboarding(keys=keys, store=store, autostart=object()))  # type: ignore[arg-type]
+    made._queue_step.open()
+    made.choices.offer([Queue(id="a", name="a"), Queue(id="b", name="b")])
+    made.choices.boxes["a"].setChecked(True)
+    return made
+
+
+def key_card(folder: Path) -> QWidget:
+    store = SettingsStore(home(folder), environ={})
+    keys = Keys(store=store, keychain=Keychain(), environ={}, use_key=lambda _: None)  # type: ignore[arg-type]
+    made = KeyCard(keys, Wishes(run=asyncio.run))
+    made.open()
+    return made
+
+
+def queues(_: Path) -> QWidget:
+    made = QueueDialog(Fleet(), Wishes(run=asyncio.run), picked=(), take=lambda _: None)
+    made.look()
+    return made
+
+
+def report(_: Path) -> QWidget:
+    return ReportDialog({"system.txt": "Linux", "checks.txt": "ok"})
+
+
+def crash(_: Path) -> QWidget:
+    return CrashDialog("Traceback")
+
+
+@pytest.mark.parametrize("make", [first_run, key_card, queues, report, crash])
+def test_every_control_has_a_name_and_a_keyboard_path(qtbot: QtBot, tmp_path: Path, make) -> None:
+    window = make(tmp_path)
+    qtbot.addWidget(window)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+    assert nameless(window) == []
+    assert unreachable(window) == []
