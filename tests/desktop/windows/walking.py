@@ -44,15 +44,13 @@ def nameless(window: QWidget) -> list[str]:
 def unreachable(window: QWidget) -> list[str]:
     """Controls that are seen and can be used, and that no number of Tab keys leads to."""
     window.activateWindow()
-    visited = set()
+    controls = [child for child in interactive(window) if child.isVisible() and child.isEnabled()]
+    visited: list[QWidget] = []
     for _ in range(STEPS):
         at = QApplication.focusWidget()
-        if at is not None and id(at) in visited:
+        if at in visited:
             break
-        visited.add(id(at))
+        if at is not None:
+            visited.append(at)
         QTest.keyClick(at or window, Qt.Key.Key_Tab)
-    return [
-        child.accessibleName() or type(child).__name__
-        for child in interactive(window)
-        if child.isVisible() and child.isEnabled() and id(child) not in visited
-    ]
+    return [child.accessibleName() or type(child).__name__ for child in controls if child not in visited]
