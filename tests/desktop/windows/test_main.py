@@ -17,7 +17,7 @@ from desktop.widgets.buttons import Switch
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import described, shown_fields
 from tests.desktop.windows.stand_ins import HOSTILE, Archive, Bridge, Worker, busy, lines, run_now, talk
-from tests.desktop.windows.walking import interactive, nameless
+from tests.desktop.windows.walking import interactive, nameless, unreachable
 from tests.support.engine import home
 from worker_core.errors import KubiyaError
 from worker_core.events import ExecutionFinished
@@ -133,6 +133,16 @@ def test_every_control_has_a_name_and_a_role_and_can_be_reached(stage: Stage, em
         if not child.focusPolicy() & Qt.FocusPolicy.TabFocus and not child.autoExclusive()  # those: arrow keys
     ]
     assert off_the_path == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_page_is_walked_with_the_tab_key(stage: Stage, qtbot, name: str) -> None:
+    with qtbot.waitActive(stage.window):
+        stage.window.activateWindow()
+    if name == "executions":
+        stage.window.open_execution("e")
+    stage.window.show_page(name)
+    assert unreachable(stage.window) == []
 
 
 def test_pages_by_keyboard_and_the_way_to_search(stage: Stage, qtbot) -> None:

@@ -42,7 +42,9 @@ def nameless(window: QWidget) -> list[str]:
 
 
 def unreachable(window: QWidget) -> list[str]:
-    """Controls that are seen and can be used, and that no number of Tab keys leads to."""
+    """Controls that are seen and can be used, and that no number of Tab keys leads to. Of buttons that exclude each other,
+    one has its turn; the arrow keys lead to the others.
+    """
     window.activateWindow()
     controls = [child for child in interactive(window) if child.isVisible() and child.isEnabled()]
     visited: list[QWidget] = []
@@ -53,4 +55,9 @@ def unreachable(window: QWidget) -> list[str]:
         if at is not None:
             visited.append(at)
         QTest.keyClick(at or window, Qt.Key.Key_Tab)
-    return [child.accessibleName() or type(child).__name__ for child in controls if child not in visited]
+    missed = [child for child in controls if child not in visited]
+    return [
+        child.accessibleName() or type(child).__name__
+        for child in missed
+        if not (isinstance(child, QAbstractButton) and child.autoExclusive())
+    ]
