@@ -42,8 +42,9 @@ def nameless(window: QWidget) -> list[str]:
 
 
 def unreachable(window: QWidget) -> list[str]:
-    """Controls that are seen and can be used, and that no number of Tab keys leads to. Of buttons that exclude each other,
-    one has its turn; the arrow keys lead to the others.
+    """Controls that are seen and can be used, and that no number of Tab keys leads to.
+
+    Of buttons that exclude each other, one has its turn; the arrow keys lead to the others.
     """
     window.activateWindow()
     controls = [child for child in interactive(window) if child.isVisible() and child.isEnabled()]
