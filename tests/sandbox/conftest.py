@@ -1,17 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.sandbox.walls import MADE
 from worker_core.sandbox import process
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
 
 MakeCommand = Callable[..., Command]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tidy() -> Iterator[None]:
+    """Launchers of tests leave no control groups behind."""
+    yield
+    for launcher in MADE:
+        launcher.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
 from worker_core.sandbox.limits import Limits, shell_prefix
+from worker_core.sandbox.pids import ProcessGroups
 from worker_core.sandbox.process import ProcessResult
 from worker_core.sandbox.watcher import children_of, folder_bytes, tree_usage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher's sources and the limits are Linux's")
 
 MEGABYTE = 1024 * 1024
+ROOT = hasattr(os, "getuid") and os.getuid() == 0
 SMALL = Limits(
     cpu_time=timedelta(seconds=2),
     memory_bytes=300 * MEGABYTE,
@@ -65,6 +68,10 @@ async def test_processor_time_of_a_tree(launcher: Launcher, tmp_path: Path) -> N
 
 
 @needs_bubblewrap
+@pytest.mark.skipif(
+    ROOT and ProcessGroups.find() is None,
+    reason="a worker that runs as root needs a control group that counts processes, and may make none here",
+)
 async def test_a_fork_bomb(tmp_path: Path) -> None:
     launcher = bubblewrap(tmp_path / "walls", limits=SMALL)
     result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "bomb() { bomb | bomb & }; bomb; sleep 60")
@@ -80,7 +87,32 @@ def _command_line(process_id: int) -> bytes:
 
 
 @needs_bubblewrap
-@pytest.mark.skipif(os.getuid() == 0, reason="the kernel exempts root from the number of processes")
+@pytest.mark.skipif(ProcessGroups.find() is None, reason="only a worker that runs as root, and may make control groups")
+async def test_each_call_of_a_root_worker_has_a_group_of_its_own(tmp_path: Path) -> None:
+    launcher = bubblewrap(tmp_path / "walls", limits=SMALL)
+    (tmp_path / "w").mkdir()
+    command = Command(argv=("/bin/cat",), cwd=tmp_path / "w", environment={"PATH": os.environ["PATH"]})
+    wrapped = [launcher.wrap(command, workspace=tmp_path / "w") for _ in range(2)]
+    groups = [Path(one.argv[3]).parent for one in wrapped]
+    assert len(set(groups)) == 2
+    assert {(one / "pids.max").read_text().strip() for one in groups} == {"200"}
+    process = subprocess.Popen(
+        list(wrapped[0].argv), cwd=wrapped[0].cwd, env=dict(wrapped[0].environment), stdin=subprocess.PIPE
+    )
+    while len((groups[0] / "cgroup.procs").read_text().split()) < 2:  # bubblewrap and what it started
+        assert process.poll() is None
+        await asyncio.sleep(0.01)
+    launcher.close()
+    assert [one.exists() for one in groups] == [True, False], "one that is in use stays"
+    process.communicate(b"")
+    async with asyncio.timeout(10):
+        while groups[0].exists():  # the kernel lets go of it a moment after the last process
+            launcher.close()
+            await asyncio.sleep(0.01)
+
+
+@needs_bubblewrap
+@pytest.mark.skipif(ROOT, reason="the kernel exempts root from the number of processes")
 async def test_the_kernel_counts_processes(tmp_path: Path) -> None:
     launcher = bubblewrap(tmp_path / "walls", limits=SMALL)
     _, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "ulimit -u")

@@ -31,8 +31,14 @@ needs_bubblewrap = pytest.mark.skipif(
 )
 
 
+MADE: list[Bubblewrap] = []
+"""To be closed when all tests are over."""
+
+
 def bubblewrap(folder: Path, **walls: Any) -> Bubblewrap:
     program = find_program()
     assert program is not None
     folder.mkdir(parents=True, exist_ok=True)
-    return Bubblewrap(program=program, walls=Walls(runtime=folder, **walls))
+    made = Bubblewrap(program=program, walls=Walls(runtime=folder, **walls))
+    MADE.append(made)
+    return made

@@ -144,10 +144,16 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
         except OSError as error:
             egress, note = None, f" They have no network: the proxy could not be started ({error.strerror})."
     launcher = linux.Bubblewrap(program=program, walls=replace(walls, egress=None if egress is None else egress.path))
+
+    def close() -> None:
+        launcher.close()
+        if egress is not None:
+            egress.close()
+
     return Choice(
         launcher=launcher,
         reason=f"Tools run in bubblewrap ({program}); {_NETWORKS[walls.network]}.{note}",
-        close=egress.close if egress is not None else lambda: None,
+        close=close,
     )
 
 

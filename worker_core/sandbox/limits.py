@@ -6,7 +6,7 @@ in the worker looks at the whole tree a few times a second and ends it with a se
 `RLIMIT_NPROC`: the kernel (since 5.14) counts per user namespace and user, so inside the sandbox's own namespace it
 counts this call's processes alone, and a fork bomb stops at the number exactly. It must be set inside: set outside, it
 would count everything the user runs. It does not hold for a worker that runs as root (the kernel exempts uid 0 of the
-machine); there the watcher alone ends a fork bomb, after a few thousand processes at most.
+machine); there a control group does it, where one can be made (`pids.py`), else the watcher alone ends a fork bomb.
 `RLIMIT_DATA` instead of `RLIMIT_AS`: programs such as node reserve far more addresses than they ever fill.
 """
 

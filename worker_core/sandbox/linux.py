@@ -21,6 +21,7 @@ from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import Limits, shell_prefix
+from worker_core.sandbox.pids import ProcessGroups
 
 PROBE_SECONDS = 10.0
 _SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")
@@ -52,6 +53,8 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy
 
 # Descriptor 9 is the filter: bwrap takes it as an open file only, and callers of ours start plain argument lists.
 _WITH_FILTER = 'exec 9<"$0" && exec "$@"'
+_IN_GROUP = '{ echo 0 >"$0"; } 2>/dev/null; exec "$@"'
+_IN_GROUP_WITH_FILTER = '{ echo 0 >"$0"; } 2>/dev/null; exec 9<"$1" && shift && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,7 @@ class Bubblewrap:
         self._static = (*_namespaces(), *_system(walls))
         # The kernel counts nobody's processes who is root on the machine.
         self._counts_processes = os.getuid() != 0
+        self._groups = ProcessGroups.find()
 
     @property
     def enforces(self) -> frozenset[str]:
@@ -109,6 +113,11 @@ class Bubblewrap:
         if self._filter is not None:
             held.add(Holds.KERNEL)
         return frozenset(held)
+
+    def close(self) -> None:
+        """Let go of what is not used any more."""
+        if self._groups is not None:
+            self._groups.close()
 
     def door(self, port: int) -> str | None:
         if self._walls.network is Network.HOST:
@@ -138,11 +147,9 @@ class Bubblewrap:
             argv += [*self._gate, _EGRESS, _egress_port()]
         argv += shell_prefix(self._walls.limits, counts_processes=self._counts_processes)
         argv += command.argv
-        if self._filter is not None:
-            argv = ["/bin/sh", "-c", _WITH_FILTER, str(self._filter), *argv]
         return replace(
             command,
-            argv=argv,
+            argv=self._behind_a_shell(argv),
             cwd=workspace,
             environment=sandboxed_environment(
                 command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if proxied else None,
@@ -152,6 +159,19 @@ class Bubblewrap:
             workspace=workspace,
             has_own_init=True,
         )  # fmt: skip
+
+    def _behind_a_shell(self, argv: list[str]) -> list[str]:
+        """The shell opens the filter and enters the control group, as far as there are any."""
+        group = None if self._groups is None else self._groups.new(limit=self._walls.limits.processes)
+        match group, self._filter:
+            case None, None:
+                return argv
+            case None, filter_:
+                return ["/bin/sh", "-c", _WITH_FILTER, str(filter_), *argv]
+            case _, None:
+                return ["/bin/sh", "-c", _IN_GROUP, str(group), *argv]
+            case _, filter_:
+                return ["/bin/sh", "-c", _IN_GROUP_WITH_FILTER, str(group), str(filter_), *argv]
 
 
 def sandboxed_environment(
@@ -206,6 +226,7 @@ def probe(program: str, walls: Walls) -> str:
             timeout=PROBE_SECONDS,
             check=False,
         )
+        launcher.close()
     except (OSError, subprocess.SubprocessError) as error:
         return f"bubblewrap ({program}) could not be started: {error}."
     if result.returncode == 0:
