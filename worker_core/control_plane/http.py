@@ -7,7 +7,6 @@ import socket
 import ssl
 import sys
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import httpx  # noqa: E402
 from worker_core import __version__  # noqa: E402
 from worker_core.control_plane.errors import ControlPlaneError, ServerTrouble, Unreachable  # noqa: E402
 from worker_core.errors import ConfigurationError  # noqa: E402
+from worker_core.named_proxy import named_proxy  # noqa: E402
 from worker_core.settings import is_loopback  # noqa: E402
 
 USER_AGENT = f"kubiya-worker/{__version__}"
@@ -85,16 +85,8 @@ def tls_context(url: str, *, ca_file: Path | None = None) -> ssl.SSLContext:
 
 def proxy_of(url: str) -> str:
     """`host:port` of the proxy that the environment or the system names for `url`, or an empty text."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_loopback(host):
-        return ""
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-    if not proxy or urllib.request.proxy_bypass(host):
-        return ""
-    named = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-    return f"{named.hostname}:{named.port}" if named.port else named.hostname or ""
+    named = named_proxy(url)
+    return named.address if named is not None else ""
 
 
 def new_client(
