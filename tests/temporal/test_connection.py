@@ -67,7 +67,7 @@ def test_the_proxy_is_taken_from_the_environment_but_never_for_loopback(monkeypa
 @pytest.mark.parametrize(
     ("variable", "value", "address", "credentials"),
     [
-        ("https_proxy", "http://me%40corp:p%3Aw%2F@proxy.example.test:8080", "proxy.example.test:8080", ("me@corp", "p:w/")),
+        ("https_proxy", "http://me%40co:p%3A%2F@proxy.example.test:8080", "proxy.example.test:8080", ("me@co", "p:/")),
         ("all_proxy", "http://proxy.example.test:8080", "proxy.example.test:8080", None),
         ("https_proxy", "proxy.example.test", "proxy.example.test:80", None),
         ("https_proxy", "http://[2001:db8::1]:8080", "[2001:db8::1]:8080", None),
