@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from desktop.language import tr
 from desktop.settings_store import SettingsStore
 from worker_core.errors import ConfigurationError
+from worker_core.proxy import use_proxy
 from worker_core.secrets import (
     API_KEY_VARIABLE,
     KeychainError,
@@ -126,6 +127,7 @@ class Keys:
 
         assert self._key is not None
         settings = self._store.settings()
+        use_proxy(settings.proxy)
         client = ControlPlaneClient(base_url=settings.control_plane_url, api_key=self._key, ca_file=settings.ca_file)
         try:
             yield client

@@ -165,6 +165,21 @@ def test_what_is_no_proxy_is_a_sentence(typed: str, sentence: str) -> None:
         load(environ={"KUBIYA_WORKER_PROXY": typed})
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "http://user:canary@proxy:1", "user:canary@proxy:1", "socks5://user:canary@proxy:1", "http://user:can@ary@proxy",
+        "http://user:canary/@proxy", "http://user:canary@proxy:port",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["KUBIYA_WORKER_PROXY", "CONTROL_PLANE_URL", "LITELLM_API_BASE"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(name: str, typed: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(environ={name: typed})
+    assert "can" not in caught.value.sentence.replace("cannot", "")
+    assert "canary" not in str(caught.value.__cause__)
+
+
 @given(st.text(max_size=80))
 def test_no_text_is_trouble(text: str) -> None:
     try:

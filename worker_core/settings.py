@@ -285,7 +285,7 @@ def _merge(settings: Settings, values: Mapping[str, Any], *, where: Any) -> Sett
         try:
             changes[key] = _convert(key, value)
         except ValueError as error:
-            raise ConfigurationError(f"{where(key)} is {value!r}; {error}.") from error
+            raise ConfigurationError(f"{where(key)} is {_shown(value)!r}; {error}.") from error
     try:
         return replace(settings, **changes)
     except ValueError as error:
@@ -414,11 +414,21 @@ def check_url(name: str, url: str) -> None:
         host = parts.hostname
         _ = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{name} is not a valid URL: {error}.") from error
+        said = "" if "@" in url else f": {error}"  # which may quote a password
+        raise ConfigurationError(f"{name} is not a valid URL{said}.") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"{name} is {url!r}; it must begin with https:// (or http://) and name a host.")
+        raise ConfigurationError(f"{name} is {_shown(url)!r}; it must begin with https:// or http:// and name a host.")
     if parts.username or parts.password:
         raise ConfigurationError(f"{name} holds a user name or password; keep secrets out of URLs.")
+
+
+def _shown(value: object) -> object:
+    """A value for a sentence: what may be a user name and password is starred."""
+    if not isinstance(value, str) or "@" not in value:
+        return value
+    before, _, rest = value.rpartition("@")
+    scheme, slashes, _ = before.partition("//")
+    return f"{scheme}//***@{rest}" if slashes else f"***@{rest}"
 
 
 def is_loopback(host: str) -> bool:

@@ -115,10 +115,16 @@ class SdkView:
     polls: int = 0
     """Long polls answered, by a task or by none."""
 
+    polls_empty: int = 0
+    """Those of them that brought no task."""
+
     pollers: int = 0
     slots_used: int = 0
     slots_available: int = 0
-    """Of workflow and activity tasks, all queues together."""
+    """Of all kinds of tasks, all queues together."""
+
+    workflow_slots_used: int = 0
+    activity_slots_used: int = 0
 
     cached_workflows: int = 0
     requests: int = 0

@@ -17,7 +17,7 @@ POINTS = 120
 
 _MEASURES = (
     "cpu", "memory", "process", "disk_read", "disk_write", "received", "sent", "delay", "slots",
-    "sdk_slots", "polls", "requests", "failures", "wait",
+    "workflow_slots", "activity_slots", "polls", "polls_empty", "cached", "requests", "failures", "wait",
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ class Vitals:
     battery: Battery | None = None
     memory_total: int = 0
     _counters: tuple[float, int, int, int, int] | None = None
-    _sdk: tuple[float, int, int, int] | None = None
+    _sdk: tuple[float, int, int, int, int] | None = None
     _process: psutil.Process = field(default_factory=psutil.Process)
     _clock: Callable[[], float] = time.monotonic
 
@@ -75,14 +75,16 @@ class Vitals:
             self._note("process", float(self._process.memory_info().rss))
 
     def _note_sdk(self, sdk: SdkView) -> None:
-        self._note("sdk_slots", float(sdk.slots_used))
+        self._note("workflow_slots", float(sdk.workflow_slots_used))
+        self._note("activity_slots", float(sdk.activity_slots_used))
+        self._note("cached", float(sdk.cached_workflows))
         if sdk.wait_ms is not None:
             self._note("wait", sdk.wait_ms)
-        now = (self._clock(), sdk.polls, sdk.requests, sdk.failures)
+        now = (self._clock(), sdk.polls, sdk.polls_empty, sdk.requests, sdk.failures)
         before, self._sdk = self._sdk, now
         if before is None or now[0] <= before[0] or now[1] < before[1]:
             return
-        for place, name in enumerate(("polls", "requests", "failures"), start=1):
+        for place, name in enumerate(("polls", "polls_empty", "requests", "failures"), start=1):
             self._note(name, max(0.0, (now[place] - before[place]) / (now[0] - before[0])))
 
     def pause(self) -> None:

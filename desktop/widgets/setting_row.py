@@ -11,6 +11,7 @@ from desktop.language import tr
 from desktop.theme import Space
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
+from desktop.widgets.choice_or_text import ChoiceOrText
 from desktop.widgets.layouts import column, row
 from desktop.widgets.surfaces import Card, Line
 from desktop.widgets.text import Label
@@ -25,7 +26,7 @@ class SettingRow(QWidget):
         self,
         title: str,
         meaning: str,
-        control: QLineEdit | Switch | Choice,
+        control: QLineEdit | Switch | Choice | ChoiceOrText,
         *,
         change: Callable[[str | bool], str],
         reset: Callable[[], None] | None = None,
@@ -83,6 +84,8 @@ class SettingRow(QWidget):
                 control.currentIndexChanged.connect(lambda *_: self._try(control.chosen))
             case Switch():
                 control.toggled.connect(self._try)
+            case ChoiceOrText():
+                control.given.connect(self._try)
         self._shown: str | bool = ""
 
     def show_value(self, value: str | bool, *, changed: bool = False, elsewhere: str = "") -> None:
@@ -97,6 +100,8 @@ class SettingRow(QWidget):
                 control.choose(str(value))
             case Switch():
                 control.setChecked(bool(value))
+            case ChoiceOrText():
+                control.show_value(str(value))
         control.blockSignals(False)
         control.update()
         control.setEnabled(not elsewhere)
@@ -112,9 +117,10 @@ class SettingRow(QWidget):
     def complain(self, sentence: str) -> None:
         self._error.setText(sentence)
         self._error.setVisible(bool(sentence))
-        self._control.setProperty("invalid", "true" if sentence else "false")
-        self._control.style().unpolish(self._control)
-        self._control.style().polish(self._control)
+        marked = self._control.field if isinstance(self._control, ChoiceOrText) else self._control
+        marked.setProperty("invalid", "true" if sentence else "false")
+        marked.style().unpolish(marked)
+        marked.style().polish(marked)
 
     def matches(self, words: str) -> bool:
         """Whether name or meaning hold all of these words, in any order and case."""
@@ -127,6 +133,8 @@ class SettingRow(QWidget):
     def _try(self, value: str | bool) -> None:
         if value != self._shown:
             self.complain(self._change(value))
+        elif self.complaint:
+            self.complain("")  # back to what is in force
 
     def _pick(self) -> None:
         dialog = QFileDialog(self, tr("Choose a file"))

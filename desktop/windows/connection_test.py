@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.language import tr
@@ -13,11 +14,15 @@ from desktop.widgets.layouts import column, empty, row, top
 from desktop.widgets.pills import Dot
 from desktop.widgets.text import Label
 from desktop.windows.wishes import Wishes
+from desktop.wording import duration_text
 from worker_core.errors import KubiyaError
 from worker_core.examination.checks import Check
 
 Examine = Callable[[Callable[[Check], object]], Awaitable[list[Check]]]
 """Calls back with each finding, and gives all of them, in their order; raises a KubiyaError."""
+
+TOOK_WIDTH = 56
+"""Of the column of durations, so that sentences wrap at one edge."""
 
 _TONES: dict[str, Tone] = {"ok": "success", "warn": "warning", "fail": "danger", "skip": "neutral"}
 
@@ -32,7 +37,7 @@ class ConnectionTest(QWidget):
         self.button.setEnabled(examine is not None)
         self.button.clicked.connect(self._start)
         self.result = Label(
-            tr("Name, proxy, certificates, control plane, Temporal and your key, with the settings above."),
+            tr("Name, proxy, certificates, control plane, Temporal, gateway and your key, with the settings above."),
             role="small",
             tone="muted",
             wrap=True,
@@ -101,9 +106,12 @@ def _line(check: Check) -> QWidget:
     repair = check.repair if check.verdict in {"warn", "fail"} else ""
     said = Label(" ".join(filter(None, (check.sentence, repair))), role="small", tone="muted", wrap=True)
     dot = Dot(tone=_TONES[check.verdict], size=8)
-    layout = row(dot, name, said)
+    took = Label(duration_text(check.took_seconds) if check.took_seconds else "", role="small", tone="muted")
+    took.setMinimumWidth(TOOK_WIDTH)
+    took.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+    layout = row(dot, name, said, took)
     layout.setStretch(2, 1)
-    for part in (dot, name, said):
+    for part in (dot, name, said, took):
         top(part, layout)
     made.setLayout(layout)
     made.setAccessibleName(f"{check.name}: {check.sentence} {repair}".strip())

@@ -70,6 +70,8 @@ class HealthPage(Page):
             "delay": Gauge("clock", tr("Delay of the event loop"), said=lambda value: f"{value:.1f} ms", least=20),
             "slots": Gauge("executions", tr("Places in use"), said=lambda value: f"{value:.0f}", least=4),
             "sdk": Gauge("queues", tr("Places of the Temporal SDK"), said=lambda value: f"{value:.0f}", least=4),
+            "polls": Gauge("refresh", tr("Answers from the queues"), said=rate_text, least=1),
+            "cached": Gauge("box", tr("Workflows in the cache"), said=lambda value: f"{value:.0f}", least=4),
             "requests": Gauge("globe", tr("Requests to Temporal"), said=rate_text, least=1),
             "wait": Gauge("clock", tr("Wait for a worker"), said=lambda value: f"{value:.0f} ms", least=20),
             "battery": Gauge("battery", tr("Battery"), said=percent, ceiling=100),
@@ -116,7 +118,9 @@ class HealthPage(Page):
         self._draw("process", ("process", tr("memory"), "accent"))
         self._draw("delay", ("delay", tr("delay"), "warning"))
         self._draw("slots", ("slots", tr("running"), "accent"))
-        self._draw("sdk", ("sdk_slots", tr("in use"), "accent"))
+        self._draw("sdk", ("activity_slots", tr("calls"), "accent"), ("workflow_slots", tr("workflows"), "success"))
+        self._draw("polls", ("polls", tr("answers"), "accent"), ("polls_empty", tr("without a task"), "warning"))
+        self._draw("cached", ("cached", tr("workflows"), "accent"))
         self._draw("requests", ("requests", tr("requests"), "accent"), ("failures", tr("failed"), "danger"))
         self._draw("wait", ("wait", tr("wait"), "warning"))
         self._gauges["cpu"].say(f"{vitals.last('cpu') or 0:.0f} %")
@@ -138,12 +142,16 @@ class HealthPage(Page):
         sdk = self._snapshot.sdk
         places = sdk.slots_used + sdk.slots_available
         self._gauges["sdk"].say(str(sdk.slots_used), tr("of {n}", n=places) if places else "")
+        pollers = tr("1 poller") if sdk.pollers == 1 else tr("{n} pollers", n=sdk.pollers)
+        self._gauges["polls"].say(rate_text(vitals.last("polls") or 0), pollers if sdk.pollers else "")
+        self._gauges["cached"].say(str(sdk.cached_workflows))
         failed = tr("{n} failed", n=sdk.failures) if sdk.failures else ""
         self._gauges["requests"].say(rate_text(vitals.last("requests") or 0), failed)
         waited = f"{sdk.wait_ms:.0f} ms" if sdk.wait_ms is not None else "–"
         self._gauges["wait"].say(waited, tr("mean of the newest calls") if sdk.wait_ms is not None else "")
         elsewhere = self._snapshot.pid not in {0, os.getpid()}
         self._gauges["process"].rename(tr("Memory of the worker service") if elsewhere else tr("This program's memory"))
+        self._gauges["delay"].rename(tr("Delay of this window's loop") if elsewhere else tr("Delay of the event loop"))
         battery = vitals.battery
         if (battery is not None) is not self._gauges["battery"].isVisibleTo(self):
             self._place(battery=battery is not None)

@@ -12,7 +12,7 @@ from worker_core.durations import duration_as_typed
 from worker_core.secrets import Secret
 from worker_core.settings import ApprovalMode, ClaudeFallback, NetworkName, RequireSandbox, SandboxName, Settings
 
-Kind = Literal["text", "list", "number", "time", "file", "choice", "switch"]
+Kind = Literal["text", "list", "number", "time", "file", "choice", "switch", "proxy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ def described() -> dict[str, FieldText]:
         "proxy": field(
             network,
             tr("Proxy"),
-            tr("system, none, or such as http://proxy.example:3128. Never for this machine."),
-            "text",
+            tr("For the control plane, Temporal and the gateway. Never for this machine itself."),
+            "proxy",
         ),
         "ca_file": field(
             network, tr("Certificate authorities"), tr("A PEM file with your organization's own authorities."), "file"

@@ -14,6 +14,7 @@ from desktop.platforms.ports import Autostart, autostart_state, set_autostart
 from desktop.theme import theme
 from desktop.widgets.buttons import Button, IconButton, Switch
 from desktop.widgets.choice import Choice
+from desktop.widgets.choice_or_text import ChoiceOrText
 from desktop.widgets.layouts import row
 from desktop.widgets.setting_row import CONTROL_WIDTH, SettingCard, SettingRow
 from desktop.widgets.surfaces import Card, EmptyState, Line
@@ -126,12 +127,21 @@ class SettingsPage(Page):
     # -- the worker's own -----------------------------------------------------------------------------------------
 
     def _row(self, name: str, text: FieldText) -> SettingRow:
-        control: QLineEdit | Switch | Choice
+        control: QLineEdit | Switch | Choice | ChoiceOrText
         if text.kind == "switch":
             control = Switch(text.title)
         elif text.kind == "choice":
             control = Choice(text.title, [(option, option_text(option)) for option in text.options])
             control.setFixedWidth(160)
+        elif text.kind == "proxy":
+            control = ChoiceOrText(
+                text.title,
+                [("system", tr("As the system")), ("none", tr("No proxy"))],
+                typed=tr("This one"),
+                field=tr("Address of the proxy"),
+                example="http://proxy.example:3128",
+                width=CONTROL_WIDTH - 40,
+            )
         else:
             control = QLineEdit()
             if text.kind in {"number", "time"}:

@@ -107,9 +107,10 @@ def test_the_doctor_finds_all_well(online: CommandLine, stage: Stage, keychain: 
     assert answer.code == 0, answer
     found = {check["name"]: check["verdict"] for check in answer.json["checks"]}
     assert list(found) == [
-        "versions", "settings", "state folder", "disk", "proxy", "DNS", "TLS", "control plane", "Temporal", "keychain",
-        "API key", "queue", "clock", "sandbox", "workers",
+        "versions", "settings", "state folder", "disk", "proxy", "DNS", "TLS", "control plane", "Temporal",
+        "model gateway", "keychain", "API key", "queue", "clock", "sandbox", "workers",
     ]  # fmt: skip
+    assert found.pop("model gateway") == "skip", "the control plane tells it at registration"
     assert set(found.values()) <= {"ok", "warn"}
     assert online("queues", "--json").json == before, "no worker was registered"
     assert not online.home.exists(), "nothing was written"

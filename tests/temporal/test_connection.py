@@ -64,6 +64,32 @@ def test_the_proxy_is_taken_from_the_environment_but_never_for_loopback(monkeypa
     assert proxy_for("inside.example.test:7233") is None
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "address", "credentials"),
+    [
+        ("https_proxy", "http://me%40co:p%3A%2F@proxy.example.test:8080", "proxy.example.test:8080", ("me@co", "p:/")),
+        ("all_proxy", "http://proxy.example.test:8080", "proxy.example.test:8080", None),
+        ("https_proxy", "proxy.example.test", "proxy.example.test:80", None),
+        ("https_proxy", "http://[2001:db8::1]:8080", "[2001:db8::1]:8080", None),
+    ],
+)  # fmt: skip
+def test_temporal_reads_a_proxy_as_the_other_connections_do(
+    variable: str, value: str, address: str, credentials: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    proxy = proxy_for("temporal.example.test:7233")
+    assert proxy is not None
+    assert (proxy.target_host, proxy.basic_auth) == (address, credentials)
+
+
+@pytest.mark.parametrize("value", ["socks5://proxy.example.test:1080", "http://proxy.example.test:port", "http://"])
+def test_what_temporal_cannot_use_is_no_proxy(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", value)
+    assert proxy_for("temporal.example.test:7233") is None
+
+
 def token(claims: object) -> str:
     def part(value: object) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")

@@ -11,6 +11,7 @@ from worker_core.temporal.telemetry import Telemetry
 NAMES = (
     "temporal_long_request", "temporal_request", "temporal_request_failure", "temporal_long_request_failure",
     "temporal_num_pollers", "temporal_worker_task_slots_used", "temporal_worker_task_slots_available",
+    "temporal_workflow_task_queue_poll_empty", "temporal_activity_poll_no_task",
     "temporal_sticky_cache_size", "temporal_activity_schedule_to_start_latency", "temporal_something_new",
 )  # fmt: skip
 
@@ -27,6 +28,8 @@ def test_counters_add_up_and_gauges_are_the_newest_of_each_queue() -> None:
     telemetry.take("temporal_long_request", 1, {"operation": "PollWorkflowTaskQueue"})
     telemetry.take("temporal_long_request", 2, {"operation": "PollActivityTaskQueue"})
     telemetry.take("temporal_long_request", 5, {"operation": "GetWorkflowExecutionHistory"})
+    telemetry.take("temporal_workflow_task_queue_poll_empty", 1, {"task_queue": "q"})
+    telemetry.take("temporal_activity_poll_no_task", 1, {"task_queue": "q"})
     telemetry.take("temporal_request", 4, {})
     telemetry.take("temporal_request_failure", 1, {})
     telemetry.take("temporal_long_request_failure", 1, {})
@@ -34,7 +37,17 @@ def test_counters_add_up_and_gauges_are_the_newest_of_each_queue() -> None:
     for wait in (10, 20):
         telemetry.take("temporal_activity_schedule_to_start_latency", wait, {})
     assert telemetry.view() == SdkView(
-        polls=3, pollers=4, slots_used=6, slots_available=24, cached_workflows=7, requests=4, failures=2, wait_ms=15.0
+        polls=3,
+        polls_empty=2,
+        pollers=4,
+        slots_used=6,
+        slots_available=24,
+        workflow_slots_used=1,
+        activity_slots_used=5,
+        cached_workflows=7,
+        requests=4,
+        failures=2,
+        wait_ms=15.0,
     )
     assert telemetry.is_polling("q")
     assert not telemetry.is_polling("p")

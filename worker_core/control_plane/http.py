@@ -7,7 +7,6 @@ import socket
 import ssl
 import sys
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import httpx  # noqa: E402
 from worker_core import __version__  # noqa: E402
 from worker_core.control_plane.errors import ControlPlaneError, ServerTrouble, Unreachable  # noqa: E402
 from worker_core.errors import ConfigurationError  # noqa: E402
+from worker_core.named_proxy import named_proxy  # noqa: E402
 from worker_core.settings import is_loopback  # noqa: E402
 
 USER_AGENT = f"kubiya-worker/{__version__}"
@@ -85,16 +85,8 @@ def tls_context(url: str, *, ca_file: Path | None = None) -> ssl.SSLContext:
 
 def proxy_of(url: str) -> str:
     """`host:port` of the proxy that the environment or the system names for `url`, or an empty text."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_loopback(host):
-        return ""
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-    if not proxy or urllib.request.proxy_bypass(host):
-        return ""
-    named = urlsplit(proxy if "://" in proxy else f"//{proxy}")
-    return f"{named.hostname}:{named.port}" if named.port else named.hostname or ""
+    named = named_proxy(url)
+    return named.address if named is not None else ""
 
 
 def new_client(
@@ -150,8 +142,11 @@ class Connections:
         headers: Callable[[], Mapping[str, str]],
         ca_file: Path | None = None,
         max_connections: int = 50,
+        called: str = "control plane",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`called` is what the server is for people."""
+        self._called = called
         self._base_url = base_url
         self._headers = headers
         self._ca_file = ca_file
@@ -255,7 +250,12 @@ class Connections:
 
     def _explain(self, error: Exception, *, action: str, limit_seconds: float) -> ControlPlaneError:
         return explain(
-            error, action=action, server=self.server, proxy=proxy_of(self._base_url), limit_seconds=limit_seconds
+            error,
+            action=action,
+            server=self.server,
+            proxy=proxy_of(self._base_url),
+            limit_seconds=limit_seconds,
+            called=self._called,
         )
 
 
@@ -267,49 +267,50 @@ class _Pool:
     retired: bool = False
 
 
-def explain(error: Exception, *, action: str, server: str, proxy: str, limit_seconds: float) -> ControlPlaneError:
+def explain(
+    error: Exception, *, action: str, server: str, proxy: str, limit_seconds: float, called: str
+) -> ControlPlaneError:
     """The sentence for a failure below HTTP: where it happened and what to look at."""
     causes = tuple(_causes(error))
-    if isinstance(error, httpx.ProxyError) or (proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)):
-        return Unreachable(
-            f"The proxy {proxy} did not let us through to the control plane {server} ({_innermost(causes)}). "
-            "Check HTTPS_PROXY and NO_PROXY, and the proxy's own rules."
-        )
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return Unreachable(
-            f"The name of the control plane {server} cannot be resolved. "
-            "Check the network, DNS, and the URL's spelling."
-        )
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message or str(cause)
             return Unreachable(
-                f"The certificate of the control plane {server} cannot be trusted ({why}). If your organization has "
+                f"The certificate of the {called} {server} cannot be trusted ({why}). If your organization has "
                 "its own certificate authority, name its PEM file in the ca_file setting (KUBIYA_WORKER_CA_FILE)."
             )
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
             return Unreachable(
-                f"TLS with the control plane {server} failed ({cause.reason or cause}). Check the port, and whether "
+                f"TLS with the {called} {server} failed ({cause.reason or cause}). Check the port, and whether "
                 "the URL must begin with http:// instead."
             )
-        if isinstance(cause, ConnectionRefusedError):
-            return Unreachable(f"The control plane {server} refused the connection: nothing listens there.")
+    if isinstance(error, httpx.ProxyError) or (proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)):
+        return Unreachable(
+            f"The proxy {proxy} did not let us through to the {called} {server} ({_innermost(causes)}). "
+            "Check HTTPS_PROXY and NO_PROXY, and the proxy's own rules."
+        )
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return Unreachable(
+            f"The name of the {called} {server} cannot be resolved. Check the network, DNS, and the URL's spelling."
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return Unreachable(f"The {called} {server} refused the connection: nothing listens there.")
     match error:
         case httpx.ConnectTimeout():
             return Unreachable(
-                f"No connection to the control plane {server} came about within {CONNECT_LIMIT_SECONDS:g} s. "
+                f"No connection to the {called} {server} came about within {CONNECT_LIMIT_SECONDS:g} s. "
                 "Check the network, firewalls, and the URL's scheme and port."
             )
         case httpx.TimeoutException() | TimeoutError():
-            return Unreachable(f"The control plane {server} did not answer {action} within {limit_seconds:g} s.")
+            return Unreachable(f"The {called} {server} did not answer {action} within {limit_seconds:g} s.")
         case httpx.ConnectError():
-            return Unreachable(f"The control plane {server} cannot be reached ({_innermost(causes)}).")
+            return Unreachable(f"The {called} {server} cannot be reached ({_innermost(causes)}).")
         case httpx.RemoteProtocolError() if not _broken_off(error):
-            return ServerTrouble(f"{server} does not speak HTTP as a control plane does ({error}). Check the URL.")
+            return ServerTrouble(f"{server} does not speak HTTP as a {called} does ({error}). Check the URL.")
         case httpx.DecodingError() | httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             return ServerTrouble(f"The answer of {server} to {action} cannot be read ({error}).")
         case _:
-            return Unreachable(f"The control plane {server} broke off the connection during {action}.")
+            return Unreachable(f"The {called} {server} broke off the connection during {action}.")
 
 
 def _broken_off(error: httpx.RemoteProtocolError) -> bool:

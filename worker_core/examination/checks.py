@@ -8,6 +8,8 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -28,12 +30,16 @@ OLDEST_PYTHON: Final = (3, 11)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at. `repair` says what to do where it is not ok; `skip` could not be looked at."""
+    """One thing that was looked at. `repair` says what to do where it is not ok; `skip` could not be looked at.
+
+    `took_seconds` is None where nothing was waited for.
+    """
 
     name: str
     verdict: Verdict
     sentence: str
     repair: str = ""
+    took_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,6 +59,13 @@ def fail(name: str, sentence: str, repair: str) -> Check:
 
 def skip(name: str, sentence: str) -> Check:
     return Check(name=name, verdict="skip", sentence=sentence)
+
+
+async def timed(check: Awaitable[Check]) -> Check:
+    """The finding, with the time that it took; one that was skipped took none."""
+    begun = time.monotonic()
+    found = await check
+    return found if found.verdict == "skip" else replace(found, took_seconds=time.monotonic() - begun)
 
 
 async def versions() -> Check:

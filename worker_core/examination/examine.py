@@ -47,21 +47,25 @@ async def examine(
         All findings, in the order in which they build on each other.
     """
 
+    async def keychain_side() -> list[Check]:
+        return [await checks.timed(_finding(asked_keychain))]
+
     async def key_side() -> list[Check]:
-        keychain, stored = await checks.keychain(settings, key_in_environment=environment_key is not None)
+        _, stored = await asyncio.shield(asked_keychain)
         key = environment_key or stored
         if key is not None and redactor is not None:
             redactor.add(key)
         if key is None:
-            found = [fail("API key", "There is none.", f"kubiya-worker login, or set {API_KEY_VARIABLE}.")]
-        else:
-            source = API_KEY_VARIABLE if environment_key is not None else "the keychain"
-            found = await network.key_and_clock(settings, key, source=source, queues=settings.queue_ids)
-        return [keychain, *found]
+            return [fail("API key", "There is none.", f"kubiya-worker login, or set {API_KEY_VARIABLE}.")]
+        source = API_KEY_VARIABLE if environment_key is not None else "the keychain"
+        return await network.key_and_clock(settings, key, source=source, queues=settings.queue_ids)
 
     async def server_side() -> list[Check]:
-        healthy, named = await network.health(settings)
-        return [healthy, await network.temporal(settings, temporal_host or named)]
+        return [await checks.timed(_finding(asked_server))]
+
+    async def temporal_side() -> list[Check]:
+        _, named = await asyncio.shield(asked_server)
+        return [await checks.timed(network.temporal(settings, temporal_host or named))]
 
     async def told(name: str, group: Coroutine[Any, Any, list[Check]]) -> list[Check]:
         found = await _limited(name, group)
@@ -69,6 +73,10 @@ async def examine(
             heard(one)
         return found
 
+    asked_keychain = asyncio.create_task(
+        checks.keychain(settings, key_in_environment=environment_key is not None), name="ask the keychain"
+    )
+    asked_server = asyncio.create_task(network.health(settings), name="ask the control plane")
     groups: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = []
     if not connection_only:
         groups += [
@@ -78,10 +86,13 @@ async def examine(
             ("disk", _one(checks.disk(paths))),
         ]
     groups += [
-        ("proxy", _one(network.proxy(settings))),
-        ("DNS", _one(network.dns(settings))),
-        ("TLS", _one(network.tls(settings))),
+        ("proxy", _one(checks.timed(network.proxy(settings)))),
+        ("DNS", _one(checks.timed(network.dns(settings)))),
+        ("TLS", _one(checks.timed(network.tls(settings)))),
         ("control plane", server_side()),
+        ("Temporal", temporal_side()),
+        ("model gateway", _one(checks.timed(network.gateway(settings)))),
+        ("keychain", keychain_side()),
         ("API key", key_side()),
     ]
     if not connection_only:
@@ -89,8 +100,19 @@ async def examine(
             ("sandbox", _one(checks.sandbox(paths, settings))),
             ("workers", _one(checks.workers(paths))),
         ]
-    found = await asyncio.gather(*(told(name, group) for name, group in groups))
+    try:
+        found = await asyncio.gather(*(told(name, group) for name, group in groups))
+    finally:
+        for asked in (asked_keychain, asked_server):
+            asked.cancel()
+        await asyncio.gather(asked_keychain, asked_server, return_exceptions=True)
     return [check for group in found for check in group]
+
+
+async def _finding(asked: asyncio.Task[tuple[Check, Any]]) -> Check:
+    """What was found, of something that others wait for too."""
+    found, _ = await asyncio.shield(asked)
+    return found
 
 
 async def _one(check: Coroutine[Any, Any, Check]) -> list[Check]:

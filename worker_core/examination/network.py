@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, NotFound
 from worker_core.control_plane.http import Connections, proxy_of, tls_context
-from worker_core.examination.checks import Check, fail, ok, skip, warn
+from worker_core.examination.checks import Check, fail, ok, skip, timed, warn
+from worker_core.examination.reach import CONNECT_LIMIT_SECONDS, ProxyRefused, opened
 from worker_core.logs.plain import one_line
+from worker_core.named_proxy import named_proxy
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, is_loopback
 
 LOOK_UP_LIMIT_SECONDS: Final = 5.0
-CONNECT_LIMIT_SECONDS: Final = 8.0
 SKEW_WARN: Final = timedelta(seconds=30)
 SKEW_FAIL: Final = timedelta(minutes=5)
 """TLS and tokens of limited life begin to fail about there."""
@@ -30,15 +31,19 @@ _CLOUD: Final = ("tmprl.cloud", "api.temporal.io")
 
 
 async def proxy(settings: Settings) -> Check:
-    named = proxy_of(settings.control_plane_url)
-    if not named:
+    """Whether the proxy that the control plane is reached through answers, if there is one."""
+    named = named_proxy(settings.control_plane_url)
+    if named is None:
         return ok("proxy", "None is used for the control plane.")
-    host, _, port = named.rpartition(":")
     try:
-        await _open(host or named, int(port) if port.isdigit() else 3128)
+        async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
+            _, writer = await asyncio.open_connection(named.host, named.port)
+        writer.transport.abort()
     except (OSError, TimeoutError) as error:
-        return fail("proxy", f"{named} does not answer ({_why(error)}).", "Check the setting `proxy`, or HTTPS_PROXY.")
-    return ok("proxy", f"{named} is used for the control plane, and answers.")
+        return fail(
+            "proxy", f"{named.address} does not answer ({_why(error)}).", "Check the setting `proxy`, or HTTPS_PROXY."
+        )
+    return ok("proxy", f"{named.address} is used for the control plane, and answers.")
 
 
 async def dns(settings: Settings) -> Check:
@@ -61,11 +66,11 @@ async def tls(settings: Settings) -> Check:
         if is_loopback(host):
             return ok("TLS", "Not used: the control plane is on this machine.")
         return warn("TLS", f"Not used: your key travels to {host} in plain text.", "Use an https:// URL.")
-    if proxy_of(settings.control_plane_url):
-        return skip("TLS", "The connection goes through the proxy; see `control plane`.")
     try:
         context = tls_context(settings.control_plane_url, ca_file=settings.ca_file)
         certificate = await _certificate(host, port, context)
+    except ProxyRefused as error:
+        return fail("TLS", f"No connection to {host}:{port}: {error}.", "Check the proxy's own rules.")
     except ssl.SSLCertVerificationError as error:
         why = error.verify_message or str(error)
         return fail(
@@ -122,9 +127,9 @@ async def key_and_clock(settings: Settings, key: Secret, *, source: str, queues:
     """The API key, the queues, and this machine's clock."""
     client = ControlPlaneClient(base_url=settings.control_plane_url, api_key=key, ca_file=settings.ca_file)
     try:
-        checks = [await _key(client, source)]
+        checks = [await timed(_key(client, source))]
         if checks[0].verdict == "ok":
-            checks += await asyncio.gather(*(_queue(client, queue_id) for queue_id in queues))
+            checks += await asyncio.gather(*(timed(_queue(client, queue_id)) for queue_id in queues))
         checks.append(_clock(client.clock_skew))
         return checks
     finally:
@@ -185,17 +190,14 @@ async def temporal(settings: Settings, address: str) -> Check:
         host, port = parts.hostname or "", parts.port or 7233
     except ValueError:
         return fail("Temporal", f"{address} is no address.", "Give it as HOST:PORT.")
-    if not is_loopback(host) and proxy_of(f"https://{host}"):
-        return skip("Temporal", f"{address} is reached through the proxy {proxy_of(f'https://{host}')}.")
     cloud = any(part in host for part in _CLOUD)
     with_tls = settings.temporal_tls == "on" or (settings.temporal_tls == "auto" and cloud)
     try:
-        if with_tls:
-            context = tls_context(f"https://{host}", ca_file=settings.ca_file)
+        context = tls_context(f"https://{host}", ca_file=settings.ca_file) if with_tls else None
+        if context is not None:
             context.set_alpn_protocols(["h2"])
-            await _certificate(host, port, context)
-        else:
-            await _open(host, port)
+        async with opened(host, port, context=context):
+            pass
     except (OSError, TimeoutError) as error:
         return fail(
             "Temporal",
@@ -205,20 +207,31 @@ async def temporal(settings: Settings, address: str) -> Check:
     return ok("Temporal", f"{address} answers{' with TLS' if with_tls else ''}.")
 
 
-async def _open(host: str, port: int) -> None:
-    async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
-        _, writer = await asyncio.open_connection(host, port)
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+async def gateway(settings: Settings) -> Check:
+    """Whether the model gateway answers, and takes the key where this machine has one of its own."""
+    name, url, key = "model gateway", settings.llm_base_url, settings.llm_api_key
+    if not url:
+        return skip(name, "Its address is told at registration alone. Name it in `llm_base_url` to have it checked.")
+    headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+    connections = Connections(base_url=url, headers=lambda: headers, ca_file=settings.ca_file, called="model gateway")
+    try:
+        answer = await connections.request("GET", "/models", action="the list of models", limit_seconds=10.0)
+    except ControlPlaneError as error:
+        return fail(name, error.sentence, "Check LITELLM_API_BASE, or leave it empty.")
+    finally:
+        await connections.aclose()
+    if key and answer.status in {401, 403}:
+        return fail(name, f"{connections.server} refused the key.", "Check LITELLM_API_KEY.")
+    if answer.status >= 500:
+        return warn(name, f"{connections.server} answered with {answer.status}.", "Try again later.")
+    if key and answer.status == 200:
+        return ok(name, f"{connections.server} answers, and takes the key of LITELLM_API_KEY.")
+    return ok(name, f"{connections.server} answers.")
 
 
 async def _certificate(host: str, port: int, context: ssl.SSLContext) -> dict[str, Any]:
-    async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
-        _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
-    certificate = writer.get_extra_info("peercert") or {}
-    writer.transport.abort()
-    return dict(certificate)
+    async with opened(host, port, context=context) as writer:
+        return dict(writer.get_extra_info("peercert") or {})
 
 
 def _left(certificate: dict[str, Any]) -> timedelta | None:

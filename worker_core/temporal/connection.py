@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +15,7 @@ from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, T
 from temporalio.runtime import BufferedMetricUpdate, LoggingConfig, MetricBuffer, Runtime, TelemetryConfig
 
 from worker_core.errors import ExitCode, KubiyaError
+from worker_core.named_proxy import named_proxy
 from worker_core.secrets import Secret
 from worker_core.settings import TlsMode, is_loopback
 from worker_core.temporal.converter import DATA_CONVERTER
@@ -153,17 +153,11 @@ async def connect(target: Target, *, identity: str) -> Client:
 
 def proxy_for(target_host: str) -> HttpConnectProxyConfig | None:
     """The CONNECT proxy that HTTPS_PROXY, NO_PROXY or the system name for this host; never for loopback."""
-    host = host_name(target_host)
-    if is_loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    url = urllib.request.getproxies().get("https")
-    if not url:
-        return None
-    parts = urlsplit(url if "//" in url else f"//{url}")
-    if not parts.hostname:
-        return None
-    credentials = (parts.username, parts.password or "") if parts.username else None
-    return HttpConnectProxyConfig(target_host=f"{parts.hostname}:{parts.port or 3128}", basic_auth=credentials)
+    named = named_proxy(f"https://{target_host}")
+    if named is None or named.scheme != "http":
+        return None  # the SDK speaks CONNECT in plain alone
+    credentials = (named.user, named.password.reveal()) if named.user else None
+    return HttpConnectProxyConfig(target_host=named.address, basic_auth=credentials)
 
 
 _MESSAGE = re.compile(r'message: "((?:[^"\\]|\\.)+)"')

@@ -17,6 +17,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.polls_completed = 0
+        self._polls_empty = 0
         self._requests = 0
         self._failures = 0
         self._pollers: dict[tuple[str, str], int] = {}
@@ -31,6 +32,8 @@ class Telemetry:
         match name:
             case "temporal_long_request" if "Poll" in str(attributes.get("operation", "")):
                 self.polls_completed += int(value)
+            case "temporal_workflow_task_queue_poll_empty" | "temporal_activity_poll_no_task":
+                self._polls_empty += int(value)
             case "temporal_request":
                 self._requests += int(value)
             case "temporal_request_failure" | "temporal_long_request_failure":
@@ -55,11 +58,17 @@ class Telemetry:
         waits = self._waits_ms
         return SdkView(
             polls=self.polls_completed,
+            polls_empty=self._polls_empty,
             pollers=sum(self._pollers.values()),
             slots_used=sum(self._used.values()),
             slots_available=sum(self._available.values()),
+            workflow_slots_used=self._used_by("WorkflowWorker"),
+            activity_slots_used=self._used_by("ActivityWorker"),
             cached_workflows=sum(self._cached.values()),
             requests=self._requests,
             failures=self._failures,
             wait_ms=sum(waits) / len(waits) if waits else None,
         )
+
+    def _used_by(self, kind: str) -> int:
+        return sum(count for (_, worker_type), count in self._used.items() if worker_type == kind)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from worker_core.errors import KubiyaError
 from worker_core.events import ExecutionFinished
 from worker_core.examination.checks import Check, ok
 from worker_core.settings import Settings
-from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
+from worker_core.snapshot import EngineSnapshot, EngineState, SdkView, StopMode
 
 PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "notifications", "settings")
 
@@ -297,6 +299,22 @@ def test_health_is_sampled_only_while_it_is_seen(stage: Stage) -> None:
     assert page.vitals.last("received") is not None
     stage.window.hide()
     assert not page.clock.runs
+
+
+def test_health_shows_what_temporals_sdk_counts_and_whose_delay_it_is(stage: Stage) -> None:
+    page = stage.window.page_named("health")
+    stage.window.show_page("health")
+    sdk = SdkView(polls=10, polls_empty=4, pollers=2, activity_slots_used=3, workflow_slots_used=1, cached_workflows=7)
+    for step, pid in ((0, os.getpid()), (5, os.getppid())):
+        later = replace(sdk, polls=sdk.polls + step, polls_empty=sdk.polls_empty + step)
+        page.take(replace(EngineSnapshot(), sdk=later, pid=pid))
+        page.sample()
+        delay = page._gauges["delay"]._name.text()
+        assert delay == ("Delay of the event loop" if pid == os.getpid() else "Delay of this window's loop")
+    assert [page.vitals.last(name) for name in ("activity_slots", "workflow_slots", "cached")] == [3, 1, 7]
+    assert page.vitals.last("polls") == page.vitals.last("polls_empty")
+    assert (page.vitals.last("polls") or 0) > 0
+    assert page._gauges["polls"]._note.text() == "2 pollers"
 
 
 def test_nothing_ticks_in_a_window_that_nobody_sees(stage: Stage) -> None:
