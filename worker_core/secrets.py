@@ -60,7 +60,7 @@ class Secret:
 def expires_at(secret: Secret) -> datetime | None:
     """When a key ends, in UTC, by its own word: the `exp` of a JSON web token (RFC 7519). None for all others.
 
-    The signature is not looked at: this is for a reminder, not for a decision.
+    The signature is not looked at: it says when to ask for a new key, and proves nothing.
     """
     parts = secret.reveal().split(".")
     if len(parts) != 3 or len(parts[1]) > _LONGEST_CLAIMS:

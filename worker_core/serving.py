@@ -18,12 +18,12 @@ from worker_core.control_plane.backoff import Backoff
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.outage import OutageLog
 from worker_core.events import EventBus, PollingStalled, PollingStarted, QueueRegistered
+from worker_core.secrets import expires_at
 from worker_core.snapshot import QueueView
 from worker_core.temporal.closing import closed
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect, metrics
 from worker_core.temporal.pollers import QueuePlan, QueuePollers
 from worker_core.temporal.statistics import describe
-from worker_core.temporal.token import expiry_of
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -338,7 +338,7 @@ class QueueServer:
             await self._renew()
 
     def _expiry(self) -> datetime | None:
-        return expiry_of(self._session.registration.temporal_api_key.reveal())
+        return expires_at(self._session.registration.temporal_api_key)
 
     # --- view ---------------------------------------------------------------------------------------------
 

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.temporal import free_port
-from worker_core.secrets import Secret
+from worker_core.secrets import Secret, expires_at
 from worker_core.settings import TlsMode
 from worker_core.temporal import connection
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect, proxy_for
-from worker_core.temporal.token import expiry_of
 
 
 @pytest.mark.parametrize(
@@ -98,16 +97,16 @@ def token(claims: object) -> str:
 
 
 def test_the_expiry_of_a_key_that_states_one() -> None:
-    assert expiry_of(token({"exp": 1_900_000_000})) == datetime.fromtimestamp(1_900_000_000, UTC)
-    assert expiry_of(token({"sub": "x"})) is None
-    assert expiry_of("opaque-key") is None
+    assert expires_at(Secret(token({"exp": 1_900_000_000}))) == datetime.fromtimestamp(1_900_000_000, UTC)
+    assert expires_at(Secret(token({"sub": "x"}))) is None
+    assert expires_at(Secret("opaque-key")) is None
 
 
 @given(st.text(), st.recursive(st.none() | st.floats() | st.text(), st.lists))
 def test_no_key_breaks_the_reader(text: str, claim: object) -> None:
-    expiry_of(text)
-    expiry_of(f"{text}.{text}.{text}")
-    expiry_of(token({"exp": claim}))
+    expires_at(Secret(text))
+    expires_at(Secret(f"{text}.{text}.{text}"))
+    expires_at(Secret(token({"exp": claim})))
 
 
 def test_metrics_that_ran_over_break_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
