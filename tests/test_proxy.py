@@ -1,13 +1,15 @@
-"""Which proxy is used: for the control plane, for Temporal and for the model gateway alike, on real sockets."""
+"""Which proxy is used: for control plane, Temporal, model gateway and MCP servers alike, on real sockets."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,11 @@ from worker_core.agents.gateway import ModelGateway
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.mcp.reach import Reach
+from worker_core.mcp.remote import Guard
 from worker_core.proxy import check_proxy, use_proxy
+from worker_core.sandbox.launcher import Network
+from worker_core.sandbox.network import NetworkPolicy
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, load
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect
@@ -31,12 +37,17 @@ class Proxy:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.credentials: list[str] = []
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             line = await reader.readline()
             self.asked.append(" ".join(line.decode("latin-1").split()[:2]))
+            while header := (await reader.readline()).decode("latin-1").strip():
+                name, _, value = header.partition(": ")
+                if name.lower() == "proxy-authorization":
+                    self.credentials.append(base64.b64decode(value.removeprefix("Basic ")).decode())
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             await writer.drain()
         writer.close()
@@ -98,6 +109,21 @@ async def test_the_systems_proxy_is_used_by_all_three(proxy: Proxy, environment:
     use_proxy("system")
     await reach_for_everything()
     assert set(proxy.asked) == EVERYTHING
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+async def test_remote_mcp_servers_are_reached_through_it_too(
+    proxy: Proxy, environment: pytest.MonkeyPatch, scheme: str
+) -> None:
+    environment.setenv("HTTPS_PROXY", scheme + "me:p%40ss@" + proxy.url.removeprefix("http://"))
+    guard = Guard(Reach(policy=NetworkPolicy(network=Network.ON)))
+    url = f"https://mcp.{NOWHERE}/mcp"
+    guard.begin(url, ca_file=None)
+    with pytest.raises(httpx2.ProxyError):
+        await guard.handle_async_request(httpx2.Request("POST", url))
+    await guard.aclose()
+    assert proxy.asked == [f"CONNECT mcp.{NOWHERE}:443"]
+    assert proxy.credentials == ["me:p@ss"]
 
 
 async def test_none_is_none_whatever_the_environment_says(proxy: Proxy, environment: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-import urllib.request
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
@@ -21,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from worker_core.control_plane.http import CONNECT_LIMIT_SECONDS, USER_AGENT, tls_context
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.reach import Reach
-from worker_core.settings import is_loopback
+from worker_core.named_proxy import named_proxy
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
@@ -188,13 +186,9 @@ async def connected(
             yield streams
 
 
-def _proxy_for(url: str) -> str | None:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_loopback(host):
+def _proxy_for(url: str) -> httpx2.Proxy | None:
+    named = named_proxy(url)
+    if named is None or named.scheme not in {"http", "https"}:
         return None
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or not proxy.startswith(("http://", "https://")) or urllib.request.proxy_bypass(host):
-        return None
-    return proxy
+    credentials = (named.user, named.password.reveal()) if named.user else None
+    return httpx2.Proxy(f"{named.scheme}://{named.address}", auth=credentials)
