@@ -13,7 +13,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Self
 
@@ -31,7 +30,9 @@ _ENTERED_SECONDS: Final = 30.0
 _PREFIX: Final = "kubiya-"
 # Of this process, in which there may be several launchers.
 _numbers = itertools.count(1)
-_made: dict[Path, float] = {}
+_made: dict[Path, tuple[ProcessGroups, float]] = {}
+"""Groups that are not removed yet: whose they are, and when they were made."""
+
 _lock = threading.Lock()
 
 
@@ -41,7 +42,6 @@ class ProcessGroups:
     def __init__(self, base: Path) -> None:
         """`base`: the group that this process is in, of a hierarchy that counts processes."""
         self._base = base
-        self._own: set[Path] = set()
 
     @classmethod
     def find(cls, *, mount: Path = MOUNT, own: Path = Path("/proc/self/cgroup")) -> Self | None:
@@ -69,8 +69,7 @@ class ProcessGroups:
             _sweep()
             try:
                 group.mkdir()
-                _made[group] = time.monotonic()
-                self._own.add(group)
+                _made[group] = (self, time.monotonic())
                 (group / "pids.max").write_text(str(MARGIN * limit))
             except OSError as error:
                 log.debug("No control group for a call: %s", error)
@@ -80,7 +79,7 @@ class ProcessGroups:
     def close(self) -> None:
         """Remove what is empty. May be called again and again."""
         with _lock:
-            _sweep(at_once=self._own)
+            _sweep(at_once=self)
 
     def _sweep_strangers(self) -> None:
         """What workers left that were killed."""
@@ -92,11 +91,11 @@ class ProcessGroups:
                         group.rmdir()
 
 
-def _sweep(*, at_once: Collection[Path] = ()) -> None:
-    """Remove empty groups: these, and all in which nobody can be about to begin."""
+def _sweep(*, at_once: ProcessGroups | None = None) -> None:
+    """Remove empty groups: all of this one, and those in which nobody can be about to begin."""
     now = time.monotonic()
-    for group, made_at in list(_made.items()):
-        if group in at_once or now - made_at >= _ENTERED_SECONDS:
+    for group, (owner, made_at) in list(_made.items()):
+        if owner is at_once or now - made_at >= _ENTERED_SECONDS:
             try:
                 group.rmdir()
             except FileNotFoundError:
