@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,6 @@ def collect(
     redactor: Redactor,
     checks: Iterable[Check],
     snapshot: EngineSnapshot | None = None,
-    more: Mapping[str, str] | None = None,
 ) -> Texts:
     """All texts of a bundle.
 
@@ -77,24 +77,22 @@ def collect(
         redactor: masks every text.
         checks: what an examination found.
         snapshot: of the worker in this process; by default those that run on this machine are asked.
-        more: other texts, by file name.
     """
     parts: dict[str, Callable[[], str]] = {
         "system.txt": _system,
-        "checks.txt": lambda: _checks(checks),
-        "settings.toml": lambda: _end(paths.settings_file),
-        "environment.txt": lambda: _environment(environ),
-        "policy.toml": lambda: _end(paths.policy_file),
-        "preferences.json": lambda: _end(paths.config / "desktop.json"),
-        "worker.json": lambda: _worker(paths, snapshot),
-        "audit.txt": lambda: _audit(paths),
-        "logs/worker.log": lambda: _end(paths.logs / "worker.log"),
-        "logs/desktop.log": lambda: _end(paths.logs / "desktop.log"),
+        "checks.txt": partial(_checks, checks),
+        "settings.toml": partial(_end, paths.settings_file),
+        "environment.txt": partial(_environment, environ),
+        "policy.toml": partial(_end, paths.policy_file),
+        "preferences.json": partial(_end, paths.config / "desktop.json"),
+        "worker.json": partial(_worker, paths, snapshot),
+        "audit.txt": partial(_audit, paths),
+        "logs/worker.log": partial(_end, paths.logs / "worker.log"),
+        "logs/desktop.log": partial(_end, paths.logs / "desktop.log"),
     }
     with contextlib.suppress(OSError):
         for file in sorted(paths.logs.glob("crash-2*.txt"))[-CRASHES:]:
-            parts[f"crashes/{file.name}"] = lambda file=file: _end(file)  # type: ignore[misc]
-    parts |= {name: lambda text=text: text for name, text in (more or {}).items()}  # type: ignore[misc]
+            parts[f"crashes/{file.name}"] = partial(_end, file)
     home = str(Path.home())
     found: Texts = {}
     for name, read in parts.items():
