@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -40,10 +41,9 @@ def platform(command: tuple[str, ...]) -> Platform:
 
 def _notifier() -> Notifier | None:
     from desktop.platforms import APP_ID, APP_NAME
+    from desktop.platforms.dbus_notifier import DBusNotifier
 
-    try:
-        from desktop.platforms.dbus_notifier import DBusNotifier
-    except ImportError:  # jeepney comes with the keychain, where there is one
+    if find_spec("jeepney") is None:  # it comes with the keychain, where there is one
         return None
     return DBusNotifier(application=APP_NAME, desktop_entry=APP_ID)
 
