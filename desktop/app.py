@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -52,12 +51,10 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import FileSink
 from worker_core.paths import Paths
-from worker_core.proxy import use_proxy
 from worker_core.releases import RELEASES_URL, newest_release, releases_url
 from worker_core.releases import VARIABLE as RELEASES_VARIABLE
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
 from worker_core.service.workers import running_workers
-from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, Health, StopMode
 
 if TYPE_CHECKING:
@@ -182,13 +179,13 @@ class Desktop:
         self._key_watch = KeyWatch(
             say=self._notifications.say,
             told=lambda: self._store.preferences.told_key_end,
-            remember=self._remember_key_end,
+            remember=lambda mark: self._store.remember(told_key_end=mark),
         )
         self._diagnosis = Diagnosis(
             paths=self._paths,
             environ=self._environ,
             redactor=self._redactor,
-            settings=self._settings,
+            settings=self._store.settings_in_use,
             snapshot=lambda: self._worker.snapshot,
         )
         self._keys = Keys(store=self._store, keychain=self._keychain, environ=self._environ, use_key=self._use_key)
@@ -301,16 +298,10 @@ class Desktop:
         if self._playground is not None:
             settings, key = await self._playground.start()
             return Wanted(settings=settings, api_key=key)
-        settings = self._settings()
+        settings = self._store.settings_in_use()
         key, _ = await resolve_api_key(self._environ, self._keychain, settings.control_plane_url)
         self._key_watch.watch(key)
         return Wanted(settings=settings, api_key=key)
-
-    def _settings(self) -> Settings:
-        """As they are now; from here on their proxy is used."""
-        settings = self._store.settings()
-        use_proxy(settings.proxy)
-        return settings
 
     # --- leaving ------------------------------------------------------------------------------------------
 
@@ -411,7 +402,7 @@ class Desktop:
         return made
 
     async def _newest_release(self) -> str:
-        return await newest_release(releases_url(self._environ), ca_file=self._settings().ca_file)
+        return await newest_release(releases_url(self._environ), ca_file=self._store.settings_in_use().ca_file)
 
     async def _sample(self) -> Health:
         if self._sampler is None:
@@ -428,10 +419,6 @@ class Desktop:
     def _message(self, notice: Notice) -> None:
         self._last_notice = notice
         self._tray.message(notice.title, notice.body, warn=notice.level >= Level.PROBLEM)
-
-    def _remember_key_end(self, mark: str) -> None:
-        with contextlib.suppress(KubiyaError):  # then it is said once more
-            self._store.prefer(told_key_end=mark)
 
     def _notice_clicked(self) -> None:
         notice = self._last_notice

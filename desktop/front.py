@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from PySide6.QtWidgets import QApplication, QWidget
 from desktop.crash import CrashDialog
 from desktop.language import tr
 from desktop.settings_store import SettingsStore
-from worker_core.errors import KubiyaError
 
 if TYPE_CHECKING:
     from desktop.windows.first_run import FirstRunWindow
@@ -55,8 +53,7 @@ class Front:
         self.open()
         if store.preferences.told_no_tray or self.window is None:
             return
-        with contextlib.suppress(KubiyaError):
-            store.prefer(told_no_tray=True)
+        store.remember(told_no_tray=True)
         self.window.say(
             tr(
                 "This desktop has no place for tray icons, so this window stays: closing it ends Kubiya Worker. "

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from desktop.language import tr
 from desktop.settings_store import SettingsStore
 from worker_core.errors import ConfigurationError
-from worker_core.proxy import use_proxy
 from worker_core.secrets import (
     API_KEY_VARIABLE,
     KeychainError,
@@ -126,8 +125,7 @@ class Keys:
         from worker_core.control_plane.client import ControlPlaneClient
 
         assert self._key is not None
-        settings = self._store.settings()
-        use_proxy(settings.proxy)
+        settings = self._store.settings_in_use()
         client = ControlPlaneClient(base_url=settings.control_plane_url, api_key=self._key, ca_file=settings.ca_file)
         try:
             yield client

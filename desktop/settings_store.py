@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tomllib
@@ -19,6 +20,7 @@ from worker_core import settings as settings_of
 from worker_core.durations import duration_as_typed
 from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths, private_directory
+from worker_core.proxy import use_proxy
 from worker_core.settings import ENVIRONMENT, Settings
 
 
@@ -44,6 +46,12 @@ class SettingsStore(QObject):
             ConfigurationError: a value is not valid.
         """
         return settings_of.load(environ=self._environ, file=self.paths.settings_file)
+
+    def settings_in_use(self) -> Settings:
+        """The same, for a connection that is about to be made: from here on, this process uses their proxy."""
+        found = self.settings()
+        use_proxy(found.proxy)
+        return found
 
     def decided_elsewhere(self, name: str) -> str:
         """The environment variable that decides this field; empty where the file does."""
@@ -106,6 +114,11 @@ class SettingsStore(QObject):
             raise ConfigurationError(f"The preferences cannot be written: {error.strerror}.") from error
         self.changed.emit()
         return self.preferences
+
+    def remember(self, **changes: Any) -> None:
+        """The same for what the program notes for itself: where it cannot be written, something is said once more."""
+        with contextlib.suppress(ConfigurationError):
+            self.prefer(**changes)
 
 
 def _toml(value: object) -> str:

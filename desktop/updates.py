@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -97,7 +96,7 @@ class UpdateWatch:
 
     async def _find_out(self) -> None:
         self._show(replace(self.state, asking=True))
-        self._remember(update_asked=self._now().isoformat(timespec="seconds"))
+        self._store.remember(update_asked=self._now().isoformat(timespec="seconds"))
         try:
             newest = await self._ask()
         except KubiyaError as error:
@@ -106,7 +105,7 @@ class UpdateWatch:
             return
         self._show(UpdateState(newest=newest))
         if self.state.is_newer and self._store.preferences.update_told != newest:
-            self._remember(update_told=newest)
+            self._store.remember(update_told=newest)
             self._say(
                 Notice(
                     title=tr("Kubiya Worker {version} is there", version=newest),
@@ -115,10 +114,6 @@ class UpdateWatch:
                     wish=Wish.SETTINGS,
                 )
             )
-
-    def _remember(self, **changes: str) -> None:
-        with contextlib.suppress(KubiyaError):  # then it is asked, or said, once more
-            self._store.prefer(**changes)
 
     def _show(self, state: UpdateState) -> None:
         self.state = state

@@ -80,17 +80,12 @@ class HealthPage(Page):
         grid.setSpacing(Space.L)
         for place, gauge in enumerate(self._gauges.values()):
             grid.addWidget(gauge, place // 2, place % 2)
-        self._grid = grid
         grid.setColumnStretch(0, 1)
         grid.setColumnStretch(1, 1)
-        self._place(battery=False)
+        self._gauges["battery"].hide()
         self.body.addLayout(grid)
         self.body.addStretch(1)
         self.clock = SeenClock(self, self.sample, interval_ms=INTERVAL_MS, wound=True)
-
-    def _place(self, *, battery: bool) -> None:
-        """Where there is no battery, there is no gauge for it."""
-        self._gauges["battery"].setVisible(battery)
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._snapshot = snapshot
@@ -153,8 +148,7 @@ class HealthPage(Page):
         self._gauges["process"].rename(tr("Memory of the worker service") if elsewhere else tr("This program's memory"))
         self._gauges["delay"].rename(tr("Delay of this window's loop") if elsewhere else tr("Delay of the event loop"))
         battery = vitals.battery
-        if (battery is not None) is not self._gauges["battery"].isVisibleTo(self):
-            self._place(battery=battery is not None)
+        self._gauges["battery"].setVisible(battery is not None)
         if battery is not None:
             self._gauges["battery"].say(
                 f"{battery.percent:.0f} %", tr("plugged in") if battery.plugged else tr("on battery")
