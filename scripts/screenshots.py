@@ -34,6 +34,7 @@ def main() -> int:
     os.environ["QT_SCALE_FACTOR"] = given.scale
 
     import demo_data
+    import demo_parts
     from PySide6.QtCore import QObject, Signal
     from PySide6.QtWidgets import QApplication, QWidget
 
@@ -95,9 +96,9 @@ def main() -> int:
                 bridge,
                 store,
                 policy=Policy(),
-                test_connection=demo_data.examine,
+                test_connection=demo_parts.examine,
                 notices=notices,
-                fleet=None if given.empty else demo_data.Fleet(),
+                fleet=None if given.empty else demo_parts.Fleet(),
                 run=run_now,
             )
             if not given.empty:
@@ -140,7 +141,7 @@ def main() -> int:
             window.show()
             for name in given.page:
                 if name == "first-run":
-                    first = FirstRunWindow(demo_data.onboarding(refused=given.empty), run=run_now)
+                    first = FirstRunWindow(demo_parts.onboarding(refused=given.empty), run=run_now)
                     first.show()
                     first.key.setText("kb-demo")
                     first.check.click()
