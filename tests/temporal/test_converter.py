@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 
-from worker_core.agents.types import ExecutionInput, ModelCall
+from worker_core.agents.execution_input import ExecutionInput
+from worker_core.agents.types import ModelCall
 from worker_core.temporal.converter import DATA_CONVERTER, PACKED_ENCODING
 
 converter = DATA_CONVERTER.payload_converter

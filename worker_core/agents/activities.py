@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from worker_core.agents import claude_turn, compaction, failures, session_store, tool_calls
 from worker_core.agents.cast import assemble
 from worker_core.agents.conversation import from_session
+from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.heartbeat import heartbeating
 from worker_core.agents.job_workflow import JOB_GONE
 from worker_core.agents.model_call import run_model_call
@@ -27,7 +28,6 @@ from worker_core.agents.types import (
     ClaudeReply,
     ClaudeTurn,
     EndExecution,
-    ExecutionInput,
     FinishTurn,
     JobRecord,
     JobStatus,

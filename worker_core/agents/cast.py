@@ -14,8 +14,10 @@ from temporalio.exceptions import ApplicationError
 
 from worker_core.agents import mcp_servers
 from worker_core.agents.environment_files import write_environment_files
+from worker_core.agents.execution_input import EntityKind, ExecutionInput
 from worker_core.agents.services import Services
-from worker_core.agents.types import LONGEST_TEXT, EntityKind, ExecutionInput, Persona, shortened
+from worker_core.agents.shortening import LONGEST_TEXT, shortened
+from worker_core.agents.types import Persona
 from worker_core.control_plane.errors import NotFound
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.tools.registry import SkillDefinition, offer

@@ -18,19 +18,10 @@ from temporalio.exceptions import ApplicationError
 
 from worker_core.agents import tool_calls
 from worker_core.agents.approvals import TIMED_OUT
+from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.services import Services
-from worker_core.agents.types import (
-    LONGEST_TEXT,
-    ClaudeReply,
-    ClaudeTurn,
-    ExecutionInput,
-    Message,
-    Persona,
-    RunTool,
-    ToolCall,
-    ToolOutcome,
-    shortened,
-)
+from worker_core.agents.shortening import LONGEST_TEXT, shortened
+from worker_core.agents.types import ClaudeReply, ClaudeTurn, Message, Persona, RunTool, ToolCall, ToolOutcome
 from worker_core.claude.installation import ADD, installed, program, supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.sandbox.environment import tool_environment

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import msgspec
 
-from worker_core.agents.types import Message, shortened
+from worker_core.agents.shortening import shortened
+from worker_core.agents.types import Message
 
 CHARACTERS_PER_TOKEN = 3.5
 """Between code (about 3) and English prose (about 4): an estimate that errs on the full side for prose."""

@@ -15,14 +15,14 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from worker_core.agents import claude_workflow, compaction, policies
 from worker_core.agents.conversation import author_of, for_session, for_state
+from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.home import Home, now, stop_if_cancelled
 from worker_core.agents.model_loop import Delegate, ModelLoop, Spent, failure_of
 from worker_core.agents.progress import Progress
+from worker_core.agents.shortening import LONGEST_TEXT, shortened
 from worker_core.agents.types import (
-    LONGEST_TEXT,
     Carried,
     EndExecution,
-    ExecutionInput,
     FinishTurn,
     Message,
     ModelReply,
@@ -32,7 +32,6 @@ from worker_core.agents.types import (
     ToolCall,
     TurnDecision,
     TurnProgress,
-    shortened,
 )
 
 UNSAVED_LIMIT_BYTES = 300_000

@@ -11,8 +11,9 @@ from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, TimeoutType
 
 from worker_core.agents import policies
+from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.progress import Progress
-from worker_core.agents.types import Begin, Begun, ExecutionInput, Message
+from worker_core.agents.types import Begin, Begun, Message
 
 _Result = TypeVar("_Result")
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker_core.agents.types import EntityKind
+from worker_core.agents.execution_input import EntityKind
 from worker_core.control_plane.models import ResolvedEnvironment
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from worker_core.agents.types import shortened
+from worker_core.agents.shortening import shortened
 from worker_core.errors import KubiyaError
 from worker_core.sandbox import anchored
 from worker_core.sandbox.workspace import OWN_FOLDER, Workspace

@@ -9,8 +9,9 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from worker_core.agents.execution import ExecutionWorkflow
+from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.model_loop import Spent, failure_of
-from worker_core.agents.types import Carried, ExecutionInput
+from worker_core.agents.types import Carried
 
 
 @workflow.defn(name="AgentExecutionWorkflow")
