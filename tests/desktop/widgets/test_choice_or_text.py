@@ -7,22 +7,15 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 
-from desktop.settings_store import SettingsStore
 from desktop.widgets.choice_or_text import ChoiceOrText
 from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
-from tests.desktop.windows.stand_ins import Bridge, Worker
-from tests.support.engine import home
-from worker_core.snapshot import EngineSnapshot
+from tests.desktop.windows.stand_ins import shown_window
 
 
 @pytest.fixture
 def window(qtbot, tmp_path: Path) -> MainWindow:
-    made = MainWindow(Worker(EngineSnapshot()), Bridge(), SettingsStore(home(tmp_path), environ={}))
-    qtbot.addWidget(made)
-    made.show()
-    made.show_page("settings")
-    return made
+    return shown_window(qtbot, tmp_path, page="settings")
 
 
 @pytest.fixture

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
+from pytestqt.qtbot import QtBot
 
+from desktop.settings_store import SettingsStore
+from desktop.windows.main import MainWindow
+from tests.support.engine import home
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, ExecutionEventPublished
 from worker_core.logs.ring import LogLine
@@ -64,6 +70,26 @@ def run_now(wish: Any) -> None:
     except StopIteration:
         return
     raise AssertionError("The wish waits for something.")
+
+
+def shown_window(
+    qtbot: QtBot,
+    tmp_path: Path,
+    *,
+    snapshot: EngineSnapshot | None = None,
+    settings: Mapping[str, str] | None = None,
+    page: str = "overview",
+    **parts: Any,
+) -> MainWindow:
+    """The main window on one of its pages, with settings that were changed before; `parts` are its own arguments."""
+    store = SettingsStore(home(tmp_path), environ={})
+    if settings:
+        store.change(**settings)
+    made = MainWindow(Worker(snapshot or EngineSnapshot()), Bridge(), store, **parts)
+    qtbot.addWidget(made)
+    made.show()
+    made.show_page(page)
+    return made
 
 
 def busy(text: str = "words") -> EngineSnapshot:

@@ -10,14 +10,11 @@ import pytest
 from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 
-from desktop.settings_store import SettingsStore
 from desktop.windows.main import MainWindow
 from desktop.windows.queue_dialog import QueueDialog
-from tests.desktop.windows.stand_ins import Bridge, Worker, run_now
-from tests.support.engine import home
+from tests.desktop.windows.stand_ins import run_now, shown_window
 from worker_core.control_plane.models import Queue
 from worker_core.errors import KubiyaError
-from worker_core.snapshot import EngineSnapshot
 
 
 class Fleet:
@@ -45,13 +42,8 @@ def fleet() -> Fleet:
 
 @pytest.fixture
 def window(qtbot: QtBot, tmp_path: Path, fleet: Fleet) -> MainWindow:
-    store = SettingsStore(home(tmp_path), environ={})
-    store.change(queue_ids="q-2, q-gone")
-    made = MainWindow(Worker(EngineSnapshot()), Bridge(), store, fleet=fleet, run=run_now)
-    qtbot.addWidget(made)
-    made.show()
-    made.show_page("settings")
-    return made
+    picked = {"queue_ids": "q-2, q-gone"}
+    return shown_window(qtbot, tmp_path, page="settings", settings=picked, fleet=fleet, run=run_now)
 
 
 def opened(window: MainWindow) -> QueueDialog:

@@ -12,13 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from desktop.settings_store import SettingsStore
 from desktop.widgets.fleet import SHOWN, FleetList
 from desktop.widgets.pills import Dot
 from desktop.windows.main import MainWindow
 from desktop.windows.queues import FLEET_EVERY_MS, QueuesPage
-from tests.desktop.windows.stand_ins import HOSTILE, Bridge, Worker, busy, run_now
-from tests.support.engine import home
+from tests.desktop.windows.stand_ins import HOSTILE, busy, run_now, shown_window
 from worker_core.control_plane.models import QueueWorker
 from worker_core.errors import KubiyaError
 
@@ -58,10 +56,7 @@ def fleet() -> Fleet:
 
 @pytest.fixture
 def window(qtbot, tmp_path: Path, fleet: Fleet) -> MainWindow:
-    made = MainWindow(Worker(busy()), Bridge(), SettingsStore(home(tmp_path), environ={}), fleet=fleet, run=run_now)
-    qtbot.addWidget(made)
-    made.show()
-    return made
+    return shown_window(qtbot, tmp_path, snapshot=busy(), fleet=fleet, run=run_now)
 
 
 @pytest.fixture

@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 
-from desktop.settings_store import SettingsStore
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from desktop.windows.settings import SettingsPage
-from tests.desktop.windows.stand_ins import Bridge, Worker
-from tests.support.engine import home
-from worker_core.snapshot import EngineSnapshot
+from tests.desktop.windows.stand_ins import shown_window
 
 
 class Entry:
@@ -50,12 +47,7 @@ def entry() -> Entry:
 
 @pytest.fixture
 def window(qtbot, tmp_path: Path, entry: Entry) -> MainWindow:
-    store = SettingsStore(home(tmp_path), environ={})
-    made = MainWindow(Worker(EngineSnapshot()), Bridge(), store, autostart=entry)
-    qtbot.addWidget(made)
-    made.show()
-    made.show_page("settings")
-    return made
+    return shown_window(qtbot, tmp_path, page="settings", autostart=entry)
 
 
 @pytest.fixture
