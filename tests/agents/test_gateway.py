@@ -145,6 +145,26 @@ async def test_each_failure_is_one_sentence_and_says_whether_to_try_again(
         assert caught.value.retry_after_seconds == 7.0
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_told_and_not_followed(status: int) -> None:
+    async with answering(streamed(chunk({"content": "taken"}, "stop"), DONE)) as (elsewhere, stolen):
+        target = elsewhere.base_url.replace("127.0.0.1", "localhost") + "/t0ken-in-the-path"
+        async with answering(refused(status, headers=f"location: {target}\r\n")) as (gateway, requests):
+            with pytest.raises(GatewayError, match=rf"redirect to localhost \({status}\)") as caught:
+                await ask(gateway)
+    assert (len(requests), stolen) == (1, [])
+    assert not caught.value.retryable
+    assert "t0ken" not in caught.value.sentence
+
+
+@pytest.mark.parametrize("location", ["", "location: http://[x/\r\n", "location: /elsewhere\r\n"])
+async def test_a_redirect_to_nowhere_is_told_as_well(location: str) -> None:
+    async with answering(refused(302, headers=location)) as (gateway, requests):
+        with pytest.raises(GatewayError, match=r"answered with a redirect \(302\)"):
+            await ask(gateway)
+    assert len(requests) == 1
+
+
 async def test_nobody_listens() -> None:
     async with answering(b"") as (gateway, _):
         pass

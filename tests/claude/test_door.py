@@ -100,6 +100,31 @@ async def test_a_gateway_that_is_not_there_is_said(stage: Stage) -> None:
         assert "cannot be reached" in opened.failure
 
 
+async def test_a_redirect_is_not_followed(stage: Stage) -> None:
+    asked: list[bytes] = []
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(
+            f"HTTP/1.1 307 X\r\nlocation: {elsewhere}/t0ken\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
+        )
+        writer.close()
+
+    server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    elsewhere = f"http://localhost:{port}"
+    try:
+        async with door(stage, url=f"http://127.0.0.1:{port}/v1") as opened:
+            answer = await ask(opened)
+    finally:
+        server.close()
+        await server.wait_closed()
+    assert answer.status_code == 400
+    assert len(asked) == 1
+    assert "redirect to localhost (307)" in opened.failure
+    assert "t0ken" not in opened.failure + answer.text
+
+
 async def test_what_the_gateway_refuses_is_remembered(stage: Stage) -> None:
     async with door(stage) as opened:
         wish = {**ASKED, "messages": [{"role": "user", "content": "door refused\n!error 429 7"}]}

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from worker_core.agents.types import ToolCall, Usage
 from worker_core.errors import KubiyaError
@@ -125,7 +126,9 @@ class ModelGateway:
         """A client with this gateway's trust, for a loop of its own. It imports for a moment: call it in a thread."""
         from openai import DefaultAsyncHttpxClient
 
-        return DefaultAsyncHttpxClient(timeout=STREAM_SILENCE_LIMIT_SECONDS, verify=self._ssl_context())
+        return DefaultAsyncHttpxClient(
+            timeout=STREAM_SILENCE_LIMIT_SECONDS, verify=self._ssl_context(), follow_redirects=False
+        )
 
     def _make_client(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
@@ -135,7 +138,7 @@ class ModelGateway:
             base_url=self.base_url,
             max_retries=0,
             timeout=STREAM_SILENCE_LIMIT_SECONDS,
-            http_client=DefaultAsyncHttpxClient(verify=self._ssl_context()),
+            http_client=DefaultAsyncHttpxClient(verify=self._ssl_context(), follow_redirects=False),
         )
 
     def _ssl_context(self) -> ssl.SSLContext:
@@ -271,6 +274,12 @@ def _absorb(chunk: Any, answer: Answer) -> str:
 def _refusal(error: Any, base_url: str, model: str) -> GatewayError:
     status = int(error.status_code)
     said = str(error.message)[:200].rstrip(".")
+    if status < 400:
+        return GatewayError(
+            redirected(base_url, status, error.response.headers.get("location", "")),
+            retryable=False,
+            category="configuration",
+        )
     if status in {401, 403}:
         return GatewayError(
             f"The LLM gateway {base_url} refused the key ({status}). Check LITELLM_API_KEY, or the gateway settings "
@@ -294,6 +303,21 @@ def _refusal(error: Any, base_url: str, model: str) -> GatewayError:
         f"The LLM gateway {base_url} did not accept the request for model {model} ({status}): {said}.",
         retryable=False,
         context_full=status == 413 or getattr(error, "code", None) == "context_length_exceeded" or _says_full(said),
+    )
+
+
+def redirected(base_url: str, status: int, location: str) -> str:
+    """The sentence for a redirect. Of its target, only the host is named: the rest may hold a token."""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    # The host is somebody else's text: on one line, and short.
+    to = f" to {' '.join(host.split())[:100]}" if host else ""
+    return (
+        f"The LLM gateway {base_url} answered with a redirect{to} ({status}). It is not followed: the key and the "
+        "conversation would go there. If that is the right address, set LITELLM_API_BASE, or the gateway on the "
+        "control plane, to it."
     )
 
 

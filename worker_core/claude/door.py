@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from worker_core.agents.gateway import STREAM_SILENCE_LIMIT_SECONDS, ModelGateway
+from worker_core.agents.gateway import STREAM_SILENCE_LIMIT_SECONDS, ModelGateway, redirected
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +121,11 @@ class ModelDoor:
             async with self._client.stream(
                 "POST", self._gateway.anthropic_base + path, content=body, headers=kept | self._gateway.authorization()
             ) as answer:
+                if answer.is_redirect:
+                    self.failure = redirected(
+                        self._gateway.base_url, answer.status_code, answer.headers.get("location", "")
+                    )
+                    raise _Refused(400, self.failure)  # a status that the program does not try again
                 known = [f"{name}: {answer.headers[name]}" for name in _PASSED_BACK if name in answer.headers]
                 status = f"HTTP/1.1 {answer.status_code} {answer.reason_phrase or 'Status'}"
                 writer.write("\r\n".join([status, *known, "Connection: close", "", ""]).encode("latin-1"))
@@ -132,7 +137,7 @@ class ModelDoor:
                     if answer.status_code >= 400 and len(said) < HEAD_LIMIT_BYTES:
                         said += block
                 self.failure = _sentence(answer.status_code, said) if answer.status_code >= 400 else ""
-        except OSError:
+        except (OSError, _Refused):
             raise
         except Exception as error:
             self.failure = f"The LLM gateway cannot be reached ({type(error).__name__}): {error}".rstrip(": ") + "."
