@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from worker_core.errors import KubiyaError
-from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, replace_text
+from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text, replace_text
 
 
 class PolicyStore:
@@ -20,12 +20,7 @@ class PolicyStore:
         Raises:
             KubiyaError: it cannot be read.
         """
-        try:
-            return self._file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return TEMPLATE
-        except (OSError, UnicodeDecodeError) as error:
-            raise KubiyaError(f"The policy file {self._file} cannot be read: {error}.") from error
+        return read_text(self._file)[0] if self._file.exists() else TEMPLATE
 
     def check(self, text: str) -> str:
         """A sentence on what is wrong; empty where nothing is."""

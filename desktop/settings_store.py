@@ -22,6 +22,7 @@ from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths, private_directory
 from worker_core.proxy import use_proxy
 from worker_core.settings import ENVIRONMENT, Settings
+from worker_core.toml_text import basic_string
 
 
 class SettingsStore(QObject):
@@ -122,11 +123,13 @@ class SettingsStore(QObject):
 
 
 def _toml(value: object) -> str:
-    """One value as TOML; JSON's strings, numbers and lists of strings are TOML as well."""
+    """One value as TOML: numbers and switches are written as JSON writes them."""
     if isinstance(value, timedelta):
         value = duration_as_typed(value)
     if isinstance(value, Path):
         value = str(value)
-    if isinstance(value, tuple):
-        value = [str(one) for one in value]
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return basic_string(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(basic_string(str(one)) for one in value)}]"
+    return json.dumps(value)

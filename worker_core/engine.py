@@ -73,7 +73,7 @@ class Engine:
         timing: intervals of the queue loops; tests shorten them.
 
     Raises:
-        ConfigurationError: no queue, no key, or a state folder that cannot be used.
+        ConfigurationError: no queue, no key, a policy file that cannot be read, or a state folder that cannot be used.
 
     """
 
@@ -95,6 +95,8 @@ class Engine:
             )
         if not api_key:
             raise ConfigurationError("There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY.")
+        policy = policy_file(paths)
+        policy.rules()
         redactor.add(api_key)
         redactor.add(settings.llm_api_key)
         host_id = host.host_id(paths.host_id_file)
@@ -155,7 +157,7 @@ class Engine:
             log_ring=log_ring,
             sampler=self._sampler,
             permissions=Permissions(
-                policy=policy_file(paths), book=self._book, audit=AuditLog(paths.audit_file, mask=redactor.mask)
+                policy=policy, book=self._book, audit=AuditLog(paths.audit_file, mask=redactor.mask)
             ),
             launcher=launcher or self._chosen,
             workspaces=paths.workspaces,

@@ -301,13 +301,19 @@ class SettingsPage(Page):
     def _policy(self) -> Card:
         store = self.desk.policy
         assert store is not None
-        editor = QPlainTextEdit(store.text())
+        try:
+            text, unreadable = store.text(), ""
+        except KubiyaError as error:
+            text, unreadable = "", error.sentence
+        editor = QPlainTextEdit(text)
+        editor.setReadOnly(bool(unreadable))
         editor.setProperty("variant", "field")
         editor.setFont(theme().font("code"))
         editor.setAccessibleName(tr("Policy"))
         editor.setTabChangesFocus(True)
         editor.setMinimumHeight(220)
-        verdict = Label("", role="small", tone="muted", wrap=True)
+        wrong = unreadable or store.check(text)
+        verdict = Label(wrong, role="small", tone="danger" if wrong else "muted", wrap=True)
         save = Button(tr("Save the policy"), variant="primary")
         save.setEnabled(False)
 
@@ -315,14 +321,16 @@ class SettingsPage(Page):
             wrong = store.check(editor.toPlainText())
             verdict.set_tone("danger" if wrong else "success")
             verdict.setText(wrong or tr("The policy can be read."))
-            save.setEnabled(not wrong and editor.toPlainText() != store.text())
+            save.setEnabled(not wrong and editor.toPlainText() != text)
 
         def write() -> None:
+            nonlocal text
             try:
                 store.save(editor.toPlainText())
             except KubiyaError as error:
                 self.desk.say(error.sentence)
             else:
+                text = editor.toPlainText()
                 save.setEnabled(False)
                 self.desk.say(tr("The policy is saved."), tone="success")
 

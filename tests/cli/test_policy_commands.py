@@ -39,8 +39,22 @@ def test_check_names_the_line_of_the_file(offline: CommandLine) -> None:
     answer = offline("policy", "show")
     assert answer.code == 3
     assert "line 1" in answer.err
-    assert offline("policy", "check", "ls").code == 10
+    answer = offline("policy", "check", "ls")
+    assert answer.code == 11
+    assert "line 1" in answer.out
     assert offline("policy", "check").code == 2
+
+
+def test_no_worker_starts_with_a_policy_that_cannot_be_read(offline: CommandLine) -> None:
+    file = offline.home / "config" / "policy.toml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes("[[deny]]\ncommand = 'touch *'\n".encode("utf-16"))
+    answer = offline("start", "--queue-id", "q", KUBIYA_WORKER_APPROVALS="allow")
+    assert answer.code == 3
+    assert "UTF-16" in answer.err
+    assert str(file) in answer.err
+    [found] = [check for check in offline("doctor", "--json").json["checks"] if check["name"] == "policy"]
+    assert found["verdict"] == "fail"
 
 
 def test_audit(offline: CommandLine) -> None:

@@ -100,6 +100,21 @@ async def test_what_the_policy_denies_is_told_to_the_model_and_never_asked(stage
     assert decided(tmp_path) == [("deny", "")]
 
 
+async def test_a_policy_that_breaks_while_the_worker_runs_denies(stage: Stage, tmp_path: Path) -> None:
+    file = home(tmp_path).policy_file
+    file.parent.mkdir(parents=True)
+    file.write_text('[[deny]]\ncommand = "rm *"\n')
+    async with running_engine(stage, tmp_path, approvals="allow") as rig:
+        file.write_text('[[deny]\ncommand = "touch *"\n')
+        execution_id = await rig.execute("broken\n" + tool("touch denied.txt", "!say understood"))
+        await rig.reach(execution_id, "waiting_for_input")
+        said = await tool_message(rig, execution_id)
+        assert not (home(tmp_path).workspaces / execution_id / "denied.txt").exists()
+    assert "The policy file is broken" in said
+    assert "line 1:" in said
+    assert decided(tmp_path) == [("deny", "")]
+
+
 async def test_silence_is_a_denial(stage: Stage, tmp_path: Path) -> None:
     from datetime import timedelta
 

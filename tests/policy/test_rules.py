@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from worker_core.policy.file import BrokenPolicy, PolicyFile, parse
 from worker_core.policy.patterns import literal, path_fits, text_pattern
 from worker_core.policy.rules import Action, Decision, Policy, Rule, combined
 from worker_core.policy.subjects import subjects_of
+from worker_core.toml_text import basic_string
 from worker_core.tools.command_names import parse_line
 
 BUILT_IN = built_in_rules(own_folders=("/state-of-the-worker",))
@@ -213,7 +216,7 @@ def test_no_call_is_too_strange(tmp_path_factory: pytest.TempPathFactory, comman
         ("\nallow = [{path = 'x'}]\n", 2, "of its own"),
     ],
 )
-def test_a_broken_file_says_where_and_everything_is_asked(tmp_path: Path, text: str, line: int, words: str) -> None:
+def test_a_broken_file_says_where_and_everything_is_denied(tmp_path: Path, text: str, line: int, words: str) -> None:
     file = tmp_path / "policy.toml"
     file.write_text(text)
     policy = PolicyFile(file, built_in=BUILT_IN)
@@ -222,12 +225,65 @@ def test_a_broken_file_says_where_and_everything_is_asked(tmp_path: Path, text: 
     assert f"line {line}:" in str(error.value)
     subjects = subjects_of("shell", {"command": "ls"}, workspace=tmp_path)
     found = policy.current().decide(subjects, tool="shell", workspace=str(tmp_path))
-    assert found.action is Action.ASK
+    assert (found.action, found.asking) == (Action.DENY, ())
     assert f"line {line}:" in found.sentence
-    subjects = subjects_of("shell", {"command": "cat ~/.ssh/x"}, workspace=tmp_path)
-    assert policy.current().decide(subjects, tool="shell", workspace=str(tmp_path)).action is Action.DENY
     file.write_text("")
     assert policy.current().broken is None
+    assert policy.current().decide(subjects, tool="shell", workspace=str(tmp_path)).action is Action.ALLOW
+
+
+DENIES_TOUCH = '[[deny]]\ncommand = "touch *"\n'
+
+
+def touch(policy: PolicyFile, workspace: Path) -> Decision:
+    subjects = subjects_of("shell", {"command": "touch x"}, workspace=workspace)
+    return policy.current().decide(subjects, tool="shell", workspace=str(workspace))
+
+
+def test_a_byte_order_mark_is_skipped_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_bytes(codecs.BOM_UTF8 + DENIES_TOUCH.encode())
+    policy = PolicyFile(file, built_in=BUILT_IN)
+    assert touch(policy, tmp_path).rule.line == 1
+    subjects = subjects_of("shell", {"command": "sudo ls"}, workspace=tmp_path)
+    policy.allow_always(
+        policy.current().decide(subjects, tool="shell", workspace=str(tmp_path)).asking, tool="shell", note=""
+    )
+    assert file.read_bytes().startswith(codecs.BOM_UTF8 + DENIES_TOUCH.encode())
+    assert [rule.action for rule in policy.rules()] == [Action.DENY, Action.ALLOW]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (DENIES_TOUCH.encode("utf-16"), "UTF-16"),
+        (codecs.BOM_UTF16_BE + DENIES_TOUCH.encode("utf-16-be"), "UTF-16"),
+        (DENIES_TOUCH.encode() + b"# caf\xe9\n", "line 3: this is not UTF-8"),
+        (b"#" * 1_000_001, "larger"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_denies_and_is_never_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "policy.toml"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    policy = PolicyFile(file, built_in=BUILT_IN)
+    found = touch(policy, tmp_path)
+    assert found.action is Action.DENY
+    assert words in found.sentence
+    assert words in caplog.text
+    with pytest.raises(BrokenPolicy, match=words):
+        policy.allow_always([found.finding], tool="shell", note="")
+    assert content is None or file.read_bytes() == content
+
+
+@given(st.text(max_size=40))
+def test_every_text_is_read_again_as_it_was_written(text: str) -> None:
+    assert tomllib.loads(f"x = {basic_string(text)}")["x"] == text.encode("utf-8", "replace").decode()
 
 
 STRANGE = ["cat /tmp/x", "$X y", "sudo a\tb", "echo 'o \u202e\\", 'ls /é "q', "cat '/tmp/[a]*'"]

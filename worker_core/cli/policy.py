@@ -91,7 +91,7 @@ def show(*, as_json: bool) -> int:
 
     policy = policy_file(paths()).current()
     if policy.broken is not None:
-        complain(f"{policy.broken.why} Until it is repaired, every call is asked for.")
+        complain(f"{policy.broken.why} Until it is repaired, every call is denied.")
     if as_json:
         rows = [{"rule": rule.text, "file": rule.file, "line": rule.line, "why": rule.why} for rule in policy.all_rules]
         screen.say_json({"rules": rows, "broken": policy.broken.why if policy.broken else None})

@@ -87,6 +87,18 @@ async def settings_file(paths: Paths, settings: Settings) -> Check:
     return ok("settings", f"{settings.control_plane_url}; {queues}; {paths.settings_file} {there}.")
 
 
+async def policy(paths: Paths) -> Check:
+    from worker_core.agents.permission import policy_file
+    from worker_core.policy.file import BrokenPolicy
+
+    try:
+        rules = await asyncio.to_thread(policy_file(paths).rules)
+    except BrokenPolicy as error:
+        return fail("policy", f"{error.sentence} Every call of a tool is denied.", "Repair the file, or remove it.")
+    there = f"has {len(rules)} rules" if paths.policy_file.exists() else "does not exist, which is fine"
+    return ok("policy", f"{paths.policy_file} {there}.")
+
+
 async def state_folder(paths: Paths) -> Check:
     return await asyncio.to_thread(_state_folder, paths)
 

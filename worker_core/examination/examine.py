@@ -82,6 +82,7 @@ async def examine(
         groups += [
             ("versions", _one(checks.versions())),
             ("settings", _one(checks.settings_file(paths, settings))),
+            ("policy", _one(checks.policy(paths))),
             ("state folder", _one(checks.state_folder(paths))),
             ("disk", _one(checks.disk(paths))),
         ]

@@ -10,7 +10,9 @@ path = ["~/projects/**", "/data/*.csv"]
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import logging
 import os
 import re
 import tempfile
@@ -24,10 +26,14 @@ from worker_core.errors import ConfigurationError
 from worker_core.paths import private_directory
 from worker_core.policy.patterns import literal
 from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
+from worker_core.toml_text import basic_string
+
+log = logging.getLogger(__name__)
 
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(allow|ask|deny)[ \t]*\]\]", re.MULTILINE)
 _AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 _SWITCHES: Final = ("override", "always")
+_MARK: Final = "\ufeff"
 LARGEST_FILE_BYTES: Final = 1_000_000
 _WRITING = threading.Lock()
 
@@ -139,14 +145,15 @@ class PolicyFile:
         self._policy = Policy(rules=(), built_in=self._built_in)
 
     def current(self) -> Policy:
-        """Never raises: a broken file means that everything is asked for, and its rule says why."""
+        """Never raises: a broken file means that every call is denied, and its rule says why."""
         stamp = self._stamp_now()
         if stamp != self._stamp:
             try:
                 self._policy = Policy(rules=self.rules(), built_in=self._built_in)
             except BrokenPolicy as error:
+                log.error("%s Every call of a tool is denied until it is repaired.", error)
                 broken = Rule(
-                    action=Action.ASK, tool=("*",), file=str(self.path), why=f"The policy file is broken. {error}"
+                    action=Action.DENY, tool=("*",), file=str(self.path), why=f"The policy file is broken. {error}"
                 )
                 self._policy = Policy(rules=(), built_in=self._built_in, broken=broken)
             self._stamp = stamp
@@ -159,19 +166,7 @@ class PolicyFile:
             BrokenPolicy: it cannot be read or used.
 
         """
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(LARGEST_FILE_BYTES + 1)
-            text = content.decode("utf-8")
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise BrokenPolicy(f"The policy file {self.path} cannot be read: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise BrokenPolicy(f"{self.path}, line {line}: this is not UTF-8 text.") from error
-        if len(content) > LARGEST_FILE_BYTES:
-            raise BrokenPolicy(f"The policy file {self.path} is larger than {LARGEST_FILE_BYTES} bytes.")
+        text, _ = read_text(self.path)
         return parse(text, file=str(self.path))
 
     def allow_always(self, findings: Sequence[Finding], *, tool: str, note: str = "") -> None:
@@ -186,13 +181,10 @@ class PolicyFile:
         with _WRITING:
             self.rules()
             target = self.path.resolve()  # dotfiles are often links
-            try:
-                before = target.read_text(encoding="utf-8")
-            except FileNotFoundError:
-                before = TEMPLATE
+            before, mark = read_text(target) if target.exists() else (TEMPLATE, "")
             text = before + ("" if before.endswith("\n") or not before else "\n") + "".join(blocks)
             parse(text, file=str(self.path))
-            replace_text(target, text)
+            replace_text(target, mark + text)
             self._stamp = _UNREAD
 
     def _stamp_now(self) -> object:
@@ -208,30 +200,42 @@ _UNREAD: Final = object()
 
 def _block(finding: Finding, *, tool: str, note: str) -> str:
     subject = finding.subject
-    lines = ["", "[[allow]]", f"{subject.kind} = {_toml(literal(subject.text))}"]
+    lines = ["", "[[allow]]", f"{subject.kind} = {basic_string(literal(subject.text))}"]
     if subject.kind != "tool":
-        lines.append(f"tool = {_toml(literal(tool))}")
+        lines.append(f"tool = {basic_string(literal(tool))}")
     lines.append("always = true")
     if finding.rule.override:
         lines.append("override = true")
     if note:
-        lines.append(f"why = {_toml(note)}")
+        lines.append(f"why = {basic_string(note)}")
     return "\n".join(lines) + "\n"
 
 
-def _toml(text: str) -> str:
-    """A basic string. Everything that might end it, or is not printable, is escaped."""
-    said = []
-    for character in text:
-        if character in '"\\':
-            said.append(f"\\{character}")
-        elif character.isprintable():
-            said.append(character)
-        elif 0xD800 <= ord(character) <= 0xDFFF:
-            said.append("?")
-        else:
-            said.append(f"\\U{ord(character):08x}")
-    return f'"{"".join(said)}"'
+def read_text(path: Path) -> tuple[str, str]:
+    """What stands in a policy file, and the byte order mark in front of it, which some editors write; both empty where
+    there is no file.
+
+    Raises:
+        BrokenPolicy: it cannot be read, is no UTF-8 text, or is too large.
+
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE_BYTES + 1)
+    except FileNotFoundError:
+        return "", ""
+    except OSError as error:
+        raise BrokenPolicy(f"The policy file {path} cannot be read: {error.strerror}.") from error
+    if len(content) > LARGEST_FILE_BYTES:
+        raise BrokenPolicy(f"The policy file {path} is larger than {LARGEST_FILE_BYTES} bytes.")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BrokenPolicy(f"{path}, line 1: this is UTF-16, not UTF-8 text. Save it as UTF-8.")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BrokenPolicy(f"{path}, line {line}: this is not UTF-8 text. Save it as UTF-8.") from error
+    return (text[1:], text[0]) if text.startswith(_MARK) else (text, "")
 
 
 def replace_text(target: Path, text: str) -> None:

@@ -159,7 +159,7 @@ class Policy:
     """The user's rules over the built-in ones."""
 
     def __init__(self, *, rules: Sequence[Rule], built_in: Sequence[Rule], broken: Rule | None = None) -> None:
-        """`broken`, an `ask` that says what is wrong with the file, holds for every call while it is set."""
+        """`broken`, a `deny` that says what is wrong with the file, holds for every call while it is set."""
         self.rules = tuple(rules)
         self.built_in = tuple(built_in)
         self.broken = broken
@@ -177,15 +177,14 @@ class Policy:
             tool: its name, for rules that are about one tool.
             workspace: absolute path, `/` between its parts.
         """
+        if self.broken is not None:
+            subject = next(one for one in subjects if one.kind == "tool")
+            return Decision(action=Action.DENY, finding=Finding(action=Action.DENY, subject=subject, rule=self.broken))
         findings = [
             finding for one in subjects if (finding := self._find(one, tool=tool, workspace=workspace)) is not None
         ]
         strictest = max(findings, key=lambda finding: finding.action)
         asking = tuple(finding for finding in findings if finding.action is Action.ASK)
-        if self.broken is not None and strictest.action < Action.DENY:
-            subject = next(one for one in subjects if one.kind == "tool")
-            strictest = Finding(action=Action.ASK, subject=subject, rule=self.broken)
-            asking = (strictest, *asking)
         return Decision(action=strictest.action, finding=strictest, asking=asking)
 
     def _find(self, subject: Subject, *, tool: str, workspace: str) -> Finding | None:

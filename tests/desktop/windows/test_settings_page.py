@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QLabel, QPlainTextEdit
 
+from desktop.policy_store import PolicyStore
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from desktop.windows.settings import SettingsPage
@@ -120,3 +122,18 @@ def test_an_entry_that_cannot_be_written_is_a_sentence(page: SettingsPage, entry
     page._login._control.click()
     assert page._login.complaint == "Start at login could not be changed: Permission denied."
     assert not page._login._control.isChecked()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
+def test_a_policy_that_cannot_be_read_is_shown_as_such_and_stays_as_it_is(qtbot, tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("[[deny]\n", encoding=encoding)
+    before = file.read_bytes()
+    page = shown_window(qtbot, tmp_path, page="settings", policy=PolicyStore(file)).page_named("settings")
+    said = [label.text() for label in page.findChildren(QLabel) if "policy.toml" in label.text()]
+    assert len(said) == 1
+    assert "line 1" in said[0]
+    [save] = [one for one in page.findChildren(QAbstractButton) if one.text() == "Save the policy"]
+    assert not save.isEnabled()
+    assert page.findChild(QPlainTextEdit).isReadOnly() is (encoding == "utf-16")
+    assert file.read_bytes() == before
