@@ -22,7 +22,6 @@ from worker_core.answers import Answers
 from worker_core.assembly import ServedQueue, Shared
 from worker_core.audit import AuditLog
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.http import say_asyncio
 from worker_core.control_plane.outbox import Outbox
 from worker_core.control_plane.session import WorkerStatus
 from worker_core.departure import Departure, StopWish, drain_reason
@@ -190,7 +189,6 @@ class Engine:
         if self._supervising is not None or self._stopped.is_set():
             return
         self._loop = asyncio.get_running_loop()
-        say_asyncio()
         self._change(EngineState.STARTING, "Registering with the control plane.")
         narrate(self.events)
         self.events.listen(self._on_event, only=(PollingStarted,))

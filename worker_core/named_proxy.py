@@ -11,7 +11,7 @@ from worker_core.secrets import Secret
 from worker_core.settings import is_loopback
 
 DEFAULT_PORT = 80
-"""Of a proxy whose variable names none: httpx, which speaks to the control plane and the gateway, takes this one."""
+"""Of a proxy whose variable names none: httpx2, which speaks to the control plane and the gateway, takes this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class NamedProxy:
 def named_proxy(url: str) -> NamedProxy | None:
     """The proxy for `url`, by its scheme, else the one for all schemes. None for this machine itself, or without one.
 
-    A variable that is no address counts as none: httpx, which reads it as well, says what is wrong with it.
+    A variable that is no address counts as none: httpx2, which reads it as well, says what is wrong with it.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -50,7 +50,7 @@ async def newest_release(url: str, *, ca_file: Path | None = None) -> str:
     """
     import asyncio
 
-    import httpx
+    import httpx2
 
     from worker_core.control_plane.http import new_client
 
@@ -63,7 +63,7 @@ async def newest_release(url: str, *, ca_file: Path | None = None) -> str:
         ):
             where = answer.headers.get("location", "")
             status = answer.status_code
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError) as error:
         raise KubiyaError(f"{host} does not answer ({type(error).__name__}).") from error
     found = _VERSION.fullmatch(where.rpartition("/")[2])
     if found is None:

@@ -75,10 +75,9 @@ def _keychain() -> str:
 
 
 def _tls() -> str:
-    import truststore
+    from worker_core.control_plane.http import tls_context
 
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if context.verify_mode is not ssl.CERT_REQUIRED:
+    if tls_context("https://").verify_mode is not ssl.CERT_REQUIRED:
         raise RuntimeError("certificates would not be checked")
     return ssl.OPENSSL_VERSION
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.playground import Stage
@@ -28,9 +28,9 @@ def door(stage: Stage, *, url: str = "", before: Callable[[], Awaitable[None]] =
     return ModelDoor(gateway, before_request=before)
 
 
-async def ask(to: ModelDoor, path: str = "/v1/messages", **options: Any) -> httpx.Response:
+async def ask(to: ModelDoor, path: str = "/v1/messages", **options: Any) -> httpx2.Response:
     options.setdefault("json", ASKED)
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=20) as client:
         return await client.post(
             f"http://127.0.0.1:{to.port}{path}", headers={"Authorization": f"Bearer {to.password}"}, **options
         )
@@ -61,7 +61,7 @@ async def test_it_adds_the_key_and_streams(stage: Stage) -> None:
 async def test_it_opens_for_its_own_and_for_two_paths(
     stage: Stage, path: str, password: str | None, status: int
 ) -> None:
-    async with door(stage) as opened, httpx.AsyncClient(trust_env=False) as client:
+    async with door(stage) as opened, httpx2.AsyncClient(trust_env=False) as client:
         token = opened.password if password is None else password
         request = client.build_request(
             "POST", f"http://127.0.0.1:{opened.port}", headers={"x-api-key": token}, json=ASKED

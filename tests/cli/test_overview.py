@@ -69,7 +69,7 @@ def loaded(*arguments: str, **environment: str) -> set[str]:
 def test_the_overview_imports_no_command() -> None:
     modules = loaded("--help")
     assert {name for name in modules if name.startswith("worker_core.cli.")} == {"worker_core.cli.root"}
-    assert modules & {"rich", "temporalio", "httpx", "msgspec", "keyring"} == set()
+    assert modules & {"rich", "temporalio", "httpx2", "msgspec", "keyring"} == set()
 
 
 def test_a_start_imports_nothing_heavy(tmp_path: Path) -> None:

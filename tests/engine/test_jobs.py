@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -21,12 +21,12 @@ SLOW = "KUBIYA_SLOW_TESTS"
 
 
 @pytest.fixture
-async def api(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
+async def api(stage: Stage) -> AsyncIterator[httpx2.AsyncClient]:
     async with stage.client() as client:
         yield client
 
 
-async def new_job(api: httpx.AsyncClient, stage: Stage, queue: str, **changes: Any) -> dict[str, Any]:
+async def new_job(api: httpx2.AsyncClient, stage: Stage, queue: str, **changes: Any) -> dict[str, Any]:
     wish = {
         "name": "nightly", "prompt": f"job {uuid.uuid4()}\n!say reported", "entity_id": stage.info.agent_id,
         "worker_queue_id": queue, **changes,
@@ -37,13 +37,13 @@ async def new_job(api: httpx.AsyncClient, stage: Stage, queue: str, **changes: A
     return row
 
 
-async def runs(api: httpx.AsyncClient, job: dict[str, Any], *, status: str = "") -> list[dict[str, Any]]:
+async def runs(api: httpx2.AsyncClient, job: dict[str, Any], *, status: str = "") -> list[dict[str, Any]]:
     listed = (await api.get(f"/jobs/{job['id']}/executions")).json()
     return [run for run in listed if not status or run["status"] == status]
 
 
 async def test_a_schedule_runs_it_again_and_again_until_it_is_deleted(
-    stage: Stage, tmp_path: Path, api: httpx.AsyncClient
+    stage: Stage, tmp_path: Path, api: httpx2.AsyncClient
 ) -> None:
     async with running_engine(stage, tmp_path) as rig:
         job = await new_job(api, stage, rig.snapshot.queues[0].queue_id, interval_seconds=1)
@@ -69,7 +69,7 @@ async def test_a_schedule_runs_it_again_and_again_until_it_is_deleted(
 
 
 async def test_a_paused_job_does_not_run_and_may_be_triggered(
-    stage: Stage, tmp_path: Path, api: httpx.AsyncClient
+    stage: Stage, tmp_path: Path, api: httpx2.AsyncClient
 ) -> None:
     temporal = await Client.connect(stage.info.temporal_host)
     queue = await new_queue(stage)
@@ -95,7 +95,7 @@ async def test_a_paused_job_does_not_run_and_may_be_triggered(
 
 
 async def test_a_change_reaches_the_schedule_and_a_team_runs_it(
-    stage: Stage, tmp_path: Path, api: httpx.AsyncClient
+    stage: Stage, tmp_path: Path, api: httpx2.AsyncClient
 ) -> None:
     team_id = await new_team(stage, "solo")
     async with running_engine(stage, tmp_path) as rig:
@@ -138,7 +138,7 @@ async def test_a_change_reaches_the_schedule_and_a_team_runs_it(
     ],
 )
 async def test_what_cannot_be_is_said_and_leaves_nothing(
-    stage: Stage, api: httpx.AsyncClient, changes: dict[str, Any], status: int, words: str
+    stage: Stage, api: httpx2.AsyncClient, changes: dict[str, Any], status: int, words: str
 ) -> None:
     wish = {"name": "bad", "prompt": "x", "entity_id": stage.info.agent_id, "worker_queue_id": stage.info.queue_id}
     answer = await api.post("/jobs", json={**wish, **changes})
@@ -147,7 +147,7 @@ async def test_what_cannot_be_is_said_and_leaves_nothing(
     assert not [job for job in (await api.get("/jobs")).json() if job["name"] == "bad"]
 
 
-async def test_cron_and_time_zone_are_the_schedules_own(stage: Stage, api: httpx.AsyncClient) -> None:
+async def test_cron_and_time_zone_are_the_schedules_own(stage: Stage, api: httpx2.AsyncClient) -> None:
     agent = await new_agent(stage, name="timed")
     job = await new_job(
         api, stage, stage.info.queue_id, entity_id=agent, cron_schedule="0 9 * * 1", cron_timezone="Europe/Berlin"
@@ -167,7 +167,7 @@ async def test_cron_and_time_zone_are_the_schedules_own(stage: Stage, api: httpx
 
 @pytest.mark.skipif(not os.environ.get(SLOW), reason=f"two minutes: set {SLOW}=1")
 @pytest.mark.timeout(240)
-async def test_a_cron_job_every_minute_twice(stage: Stage, tmp_path: Path, api: httpx.AsyncClient) -> None:
+async def test_a_cron_job_every_minute_twice(stage: Stage, tmp_path: Path, api: httpx2.AsyncClient) -> None:
     async with running_engine(stage, tmp_path) as rig:
         job = await new_job(api, stage, rig.snapshot.queues[0].queue_id, cron_schedule="* * * * *")
 

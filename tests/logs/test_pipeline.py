@@ -78,7 +78,7 @@ def test_a_wrong_format_string_loses_no_line(pipeline: LogPipeline, console: io.
 
 
 def test_libraries_are_quiet_and_everything_is_as_before_afterwards(redactor: Redactor) -> None:
-    root, library = logging.getLogger(), logging.getLogger("httpx")
+    root, library = logging.getLogger(), logging.getLogger("httpx2")
     before = (root.level, list(root.handlers), library.level)
     made = install(redactor=redactor, level="DEBUG")
     library.info("HTTP Request: GET /")

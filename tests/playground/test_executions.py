@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 from temporalio import workflow
 from temporalio.client import Client
@@ -70,7 +70,7 @@ async def worker(stage: Stage) -> AsyncIterator[Client]:
         yield client
 
 
-async def execute(api: httpx.AsyncClient, stage: Stage, prompt: str = "hello", **more: Any) -> str:
+async def execute(api: httpx2.AsyncClient, stage: Stage, prompt: str = "hello", **more: Any) -> str:
     answer = await api.post(
         f"/agents/{stage.info.agent_id}/execute",
         json={"prompt": prompt, "worker_queue_id": stage.info.queue_id, **more},
@@ -82,13 +82,13 @@ async def execute(api: httpx.AsyncClient, stage: Stage, prompt: str = "hello", *
     return str(data["execution_id"])
 
 
-async def post_event(api: httpx.AsyncClient, execution_id: str, kind: str, **data: Any) -> None:
+async def post_event(api: httpx2.AsyncClient, execution_id: str, kind: str, **data: Any) -> None:
     answer = await api.post(f"/executions/{execution_id}/events", json={"event_type": kind, "data": data})
     assert answer.status_code == 202
 
 
 @asynccontextmanager
-async def viewer(api: httpx.AsyncClient, execution_id: str, **options: Any) -> AsyncIterator[AsyncIterator[SentEvent]]:
+async def viewer(api: httpx2.AsyncClient, execution_id: str, **options: Any) -> AsyncIterator[AsyncIterator[SentEvent]]:
     async with api.stream("GET", f"/executions/{execution_id}/stream", **options) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         yield sse(response)
@@ -104,7 +104,7 @@ async def read_until(events: AsyncIterator[SentEvent], kind: str) -> list[SentEv
     raise AssertionError(f"the stream ended without {kind}: {[event.event for event in seen]}")
 
 
-async def test_the_workflow_gets_exactly_the_documented_input(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_the_workflow_gets_exactly_the_documented_input(api: httpx2.AsyncClient, stage: Stage) -> None:
     async with worker(stage) as client:
         execution_id = await execute(
             api, stage, "end", system_prompt="S", model_id="m", user_metadata={"user_id": "u", "extra": 1},
@@ -129,7 +129,7 @@ async def test_the_workflow_gets_exactly_the_documented_input(api: httpx.AsyncCl
     assert (listed["id"], listed["prompt"]) == (execution_id, "end")
 
 
-async def test_executions_are_refused_with_a_sentence(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_executions_are_refused_with_a_sentence(api: httpx2.AsyncClient, stage: Stage) -> None:
     path = f"/agents/{stage.info.agent_id}/execute"
     for queue_id in (str(uuid4()), "nonsense"):
         answer = await api.post(path, json={"prompt": "p", "worker_queue_id": queue_id})
@@ -146,7 +146,7 @@ async def test_executions_are_refused_with_a_sentence(api: httpx.AsyncClient, st
     assert (await api.post(unknown, json={"prompt": "p", "worker_queue_id": "q"})).status_code == 404
 
 
-async def test_a_viewer_sees_everything_in_order_and_once(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_a_viewer_sees_everything_in_order_and_once(api: httpx2.AsyncClient, stage: Stage) -> None:
     async with worker(stage):
         execution_id = await execute(api, stage)
         await post_event(api, execution_id, "message", role="user", content="hello", message_id="m1", sequence=1)
@@ -179,7 +179,7 @@ async def test_a_viewer_sees_everything_in_order_and_once(api: httpx.AsyncClient
 
 
 async def test_a_reconnecting_viewer_misses_nothing_and_gets_nothing_twice(
-    api: httpx.AsyncClient, stage: Stage
+    api: httpx2.AsyncClient, stage: Stage
 ) -> None:
     execution_id = await execute(api, stage)
     for number in range(3):
@@ -196,7 +196,7 @@ async def test_a_reconnecting_viewer_misses_nothing_and_gets_nothing_twice(
         assert [event.data["data"]["content"] for event in seen[1:-1]] == ["2", "3"]
 
 
-async def test_many_viewers_get_long_histories(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_many_viewers_get_long_histories(api: httpx2.AsyncClient, stage: Stage) -> None:
     execution_id = await execute(api, stage)
     hub = stage.playground.context.hub
 
@@ -220,7 +220,7 @@ async def test_many_viewers_get_long_histories(api: httpx.AsyncClient, stage: St
     await until(left)
 
 
-async def test_the_session_is_the_history_where_no_events_are(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_the_session_is_the_history_where_no_events_are(api: httpx2.AsyncClient, stage: Stage) -> None:
     execution_id = await execute(api, stage)
     messages = [
         {"role": "user", "content": "hi", "timestamp": "2026-01-01T00:00:00Z", "message_id": "a"},
@@ -233,7 +233,7 @@ async def test_the_session_is_the_history_where_no_events_are(api: httpx.AsyncCl
     assert [event.data.get("content") for event in seen[1:-1]] == ["hi", "yes"]
 
 
-async def test_messages_reach_viewers_and_the_workflow_under_one_id(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_messages_reach_viewers_and_the_workflow_under_one_id(api: httpx2.AsyncClient, stage: Stage) -> None:
     async with worker(stage) as client:
         execution_id = await execute(api, stage)
         async with viewer(api, execution_id) as events:
@@ -259,7 +259,7 @@ async def test_messages_reach_viewers_and_the_workflow_under_one_id(api: httpx.A
     assert (await api.post(f"/executions/{execution_id}/message", json={"message": 1})).status_code == 422
 
 
-async def test_pause_resume_and_cancel_follow_the_status(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_pause_resume_and_cancel_follow_the_status(api: httpx2.AsyncClient, stage: Stage) -> None:
     async with worker(stage) as client:
         execution_id = await execute(api, stage)
         path = f"/executions/{execution_id}"
@@ -282,7 +282,7 @@ async def test_pause_resume_and_cancel_follow_the_status(api: httpx.AsyncClient,
         assert described.status.name == "CANCELED"
 
 
-async def test_terminate_needs_no_worker(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_terminate_needs_no_worker(api: httpx2.AsyncClient, stage: Stage) -> None:
     execution_id = await execute(api, stage)
     async with viewer(api, execution_id) as events:
         answer = await api.post(f"/executions/{execution_id}/terminate", json={"reason": "enough"})
@@ -294,7 +294,7 @@ async def test_terminate_needs_no_worker(api: httpx.AsyncClient, stage: Stage) -
 
 @pytest.mark.parametrize(("prompt", "kind", "status"), [("end", "done", "completed"), ("fail", "error", "failed")])
 async def test_a_closed_workflow_ends_the_stream_even_if_no_status_was_written(
-    api: httpx.AsyncClient, stage: Stage, prompt: str, kind: str, status: str
+    api: httpx2.AsyncClient, stage: Stage, prompt: str, kind: str, status: str
 ) -> None:
     async with worker(stage):
         execution_id = await execute(api, stage, prompt)
@@ -304,7 +304,7 @@ async def test_a_closed_workflow_ends_the_stream_even_if_no_status_was_written(
     assert (await api.get(f"/executions/{execution_id}")).json()["status"] == "pending"
 
 
-async def test_the_state_of_the_workflow_counts_beside_the_database(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_the_state_of_the_workflow_counts_beside_the_database(api: httpx2.AsyncClient, stage: Stage) -> None:
     async with worker(stage):
         execution_id = await execute(api, stage)
         await api.patch(f"/executions/{execution_id}", json={"status": "running"})
@@ -324,7 +324,7 @@ async def test_the_state_of_the_workflow_counts_beside_the_database(api: httpx.A
     ],
 )
 async def test_the_decision_after_a_turn(
-    api: httpx.AsyncClient, stage: Stage, configuration: dict[str, Any], error: str | None, status: str
+    api: httpx2.AsyncClient, stage: Stage, configuration: dict[str, Any], error: str | None, status: str
 ) -> None:
     execution_id = await execute(api, stage, configuration=configuration)
     async with viewer(api, execution_id) as events:
@@ -337,7 +337,7 @@ async def test_the_decision_after_a_turn(
     assert pushed.data == {"status": status, "execution_id": execution_id}
 
 
-async def test_an_outage_refuses_and_ends(api: httpx.AsyncClient, stage: Stage, model: httpx.AsyncClient) -> None:
+async def test_an_outage_refuses_and_ends(api: httpx2.AsyncClient, stage: Stage, model: httpx2.AsyncClient) -> None:
     stage.outage(active=True)
     try:
         assert (await api.get("/executions")).status_code == 503

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -117,8 +117,8 @@ async def test_stopping_ends_streams_and_processes(tmp_path: Path) -> None:
                 assert [event.event async for event in events][-1] == "reconnect"
         await asyncio.wrap_future(stopping)
     assert not alive(pid)
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(stage.info.control_plane_url, trust_env=False)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(stage.info.control_plane_url, trust_env=False)
 
 
 async def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ async def test_serve_prints_one_line_of_json_and_ends_on_sigterm(tmp_path: Path)
         assert list(info) == ["control_plane_url", "api_key", "queue_id", "agent_id", "temporal_host", "llm_url"]
         headers = {"Authorization": f"Bearer {info['api_key']}"}
         url = f"{info['control_plane_url']}/api/v1/agents/{info['agent_id']}"
-        assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+        assert httpx2.get(url, headers=headers, trust_env=False).status_code == 200
         children = psutil.Process(process.pid).children(recursive=True)
         assert [child.name() for child in children] == ["temporal" if os.name != "nt" else "temporal.exe"]
         process.send_signal(signal.SIGTERM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.playground import Stage
@@ -12,7 +12,7 @@ from tests.support.playground import Stage
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
-async def new_queue(api: httpx.AsyncClient, stage: Stage, **more: object) -> dict[str, object]:
+async def new_queue(api: httpx2.AsyncClient, stage: Stage, **more: object) -> dict[str, object]:
     answer = await api.post(
         f"/environments/{stage.info.environment_id}/worker-queues", json={"name": f"q-{uuid4().hex[:8]}", **more}
     )
@@ -20,7 +20,7 @@ async def new_queue(api: httpx.AsyncClient, stage: Stage, **more: object) -> dic
     return dict(answer.json())
 
 
-async def new_execution(api: httpx.AsyncClient) -> str:
+async def new_execution(api: httpx2.AsyncClient) -> str:
     execution_id = str(uuid4())
     body = {"execution_id": execution_id, "entity_type": "agent", "prompt": "p", "trigger_type": "manual"}
     assert (await api.post("/executions/job-executions", json=body)).status_code == 201
@@ -49,7 +49,7 @@ async def test_another_key_does_not(stage: Stage, header: str | None) -> None:
     assert answer.json()["detail"].keys() == {"error", "message", "hint"}
 
 
-async def test_start_gives_everything(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_start_gives_everything(api: httpx2.AsyncClient, stage: Stage) -> None:
     body = {"worker_sdk_version": "1", "system_info": {"pid": 1}, "control_plane_url": "http://cp.example.test/"}
     answer = await api.post(f"/worker-queues/{stage.info.queue_id}/start", json=body)
     assert answer.status_code == 200
@@ -70,7 +70,7 @@ async def test_start_gives_everything(api: httpx.AsyncClient, stage: Stage) -> N
     assert again.json()["control_plane_url"] == stage.info.control_plane_url
 
 
-async def test_start_refuses(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_start_refuses(api: httpx2.AsyncClient, stage: Stage) -> None:
     queue = await new_queue(api, stage)
     path = f"/worker-queues/{queue['id']}"
     assert (await api.patch(path, json={"status": "inactive"})).json()["status"] == "inactive"
@@ -91,7 +91,7 @@ async def test_start_refuses(api: httpx.AsyncClient, stage: Stage) -> None:
 
 
 async def test_a_worker_is_seen_from_its_first_heartbeat_until_150_s_of_silence(
-    api: httpx.AsyncClient, stage: Stage
+    api: httpx2.AsyncClient, stage: Stage
 ) -> None:
     queue = await new_queue(api, stage)
     path = f"/worker-queues/{queue['id']}"
@@ -115,14 +115,14 @@ async def test_a_worker_is_seen_from_its_first_heartbeat_until_150_s_of_silence(
     assert (await api.get(path)).status_code == 404
 
 
-async def test_heartbeats_never_say_that_a_worker_is_unknown(api: httpx.AsyncClient) -> None:
+async def test_heartbeats_never_say_that_a_worker_is_unknown(api: httpx2.AsyncClient) -> None:
     for worker_id in (UNKNOWN, "nonsense"):
         assert (await api.post(f"/workers/{worker_id}/heartbeat", json={})).status_code == 204
     wrong = await api.post(f"/workers/{UNKNOWN}/heartbeat", json={"tasks_processed": "many"})
     assert wrong.status_code == 422
 
 
-async def test_disconnect(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_disconnect(api: httpx2.AsyncClient, stage: Stage) -> None:
     queue = await new_queue(api, stage)
     worker_id = (await api.post(f"/worker-queues/{queue['id']}/start", json={})).json()["worker_id"]
     await api.post(f"/workers/{worker_id}/heartbeat", json={})
@@ -136,7 +136,7 @@ async def test_disconnect(api: httpx.AsyncClient, stage: Stage) -> None:
     assert (await api.post(f"/workers/{worker_id}/disconnect", json={"exit_code": "x"})).status_code == 422
 
 
-async def test_queues_are_made_changed_and_limited(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_queues_are_made_changed_and_limited(api: httpx2.AsyncClient, stage: Stage) -> None:
     queue = await new_queue(api, stage, max_workers=2, tags=["b", "a"])
     path = f"/worker-queues/{queue['id']}"
     assert (queue["status"], queue["task_queue_name"], queue["heartbeat_interval"]) == ("active", queue["id"], 60)
@@ -175,7 +175,7 @@ async def test_queues_are_made_changed_and_limited(api: httpx.AsyncClient, stage
         ("GET", "/teams/{}", 404),
     ],
 )
-async def test_unknown_and_malformed_ids(api: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_unknown_and_malformed_ids(api: httpx2.AsyncClient, method: str, path: str, status: int) -> None:
     body: dict[str, object] | None = {} if method == "PATCH" else None
     answer = await api.request(method, path.format(UNKNOWN), json=body)
     assert answer.status_code == status
@@ -184,7 +184,7 @@ async def test_unknown_and_malformed_ids(api: httpx.AsyncClient, method: str, pa
     assert (await api.request(method, path.format("nonsense"), json=body)).status_code == 500
 
 
-async def test_unknown_paths_methods_and_broken_json(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_unknown_paths_methods_and_broken_json(api: httpx2.AsyncClient, stage: Stage) -> None:
     answer = await api.get("/nothing/here")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
     assert (await api.put("/executions")).status_code == 405
@@ -194,13 +194,13 @@ async def test_unknown_paths_methods_and_broken_json(api: httpx.AsyncClient, sta
         assert isinstance(answer.json()["detail"], list)
     missing = (await api.post("/analytics/turns", json={})).json()["detail"][0]
     assert (missing["type"], missing["loc"]) == ("missing", ["body", "execution_id"])
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(trust_env=False) as client:
         for path in ("/api/health", "/api/ready"):
             assert (await client.get(stage.info.control_plane_url + path)).status_code == 200
     assert (await api.get("/client/config")).json()["organization_id"] == "playground"
 
 
-async def test_executions_are_patched_and_metadata_replaced(api: httpx.AsyncClient) -> None:
+async def test_executions_are_patched_and_metadata_replaced(api: httpx2.AsyncClient) -> None:
     path = f"/executions/{await new_execution(api)}"
     first = {"status": "RUNNING", "started_at": "2026-01-01T00:00:00Z", "execution_metadata": {"a": 1}}
     assert (await api.patch(path, json=first)).json()["status"] == "running"
@@ -223,7 +223,7 @@ async def test_executions_are_patched_and_metadata_replaced(api: httpx.AsyncClie
     assert (await api.get("/executions?limit=x")).status_code == 422
 
 
-async def test_events_are_always_taken_and_stored_once(api: httpx.AsyncClient) -> None:
+async def test_events_are_always_taken_and_stored_once(api: httpx2.AsyncClient) -> None:
     execution_id = str(uuid4())
     path = f"/executions/{execution_id}/events"
     for number in (1, 2, 2, 3, 1):
@@ -239,7 +239,7 @@ async def test_events_are_always_taken_and_stored_once(api: httpx.AsyncClient) -
     assert (await api.post(path, json={"event_type": "x", "data": {"sequence": 2**70}})).status_code in (202, 422)
 
 
-async def test_sessions(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_sessions(api: httpx2.AsyncClient, stage: Stage) -> None:
     execution_id = str(uuid4())
     path = f"/executions/{execution_id}/session"
     answer = await api.get(path)
@@ -268,7 +268,7 @@ async def test_sessions(api: httpx.AsyncClient, stage: Stage) -> None:
     assert (await api.post("/executions/nonsense/session", json={})).json()["success"] is True
 
 
-async def test_turns_decide_and_overwrite(api: httpx.AsyncClient) -> None:
+async def test_turns_decide_and_overwrite(api: httpx2.AsyncClient) -> None:
     execution_id = await new_execution(api)
     path = f"/executions/{execution_id}"
     await api.patch(path, json={"status": "cancelled"})
@@ -296,7 +296,7 @@ async def test_turns_decide_and_overwrite(api: httpx.AsyncClient) -> None:
     assert (await api.post("/analytics/turns", json=turn(execution_id, started_at="?"))).status_code == 500
 
 
-async def test_job_executions(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_job_executions(api: httpx2.AsyncClient, stage: Stage) -> None:
     job_id, store = str(uuid4()), stage.playground.context.store
     stage.inside(lambda: store.insert("jobs", {"id": job_id, "organization_id": "playground", "status": "active"}))
     execution_id = str(uuid4())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import httpx
+import httpx2
 
 from tests.support.playground import Stage
 
 
-async def test_the_demo_agent_has_its_skills(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_the_demo_agent_has_its_skills(api: httpx2.AsyncClient, stage: Stage) -> None:
     agent = (await api.get(f"/agents/{stage.info.agent_id}")).json()
     assert (agent["name"], agent["runtime"], agent["model_id"]) == ("demo-agent", "default", "scripted")
     path = f"/skills/associations/agents/{stage.info.agent_id}/skills/resolved"
@@ -23,7 +23,7 @@ async def test_the_demo_agent_has_its_skills(api: httpx.AsyncClient, stage: Stag
     assert (await api.get(path.replace("/skills/resolved", "/toolsets/resolved"))).json() == skills
 
 
-async def test_agents_are_made_changed_and_deleted(api: httpx.AsyncClient) -> None:
+async def test_agents_are_made_changed_and_deleted(api: httpx2.AsyncClient) -> None:
     answer = await api.post("/agents", json={"name": "a", "configuration": {"system_prompt": "S"}, "model_id": "m"})
     assert answer.status_code == 201
     path = f"/agents/{answer.json()['id']}"
@@ -39,7 +39,7 @@ async def test_agents_are_made_changed_and_deleted(api: httpx.AsyncClient) -> No
     assert (await api.get(path)).status_code == 404
 
 
-async def test_skills_of_environment_team_and_agent_merge(api: httpx.AsyncClient) -> None:
+async def test_skills_of_environment_team_and_agent_merge(api: httpx2.AsyncClient) -> None:
     environment = (await api.post("/environments", json={"name": f"e-{uuid4().hex[:6]}"})).json()
     team = (await api.post("/teams", json={"name": "t"})).json()
     ids = []
@@ -72,7 +72,7 @@ async def test_skills_of_environment_team_and_agent_merge(api: httpx.AsyncClient
     assert (await api.get("/skills/associations/robots/x/skills/resolved")).status_code == 404
 
 
-async def test_the_environment_of_an_agent(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_the_environment_of_an_agent(api: httpx2.AsyncClient, stage: Stage) -> None:
     await api.post("/secrets", json={"name": "TOKEN", "value": "s3cret"})
     assert (await api.get("/secrets/value/TOKEN")).json() == {"value": "s3cret"}
     assert (await api.get("/secrets/value/unknown")).status_code == 500
@@ -95,7 +95,7 @@ async def test_the_environment_of_an_agent(api: httpx.AsyncClient, stage: Stage)
     assert (full["env_vars"], full["mcp_servers"], len(full["files"])) == (variables, {"m": {"command": "c"}}, 1)
 
 
-async def test_teams(api: httpx.AsyncClient, stage: Stage) -> None:
+async def test_teams(api: httpx2.AsyncClient, stage: Stage) -> None:
     agents = [(await api.post("/agents", json={"name": f"member{n}"})).json()["id"] for n in range(2)]
     team = await api.post("/teams", json={
         "name": "team", "agent_ids": agents, "configuration": {"instructions": "be brief"},

@@ -7,7 +7,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import httpx2
 import openai
 import pytest
 from hypothesis import given, settings
@@ -27,11 +27,11 @@ def user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-async def ask(model: httpx.AsyncClient, *messages: dict[str, Any], **more: Any) -> httpx.Response:
+async def ask(model: httpx2.AsyncClient, *messages: dict[str, Any], **more: Any) -> httpx2.Response:
     return await model.post("/chat/completions", json={"model": "scripted", "messages": list(messages), **more})
 
 
-async def drive(model: httpx.AsyncClient, text: str, *, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def drive(model: httpx2.AsyncClient, text: str, *, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Play the agent loop: every tool answers `<name> ran`. The assistant's messages, in order."""
     messages: list[dict[str, Any]] = [user(text)]
     answers = []
@@ -47,7 +47,7 @@ async def drive(model: httpx.AsyncClient, text: str, *, tools: list[dict[str, An
     raise AssertionError("the conversation does not end")
 
 
-async def test_an_ordinary_prompt_uses_the_tools_and_says_what_it_is(model: httpx.AsyncClient) -> None:
+async def test_an_ordinary_prompt_uses_the_tools_and_says_what_it_is(model: httpx2.AsyncClient) -> None:
     first, second, last = await drive(model, "What can you do?", tools=[WRITE, SHELL])
     assert "scripted model" in first["content"]
     assert "What can you do?" in first["content"]
@@ -84,7 +84,7 @@ async def test_the_openai_sdk_reads_its_stream(stage: Stage) -> None:
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
 
 
-async def test_tools_in_sequence_and_in_parallel(model: httpx.AsyncClient) -> None:
+async def test_tools_in_sequence_and_in_parallel(model: httpx2.AsyncClient) -> None:
     text = 'please:\n!tool a {"n": 1}\n!tool b\n!parallel\n!tool c {}\n!tool d {}\n!say all done'
     answers = await drive(model, text, tools=[])
     names = [[call["function"]["name"] for call in answer.get("tool_calls", [])] for answer in answers]
@@ -95,7 +95,7 @@ async def test_tools_in_sequence_and_in_parallel(model: httpx.AsyncClient) -> No
     assert "a ran" in summary
 
 
-async def test_text_directives(model: httpx.AsyncClient) -> None:
+async def test_text_directives(model: httpx2.AsyncClient) -> None:
     async def said(*messages: dict[str, Any]) -> str:
         return str((await ask(model, *messages)).json()["choices"][0]["message"]["content"])
 
@@ -109,7 +109,7 @@ async def test_text_directives(model: httpx.AsyncClient) -> None:
     assert again == "next turn"
 
 
-async def test_errors_come_as_often_as_asked(model: httpx.AsyncClient) -> None:
+async def test_errors_come_as_often_as_asked(model: httpx2.AsyncClient) -> None:
     text = f"{uuid4()}\n!error 429 7 times=2\n!say fine"
     answers = [await ask(model, user(text), stream=True) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [429, 429, 200]
@@ -121,9 +121,9 @@ async def test_errors_come_as_often_as_asked(model: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_broken_connections(model: httpx.AsyncClient, stream: bool) -> None:
+async def test_broken_connections(model: httpx2.AsyncClient, stream: bool) -> None:
     text = f"{uuid4()}\n!break 3 times=1\n!stream 9 0"
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises(httpx2.RemoteProtocolError):
         await ask(model, user(text), stream=stream)
     answer = await ask(model, user(text), stream=stream)
     assert "word9" in answer.text
@@ -132,15 +132,15 @@ async def test_broken_connections(model: httpx.AsyncClient, stream: bool) -> Non
 async def test_hanging_ends_with_the_caller(stage: Stage) -> None:
     mark = str(uuid4())
     async with stage.model_client() as model:
-        with pytest.raises(httpx.ReadTimeout):
+        with pytest.raises(httpx2.ReadTimeout):
             await model.post(
-                "/chat/completions", json={"messages": [user(f"{mark}\n!hang 60")]}, timeout=httpx.Timeout(5, read=0.2)
+                "/chat/completions", json={"messages": [user(f"{mark}\n!hang 60")]}, timeout=httpx2.Timeout(5, read=0.2)
             )
     [call] = stage.model_calls(mark)
     assert call["outcome"] == "open"
 
 
-async def test_the_log_proves_what_was_asked(model: httpx.AsyncClient, stage: Stage) -> None:
+async def test_the_log_proves_what_was_asked(model: httpx2.AsyncClient, stage: Stage) -> None:
     mark = str(uuid4())
     await drive(model, f'{mark}\n!tool shell {{"command": "x"}}', tools=[SHELL])
     await ask(model, user(f"{mark}\n!error 500"), metadata={"session_id": "s"})
@@ -155,7 +155,7 @@ async def test_the_log_proves_what_was_asked(model: httpx.AsyncClient, stage: St
 
 
 async def test_only_its_own_key_opens_it(stage: Stage) -> None:
-    async with httpx.AsyncClient(base_url=stage.info.llm_url, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=stage.info.llm_url, trust_env=False) as client:
         for headers in ({}, {"Authorization": f"Bearer {stage.info.api_key}"}):
             for answer in (
                 await client.get("/models", headers=headers),
@@ -166,11 +166,11 @@ async def test_only_its_own_key_opens_it(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"messages": 1}', b'{"messages": [1]}', b"\xff"])
-async def test_garbage_is_refused(model: httpx.AsyncClient, content: bytes) -> None:
+async def test_garbage_is_refused(model: httpx2.AsyncClient, content: bytes) -> None:
     assert (await model.post("/chat/completions", content=content)).status_code == 400
 
 
-async def test_an_abandoned_stream_is_no_completed_call(model: httpx.AsyncClient, stage: Stage) -> None:
+async def test_an_abandoned_stream_is_no_completed_call(model: httpx2.AsyncClient, stage: Stage) -> None:
     mark = str(uuid4())
     body = {"messages": [user(f"{mark}\n!stream 1000 50")], "stream": True}
     async with model.stream("POST", "/chat/completions", json=body) as response:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
+import httpx2
 
 from worker_core.playground.server import Playground, PlaygroundInfo
 
@@ -43,19 +43,19 @@ class Stage:
 
         return self.run(call())
 
-    def client(self, *, key: str | None = None, timeout: float = LIMIT_SECONDS) -> httpx.AsyncClient:
+    def client(self, *, key: str | None = None, timeout: float = LIMIT_SECONDS) -> httpx2.AsyncClient:
         """An HTTP client below `/api/v1`. `key=""` sends no credential."""
         token = self.info.api_key if key is None else key
-        return httpx.AsyncClient(
+        return httpx2.AsyncClient(
             base_url=f"{self.info.control_plane_url}/api/v1",
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=timeout,
             trust_env=False,
         )
 
-    def model_client(self) -> httpx.AsyncClient:
+    def model_client(self) -> httpx2.AsyncClient:
         """An HTTP client of the scripted model, below `/llm/v1`."""
-        return httpx.AsyncClient(
+        return httpx2.AsyncClient(
             base_url=self.info.llm_url,
             headers={"Authorization": f"Bearer {self.info.llm_api_key}"},
             timeout=LIMIT_SECONDS,
@@ -119,7 +119,7 @@ class SentEvent:
     id: str | None
 
 
-async def sse(response: httpx.Response) -> AsyncIterator[SentEvent]:
+async def sse(response: httpx2.Response) -> AsyncIterator[SentEvent]:
     """The events of a stream, in order, until it ends."""
     fields: dict[str, str] = {}
     async for line in response.aiter_lines():

@@ -12,7 +12,7 @@ import worker_core
 
 PACKAGE = Path(worker_core.__file__).parent
 HEAVY = {
-    "openai", "temporalio", "httpx", "rich", "click", "keyring", "starlette", "uvicorn", "sqlite3", "psutil", "ctypes",
+    "openai", "temporalio", "httpx2", "rich", "click", "keyring", "starlette", "uvicorn", "sqlite3", "psutil", "ctypes",
     "PySide6", "qasync", "multiprocessing", "pydantic",
 }  # fmt: skip
 

@@ -7,7 +7,6 @@ Its own retries are off: Temporal owns them, so that each attempt is visible and
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from worker_core.agents.types import ToolCall, Usage
+from worker_core.control_plane.http import tls_context
 from worker_core.errors import KubiyaError
 from worker_core.secrets import Secret
 
@@ -127,7 +127,9 @@ class ModelGateway:
         from openai import DefaultAsyncHttpxClient
 
         return DefaultAsyncHttpxClient(
-            timeout=STREAM_SILENCE_LIMIT_SECONDS, verify=self._ssl_context(), follow_redirects=False
+            timeout=STREAM_SILENCE_LIMIT_SECONDS,
+            verify=tls_context(self.base_url, ca_file=self._ca_file),
+            follow_redirects=False,
         )
 
     def _make_client(self) -> AsyncOpenAI:
@@ -138,18 +140,10 @@ class ModelGateway:
             base_url=self.base_url,
             max_retries=0,
             timeout=STREAM_SILENCE_LIMIT_SECONDS,
-            http_client=DefaultAsyncHttpxClient(verify=self._ssl_context(), follow_redirects=False),
+            http_client=DefaultAsyncHttpxClient(
+                verify=tls_context(self.base_url, ca_file=self._ca_file), follow_redirects=False
+            ),
         )
-
-    def _ssl_context(self) -> ssl.SSLContext:
-        if self.base_url.startswith("http://"):
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        import truststore
-
-        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if self._ca_file is not None:
-            context.load_verify_locations(cafile=str(self._ca_file))
-        return context
 
     async def aclose(self) -> None:
         if self._client is not None:

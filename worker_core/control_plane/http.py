@@ -1,29 +1,24 @@
-"""The one place that knows httpx: clients, TLS, proxies, pooled connections, and what their failures mean."""
+"""The one place that knows httpx2: clients, TLS, proxies, pooled connections, and what their failures mean."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# httpx imports its own command line at import time, and with it click, rich and pygments: 20 MB for nothing.
-# It copes with the module's absence, which is what None in sys.modules means.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+import httpx2
 
-import httpx  # noqa: E402
-
-from worker_core import __version__  # noqa: E402
-from worker_core.control_plane.errors import ControlPlaneError, ServerTrouble, Unreachable  # noqa: E402
-from worker_core.errors import ConfigurationError  # noqa: E402
-from worker_core.named_proxy import named_proxy  # noqa: E402
-from worker_core.settings import is_loopback  # noqa: E402
+from worker_core import __version__
+from worker_core.control_plane.errors import ControlPlaneError, ServerTrouble, Unreachable
+from worker_core.errors import ConfigurationError
+from worker_core.named_proxy import named_proxy
+from worker_core.settings import is_loopback
 
 USER_AGENT = f"kubiya-worker/{__version__}"
 
@@ -33,10 +28,6 @@ TOTAL_LIMIT_SECONDS = 10.0
 
 IDLE_LIMIT_SECONDS = 55.0
 """Idle connections are dropped before the usual load balancer (60 s) drops them."""
-
-QUICK_AT_ONCE = 12
-"""Calls that are answered at once wait in line beyond this. httpx's pool looks at each of its connections for each
-call: 50 at once cost 6.7 ms of processor time a call, 12 cost 1.9 ms (measured on one core)."""
 
 AGE_LIMIT_SECONDS = 15 * 60.0
 """Connections are renewed after this, busy or not, so that DNS and balancer changes are seen."""
@@ -49,17 +40,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     content: bytes
-
-
-def say_asyncio() -> None:
-    """Tell this context, and the tasks made in it, that asyncio runs.
-
-    httpcore asks sniffio for each of its locks, which otherwise looks for the running task: a tenth of a call.
-    """
-    with suppress(ImportError):
-        import sniffio
-
-        sniffio.current_async_library_cvar.set("asyncio")
 
 
 def tls_context(url: str, *, ca_file: Path | None = None) -> ssl.SSLContext:
@@ -97,9 +77,9 @@ def new_client(
     headers: Mapping[str, str] | None = None,
     max_connections: int = 50,
     proxies: bool = True,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> httpx.AsyncClient:
-    """An httpx client with this program's limits, TLS, proxies and User-Agent. The caller closes it.
+    transport: httpx2.AsyncBaseTransport | None = None,
+) -> httpx2.AsyncClient:
+    """An httpx2 client with this program's limits, TLS, proxies and User-Agent. The caller closes it.
 
     Args:
         base_url: scheme and host, with or without a path; decides about TLS and proxies (none for loopback).
@@ -113,11 +93,11 @@ def new_client(
     Raises:
         ConfigurationError: `ca_file` cannot be used.
     """
-    return httpx.AsyncClient(
+    return httpx2.AsyncClient(
         base_url=base_url,
         verify=context or tls_context(base_url, ca_file=ca_file),
-        timeout=httpx.Timeout(TOTAL_LIMIT_SECONDS, connect=CONNECT_LIMIT_SECONDS),
-        limits=httpx.Limits(
+        timeout=httpx2.Timeout(TOTAL_LIMIT_SECONDS, connect=CONNECT_LIMIT_SECONDS),
+        limits=httpx2.Limits(
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
             keepalive_expiry=IDLE_LIMIT_SECONDS,
@@ -154,7 +134,6 @@ class Connections:
         self._clock = clock
         self._current: _Pool | None = None
         self._ending: set[asyncio.Task[None]] = set()
-        self._line = asyncio.Semaphore(QUICK_AT_ONCE)
         self.server = urlsplit(base_url).netloc
 
     async def request(
@@ -167,28 +146,27 @@ class Connections:
         query: Mapping[str, str] | None = None,
         limit_seconds: float = TOTAL_LIMIT_SECONDS,
     ) -> Answer:
-        """One call. One with a limit above the usual waits in no line: its server is known to take its time.
+        """One call.
 
         Raises:
             Unreachable: no answer came.
             ServerTrouble: what came is no HTTP.
         """
-        line = self._line if limit_seconds <= TOTAL_LIMIT_SECONDS else nullcontext()
         headers = dict(self._headers())
         if content is not None:
             headers["Content-Type"] = "application/json"
         try:
             with self._lease() as client:
-                async with asyncio.timeout(limit_seconds), line:
+                async with asyncio.timeout(limit_seconds):
                     response = await client.request(
                         method,
                         path,
                         content=content,
                         params=query,
                         headers=headers,
-                        timeout=httpx.Timeout(limit_seconds, connect=min(CONNECT_LIMIT_SECONDS, limit_seconds)),
+                        timeout=httpx2.Timeout(limit_seconds, connect=min(CONNECT_LIMIT_SECONDS, limit_seconds)),
                     )
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=limit_seconds) from error
         return Answer(status=response.status_code, headers=response.headers, content=response.content)
 
@@ -202,7 +180,7 @@ class Connections:
             Unreachable: no answer came, or it broke off, or nothing came for `silence_seconds`.
             ServerTrouble: what came is no HTTP.
         """
-        timeout = httpx.Timeout(silence_seconds, connect=CONNECT_LIMIT_SECONDS)
+        timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_LIMIT_SECONDS)
         all_headers = {**self._headers(), **headers}
         try:
             with self._lease() as client:
@@ -210,7 +188,7 @@ class Connections:
                     content = await response.aread() if response.status_code >= 400 else b""
                     answer = Answer(status=response.status_code, headers=response.headers, content=content)
                     yield answer, response.aiter_bytes()
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=silence_seconds) from error
 
     def reset(self) -> None:
@@ -227,7 +205,7 @@ class Connections:
             await asyncio.gather(*self._ending)
 
     @contextmanager
-    def _lease(self) -> Iterator[httpx.AsyncClient]:
+    def _lease(self) -> Iterator[httpx2.AsyncClient]:
         pool = self._current
         if pool is not None and self._clock() - pool.born_at > AGE_LIMIT_SECONDS:
             self.reset()
@@ -261,7 +239,7 @@ class Connections:
 
 @dataclass(slots=True, kw_only=True)
 class _Pool:
-    client: httpx.AsyncClient
+    client: httpx2.AsyncClient
     born_at: float
     users: int = 0
     retired: bool = False
@@ -284,7 +262,9 @@ def explain(
                 f"TLS with the {called} {server} failed ({cause.reason or cause}). Check the port, and whether "
                 "the URL must begin with http:// instead."
             )
-    if isinstance(error, httpx.ProxyError) or (proxy and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)):
+    if isinstance(error, httpx2.ProxyError) or (
+        proxy and isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+    ):
         return Unreachable(
             f"The proxy {proxy} did not let us through to the {called} {server} ({_innermost(causes)}). "
             "Check HTTPS_PROXY and NO_PROXY, and the proxy's own rules."
@@ -296,24 +276,24 @@ def explain(
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return Unreachable(f"The {called} {server} refused the connection: nothing listens there.")
     match error:
-        case httpx.ConnectTimeout():
+        case httpx2.ConnectTimeout():
             return Unreachable(
                 f"No connection to the {called} {server} came about within {CONNECT_LIMIT_SECONDS:g} s. "
                 "Check the network, firewalls, and the URL's scheme and port."
             )
-        case httpx.TimeoutException() | TimeoutError():
+        case httpx2.TimeoutException() | TimeoutError():
             return Unreachable(f"The {called} {server} did not answer {action} within {limit_seconds:g} s.")
-        case httpx.ConnectError():
+        case httpx2.ConnectError():
             return Unreachable(f"The {called} {server} cannot be reached ({_innermost(causes)}).")
-        case httpx.RemoteProtocolError() if not _broken_off(error):
+        case httpx2.RemoteProtocolError() if not _broken_off(error):
             return ServerTrouble(f"{server} does not speak HTTP as a {called} does ({error}). Check the URL.")
-        case httpx.DecodingError() | httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
+        case httpx2.DecodingError() | httpx2.InvalidURL() | httpx2.UnsupportedProtocol() | httpx2.LocalProtocolError():
             return ServerTrouble(f"The answer of {server} to {action} cannot be read ({error}).")
         case _:
             return Unreachable(f"The {called} {server} broke off the connection during {action}.")
 
 
-def _broken_off(error: httpx.RemoteProtocolError) -> bool:
+def _broken_off(error: httpx2.RemoteProtocolError) -> bool:
     text = str(error).lower()
     return "disconnected" in text or "closed" in text
 

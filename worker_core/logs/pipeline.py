@@ -19,9 +19,7 @@ __all__ = ["LogLine", "LogPipeline", "LogRing", "install", "uninstall"]
 
 QUIET: Final[Mapping[str, int]] = {
     "asyncio": logging.WARNING,
-    "httpcore": logging.WARNING,
     "httpcore2": logging.WARNING,
-    "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
     "openai": logging.WARNING,
     "temporalio": logging.WARNING,

@@ -13,7 +13,7 @@ from worker_core.secrets import Secret
 from worker_core.settings import DEFAULT_MODEL, is_loopback
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 PROBE_LIMIT: Final = timedelta(milliseconds=300)
 LIST_LIMIT: Final = timedelta(seconds=2)
@@ -33,13 +33,13 @@ class ModelGateway:
     scripted: bool = False
 
 
-def http_client(url: str, *, timeout: timedelta) -> httpx.AsyncClient:
+def http_client(url: str, *, timeout: timedelta) -> httpx2.AsyncClient:
     """A client for the model gateway at `url`; no proxy is asked for this machine itself."""
-    from worker_core.control_plane.http import tls_context  # first: it imports httpx the light way
+    import httpx2
 
-    import httpx  # isort: skip
+    from worker_core.control_plane.http import tls_context
 
-    return httpx.AsyncClient(
+    return httpx2.AsyncClient(
         timeout=timeout.total_seconds(),
         verify=tls_context(url),
         trust_env=not is_loopback(urlsplit(url).hostname or ""),

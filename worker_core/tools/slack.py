@@ -183,7 +183,7 @@ class _Slack:
         self, method: str, given: Mapping[str, str], *, post: bool
     ) -> tuple[dict[str, Any] | None, Mapping[str, str]]:
         """The answer, or None for a 429."""
-        import httpx
+        import httpx2
 
         content = bytearray()
         try:
@@ -198,8 +198,8 @@ class _Slack:
                             raise SlackRefused("Slack's answer is too large; ask for less.")
         except TimeoutError:
             raise SlackRefused(f"Slack did not answer within {LIMIT_SECONDS:g} s.{self._doubt}") from None
-        except httpx.HTTPError as error:
-            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        except httpx2.HTTPError as error:
+            unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             doubt = " Nothing was done." if unsent else self._doubt
             raise SlackRefused(f"Slack cannot be reached ({type(error).__name__}).{doubt}") from None
         try:

@@ -182,7 +182,7 @@ class FetchTool:
 
     async def _once(self, target: _Target) -> _Page | str:
         """The page, or where it redirects to."""
-        import httpx
+        import httpx2
 
         at = f"[{target.address}]" if ":" in target.address else target.address
         headers = {"Host": target.netloc, "Accept": "text/html, text/*, application/json, */*;q=0.5",
@@ -195,16 +195,16 @@ class FetchTool:
                     target.path,
                     headers=headers,
                     extensions={"sni_hostname": target.host},  # the certificate is checked against the name
-                    timeout=httpx.Timeout(LONGEST_TIMEOUT.total_seconds(), connect=10.0),
+                    timeout=httpx2.Timeout(LONGEST_TIMEOUT.total_seconds(), connect=10.0),
                 ) as response,
             ):
                 location = response.headers.get("location")
                 if response.status_code in _REDIRECTS and location:
                     return str(location)
                 return await self._read(response, target)
-        except httpx.ConnectTimeout:
+        except httpx2.ConnectTimeout:
             raise NotFetched(f"{target.host} did not take the connection within 10 s.") from None
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as error:
             raise NotFetched(f"{target.host} could not be read ({_reason(error)}).") from None
 
     async def _read(self, response: Any, target: _Target) -> _Page:
