@@ -33,8 +33,8 @@ format: setup ## let ruff format and repair what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
-	@scripts/lock.sh
+lock: ## write requirements/*.txt anew from pyproject.toml (needs uv); UPGRADE="NAME ..." moves those to their newest
+	@scripts/lock.sh $(UPGRADE)
 
 bench: setup ## measure worker, sandbox, tray and window, each beside a baseline in the same run
 	@$(BIN)/python -m bench
