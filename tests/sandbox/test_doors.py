@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.sandbox.conftest import run
 from tests.sandbox.test_egress import Server, server  # noqa: F401 - a fixture
-from worker_core.sandbox.egress import WORKER, Gatekeeper
-from worker_core.sandbox.launcher import DirectLauncher, Launcher, Network, Observed
-from worker_core.sandbox.linux import Walls, find_program
+from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from worker_core.sandbox.egress import Egress
+from worker_core.sandbox.gatekeeper import WORKER, Gatekeeper
+from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher, Network, Observed
+from worker_core.sandbox.linux import Walls
 from worker_core.sandbox.macos import SandboxExec
 from worker_core.sandbox.network import NetworkPolicy
 
 
-async def through(gatekeeper: Gatekeeper, request: str) -> str:
-    listening = await asyncio.start_server(gatekeeper.serve, "127.0.0.1", 0)
+async def through(gatekeeper: Gatekeeper, request: str, *, doors: Collection[int] = ()) -> str:
+    listening = await asyncio.start_server(partial(gatekeeper.serve, doors=doors), "127.0.0.1", 0)
     async with listening:
         reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname()[:2])
         writer.write(request.encode())
@@ -27,21 +32,19 @@ async def through(gatekeeper: Gatekeeper, request: str) -> str:
 
 @pytest.mark.parametrize("policy", [NetworkPolicy(network=Network.ALLOW_LIST), NetworkPolicy(network=Network.OFF)])
 async def test_a_door_is_open_whatever_the_policy(server: Server, policy: NetworkPolicy) -> None:  # noqa: F811
-    doors: set[int] = set()
-    gatekeeper = Gatekeeper(policy, doors=doors)
+    gatekeeper = Gatekeeper(policy)
     request = f"GET http://{WORKER}:{server.port}/x HTTP/1.1\r\n\r\n"
     assert "no such door" in await through(gatekeeper, request)
-    doors.add(server.port)
-    assert (await through(gatekeeper, request)).endswith("hello ")
+    assert (await through(gatekeeper, request, doors={server.port})).endswith("hello ")
 
 
 async def test_the_name_opens_nothing_else(server: Server) -> None:  # noqa: F811
-    gatekeeper = Gatekeeper(NetworkPolicy(network=Network.ALLOW_LIST), doors={server.port})
+    gatekeeper = Gatekeeper(NetworkPolicy(network=Network.ALLOW_LIST))
     for host in (f"127.0.0.1:{server.port}", f"x.{WORKER}:{server.port}", f"{WORKER}:{server.port + 1}", WORKER):
-        assert " 403 " in await through(gatekeeper, f"GET http://{host}/ HTTP/1.1\r\n\r\n"), host
+        assert " 403 " in await through(gatekeeper, f"GET http://{host}/ HTTP/1.1\r\n\r\n", doors={server.port}), host
 
 
-def walls(tmp_path: Path, network: Network, egress: Path | None = None) -> Walls:
+def walls(tmp_path: Path, network: Network, egress: Egress | None = None) -> Walls:
     return Walls(runtime=tmp_path, network=network, egress=egress)
 
 
@@ -55,13 +58,36 @@ def test_who_has_no_network_has_no_door(tmp_path: Path) -> None:
     assert SandboxExec(walls=walls(tmp_path, Network.ON)).door(81) is None
 
 
-@pytest.mark.skipif(find_program() is None, reason="bubblewrap is not installed")
+@needs_bubblewrap
 def test_a_sandbox_comes_by_the_proxy(tmp_path: Path) -> None:
-    from worker_core.sandbox.linux import Bubblewrap
+    egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy(network=Network.ALLOW_LIST)))
+    proxied = bubblewrap(tmp_path / "walls", network=Network.ALLOW_LIST, egress=egress)
+    assert proxied.door(81) == f"http://{WORKER}:81"
+    assert bubblewrap(tmp_path / "walls", network=Network.OFF).door(81) is None
 
-    program = find_program()
-    assert program is not None
-    proxied = walls(tmp_path, Network.ALLOW_LIST, egress=tmp_path / "egress")
-    assert Bubblewrap(program=program, walls=proxied).door(81) == f"http://{WORKER}:81"
-    assert proxied.doors == {81}
-    assert Bubblewrap(program=program, walls=walls(tmp_path, Network.OFF)).door(81) is None
+
+@needs_bubblewrap
+async def test_a_door_belongs_to_one_call_and_ends_with_it(
+    tmp_path: Path,
+    server: Server,  # noqa: F811
+) -> None:
+    """Nobody takes it back: the port may be a stranger's later, and the way to it is gone with the call."""
+    egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy(network=Network.ALLOW_LIST)))
+    egress.start()
+    launcher = bubblewrap(tmp_path / "walls", network=Network.ALLOW_LIST, egress=egress)
+    url = launcher.door(server.port)
+
+    async def said(*, doors: frozenset[int] = frozenset()) -> str:
+        command = Command(
+            argv=["/usr/bin/curl", "-sS", f"{url}/"], cwd=tmp_path, environment={"PATH": "/usr/bin"}, doors=doors
+        )
+        result = await run(launcher.wrap(command, workspace=tmp_path))
+        text = b"".join(result.output.ends()).decode()
+        result.output.close()
+        return text
+
+    try:
+        assert await said(doors=frozenset({server.port})) == "hello "
+        assert await said() == "The worker has no such door.\n"
+    finally:
+        egress.close()

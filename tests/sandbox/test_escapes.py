@@ -16,8 +16,9 @@ import pytest
 from tests.sandbox.arena import CANARY, Arena, arena, victim
 from tests.sandbox.escapes import ESCAPES, Escape, document, replace_table
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
-from worker_core.sandbox.egress import Egress, Gatekeeper
+from worker_core.sandbox.egress import Egress
 from worker_core.sandbox.environment import tool_environment
+from worker_core.sandbox.gatekeeper import Gatekeeper
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.linux import Bubblewrap
 from worker_core.sandbox.network import NetworkPolicy
@@ -44,10 +45,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory, short: Path) -> Iterator[A
 
 @pytest.fixture(scope="module")
 def launcher(machine: Arena, short: Path) -> Iterator[Bubblewrap]:
-    egress = Egress(folder=short, gatekeeper=Gatekeeper(NetworkPolicy()))
+    egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy()))
     egress.start()
     hidden = (machine.folder / "state", machine.folder / "workspaces")
-    yield bubblewrap(short / "walls", egress=egress.path, hidden=hidden)
+    yield bubblewrap(short / "walls", egress=egress, hidden=hidden)
     egress.close()
 
 

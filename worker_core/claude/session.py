@@ -112,7 +112,10 @@ async def run(order: Order, listener: Listener, *, launcher: Launcher, gateway: 
                 category="runtime_initialization",
             )
         command = Command(
-            argv=_arguments(order), cwd=order.workspace, environment=_environment(order, url=url, token=door.password)
+            argv=_arguments(order),
+            cwd=order.workspace,
+            environment=_environment(order, url=url, token=door.password),
+            doors=frozenset({door.port}),
         )
         program = Program(command, launcher=launcher, workspace=order.workspace)
         try:

@@ -130,20 +130,16 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
         return problem
     egress, note = None, ""
     if walls.network in {Network.ON, Network.ALLOW_LIST}:
-        from worker_core.sandbox.egress import Egress, Gatekeeper
+        from worker_core.sandbox.egress import Egress
+        from worker_core.sandbox.gatekeeper import Gatekeeper
         from worker_core.sandbox.network import NetworkPolicy
 
-        egress = Egress(
-            folder=walls.runtime,
-            gatekeeper=Gatekeeper(
-                NetworkPolicy(network=walls.network, hosts=settings.network_allow), doors=walls.doors
-            ),
-        )
+        egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy(network=walls.network, hosts=settings.network_allow)))
         try:
             egress.start()
-        except OSError as error:
-            egress, note = None, f" They have no network: the proxy could not be started ({error.strerror})."
-    launcher = linux.Bubblewrap(program=program, walls=replace(walls, egress=None if egress is None else egress.path))
+        except RuntimeError as error:
+            egress, note = None, f" They have no network: the proxy could not be started ({error})."
+    launcher = linux.Bubblewrap(program=program, walls=replace(walls, egress=egress))
 
     def close() -> None:
         launcher.close()

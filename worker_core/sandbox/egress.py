@@ -1,320 +1,284 @@
 """The one way out of a sandbox without a network: an HTTP proxy inside the worker that refuses what it should.
 
-A tool's own network namespace has a loopback interface and nothing else. Before the tool starts, a few lines of Python
-(`egress_child.py`) listen on 127.0.0.1 in there and hand that socket to the worker over a Unix socket; from then on the
-worker accepts what the tool connects to. Names are resolved here, every address is looked at, and the connection goes
-to the very address that was looked at: a name that resolves differently the second time gains nothing.
+A tool's own network namespace has a loopback interface and nothing else. Before the tool starts, a gate in there
+(`egress_child`) listens on 127.0.0.1 and hands that socket to the worker; from then on the worker accepts what the
+tool connects to. It is handed over on a connected pair that belongs to this call alone: the gate inherits one end as an
+open descriptor, one message is taken, and the pair is shut. Neither the pair nor the listener has a name, and both are
+closed in the sandbox before the tool begins: what the worker's thread waits on is shared with nobody.
 
 It runs in a thread of its own with its own loop, so that a busy tool does not delay the engine.
 """
 
 from __future__ import annotations
 
-import array
 import asyncio
 import contextlib
-import ipaddress
+import errno
+import fcntl
 import logging
 import os
 import socket
+import sys
 import threading
-from collections.abc import Awaitable, Callable, Collection
-from pathlib import Path
-from urllib.parse import urlsplit
+import weakref
+from collections.abc import Callable, Collection
+from typing import Final
 
-from worker_core.sandbox.network import Address, NetworkPolicy, Refused, is_public, normal_host, own_addresses
+from worker_core.sandbox.gatekeeper import HEAD_LIMIT_BYTES, Gatekeeper
 
 log = logging.getLogger(__name__)
 
-PORT = 3128
+PORT: Final = 3128
 """Inside the sandbox."""
 
-WORKER = "worker.kubiya.internal"
-"""The worker itself: its ports that are doors, no other. On the internet `.internal` is nobody's (ICANN)."""
+MOST_CONNECTIONS: Final = 256
+"""At the same time, of all calls. Then the call that has most of them gives one up for a call that has fewer."""
 
-HEAD_LIMIT_BYTES = 32 * 1024
-HEAD_SECONDS = 30
-CONNECT_SECONDS = 20
-IDLE_SECONDS = 900
-MOST_CONNECTIONS = 256
-"""At the same time, of all tasks; more are closed at once."""
+MOST_OF_ONE_CALL: Final = 64
+"""What connects beyond that waits in the kernel until one has ended."""
 
-MOST_TASKS = 128
-_BLOCK_BYTES = 64 * 1024
+CROWDED_IDLE_SECONDS: Final = 60.0
+"""A call that has all its connections in use loses one that has been silent for so long."""
 
-Resolve = Callable[[str, int], Awaitable[list[Address]]]
-_HOP_BY_HOP = {b"proxy-connection", b"proxy-authorization", b"connection", b"keep-alive", b"te", b"upgrade"}
+BURST: Final = 200
+CONNECTIONS_PER_SECOND: Final = 50.0
+"""New connections of one call, after a burst: what comes faster waits in the kernel, and costs the worker nothing."""
 
+LEAVE_SECONDS: Final = 2.0
+"""What a call that is over has said may still go out."""
 
-async def resolve(host: str, port: int) -> list[Address]:
-    """All addresses of a name.
+_FIRST_DESCRIPTOR: Final = 10
+"""Shells name those below by a digit, and may use them."""
 
-    Raises:
-        OSError: it has none.
-
-    """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
+_AFTER_AN_ERROR_SECONDS: Final = 0.1
+_CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
-class Gatekeeper:
-    """Answers the connections of tasks under one policy.
+class Lease:
+    """The network of one call: the descriptor that its gate inherits, and the end of it all."""
 
-    Args:
-        policy: which hosts.
-        resolve: how names become addresses.
-        permits: which addresses; by default public ones that are not this machine's.
-        doors: ports of this machine's 127.0.0.1 that are reached under the name `WORKER`, whatever the policy; looked
-            at anew for each connection.
+    def __init__(self, egress: Egress, gate: int, call: _Call) -> None:
+        self._egress = egress
+        self._call = call
+        self.descriptor = gate
+        # Also where the process is never started: then the worker's end reads the end of the pair.
+        self._let_go = weakref.finalize(self, os.close, gate)
 
-    """
+    def given(self) -> None:
+        """The process has its copy."""
+        self._let_go()
 
-    def __init__(
-        self,
-        policy: NetworkPolicy,
-        *,
-        resolve: Resolve = resolve,
-        permits: Callable[[Address], bool] | None = None,
-        doors: Collection[int] = (),
-    ) -> None:
-        self._doors = doors
-        self._policy = policy
-        self._resolve = resolve
-        self._permits = permits or (lambda address: is_public(address, own=own_addresses()))
-        self._open = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its first line to its end."""
-        self._open += 1
-        try:
-            if self._open <= MOST_CONNECTIONS:
-                await self._answer(reader, writer)
-        except Refused as refusal:
-            await _say(writer, "403 Forbidden", refusal.sentence)
-        except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            await _say(writer, "400 Bad Request", "This is a proxy for HTTP and HTTPS.")
-        except OSError as error:
-            await _say(writer, "502 Bad Gateway", f"The host cannot be reached: {error.strerror or error}.")
-        except TimeoutError:
-            await _say(writer, "504 Gateway Timeout", "The host did not answer in time.")
-        finally:
-            self._open -= 1
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with asyncio.timeout(HEAD_SECONDS):
-            head = await reader.readuntil(b"\r\n\r\n")
-        first, *lines = head[:-4].split(b"\r\n")
-        method, target, version = first.decode("ascii").split(" ")
-        if method == "CONNECT":
-            host, _, port = target.rpartition(":")
-            far_reader, far_writer = await self._connect(normal_host(host), int(port))
-            greeting = b""
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            url = urlsplit(target)
-            if url.scheme != "http" or not url.hostname:
-                raise ValueError(target)
-            host = normal_host(url.hostname)
-            far_reader, far_writer = await self._connect(host, url.port or 80)
-            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            # One request for one connection: the next one may go to another host, and comes to us again.
-            # The Host line is ours, too: a front server would otherwise be asked for another name than was allowed.
-            kept = [
-                line
-                for line in lines
-                if line.partition(b":")[0].strip().lower() not in {*_HOP_BY_HOP, b"host"} and line[:1] not in b" \t"
-            ]
-            shown = url.netloc.rpartition("@")[2]
-            start = f"{method} {path} {version}\r\nHost: {shown}\r\nConnection: close\r\n".encode("ascii")
-            greeting = start + b"".join(line + b"\r\n" for line in kept) + b"\r\n"
-        try:
-            far_writer.write(greeting)
-            await _both_ways(reader, writer, far_reader, far_writer)
-        finally:
-            far_writer.close()
-
-    async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if not 0 < port < 65536:
-            raise ValueError(port)
-        if host == WORKER:
-            if port not in self._doors:
-                raise Refused("The worker has no such door.")
-            async with asyncio.timeout(CONNECT_SECONDS):
-                return await asyncio.open_connection("127.0.0.1", port, limit=_BLOCK_BYTES)
-        self._policy.check_host(host, port)
-        async with asyncio.timeout(CONNECT_SECONDS):
-            addresses = await self._resolve(host, port)
-            if not addresses or not all(map(self._permits, addresses)):
-                raise Refused(f"{host} is an address of this machine, a private network or a metadata service.")
-            failure: OSError = OSError(f"{host} has no address")
-            for address in addresses:
-                try:
-                    return await asyncio.open_connection(str(address), port, limit=_BLOCK_BYTES)
-                except OSError as error:
-                    failure = error
-            raise failure
+    def end(self) -> None:
+        """Nothing connects any more; what is connected has a moment to say what it has said. May be called again."""
+        self._let_go()
+        self._egress.end(self._call)
 
 
-async def _both_ways(
-    near_reader: asyncio.StreamReader,
-    near_writer: asyncio.StreamWriter,
-    far_reader: asyncio.StreamReader,
-    far_writer: asyncio.StreamWriter,
-) -> None:
-    there = asyncio.create_task(_copy(near_reader, far_writer))
-    back = asyncio.create_task(_copy(far_reader, near_writer))
-    try:
-        # What the far end sends may still come when the near end has said everything; not the other way round.
-        await back
-    finally:
-        there.cancel()
-        back.cancel()
-        await asyncio.gather(there, back, return_exceptions=True)
+class _Call:
+    """Belongs to the loop of the thread."""
 
+    def __init__(self, doors: Collection[int]) -> None:
+        self.doors = frozenset(doors)
+        self.attending: asyncio.Task[None] | None = None
+        self.over = False
+        self.connections: dict[asyncio.Task[None], float] = {}
+        """When each was last heard, by the loop's clock."""
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, TimeoutError):
-        while True:
-            async with asyncio.timeout(IDLE_SECONDS):
-                block = await reader.read(_BLOCK_BYTES)
-            if not block:
-                break
-            writer.write(block)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+        self._tokens = float(BURST)
+        self._counted_at = 0.0
 
+    def most_silent(self) -> tuple[asyncio.Task[None], float]:
+        return min(self.connections.items(), key=lambda one: one[1])
 
-async def _say(writer: asyncio.StreamWriter, status: str, sentence: str) -> None:
-    body = f"{sentence}\n".encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    with contextlib.suppress(OSError, TimeoutError):
-        writer.write(head.encode("ascii") + body)
-        async with asyncio.timeout(HEAD_SECONDS):
-            await writer.drain()
+    async def keep_pace(self, now: float) -> None:
+        """Wait until one more may come."""
+        if self._counted_at:
+            self._tokens = min(BURST, self._tokens + (now - self._counted_at) * CONNECTIONS_PER_SECOND)
+        self._counted_at = now
+        self._tokens -= 1
+        if self._tokens < 0:
+            await asyncio.sleep(-self._tokens / CONNECTIONS_PER_SECOND)
 
 
 class Egress:
-    """The thread, and the Unix socket at which sandboxes hand over their listening sockets.
+    """The thread that answers. Its methods may be called from any thread."""
 
-    Args:
-        folder: private folder for the Unix socket; its path is kept short by the caller (107 bytes at most).
-        gatekeeper: who answers.
-
-    """
-
-    def __init__(self, *, folder: Path, gatekeeper: Gatekeeper) -> None:
-        self.path = folder / f"egress-{os.getpid()}-{os.urandom(3).hex()}"
+    def __init__(self, *, gatekeeper: Gatekeeper) -> None:
         self._gatekeeper = gatekeeper
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks = 0
-        self._kept: set[asyncio.Task[None]] = set()
+        self._calls: set[_Call] = set()
 
     def start(self) -> None:
         """Begin to answer.
 
         Raises:
-            OSError: the socket cannot be made.
+            RuntimeError: there is no thread for it.
 
         """
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            listener.bind(str(self.path))
-            self.path.chmod(0o600)
-            listener.listen(64)
-            listener.settimeout(0)
-        except OSError:
-            listener.close()
-            raise
         ready = threading.Event()
-        threading.Thread(target=self._run, args=(listener, ready), name="egress", daemon=True).start()
+        threading.Thread(target=lambda: asyncio.run(self._main(ready)), name="egress", daemon=True).start()
         ready.wait()
+
+    async def _main(self, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._closed = asyncio.Event()
+        ready.set()
+        await self._closed.wait()
 
     def close(self) -> None:
         """Stop answering; what is connected is cut."""
-        self.path.unlink(missing_ok=True)
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._end)
+        with contextlib.suppress(OSError):  # it is closed already
+            self._soon(lambda: self._closed.set())
 
-    def _end(self) -> None:
-        for task in asyncio.all_tasks():
-            task.cancel()
+    def lease(self, *, doors: Collection[int] = ()) -> Lease:
+        """The way out for one call.
 
-    def _run(self, listener: socket.socket, ready: threading.Event) -> None:
-        async def main() -> None:
-            self._loop = asyncio.get_running_loop()
-            ready.set()
-            with listener, contextlib.suppress(asyncio.CancelledError):
-                while True:
-                    handed, _ = await self._loop.sock_accept(listener)
-                    if self._tasks >= MOST_TASKS:
-                        handed.close()
-                        continue
-                    task = asyncio.create_task(self._attend(handed))
-                    self._kept.add(task)
-                    task.add_done_callback(self._kept.discard)
+        Args:
+            doors: ports of the worker's own 127.0.0.1 that this call, and no other, reaches under the name `WORKER`.
 
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(main())
+        Raises:
+            OSError: there are no more descriptors, or it is closed.
 
-    async def _attend(self, handed: socket.socket) -> None:
-        """One sandbox, until the last of its processes has gone: they all hold the other end."""
-        assert self._loop is not None
-        self._tasks += 1
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            with handed:
-                handed.settimeout(0)
-                listener = await self._received(handed)
-                if listener is None:
-                    return
-                server = await asyncio.start_server(self._gatekeeper.serve, sock=listener, limit=HEAD_LIMIT_BYTES)
-                try:
-                    while await self._loop.sock_recv(handed, 4096):
-                        pass
-                finally:
-                    server.close()
+            with theirs:
+                gate = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+            call = _Call(doors)
+            lease = Lease(self, gate, call)
+            ours.settimeout(0)
+            self._soon(lambda: self._begin(call, ours))
+        except OSError:
+            ours.close()
+            raise
+        return lease
+
+    def end(self, call: _Call) -> None:
+        """A call is over: see `Lease.end`."""
+
+        def over() -> None:
+            if call.attending is not None and not call.over:
+                call.over = True
+                call.attending.cancel()
+
+        with contextlib.suppress(OSError):  # everything is over
+            self._soon(over)
+
+    def _soon(self, what: Callable[[], object]) -> None:
+        try:
+            if self._loop is None:
+                raise RuntimeError("it was not started")
+            self._loop.call_soon_threadsafe(what)
+        except RuntimeError as error:
+            raise OSError(errno.ESHUTDOWN, "the proxy of the sandbox is closed") from error
+
+    # --- in the thread ------------------------------------------------------------------------------------
+
+    def _begin(self, call: _Call, ours: socket.socket) -> None:
+        self._calls.add(call)
+        call.attending = asyncio.create_task(self._attend(call, ours))
+        call.attending.add_done_callback(lambda _: self._calls.discard(call))
+
+    async def _attend(self, call: _Call, ours: socket.socket) -> None:
+        try:
+            with ours:
+                await _readable(ours)
+                listener = _taken(ours)
+            if listener is not None:
+                with listener:
+                    await self._accept(call, listener)
         except OSError as error:
             log.debug("A sandbox did not hand over its network: %s", error)
         finally:
-            self._tasks -= 1
+            if call.connections and not self._closed.is_set():
+                await asyncio.wait(call.connections, timeout=LEAVE_SECONDS)
+            for connection in call.connections:
+                connection.cancel()
 
-    async def _received(self, handed: socket.socket) -> socket.socket | None:
-        assert self._loop is not None
-        readable = asyncio.Event()
-        self._loop.add_reader(handed, readable.set)
-        try:
-            async with asyncio.timeout(HEAD_SECONDS):
-                await readable.wait()
-        except TimeoutError:
-            return None
-        finally:
-            self._loop.remove_reader(handed)
-        _, ancillary, _, _ = handed.recvmsg(1, socket.CMSG_SPACE(4 * 4))
-        descriptors = array.array("i")
-        for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-        sockets = []
-        for descriptor in descriptors:
+    async def _accept(self, call: _Call, listener: socket.socket) -> None:
+        """Until it is cancelled."""
+        loop = asyncio.get_running_loop()
+        listener.settimeout(0)
+        while True:
+            await _readable(listener)
+            await call.keep_pace(loop.time())
+            await self._make_room(call)
             try:
-                sockets.append(socket.socket(fileno=descriptor))
+                connection, _ = listener.accept()
+            except OSError as error:  # who wanted to connect has gone, or there are no more descriptors
+                log.debug("A connection out of a sandbox could not be taken: %s", error)
+                await asyncio.sleep(_AFTER_AN_ERROR_SECONDS)
+                continue
+            task = asyncio.create_task(self._serve(call, connection))
+            call.connections[task] = loop.time()
+            task.add_done_callback(call.connections.pop)
+
+    async def _make_room(self, call: _Call) -> None:
+        """Wait until `call` may have one more connection. Its own and those of greedier ones are what it waits for."""
+        loop = asyncio.get_running_loop()
+        while (crowd := self._crowd(call)) is not None:
+            silent, heard_at = crowd.most_silent()
+            if crowd is not call or loop.time() - heard_at >= CROWDED_IDLE_SECONDS:
+                silent.cancel()
+                await asyncio.wait({silent})
+            else:
+                await asyncio.wait(call.connections, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+
+    def _crowd(self, call: _Call) -> _Call | None:
+        """Whose connections are too many for one more of `call`."""
+        own = len(call.connections)
+        if own >= MOST_OF_ONE_CALL:
+            return call
+        if not own or sum(len(one.connections) for one in self._calls) < MOST_CONNECTIONS:
+            return None
+        greediest = max(self._calls, key=lambda one: len(one.connections))
+        return greediest if len(greediest.connections) > own + 1 else call
+
+    async def _serve(self, call: _Call, connection: socket.socket) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(sock=connection, limit=HEAD_LIMIT_BYTES)
+        except BaseException:
+            connection.close()
+            raise
+        own, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert own is not None
+
+        def heard() -> None:
+            call.connections[own] = loop.time()
+
+        await self._gatekeeper.serve(reader, writer, doors=call.doors, heard=heard)
+
+
+async def _readable(one: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(one, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(one)
+
+
+def _taken(pair: socket.socket) -> socket.socket | None:
+    """What the one message carries. None: there is none, or it is no listening socket."""
+    _, ancillary, _, _ = pair.recvmsg(1, socket.CMSG_LEN(4), _CLOSE_ON_EXEC)
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptor = int.from_bytes(data[:4], sys.byteorder)
+            try:
+                handed = socket.socket(fileno=descriptor)
             except OSError:  # no socket at all
                 os.close(descriptor)
-        usable = [one for one in sockets if _listens(one)]
-        for one in sockets:
-            if one not in usable[:1]:
-                one.close()
-        return usable[0] if usable else None
+                return None
+            if _listens(handed):
+                return handed
+            handed.close()
+    return None
 
 
 def _listens(one: socket.socket) -> bool:
-    try:
-        return (
-            one.family == socket.AF_INET
-            and one.type == socket.SOCK_STREAM
-            and bool(one.getsockopt(socket.SOL_SOCKET, getattr(socket, "SO_ACCEPTCONN", 30)))
-        )
-    except OSError:
-        return False
+    return (
+        one.family == socket.AF_INET
+        and one.type == socket.SOCK_STREAM
+        and bool(one.getsockopt(socket.SOL_SOCKET, getattr(socket, "SO_ACCEPTCONN", 30)))
+    )

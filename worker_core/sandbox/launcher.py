@@ -55,6 +55,23 @@ class Holds(enum.StrEnum):
     """Processor time, memory, processes, open files and sizes of files."""
 
 
+class Loan(Protocol):
+    """Something of the worker's that a process inherits as an open descriptor, and that is over when the process is."""
+
+    @property
+    def descriptor(self) -> int:
+        """The number, here and there."""
+        ...
+
+    def given(self) -> None:
+        """The process has its copy."""
+        ...
+
+    def end(self) -> None:
+        """The process has ended, is being ended, or was never started. May be called again, from any thread."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A process to start. Never a shell string."""
@@ -70,6 +87,12 @@ class Command:
 
     has_own_init: bool = False
     """Its first child is the first process of a process namespace: what ends that one ends everything."""
+
+    doors: frozenset[int] = frozenset()
+    """Ports of the worker's own that this process, and no other, may come to where `Launcher.door` says."""
+
+    loans: tuple[Loan, ...] = ()
+    """What it inherits."""
 
 
 class Launcher(Protocol):
@@ -100,9 +123,10 @@ class Launcher(Protocol):
         ...
 
     def door(self, port: int) -> str | None:
-        """Where processes find a port of the worker's own 127.0.0.1, as a URL; None: nowhere.
+        """Where a process that has this port among its `doors` finds it on the worker's own 127.0.0.1, as a URL; None:
+        nowhere.
 
-        Whoever listens there must ask for a password: every process that is started through this can come.
+        Whoever listens there must ask for a password: where processes share the worker's network, all can come.
         """
         ...
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker_core import bundle
 from worker_core.paths import private_directory
@@ -22,6 +23,9 @@ from worker_core.sandbox import seccomp
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import Limits, shell_prefix
 from worker_core.sandbox.pids import ProcessGroups
+
+if TYPE_CHECKING:
+    from worker_core.sandbox.egress import Egress
 
 PROBE_SECONDS = 10.0
 _SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")
@@ -43,7 +47,6 @@ HOME = Path(TMP) / "home"
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _SHARED_MEMORY_BYTES = 256 * 1024**2
-_EGRESS = "/run/kubiya/egress"
 _PERL = "/usr/bin/perl"
 _SENDMSG = {"x86_64": 46, "aarch64": 211}
 _CHILD = Path(__file__).with_name("egress_child.py")
@@ -70,13 +73,10 @@ class Walls:
     """Folders of the worker, covered where they lie below something readable."""
 
     runtime: Path = Path()
-    """Private folder for what the mechanism needs; the path of a socket in it has at most 107 bytes."""
+    """Private folder for what the mechanism needs."""
 
-    egress: Path | None = None
-    """Unix socket of the worker's proxy; None: there is none, and `on` and `allow-list` are `off`."""
-
-    doors: set[int] = field(default_factory=set)
-    """Ports of the worker's own that its proxy leads to. They are never taken back: who listens asks for a password."""
+    egress: Egress | None = None
+    """The worker's proxy; None: there is none, and `on` and `allow-list` are `off`."""
 
 
 class Bubblewrap:
@@ -124,27 +124,26 @@ class Bubblewrap:
             return on_loopback(port)
         if self._walls.egress is None:
             return None
-        from worker_core.sandbox.egress import WORKER
+        from worker_core.sandbox.gatekeeper import WORKER
 
-        self._walls.doors.add(port)
         return f"http://{WORKER}:{port}"
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)
-        proxied = policy in {Network.ON, Network.ALLOW_LIST} and self._walls.egress is not None
+        egress = self._walls.egress if policy in {Network.ON, Network.ALLOW_LIST} else None
+        lease = None if egress is None else egress.lease(doors=command.doors)
         argv = [self._program, *self._static]
         if policy is not Network.HOST:
             argv.append("--unshare-net")
-        if proxied:
-            argv += ["--ro-bind", str(self._walls.egress), _EGRESS]
-            if self._gate[0] == _PERL:  # it takes it out again; else it would complain of locales that are missing
-                argv += ["--setenv", "PERL_BADLANG", "0"]
+        if lease is not None and self._gate[0] == _PERL:
+            # It takes it out again; else it would complain of locales that are missing.
+            argv += ["--setenv", "PERL_BADLANG", "0"]
         if self._filter is not None:
             argv += ["--seccomp", "9"]
         argv += ["--bind", str(workspace), str(workspace)]
         argv += ["--remount-ro", "/", "--chdir", str(command.cwd), "--"]
-        if proxied:
-            argv += [*self._gate, _EGRESS, _egress_port()]
+        if lease is not None:
+            argv += [*self._gate, str(lease.descriptor), _egress_port()]
         argv += shell_prefix(self._walls.limits, counts_processes=self._counts_processes)
         argv += command.argv
         return replace(
@@ -152,12 +151,13 @@ class Bubblewrap:
             argv=self._behind_a_shell(argv),
             cwd=workspace,
             environment=sandboxed_environment(
-                command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if proxied else None,
+                command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if lease else None,
                 keeps_proxies=policy is Network.HOST,
             ),
             limits=self._walls.limits,
             workspace=workspace,
             has_own_init=True,
+            loans=() if lease is None else (lease,),
         )  # fmt: skip
 
     def _behind_a_shell(self, argv: list[str]) -> list[str]:

@@ -106,19 +106,27 @@ class ProcessTree:
         self._asked_to_end = False
         self._mark = command.environment.get(CALL_MARK, "")
         self._has_own_init = command.has_own_init
+        self._loans = command.loans
         self._watched: Watched | None = None
         shield_worker()
-        with _as_file(stdin) as given:
-            self.process = subprocess.Popen(
-                list(command.argv),
-                cwd=command.cwd,
-                env=dict(command.environment),
-                stdin=given,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if errors is None else subprocess.PIPE,
-                start_new_session=os.name != "nt",
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows only
-            )
+        try:
+            with _as_file(stdin) as given:
+                self.process = subprocess.Popen(
+                    list(command.argv),
+                    cwd=command.cwd,
+                    env=dict(command.environment),
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT if errors is None else subprocess.PIPE,
+                    start_new_session=os.name != "nt",
+                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows only
+                    pass_fds=[loan.descriptor for loan in self._loans],
+                )
+        except BaseException:
+            self._end_loans()
+            raise
+        for loan in self._loans:
+            loan.given()
         try:
             if os.name == "nt":
                 from worker_core.sandbox.windows_job import Job
@@ -218,6 +226,7 @@ class ProcessTree:
 
     def kill(self) -> None:
         """End the whole tree."""
+        self._end_loans()
         if self._ended.is_set():
             return
         if os.name == "nt":
@@ -228,6 +237,10 @@ class ProcessTree:
             _signal(os.kill, first, signal.SIGKILL)
         else:
             self._signal_group(signal.SIGKILL)
+
+    def _end_loans(self) -> None:
+        for loan in self._loans:
+            loan.end()
 
     def _init(self) -> int | None:
         """The first process of the tool's own namespace, from outside; None: there is none, or not yet."""

@@ -1,0 +1,208 @@
+"""Answers what tools ask the proxy for: resolves names itself, looks at every address, and connects to that one.
+
+The connection goes to the very address that was looked at: a name that resolves differently the second time gains
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final
+
+from worker_core.sandbox.network import Address, NetworkPolicy, Refused, is_public, own_addresses
+from worker_core.sandbox.proxied import BLOCK_BYTES, Request, pass_body, read_head
+
+WORKER: Final = "worker.kubiya.internal"
+"""The worker itself: its ports that are doors of the call, no other. Outside, `.internal` is nobody's (ICANN)."""
+
+HEAD_LIMIT_BYTES: Final = 32 * 1024
+HEAD_SECONDS: Final = 30
+CONNECT_SECONDS: Final = 20
+IDLE_SECONDS: Final = 900
+_LAST_SECONDS: Final = 10
+"""How long an end may take to read what was said to it last."""
+
+Resolve = Callable[[str, int], Awaitable[list[Address]]]
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """All addresses of a name.
+
+    Raises:
+        OSError: it has none.
+
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
+
+
+class Gatekeeper:
+    """Answers the connections of tasks under one policy.
+
+    Args:
+        policy: which hosts.
+        resolve: how names become addresses.
+        permits: which addresses; by default public ones that are not this machine's.
+
+    """
+
+    def __init__(
+        self,
+        policy: NetworkPolicy,
+        *,
+        resolve: Resolve = resolve,
+        permits: Callable[[Address], bool] | None = None,
+    ) -> None:
+        self._policy = policy
+        self._resolve = resolve
+        self._permits = permits or (lambda address: is_public(address, own=own_addresses()))
+
+    async def serve(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        doors: Collection[int] = (),
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """One connection, from its first line to its end. When this returns it is closed, whatever its other end does.
+
+        Args:
+            reader: of the connection.
+            writer: of the connection.
+            doors: ports of this machine's 127.0.0.1 that are reached under the name `WORKER`, whatever the policy.
+            heard: called whenever one of both ends has said something.
+
+        """
+        try:
+            await self._answer(reader, writer, doors, heard)
+        except Refused as refusal:
+            _say(writer, "403 Forbidden", refusal.sentence)
+        except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            _say(writer, "400 Bad Request", "This is a proxy for HTTP and HTTPS.")
+        except TimeoutError:
+            _say(writer, "504 Gateway Timeout", "The host did not answer in time.")
+        except OSError as error:
+            _say(writer, "502 Bad Gateway", f"The host cannot be reached: {error.strerror or error}.")
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
+        finally:
+            await _closed(writer)
+
+    async def _answer(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        doors: Collection[int],
+        heard: Callable[[], None],
+    ) -> None:
+        async with asyncio.timeout(HEAD_SECONDS):
+            request = read_head(await reader.readuntil(b"\r\n\r\n"))
+        far_reader, far_writer = await self._connect(request, doors)
+        try:
+            if request.tunnel:
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            far_writer.write(request.head)
+            await _both_ways(request, (reader, writer), (far_reader, far_writer), heard)
+        except asyncio.CancelledError:
+            far_writer.transport.abort()
+            raise
+        finally:
+            await _closed(far_writer)
+
+    async def _connect(
+        self, request: Request, doors: Collection[int]
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = request.host, request.port
+        if host == WORKER:
+            if port not in doors:
+                raise Refused("The worker has no such door.")
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.open_connection("127.0.0.1", port, limit=BLOCK_BYTES)
+        self._policy.check_host(host, port)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            addresses = await self._resolve(host, port)
+            if not addresses or not all(map(self._permits, addresses)):
+                raise Refused(f"{host} is an address of this machine, a private network or a metadata service.")
+            failure: OSError = OSError(f"{host} has no address")
+            for address in addresses:
+                try:
+                    return await asyncio.open_connection(str(address), port, limit=BLOCK_BYTES)
+                except OSError as error:
+                    failure = error
+            raise failure
+
+
+_End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _both_ways(request: Request, near: _End, far: _End, heard: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(IDLE_SECONDS) as idle:
+
+            def moved() -> None:
+                heard()
+                idle.reschedule(loop.time() + IDLE_SECONDS)
+
+            there = asyncio.create_task(_tell(request, near[0], far[1], moved))
+            back = asyncio.create_task(_copy(far[0], near[1], moved))
+            try:
+                # What the far end sends may still come when the near end has said everything; not the other way round.
+                await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+                if back.done() or there.result():
+                    await back
+            finally:
+                there.cancel()
+                back.cancel()
+                await asyncio.gather(there, back, return_exceptions=True)
+
+
+async def _tell(
+    request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, moved: Callable[[], None]
+) -> bool:
+    """The near end's part. Whether what the far end says to it is worth waiting for."""
+    if request.tunnel:
+        await _copy(reader, writer, moved)
+        return True
+    try:
+        await pass_body(request, reader, writer, moved)
+    except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return False
+    with contextlib.suppress(OSError):
+        if not await reader.read(1):  # not another request, which may be for another host: it is not passed on
+            writer.write_eof()
+    return True
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, moved: Callable[[], None]) -> None:
+    with contextlib.suppress(OSError):
+        while block := await reader.read(BLOCK_BYTES):
+            moved()
+            writer.write(block)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+def _say(writer: asyncio.StreamWriter, status: str, sentence: str) -> None:
+    body = f"{sentence}\n".encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode("ascii") + body)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Say what is left, but not for ever: the descriptor is free when this returns."""
+    try:
+        writer.close()
+        async with asyncio.timeout(_LAST_SECONDS):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        pass
+    finally:
+        writer.transport.abort()
