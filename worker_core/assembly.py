@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from worker_core.agents.activities import AgentActivities
-from worker_core.agents.gateway import ModelGateway
 from worker_core.agents.job_workflow import ScheduledJobWrapperWorkflow
 from worker_core.agents.services import Services
 from worker_core.agents.workflow import (
@@ -22,6 +21,7 @@ from worker_core.agents.workflow import (
 )
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.session import QueueSession, WorkerStatus
+from worker_core.model.gateway import ModelGateway
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, QueueServer, Timing
 from worker_core.temporal.pollers import QueuePlan

@@ -22,7 +22,7 @@ MODULES: Final = (
     "worker_core.playground.server",
     "keyring",
     "mcp.client.session",
-    "openai",
+    "worker_core.model.gateway",
     "reportlab.pdfgen.canvas",
     "rich.console",
 )

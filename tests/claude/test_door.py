@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.playground import Stage
 from tests.support.temporal import free_port
-from worker_core.agents.gateway import ModelGateway
 from worker_core.claude.door import BODY_LIMIT_BYTES, ModelDoor
+from worker_core.model.gateway import ModelGateway
 from worker_core.secrets import Secret
 
 ASKED = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "!say through the door"}]}

@@ -11,10 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, TemporalError
 
-from worker_core.agents.gateway import GatewayError
 from worker_core.agents.policies import CONTEXT_FULL
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import KubiyaError
+from worker_core.model.refusals import GatewayError
 
 log = logging.getLogger(__name__)
 

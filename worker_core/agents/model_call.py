@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import aclosing
 from datetime import timedelta
 
-from worker_core.agents.gateway import Answer
 from worker_core.agents.services import Services
 from worker_core.agents.types import ModelCall, ModelReply
+from worker_core.model.gateway import ModelRequest
+from worker_core.model.options import options_of
+from worker_core.model.reader import AnswerReader
 
 _FLUSH_LIMIT = timedelta(seconds=10)
 
@@ -27,7 +29,7 @@ async def run_model_call(services: Services, call: ModelCall, *, attempt: int) -
     if call.member_name:
         about |= {"source": "team_member", "member_name": call.member_name, "parent_message_id": call.parent_message_id}
     kind = "member_message_chunk" if call.member_name else "message_chunk"
-    answer = Answer()
+    reader = AnswerReader(tool_names=[str(tool["name"]) for tool in call.tools])
     masked = services.redactor.stream()
     said: list[str] = []
 
@@ -38,17 +40,14 @@ async def run_model_call(services: Services, call: ModelCall, *, attempt: int) -
                 lane.chunk(message_id, text, event_type=kind, **about)
 
     try:
-        deltas = services.gateway().stream(
-            model=call.model,
-            messages=call.messages,
-            tools=call.tools,
-            model_config=call.model_config,
-            answer=answer,
-        )
+        sent, _ = options_of(call.model_config)
+        request = ModelRequest(model=call.model, messages=call.messages, tools=call.tools, options=sent)
+        deltas = services.gateway().stream(request, reader, tell=lambda _: None)
         async with aclosing(deltas):
             async for text in deltas:
                 send(masked.feed(text))
         send(masked.flush())
+        answer = reader.answer()
         if call.member_name and said and not answer.tool_calls:
             lane.publish("member_message_complete", {**about, "message_id": message_id})
     finally:

@@ -14,7 +14,6 @@ from worker_core.agents.execution_input import EntityKind
 from worker_core.control_plane.models import ResolvedEnvironment
 
 if TYPE_CHECKING:
-    from worker_core.agents.gateway import ModelGateway
     from worker_core.agents.journal import Journal
     from worker_core.agents.permission import Permissions
     from worker_core.agents.tracker import ExecutionTracker
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from worker_core.logs.redaction import Redactor
     from worker_core.loop_thread import LoopThread
     from worker_core.mcp.pool import McpPool
+    from worker_core.model.gateway import ModelGateway
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
     from worker_core.single_execution import SingleExecution

@@ -9,44 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker_core.agents.execution_input import EntityKind, ExecutionInput
+from worker_core.model.answer import ToolCall as ToolCall
+from worker_core.model.answer import Usage as Usage
 from worker_core.temporal.converter import Packed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
-    """A call the model asked for. `arguments` is the model's own JSON text: it may be wrong."""
-
-    call_id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """Tokens of one or more model calls."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cached_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-            total_tokens=self.total_tokens + other.total_tokens,
-            cached_tokens=self.cached_tokens + other.cached_tokens,
-        )
-
-    def to_wire(self) -> dict[str, int]:
-        """Both key sets that screens read (protocol, section 8.6)."""
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.total_tokens,
-            "input_tokens": self.prompt_tokens,
-            "output_tokens": self.completion_tokens,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from worker_core.agents.gateway import STREAM_SILENCE_LIMIT_SECONDS, ModelGateway, redirected
+from worker_core.model.gateway import STREAM_SILENCE_LIMIT_SECONDS, ModelGateway, redirected
 
 log = logging.getLogger(__name__)
 

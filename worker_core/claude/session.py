@@ -21,10 +21,11 @@ from claude_agent_sdk import (
     create_sdk_mcp_server,
 )
 
-from worker_core.agents.gateway import GatewayError, ModelGateway
 from worker_core.agents.types import Usage
 from worker_core.claude.door import ModelDoor
 from worker_core.claude.program import Program
+from worker_core.model.gateway import ModelGateway
+from worker_core.model.refusals import Cause, GatewayError
 from worker_core.sandbox.launcher import Command, Launcher
 
 SERVER = "kubiya"
@@ -108,7 +109,7 @@ async def run(order: Order, listener: Listener, *, launcher: Launcher, gateway: 
             raise GatewayError(
                 f"The runtime claude_code cannot reach its model from the sandbox ({launcher.name}) while the setting "
                 '`network` is as it is. Set network = "allow-list" (an empty list will do), or use another runtime.',
-                retryable=False,
+                cause=Cause.REQUEST,
                 category="runtime_initialization",
             )
         command = Command(
@@ -151,7 +152,7 @@ async def _converse(order: Order, listener: Listener, program: Program, door: Mo
             raise GatewayError(
                 f"The turn was stopped after {order.most_model_calls} model calls. Raise `max_turns` in the agent's "
                 "configuration if it needs more.",
-                retryable=False,
+                cause=Cause.REQUEST,
             )
         raise _failure(program, door, result.result or result.subtype)
     return Outcome(
@@ -263,4 +264,4 @@ def _failure(program: Program, door: ModelDoor, said: str) -> GatewayError:
     """The nearest cause that is known."""
     last = " ".join(program.error_lines)[-300:]
     cause = program.exceeded or door.failure or said or last or "it ended without a result"
-    return GatewayError(f"The runtime claude_code gave no answer: {cause.rstrip('.')}.", retryable=False)
+    return GatewayError(f"The runtime claude_code gave no answer: {cause.rstrip('.')}.", cause=Cause.REQUEST)

@@ -38,7 +38,7 @@ CRASHES: Final = 5
 """The newest reports."""
 
 PACKAGES: Final = (
-    "temporalio", "httpx2", "openai", "msgspec", "psutil", "keyring", "mcp", "claude-agent-sdk", "PySide6_Essentials",
+    "temporalio", "httpx2", "msgspec", "psutil", "keyring", "mcp", "claude-agent-sdk", "PySide6_Essentials",
     "qasync",
 )  # fmt: skip
 

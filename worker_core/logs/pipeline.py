@@ -21,7 +21,6 @@ QUIET: Final[Mapping[str, int]] = {
     "asyncio": logging.WARNING,
     "httpcore2": logging.WARNING,
     "httpx2": logging.WARNING,
-    "openai": logging.WARNING,
     "temporalio": logging.WARNING,
     # It logs each failed try with its traceback; agents/failures.py says the same in one sentence.
     "temporalio.activity": logging.ERROR,

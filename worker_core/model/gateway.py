@@ -1,0 +1,402 @@
+"""The model gateway: any OpenAI-compatible endpoint, streamed.
+
+One call is one request: trying again is for whoever calls, so that each attempt is visible and none repeats silently.
+The one exception is a request that was refused for an option's name: it is repeated without that option.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+
+from worker_core.control_plane.http import explain, new_client, proxy_of
+from worker_core.control_plane.sse import SseParser, StreamTooLong
+from worker_core.model import options
+from worker_core.model.characters import whole_json
+from worker_core.model.reader import AnswerReader, StreamedError
+from worker_core.model.refusals import Cause, GatewayError, understood
+from worker_core.model.said import Said, said_by
+from worker_core.secrets import Secret
+
+STREAM_SILENCE_LIMIT_SECONDS: Final = 180.0
+"""A stream that says nothing for so long counts as broken off. Reasoning models are silent for a minute or two."""
+
+CONNECT_LIMIT_SECONDS: Final = 15.0
+DRAIN_LIMIT_SECONDS: Final = 0.5
+"""For the end of the body behind the last event, so that the connection can be used again."""
+
+LIST_LIMIT_SECONDS: Final = 5.0
+REFUSAL_LIMIT_BYTES: Final = 1 << 20
+DOCUMENT_LIMIT_BYTES: Final = 16 << 20
+MOST_CONNECTIONS: Final = 500
+
+_DONE: Final = "[DONE]"
+_KEY_MISSING: Final = (
+    "There is no key for the LLM gateway: the control plane gave none. Set LITELLM_API_KEY, or configure the gateway "
+    "on the control plane."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """What the model is asked. `messages` in the shape of chat completions; `tools` as `Persona.tools` has them."""
+
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ModelGateway:
+    """One endpoint with its key. Cheap to make; its client is made at the first call."""
+
+    def __init__(self, *, base_url: str, api_key: Secret, ca_file: Path | None = None) -> None:
+        self.base_url = base_url
+        self._api_key = api_key
+        self._ca_file = ca_file
+        self._client: httpx2.AsyncClient | None = None
+        self._preparing = asyncio.Lock()
+        self._left_out: dict[str, set[str]] = {}
+        """By model, what it refused: an option's name, or `_OPAQUE`."""
+
+        self._models: frozenset[str] | None = None
+
+    def serves(self, base_url: str, api_key: Secret) -> bool:
+        """Whether this gateway was made for the same endpoint and key."""
+        return base_url == self.base_url and api_key == self._api_key
+
+    async def prepare(self) -> httpx2.AsyncClient:
+        """Make the client (in a thread: loading certificate authorities takes a moment), once.
+
+        Raises:
+            GatewayError: there is no key.
+            ConfigurationError: the file of certificate authorities cannot be used.
+        """
+        async with self._preparing:
+            if self._client is None:
+                if not self._api_key:
+                    raise GatewayError(_KEY_MISSING, cause=Cause.KEY, category="configuration")
+                self._client = await asyncio.to_thread(self.make_http_client)
+        return self._client
+
+    @property
+    def anthropic_base(self) -> str:
+        """Where Anthropic's paths begin, `/v1` among them (protocol, section 10)."""
+        return self.base_url.rstrip("/").removesuffix("/v1")
+
+    def authorization(self) -> dict[str, str]:
+        """Headers that carry the key, in both forms that gateways take."""
+        key = self._api_key.reveal()
+        return {"Authorization": f"Bearer {key}", "x-api-key": key}
+
+    def make_http_client(self) -> httpx2.AsyncClient:
+        """A client with this gateway's trust, for a loop of its own. It loads for a moment: call it in a thread."""
+        client = new_client(base_url=self.base_url, ca_file=self._ca_file, max_connections=MOST_CONNECTIONS)
+        client.timeout = httpx2.Timeout(STREAM_SILENCE_LIMIT_SECONDS, connect=CONNECT_LIMIT_SECONDS)
+        return client
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def lists(self, model: str) -> bool:
+        """Whether the gateway has a model by just this name, as far as it says so: asked once."""
+        if self._models is None:
+            client = await self.prepare()
+            try:
+                async with asyncio.timeout(LIST_LIMIT_SECONDS):
+                    response = await client.get(self._url("models"), headers=self._bearer())
+                listed = response.raise_for_status().json()["data"]
+                self._models = frozenset(str(one["id"]) for one in listed)
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError, ValueError, TypeError, LookupError):
+                return False  # a gateway that lists nothing may work all the same
+        return model in self._models
+
+    async def stream(
+        self, request: ModelRequest, reader: AnswerReader, *, tell: Callable[[str], None]
+    ) -> AsyncGenerator[str, None]:
+        """Text of one model call as it comes; `reader` has the whole answer when the iterator ends.
+
+        Args:
+            request: what is asked.
+            reader: a fresh one.
+            tell: hears a sentence for each option that had to be left out.
+
+        Raises:
+            GatewayError: refused, failed, or broken off before the model finished.
+        """
+        client = await self.prepare()
+        left_out = self._left_out.setdefault(request.model, set())
+        while True:
+            try:
+                async with aclosing(self._streamed(client, request, left_out, reader)) as texts:
+                    async for text in texts:
+                        yield text
+            except _Refused as refusal:
+                name = _leave_out(refusal.said, request, left_out)
+                if not name or reader.begun:
+                    raise understood(self._masked(refusal.said), base_url=self.base_url, model=request.model) from None
+                left_out.add(name)
+                tell(_told(name, request.model))
+            else:
+                return
+
+    # --- one request --------------------------------------------------------------------------------------
+
+    async def _streamed(
+        self, client: httpx2.AsyncClient, request: ModelRequest, left_out: set[str], reader: AnswerReader
+    ) -> AsyncGenerator[str, None]:
+        begun = False
+        try:
+            async with client.stream(
+                "POST",
+                self._url("chat/completions"),
+                content=_encoded(_body(request, left_out)),
+                headers=self._bearer() | {"Content-Type": "application/json", "Accept": "text/event-stream, */*"},
+            ) as response:
+                if response.status_code >= 300:
+                    raise await self._refusal(response)
+                begun = True
+                async with aclosing(self._answer(response, reader)) as texts:
+                    async for text in texts:
+                        yield text
+        except StreamedError as error:
+            raise _Refused(said_by(0, error.body, {})) from error
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
+            raise self._unreachable(error, begun=begun) from error
+
+    async def _answer(self, response: httpx2.Response, reader: AnswerReader) -> AsyncGenerator[str, None]:
+        """The body, whether it is a stream of events or one document."""
+        blocks = aiter(response.aiter_bytes())
+        first = b""
+        async for block in blocks:
+            first += block
+            if first.strip():
+                break
+        kind = response.headers.get("content-type", "")
+        if "event-stream" not in kind and first.lstrip()[:1] in {b"{", b"[", b"<"}:
+            yield self._document(first + await _read(blocks, DOCUMENT_LIMIT_BYTES), reader)
+        else:
+            async with aclosing(self._events(first, blocks, reader)) as texts:
+                async for text in texts:
+                    yield text
+        yield reader.finish()
+
+    async def _events(
+        self, first: bytes, blocks: AsyncIterator[bytes], reader: AnswerReader
+    ) -> AsyncGenerator[str, None]:
+        parser = SseParser()
+        block: bytes | None = first
+        while block is not None and not reader.full:
+            try:
+                events = parser.feed(block)
+            except StreamTooLong:  # one event of megabytes: what it holds was meant to be shown at once
+                reader.cut()
+                return
+            for event in events:
+                if event.data.strip() == _DONE:
+                    with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError):
+                        async with asyncio.timeout(DRAIN_LIMIT_SECONDS):
+                            await _read(blocks, REFUSAL_LIMIT_BYTES)
+                    return
+                if event.data.strip():
+                    yield self._fed(event.data, reader, failed=event.event == "error")
+            block = await anext(blocks, None)
+        if not reader.ended and not reader.full:
+            raise self._broken_off("the stream ended without a finish reason")
+
+    def _fed(self, data: str, reader: AnswerReader, *, failed: bool) -> str:
+        try:
+            chunk = json.loads(data)
+            if failed and isinstance(chunk, Mapping) and "choices" not in chunk:
+                raise StreamedError(chunk)
+            return reader.feed(chunk)
+        except (ValueError, RecursionError) as error:
+            raise GatewayError(
+                f"The LLM gateway {self.base_url} sent an answer that is not valid ({_short(error)}).",
+                cause=Cause.FAILED,
+            ) from error
+
+    def _document(self, body: bytes, reader: AnswerReader) -> str:
+        if body.lstrip().startswith(b"<"):
+            raise GatewayError(
+                f"The LLM gateway {self.base_url} answered with {said_by(200, body[:REFUSAL_LIMIT_BYTES], {}).words} "
+                "instead of an answer. Check its address: most end in /v1.",
+                cause=Cause.REQUEST,
+                category="configuration",
+            )
+        return self._fed(body.decode("utf-8", "replace"), reader, failed=False)
+
+    # --- failures -----------------------------------------------------------------------------------------
+
+    async def _refusal(self, response: httpx2.Response) -> Exception:
+        if response.status_code < 400:
+            return GatewayError(
+                redirected(self.base_url, response.status_code, response.headers.get("location", "")),
+                cause=Cause.REQUEST,
+                category="configuration",
+            )
+        body = await _read(response.aiter_bytes(), REFUSAL_LIMIT_BYTES)
+        return _Refused(said_by(response.status_code, body, response.headers))
+
+    def _unreachable(self, error: Exception, *, begun: bool) -> GatewayError:
+        if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
+            return GatewayError(
+                f"The LLM gateway {self.base_url} said nothing for {STREAM_SILENCE_LIMIT_SECONDS:g} s.",
+                cause=Cause.FAILED,
+                category="timeout",
+            )
+        if begun:
+            return self._broken_off(_short(error))
+        told = explain(
+            error,
+            action="a model call",
+            server=self.base_url,
+            proxy=proxy_of(self.base_url),
+            limit_seconds=CONNECT_LIMIT_SECONDS,
+            called="LLM gateway",
+        )
+        return GatewayError(told.sentence, cause=Cause.FAILED, category="network")
+
+    def _broken_off(self, why: str) -> GatewayError:
+        return GatewayError(
+            f"The LLM gateway {self.base_url} broke off in mid-answer ({why}).", cause=Cause.FAILED, category="network"
+        )
+
+    def _masked(self, said: Said) -> Said:
+        """Without the key, which some repeat when they refuse it."""
+        key = self._api_key.reveal()
+        return replace(said, message=said.message.replace(key, "***")) if key else said
+
+    # --- pieces -------------------------------------------------------------------------------------------
+
+    def _url(self, path: str) -> str:
+        """Under the base URL, whose query stays (Azure's `api-version`)."""
+        base = urlsplit(self.base_url)
+        return base._replace(path=f"{base.path.rstrip('/')}/{path}").geturl()
+
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._api_key.reveal()}"}
+
+
+class _Refused(Exception):
+    def __init__(self, said: Said) -> None:
+        super().__init__(said.words)
+        self.said = said
+
+
+_OPAQUE: Final = "what came with the model's earlier answers"
+
+
+def _body(request: ModelRequest, left_out: set[str]) -> dict[str, Any]:
+    sent = {}
+    for name, value in request.options.items():
+        if name not in left_out:
+            sent[name] = value
+        elif (other := options.INSTEAD.get(name)) and other not in left_out and other not in request.options:
+            sent[other] = value
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [_without_opaque(one) for one in request.messages] if _OPAQUE in left_out else request.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **sent,
+    }
+    if "stream_options" in left_out:
+        del body["stream_options"]
+    if request.tools:
+        body["tools"] = [
+            {"type": "function", "function": {key: tool[key] for key in ("name", "description", "parameters")}}
+            for tool in request.tools
+        ]
+    else:
+        body.pop("parallel_tool_calls", None)  # refused where there are no tools
+    return body
+
+
+def _leave_out(said: Said, request: ModelRequest, left_out: set[str]) -> str:
+    """What to leave out next time; empty: the refusal is for another reason."""
+    sent = [name for name in _body(request, left_out) if name not in {"model", "messages", "stream", "tools"}]
+    if name := options.refused_option(said, sent):
+        return name
+    opaque = {key for message in request.messages for key in _opaque_keys(message)}
+    return _OPAQUE if opaque and _OPAQUE not in left_out and options.refuses_opaque(said, opaque) else ""
+
+
+_MESSAGE_KEYS: Final = frozenset({"role", "content", "tool_calls", "tool_call_id", "name"})
+_CALL_KEYS: Final = frozenset({"id", "type", "function"})
+
+
+def _opaque_keys(message: Mapping[str, Any]) -> Iterable[str]:
+    yield from message.keys() - _MESSAGE_KEYS
+    for call in message.get("tool_calls") or ():
+        yield from call.keys() - _CALL_KEYS
+
+
+def _without_opaque(message: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in message.items() if key in _MESSAGE_KEYS}
+    if calls := kept.get("tool_calls"):
+        kept["tool_calls"] = [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {"name": call["function"]["name"], "arguments": call["function"]["arguments"]},
+            }
+            for call in calls
+        ]
+    return kept
+
+
+def _told(name: str, model: str) -> str:
+    if name == _OPAQUE:
+        return f"The model {model} does not take {_OPAQUE}; it is left out."
+    if name in options.INSTEAD:
+        return f"The model {model} does not take the setting {name}; {options.INSTEAD[name]} is sent instead."
+    return f"The model {model} does not take the setting {name}; it is left out."
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # half a character
+        return msgspec.json.encode(whole_json(body))
+
+
+async def _read(blocks: AsyncIterator[bytes], limit: int) -> bytes:
+    body = b""
+    async for block in blocks:
+        body += block
+        if len(body) > limit:
+            break
+    return body
+
+
+def _short(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:100] or type(error).__name__
+
+
+def redirected(base_url: str, status: int, location: str) -> str:
+    """The sentence for a redirect. Of its target, only the host is named: the rest may hold a token."""
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    # The host is somebody else's text: on one line, and short.
+    to = f" to {' '.join(host.split())[:100]}" if host else ""
+    return (
+        f"The LLM gateway {base_url} answered with a redirect{to} ({status}). It is not followed: the key and the "
+        "conversation would go there. If that is the right address, set LITELLM_API_BASE, or the gateway on the "
+        "control plane, to it."
+    )
