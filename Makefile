@@ -23,10 +23,10 @@ run: setup ## run the demo: a playground, a worker, an agent task with tools; in
 test: setup ## run the whole test suite
 	@$(BIN)/python -m pytest
 
-lint: setup ## ruff, mypy --strict, import-linter
+lint: setup ## ruff, mypy --strict for Linux, macOS and Windows, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/python scripts/check_types.py
 	@$(BIN)/lint-imports --no-cache
 
 format: setup ## let ruff format and repair what it can

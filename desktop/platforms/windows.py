@@ -123,7 +123,8 @@ class PowerBroadcast(QAbstractNativeEventFilter):
     def nativeEventFilter(  # noqa: N802 - Qt's name
         self, event_type: QByteArray | bytes | bytearray | memoryview, message: int
     ) -> object:
-        if sys.platform == "win32" and bytes(event_type) == b"windows_generic_MSG":
+        kind = event_type.data() if isinstance(event_type, QByteArray) else event_type
+        if sys.platform == "win32" and kind == b"windows_generic_MSG":
             from ctypes import wintypes
 
             said = wintypes.MSG.from_address(int(message))

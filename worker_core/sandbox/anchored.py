@@ -209,6 +209,8 @@ def _empty(top: int) -> None:
 @contextlib.contextmanager
 def _opened_for_removal(name: str, parent: int) -> Iterator[int]:
     """A folder, open and writable: tools such as Go's leave read-only ones behind."""
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows has no descriptors of folders")
     try:
         descriptor = os.open(name, _FOLDER, dir_fd=parent)
     except PermissionError:

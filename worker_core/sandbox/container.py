@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Container:
         ]  # fmt: skip
         for path in self._walls.readable:
             argv += ["--mount", _mount(path, readonly=True)]
-        if hasattr(os, "getuid"):
+        if sys.platform != "win32":
             argv += ["--user", f"{os.getuid()}:{os.getgid()}"]
         for name in inside:
             argv += ["--env", name]  # by name: values are not for the process list

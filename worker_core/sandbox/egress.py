@@ -140,6 +140,8 @@ class Egress:
             OSError: there are no more descriptors, or it is closed.
 
         """
+        if sys.platform == "win32":
+            raise OSError(errno.EAFNOSUPPORT, "Windows' Python has no Unix sockets")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
@@ -261,6 +263,8 @@ async def _readable(one: socket.socket) -> None:
 
 def _taken(pair: socket.socket) -> socket.socket | None:
     """What the one message carries. None: there is none, or it is no listening socket."""
+    if sys.platform == "win32":
+        return None
     _, ancillary, _, _ = pair.recvmsg(1, socket.CMSG_LEN(4), _CLOSE_ON_EXEC)
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

@@ -4,21 +4,23 @@ Arguments: descriptor of a connected socket whose other end is the worker's, por
 can: it runs before every call that has a network. Of both sockets nothing is left when the tool begins.
 """
 
+import _socket
 import os
 import sys
 from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal  # type: ignore[import-not-found]
-from _socket import AF_INET, SCM_RIGHTS, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
 
 def main() -> None:
+    if sys.platform == "win32":
+        raise SystemExit("egress_child.py hands over a socket, which Windows' Python cannot")
     pair, port, *command = sys.argv[1:]
     try:
-        worker = socket(fileno=int(pair))
-        listener = socket(AF_INET, SOCK_STREAM)
-        listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        worker = _socket.socket(fileno=int(pair))
+        listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", int(port)))
         listener.listen(128)
-        worker.sendmsg([b"l"], [(SOL_SOCKET, SCM_RIGHTS, listener.fileno().to_bytes(4, sys.byteorder))])
+        worker.sendmsg([b"l"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, listener.fileno().to_bytes(4, sys.byteorder))])
     except OSError as error:
         sys.stderr.write(f"The network of this call could not be set up ({error}); it has none.\n")
     os.closerange(int(pair), int(pair) + 1)

@@ -22,7 +22,7 @@ from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import Limits, shell_prefix
-from worker_core.sandbox.pids import ProcessGroups
+from worker_core.sandbox.pids import ProcessGroups, is_root
 
 if TYPE_CHECKING:
     from worker_core.sandbox.egress import Egress
@@ -100,7 +100,7 @@ class Bubblewrap:
         self._gate = _gate()
         self._static = (*_namespaces(), *_system(walls))
         # The kernel counts nobody's processes who is root on the machine.
-        self._counts_processes = os.getuid() != 0
+        self._counts_processes = not is_root()
         self._groups = ProcessGroups.find()
 
     @property
@@ -277,7 +277,7 @@ def _system(walls: Walls) -> Iterable[str]:
             argv += ["--symlink", str(path.readlink()), name]
         elif path.is_dir():
             argv += ["--ro-bind", name, name]
-    argv += ["--ro-bind", str(_configuration_for_root(walls.runtime)) if os.getuid() == 0 else "/etc", "/etc"]
+    argv += ["--ro-bind", str(_configuration_for_root(walls.runtime)) if is_root() else "/etc", "/etc"]
     argv += [
         "--dev", "/dev", "--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", _SHARED_MEMORY, "--remount-ro", "/dev",
         # Root of the machine may write to /proc/sys from any namespace.

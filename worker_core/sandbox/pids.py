@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -36,6 +37,11 @@ _made: dict[Path, tuple[ProcessGroups, float]] = {}
 _lock = threading.Lock()
 
 
+def is_root() -> bool:
+    """Whether this process is root of the machine."""
+    return sys.platform != "win32" and os.getuid() == 0
+
+
 class ProcessGroups:
     """Of one worker. Safe to use from any thread."""
 
@@ -46,7 +52,7 @@ class ProcessGroups:
     @classmethod
     def find(cls, *, mount: Path = MOUNT, own: Path = Path("/proc/self/cgroup")) -> Self | None:
         """None: this process is not root, or may make no groups here."""
-        if not hasattr(os, "getuid") or os.getuid() != 0:
+        if not is_root():
             return None
         base = _base(mount, own)
         if base is None:

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -118,7 +119,7 @@ class ProcessTree:
                     stdin=given,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT if errors is None else subprocess.PIPE,
-                    start_new_session=os.name != "nt",
+                    start_new_session=sys.platform != "win32",
                     creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows only
                     pass_fds=[loan.descriptor for loan in self._loans],
                 )
@@ -128,7 +129,7 @@ class ProcessTree:
         for loan in self._loans:
             loan.given()
         try:
-            if os.name == "nt":
+            if sys.platform == "win32":
                 from worker_core.sandbox.windows_job import Job
 
                 self._job = Job(self.process, limits=command.limits)
@@ -204,7 +205,7 @@ class ProcessTree:
 
     def _wait_without_reaping(self) -> None:
         """Until then the process id, and with it the group's, cannot be given to somebody else."""
-        if hasattr(os, "waitid"):
+        if sys.platform != "win32" and hasattr(os, "waitid"):
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         else:
@@ -215,9 +216,9 @@ class ProcessTree:
         self._asked_to_end = True
         if self._ended.is_set():
             return
-        if os.name == "nt":
+        if sys.platform == "win32":
             with contextlib.suppress(OSError):
-                self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+                self.process.send_signal(signal.CTRL_BREAK_EVENT)
         elif (first := self._init()) is not None:
             # The first process of a namespace ignores it; all others of its group are the tool's.
             _signal(os.killpg, first, signal.SIGTERM)
@@ -229,7 +230,7 @@ class ProcessTree:
         self._end_loans()
         if self._ended.is_set():
             return
-        if os.name == "nt":
+        if sys.platform == "win32":
             with contextlib.suppress(AttributeError):  # it is being made
                 self._job.terminate()
         elif (first := self._init()) is not None:
@@ -247,7 +248,8 @@ class ProcessTree:
         return next(iter(children_of(self.process.pid)), None) if self._has_own_init else None
 
     def _signal_group(self, number: int) -> None:
-        _signal(os.killpg, self.process.pid, number)
+        if sys.platform != "win32":
+            _signal(os.killpg, self.process.pid, number)
 
 
 def _signal(send: Callable[[int, int], None], target: int, number: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ _PASSES = 5
 
 def kill_strays(mark: str) -> None:
     """End every process that carries the mark. On Windows the job object has done so already."""
-    if not mark or os.name == "nt":
+    if not mark or sys.platform == "win32":
         return
     for _ in range(_PASSES):
         found = list(_carrying(mark))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -207,7 +208,7 @@ def folder_bytes(folder: Path, *, enough: int) -> int:
 
 
 def _free_bytes(folder: Path) -> int:
-    if not hasattr(os, "statvfs"):
+    if sys.platform == "win32":
         return -1
     try:
         status = os.statvfs(folder)

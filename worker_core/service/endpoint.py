@@ -166,7 +166,7 @@ def _write_private(file: Path, content: bytes) -> None:
 
 def _read(file: Path) -> Endpoint | None:
     try:
-        if os.name == "posix" and file.stat().st_uid != os.getuid():
+        if sys.platform != "win32" and file.stat().st_uid != os.getuid():
             return None  # whoever wrote it is not the user: nothing in it is to be trusted
         return msgspec.json.decode(file.read_bytes(), type=Endpoint)
     except (OSError, msgspec.DecodeError):

@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -270,7 +271,7 @@ def _run_options(asked: RunArguments, context: ToolContext) -> list[str]:
         options += ["--publish", on_this_machine]
     if asked.mount_workspace:
         options += ["--mount", f"type=bind,source={context.workspace.path},target={_INSIDE}"]
-        if hasattr(os, "getuid") and os.getuid() != 0:  # else its files would be root's, and stay for ever
+        if sys.platform != "win32" and os.getuid() != 0:  # else its files would be root's, and stay for ever
             options += ["--user", f"{os.getuid()}:{os.getgid()}"]
     if asked.working_directory or asked.mount_workspace:
         options += ["--workdir", _inside(asked.working_directory or _INSIDE)]

@@ -47,7 +47,7 @@ def inside(root: str, path: str) -> str:
 @contextlib.contextmanager
 def opened_folder(root: str, real: str, *, make: bool = False) -> "Iterator[int | None]":
     """A descriptor of a folder, reached without following links. None on Windows, which has no such thing."""
-    if os.open not in os.supports_dir_fd:
+    if sys.platform == "win32":
         if make:
             os.makedirs(real, exist_ok=True)
         yield None
