@@ -85,8 +85,8 @@ class XdgAutostart:
             text = self.file.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
-        found = re.search(rf"^{re.escape(key)}[ \t]*=[ \t]*(.*?)[ \t]*$", text, re.MULTILINE)
-        return found[1] if found else None
+        found = re.search(rf"^{re.escape(key)}[ \t]*=(.*)", text, re.MULTILINE)
+        return found[1].strip(" \t") if found else None
 
 
 def _quoted(argument: str) -> str:

@@ -19,8 +19,8 @@ from worker_core.playground.web import reply
 if TYPE_CHECKING:
     from worker_core.playground.scripted import ScriptedModel
 
-_REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>\s*", re.DOTALL)
-"""What Claude Code adds to its user's words."""
+_REMINDER = ("<system-reminder>", "</system-reminder>")
+"""Around what Claude Code adds to its user's words."""
 
 _PREFIX = re.compile(r"^mcp__.*?__")
 _KINDS = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error", 529: "overloaded_error"}
@@ -93,13 +93,25 @@ class AnthropicFace:
         yield _event("message_stop")
 
 
+def _without_reminders(text: str) -> str:
+    begins, ends = _REMINDER
+    kept: list[str] = []
+    at = 0
+    while (begin := text.find(begins, at)) >= 0 and (end := text.find(ends, begin)) >= 0:
+        kept.append(text[at:begin])
+        at = end + len(ends)
+        while text[at : at + 1].isspace():
+            at += 1
+    return "".join((*kept, text[at:]))
+
+
 def chat_messages(wish: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The conversation in the shape of chat completions, without what Claude Code adds to it."""
     messages: list[dict[str, Any]] = []
     for message in wish["messages"]:
         content = message.get("content")
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
-        texts = [_REMINDER.sub("", str(part.get("text") or "")) for part in parts if part.get("type") == "text"]
+        texts = [_without_reminders(str(part.get("text") or "")) for part in parts if part.get("type") == "text"]
         results = [_text_of(part.get("content")) for part in parts if part.get("type") == "tool_result"]
         if message.get("role") == "assistant":
             messages.append({"role": "assistant", "content": "".join(texts)})

@@ -31,7 +31,7 @@ from worker_core.toml_text import basic_string
 log = logging.getLogger(__name__)
 
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(allow|ask|deny)[ \t]*\]\]", re.MULTILINE)
-_AT_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
+_AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _SWITCHES: Final = ("override", "always")
 _MARK: Final = "\ufeff"
 LARGEST_FILE_BYTES: Final = 1_000_000

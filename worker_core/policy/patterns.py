@@ -25,8 +25,8 @@ def literal(text: str) -> str:
 def text_pattern(pattern: str) -> re.Pattern[str]:
     """For commands, tools and hosts: `*` is any text. A final ` *` is also nothing, so `git push *` fits `git push`."""
     if pattern.endswith(" *"):
-        return re.compile(f"{_translated(pattern[:-2], any_text='.*')}(?: .*)?", re.DOTALL)
-    return re.compile(_translated(pattern, any_text=".*"), re.DOTALL)
+        return re.compile(f"{_expression(pattern[:-2], any_one='.')}(?: .*)?", re.DOTALL)
+    return re.compile(_expression(pattern, any_one="."), re.DOTALL)
 
 
 def path_fits(pattern: str, path: str, *, workspace: str, inside: bool) -> bool:
@@ -48,37 +48,71 @@ def _path_patterns(pattern: str, workspace: str) -> tuple[re.Pattern[str], ...]:
     if fixed:
         # macOS: /tmp is a link; a pattern that names it means what it leads to.
         forms.add(slashed(os.path.realpath(fixed)) + wanted[len(fixed) :])
-    return tuple(re.compile(_path_expression(form), re.DOTALL | _FOLDED) for form in forms)
+    return tuple(re.compile(_path_expression(one), re.DOTALL | _FOLDED) for form in forms for one in _by_folders(form))
+
+
+def _by_folders(wanted: str) -> tuple[str, ...]:
+    """The same with every `**` as a part of its own: `a**b` is `a*b`, or something below `a*` that is `*b`."""
+    parts = wanted.split("/")
+    strange = next((at for at, part in enumerate(parts) if "**" in part and part != "**"), None)
+    if strange is None:
+        return (wanted,)
+    before, after = parts[strange].split("**", 1)
+    within = "/".join((*parts[:strange], f"{before}*{after}", *parts[strange + 1 :]))
+    first = (f"{before}*",) if before or strange == 0 else ()
+    below = "/".join((*parts[:strange], *first, "**", f"*{after}", *parts[strange + 1 :]))
+    return (*_by_folders(within), *_by_folders(below))
 
 
 def _path_expression(wanted: str) -> str:
-    end = ""
-    if wanted.endswith("/**"):
-        wanted, end = wanted[:-3], "(?:/.*)?"
-    expression = _translated(wanted, any_text="[^/]*", any_path=".*", one="[^/]")
-    if wanted.startswith("**/"):
-        expression = "(?:.*/)?" + expression[len(".*/") :]
-    return expression + end
+    """Linear for any path: what stands between two `**` is looked for from folder to folder, and its first place
+    taken, as with `*` in a name.
+    """
+    head, *parts = wanted.split("/")
+    said = ["[^/]*" if head == "**" else _expression(head, any_one="[^/]")]
+    deep = head == "**"
+    block: list[str] = []
+    for part in (*parts, None):
+        if part is not None and part != "**":
+            block.append(f"/{_expression(part, any_one='[^/]')}(?=/|\\Z)")
+            continue
+        if block:
+            together = "".join(block)
+            said.append(together if not deep else f"(?:/[^/]*)*?{together}")
+            if deep and part is not None:
+                said[-1] = f"(?>{said[-1]})"
+            block = []
+        deep = deep or part is not None
+    if deep and parts[-1:] in (["**"], []):
+        said.append("(?:/.*)?")
+    return "".join(said)
 
 
 def slashed(path: str) -> str:
     return path.replace("\\", "/") if os.name == "nt" else path
 
 
-def _translated(pattern: str, *, any_text: str, any_path: str = "", one: str = ".") -> str:
-    parts: list[str] = []
+def _expression(pattern: str, *, any_one: str) -> str:
+    """Of a pattern with `*` alone. Each `*` but the last ends at the first place where what follows it fits, for good:
+    trying all others would cost a power of the text's length, and find nothing more.
+    """
+    first, *others = _tokens(pattern, any_one=any_one)
+    if not others:
+        return first
+    said = [first, *(f"(?>{any_one}*?{one})" for one in others[:-1] if one), f"{any_one}*{others[-1]}"]
+    return "".join(said)
+
+
+def _tokens(pattern: str, *, any_one: str) -> list[str]:
+    """Expressions of what stands between the stars."""
+    parts = [""]
     at = 0
     while at < len(pattern):
         character = pattern[at]
-        if any_path and pattern.startswith("**", at):
-            parts.append(any_path)
-            at += 2
-        elif character == "*":
-            parts.append(any_text)
-            at += 1
+        if character == "*":
+            parts.append("")
         elif character == "?":
-            parts.append(one)
-            at += 1
+            parts[-1] += any_one
         elif character == "[" and (end := pattern.find("]", at + 2)) > 0:
             inner = pattern[at + 1 : end]
             negated = "^" if inner[:1] in {"!", "^"} and len(inner) > 1 else ""
@@ -86,9 +120,9 @@ def _translated(pattern: str, *, any_text: str, any_path: str = "", one: str = "
             inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", inner)
             if re.search(r"(.)-(.)", inner) and any(a > b for a, b in re.findall(r"(.)-(.)", inner)):
                 inner = inner.replace("-", r"\-")
-            parts.append(f"[{negated}{inner}]")
-            at = end + 1
+            parts[-1] += f"[{negated}{inner}{'/' if negated and any_one != '.' else ''}]"
+            at = end
         else:
-            parts.append(re.escape(character))
-            at += 1
-    return "".join(parts)
+            parts[-1] += re.escape(character)
+        at += 1
+    return parts

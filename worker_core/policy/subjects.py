@@ -33,8 +33,10 @@ _WRAPPERS: Final = frozenset(
 
 _INTERPRETERS_OF_TEXT: Final = frozenset({"eval", "source", "."})
 _SYSTEM_PROGRAMS: Final = ("/bin/", "/usr/bin/", "/usr/local/bin/", "/opt/homebrew/bin/", "/sbin/", "/usr/sbin/")
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>`]+")
-_MENTIONED = re.compile(r"(?:~|\$HOME|\$\{HOME\}|[A-Za-z]:)?[\w.@%+~-]*(?:/[\w.@%+~ -]*[\w.@%+~-])+")
+_URL = re.compile(r"(?<![a-zA-Z0-9+.])[a-zA-Z0-9+.]++://[^\s'\"<>`]++")
+_MENTIONED = re.compile(
+    r"(?<![\w.@%+~-])(?:~|\$HOME|\$\{HOME\}|[A-Za-z]:)?+[\w.@%+~-]*+(?:/(?:[\w.@%+~-]++(?: ++(?=[\w.@%+~-]))?+)++)++"
+)
 _HOST_WORD = re.compile(
     r"(?:[\w.-]+@)?((?:\d{1,3}\.){3}\d{1,3}|localhost|metadata\.[\w.-]+|\[[0-9a-fA-F:.]+\])(?::|/|$)"
 )
@@ -196,7 +198,7 @@ def _script(name: str, words: Sequence[Word]) -> Word | None:
     if name not in _SHELLS:
         return None
     for at, word in enumerate(words[1:], start=1):
-        if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", word.text):
+        if "c" in word.text and re.fullmatch(r"-[a-zA-Z]++", word.text):
             return words[at + 1] if at + 1 < len(words) else None
     return None
 

@@ -160,8 +160,8 @@ def proxy_for(target_host: str) -> HttpConnectProxyConfig | None:
     return HttpConnectProxyConfig(target_host=named.address, basic_auth=credentials)
 
 
-_MESSAGE = re.compile(r'message: "((?:[^"\\]|\\.)+)"')
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
+_MESSAGE = re.compile(r'message: "((?:[^"\\]|\\.)++)"')
+_QUOTED = re.compile(r'(?<!\\)"((?:[^"\\]|\\.)++)"')
 
 
 def _cause(error: BaseException) -> str:

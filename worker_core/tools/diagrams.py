@@ -92,7 +92,7 @@ def _flowchart(lines: list[_Line]) -> None:
         bare = re.sub(r'"[^"]*"|\|[^|]*\|', "", line.text)
         if bare.count('"'):
             raise WrongDiagram(f"A quotation mark in line {line.number} has no partner.")
-        bare = re.sub(r"(\w)>([^\[\]]*)\]", r"\1[\2]", bare)  # the flag shape, A>text]
+        bare = re.sub(r"(\w)>([^\[\]>]*+)\]", r"\1[\2]", bare)  # the flag shape, A>text]
         waiting: list[str] = []
         for character in bare:
             if character in "[({":

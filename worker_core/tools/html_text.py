@@ -37,8 +37,7 @@ def text_of(html: str, *, url: str) -> tuple[str, str]:
     reader.close()
     if at < len(html):
         reader.parts.append("\n[... the rest of the page takes too long to read ...]")
-    text = "".join(reader.parts)
-    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)
+    text = "\n".join(line.strip(" \t") for line in "".join(reader.parts).split("\n"))
     return " ".join("".join(reader.title).split()), re.sub(r"\n{3,}", "\n\n", text).strip()
 
 

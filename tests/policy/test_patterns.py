@@ -1,0 +1,52 @@
+"""Patterns fit what their description says, by a slow matcher that tries everything."""
+
+from __future__ import annotations
+
+import functools
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from worker_core.policy.patterns import path_fits, text_pattern
+
+
+def fits(pattern: str, text: str) -> bool:
+    """`**` is any text, also nothing with the slash behind it; `*` any text without a slash, `?` one character."""
+
+    @functools.cache
+    def at(i: int, j: int) -> bool:
+        if i == len(pattern):
+            return j == len(text)
+        if pattern[i:] == "/**":
+            return j == len(text) or text[j] == "/"
+        if pattern.startswith("**", i):
+            if pattern.startswith("/", i + 2) and (i == 0 or pattern[i - 1] == "/") and at(i + 3, j):
+                return True
+            return at(i + 2, j) or (j < len(text) and at(i, j + 1))
+        if pattern[i] == "*":
+            return at(i + 1, j) or (j < len(text) and text[j] != "/" and at(i, j + 1))
+        return j < len(text) and (pattern[i] == text[j] or (pattern[i] == "?" and text[j] != "/")) and at(i + 1, j + 1)
+
+    return at(0, 0)
+
+
+parts = st.sampled_from(["**", "*", "a", "ab", "a*", "*b", "a*b", "*a*", "a**b", "?", "b"])
+names = st.text(st.sampled_from("ab"), min_size=1, max_size=4)
+
+
+@given(st.lists(parts, min_size=1, max_size=5), st.lists(names, min_size=1, max_size=5))
+@example(["**", "a", "**", "b", "*"], ["a", "x", "a", "b", "c"])
+@example(["a**b"], ["a", "b"])
+def test_paths(pattern: list[str], path: list[str]) -> None:
+    wanted, text = "/" + "/".join(pattern), "/" + "/".join(path)
+    assert path_fits(wanted, text, workspace="/w", inside=False) == fits(wanted, text)
+
+
+@given(st.text(st.sampled_from("ab* ?"), max_size=8), st.text(st.sampled_from("ab "), max_size=10))
+def test_texts(pattern: str, text: str) -> None:
+    wanted = pattern.removesuffix(" *") if pattern.endswith(" *") else pattern
+    simple = wanted.replace("*", "**")
+    expected = fits(simple, text)
+    if pattern.endswith(" *"):
+        expected = expected or any(text[at] == " " and fits(simple, text[:at]) for at in range(len(text)))
+    assert (text_pattern(pattern).fullmatch(text) is not None) == expected

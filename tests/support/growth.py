@@ -1,0 +1,48 @@
+"""How the work for an input grows with its length, in processor time, so that a busy machine counts little."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Input = TypeVar("Input")
+
+LINEAR = 3.0
+"""Twice the length costs twice the work, and four times where it is quadratic."""
+
+_ENOUGH_SECONDS = 0.002
+_TRIES = 8
+
+
+def twice_the_length_costs(
+    act: Callable[[Input], object], make: Callable[[int], Input], *, length: int = 2_000, longest: int = 2_000_000
+) -> float:
+    """How many times as much. It is measured again while that seems to be too much: others only ever add to a time.
+
+    Args:
+        act: what is to be measured.
+        make: the input of a length.
+        length: where to begin; it is doubled until there is something to measure.
+        longest: what takes next to no time there is fast enough, and counts as 0.
+
+    """
+    while (once := _seconds(act, make(length))) < _ENOUGH_SECONDS:
+        if length >= longest:
+            return 0.0
+        length *= 2
+    short, long = make(length), make(2 * length)
+    twice = _seconds(act, long)
+    for _ in range(_TRIES):
+        if twice < LINEAR * once:
+            break
+        once, twice = min(once, _seconds(act, short)), min(twice, _seconds(act, long))
+    return twice / once
+
+
+def _seconds(act: Callable[[Input], object], given: Input) -> float:
+    gc.collect(0)
+    began = time.thread_time()
+    act(given)
+    return time.thread_time() - began
