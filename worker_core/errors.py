@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from worker_core.whole_text import whole
+
 
 class ExitCode(enum.IntEnum):
     """Exit codes of `kubiya-worker`; documented in the README and in `kubiya-worker --help`."""
@@ -33,7 +35,7 @@ class KubiyaError(Exception):
 
     @property
     def sentence(self) -> str:
-        return str(self)
+        return whole(str(self))
 
 
 class ConfigurationError(KubiyaError):

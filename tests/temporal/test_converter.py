@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
+from temporalio.exceptions import ApplicationError
 
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.types import ModelCall
@@ -68,7 +69,7 @@ def test_a_payload_that_unpacks_without_end_is_refused() -> None:
     bomb = zlib.compressobj()
     data = b"".join(bomb.compress(b" " * (1 << 24)) for _ in range(17)) + bomb.flush()
     payload = Payload(metadata={"encoding": PACKED_ENCODING.encode()}, data=data)
-    with pytest.raises(ValueError, match="larger than"):
+    with pytest.raises(ApplicationError, match="larger than"):
         converter.from_payloads([payload])
 
 

@@ -24,8 +24,10 @@ from worker_core.agents.shortening import LONGEST_TEXT, shortened
 from worker_core.agents.types import ClaudeReply, ClaudeTurn, Message, Persona, RunTool, ToolCall, ToolOutcome
 from worker_core.claude.installation import ADD, installed, program, supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
+from worker_core.foreign_json import DEEPEST, tamed
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.workspace import OWN_FOLDER, Workspace
+from worker_core.whole_text import WholeCharacters
 
 if TYPE_CHECKING:
     from worker_core.claude.session import Listener, Order, Outcome
@@ -94,6 +96,7 @@ class _Turn:
         self._context = contextvars.copy_context()
         self._number = 0
         self._mark = os.urandom(4).hex()
+        self._characters = WholeCharacters()
         self._masked = services.redactor.stream()
         self._said: list[str] = []
         self._messages: list[Message] = []
@@ -216,10 +219,10 @@ class _Turn:
         self._masked = self._services.redactor.stream()
 
     def _text(self, text: str) -> None:
-        self._send(self._masked.feed(text))
+        self._send(self._masked.feed(self._characters.feed(text)))
 
     def _ends(self) -> None:
-        self._send(self._masked.flush())
+        self._send(self._masked.feed(self._characters.flush()) + self._masked.flush())
         content = "".join(self._said)
         self._said.clear()
         if content:
@@ -258,7 +261,8 @@ class _Turn:
         call = ToolCall(
             call_id=f"claude_{turn.turn}_{self._mark}_{len(self._tool_names) + 1}",
             name=name,
-            arguments=json.dumps(dict(arguments), ensure_ascii=False),
+            # Deeper ones are cut just below what counts as too deep: the call fails with the sentence for it.
+            arguments=json.dumps(tamed(arguments, deepest=DEEPEST + 1), ensure_ascii=False),
         )
         self._tool_names.append(name)
         environment = await services.environment(turn.execution_id, persona.kind, persona.entity_id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from worker_core import foreign_json
 from worker_core.agents.types import Message, ToolCall
+from worker_core.whole_text import whole
 
 _AUTHOR_KEYS = ("user_id", "user_name", "user_email", "user_avatar")
 
@@ -109,12 +110,14 @@ def from_session(records: Iterable[Mapping[str, Any]], *, except_ids: frozenset[
 
 
 def arguments_object(arguments: str) -> dict[str, Any]:
-    """The model's argument text as an object; an unreadable one under the key `raw`."""
+    """The model's argument text as an object; an unreadable one, or one nested too deep, under the key `raw`. It is
+    called in workflow code, so nothing that a model may write makes it raise.
+    """
     try:
-        value = json.loads(arguments or "{}")
+        value = foreign_json.loads(arguments or "{}")
     except ValueError:
-        return {"raw": arguments}
-    return value if isinstance(value, dict) else {"raw": arguments}
+        value = None
+    return value if isinstance(value, dict) else {"raw": whole(arguments)}
 
 
 def consecutive_groups(calls: Iterable[ToolCall], *, read_only: frozenset[str]) -> list[list[ToolCall]]:

@@ -94,7 +94,7 @@ class ExecutionWorkflow:
 
     # --- the life of an execution -------------------------------------------------------------------------
 
-    async def _live(self, raw: dict[str, Any], execution: ExecutionInput, carried: Carried | None) -> dict[str, Any]:
+    async def _live(self, raw: Any, execution: ExecutionInput, carried: Carried | None) -> dict[str, Any]:
         self._take(raw, execution)
         progress = self._progress
         try:
@@ -122,8 +122,8 @@ class ExecutionWorkflow:
             "conversation_turns": progress.turn,
         }
 
-    def _take(self, raw: dict[str, Any], execution: ExecutionInput) -> None:
-        self._raw = raw
+    def _take(self, raw: Any, execution: ExecutionInput) -> None:
+        self._raw = raw if isinstance(raw, Mapping) else {}
         self._execution = execution
         self._home = Home(execution, self._progress)
 

@@ -13,6 +13,9 @@ from worker_core.agents.shortening import LONGEST_TEXT, shortened
 
 EntityKind = Literal["agents", "teams"]
 
+LONGEST_ID = 200
+"""Characters of an execution's id. Temporal takes 1000 bytes for what is made of it, and refuses the step otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionInput:
@@ -49,14 +52,15 @@ class ExecutionInput:
         return self.user_metadata.get("trigger_type") == "cron"
 
     @classmethod
-    def from_wire(cls, raw: Mapping[str, Any], *, kind: EntityKind, fallback_id: str) -> Self:
-        """Read the input of an agent's or team's workflow; null or absent fields take their defaults.
+    def from_wire(cls, raw: object, *, kind: EntityKind, fallback_id: str) -> Self:
+        """Read the input of an agent's or team's workflow; what is null, absent or of a wrong type takes its default.
 
         Args:
             raw: the workflow's one argument.
             kind: by the type of the workflow.
             fallback_id: execution id where the input has none.
         """
+        raw = raw if isinstance(raw, Mapping) else {}
         teams = kind == "teams"
         # The job path sends a team's configuration as `config` (7.5).
         config = (_object(raw, "team_config") or _object(raw, "config")) if teams else _object(raw, "agent_config")
@@ -65,7 +69,7 @@ class ExecutionInput:
         if teams and runtime in {"", "default"}:
             runtime = _text(config, "runtime") or runtime
         return cls(
-            execution_id=_text(raw, "execution_id") or fallback_id,
+            execution_id=_text(raw, "execution_id")[:LONGEST_ID] or fallback_id,
             kind=kind,
             entity_id=_text(raw, "team_id" if teams else "agent_id"),
             organization_id=_text(raw, "organization_id"),
@@ -81,11 +85,12 @@ class ExecutionInput:
         )
 
     @classmethod
-    def from_dynamic_wire(cls, raw: Mapping[str, Any], *, fallback_id: str) -> Self:
+    def from_dynamic_wire(cls, raw: object, *, fallback_id: str) -> Self:
         """Read the input of a dynamic execution (7.7)."""
+        raw = raw if isinstance(raw, Mapping) else {}
         skills = raw.get("skill_ids")
         return cls(
-            execution_id=_text(raw, "execution_id") or fallback_id,
+            execution_id=_text(raw, "execution_id")[:LONGEST_ID] or fallback_id,
             kind="teams" if _text(raw, "entity_type") == "team" else "agents",
             entity_id=_text(raw, "entity_id"),
             organization_id=_text(raw, "organization_id"),

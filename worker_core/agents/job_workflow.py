@@ -12,6 +12,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelled_exception
 
 from worker_core.agents import policies
+from worker_core.agents.execution_input import LONGEST_ID
 from worker_core.agents.model_loop import failure_of
 from worker_core.agents.types import JobRecord, JobStatus
 
@@ -28,9 +29,9 @@ class ScheduledJobWrapperWorkflow:
     """Makes the run's record, runs the agent or team as a child on the same queue, and says how it ended."""
 
     @workflow.run
-    async def run(self, raw: dict[str, Any]) -> dict[str, Any]:
-        given = {key: value for key, value in raw.items() if value is not None}
-        execution_id = str(given.get("execution_id") or workflow.uuid4())
+    async def run(self, raw: Any = None) -> dict[str, Any]:
+        given = {key: value for key, value in (raw if isinstance(raw, Mapping) else {}).items() if value is not None}
+        execution_id = str(given.get("execution_id") or workflow.uuid4())[:LONGEST_ID]
         about = given.get("user_metadata")
         metadata: dict[str, Any] = {"trigger_type": "cron", **(about if isinstance(about, Mapping) else {})}
         job_id = str(metadata.get("job_id") or "")

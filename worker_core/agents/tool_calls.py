@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from worker_core import foreign_json
 from worker_core.agents import mcp_servers, permission
 from worker_core.agents.conversation import arguments_object
 from worker_core.agents.journal import Dispatched, Finished, JournalError
 from worker_core.agents.services import Services
-from worker_core.agents.types import ApprovalWanted, RunTool, ToolOutcome
+from worker_core.agents.types import ApprovalWanted, RunTool, ToolCall, ToolOutcome
 from worker_core.control_plane.lane import Lane
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.events import ToolFinished, ToolStarted
@@ -22,8 +23,10 @@ from worker_core.mcp.tool import McpTool
 from worker_core.sandbox.launcher import Launcher, Network, Observed
 from worker_core.sandbox.network import NetworkPolicy
 from worker_core.sandbox.workspace import Workspace
+from worker_core.tools.arguments import failed
 from worker_core.tools.base import Tool, ToolContext, ToolResult
 from worker_core.tools.registry import SkillDefinition, offer
+from worker_core.whole_text import whole
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +58,10 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         result = known.result
     elif isinstance(known, Dispatched) and not (tool is not None and tool.spec.read_only):
         unknown = True
-        result = ToolResult(succeeded=False, output="", error="The outcome is unknown: the worker stopped in mid-call.")
+        result = failed("The outcome is unknown: the worker stopped in mid-call.")
     else:
-        arguments = _arguments_of(call.arguments) if tool is not None else None
-        verdict = None if arguments is None else await permission.decide(services, request, arguments)
+        arguments, wrong = _read_arguments(call)
+        verdict = await permission.decide(services, request, arguments) if tool is not None and not wrong else None
         if isinstance(verdict, ApprovalWanted):
             await lane.flush(_FLUSH_LIMIT)
             return ToolOutcome(succeeded=False, output="", approval=verdict, last_sequence=lane.last_sequence)
@@ -68,10 +71,12 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         )
         services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
         if verdict is not None:
-            result = ToolResult(succeeded=False, output="", error=verdict.sentence)
+            result = failed(verdict.sentence)
+        elif tool is None or wrong:
+            result = failed(wrong if tool is not None else f"There is no tool named {call.name!r} here.")
         else:
             observed = Observed(services.launcher)
-            result = await _run_once(services, request, environment, tool, observed)
+            result = await _run_once(services, request, environment, tool, arguments, observed)
             where = _place(request, observed)
     seconds = time.monotonic() - started
     lane.publish(
@@ -131,13 +136,18 @@ def _place(request: RunTool, observed: Observed) -> str:
     return observed.name if observed.used else "worker"
 
 
-def _arguments_of(text: str) -> dict[str, Any] | None:
-    """None: they are no JSON object, so the call fails without an effect."""
+def _read_arguments(call: ToolCall) -> tuple[dict[str, Any], str]:
+    """The call's arguments, or why they are none: a sentence for the model, and the call fails without an effect."""
     try:
-        arguments = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return None
-    return arguments if isinstance(arguments, dict) else None
+        arguments = foreign_json.loads(call.arguments or "{}")
+    except foreign_json.NestedTooDeep:
+        return {}, (
+            f"The arguments nest more than {foreign_json.DEEPEST} levels deep, so the call was not made. Send them "
+            "flatter, or put what is nested into a file."
+        )
+    except ValueError as error:
+        return {}, f"The arguments are not valid JSON: {error}."
+    return (arguments, "") if isinstance(arguments, dict) else ({}, "The arguments must be one JSON object.")
 
 
 def _source(request: RunTool) -> str:
@@ -147,17 +157,14 @@ def _source(request: RunTool) -> str:
 
 
 async def _run_once(
-    services: Services, request: RunTool, environment: ResolvedEnvironment, tool: Tool | None, launcher: Launcher
+    services: Services,
+    request: RunTool,
+    environment: ResolvedEnvironment,
+    tool: Tool,
+    arguments: dict[str, Any],
+    launcher: Launcher,
 ) -> ToolResult:
     call = request.call
-    if tool is None:
-        return ToolResult(succeeded=False, output="", error=f"There is no tool named {call.name!r} here.")
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except ValueError as error:
-        return ToolResult(succeeded=False, output="", error=f"The arguments are not valid JSON: {error}.")
-    if not isinstance(arguments, dict):
-        return ToolResult(succeeded=False, output="", error="The arguments must be one JSON object.")
     journal = services.journal
     journaled = not tool.spec.read_only
     settings = services.settings
@@ -186,7 +193,9 @@ async def _run_once(
         )
     except JournalError as error:
         log.error("%s", error.sentence)
-        return ToolResult(succeeded=False, output="", error=error.sentence)
+        return failed(error.sentence)
+    # Whatever it read, from a process, a server or a file: what is said of it is text that can be written down.
+    result = replace(result, output=whole(result.output), error=None if result.error is None else whole(result.error))
     if journaled:
         try:
             await asyncio.to_thread(journal.record, request.execution_id, call.call_id, result)

@@ -19,7 +19,7 @@ class AgentExecutionWorkflow(ExecutionWorkflow):
     """One execution of an agent: turns until the server, the user or a failure ends it."""
 
     @workflow.run
-    async def run(self, raw: dict[str, Any], carried: Carried | None = None) -> dict[str, Any]:
+    async def run(self, raw: Any = None, carried: Carried | None = None) -> dict[str, Any]:
         execution = ExecutionInput.from_wire(raw, kind="agents", fallback_id=str(workflow.uuid4()))
         return await self._live(raw, execution, carried)
 
@@ -29,7 +29,7 @@ class TeamExecutionWorkflow(ExecutionWorkflow):
     """One execution of a team: the leader answers, and gives its members tasks as it would call tools."""
 
     @workflow.run
-    async def run(self, raw: dict[str, Any], carried: Carried | None = None) -> dict[str, Any]:
+    async def run(self, raw: Any = None, carried: Carried | None = None) -> dict[str, Any]:
         execution = ExecutionInput.from_wire(raw, kind="teams", fallback_id=str(workflow.uuid4()))
         return await self._live(raw, execution, carried)
 
@@ -39,7 +39,7 @@ class DynamicAgentExecutionWorkflow(ExecutionWorkflow):
     """One turn of an agent that exists in the input alone. A failure is its result, not an error (7.7)."""
 
     @workflow.run
-    async def run(self, raw: dict[str, Any]) -> dict[str, Any]:
+    async def run(self, raw: Any = None) -> dict[str, Any]:
         execution = ExecutionInput.from_dynamic_wire(raw, fallback_id=str(workflow.uuid4()))
         self._take(raw, execution)
         progress = self._progress

@@ -20,6 +20,7 @@ from typing import Any
 
 from claude_agent_sdk import CLIConnectionError, Transport
 
+from worker_core.foreign_json import DEEPEST, shallow
 from worker_core.mcp.stdio import Lines
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.process import ProcessTree, end_tree, uninterrupted
@@ -126,8 +127,8 @@ class Program(Transport):
 
     def _take(self, line: bytes) -> None:
         try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
+            message = _read(line)
+        except ValueError:
             self._take_error(line)
             return
         if isinstance(message, dict) and not self._stopping.is_set():
@@ -159,6 +160,15 @@ class Program(Transport):
     def _call_soon(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function)
+
+
+def _read(line: bytes) -> Any:
+    """A message. Where it nests too deep it is cut: a call whose arguments do is answered, as too deep, not lost."""
+    text = line.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return json.loads(shallow(text, deepest=2 * DEEPEST))
 
 
 def _emptied(inbox: asyncio.Queue[dict[str, Any] | None]) -> None:

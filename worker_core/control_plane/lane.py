@@ -6,18 +6,19 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from worker_core.control_plane import wire
 from worker_core.control_plane.batching import Batch, ChunkBatcher
+from worker_core.foreign_json import DEEPEST, TOO_DEEP
+from worker_core.whole_text import whole
 
 if TYPE_CHECKING:
     from worker_core.control_plane.spool import Row
 
 MERGED_TEXT_LIMIT = 16_000
 """Characters up to which text waiting behind a slow request is gathered into one event."""
-
-_DEPTH_LIMIT = 100
 
 
 class Office(Protocol):
@@ -28,6 +29,8 @@ class Office(Protocol):
     def next_sequence(self, after: int) -> int: ...
 
     def accept(self, lane: Lane, item: Item) -> None: ...
+
+    def set_aside(self, lane: Lane) -> None: ...
 
     def keep(self, lane: Lane) -> None: ...
 
@@ -169,6 +172,22 @@ class Lane:
     def is_settled(self, sequence: int) -> bool:
         return not self.queue or self.queue[0].sequence > sequence
 
+    def writable(self, most: int) -> list[Item]:
+        """The first events, ready to leave. One that cannot be written down, by a bug, is set aside: everything behind
+        it would wait for ever.
+        """
+        found: list[Item] = []
+        for item in tuple(islice(self.queue, most)):
+            try:
+                item.body()
+            except Exception:  # noqa: BLE001 - whatever an event holds, the others go on
+                self.queue.remove(item)
+                self._office.set_aside(self)
+            else:
+                found.append(item)
+        self.settle()
+        return found
+
     def settle(self) -> None:
         """Wake those whose events are no longer in memory alone."""
         for entry in tuple(self._waiters):
@@ -242,12 +261,14 @@ class Lane:
 def _masked(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:
     match value:
         case str():
-            return mask(value)
-        case Mapping() if depth < _DEPTH_LIMIT:
-            return {mask(str(key)): _masked(one, mask, depth + 1) for key, one in value.items()}
-        case list() | tuple() | set() | frozenset() if depth < _DEPTH_LIMIT:
+            return mask(whole(value))
+        case Mapping() | list() | tuple() | set() | frozenset() if depth >= DEEPEST:
+            return TOO_DEEP
+        case Mapping():
+            return {mask(whole(str(key))): _masked(one, mask, depth + 1) for key, one in value.items()}
+        case list() | tuple() | set() | frozenset():
             return [_masked(one, mask, depth + 1) for one in value]
         case None | bool() | int() | float():
             return value
         case _:
-            return mask(str(value))
+            return mask(whole(str(value)))

@@ -102,6 +102,7 @@ class Outbox:
         self._online = True
         self._closed = False
         self._interrupted = False
+        self._has_stumbled = False
         self._reason = ""
         self._error: KubiyaError | None = None
         self._nudged = asyncio.Event()
@@ -205,6 +206,11 @@ class Outbox:
                 )
             )
 
+    def set_aside(self, lane: Lane) -> None:
+        self._stumbled(f"An event of execution {lane.execution_id} cannot be written down; it is left out.")
+        self._dropped += 1
+        self._forget_pending(1)
+
     def accept(self, lane: Lane, item: Item) -> None:
         if self._closed:
             self._dropped += 1
@@ -257,41 +263,55 @@ class Outbox:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._in_flight.add(ended)
         try:
-            row = await self._first_row(lane) if lane.spooled else None
-            if row is None and not lane.queue:
-                return None
-            sequence, body = (row.sequence, row.body) if row else (lane.queue[0].sequence, lane.queue[0].body())
-            try:
-                await self._client.publish_event(lane.execution_id, body)
-                self._delivered += 1
-                self._replayed += row is not None
-            except ControlPlaneError as error:
-                if error.retryable and not self._is_poison(lane, error):
-                    return error
-                if isinstance(error, CredentialsRefused):
-                    return error
-                self._dropped += 1
-                log.warning("An event of execution %s is dropped: %s", lane.execution_id, error.sentence)
-            except KubiyaError as error:
-                return error
-            except Exception as error:  # a bug must not end the delivery of everything else
-                log.debug("An event could not be sent.", exc_info=True)
-                return KubiyaError(f"An event could not be sent on an internal error ({type(error).__name__}).")
-            lane.failures = 0
-            if row is None:
-                lane.queue.popleft()
-                self._forget_pending(1)
-            else:
-                await self._forget_row(lane, row, sequence)
-            lane.settle()
-            if not self._online:
-                self._nudged.set()
-            return None
+            return await self._deliver_first(lane)
+        except Exception as error:  # noqa: BLE001 - a bug must not end the delivery of everything else, nor spin
+            return self._stumbled(f"Events could not be delivered on an internal error ({type(error).__name__}).")
         finally:
             lane.sending = False
             self._in_flight.discard(ended)
             ended.cancel()
             self._resume_if_done()
+
+    async def _deliver_first(self, lane: Lane) -> KubiyaError | None:
+        row = await self._first_row(lane) if lane.spooled else None
+        items = [] if row else lane.writable(1)
+        if row is None and not items:
+            return None
+        sequence, body = (row.sequence, row.body) if row else (items[0].sequence, items[0].body())
+        try:
+            await self._client.publish_event(lane.execution_id, body)
+            self._delivered += 1
+            self._replayed += row is not None
+        except ControlPlaneError as error:
+            if isinstance(error, CredentialsRefused) or (error.retryable and not self._is_poison(lane, error)):
+                return error
+            self._dropped += 1
+            log.warning("An event of execution %s is dropped: %s", lane.execution_id, error.sentence)
+        except KubiyaError as error:
+            return error
+        except Exception as error:  # noqa: BLE001
+            lane.failures += 1
+            said = self._stumbled(f"An event could not be sent on an internal error ({type(error).__name__}).")
+            if lane.failures < _POISON_TRIES:
+                return said
+            self._dropped += 1
+        lane.failures = 0
+        if row is None:
+            lane.queue.popleft()
+            self._forget_pending(1)
+        else:
+            await self._forget_row(lane, row, sequence)
+        lane.settle()
+        if not self._online:
+            self._nudged.set()
+        return None
+
+    def _stumbled(self, sentence: str) -> KubiyaError:
+        """Over a bug of this program, in an `except` clause. It is told once; what it costs is in the numbers."""
+        level = logging.DEBUG if self._has_stumbled else logging.ERROR
+        log.log(level, "%s This is a bug of the worker; it is reported once.", sentence, exc_info=True)
+        self._has_stumbled = True
+        return KubiyaError(sentence)
 
     def _is_poison(self, lane: Lane, error: ControlPlaneError) -> bool:
         """Whether it is this one event that the server fails on (protocol, 12), while it takes others."""
@@ -410,6 +430,8 @@ class Outbox:
         try:
             while not self._online and await self._write_some():
                 pass
+        except Exception:  # noqa: BLE001
+            self._stumbled("Events could not be kept on disk on an internal error.")
         finally:
             self._writer = None
 
@@ -420,7 +442,7 @@ class Outbox:
         for lane in self._busy.values():
             if not lane.queue or lane.sending:
                 continue
-            items = [item for item, _ in zip(lane.queue, range(_WRITE_ROWS - len(rows)), strict=False)]
+            items = lane.writable(_WRITE_ROWS - len(rows))
             rows += [Row(lane.execution_id, item.sequence, item.body()) for item in items]
             lanes.append((lane, len(items)))
             lane.writing = True

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from worker_core import foreign_json
 from worker_core.control_plane.errors import ServerTrouble
 from worker_core.secrets import Secret
 
@@ -18,15 +19,23 @@ _Model = TypeVar("_Model", bound=msgspec.Struct)
 
 
 def decode(content: bytes, *, action: str, server: str) -> Any:
-    """The JSON value in a body.
+    """The JSON value in a body. Half characters in it are repaired: a prompt of a user may hold some.
 
     Raises:
-        ServerTrouble: it is no JSON.
+        ServerTrouble: it is no JSON, or nests deeper than any answer does.
     """
     try:
-        return msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        try:
+            value = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            value = foreign_json.loads(content)
+        if foreign_json.is_too_deep(value):
+            raise foreign_json.NestedTooDeep
+        return value
+    except (ValueError, RecursionError) as error:
         kind = "an HTML page" if content.lstrip()[:1] == b"<" else "something that is not JSON"
+        if isinstance(error, foreign_json.NestedTooDeep | RecursionError):
+            kind = f"JSON that nests more than {foreign_json.DEEPEST} levels deep"
         raise ServerTrouble(
             f"{server} answered {action} with {kind}. Check the control plane URL, and what stands between."
         ) from error
@@ -84,7 +93,7 @@ def read_list(model: type[_Model], raw: object, *, action: str, server: str, key
 
 def encode(value: object) -> bytes:
     """JSON; what JSON has no word for becomes its text."""
-    return msgspec.json.encode(value, enc_hook=str)
+    return foreign_json.encode(value)
 
 
 def _convert(kind: type, value: object) -> object:

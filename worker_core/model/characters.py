@@ -1,57 +1,8 @@
-"""Texts that come in pieces: half characters, thoughts that stand in the text itself, and how much is taken."""
+"""Texts that come in pieces: thoughts that stand in the text itself, and how much is taken."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any, Final
-
-_HALF: Final = re.compile("[\ud800-\udfff]")
-
-
-class WholeCharacters:
-    """Joins characters beyond U+FFFF whose halves (surrogates, each escaped in JSON) come in two pieces.
-
-    A half that stays alone becomes U+FFFD: no UTF-8 could hold it.
-    """
-
-    def __init__(self) -> None:
-        self._half = ""
-
-    def feed(self, piece: str) -> str:
-        """The text that is whole now."""
-        text = self._half + piece
-        if text.isascii() or not _HALF.search(text):
-            self._half = ""
-            return text
-        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-        if self._half:
-            text = text[:-1]
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-    def flush(self) -> str:
-        """The rest, at the end of the text."""
-        rest, self._half = ("\ufffd" if self._half else ""), ""
-        return rest
-
-
-def whole(text: str) -> str:
-    """`text` without half characters."""
-    characters = WholeCharacters()
-    return characters.feed(text) + characters.flush()
-
-
-def whole_json(value: Any) -> Any:
-    """A JSON value without half characters in its texts and keys."""
-    match value:
-        case str():
-            return whole(value)
-        case Mapping():
-            return {whole(str(key)): whole_json(one) for key, one in value.items()}
-        case list() | tuple():
-            return [whole_json(one) for one in value]
-        case _:
-            return value
+from typing import Final
 
 
 class LeadingThoughts:

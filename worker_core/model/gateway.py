@@ -16,12 +16,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
-import msgspec
 
+from worker_core import foreign_json
 from worker_core.control_plane.http import explain, new_client, proxy_of
 from worker_core.control_plane.sse import SseParser, StreamTooLong
 from worker_core.model import options
-from worker_core.model.characters import whole_json
 from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
 from worker_core.model.said import Said, said_by
@@ -161,7 +160,7 @@ class ModelGateway:
             async with client.stream(
                 "POST",
                 self._url("chat/completions"),
-                content=_encoded(_body(request, left_out)),
+                content=foreign_json.encode(_body(request, left_out)),
                 headers=self._bearer() | {"Content-Type": "application/json", "Accept": "text/event-stream, */*"},
             ) as response:
                 if response.status_code >= 300:
@@ -363,13 +362,6 @@ def _told(name: str, model: str) -> str:
     if name in options.INSTEAD:
         return f"The model {model} does not take the setting {name}; {options.INSTEAD[name]} is sent instead."
     return f"The model {model} does not take the setting {name}; it is left out."
-
-
-def _encoded(body: dict[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(body)
-    except UnicodeEncodeError:  # half a character
-        return msgspec.json.encode(whole_json(body))
 
 
 async def _read(blocks: AsyncIterator[bytes], limit: int) -> bytes:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from worker_core.model.characters import whole_json
+from worker_core.foreign_json import tamed
 
 _BOXES: Final = frozenset({"provider_specific_fields", "extra_content"})
 _BY_NAME: Final = re.compile("reason|think|thought|signature")
@@ -42,7 +42,7 @@ class OpaqueParts:
 
     def plain(self) -> dict[str, Any]:
         """What came."""
-        return {} if self._left < 0 else dict(whole_json(_plain(self._parts)))
+        return {} if self._left < 0 else dict(tamed(_plain(self._parts)))
 
     def _fold(self, known: Any, piece: Any, key: str) -> Any:
         """`known`, which is ours to change, with the next piece of the same part."""

@@ -47,6 +47,10 @@ class QueuePlan:
     """Once stopping has begun: how long running activities may go on before they are cancelled."""
 
 
+WRONG_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What Python raises over data that it cannot work with. Raised by workflow code it ends the execution: Temporal would
+try the same step for ever. A history that does not fit the code (NondeterminismError) waits for a worker that does."""
+
 ABANDONED_LIMIT = timedelta(seconds=30)
 """How long pollers that nobody waits for may take to end."""
 
@@ -65,6 +69,7 @@ class QueuePollers:
             activities=plan.at_the_queue,
             # Workflow code is small, ours and replay-tested; the sandbox would import it anew for each execution.
             workflow_runner=UnsandboxedWorkflowRunner(),
+            workflow_failure_exception_types=WRONG_DATA,
             identity=plan.identity,
             max_cached_workflows=CACHED_WORKFLOWS,
             tuner=WorkerTuner.create_composite(
