@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from worker_core.paths import Paths
 from worker_core.playground.server import Playground, PlaygroundInfo
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
+
+log = logging.getLogger(__name__)
 
 DEMO_PROMPT: Final = (
     "Show what you can do on this machine: run one harmless shell command, write a short text file about what it "
@@ -63,7 +66,10 @@ class PlaygroundStage:
         self._thread = LoopThread("playground")
         self._playground = Playground(data_dir=self._data_dir)
         try:
-            return self._thread.call(self._playground.start(), limit=START_LIMIT)
+            info = self._thread.call(self._playground.start(), limit=START_LIMIT)
+            if info.warning:
+                log.warning("%s", info.warning)
+            return info
         except BaseException:
             self._stop()
             raise

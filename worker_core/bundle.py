@@ -31,6 +31,11 @@ def python() -> Path:
     return folder() / (PYTHON + (".exe" if os.name == "nt" else ""))
 
 
+def child_python() -> str:
+    """The Python that runs programs of ours in processes of their own."""
+    return str(python()) if is_frozen() else sys.executable
+
+
 def restore_environment(environment: MutableMapping[str, str] = os.environ) -> None:
     """Take back what the bundle's start put into the environment: it is for this process, not for what it starts.
 

@@ -62,14 +62,13 @@ async def test_a_canary_is_in_no_sink_after_a_full_run(stage: Stage, tmp_path: P
     history: Any = json.loads(
         (await temporal.get_workflow_handle(f"agent-execution-{execution_id}").fetch_history()).to_json()
     )
-    steps = [event for event in history["events"] if "workflowExecutionStartedEventAttributes" not in event]
     await client.aclose()
     sinks = {
         "what it printed": printed.encode(),
         "events": events.encode(),
         "session": session.encode(),
         "record": record.encode(),
-        "history": json.dumps(steps).encode() + b"".join(_payloads(steps)),
+        "history": json.dumps(history).encode() + b"".join(_payloads(history)),
         **{str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()},
     }
     assert any("kept.txt" in name for name in sinks)

@@ -120,7 +120,7 @@ async def test_the_workflow_gets_exactly_the_documented_input(api: httpx2.AsyncC
             "user_id": "u", "user_name": "Playground", "user_email": "you@playground.local", "user_avatar": None,
             "extra": 1,
         },
-        "runtime_type": "default", "control_plane_url": stage.info.control_plane_url, "api_key": stage.info.api_key,
+        "runtime_type": "default", "control_plane_url": stage.info.control_plane_url, "api_key": None,
         "initial_message_timestamp": row["created_at"], "graph_api_url": None, "dataset_name": None,
         "heard": [], "signals": [],
     }  # fmt: skip

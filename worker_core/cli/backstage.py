@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from worker_core.cli.loop_thread import LoopThread
 from worker_core.cli.situation import hide_keys, log_file
 from worker_core.errors import KubiyaError
@@ -85,16 +87,24 @@ def worker_paths(folder: Path) -> Paths:
 
 @contextmanager
 def playground(
-    *, data_dir: Path, port: int, llm_url: str | None, model: str | None, discover: bool = True
+    *, data_dir: Path, port: int, llm_url: str | None, model: str | None, only_user: bool, discover: bool = True
 ) -> Iterator[Backend]:
     """The backend, in a thread that outlives its Temporal server."""
     thread = LoopThread("playground")
     backend = Playground(
-        data_dir=data_dir, port=port, llm_url=llm_url, llm_api_key=gateway_key(), model=model, discover_models=discover
+        data_dir=data_dir,
+        port=port,
+        llm_url=llm_url,
+        llm_api_key=gateway_key(),
+        model=model,
+        discover_models=discover,
+        only_user=only_user,
     )
     try:
         info = thread.call(backend.start(), limit=START_LIMIT)
         hide_keys()
+        if info.warning:
+            click.echo(info.warning, err=True)
         yield Backend(info=info, playground=backend, thread=thread)
     finally:
         try:
@@ -105,7 +115,7 @@ def playground(
 
 @contextmanager
 def stage(
-    *, data_dir: Path, port: int, llm_url: str | None, model: str | None, discover: bool = True
+    *, data_dir: Path, port: int, llm_url: str | None, model: str | None, only_user: bool, discover: bool = True
 ) -> Iterator[Stage]:
     """Backend and worker; both are gone behind the block. The worker logs to its file alone.
 
@@ -120,7 +130,9 @@ def stage(
 
     where = worker_paths(data_dir / "worker")
     redactor, ring = Redactor(), LogRing()
-    with playground(data_dir=data_dir, port=port, llm_url=llm_url, model=model, discover=discover) as backend:
+    with playground(
+        data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user, discover=discover
+    ) as backend:
         info = backend.info
         pipeline = install(redactor=redactor, sinks=[FileSink(log_file(where), complain=sys.stderr)], ring=ring)
         thread = LoopThread("worker")

@@ -44,13 +44,15 @@ class _Run:
         return self.outcome.exit_code is ExitCode.OK and self.view.tools > 0
 
 
-def demonstrate(*, data_dir: Path | None, port: int, llm_url: str | None, model: str | None) -> int:
+def demonstrate(*, data_dir: Path | None, port: int, llm_url: str | None, model: str | None, only_user: bool) -> int:
     """Run the demo; the exit code. Nothing runs afterwards; the files that the agent wrote are left."""
     console = screen.console()
     try:
         with _folder(data_dir, console) as folder:
             for discover in (True, False) if llm_url is None else (True,):
-                run = _attempt(console, folder, port=port, llm_url=llm_url, model=model, discover=discover)
+                run = _attempt(
+                    console, folder, port=port, llm_url=llm_url, model=model, only_user=only_user, discover=discover
+                )
                 if run is not None:
                     break
             assert run is not None  # the last attempt gives a result or raises
@@ -63,11 +65,20 @@ def demonstrate(*, data_dir: Path | None, port: int, llm_url: str | None, model:
 
 
 def _attempt(
-    console: Console, folder: Path, *, port: int, llm_url: str | None, model: str | None, discover: bool
+    console: Console,
+    folder: Path,
+    *,
+    port: int,
+    llm_url: str | None,
+    model: str | None,
+    only_user: bool,
+    discover: bool,
 ) -> _Run | None:
     """One run. None: the model that was found on this machine did not do it, another attempt may."""
     began = time.monotonic()
-    with stage(data_dir=folder, port=port, llm_url=llm_url, model=model, discover=discover) as running:
+    with stage(
+        data_dir=folder, port=port, llm_url=llm_url, model=model, only_user=only_user, discover=discover
+    ) as running:
         ready = time.monotonic() - began
         scripted = bool(running.info.llm_api_key)
         found = not scripted and llm_url is None

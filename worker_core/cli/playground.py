@@ -31,6 +31,7 @@ def _options(command: Any) -> Any:
         click.option("--model", metavar="NAME", help="The demo agent's model (the gateway's first)."),
         click.option("--llm-url", metavar="URL", help="OpenAI-compatible gateway; key from LITELLM_API_KEY."),
         click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Where it keeps its data."),
+        click.option("--only-user", is_flag=True, help="Nobody else uses this machine: SECURITY.md, Playground."),
         click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the control plane (a free one)."),
     ):
         command = option(command)

@@ -19,11 +19,11 @@ from worker_core.errors import KubiyaError
 from worker_core.secrets import Secret
 
 
-def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None) -> int:
+def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None, only_user: bool) -> int:
     """Ask for prompts until `/quit`, the end of input, or Ctrl-C at the prompt."""
     console = screen.console()
     console.print(Text("Starting a control plane, Temporal and a worker …", style="quiet"))
-    with stage(data_dir=data_dir, port=port, llm_url=llm_url, model=model) as running:
+    with stage(data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user) as running:
         _introduce(console, running)
         with asyncio.Runner() as runner:
             client = running.client()
@@ -102,11 +102,11 @@ def _introduce(console: Console, running: Stage) -> None:
     console.print(Text("Type a prompt. /new begins a new conversation, /quit ends the playground.", style="quiet"))
 
 
-def serve_with_worker(*, data_dir: Path, port: int, llm_url: str | None, model: str | None) -> int:
+def serve_with_worker(*, data_dir: Path, port: int, llm_url: str | None, model: str | None, only_user: bool) -> int:
     """Backend and worker, until a signal ends them."""
     from worker_core.cli.foreground import Foreground
 
-    with playground(data_dir=data_dir, port=port, llm_url=llm_url, model=model) as backend:
+    with playground(data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user) as backend:
         info = backend.info
         click.echo(f"playground  control-plane={info.control_plane_url}  agent={info.agent_id}  model={info.llm_name}")
         foreground = Foreground(

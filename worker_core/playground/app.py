@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,7 +30,7 @@ from worker_core.playground import (
 from worker_core.playground.anthropic import AnthropicFace
 from worker_core.playground.context import Context
 from worker_core.playground.scripted import ScriptedModel
-from worker_core.playground.web import Handler, endpoint, http_error
+from worker_core.playground.web import Handler, endpoint, http_error, reply, stranger
 
 _API: Final[tuple[tuple[str, str, Handler], ...]] = (
     # registration and life of a worker
@@ -148,6 +149,9 @@ def build(context: Context, *, model: ScriptedModel, outage: Outage) -> ASGIApp:
     app = Starlette(routes=routes, exception_handlers={HTTPException: http_error})
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (said := stranger(Headers(scope=scope))):
+            await reply({"detail": said}, 403)(scope, receive, send)
+            return
         if outage.active and scope["type"] == "http" and scope["path"].startswith("/api/v1"):
             await send({"type": "http.response.start", "status": 503, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": b"Service Unavailable"})

@@ -22,6 +22,7 @@ async def serve(
     port: int = 0,
     llm_url: str | None = None,
     model: str | None = None,
+    only_user: bool = False,
     json: bool = False,
     temporal_port: int = 0,
     out: TextIO | None = None,
@@ -36,6 +37,7 @@ async def serve(
         temporal_port: of Temporal's gRPC face.
         llm_url: OpenAI-compatible base URL; its key is read from LITELLM_API_KEY, else OPENAI_API_KEY.
         model: the demo agent's model; by default the gateway's first.
+        only_user: nobody else uses this machine: see `Playground`.
         json: print one line of JSON instead of text for people.
         out: where to print; stdout by default.
 
@@ -45,7 +47,13 @@ async def serve(
     stream = out or sys.stdout
     key = Secret(os.environ.get("LITELLM_API_KEY") or os.environ.get("OPENAI_API_KEY") or "")
     playground = Playground(
-        data_dir=data_dir, port=port, llm_url=llm_url, llm_api_key=key, model=model, temporal_port=temporal_port
+        data_dir=data_dir,
+        port=port,
+        llm_url=llm_url,
+        llm_api_key=key,
+        model=model,
+        temporal_port=temporal_port,
+        only_user=only_user,
     )
     with _stop_signals() as stop:
         starting = asyncio.create_task(playground.start())
@@ -54,6 +62,8 @@ async def serve(
             await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 info = starting.result()
+                if info.warning:
+                    sys.stderr.write(f"{info.warning}\n")
                 print(json_text.dumps(info.public()) if json else _text(info), file=stream, flush=True)
                 await waiting
         finally:

@@ -15,7 +15,7 @@ from worker_core.playground import wire
 from worker_core.playground.context import ORGANIZATION, USER, Context, Problem, uuid_text
 from worker_core.playground.executions import FINAL, change, create, execution_or_404, workflow_id_of
 from worker_core.playground.store import Row, now_text
-from worker_core.playground.web import body, reply, token_of, unprocessable
+from worker_core.playground.web import body, reply, unprocessable
 
 TEMPORAL_LIMIT: Final = timedelta(seconds=10)
 _GOING: Final = ("running", "waiting_for_input")
@@ -25,18 +25,18 @@ async def execute_agent(context: Context, request: Request) -> Response:
     agent = context.store.get("agents", id=uuid_text(request.path_params["agent_id"]))
     if agent is None:
         raise Problem(404, "Agent not found")
-    return reply(await execute_entity(context, request, await _wish(request), entity=agent, team=False))
+    return reply(await execute_entity(context, await _wish(request), entity=agent, team=False))
 
 
 async def execute_team(context: Context, request: Request) -> Response:
     team = context.store.get("teams", id=uuid_text(request.path_params["team_id"]))
     if team is None:
         raise Problem(404, "Team not found")
-    return reply(await execute_entity(context, request, await _wish(request), entity=team, team=True))
+    return reply(await execute_entity(context, await _wish(request), entity=team, team=True))
 
 
 async def execute_entity(
-    context: Context, request: Request, wish: wire.Execute, *, entity: Row, team: bool, extra: Row | None = None
+    context: Context, wish: wire.Execute, *, entity: Row, team: bool, extra: Row | None = None
 ) -> Row:
     """Start an execution of an agent or a team that there is; the answer's body.
 
@@ -44,7 +44,6 @@ async def execute_entity(
 
     Args:
         context: of the playground.
-        request: whose token goes with the execution.
         wish: what is asked for.
         entity: its row.
         team: whether it is one.
@@ -69,7 +68,7 @@ async def execute_entity(
             "agent_config": configuration,
         }
     kind = "TEAM" if team else "AGENT"
-    return await _dispatch(context, request, wish, entity=entity, about=about, kind=kind, extra=extra)
+    return await _dispatch(context, wish, entity=entity, about=about, kind=kind, extra=extra)
 
 
 async def execute_dynamic(context: Context, request: Request) -> Response:
@@ -94,7 +93,7 @@ async def execute_dynamic(context: Context, request: Request) -> Response:
         configuration=wish.agent_config,
     )
     entity = {"id": about["entity_id"], "name": "dynamic", "runtime": wish.runtime_type}
-    return reply(await _dispatch(context, request, named, entity=entity, about=about, kind="DYNAMIC"))
+    return reply(await _dispatch(context, named, entity=entity, about=about, kind="DYNAMIC"))
 
 
 _TYPES: Final = {
@@ -113,7 +112,6 @@ async def _wish(request: Request) -> wire.Execute:
 
 async def _dispatch(
     context: Context,
-    request: Request,
     wish: wire.Execute,
     *,
     entity: Row,
@@ -149,7 +147,8 @@ async def _dispatch(
         "user_metadata": metadata,
         "runtime_type": entity.get("runtime") or "default",
         "control_plane_url": context.public_url,
-        "api_key": token_of(request),
+        # The real server puts the caller's key here. Our worker uses its own, and histories are no place for keys.
+        "api_key": None,
         "initial_message_timestamp": row["created_at"],
         "graph_api_url": None,
         "dataset_name": None,

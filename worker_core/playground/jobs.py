@@ -144,7 +144,6 @@ async def trigger(context: Context, request: Request) -> Response:
     )
     answer = await execute_entity(
         context,
-        request,
         wish,
         entity=entity,
         team=row["entity_type"] == "team",

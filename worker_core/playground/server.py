@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from worker_core.playground.store import Store
     from worker_core.playground.temporal_server import TemporalServer
 
+LOOPBACK: Final = "127.0.0.1"
+
 STOP_LIMIT: Final = timedelta(seconds=3)
 """How long open requests may go on after `stop`."""
 
@@ -47,6 +49,9 @@ class PlaygroundInfo:
     llm_api_key: str
     """Key of the scripted model; empty where another gateway is used."""
 
+    warning: str = ""
+    """Who else can reach it, in a sentence; empty where nobody can."""
+
     def __repr__(self) -> str:
         return f"PlaygroundInfo({self.control_plane_url}, queue {self.queue_id})"
 
@@ -59,7 +64,7 @@ class PlaygroundInfo:
 class Playground:
     """An embedded control plane, a Temporal dev server and a model gateway.
 
-    It binds to loopback unless told otherwise. Everything it keeps is in `data_dir`, which one playground at a time
+    It listens on loopback. Everything it keeps is in `data_dir`, which one playground at a time
     may use. Start and stop it on one event loop, in a thread that outlives it.
     """
 
@@ -71,9 +76,9 @@ class Playground:
         llm_url: str | None = None,
         llm_api_key: Secret | None = None,
         model: str | None = None,
-        host: str = "127.0.0.1",
         temporal_port: int = 0,
         discover_models: bool = True,
+        only_user: bool = False,
     ) -> None:
         """Say what shall be; nothing starts.
 
@@ -84,8 +89,9 @@ class Playground:
             llm_url: OpenAI-compatible base URL, such as `https://api.openai.com/v1`.
             llm_api_key: for `llm_url`.
             model: the demo agent's model; by default the gateway's first.
-            host: address to listen on.
             discover_models: look for Ollama and LM Studio on this machine where no `llm_url` is given.
+            only_user: nobody else has an account on this machine. Where Temporal cannot be closed to others, they could
+                make model calls with `llm_api_key`; so a key is taken there only if this is said.
 
         Raises:
             ConfigurationError: `llm_url` is not a URL.
@@ -93,13 +99,13 @@ class Playground:
         if llm_url is not None:
             check_url("llm_url", llm_url)
         self._data_dir = data_dir
-        self._host = host
         self._port = port
         self._llm_url = llm_url
         self._llm_api_key = llm_api_key or Secret("")
         self._model = model
         self._temporal_port = temporal_port
         self._discover_models = discover_models
+        self._only_user = only_user
         self._temporal: TemporalServer | None = None
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -135,7 +141,8 @@ class Playground:
         """Start everything. When this returns, everything answers.
 
         Raises:
-            KubiyaError: something did not start; nothing is left running.
+            ConfigurationError: something cannot be used as it was given; nothing is left running.
+            KubiyaError: something did not start; likewise.
         """
         if self._store is not None:
             raise RuntimeError("The playground runs already.")
@@ -184,12 +191,11 @@ class Playground:
         self._store = Store(self._data_dir / "playground.db")
         (self._data_dir / "playground.db").chmod(0o600)
         seeded = seed(self._store)
-        self._socket = _listening(self._host, self._port)
-        address = self._socket.getsockname()
-        host = "127.0.0.1" if self._host in ("0.0.0.0", "") else self._host  # noqa: S104 - it is compared
-        public_url = f"http://{f'[{host}]' if ':' in host else host}:{address[1]}"
+        self._socket = _listening(self._port)
+        public_url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}"
         self._temporal = TemporalServer(data_dir=self._data_dir.resolve(), port=self._temporal_port)
         self._temporal.spawn()
+        self._check_key(self._temporal.open_because)
         # Temporal boots in its own process while this one imports the web server and looks for a model.
         connecting = asyncio.create_task(self._temporal.connect())
         try:
@@ -225,7 +231,16 @@ class Playground:
             organization_id=ORGANIZATION,
             llm_name=gateway.name,
             llm_api_key=keys.llm_api_key.reveal() if gateway.scripted else "",
+            warning=_open_to_others(self._temporal.open_because),
         )
+
+    def _check_key(self, open_because: str) -> None:
+        if open_because and self._llm_api_key and not self._only_user:
+            raise ConfigurationError(
+                f"{_open_to_others(open_because)} They could make model calls with your key for {self._llm_url}, so "
+                "the playground does not take it. If you alone use this machine, add --only-user; else leave out "
+                "--llm-url."
+            )
 
     async def _gateway(self, public_url: str, key: Secret) -> ModelGateway:
         from worker_core.playground import gateway
@@ -262,19 +277,28 @@ class Playground:
             await asyncio.sleep(0.001)
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _open_to_others(open_because: str) -> str:
+    """What a person is told where Temporal could not be closed to other users of the machine."""
+    if not open_because:
+        return ""
+    return (
+        "Whoever has an account on this machine can reach the playground's Temporal server, and run tools through its "
+        f"worker. {open_because}"
+    )
+
+
+def _listening(port: int) -> socket.socket:
     # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, answers wait 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # there the option would let two programs share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind((LOOPBACK, port))
         listener.listen(1024)
     except OSError as error:
         listener.close()
         raise ConfigurationError(
-            f"The control plane cannot listen on {host}:{port}: {error.strerror}. Choose another port with --port."
+            f"The control plane cannot listen on {LOOPBACK}:{port}: {error.strerror}. Choose another port with --port."
         ) from error
     listener.setblocking(False)  # noqa: FBT003 - socket's own signature
     return listener

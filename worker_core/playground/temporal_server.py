@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker_core import bundle
 from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.playground import private_network
 from worker_core.playground.context import NAMESPACE
 
 if TYPE_CHECKING:
@@ -48,9 +49,16 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class TemporalServer:
-    """One child process. Start it from a thread that lives as long as it shall."""
+    """One child process, with whatever children it needs. Start it from a thread that lives as long as it shall.
+
+    It asks nobody for a key. On Linux it therefore runs where the programs of this user alone reach it
+    (`private_network`); where that cannot be had, `open_because` says why, and everybody with an account here does.
+    """
 
     def __init__(self, *, data_dir: Path, ip: str = "127.0.0.1", port: int = 0) -> None:
+        self.open_because = ""
+        """Why other users of the machine can reach it: a sentence. Empty where they cannot. Known after `spawn`."""
+
         self._data_dir = data_dir
         self._ip = ip
         self._port = port
@@ -71,34 +79,49 @@ class TemporalServer:
         """Start the process; it is not ready yet.
 
         Raises:
-            ConfigurationError: the `temporal` program is missing or cannot be started.
+            ConfigurationError: the `temporal` program is missing or cannot be started, or the port is taken.
         """
         binary = find_binary()
         self._end_leftover()
-        self._port = self._port or free_port(self._ip)
-        arguments = [
-            str(binary), "server", "start-dev", "--headless", "--ip", self._ip, "--port", str(self._port),
+        server = [
+            str(binary), "server", "start-dev", "--headless", "--ip", "127.0.0.1",
             "--db-filename", str(self._data_dir / "temporal.db"), "--log-level", "error", "--log-format", "json",
-            *QUICK,
+            *QUICK, *no_web_pages(),
         ]  # fmt: skip
         for pragma in _PRAGMAS:
-            arguments += ["--sqlite-pragma", pragma]
+            server += ["--sqlite-pragma", pragma]
+        program, self.open_because = private_network.find()
         try:
-            with self._log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    _tied_to_us(arguments),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=_environment(self._data_dir),
-                    cwd=self._data_dir,
-                    # Ctrl-C in the terminal is not for the child: we stop it in our order.
-                    creationflags=_WINDOWS_GROUP,
-                    process_group=None if sys.platform == "win32" else 0,
-                )
+            if program:
+                self._spawn_behind_a_door(program, server)
+            else:
+                self._port = self._port or free_port(self._ip)
+                self._process = self._started(_tied_to_us([*server, "--port", str(self._port)]))
         except OSError as error:
             raise ConfigurationError(f"The Temporal server {binary} could not be started: {error}.") from error
         self._remember()
+
+    def _spawn_behind_a_door(self, program: str, server: list[str]) -> None:
+        with private_network.listening(self._ip, self._port) as listener, private_network.tables() as tables:
+            self._port = listener.getsockname()[1]
+            command, descriptors = private_network.command(program, listener, tables, server)
+            self._process = self._started(command, pass_fds=descriptors)
+
+    def _started(self, command: list[str], *, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                command,
+                # Who has the other end open is alive; the door leaves when nobody is.
+                stdin=subprocess.PIPE if pass_fds else subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(self._data_dir),
+                cwd=self._data_dir,
+                pass_fds=pass_fds,
+                # Ctrl-C in the terminal is not for the child: we stop it in our order.
+                creationflags=_WINDOWS_GROUP,
+                process_group=None if sys.platform == "win32" else 0,
+            )
 
     async def connect(self) -> Client:
         """Wait until the server answers, and return a client for it.
@@ -108,24 +131,30 @@ class TemporalServer:
         """
         from temporalio.client import Client
 
-        deadline = time.monotonic() + START_LIMIT.total_seconds()
         last = "it does not listen"
-        while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
-                raise KubiyaError(f"The Temporal server ended while it started. It said: {self._said()}")
-            try:
-                _, writer = await asyncio.open_connection(self._ip, self._port)
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
-                return await Client.connect(self.target, namespace=NAMESPACE)
-            except (OSError, RuntimeError) as error:
-                last = str(error)
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_LIMIT.total_seconds()):
+                while True:
+                    if self._process is None or self._process.poll() is not None:
+                        raise KubiyaError(f"The Temporal server ended while it started. It said: {self._said()}")
+                    try:
+                        if self._process.stdin is None:  # a door listens at once, and keeps us until there is somebody
+                            await self._knock()
+                        return await Client.connect(self.target, namespace=NAMESPACE)
+                    except (OSError, RuntimeError) as error:
+                        last = str(error)
+                    await asyncio.sleep(0.02)
         raise KubiyaError(
             f"The Temporal server did not answer within {START_LIMIT.total_seconds():.0f} s ({last}). "
             f"Its log is {self._log}."
         )
+
+    async def _knock(self) -> None:
+        """Fail quickly where nobody listens: the SDK takes its time to say so."""
+        _, writer = await asyncio.open_connection(self._ip, self._port)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     async def stop(self) -> None:
         """Ask it to end, and kill it if it does not within 5 s."""
@@ -133,7 +162,10 @@ class TemporalServer:
         if process is None:
             return
         if process.poll() is None:
-            process.terminate()
+            if process.stdin is not None:
+                process.stdin.close()
+            else:
+                process.terminate()
             try:
                 await asyncio.to_thread(process.wait, STOP_LIMIT.total_seconds())
             except subprocess.TimeoutExpired:
@@ -191,6 +223,14 @@ def find_binary() -> Path:
     )
 
 
+def no_web_pages() -> tuple[str, ...]:
+    """Arguments that close the dev server's HTTP face, which it opens on a port of its own choosing, to web pages.
+
+    It cannot be left out, and it answers a page of any name; so it listens to a name that no page has.
+    """
+    return ("--dynamic-config-value", f'frontend.httpAllowedHosts=["{secrets.token_hex(16)}.invalid"]')
+
+
 def free_port(ip: str) -> int:
     """A port that nobody listens on at the moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -202,8 +242,7 @@ def free_port(ip: str) -> int:
 def _tied_to_us(arguments: list[str]) -> list[str]:
     if sys.platform != "linux":
         return arguments
-    python = str(bundle.python()) if bundle.is_frozen() else sys.executable
-    return [python, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *arguments]
+    return [bundle.child_python(), "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *arguments]
 
 
 def _environment(data_dir: Path) -> dict[str, str]:

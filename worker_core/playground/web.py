@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ Handler = Callable[[Context, Request], Awaitable[Response]]
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+_NAME = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
 _SCHEMES = ("Bearer", "UserKey", "Baerer")
 _HINT = "Send `Authorization: Bearer <key>` with the key that `kubiya-worker playground serve` prints."
 
@@ -53,6 +55,21 @@ def endpoint(context: Context, handler: Handler, *, public: bool = False) -> Cal
 
     run.__name__ = getattr(handler, "__name__", "handler")
     return run
+
+
+def stranger(headers: Mapping[str, str]) -> str:
+    """Why a request does not come from a program that was told where this is; empty where it may.
+
+    A browser sends the name in its address bar as `Host`, so a page whose name was made to mean this machine (DNS
+    rebinding) gives itself away; and it sends `Origin` with whatever a page asks of another place. Nothing of ours is
+    a page.
+    """
+    host = headers.get("host", "")
+    if _NAME.fullmatch(host) is None:
+        return f"This control plane is 127.0.0.1, and not {host or 'nameless'!r}."
+    if headers.get("origin", f"http://{host}") != f"http://{host}":
+        return "This control plane does not serve web pages of other places."
+    return ""
 
 
 def token_of(request: Request) -> str | None:
