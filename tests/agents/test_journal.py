@@ -140,7 +140,7 @@ def test_a_torn_or_corrupted_file_is_an_unknown_outcome(journal: Journal, folder
 
 
 @given(st.integers(0, 200))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_record_torn_anywhere_is_never_taken_for_whole(at: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         journal = Journal(Path(name))
@@ -337,7 +337,6 @@ def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
         ),
     )
 )
-@settings(deadline=None)
 def test_what_is_recorded_comes_back(result: ToolResult) -> None:
     with tempfile.TemporaryDirectory() as name:
         journal = Journal(Path(name))

@@ -83,5 +83,5 @@ class JournalMachine(RuleBasedStateMachine):
         shutil.rmtree(self.name)
 
 
-JournalMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+JournalMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestJournalMachine = JournalMachine.TestCase

@@ -17,6 +17,7 @@ import pytest
 from tests.engine.test_executions import tool
 from tests.support.engine import home, new_queue
 from tests.support.playground import Stage
+from tests.support.programs import path_without
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
@@ -123,12 +124,9 @@ async def test_without_a_sandbox_it_asks_once_and_remembers(
     stage: Stage, tmp_path: Path, answer: str, runs: bool
 ) -> None:
     queue = await new_queue(stage)
-    nothing = tmp_path / "bin"
-    nothing.mkdir()
     places = {
         "KUBIYA_WORKER_SANDBOX": "container",
-        "PATH": f"{nothing}:/usr/bin:/bin",
-        "DOCKER_HOST": "unix:///nowhere",
+        "PATH": path_without("docker", "podman", folder=tmp_path / "bin"),
     }
     with worker_on_a_terminal(stage, tmp_path / "home", queue, **places) as terminal:
         first = await run(stage, queue, "echo done > made", terminal, (r"y: yes   n: no > ", f"{answer}\n"))

@@ -237,5 +237,5 @@ class OutboxMachine(RuleBasedStateMachine):
         return found
 
 
-OutboxMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+OutboxMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
 TestOutbox = OutboxMachine.TestCase

@@ -41,7 +41,7 @@ def test_the_loop_sees_the_same_whoever_serves_the_model(dialect: Dialect) -> No
     assert dialect.chunks == before, "what came is not changed"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_it_does_not_matter_where_a_server_cuts_its_texts(data: st.DataObject) -> None:
     dialect = data.draw(st.sampled_from(DIALECTS))
@@ -49,7 +49,7 @@ def test_it_does_not_matter_where_a_server_cuts_its_texts(data: st.DataObject) -
     assert read(chunks) == read(dialect.chunks)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_it_does_not_matter_where_the_network_cuts_the_stream(data: st.DataObject) -> None:
     dialect = data.draw(st.sampled_from(DIALECTS))

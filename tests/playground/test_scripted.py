@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx2
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.playground import Stage
@@ -180,7 +180,6 @@ async def test_an_abandoned_stream_is_no_completed_call(model: httpx2.AsyncClien
             await asyncio.sleep(0.02)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_words_join_to_the_text(text: str) -> None:
     assert "".join(words(text)) == text
@@ -192,7 +191,6 @@ LINES = st.lists(st.sampled_from([
 ]) | st.text())  # fmt: skip
 
 
-@settings(deadline=None)
 @given(LINES, st.integers(0, 20))
 def test_every_conversation_has_a_next_response_and_an_end(lines: list[str], step: int) -> None:
     text = "\n".join(lines)

@@ -66,7 +66,8 @@ def _argv(escape: Escape) -> list[str]:
 def _succeeded(escape: Escape, said: str, machine: Arena, workspace: Path, prey: subprocess.Popen[bytes]) -> bool:
     if escape.harms:
         return machine.harmed(escape.harms, workspace=workspace, victim=prey)
-    return CANARY in said or "ESCAPED" in said
+    # A line of its own: the tracebacks of Python 3.13 show the source of what was refused.
+    return CANARY in said or "ESCAPED" in said.split("\n")
 
 
 @EACH

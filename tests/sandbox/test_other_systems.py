@@ -121,16 +121,18 @@ def test_the_layouts_of_windows() -> None:
 DOCKER = f"""#!{sys.executable} -I
 import json, os, sys
 open({{record!r}}, "w").write(json.dumps([sys.argv[1:], dict(os.environ)]))
-if sys.argv[1] == "version":
-    sys.exit({{code}})
+if sys.argv[1] in {{failing}}:
+    sys.exit(f"no {{{{sys.argv[1]}}}}")
+if sys.argv[1] in {{{{"version", "image", "pull"}}}}:
+    sys.exit(0)
 at = sys.argv.index("the-image")
 os.execvp(sys.argv[at + 1], sys.argv[at + 1:])
 """
 
 
-def docker(folder: Path, *, code: int = 0) -> tuple[str, Path]:
+def docker(folder: Path, *, failing: tuple[str, ...] = ()) -> tuple[str, Path]:
     program, record = folder / "docker", folder / "record"
-    program.write_text(DOCKER.format(record=str(record), code=code))
+    program.write_text(DOCKER.format(record=str(record), failing=failing))
     program.chmod(0o755)
     return str(program), record
 
@@ -178,7 +180,18 @@ def test_a_container_with_the_machines_network(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with a #! line")
 def test_whether_docker_answers(tmp_path: Path) -> None:
-    assert container.probe(docker(tmp_path)[0]) == ""
-    assert "does not answer" in container.probe(docker(tmp_path, code=1)[0])
-    assert "could not be asked" in container.probe(str(tmp_path / "nothing"))
+    assert container.probe(docker(tmp_path)[0], "the-image") == ""
+    assert "does not answer (no version)" in container.probe(docker(tmp_path, failing=("version",))[0], "the-image")
+    assert "could not be asked" in container.probe(str(tmp_path / "nothing"), "the-image")
     assert container.find_program(str(tmp_path)) == str(tmp_path / "docker")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with a #! line")
+def test_an_image_is_there_or_fetched_before_a_call_needs_it(tmp_path: Path) -> None:
+    program, record = docker(tmp_path, failing=("image",))
+    assert container.probe(program, "the-image") == ""
+    assert json.loads(record.read_text())[0] == ["pull", "--quiet", "the-image"]
+    said = container.probe(docker(tmp_path, failing=("image", "pull"))[0], "the-image")
+    assert "The image the-image is not here" in said
+    assert "(no pull)" in said
+    assert said.endswith("Fetch it with `docker pull the-image`, or name another one in sandbox_image.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -111,6 +112,25 @@ async def test_answers_are_kept_for_a_while(call: Call, plane: ControlPlane, api
     await call(fresh, {}, api=api)
     await call(kept, {"what": "labels"}, api=api)
     assert len(plane.asked) == 3
+
+
+async def test_answers_go_with_the_connection_that_gave_them(call: Call, plane: ControlPlane, server: Server) -> None:
+    """The next one may get the same place in memory, and be another organization's."""
+    connections: list[ControlPlaneClient] = []
+
+    async def connect() -> int:
+        connections.append(ControlPlaneClient(base_url=f"http://127.0.0.1:{server.port}", api_key=Secret(KEY)))
+        await call(GraphTool(name="context_graph_overview"), {}, api=connections[-1])
+        return id(connections[-1])
+
+    places = set()
+    for number in range(1, 30):
+        places.add(await connect())
+        assert len(plane.asked) == number
+        await connections[-1].aclose()
+        connections.clear()
+        gc.collect()
+    assert len(places) < 29  # else the test shows nothing
 
 
 async def test_failures_are_sentences_without_the_key(call: Call, plane: ControlPlane, api: ControlPlaneClient) -> None:

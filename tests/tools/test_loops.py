@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.sandbox.processes import alive, eventually, pid_in, written_pid, zombies
+from tests.support import loops
+from tests.support.loops import LOOPS
 from worker_core.sandbox.launcher import DirectLauncher
 from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.base import ToolContext
@@ -24,24 +26,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the commands are those 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
-@pytest.fixture(params=["asyncio", "qasync"])
-def run_on(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    if request.param == "asyncio":
-        yield asyncio.run
-        return
-    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
-    monkeypatch.setenv("QT_API", "pyside6")
-    pytest.importorskip("PySide6.QtCore", reason="PySide6 is not installed: the desktop part is absent")
-    qasync = pytest.importorskip("qasync", reason="qasync is not installed: the desktop part is absent")
-    from PySide6.QtCore import QCoreApplication
-
-    application = QCoreApplication.instance() or QCoreApplication([])
-
-    def run(work: Coroutine[Any, Any, None]) -> None:
-        with qasync.QEventLoop(application) as loop:
-            loop.run_until_complete(asyncio.wait_for(work, 60))
-
-    yield run
+@pytest.fixture(params=LOOPS)
+def run_on(request: pytest.FixtureRequest) -> Run:
+    return lambda work: loops.run_on(request.param, asyncio.wait_for(work, 60))
 
 
 @pytest.fixture
@@ -85,7 +72,7 @@ def test_time_limit_and_cancellation(run_on: Run, context: Callable[[str], ToolC
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not alive(pid_in(here / "pid"))
+        await eventually(lambda: not alive(pid_in(here / "pid")))
 
     run_on(work())
     assert not zombies()

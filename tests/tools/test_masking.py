@@ -28,7 +28,7 @@ def in_pieces(data: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 
 @given(st.lists(FRAGMENTS, max_size=90), st.lists(st.integers(0, 200), max_size=30), st.integers(100, 140))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_masking_in_pieces_is_masking_as_a_whole(fragments: list[str], sizes: list[int], reach: int) -> None:
     """The reach is made small here, so that every kind of cut happens; it stays longer than any one secret."""
     text = "".join(fragments)

@@ -23,7 +23,8 @@ async def test_a_program(call: Call, here: Path) -> None:
 async def test_an_exception_shows_the_programs_lines_and_only_them(call: Call) -> None:
     result = await call(PYTHON, {"code": "def f():\n    return 1 / 0\n\nf()"})
     assert result.error == "It exited with code 1."
-    assert result.output.splitlines()[:4] == [
+    lines = [line for line in result.output.splitlines() if line.strip("~^ ")]  # 3.13 marks more of a line than 3.11
+    assert lines[:4] == [
         "Traceback (most recent call last):",
         '  File "<program>", line 4, in <module>',
         "    f()",

@@ -184,7 +184,7 @@ def _container(settings: Settings, walls: Walls) -> Choice | str:
     program = container.find_program()
     if program is None:
         return "There is no docker and no podman."
-    if problem := container.probe(program):
+    if problem := container.probe(program, settings.sandbox_image):
         return problem
     launcher = container.Container(
         program=program, image=settings.sandbox_image, walls=walls, worker_python=interpreter_path() or ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -14,8 +15,12 @@ from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_l
 from worker_core.sandbox.limits import shell_prefix
 from worker_core.sandbox.linux import HOME, TMP_BYTES, Walls, files_child, sandboxed_environment
 
+log = logging.getLogger(__name__)
+
 PROGRAMS = ("docker", "podman")
 PROBE_SECONDS = 10.0
+PULL_SECONDS = 300.0
+"""How long fetching the image may take."""
 DEFAULT_IMAGE = "python:3.13-slim"
 _PYTHON = "python3"
 
@@ -105,16 +110,34 @@ def find_program(search_path: str | None = None) -> str | None:
     return next(filter(None, (shutil.which(name, path=search_path) for name in PROGRAMS)), None)
 
 
-def probe(program: str) -> str:
-    """Empty where its service answers, else a sentence that says what is wrong and what to do."""
+def probe(program: str, image: str) -> str:
+    """Empty where its service answers and has the image, else a sentence that says what is wrong and what to do.
+
+    An image that is not there is fetched now, so that it is known whether it can be had before a call needs it.
+    """
     try:
-        result = subprocess.run(
-            [program, "version", "--format", "{{.Server.Version}}"],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False,
-        )  # fmt: skip
+        answer = _ask(program, "version", "--format", "{{.Server.Version}}", seconds=PROBE_SECONDS)
+        if answer.returncode != 0:
+            return f"{program} is there but its service does not answer ({_said(answer)}). Start it."
+        if _ask(program, "image", "inspect", image, seconds=PROBE_SECONDS).returncode == 0:
+            return ""
+        log.info("The image %s is not here yet; %s fetches it", image, program)
+        answer = _ask(program, "pull", "--quiet", image, seconds=PULL_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         return f"{program} could not be asked: {error}."
-    if result.returncode == 0:
+    if answer.returncode == 0:
         return ""
-    said = " ".join(result.stderr.decode("utf-8", "replace").split())[:200]
-    return f"{program} is there but its service does not answer ({said}). Start it."
+    return (
+        f"The image {image} is not here and {program} could not fetch it ({_said(answer)}). "
+        f"Fetch it with `{Path(program).name} pull {image}`, or name another one in sandbox_image."
+    )
+
+
+def _ask(program: str, *arguments: str, seconds: float) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
+    )
+
+
+def _said(answer: subprocess.CompletedProcess[bytes]) -> str:
+    return " ".join(answer.stderr.decode("utf-8", "replace").split())[:200]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -88,10 +89,15 @@ class _Call:
 
 
 class _Answers:
-    """Answers of the last minutes. They belong to one organization, as the worker does."""
+    """Answers of the last minutes, of one connection to the control plane: another may be another organization's."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[float, str]] = {}
+
+    @classmethod
+    def of(cls, api: object) -> _Answers:
+        """Those of a connection; they go with it. An id would not do: the next connection may get the same."""
+        return _ANSWERS.setdefault(api, cls())
 
     def get(self, key: bytes, *, kept: timedelta) -> str | None:
         at, text = self._known.get(key, (0.0, ""))
@@ -105,7 +111,7 @@ class _Answers:
 
 
 _LARGEST_KEPT = 100_000
-_ANSWERS = _Answers()
+_ANSWERS: WeakKeyDictionary[object, _Answers] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,15 +133,16 @@ class GraphTool:
             call = self._call(arguments.read(_OPERATIONS[self.name][0], arguments_))
         except arguments.WrongArguments as error:
             return arguments.failed(str(error))
-        key = msgspec.json.encode([id(context.api), call.method, call.path, call.body, call.query])
-        text = _ANSWERS.get(key, kept=self.kept)
+        key = msgspec.json.encode([call.method, call.path, call.body, call.query])
+        answers = _Answers() if context.api is None else _Answers.of(context.api)
+        text = answers.get(key, kept=self.kept)
         if text is None:
             answer = await ask(call.method, call.path, context, body=call.body, query=call.query, timeout=self.timeout)
             if isinstance(answer, ToolResult):
                 return answer
             text = msgspec.json.format(msgspec.json.encode(answer), indent=1).decode("utf-8", "replace")
             if len(text) <= _LARGEST_KEPT:
-                _ANSWERS.put(key, text)
+                answers.put(key, text)
         return await report_text(text, context)
 
     def _call(self, asked: _Arguments) -> _Call:

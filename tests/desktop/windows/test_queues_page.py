@@ -127,7 +127,7 @@ def test_many_workers_are_counted(qtbot) -> None:
     assert not shown.isVisible()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(
     info=st.dictionaries(
         st.sampled_from(["hostname", "os_name", "platform", "cpu_percent", "memory_percent"]),
