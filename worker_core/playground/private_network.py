@@ -90,7 +90,8 @@ def command(
         server: the server's command, without its port.
 
     """
-    assert sys.platform == "linux"
+    if sys.platform != "linux":
+        raise OSError("There are no network namespaces.")
     inside = [*server, "--port", str(PORT)]
     door = [bundle.child_python(), "-I", "-S", str(DOOR), str(listener.fileno()), ",".join(map(str, tables))]
     descriptors = (listener.fileno(), *tables)
