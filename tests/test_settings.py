@@ -50,16 +50,20 @@ def test_the_sandbox_and_its_limits(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(
         'network = "allow-list"\nnetwork_allow = ["PyPI.org", "*.pythonhosted.org"]\nsandbox_readable = ["~/tools"]\n'
-        "tool_memory_mb = 100\ntool_cpu_time = 60\n"
+        "tool_memory_mb = 100\ntool_cpu_time = 60\nnetwork_ports = [8443, 9443]\n"
     )
     settings = load(environ={"KUBIYA_WORKER_REQUIRE_SANDBOX": "always"}, file=file)
     assert settings.require_sandbox == "always"
     assert settings.network_allow == ("pypi.org", "*.pythonhosted.org")
+    assert settings.network_ports == (8443, 9443)
+    assert load(environ={"KUBIYA_WORKER_NETWORK_PORTS": "8443"}).network_ports == (8443,)
     assert settings.sandbox_readable == (Path.home() / "tools",)
     assert (settings.limits().memory_bytes, settings.limits().cpu_time.total_seconds()) == (100 * 2**20, 60)
     for environ, says in (
         ({"KUBIYA_WORKER_NETWORK": "maybe"}, "must be one of off, allow-list, on, host"),
         ({"KUBIYA_WORKER_NETWORK_ALLOW": "https://x.org"}, "is no host"),
+        ({"KUBIYA_WORKER_NETWORK_PORTS": "443, https"}, "ports are numbers"),
+        ({"KUBIYA_WORKER_NETWORK_PORTS": "70000"}, "ports are numbers"),
         ({"KUBIYA_WORKER_SANDBOX": "cage"}, "must be one of auto, bubblewrap"),
     ):
         with pytest.raises(ConfigurationError, match=says):

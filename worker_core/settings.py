@@ -64,6 +64,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_REQUIRE_SANDBOX": "require_sandbox",
     "KUBIYA_WORKER_NETWORK": "network",
     "KUBIYA_WORKER_NETWORK_ALLOW": "network_allow",
+    "KUBIYA_WORKER_NETWORK_PORTS": "network_ports",
 }
 
 FLAGS: Mapping[str, str] = {"queue_ids": "--queue-id", "model_override": "--model"}
@@ -184,11 +185,15 @@ class Settings:
     """Files and folders that sandboxed tools may read besides the system's programs."""
 
     network: NetworkName = "on"
-    """What sandboxed tools reach. `on`: public hosts over HTTP and HTTPS. `allow-list`: of these, `network_allow`.
+    """What sandboxed tools reach. `on`: public hosts over HTTP, and over HTTPS at port 443 and `network_ports`.
+    `allow-list`: of these, `network_allow`.
     `host`: this machine's own network, unfiltered."""
 
     network_allow: tuple[str, ...] = ()
     """`example.com`, `*.example.com`, `example.com:8443`."""
+
+    network_ports: tuple[int, ...] = ()
+    """Ports at which HTTPS is spoken besides 443, for the network `on`. In `network_allow` a host names its own."""
 
     mcp_hosts: tuple[str, ...] = ()
     """MCP servers of your own that `network` would refuse: `localhost:3000`, `tools.corp.example`."""
@@ -303,6 +308,8 @@ def _convert(key: str, value: Any) -> Any:
             from worker_core.sandbox.network import check_entry
 
             return tuple(dict.fromkeys(map(check_entry, _list(value, of="hosts"))))
+        case "network_ports":
+            return tuple(dict.fromkeys(map(_port, _list(value, of="ports"))))
         case "sandbox_readable":
             return tuple(Path(one).expanduser().absolute() for one in _list(value, of="paths"))
         case _ if key in _DURATIONS:
@@ -354,6 +361,12 @@ def _list(value: Any, *, of: str) -> list[str]:
     if not isinstance(parts, list | tuple):
         raise ValueError(f"it must be a list of {of}")
     return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
+        raise ValueError("ports are numbers from 1 to 65535")
+    return int(text)
 
 
 def _number(value: Any) -> float:

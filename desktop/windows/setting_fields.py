@@ -135,6 +135,9 @@ def described() -> dict[str, FieldText]:
         "network_allow": field(
             isolation, tr("Allowed hosts"), tr("Such as example.com, *.example.com or example.com:8443."), "list"
         ),
+        "network_ports": field(
+            isolation, tr("More ports of HTTPS"), tr("Besides 443, where the network is on: 8443, 9443."), "list"
+        ),
         "claude_code_fallback": field(
             models,
             tr("Without Claude Code"),

@@ -88,9 +88,14 @@ def tool(short: Path, tmp_path: Path) -> Iterator[Tool]:
     started: list[Egress] = []
 
     async def use(
-        script: str, *, hosts: tuple[str, ...] | None = None, really: bool = False, network: Network | None = None
+        script: str,
+        *,
+        hosts: tuple[str, ...] | None = None,
+        ports: tuple[int, ...] = (),
+        really: bool = False,
+        network: Network | None = None,
     ) -> str:
-        policy = NetworkPolicy() if hosts is None else NetworkPolicy(network=Network.ALLOW_LIST, hosts=hosts)
+        policy = NetworkPolicy(ports=ports) if hosts is None else NetworkPolicy(network=Network.ALLOW_LIST, hosts=hosts)
         permits = None if really else (lambda address: address in HERE)
         egress = Egress(gatekeeper=Gatekeeper(policy, resolve=names, permits=permits))
         egress.start()
@@ -161,7 +166,11 @@ async def test_a_body(tool: Tool, server: Server) -> None:
 
 
 async def test_a_tunnel(tool: Tool, server: Server) -> None:
-    assert await tool(f"curl -sS --proxytunnel http://somewhere.example:{server.port}/") == "hello "
+    fetch = f"curl -sS --proxytunnel http://somewhere.example:{server.port}/"
+    assert await tool(fetch, ports=(server.port,)) == "hello "
+    assert "403" in await tool(f"{fetch} 2>&1")
+    hosts = (f"somewhere.example:{server.port}",)
+    assert await tool(fetch, hosts=hosts) == "hello "
 
 
 async def test_the_host_line_is_that_of_the_address(tool: Tool, server: Server) -> None:

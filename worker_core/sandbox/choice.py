@@ -134,7 +134,8 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
         from worker_core.sandbox.gatekeeper import Gatekeeper
         from worker_core.sandbox.network import NetworkPolicy
 
-        egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy(network=walls.network, hosts=settings.network_allow)))
+        policy = NetworkPolicy(network=walls.network, hosts=settings.network_allow, ports=settings.network_ports)
+        egress = Egress(gatekeeper=Gatekeeper(policy))
         try:
             egress.start()
         except RuntimeError as error:

@@ -125,6 +125,7 @@ class Gatekeeper:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.open_connection("127.0.0.1", port, limit=BLOCK_BYTES)
         self._policy.check_host(host, port)
+        self._policy.check_port(host, port, tunnel=request.tunnel)
         async with asyncio.timeout(CONNECT_SECONDS):
             addresses = await self._resolve(host, port)
             if not addresses or not all(map(self._permits, addresses)):

@@ -25,7 +25,8 @@ class Network(enum.Enum):
     """The hosts of the setting `network_allow`, over HTTP and HTTPS."""
 
     ON = "on"
-    """Every public host, over HTTP and HTTPS. No loopback, private, link-local or metadata address."""
+    """Every public host, over HTTP, and over HTTPS at port 443 and those of the setting `network_ports`. No loopback,
+    private, link-local or metadata address."""
 
     HOST = "host"
     """The machine's own network, unfiltered."""

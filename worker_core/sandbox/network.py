@@ -31,6 +31,16 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,62})\.)*[a-z0-9_]([a-z0-9_-]{0,62})")
 
 _NUMBER = re.compile(r"(0x[0-9a-f]*|\d+)")
+_NOT_HTTP = frozenset(
+    {
+        0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+        110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530,
+        531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190,
+        5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    }
+)  # fmt: skip
+"""Where other protocols are spoken, whose servers may take an HTTP request for theirs: browsers refuse them, too
+(WHATWG Fetch, "port blocking")."""
 
 
 class Refused(KubiyaError):
@@ -39,12 +49,15 @@ class Refused(KubiyaError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPolicy:
-    """What the settings allow. `hosts` counts for the allow-list alone: `example.com`, or `*.example.com` for all
-    names below it, each with a port (`example.com:8443`) or without (then 80 and 443).
-    """
+    """What the settings allow."""
 
     network: Network = Network.ON
     hosts: tuple[str, ...] = ()
+    """For the allow-list alone: `example.com`, or `*.example.com` for all names below it, each with a port
+    (`example.com:8443`) or without (then 80 and 443)."""
+
+    ports: tuple[int, ...] = ()
+    """Where HTTPS is spoken besides 443."""
 
     def check_host(self, host: str, port: int) -> None:
         """Raise Refused where a name may not be reached; its addresses are looked at afterwards."""
@@ -54,6 +67,24 @@ class NetworkPolicy:
             raise Refused(
                 f"{host}:{port} is not among the hosts that the worker's settings allow (network_allow): "
                 f"{', '.join(self.hosts) or 'none'}."
+            )
+
+    def check_port(self, host: str, port: int, *, tunnel: bool) -> None:
+        """Raise Refused where a port of a host that may be reached is not for HTTP, or a tunnel (CONNECT) is to lead to
+        one that is not for HTTPS: what goes through a tunnel, the proxy cannot see.
+        """
+        if port in self.ports or (tunnel and port == 443):
+            return
+        named = self.network is Network.ALLOW_LIST and any(
+            entry.endswith(f":{port}") and _fits(entry, host, port) for entry in self.hosts
+        )
+        if tunnel and (port == 80 or not named):
+            raise Refused(
+                f"HTTPS goes to port 443 and to those of the worker's setting network_ports; {port} is not among them."
+            )
+        if port in _NOT_HTTP and not named:
+            raise Refused(
+                f"Port {port} is not for HTTP. If it is here, put it into the worker's setting network_ports."
             )
 
 
@@ -96,11 +127,7 @@ def normal_host(host: str) -> str:
     except UnicodeError:
         name = ""
     # `127.1`, `0x7f.1` and `2130706433` are addresses to some resolvers.
-    if (
-        not _HOST_NAME.fullmatch(name)
-        or name.startswith("*")
-        or re.fullmatch(r"(0x[0-9a-f]*|\d+)", name.split(".")[-1])
-    ):
+    if not _HOST_NAME.fullmatch(name) or name.startswith("*") or _NUMBER.fullmatch(name.split(".")[-1]):
         raise Refused(f"{host[:200]!r} is no host name.")
     return name
 
