@@ -63,9 +63,11 @@ def _argv(escape: Escape) -> list[str]:
     return [sys.executable, "-I", "-c", escape.script] if escape.python else ["/bin/bash", "-c", escape.script]
 
 
-def _succeeded(escape: Escape, said: str, machine: Arena, workspace: Path, prey: subprocess.Popen[bytes]) -> bool:
+def _succeeded(
+    escape: Escape, said: str, machine: Arena, workspace: Path, prey: subprocess.Popen[bytes], *, expected: bool
+) -> bool:
     if escape.harms:
-        return machine.harmed(escape.harms, workspace=workspace, victim=prey)
+        return machine.harmed(escape.harms, workspace=workspace, victim=prey, expected=expected)
     # A line of its own: the tracebacks of Python 3.13 show the source of what was refused.
     return CANARY in said or "ESCAPED" in said.split("\n")
 
@@ -91,7 +93,7 @@ async def test_no_escape(escape: Escape, machine: Arena, launcher: Bubblewrap, w
             result.output.close()
             assert not result.timed_out
             assert "could not be set up" not in said
-        assert not _succeeded(escape, said, machine, workspace, prey), said
+        assert not _succeeded(escape, said, machine, workspace, prey, expected=False), said
 
 
 @EACH
@@ -112,7 +114,7 @@ def test_it_would_succeed_without_a_sandbox(escape: Escape, machine: Arena, work
                 stderr=subprocess.STDOUT, timeout=30, check=False, start_new_session=True,
             )  # fmt: skip
             said += result.stdout.decode("utf-8", "replace")
-        assert _succeeded(escape, said, machine, workspace, prey), said
+        assert _succeeded(escape, said, machine, workspace, prey, expected=True), said
 
 
 def test_there_are_enough_and_no_two_alike() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import MakeCommand, run
-from tests.sandbox.processes import alive, eventually, pid_in, written_pid, zombies
+from tests.sandbox.processes import alive, eventually, pid_in, wait_until, written_pid, zombies
 from worker_core.sandbox import process
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.process import ProcessResult, run_process, uninterrupted
@@ -122,7 +122,7 @@ async def test_cancelling_again_and_again_leaves_nothing(shell: MakeCommand, tmp
         await asyncio.sleep(0.01)
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not alive(pid_in(tmp_path / "pid"))
+    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
 
 
 @pytest.mark.usefixtures("short_grace")
@@ -133,7 +133,7 @@ async def test_a_cancel_within_the_grace_of_a_time_limit_leaves_nothing(shell: M
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not alive(pid_in(tmp_path / "pid"))
+    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
 
 
 async def test_cancelled_while_it_starts(shell: MakeCommand, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_cancelled_while_it_starts(shell: MakeCommand, tmp_path: Path) -> 
     with pytest.raises(asyncio.CancelledError):
         await task
     pid = written_pid(tmp_path / "pid")
-    assert pid is None or not alive(pid)
+    await eventually(lambda: pid is None or not alive(pid))
 
 
 async def test_cancelled_before_its_thread_begins_it_has_no_effect(shell: MakeCommand, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_a_process_that_cannot_be_watched_is_ended(
     monkeypatch.setattr(WARDEN, "watch", fail)
     with pytest.raises(OSError, match="cannot be watched"):
         await run(shell("sleep 1000"))
-    assert not alive(pid_in(tmp_path / "pid"))
+    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
 
 
 async def test_no_more_threads(shell: MakeCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ async def test_no_more_threads(shell: MakeCommand, monkeypatch: pytest.MonkeyPat
     result = await run(shell("echo $$ >pid; sleep 1000"))
     assert result.exit_code != 0
     pid = written_pid(tmp_path / "pid")
-    assert pid is None or not alive(pid)
+    await eventually(lambda: pid is None or not alive(pid))
 
 
 async def test_more_output_than_anybody_reads_is_stopped(shell: MakeCommand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_the_end_of_the_loop_is_no_trouble(shell: MakeCommand, tmp_path: Path) -
         await eventually(lambda: written_pid(tmp_path / "pid"))
 
     asyncio.run(leave_early())  # cancels what is left, as asyncio.run does
-    assert not alive(pid_in(tmp_path / "pid"))
+    wait_until(lambda: not alive(pid_in(tmp_path / "pid")))
 
 
 async def test_a_launcher_may_put_another_program_in_front(tmp_path: Path) -> None:

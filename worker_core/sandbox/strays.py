@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,16 +20,24 @@ _PROC_SELF = Path("/proc/self/environ")
 _PASSES = 5
 """One may start another while we look; whoever is faster than this many looks is not stopped by more of them."""
 
+_EXEC_SECONDS = 0.5
+"""How long to wait for a program that is being loaded: more than a busy machine takes, unless its disk is gone."""
+
+_ENVIRONMENT_END = 51 - 3
+"""`env_end`: field 51; those behind the name in brackets begin with field 3."""
+
 
 def kill_strays(mark: str) -> None:
     """End every process that carries the mark. On Windows the job object has done so already."""
     if not mark or sys.platform == "win32":
         return
+    killed: set[int] = set()  # they may be seen dying for a while, and begin nothing any more
     for _ in range(_PASSES):
-        found = list(_carrying(mark))
+        found = set(_carrying(mark)) - killed
         for process_id in found:
             with contextlib.suppress(OSError):
                 os.kill(process_id, signal.SIGKILL)
+        killed |= found
         if not found:
             return
 
@@ -40,7 +49,7 @@ def _carrying(mark: str) -> Iterator[int]:
         for entry in os.scandir("/proc"):
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
-                    if wanted in Path(entry.path, "environ").read_bytes():
+                    if wanted in _environment(Path(entry.path)):
                         yield int(entry.name)
         return
     import psutil
@@ -49,3 +58,21 @@ def _carrying(mark: str) -> Iterator[int]:
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(CALL_MARK) == mark:
                 yield process.pid
+
+
+def _environment(folder: Path) -> bytes:
+    """Of a process, by its folder in /proc. One that becomes another program just now shows none for a moment."""
+    shown = (folder / "environ").read_bytes()
+    if not shown:
+        until = time.monotonic() + _EXEC_SECONDS
+        while _is_in_exec(folder) and time.monotonic() < until:
+            time.sleep(0.001)
+        shown = (folder / "environ").read_bytes()  # what was opened before belonged to the former program
+    return shown
+
+
+def _is_in_exec(folder: Path) -> bool:
+    """Whether a process has a program but no environment yet, not even an empty one (`proc_pid_stat(5)`)."""
+    if (folder / "stat").read_bytes().rpartition(b")")[2].split()[_ENVIRONMENT_END] != b"0":
+        return False
+    return bool((folder / "exe").readlink())  # FileNotFoundError: the kernel's own, or a zombie

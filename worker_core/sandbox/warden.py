@@ -26,10 +26,14 @@ while read -r what call; do
   esac
 done
 for call in $live; do kill -s KILL -- "-${{call%%:*}}"; done
-for call in $live; do
-  for found in $(grep -alsF -- "{CALL_MARK}=${{call#*:}}" /proc/[0-9]*/environ); do
-    found="${{found#/proc/}}"
-    kill -s KILL "${{found%/environ}}"
+# Three times: what becomes another program just now shows no environment for a moment.
+for again in 0 0.1 0.3; do
+  sleep "$again"
+  for call in $live; do
+    for found in $(grep -alsF -- "{CALL_MARK}=${{call#*:}}" /proc/[0-9]*/environ); do
+      found="${{found#/proc/}}"
+      kill -s KILL "${{found%/environ}}"
+    done
   done
 done
 """
