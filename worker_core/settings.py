@@ -141,6 +141,9 @@ class Settings:
     model_timeout: timedelta = timedelta(minutes=30)
     """One attempt of a model call, its whole stream."""
 
+    model_wait: timedelta = timedelta(minutes=10)
+    """How long one model call waits, all in all, for a gateway that asks for fewer requests or is overloaded."""
+
     model_attempts: int = 6
     """Of a model call that the gateway refused for the moment, or broke off. What cannot help is not tried again."""
 
@@ -336,6 +339,7 @@ _DURATIONS = (
     "workspace_kept",
     "single_execution_wait",
     "model_timeout",
+    "model_wait",
     "tool_cpu_time",
     "approval_timeout",
 )

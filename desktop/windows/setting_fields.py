@@ -88,6 +88,12 @@ def described() -> dict[str, FieldText]:
             tools, tr("Output the model reads"), tr("Bytes per tool call; the whole stays in the workspace."), "number"
         ),
         "model_timeout": field(models, tr("Longest model call"), tr("One attempt, its whole stream."), "time"),
+        "model_wait": field(
+            models,
+            tr("Longest wait for the gateway"),
+            tr("In one model call, when it asks for fewer requests."),
+            "time",
+        ),
         "model_attempts": field(
             models, tr("Attempts of a model call"), tr("When the gateway refuses it for the moment."), "number"
         ),

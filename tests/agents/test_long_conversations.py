@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
-from temporalio.client import Client
+import pytest
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from tests.agents.test_workflow import World, reply, serving, start, tool, until_state
@@ -160,3 +161,41 @@ async def test_a_gateway_that_says_full_is_believed(client: Client) -> None:
         result = await handle.result()
     assert refused
     assert result["status"] == "completed"
+
+
+async def test_a_gateway_is_sent_less_and_less_until_it_takes_it(client: Client) -> None:
+    """What it calls full is far from our estimate, and its summary may be refused as well."""
+    refused: list[int] = []
+
+    def answer(call: ModelCall) -> ModelReply:
+        size = sum(len(str(message["content"])) for message in call.messages)
+        if size > 4_000:
+            refused.append(size)
+            details = ("llm_model_error", {"limit_tokens": 3_000})
+            raise ApplicationError("The context is full.", *details, type="ContextFull", non_retryable=True)
+        return reply("summary" if call.silent else f"turn {call.turn}")
+
+    world = World(answer=answer, decide=lambda turn: "waiting_for_input" if turn.turn < 6 else "completed")
+    async with serving(client, world) as queue:
+        handle = await start(client, queue, prompt="x" * 30_000)
+        for number in range(1, 6):
+            async with asyncio.timeout(20):
+                while len(world.finished) < number:
+                    await asyncio.sleep(0.02)
+            await handle.signal("add_message", {"role": "user", "content": f"more {number} " + "y" * 3_000})
+        result = await handle.result()
+    assert len(refused) >= 3
+    assert (result["status"], result["response"]) == ("completed", "turn 6")
+
+
+async def test_a_refusal_that_no_shortening_mends_ends_the_execution(client: Client) -> None:
+    def answer(call: ModelCall) -> ModelReply:
+        raise ApplicationError("The context is full.", "llm_model_error", type="ContextFull", non_retryable=True)
+
+    world = World(answer=answer)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue, prompt="x" * 30_000)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert len(world.model_calls) < 12
+    assert [end.error for end in world.ends] == ["The context is full."]

@@ -20,6 +20,7 @@ from worker_core.agents.types import (
     Begun,
     EndExecution,
     FinishTurn,
+    GiveUpTurn,
     ModelCall,
     ModelReply,
     Persona,
@@ -63,6 +64,7 @@ class World:
     tool_calls: list[RunTool] = field(default_factory=list)
     finished: list[FinishTurn] = field(default_factory=list)
     turns_announced: list[int] = field(default_factory=list)
+    given_up: list[GiveUpTurn] = field(default_factory=list)
     ends: list[EndExecution] = field(default_factory=list)
     saved: list[SaveMessages] = field(default_factory=list)
     hold_model: asyncio.Event | None = None
@@ -111,6 +113,11 @@ class World:
             self.finished.append(turn)
             return TurnDecision(status=self.decide(turn))
 
+        @activity.defn(name="give_up_turn")
+        async def give_up(turn: GiveUpTurn) -> TurnDecision:
+            self.given_up.append(turn)
+            return TurnDecision(status="waiting_for_input")
+
         @activity.defn(name="end_execution")
         async def end(request: EndExecution) -> None:
             self.ends.append(request)
@@ -119,7 +126,7 @@ class World:
         async def save(request: SaveMessages) -> None:
             self.saved.append(request)
 
-        return [begin, start_turn, call_model, run_tool, save, finish_turn, end]
+        return [begin, start_turn, call_model, run_tool, save, finish_turn, give_up, end]
 
 
 @asynccontextmanager
@@ -247,7 +254,7 @@ async def test_history_is_kept_over_three_turns_and_queued_messages_are_all_fed(
         result = await handle.result()
     assert result["conversation_turns"] == 4
     said = [message["content"] for message in world.model_calls[-1].messages if message["role"] == "user"]
-    assert said == ["hello", "two", "three", "four", "five"]
+    assert said == ["hello", "two", "three", "four\n\nfive"], "no user speaks twice in a row"
     assert [m["content"] for m in world.model_calls[-1].messages if m["role"] == "assistant"] == [
         "answer 1", "answer 2", "answer 3",
     ]  # fmt: skip
@@ -334,3 +341,41 @@ async def test_the_history_replays(client: Client) -> None:
         data_converter=client.data_converter,
     )
     await replayer.replay_workflow(history)
+
+
+async def test_a_turn_that_failed_for_a_passing_cause_waits_for_its_user(client: Client) -> None:
+    def answer(call: ModelCall) -> ModelReply:
+        if call.turn == 1:
+            details = ("llm_model_error", {"usage": {"prompt_tokens": 7, "total_tokens": 7}})
+            raise ApplicationError("The quota is used up.", *details, type="GatewayPassing", non_retryable=True)
+        return reply("there")
+
+    world = World(answer=answer)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        state = await until_state(handle, "waiting_for_input")
+        assert state["error_message"] == "The quota is used up."
+        await handle.signal("add_message", {"role": "user", "content": "now?"})
+        result = await handle.result()
+    [given_up] = world.given_up
+    assert (given_up.error, given_up.error_category) == ("The quota is used up.", "llm_model_error")
+    assert given_up.usage.prompt_tokens == 7
+    assert [message["content"] for message in given_up.messages] == ["hello"]
+    assert (result["status"], result["response"], result["usage"]["prompt_tokens"]) == ("completed", "there", 17)
+    assert world.model_calls[-1].messages[-1]["content"] == "hello\n\nnow?"
+
+
+async def test_an_execution_that_nobody_attends_fails_all_the_same(client: Client) -> None:
+    def refuse(call: ModelCall) -> ModelReply:
+        raise ApplicationError("The quota is used up.", "llm_model_error", type="GatewayPassing", non_retryable=True)
+
+    world = World(answer=refuse, hold_model=asyncio.Event())
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        await handle.signal("mark_as_done")
+        assert world.hold_model is not None
+        world.hold_model.set()
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert world.given_up == []
+    assert [end.error for end in world.ends] == ["The quota is used up."]

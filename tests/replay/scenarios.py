@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 
 from tests.agents.test_workflow import World, reply, serving, start
 from tests.agents.test_workflow import tool as called
@@ -197,12 +198,49 @@ async def continued_as_new(stage: Stage, temporal: Client, folder: Path) -> Work
     return client.get_workflow_handle(handle.id, run_id=await run_id())
 
 
+async def context_full_until_it_fits(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    """Refused twice in one turn, its summary once; the limit that was named is kept."""
+
+    def answer(call: ModelCall) -> ModelReply:
+        if sum(len(str(message["content"])) for message in call.messages) > 4_000:
+            details = ("llm_model_error", {"limit_tokens": 3_000})
+            raise ApplicationError("The context is full.", *details, type="ContextFull", non_retryable=True)
+        return reply("summary" if call.silent else f"turn {call.turn}")
+
+    world = World(answer=answer, decide=lambda turn: "waiting_for_input" if turn.turn < 3 else "completed")
+    return await _made_up(temporal, world, ["y" * 3_000, "z" * 3_000], prompt="x" * 30_000)
+
+
+async def turn_given_up_and_continued(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    def answer(call: ModelCall) -> ModelReply:
+        if call.turn == 1:
+            raise ApplicationError("No quota.", "llm_model_error", type="GatewayPassing", non_retryable=True)
+        return reply("there")
+
+    return await _made_up(temporal, World(answer=answer), ["now?"])
+
+
+async def _made_up(temporal: Client, world: World, messages: list[str], **changes: Any) -> WorkflowHandle[Any, Any]:
+    """What stands behind the activities is made up; each message is sent when the workflow waits for it."""
+    client = Client(temporal.service_client, data_converter=DATA_CONVERTER)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue, **changes)
+        for number, message in enumerate(messages, 1):
+            async with asyncio.timeout(30):
+                while len(world.finished) + len(world.given_up) < number:
+                    await asyncio.sleep(0.01)
+            await handle.signal("add_message", {"role": "user", "content": message, "message_id": f"m{number}"})
+        await handle.result()
+    return handle
+
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.__name__: scenario
     for scenario in (
         agent_with_tools_and_a_second_turn, agent_paused_and_resumed, agent_cancelled_in_a_tool,
         agent_refused_by_the_gateway, asked_allowed_and_denied,
         team, dynamic, claude_code, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
+        context_full_until_it_fits, turn_given_up_and_continued,
     )
 }  # fmt: skip
 

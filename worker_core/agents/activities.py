@@ -14,14 +14,15 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from worker_core.agents import claude_turn, compaction, failures, session_store, tool_calls
-from worker_core.agents.cast import assemble
+from worker_core.agents import claude_turn, compaction, failures, session_store, tool_calls, turn_ends
+from worker_core.agents.cast import assemble, unhonoured
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.heartbeat import heartbeating
 from worker_core.agents.job_workflow import JOB_GONE
 from worker_core.agents.model_call import run_model_call
 from worker_core.agents.services import Services
+from worker_core.agents.turn_ends import FINAL_STATUSES
 from worker_core.agents.types import (
     Begin,
     Begun,
@@ -29,6 +30,7 @@ from worker_core.agents.types import (
     ClaudeTurn,
     EndExecution,
     FinishTurn,
+    GiveUpTurn,
     JobRecord,
     JobStatus,
     Message,
@@ -42,23 +44,16 @@ from worker_core.agents.types import (
     TurnDecision,
 )
 from worker_core.control_plane.errors import NotFound, Rejected
-from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution, TurnAnalytics
-from worker_core.events import ExecutionFinished, ExecutionStarted, ExecutionWaiting
+from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution
+from worker_core.events import ExecutionFinished, ExecutionStarted
 from worker_core.sandbox.sweeping import mark_ended
 
 log = logging.getLogger(__name__)
 
-FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
 MODEL_CALLS_PER_TURN = 50
 """Default of `max_turns` in the agent's configuration; the existing worker's default (protocol, section 9.2)."""
 
-DECISION_POLLS_SECONDS = (0.1, 0.4)
-"""The decision is written before the analytics call answers; these waits are only for a server that is late."""
-
 HANDED_BACK_FOR = timedelta(milliseconds=200)
-RESPONSE_PREVIEW_LENGTH = 500
-LAST_EVENTS_LIMIT = timedelta(seconds=5)
-"""How long the end of an execution waits for its events to be delivered, so that viewers see them before it."""
 
 
 class AgentActivities:
@@ -80,6 +75,7 @@ class AgentActivities:
             self.run_claude_turn,
             self.save_messages,
             self.finish_turn,
+            self.give_up_turn,
             self.end_execution,
         )
 
@@ -124,15 +120,19 @@ class AgentActivities:
         if not begin.home_lost:
             await self._announce_start(execution, record)
         runtime, instead = claude_turn.choose_runtime(services, execution, model=cast.persona.model)
-        for sentence in (*cast.unknown, *([instead] if instead else [])):
+        missing = (*cast.unknown, *([instead] if instead else []))
+        said = [("skill_loading", sentence) for sentence in missing]
+        if runtime == "default":
+            said += [("configuration", sentence) for sentence in unhonoured(cast)]
+        for category, sentence in said:
             log.warning("Execution %s: %s", execution.execution_id, sentence)
             lane.publish(
                 "error",
                 failures.error_event(
-                    execution.execution_id, sentence, category="skill_loading", severity="warning", stage="begin"
+                    execution.execution_id, sentence, category=category, severity="warning", stage="begin"
                 ),
             )
-        await lane.flush(LAST_EVENTS_LIMIT)
+        await lane.flush(failures.LAST_EVENTS_LIMIT)
         services.bus.publish(ExecutionStarted(execution_id=execution.execution_id, queue_id=services.queue_id, turn=1))
         settings = services.settings
         return Begun(
@@ -146,7 +146,7 @@ class AgentActivities:
                 )
             ),
             timeouts=Timeouts(
-                model_call=settings.model_timeout.total_seconds(),
+                model_call=(settings.model_timeout + settings.model_wait).total_seconds(),
                 model_attempts=settings.model_attempts,
                 tool_attempts=settings.tool_attempts,
                 tool_call=settings.tool_timeout.total_seconds() + 60.0,
@@ -242,78 +242,13 @@ class AgentActivities:
     @failures.as_application_errors
     async def finish_turn(self, turn: FinishTurn) -> TurnDecision:
         """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
-        services = self._services
-        lane = services.outbox.lane(turn.execution_id)
-        lane.advance(turn.after_sequence)
-        record, session, _ = await asyncio.gather(
-            services.client.get_execution(turn.execution_id),
-            services.client.load_session(turn.execution_id),
-            lane.flush(LAST_EVENTS_LIMIT),
-        )
-        await asyncio.gather(
-            session_store.store(
-                services,
-                turn.execution_id,
-                stored=session,
-                news=turn.messages,
-                user_id=turn.user_id,
-                turn=turn.turn,
-                repeated=activity.info().attempt > 1,
-            ),
-            services.client.patch_execution(
-                turn.execution_id,
-                ExecutionPatch(
-                    response=turn.response,
-                    usage=turn.total_usage.to_wire(),
-                    execution_metadata={
-                        **record.execution_metadata,
-                        "model": turn.model,
-                        "latest_finish_reason": turn.finish_reason,
-                        "latest_run_id": f"{turn.execution_id}_{turn.turn}",
-                        "mcp_tools_used": 0,
-                        "conversation_turns": turn.turn,
-                        **({"claude_code_session_id": turn.session_id} if turn.session_id else {}),
-                    },
-                ),
-            ),
-        )
-        await services.client.record_turn(
-            TurnAnalytics(
-                execution_id=turn.execution_id,
-                turn_number=turn.turn,
-                turn_id=f"{turn.execution_id}_{turn.turn}",
-                model=turn.model,
-                started_at=turn.started_at,
-                completed_at=turn.completed_at,
-                duration_ms=turn.duration_ms,
-                input_tokens=turn.turn_usage.prompt_tokens,
-                output_tokens=turn.turn_usage.completion_tokens,
-                cache_read_tokens=turn.turn_usage.cached_tokens,
-                total_tokens=turn.turn_usage.total_tokens,
-                finish_reason=turn.finish_reason,
-                response_preview=turn.response[:RESPONSE_PREVIEW_LENGTH],
-                tools_called_count=len(turn.tool_names),
-                tools_called_names=list(dict.fromkeys(turn.tool_names)),
-            )
-        )
-        status = await self._decision(turn.execution_id)
-        if turn.unattended and status == "waiting_for_input":
-            status = "completed"
-        if status == "waiting_for_input":  # else its end follows, which a drain waits for
-            services.tracker.turn_ended(turn.execution_id)
-            services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
-        return TurnDecision(status=status, last_sequence=lane.last_sequence)
+        return await turn_ends.finish(self._services, turn, repeated=activity.info().attempt > 1)
 
-    async def _decision(self, execution_id: str) -> str:
-        """What the server wrote. `running` means that it has not decided: then the user is asked."""
-        for wait_seconds in (*DECISION_POLLS_SECONDS, 0.0):
-            status = (await self._services.client.get_execution(execution_id)).status
-            if status in FINAL_STATUSES or status == "waiting_for_input":
-                return status
-            if wait_seconds:
-                await asyncio.sleep(wait_seconds)
-        await self._services.client.patch_execution(execution_id, ExecutionPatch(status="waiting_for_input"))
-        return "waiting_for_input"
+    @activity.defn(name="give_up_turn")
+    @failures.as_application_errors
+    async def give_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
+        """A turn failed for a cause that may pass: its user may go on from here."""
+        return await turn_ends.give_up(self._services, turn, repeated=activity.info().attempt > 1)
 
     @activity.defn(name="end_execution")
     @failures.as_application_errors
@@ -353,7 +288,7 @@ class AgentActivities:
         if end.error:
             metadata |= {"workflow_error": end.error, "error_type": end.error_type}
         other_final = record.status in FINAL_STATUSES and record.status != end.status
-        await lane.flush(LAST_EVENTS_LIMIT)
+        await lane.flush(failures.LAST_EVENTS_LIMIT)
         await services.client.patch_execution(
             end.execution_id,
             ExecutionPatch(
@@ -370,6 +305,7 @@ class AgentActivities:
         await services.mcp.end(end.execution_id)
         services.tracker.ended(end.execution_id)
         services.environments.forget(end.execution_id)
+        services.spent.forget(end.execution_id)
         services.journal.forget(end.execution_id)
         services.permissions.book.forget(end.execution_id)
         services.bus.publish(

@@ -20,9 +20,13 @@ from worker_core.agents.shortening import LONGEST_TEXT, shortened
 from worker_core.agents.types import Persona
 from worker_core.control_plane.errors import NotFound
 from worker_core.control_plane.models import ResolvedEnvironment
+from worker_core.errors import KubiyaError
+from worker_core.model.options import options_of
 from worker_core.tools.registry import SkillDefinition, offer
 
 log = logging.getLogger(__name__)
+
+LIBRARY_PREFIX = "openai/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ async def assemble(services: Services, execution: ExecutionInput) -> Cast:
     if execution.kind == "agents":
         return main
     if execution.inline:
-        members = _inline_members(execution, main.persona)
+        members = await _inline_members(services, execution, main.persona)
     else:
         members = await _members(services, execution, main.persona)
     called = _names(member.persona.name for member in members)
@@ -57,9 +61,14 @@ async def assemble(services: Services, execution: ExecutionInput) -> Cast:
     )
 
 
-def choose_model(wished: str, override: str, default: str) -> str:
-    """Override, then the input's, then the default; the client-library prefix `openai/` is not sent (protocol 10)."""
-    return (override or wished or default).removeprefix("openai/")
+def unhonoured(cast: Cast) -> tuple[str, ...]:
+    """A sentence for each persona whose model has settings that this worker does not send."""
+    told = []
+    for persona in (cast.persona, *cast.members):
+        if names := options_of(persona.model_config)[1]:
+            whose = f" of {persona.name}" if persona.name else ""
+            told.append(f"These settings of the model{whose} are not honoured by this worker: {', '.join(names)}.")
+    return tuple(told)
 
 
 async def _main(services: Services, execution: ExecutionInput) -> Cast:
@@ -82,7 +91,7 @@ async def _main(services: Services, execution: ExecutionInput) -> Cast:
         Persona(
             kind=execution.kind,
             entity_id="" if execution.inline else execution.entity_id,
-            model=_model(services, execution.model_id),
+            model=await _model(services, execution.model_id),
             model_config=execution.model_config,
             system_prompt=shortened(prompt, LONGEST_TEXT),
         ),
@@ -128,7 +137,7 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
             entity_id=agent_id,
             name=str(listed.get("name") or agent_id),
             description=str(listed.get("description") or ""),
-            model=_model(services, model) if model else leader.model,
+            model=await _model(services, model) if model else leader.model,
             model_config=model_config or leader.model_config,
             system_prompt=environment.system_prompt or str(configuration.get("system_prompt") or ""),
         ),
@@ -137,11 +146,16 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
     return await _with_servers(services, execution.execution_id, cast, environment, {})
 
 
-def _inline_members(execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:
+async def _inline_members(services: Services, execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:
     runtime = execution.config.get("runtime_config")
     agents = runtime.get("agents") if isinstance(runtime, Mapping) else None
     if not isinstance(agents, Mapping):
         return ()
+    models = {
+        name: await _known_as(services, str(about.get("model") or leader.model))
+        for name, about in agents.items()
+        if isinstance(about, Mapping)
+    }
     return [
         Cast(
             persona=replace(
@@ -149,7 +163,7 @@ def _inline_members(execution: ExecutionInput, leader: Persona) -> Sequence[Cast
                 name=str(name),
                 description=str(about.get("description") or ""),
                 system_prompt=str(about.get("prompt") or ""),
-                model=str(about.get("model") or leader.model).removeprefix("openai/"),
+                model=models[name],
             )
         )
         for name, about in agents.items()
@@ -199,8 +213,21 @@ def _persona(skills: Sequence[dict[str, Any]], persona: Persona, unwritten: tupl
     )
 
 
-def _model(services: Services, wished: str) -> str:
-    return choose_model(wished, services.settings.model_override, services.settings.default_model)
+async def _model(services: Services, wished: str) -> str:
+    """Override, then the input's, then the default."""
+    settings = services.settings
+    return await _known_as(services, settings.model_override or wished or settings.default_model)
+
+
+async def _known_as(services: Services, model: str) -> str:
+    """The client-library prefix `openai/` is not sent (protocol 10), unless the gateway itself lists a model by it."""
+    if not model.startswith(LIBRARY_PREFIX):
+        return model
+    try:
+        listed = await services.gateway().lists(model)
+    except KubiyaError:  # the first model call says what is wrong
+        listed = False
+    return model if listed else model.removeprefix(LIBRARY_PREFIX)
 
 
 def _delegation(member: Persona) -> dict[str, Any]:

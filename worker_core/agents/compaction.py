@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import msgspec
 
+from worker_core.agents.conversation import arguments_object
 from worker_core.agents.shortening import shortened
 from worker_core.agents.types import Message
 
@@ -26,6 +27,12 @@ a payload, and an input beyond that would repeat the workflow task for ever; com
 SHORTEST = 200
 """Characters of a text that are kept at least."""
 
+LEAST_TOKENS = 100
+"""A conversation is cut down to so much, and no further, before a model's refusal is believed to have another cause."""
+
+WITHOUT_SUMMARY = (
+    "[There is no summary: the model could not write one. The transcript in the workspace has everything.]"
+)
 HEADER = "[Summary of the conversation so far. The whole transcript is kept outside of this context.]"
 REQUEST = (
     "The conversation has become too long to go on with. Write a summary for yourself that lets you continue without "
@@ -45,8 +52,12 @@ def size_of_all(messages: Iterable[Message]) -> int:
 
 def tokens_of(messages: Iterable[Message]) -> int:
     """An estimate."""
-    characters = sum(len(one.content) + sum(len(call.arguments) + 40 for call in one.tool_calls) for one in messages)
-    return round(characters / CHARACTERS_PER_TOKEN)
+    return round(sum(map(_characters_of, messages)) / CHARACTERS_PER_TOKEN)
+
+
+def _characters_of(message: Message) -> int:
+    opaque = len(msgspec.json.encode(message.opaque)) if message.opaque else 0
+    return len(message.content) + sum(len(call.arguments) + 40 for call in message.tool_calls) + opaque
 
 
 def is_due(messages: Sequence[Message], *, prompt_tokens: int, limit_tokens: int) -> bool:
@@ -81,10 +92,42 @@ def split(messages: Sequence[Message], *, keep_tokens: int) -> int:
 
 
 def bounded(messages: Sequence[Message], *, limit_tokens: int) -> list[Message]:
-    """The same messages; where they do not fit, with the longest texts cut in their middles until they do."""
-    longest = max((len(message.content) for message in messages), default=0)
+    """The same messages; where they do not fit, with the longest texts cut in their middles until they do, then the
+    longest arguments of calls. Reasoning goes before arguments: half of it would be refused.
+    """
     result = list(messages)
-    while longest > SHORTEST and (tokens_of(result) > limit_tokens or size_of_all(result) > LARGEST_CONVERSATION_BYTES):
+
+    def fits() -> bool:
+        return tokens_of(result) <= limit_tokens and size_of_all(result) <= LARGEST_CONVERSATION_BYTES
+
+    longest = max((len(message.content) for message in messages), default=0)
+    while longest > SHORTEST and not fits():
         longest //= 2
         result = [replace(message, content=shortened(message.content, longest)) for message in result]
+    if fits():
+        return result
+    result = [replace(message, opaque={}) if message.opaque else message for message in result]
+    longest = max((len(call.arguments) for message in messages for call in message.tool_calls), default=0)
+    while longest > SHORTEST and not fits():
+        longest //= 2
+        result = [_with_shorter_arguments(message, longest) for message in result]
     return result
+
+
+def _with_shorter_arguments(message: Message, length: int) -> Message:
+    if all(len(call.arguments) <= length for call in message.tool_calls):
+        return message
+    calls = tuple(replace(call, arguments=_shorter(call.arguments, length)) for call in message.tool_calls)
+    return replace(message, tool_calls=calls)
+
+
+def _shorter(arguments: str, length: int) -> str:
+    """Still an object: its texts are cut; what is long all the same is left out."""
+    if len(arguments) <= length:
+        return arguments
+    short = {
+        key[:100]: shortened(value, length // 2) if isinstance(value, str) else value
+        for key, value in arguments_object(arguments).items()
+    }
+    text = msgspec.json.encode(short).decode()
+    return text if len(text) <= 2 * length else '{"left_out": "arguments that were too long"}'

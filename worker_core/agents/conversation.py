@@ -1,4 +1,4 @@
-"""The conversation and its three shapes: for the model, for the stored session, and for `get_state`."""
+"""The conversation in two of its shapes: for the stored session, and for `get_state`. `history` has the model's."""
 
 from __future__ import annotations
 
@@ -15,34 +15,6 @@ _AUTHOR_KEYS = ("user_id", "user_name", "user_email", "user_avatar")
 def author_of(raw: Mapping[str, Any]) -> dict[str, str]:
     """The user fields of a message or of `user_metadata`, without nulls."""
     return {key: value for key in _AUTHOR_KEYS if isinstance(value := raw.get(key), str) and value}
-
-
-def for_model(messages: Iterable[Message], *, system_prompt: str) -> tuple[dict[str, Any], ...]:
-    """The chat-completions message list."""
-    shaped: list[dict[str, Any]] = []
-    if system_prompt:
-        shaped.append({"role": "system", "content": system_prompt})
-    for message in messages:
-        if message.role == "assistant" and message.tool_calls:
-            shaped.append(
-                {
-                    "role": "assistant",
-                    "content": message.content or None,
-                    "tool_calls": [
-                        {
-                            "id": call.call_id,
-                            "type": "function",
-                            "function": {"name": call.name, "arguments": call.arguments or "{}"},
-                        }
-                        for call in message.tool_calls
-                    ],
-                }
-            )
-        elif message.role == "tool":
-            shaped.append({"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content})
-        else:
-            shaped.append({"role": message.role, "content": message.content})
-    return tuple(shaped)
 
 
 def for_session(messages: Iterable[Message]) -> tuple[dict[str, Any], ...]:

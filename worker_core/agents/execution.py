@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from worker_core.agents import claude_workflow, compaction, policies
 from worker_core.agents.conversation import author_of, for_session, for_state
 from worker_core.agents.execution_input import ExecutionInput
+from worker_core.agents.history import NO_ANSWER
 from worker_core.agents.home import Home, now, stop_if_cancelled
 from worker_core.agents.model_loop import Delegate, ModelLoop, Spent, failure_of
 from worker_core.agents.progress import Progress
@@ -24,6 +25,7 @@ from worker_core.agents.types import (
     Carried,
     EndExecution,
     FinishTurn,
+    GiveUpTurn,
     Message,
     ModelReply,
     Persona,
@@ -150,7 +152,7 @@ class ExecutionWorkflow:
                 return
             self._take_inbox()
         while True:
-            decision = await self._run_turn()
+            decision = await self._run_turn_or_give_it_up()
             stop_if_cancelled()
             if decision.status == "failed" and not progress.inbox:
                 raise ApplicationError(
@@ -196,8 +198,51 @@ class ExecutionWorkflow:
             )
         progress.inbox.clear()
         progress.status = "running"
+        self._error = None
 
     # --- one turn -----------------------------------------------------------------------------------------
+
+    async def _run_turn_or_give_it_up(self) -> TurnDecision:
+        """What fails for a cause that may pass costs its turn, not the conversation."""
+        try:
+            return await self._run_turn()
+        except ActivityError as error:
+            if is_cancelled_exception(error) or not self._may_go_on(error):
+                raise
+            if not workflow.patched(policies.GIVEN_UP_TURN):
+                raise
+            return await self._give_up_turn(failure_of(error))
+
+    def _may_go_on(self, error: ActivityError) -> bool:
+        """Whether there is a user who can send another message, and whether that may help."""
+        if error.activity_type != "call_model" or self._execution.unattended or self._progress.done:
+            return False
+        return failure_of(error).type in {policies.PASSING, policies.TIMED_OUT}
+
+    async def _give_up_turn(self, failure: ApplicationError) -> TurnDecision:
+        progress, execution = self._progress, self._execution
+        given_up: TurnDecision = await self._home.call(
+            "give_up_turn",
+            lambda: GiveUpTurn(
+                execution_id=execution.execution_id,
+                turn=progress.turn,
+                error=failure.message,
+                error_type=failure.type or "",
+                error_category=policies.category_of(failure),
+                messages=for_session(progress.unsaved),
+                usage=progress.usage,
+                user_id=str(execution.user_metadata.get("user_id") or ""),
+                after_sequence=progress.sequence,
+            ),
+            TurnDecision,
+            start_to_close_timeout=timedelta(seconds=120),
+            retry_policy=policies.CONTROL_PLANE_RETRY,
+        )
+        self._error = failure.message
+        progress.unsaved.clear()
+        progress.turn_progress = None
+        progress.heard(given_up.last_sequence)
+        return given_up
 
     async def _run_turn(self) -> TurnDecision:
         await self._while_paused()
@@ -219,6 +264,8 @@ class ExecutionWorkflow:
             raise
         if announced is not None:
             await announced
+        if reply.remark and not reply.content:
+            progress.response = reply.remark  # not silence
         started, finished = datetime.fromisoformat(under_way.started_at), workflow.now()
         decision: TurnDecision = await self._home.call(
             "finish_turn",
@@ -313,7 +360,8 @@ class ExecutionWorkflow:
                 in_team=True,
                 parent_message_id=parent_message_id,
             )
-            return (await loop.run(Spent())).content or "(no answer)"
+            reply = await loop.run(Spent())
+            return reply.content or reply.remark or NO_ANSWER
 
         return ask
 
@@ -380,7 +428,7 @@ class ExecutionWorkflow:
             turns=progress.turn,
             error=failure.message if failure else "",
             error_type=(failure.type or "") if failure else "",
-            error_category=str(failure.details[0]) if failure and failure.details else "",
+            error_category=policies.category_of(failure) if failure else "",
             interrupted=interrupted,
             messages=for_session(progress.unsaved),
             user_id=str(execution.user_metadata.get("user_id") or ""),

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, TemporalError
 
-from worker_core.agents.policies import CONTEXT_FULL
+from worker_core.agents.policies import CONTEXT_FULL, PASSING
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import KubiyaError
-from worker_core.model.refusals import GatewayError
+from worker_core.model.refusals import Cause, GatewayError
 
 log = logging.getLogger(__name__)
 
 BUG_TRIES = 3
+LAST_EVENTS_LIMIT = timedelta(seconds=5)
+"""How long the end of a turn or an execution waits for its events to be delivered, so that viewers see them first."""
+
+_TYPES = {Cause.CONTEXT_FULL: CONTEXT_FULL} | {cause: PASSING for cause in Cause if cause.passing}
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -38,8 +42,9 @@ def as_application_errors(
             raise ApplicationError(
                 error.sentence,
                 error.category,
-                type=CONTEXT_FULL if error.context_full else "GatewayError",
-                non_retryable=not error.retryable,
+                {"limit_tokens": error.limit_tokens, "usage": error.usage},
+                type=_TYPES.get(error.cause, "GatewayError"),
+                non_retryable=error.cause is not Cause.FAILED,  # a busy gateway was waited for already
                 next_retry_delay=_delay(error.retry_after_seconds),
             ) from error
         except ControlPlaneError as error:
@@ -82,8 +87,9 @@ def error_event(
     severity: str = "error",
     error_type: str = "",
     retryable: bool = False,
+    actions: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """`data` of an `error` event (protocol, section 8.3)."""
+    """`data` of an `error` event (protocol, section 8.3). `actions`: what a person can do."""
     return {
         "severity": severity,
         "category": category,
@@ -105,7 +111,7 @@ def error_event(
         "recovery": {
             "is_retryable": retryable,
             "retry_suggested": retryable,
-            "recovery_actions": [],
+            "recovery_actions": list(actions),
             "documentation_url": None,
         },
         "metadata": {},

@@ -11,7 +11,8 @@ from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from worker_core.agents import compaction, policies
-from worker_core.agents.conversation import arguments_object, consecutive_groups, for_model
+from worker_core.agents.conversation import arguments_object, consecutive_groups
+from worker_core.agents.history import for_model
 from worker_core.agents.home import Home, now, stop_if_cancelled
 from worker_core.agents.progress import Progress
 from worker_core.agents.types import Message, ModelCall, ModelReply, Persona, RunTool, ToolCall, ToolOutcome, Usage
@@ -107,6 +108,7 @@ class ModelLoop:
                     timestamp=now(),
                     message_id=reply.message_id,
                     tool_calls=calls,
+                    opaque=reply.opaque if calls else {},
                 )
             )
             if not calls:
@@ -132,7 +134,7 @@ class ModelLoop:
     # --- the model ----------------------------------------------------------------------------------------
 
     async def _call_model(self, *, after_tools: bool) -> ModelReply:
-        limit = self._progress.home.context_limit_tokens
+        limit = self._limit()
         if compaction.is_due(self._messages, prompt_tokens=self._prompt_tokens, limit_tokens=limit):
             await self._compact(limit)
         fitting = compaction.bounded(self._messages, limit_tokens=limit)
@@ -141,41 +143,86 @@ class ModelLoop:
             reply = await self._ask(fitting, message_id=message_id, after_tools=after_tools)
         except ActivityError as error:
             # The gateway knows better than our estimate: believe it, and leave most of it out.
-            smaller = min(limit, compaction.tokens_of(self._messages)) // 2
-            if not _context_is_full(error) or not await self._compact(smaller):
+            if not self._heard_full(error):
                 raise
-            fitting = compaction.bounded(self._messages, limit_tokens=smaller)
-            reply = await self._ask(fitting, message_id=message_id, after_tools=after_tools)
-        self._prompt_tokens = reply.usage.prompt_tokens
+            smaller = min(self._limit(), compaction.tokens_of(self._messages)) // 2
+            if workflow.patched(policies.UNTIL_IT_FITS):
+                reply = await self._ask_until_it_fits(smaller, message_id=message_id, after_tools=after_tools)
+            else:
+                if not await self._compact(smaller):
+                    raise
+                fitting = compaction.bounded(self._messages, limit_tokens=smaller)
+                reply = await self._ask(fitting, message_id=message_id, after_tools=after_tools)
+        self._prompt_tokens = reply.context_tokens or reply.usage.prompt_tokens
         if not self._persona.name:
             self._progress.prompt_tokens = self._prompt_tokens
         return reply
+
+    async def _ask_until_it_fits(self, limit_tokens: int, *, message_id: str, after_tools: bool) -> ModelReply:
+        """Our estimate may be far off (other scripts, long schemas of tools): with each refusal, less is sent."""
+        while True:
+            await self._compact(limit_tokens)
+            fitting = compaction.bounded(self._messages, limit_tokens=limit_tokens)
+            try:
+                return await self._ask(fitting, message_id=message_id, after_tools=after_tools)
+            except ActivityError as error:
+                if not self._heard_full(error) or limit_tokens <= compaction.LEAST_TOKENS:
+                    raise
+            limit_tokens = min(limit_tokens, compaction.tokens_of(fitting)) // 2
+
+    def _limit(self) -> int:
+        """Tokens of the context: what the worker is set to, or what the model's server has said, if that is less."""
+        limit, said = self._progress.home.context_limit_tokens, self._progress.context_limits.get(self._persona.model)
+        return min(limit, said) if said else limit
+
+    def _heard_full(self, error: ActivityError) -> bool:
+        """Whether the conversation was too long; how long it may be is kept where the refusal says so."""
+        failure = failure_of(error)
+        if failure.type != policies.CONTEXT_FULL:
+            return False
+        if said := policies.about(failure).get("limit_tokens"):
+            self._progress.context_limits[self._persona.model] = int(said)
+        return True
 
     async def _compact(self, limit_tokens: int) -> bool:
         """Put a summary in the place of what is old. False: there is nothing that could be left out."""
         cut = compaction.split(self._messages, keep_tokens=limit_tokens // 4)
         if cut == 0:
             return False
-        asked = Message(role="user", content=compaction.REQUEST, timestamp=now(), message_id="")
-        older = compaction.bounded(self._messages[:cut], limit_tokens=round(compaction.FULL_AT * limit_tokens))
-        reply = await self._ask([*older, asked], message_id=f"{self._execution_id}_summary", silent=True)
+        content = await self._summary(cut, limit_tokens)
         summary = Message(
             role="user",
-            content=f"{compaction.HEADER}\n\n{reply.content}",
+            content=f"{compaction.HEADER}\n\n{content}",
             timestamp=now(),
             message_id=f"{self._execution_id}_summary_{workflow.info().get_current_history_length()}",
         )
-        self._progress.usage += reply.usage
         self._messages[:cut] = [summary]
         self._prompt_tokens = 0
         return True
+
+    async def _summary(self, cut: int, limit_tokens: int) -> str:
+        asked = Message(role="user", content=compaction.REQUEST, timestamp=now(), message_id="")
+        limit = round(compaction.FULL_AT * limit_tokens)
+        while True:
+            older = compaction.bounded(self._messages[:cut], limit_tokens=limit)
+            try:
+                reply = await self._ask([*older, asked], message_id=f"{self._execution_id}_summary", silent=True)
+            except ActivityError as error:
+                if not self._heard_full(error) or not workflow.patched(policies.UNTIL_IT_FITS):
+                    raise
+                if limit <= compaction.LEAST_TOKENS:
+                    return compaction.WITHOUT_SUMMARY
+                limit = min(limit, compaction.tokens_of(older)) // 2
+            else:
+                self._progress.usage += reply.usage
+                return reply.content or compaction.WITHOUT_SUMMARY
 
     async def _ask(
         self, messages: list[Message], *, message_id: str, after_tools: bool = False, silent: bool = False
     ) -> ModelReply:
         progress, persona = self._progress, self._persona
         timeouts = progress.home.timeouts
-        reply: ModelReply = await self._home.call(
+        call = self._home.call(
             "call_model",
             lambda: ModelCall(
                 execution_id=self._execution_id,
@@ -196,6 +243,11 @@ class ModelLoop:
             heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
             retry_policy=policies.model_retry(timeouts.model_attempts),
         )
+        try:
+            reply: ModelReply = await call
+        except ActivityError as error:
+            progress.usage += policies.spent_by(failure_of(error))
+            raise
         progress.heard(reply.last_sequence)
         return reply
 
@@ -271,6 +323,8 @@ class ModelLoop:
 
 
 async def _delegated(delegate: Delegate, call: ToolCall, parent_message_id: str) -> tuple[str, str | None]:
+    if call.problem:
+        return call.problem, call.problem
     try:
         return await delegate(arguments_object(call.arguments), call, parent_message_id), None
     except (ActivityError, ApplicationError) as error:
@@ -288,10 +342,6 @@ def _for_the_model(outcome: ToolOutcome) -> str:
     return outcome.error or outcome.output or "(no output)"
 
 
-def _context_is_full(error: ActivityError) -> bool:
-    return failure_of(error).type == policies.CONTEXT_FULL
-
-
 def failure_of(error: BaseException) -> ApplicationError:
     """The cause that a person should read, whatever it was wrapped in."""
     cause: BaseException = error
@@ -301,6 +351,6 @@ def failure_of(error: BaseException) -> ApplicationError:
         return cause
     if isinstance(cause, exceptions.TimeoutError):
         return ApplicationError(
-            f"A step of the execution did not end in time: {cause}. It was stopped.", "timeout", type="Timeout"
+            f"A step of the execution did not end in time: {cause}. It was stopped.", "timeout", type=policies.TIMED_OUT
         )
     return ApplicationError(f"The execution stopped with an internal error: {cause}.", type=type(cause).__name__)

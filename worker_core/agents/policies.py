@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError
+
+from worker_core.model.answer import Usage
 
 NEVER_REPEATED = "KubiyaPermanent"
 """Error type of failures that another attempt cannot mend."""
 
 CONTEXT_FULL = "ContextFull"
 """Error type of a model call whose conversation is too long: it is summarised, and the model asked once more."""
+
+PASSING = "GatewayPassing"
+"""Error type of a model call that may succeed some day: the conversation waits for its user instead of ending."""
+
+TIMED_OUT = "Timeout"
+"""Error type of a step that did not end in time."""
+
+GIVEN_UP_TURN = "failed-turn-waits-for-its-user"
+"""Patch: before it, whatever failed a turn ended the execution."""
+
+UNTIL_IT_FITS = "context-full-until-it-fits"
+"""Patch: before it, a conversation that was still too long after one summary failed the execution."""
 
 CONTROL_PLANE_CALL = timedelta(seconds=60)
 """One attempt of an activity that talks to the control plane."""
@@ -61,3 +79,22 @@ def tool_retry(attempts: int) -> RetryPolicy:
         maximum_attempts=attempts,
         non_retryable_error_types=[NEVER_REPEATED],
     )
+
+
+def category_of(failure: ApplicationError) -> str:
+    """The error category of the protocol (8.3), or an empty text."""
+    return str(failure.details[0]) if failure.details else ""
+
+
+def about(failure: ApplicationError) -> Mapping[str, Any]:
+    """What a failed model call says besides its category: `limit_tokens`, `usage`."""
+    said = failure.details[1] if len(failure.details) > 1 else None
+    return said if isinstance(said, Mapping) else {}
+
+
+def spent_by(failure: ApplicationError) -> Usage:
+    """What a model call used up although it failed, as far as its error says so."""
+    try:
+        return msgspec.convert(about(failure).get("usage") or {}, Usage)
+    except msgspec.ValidationError:
+        return Usage()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from worker_core.agents.approvals import Approvals
@@ -31,6 +31,9 @@ class Progress:
     response: str = ""
     prompt_tokens: int = 0
     """Of the last model call: how full the model's context is."""
+
+    context_limits: dict[str, int] = field(default_factory=dict)
+    """Tokens by model, where its server said that they are fewer than the worker is set to."""
 
     paused: bool = False
     done: bool = False
@@ -64,7 +67,7 @@ class Progress:
             if call_id in self.call_ids:
                 call_id = f"{call_id}-{len(self.call_ids)}"
             self.call_ids.add(call_id)
-            unique.append(ToolCall(call_id=call_id, name=call.name, arguments=call.arguments))
+            unique.append(replace(call, call_id=call_id))
         return tuple(unique)
 
     def carry(self) -> Carried:
@@ -86,6 +89,7 @@ class Progress:
             status=self.status,
             turn_progress=self.turn_progress,
             session_id=self.session_id,
+            context_limits=self.context_limits,
         )
 
     def take_up(self, carried: Carried) -> None:
@@ -107,3 +111,4 @@ class Progress:
         self.status = carried.status
         self.turn_progress = carried.turn_progress
         self.session_id = carried.session_id
+        self.context_limits = dict(carried.context_limits)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from worker_core.agents.execution_input import EntityKind
 from worker_core.control_plane.models import ResolvedEnvironment
+from worker_core.model.answer import Usage
 
 if TYPE_CHECKING:
     from worker_core.agents.journal import Journal
@@ -71,6 +72,7 @@ class Services:
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""
 
+    spent: SpentByAttempts = field(default_factory=lambda: SpentByAttempts())
     environments: EnvironmentCache = field(default_factory=lambda: EnvironmentCache())
 
     def keep_environment(self, execution_id: str, entity_id: str, environment: ResolvedEnvironment) -> None:
@@ -93,6 +95,24 @@ class Services:
     @property
     def home_queue(self) -> str:
         return f"{self.queue_id}@{self.host_id}"
+
+
+class SpentByAttempts:
+    """What attempts of a model call that broke off have used up, for the next attempt to count. In memory alone."""
+
+    def __init__(self) -> None:
+        self._spent: dict[tuple[str, str], Usage] = {}
+
+    def of(self, execution_id: str, message_id: str) -> Usage:
+        return self._spent.get((execution_id, message_id), Usage())
+
+    def keep(self, execution_id: str, message_id: str, spent: Usage) -> None:
+        self._spent[execution_id, message_id] = spent
+
+    def forget(self, execution_id: str, message_id: str = "") -> None:
+        """Of one call, or of all of an execution."""
+        for key in [key for key in self._spent if key[0] == execution_id and message_id in {"", key[1]}]:
+            del self._spent[key]
 
 
 class EnvironmentCache:

@@ -138,6 +138,8 @@ def _place(request: RunTool, observed: Observed) -> str:
 
 def _read_arguments(call: ToolCall) -> tuple[dict[str, Any], str]:
     """The call's arguments, or why they are none: a sentence for the model, and the call fails without an effect."""
+    if call.problem:
+        return {}, call.problem
     try:
         arguments = foreign_json.loads(call.arguments or "{}")
     except foreign_json.NestedTooDeep:

@@ -27,6 +27,9 @@ class Message:
     tool_name: str = ""
     tool_arguments: str = ""
     tool_error: str | None = None
+    opaque: dict[str, Any] = field(default_factory=dict)
+    """Of an assistant with calls: what its server wants to see again, as it came."""
+
     author: dict[str, str] = field(default_factory=dict)
     """`user_id`, `user_name`, `user_email`, `user_avatar` where known."""
 
@@ -125,13 +128,22 @@ class ModelCall(Packed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelReply:
+class ModelReply(Packed):
     content: str
     message_id: str
     model: str
     finish_reason: str
     tool_calls: tuple[ToolCall, ...] = ()
+    opaque: dict[str, Any] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
+    """Of all that was paid: attempts that broke off, and a second request where the first answer was none."""
+
+    context_tokens: int = 0
+    """How full the model's context is, as the gateway counted at the last request."""
+
+    remark: str = ""
+    """What is to be said of an answer that is cut, filtered or none; viewers have heard it."""
+
     last_sequence: int = 0
 
 
@@ -234,6 +246,23 @@ class FinishTurn(Packed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUpTurn(Packed):
+    """A turn that failed for a cause that may pass: its user may go on from here."""
+
+    execution_id: str
+    turn: int
+    error: str
+    error_type: str
+    error_category: str
+    messages: tuple[dict[str, Any], ...]
+    """What was said since the last save, in the session's shape."""
+
+    usage: Usage
+    user_id: str = ""
+    after_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveMessages(Packed):
     """The session in mid-turn, where much was said."""
 
@@ -300,6 +329,7 @@ class Carried(Packed):
     status: str
     turn_progress: TurnProgress | None = None
     session_id: str = ""
+    context_limits: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from worker_core.cli.facts import RESTING, Fact, read
+from worker_core.cli.facts import MILD, RESTING, Fact, read
 from worker_core.control_plane.backoff import Backoff
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
@@ -36,9 +36,14 @@ class Outcome:
     seconds: float = 0.0
 
     @property
+    def failed(self) -> bool:
+        """Whether the turn failed: with its execution, or so that the conversation can go on."""
+        return self.status == "failed" or (self.status == "waiting_for_input" and bool(self.error))
+
+    @property
     def exit_code(self) -> ExitCode:
         match self.status:
-            case "failed":
+            case _ if self.failed:
                 return ExitCode.EXECUTION_FAILED
             case "cancelled":
                 return ExitCode.CANCELLED_WORK
@@ -157,11 +162,21 @@ class Conversation:
             execution_id=self.execution_id,
             status=status,
             response=record.response or "",
-            error=(record.error_message or turn.error) if status == "failed" else "",
+            error=_error(status, record.error_message or "", turn.error),
             usage=record.usage,
             model=str(record.execution_metadata.get("model") or ""),
             seconds=seconds,
         )
+
+
+def _error(status: str, recorded: str, told: str) -> str:
+    match status:
+        case "failed":
+            return recorded or told
+        case "waiting_for_input":
+            return told
+        case _:
+            return ""
 
 
 class _Turn:
@@ -198,7 +213,7 @@ class _Turn:
             return False
         if fact.kind in _EVIDENCE or (fact.kind == "status" and fact.word("status") == "running"):
             self._began = True
-        if fact.kind == "error":
+        if fact.kind == "error" and fact.word("severity") not in MILD:
             self.error = fact.error or self.error
         if fact.kind == "message" and fact.word("role") == "user" and fact.word("content").strip() == self._typed:
             self._typed = ""  # the user's own, come back

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 RESTING: Final = frozenset({"completed", "failed", "cancelled", "waiting_for_input"})
 """Statuses in which no turn is under way."""
 
+MILD: Final = frozenset({"warning", "info"})
+"""Severities of `error` events that tell of something else than a failure."""
+
 _OF_THE_STREAM: Final = frozenset(
     {"connected", "history_complete", "status", "done", "degraded", "reconnect", "timeout_warning", "gap_detected"}
 )

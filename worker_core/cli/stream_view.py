@@ -13,7 +13,7 @@ from rich.text import Text
 
 from worker_core.cli import screen
 from worker_core.cli.conversation import Outcome
-from worker_core.cli.facts import Fact
+from worker_core.cli.facts import MILD, Fact
 from worker_core.cli.wrapping import Wrapper
 from worker_core.logs.plain import one_line, plain, width
 
@@ -79,12 +79,14 @@ class StreamView:
         if outcome.response and not self.texts:
             self._write(outcome.response)
         self._end_text()
-        if outcome.status == "failed" and outcome.error and outcome.error != self._complained:
+        if outcome.failed and outcome.error and outcome.error != self._complained:
             self._paragraph()
             self._print(Text().append(f"{screen.FAILED} ", style="bad").append_text(screen.text(outcome.error)))
         self._paragraph()
-        word = {"waiting_for_input": "done"}.get(outcome.status, outcome.status)
-        good = outcome.status in {"completed", "waiting_for_input"}
+        word = {"waiting_for_input": "failed; you can go on" if outcome.failed else "done"}.get(
+            outcome.status, outcome.status
+        )
+        good = outcome.status in {"completed", "waiting_for_input"} and not outcome.failed
         line = Text(f"{screen.OK if good else screen.FAILED} {word}", style="good" if good else "bad")
         line.append_text(Text("".join(f" · {part}" for part in self._summary(outcome)), style="quiet"))
         self._print(line)
@@ -184,11 +186,11 @@ class StreamView:
         if sentence == self._complained:
             return
         severity = fact.word("severity")
-        if severity not in {"warning", "info"}:
+        if severity not in MILD:
             self._complained = sentence
         self._paragraph()
-        style = "careful" if severity in {"warning", "info"} else "bad"
-        mark = "!" if severity in {"warning", "info"} else screen.FAILED
+        style = "careful" if severity in MILD else "bad"
+        mark = "!" if severity in MILD else screen.FAILED
         self._print(Text().append(f"{mark} ", style=style).append_text(screen.text(sentence)))
 
     def _write(self, content: str) -> None:

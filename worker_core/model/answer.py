@@ -16,6 +16,9 @@ class ToolCall:
     opaque: dict[str, Any] = field(default_factory=dict)
     """What the server added to it, such as a signature: it goes back unchanged."""
 
+    problem: str = ""
+    """Why it cannot be made, for the model to read; empty: it can."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from worker_core.model.answer import ToolCall
@@ -187,3 +188,11 @@ def _number(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def with_code(call: ToolCall) -> ToolCall:
+    """A call of `python` with bare program text, as gpt-oss makes it: it was trained on a tool that takes no JSON."""
+    text = call.arguments.strip()
+    if call.name != "python" or call.problem or text[:1] in {"{", "[", '"', ""}:
+        return call
+    return replace(call, arguments=json.dumps({"code": call.arguments}, ensure_ascii=False))

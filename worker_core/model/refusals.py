@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from worker_core.errors import KubiyaError
+from worker_core.model.answer import Usage
 from worker_core.model.retry_after import retry_after
 from worker_core.model.said import Said
 
@@ -53,6 +54,7 @@ class GatewayError(KubiyaError):
         retry_after_seconds: what the gateway asked for, else None.
         category: the error category of the protocol, section 8.3.
         limit_tokens: of the model's context, where the gateway said it; else 0.
+        usage: what was paid all the same, by this and earlier attempts.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class GatewayError(KubiyaError):
         self.retry_after_seconds = retry_after_seconds
         self.category = category
         self.limit_tokens = limit_tokens
+        self.usage = Usage()
 
     @property
     def retryable(self) -> bool:

@@ -1,0 +1,93 @@
+"""The conversation as a model is sent it: in a shape that every server takes.
+
+Servers are stricter than the models they serve. What a model got wrong (arguments that are no JSON, names with its own
+format's tokens, nothing at all) would be refused for ever after if it went back as it was; what a server added to an
+answer (reasoning, signatures) has to go back just as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from worker_core import foreign_json
+from worker_core.agents.conversation import arguments_object
+from worker_core.agents.shortening import shortened
+from worker_core.agents.types import Message, ToolCall
+
+NO_ANSWER = "(no answer)"
+"""Stands for an answer without text and calls: some servers take no empty message, others want roles to alternate."""
+
+_RAW_LENGTH = 2_000
+"""Characters of arguments that could not be read: enough for the model to see what it did."""
+
+_NAME_LENGTH = 64
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def for_model(messages: Iterable[Message], *, system_prompt: str) -> tuple[dict[str, Any], ...]:
+    """The chat-completions message list.
+
+    Arguments are always an object, names have the letters that every provider allows, no message is empty, users do
+    not speak twice in a row, and the system speaks at the beginning alone (many local templates refuse the rest).
+    Reasoning goes back with the calls it led to, for as long as they are in the conversation: DeepSeek wants it in
+    every later request, Anthropic and Gemini in those of the same turn. Answers without calls need none.
+    """
+    shaped: list[dict[str, Any]] = []
+    if system_prompt:
+        shaped.append({"role": "system", "content": system_prompt})
+    for message in messages:
+        if message.role == "assistant":
+            shaped.append(_assistant(message))
+        elif message.role == "tool":
+            shaped.append(
+                {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content or "(empty)"}
+            )
+        elif shaped and shaped[-1]["role"] == "user":
+            shaped[-1]["content"] += f"\n\n{message.content}"
+        else:
+            shaped.append({"role": "user", "content": message.content if message.content.strip() else "(empty)"})
+    return tuple(shaped)
+
+
+def _assistant(message: Message) -> dict[str, Any]:
+    said = message.content if message.content.strip() else ""
+    if not message.tool_calls:
+        return {"role": "assistant", "content": said or NO_ANSWER}
+    return {
+        **message.opaque,
+        "role": "assistant",
+        "content": said or None,
+        "tool_calls": [_call(call) for call in message.tool_calls],
+    }
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    opaque = dict(call.opaque)
+    of_function = opaque.pop("function", None)
+    return {
+        **opaque,
+        "id": call.call_id,
+        "type": "function",
+        "function": {
+            **(of_function if isinstance(of_function, dict) else {}),
+            "name": _NOT_IN_NAMES.sub("_", call.name)[:_NAME_LENGTH] or "tool",
+            "arguments": object_text(call.arguments),
+        },
+    }
+
+
+def object_text(arguments: str) -> str:
+    """The model's own text where it is a JSON object; what it wrote under `raw` where it is not."""
+    try:
+        if isinstance(msgspec.json.decode(arguments), dict):
+            return arguments
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        pass
+    value = arguments_object(arguments)
+    if value.keys() == {"raw"}:
+        value = {"raw": shortened(str(value["raw"]), _RAW_LENGTH)}
+    return foreign_json.encode(value).decode()

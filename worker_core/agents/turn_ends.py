@@ -1,0 +1,143 @@
+"""How a turn ends: finished, with the server's decision on what comes next, or given up, for its user to go on."""
+
+from __future__ import annotations
+
+import asyncio
+
+from worker_core.agents import failures, session_store
+from worker_core.agents.services import Services
+from worker_core.agents.types import FinishTurn, GiveUpTurn, TurnDecision
+from worker_core.control_plane.models import ExecutionPatch, TurnAnalytics
+from worker_core.events import ExecutionWaiting
+
+FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
+DECISION_POLLS_SECONDS = (0.1, 0.4)
+"""The decision is written before the analytics call answers; these waits are only for a server that is late."""
+
+RESPONSE_PREVIEW_LENGTH = 500
+GO_ON = "Send another message: the conversation goes on from here."
+
+
+async def finish(services: Services, turn: FinishTurn, *, repeated: bool) -> TurnDecision:
+    """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
+    lane = services.outbox.lane(turn.execution_id)
+    lane.advance(turn.after_sequence)
+    record, session, _ = await asyncio.gather(
+        services.client.get_execution(turn.execution_id),
+        services.client.load_session(turn.execution_id),
+        lane.flush(failures.LAST_EVENTS_LIMIT),
+    )
+    await asyncio.gather(
+        session_store.store(
+            services,
+            turn.execution_id,
+            stored=session,
+            news=turn.messages,
+            user_id=turn.user_id,
+            turn=turn.turn,
+            repeated=repeated,
+        ),
+        services.client.patch_execution(
+            turn.execution_id,
+            ExecutionPatch(
+                response=turn.response,
+                usage=turn.total_usage.to_wire(),
+                execution_metadata={
+                    **record.execution_metadata,
+                    "model": turn.model,
+                    "latest_finish_reason": turn.finish_reason,
+                    "latest_run_id": f"{turn.execution_id}_{turn.turn}",
+                    "mcp_tools_used": 0,
+                    "conversation_turns": turn.turn,
+                    **({"claude_code_session_id": turn.session_id} if turn.session_id else {}),
+                },
+            ),
+        ),
+    )
+    await services.client.record_turn(
+        TurnAnalytics(
+            execution_id=turn.execution_id,
+            turn_number=turn.turn,
+            turn_id=f"{turn.execution_id}_{turn.turn}",
+            model=turn.model,
+            started_at=turn.started_at,
+            completed_at=turn.completed_at,
+            duration_ms=turn.duration_ms,
+            input_tokens=turn.turn_usage.prompt_tokens,
+            output_tokens=turn.turn_usage.completion_tokens,
+            cache_read_tokens=turn.turn_usage.cached_tokens,
+            cache_creation_tokens=turn.turn_usage.cache_creation_tokens,
+            total_cost=turn.turn_usage.cost,
+            total_tokens=turn.turn_usage.total_tokens,
+            finish_reason=turn.finish_reason,
+            response_preview=turn.response[:RESPONSE_PREVIEW_LENGTH],
+            tools_called_count=len(turn.tool_names),
+            tools_called_names=list(dict.fromkeys(turn.tool_names)),
+        )
+    )
+    status = await _decision(services, turn.execution_id)
+    if turn.unattended and status == "waiting_for_input":
+        status = "completed"
+    if status == "waiting_for_input":  # else its end follows, which a drain waits for
+        services.tracker.turn_ended(turn.execution_id)
+        services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
+    return TurnDecision(status=status, last_sequence=lane.last_sequence)
+
+
+async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> TurnDecision:
+    """A turn failed for a cause that may pass: tell viewers, keep what was said, and wait for the user.
+
+    The server is not asked how to go on: its judgement could end the execution, and the user's own is wanted.
+    """
+    lane = services.outbox.lane(turn.execution_id)
+    lane.advance(turn.after_sequence)
+    lane.publish(
+        "error",
+        failures.error_event(
+            turn.execution_id,
+            turn.error,
+            category=turn.error_category or "unknown",
+            error_type=turn.error_type,
+            stage="turn",
+            retryable=True,
+            actions=(GO_ON,),
+        ),
+    )
+    record, session, _ = await asyncio.gather(
+        services.client.get_execution(turn.execution_id),
+        services.client.load_session(turn.execution_id),
+        lane.flush(failures.LAST_EVENTS_LIMIT),
+    )
+    await session_store.store(
+        services,
+        turn.execution_id,
+        stored=session,
+        news=turn.messages,
+        user_id=turn.user_id,
+        turn=turn.turn,
+        repeated=repeated,
+    )
+    status = record.status if record.status in FINAL_STATUSES else "waiting_for_input"
+    await services.client.patch_execution(
+        turn.execution_id,
+        ExecutionPatch(
+            status=None if status in FINAL_STATUSES else status,
+            usage=turn.usage.to_wire(),
+            execution_metadata={**record.execution_metadata, "latest_turn_error": turn.error},
+        ),
+    )
+    services.tracker.turn_ended(turn.execution_id)
+    services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
+    return TurnDecision(status="waiting_for_input", last_sequence=lane.last_sequence)
+
+
+async def _decision(services: Services, execution_id: str) -> str:
+    """What the server wrote. `running` means that it has not decided: then the user is asked."""
+    for wait_seconds in (*DECISION_POLLS_SECONDS, 0.0):
+        status = (await services.client.get_execution(execution_id)).status
+        if status in FINAL_STATUSES or status == "waiting_for_input":
+            return status
+        if wait_seconds:
+            await asyncio.sleep(wait_seconds)
+    await services.client.patch_execution(execution_id, ExecutionPatch(status="waiting_for_input"))
+    return "waiting_for_input"
