@@ -107,7 +107,7 @@ def test_the_doctor_finds_all_well(online: CommandLine, stage: Stage, keychain: 
     assert answer.code == 0, answer
     found = {check["name"]: check["verdict"] for check in answer.json["checks"]}
     assert list(found) == [
-        "versions", "settings", "state folder", "disk", "proxy", "DNS", "TLS", "control plane", "Temporal",
+        "versions", "settings", "policy", "state folder", "disk", "proxy", "DNS", "TLS", "control plane", "Temporal",
         "model gateway", "keychain", "API key", "queue", "clock", "sandbox", "workers",
     ]  # fmt: skip
     assert found.pop("model gateway") == "skip", "the control plane tells it at registration"
