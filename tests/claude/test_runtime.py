@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -133,6 +134,20 @@ async def test_a_conversation_goes_on_in_the_same_session(stage: Stage, tmp_path
     assert "I have seen 2 user messages" in second.response
     ids = [one.execution_metadata["claude_code_session_id"] for one in (first, second)]
     assert ids[0] == ids[1]
+
+
+@there
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+async def test_a_pipe_where_its_own_file_was_holds_no_turn_up(stage: Stage, tmp_path: Path) -> None:
+    async with running_engine(stage, tmp_path) as rig:
+        execution_id = await rig.execute("claude piped\n!say one", agent_id=await claude(stage))
+        await rig.reach(execution_id, "waiting_for_input", "failed")
+        own = home(tmp_path).workspaces / execution_id / claude_turn.STATE_FOLDER / claude_turn._TURN_FILE
+        own.unlink()
+        os.mkfifo(own)
+        await rig.turn(execution_id, "claude piped again\n!say two")
+        record = await rig.client.get_execution(execution_id)
+    assert record.response == "two", record.error_message
 
 
 @there

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -73,11 +74,11 @@ def test_nothing_is_written_or_read_through_links(inside: Path, outside: Path) -
             with pytest.raises(OutsideWorkspace, match="passes through a link"):
                 refuse(inside, path, b"x")  # type: ignore[operator]
         with pytest.raises(OutsideWorkspace):
-            list(anchored.read_lines(inside, path))
+            anchored.read_bounded(inside, path, limit_bytes=10)
     with pytest.raises(OutsideWorkspace):
         anchored.append(inside, "file", b"x")
     with pytest.raises(OutsideWorkspace):
-        list(anchored.read_lines(inside, "file"))
+        anchored.read_bounded(inside, "file", limit_bytes=10)
     anchored.write(inside, "file", [b"replaced"])
     anchored.write(inside, "new", [b"replaced"])
     assert not (inside / "file").is_symlink()
@@ -130,10 +131,27 @@ def test_a_folder_that_is_swapped_for_a_link_all_the_time(inside: Path, outside:
 
 
 def test_lines_are_appended_and_read(inside: Path) -> None:
-    assert list(anchored.read_lines(inside, "a/log")) == []
+    assert anchored.read_bounded(inside, "a/log", limit_bytes=10) == b""
     anchored.append(inside, "a/log", b"1\n")
     anchored.append(inside, "a/log", b"2\n")
-    assert list(anchored.read_lines(inside, "a/log")) == [b"1\n", b"2\n"]
+    assert anchored.read_bounded(inside, "a/log", limit_bytes=10) == b"1\n2\n"
+    assert anchored.read_bounded(inside, "a/log", limit_bytes=3) == b"1\n2"
+    assert anchored.read_bounded(inside, "a/log", limit_bytes=3, at_end=True) == b"\n2\n"
+
+
+def test_a_file_twice_as_long_takes_no_more_memory_to_read(inside: Path) -> None:
+    def most(length: int) -> int:
+        with (inside / "long").open("wb") as file:
+            file.truncate(length)  # a hole: it takes no room on the disk
+        tracemalloc.start()
+        try:
+            for at_end in (False, True):
+                assert len(anchored.read_bounded(inside, "long", limit_bytes=100_000, at_end=at_end)) == 100_000
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert most(1 << 32) < 1.1 * most(1 << 31) < 1_000_000
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -141,7 +159,7 @@ def test_a_pipe_that_stands_there_holds_nobody(inside: Path) -> None:
     os.mkfifo(inside / "pipe")
     with pytest.raises(OSError):
         anchored.append(inside, "pipe", b"x")
-    assert list(anchored.read_lines(inside, "pipe")) == []
+    assert anchored.read_bounded(inside, "pipe", limit_bytes=10) == b""
     assert list(anchored.files(inside)) == []
 
 

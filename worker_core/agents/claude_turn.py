@@ -24,7 +24,9 @@ from worker_core.agents.shortening import LONGEST_TEXT, shortened
 from worker_core.agents.types import ClaudeReply, ClaudeTurn, Message, Persona, RunTool, ToolCall, ToolOutcome
 from worker_core.claude.installation import ADD, installed, program, supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
+from worker_core.errors import KubiyaError
 from worker_core.foreign_json import DEEPEST, tamed
+from worker_core.sandbox import anchored
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.workspace import OWN_FOLDER, Workspace
 from worker_core.whole_text import WholeCharacters
@@ -332,8 +334,8 @@ def _prompt(turn: ClaudeTurn, *, interrupted: bool, resumes: bool) -> str:
 
 def _read(workspace: Workspace, relative: str) -> str:
     try:
-        return workspace.resolve(relative).read_text(encoding="utf-8")[:20]
-    except OSError:
+        return anchored.read_bounded(workspace.path, relative, limit_bytes=20).decode("utf-8", "replace")
+    except (OSError, KubiyaError):
         return ""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from worker_core import foreign_json
 from worker_core.agents.shortening import shortened
 from worker_core.errors import KubiyaError
 from worker_core.sandbox import anchored
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRANSCRIPT = f"{OWN_FOLDER}/transcript.jsonl"
+
+TRANSCRIPT_END_BYTES = 16_000_000
+"""What is read of it. A turn says less: what was said is saved when it passes 300 000 bytes."""
 
 LARGEST_SESSION_BYTES = 2_000_000
 SHOWN_MESSAGES = 200
@@ -157,12 +161,15 @@ def _write_transcript(services: Services, execution_id: str, news: Sequence[Reco
 
 
 def _ids(workspace: Workspace) -> frozenset[str]:
-    """Of the messages that the transcript has; a line that was torn is none."""
+    """Of the messages at the transcript's end, where an attempt before this one wrote. A torn line is none, and so is
+    what a tool left there.
+    """
     ids = set()
-    for line in anchored.read_lines(workspace.path, TRANSCRIPT):
+    kept = anchored.read_bounded(workspace.path, TRANSCRIPT, limit_bytes=TRANSCRIPT_END_BYTES, at_end=True)
+    for line in kept.splitlines():
         try:
-            record = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            record = foreign_json.loads(line)
+        except ValueError:
             continue
         if isinstance(record, dict):
             ids.add(str(record.get("message_id")))

@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
+from worker_core import foreign_json
 from worker_core.errors import ExitCode, KubiyaError
 
 TEXT_LIMIT = 200
@@ -76,6 +75,12 @@ class ServerTrouble(ControlPlaneError):
 
     def __init__(self, sentence: str, *, status: int | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(sentence, status=status, retryable=True, retry_after_seconds=retry_after_seconds)
+
+
+class AnswerTooLong(ControlPlaneError):
+    """A success that is longer than this program reads. Asking again would bring the same."""
+
+    exit_code = ExitCode.UNREACHABLE
 
 
 class Unreachable(ControlPlaneError):
@@ -174,8 +179,8 @@ def words(content: bytes, *, hide: str = "") -> str:
 
 def _detail(content: bytes) -> str:
     try:
-        body = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+        body = foreign_json.loads(content)
+    except ValueError:
         text = content[: 4 * TEXT_LIMIT].decode("utf-8", "replace").strip()
         return "an HTML page" if text.startswith("<") else text
     detail = body.get("detail", body) if isinstance(body, Mapping) else body

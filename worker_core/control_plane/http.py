@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from worker_core import __version__
-from worker_core.control_plane.errors import ControlPlaneError, ServerTrouble, Unreachable
+from worker_core.control_plane.errors import AnswerTooLong, ControlPlaneError, ServerTrouble, Unreachable
 from worker_core.errors import ConfigurationError
 from worker_core.named_proxy import named_proxy
 from worker_core.settings import is_loopback
@@ -28,6 +28,12 @@ TOTAL_LIMIT_SECONDS = 10.0
 
 IDLE_LIMIT_SECONDS = 55.0
 """Idle connections are dropped before the usual load balancer (60 s) drops them."""
+
+ANSWER_LIMIT_BYTES = 32 << 20
+"""Of one answer. The largest are stored conversations: ours never pass 2 MB, other workers' may."""
+
+REFUSAL_LIMIT_BYTES = 256 << 10
+"""What is read of an answer that is a refusal: its words stand at the beginning."""
 
 AGE_LIMIT_SECONDS = 15 * 60.0
 """Connections are renewed after this, busy or not, so that DNS and balancer changes are seen."""
@@ -77,9 +83,11 @@ def new_client(
     headers: Mapping[str, str] | None = None,
     max_connections: int = 50,
     proxies: bool = True,
+    takes_compressed: bool = False,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> httpx2.AsyncClient:
-    """An httpx2 client with this program's limits, TLS, proxies and User-Agent. The caller closes it.
+    """An httpx2 client with this program's limits, TLS, proxies and User-Agent. The caller closes it, and bounds what
+    it reads.
 
     Args:
         base_url: scheme and host, with or without a path; decides about TLS and proxies (none for loopback).
@@ -88,6 +96,8 @@ def new_client(
         headers: sent with every request.
         max_connections: at the same time.
         proxies: use those of the environment.
+        takes_compressed: the caller unpacks, within bounds. Otherwise nothing compressed is asked for, and what is
+            compressed all the same counts as unreadable: a few bytes could become a memory full.
         transport: for tests.
 
     Raises:
@@ -102,11 +112,27 @@ def new_client(
             max_keepalive_connections=max_connections,
             keepalive_expiry=IDLE_LIMIT_SECONDS,
         ),
-        headers={"User-Agent": USER_AGENT, **(headers or {})},
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(headers or {})},
+        event_hooks={"response": [] if takes_compressed else [_refuse_compressed]},
         trust_env=proxies and not is_loopback(urlsplit(base_url).hostname or ""),
         follow_redirects=False,
         transport=transport,
     )
+
+
+async def _refuse_compressed(response: httpx2.Response) -> None:
+    if response.headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
+        raise httpx2.DecodingError("it is compressed, which was not asked for", request=response.request)
+
+
+async def read_body(response: httpx2.Response, *, limit_bytes: int) -> bytes:
+    """The body of an answer, or as much of its beginning as shows that it is longer than `limit_bytes`."""
+    content = bytearray()
+    async for piece in response.aiter_bytes():
+        content += piece
+        if len(content) > limit_bytes:
+            break
+    return bytes(content)
 
 
 class Connections:
@@ -150,6 +176,7 @@ class Connections:
 
         Raises:
             Unreachable: no answer came.
+            AnswerTooLong: it is longer than any may be.
             ServerTrouble: what came is no HTTP.
         """
         headers = dict(self._headers())
@@ -157,18 +184,27 @@ class Connections:
             headers["Content-Type"] = "application/json"
         try:
             with self._lease() as client:
-                async with asyncio.timeout(limit_seconds):
-                    response = await client.request(
+                async with (
+                    asyncio.timeout(limit_seconds),
+                    client.stream(
                         method,
                         path,
                         content=content,
                         params=query,
                         headers=headers,
                         timeout=httpx2.Timeout(limit_seconds, connect=min(CONNECT_LIMIT_SECONDS, limit_seconds)),
-                    )
+                    ) as response,
+                ):
+                    status = response.status_code
+                    limit = REFUSAL_LIMIT_BYTES if status >= 400 else ANSWER_LIMIT_BYTES
+                    body = await read_body(response, limit_bytes=limit)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=limit_seconds) from error
-        return Answer(status=response.status_code, headers=response.headers, content=response.content)
+        if len(body) > limit and status < 400:
+            raise AnswerTooLong(
+                f"The answer of {self.server} to {action} is longer than {limit >> 20} MB; it was not read to its end."
+            )
+        return Answer(status=status, headers=response.headers, content=body)
 
     @asynccontextmanager
     async def stream(
@@ -185,7 +221,8 @@ class Connections:
         try:
             with self._lease() as client:
                 async with client.stream("GET", path, params=query, headers=all_headers, timeout=timeout) as response:
-                    content = await response.aread() if response.status_code >= 400 else b""
+                    refused = response.status_code >= 400
+                    content = await read_body(response, limit_bytes=REFUSAL_LIMIT_BYTES) if refused else b""
                     answer = Answer(status=response.status_code, headers=response.headers, content=content)
                     yield answer, response.aiter_bytes()
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 LINE_LIMIT_BYTES = 1 << 20
 EVENT_LIMIT_BYTES = 4 << 20
+IDLE_LIMIT_BYTES = 256 << 10
+"""Comments and other lines that add nothing, between two events. A sign of life every 15 s takes days to get there."""
+
+_LINE_ENDS = re.compile(rb"(?:\r\n|\n|\r)((?:\r\n|\n|\r)*+)")
+"""The end of a line, and the empty lines behind it: all of them say what one says."""
 
 
 class StreamTooLong(ValueError):
@@ -30,6 +36,7 @@ class SseParser:
         self._event = ""
         self._data: list[str] = []
         self._size = 0
+        self._idle = 0
         self._last_id = ""
         self._first = True
         self.retry_milliseconds: int | None = None
@@ -38,7 +45,7 @@ class SseParser:
         """The events that `content` completes.
 
         Raises:
-            StreamTooLong: a line is above 1 MiB, or an event above 4 MiB.
+            StreamTooLong: a line is above 1 MiB, an event above 4 MiB, or what is none above 256 KiB.
         """
         events: list[ServerSentEvent] = []
         if self._after_return and content:
@@ -46,22 +53,21 @@ class SseParser:
             if content.startswith(b"\n"):
                 content = content[1:]
         start = 0
-        while start < len(content):
-            end = _line_end(content, start)
-            self._line += content[start : end if end >= 0 else len(content)]
-            if len(self._line) > LINE_LIMIT_BYTES:
-                raise StreamTooLong(f"a line of the event stream is longer than {LINE_LIMIT_BYTES} bytes")
-            if end < 0:
-                break
+        for end in _LINE_ENDS.finditer(content):
+            self._extend_line(content[start : end.start()])
+            start = end.end()
             if (event := self._take_line()) is not None:
                 events.append(event)
-            start = end + 1
-            if content[end] == 0x0D:
-                if start == len(content):
-                    self._after_return = True
-                elif content[start] == 0x0A:
-                    start += 1
+            if end[1] and (event := self._take_line()) is not None:
+                events.append(event)
+        self._extend_line(content[start:])
+        self._after_return = content.endswith(b"\r") or (self._after_return and not content)
         return events
+
+    def _extend_line(self, piece: bytes) -> None:
+        self._line += piece
+        if len(self._line) > LINE_LIMIT_BYTES:
+            raise StreamTooLong(f"a line of the event stream is longer than {LINE_LIMIT_BYTES} bytes")
 
     def _take_line(self) -> ServerSentEvent | None:
         line = self._line.decode("utf-8", "replace")
@@ -77,7 +83,7 @@ class SseParser:
             case "event":
                 self._event = value
             case "data":
-                self._size += len(value)
+                self._size += len(line) + 1
                 if self._size > EVENT_LIMIT_BYTES:
                     raise StreamTooLong(f"an event of the stream is longer than {EVENT_LIMIT_BYTES} bytes")
                 self._data.append(value)
@@ -87,6 +93,10 @@ class SseParser:
                 self.retry_milliseconds = int(value)
             case _:
                 pass
+        if name != "data":
+            self._idle += len(line) + 1
+            if self._idle > IDLE_LIMIT_BYTES:
+                raise StreamTooLong(f"{IDLE_LIMIT_BYTES} bytes of the event stream held no event")
         return None
 
     def _dispatch(self) -> ServerSentEvent | None:
@@ -94,9 +104,5 @@ class SseParser:
         self._event, self._data, self._size = "", [], 0
         if not data:
             return None
+        self._idle = 0
         return ServerSentEvent(event=event or "message", data="\n".join(data), id=self._last_id)
-
-
-def _line_end(content: bytes, start: int) -> int:
-    ends = [end for end in (content.find(b"\n", start), content.find(b"\r", start)) if end >= 0]
-    return min(ends, default=-1)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from worker_core import foreign_json
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, NotFound
 from worker_core.control_plane.http import Connections, proxy_of, tls_context
@@ -113,11 +114,9 @@ async def health(settings: Settings) -> tuple[Check, str]:
 
 
 async def _named_temporal(connections: Connections) -> str:
-    import msgspec
-
-    with contextlib.suppress(ControlPlaneError, msgspec.DecodeError):
+    with contextlib.suppress(ControlPlaneError, ValueError):
         answer = await connections.request("GET", "/api/ready", action="the readiness check", limit_seconds=5.0)
-        raw = msgspec.json.decode(answer.content)
+        raw = foreign_json.loads(answer.content)
         if answer.status == 200 and isinstance(raw, dict) and isinstance(raw.get("temporal_host"), str):
             return str(raw["temporal_host"])
     return ""

@@ -19,7 +19,7 @@ import httpx2
 
 from worker_core import foreign_json
 from worker_core.control_plane.http import explain, new_client, proxy_of
-from worker_core.control_plane.sse import SseParser, StreamTooLong
+from worker_core.control_plane.sse import LINE_LIMIT_BYTES, SseParser, StreamTooLong
 from worker_core.model import options
 from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
@@ -114,9 +114,9 @@ class ModelGateway:
             client = await self.prepare()
             try:
                 async with asyncio.timeout(LIST_LIMIT_SECONDS):
-                    response = await client.get(self._url("models"), headers=self._bearer())
-                listed = response.raise_for_status().json()["data"]
-                self._models = frozenset(str(one["id"]) for one in listed)
+                    async with client.stream("GET", self._url("models"), headers=self._bearer()) as response:
+                        body = await _read(response.raise_for_status().aiter_bytes(), DOCUMENT_LIMIT_BYTES)
+                self._models = frozenset(str(one["id"]) for one in foreign_json.loads(body)["data"])
             except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError, ValueError, TypeError, LookupError):
                 return False  # a gateway that lists nothing may work all the same
         return model in self._models
@@ -180,7 +180,7 @@ class ModelGateway:
         first = b""
         async for block in blocks:
             first += block
-            if first.strip():
+            if first.strip() or len(first) > LINE_LIMIT_BYTES:
                 break
         kind = response.headers.get("content-type", "")
         if "event-stream" not in kind and first.lstrip()[:1] in {b"{", b"[", b"<"}:
@@ -365,12 +365,12 @@ def _told(name: str, model: str) -> str:
 
 
 async def _read(blocks: AsyncIterator[bytes], limit: int) -> bytes:
-    body = b""
+    body = bytearray()
     async for block in blocks:
         body += block
         if len(body) > limit:
             break
-    return body
+    return bytes(body)
 
 
 def _short(error: BaseException) -> str:

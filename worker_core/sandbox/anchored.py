@@ -41,6 +41,13 @@ _APPEND = (
     if hasattr(os, "O_NONBLOCK")
     else os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 )
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 _REPARSE_POINT = getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0x400)
 DEEPEST = 40
 """Folders below folders that a listing looks into."""
@@ -111,8 +118,9 @@ def append(root: Path, relative: str, content: bytes) -> None:
             file.write(content)
 
 
-def read_lines(root: Path, relative: str) -> Iterator[bytes]:
-    """The lines of a file; none where there is no such file.
+def read_bounded(root: Path, relative: str, *, limit_bytes: int, at_end: bool = False) -> bytes:
+    """The first bytes of a file, or its last ones: never more than `limit_bytes`, however long it is. Nothing where
+    there is no such file, or something that is no ordinary one: a pipe there holds nobody up.
 
     Raises:
         OutsideWorkspace: the path leads out, or a part of it is a link.
@@ -121,18 +129,18 @@ def read_lines(root: Path, relative: str) -> Iterator[bytes]:
     *folders, name = parts_of(relative)
     try:
         with _entered(root, folders, relative, make=False) as folder:
-            flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-            try:
-                descriptor = folder.open(name, flags | getattr(os, "O_BINARY", 0), 0)
-            except FileNotFoundError:
-                return
-            except OSError as error:
-                raise _link(relative, error) from error
-            with os.fdopen(descriptor, "rb") as file:
-                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    yield from file
+            descriptor = folder.open(name, _READ, 0)
     except FileNotFoundError:
-        return
+        return b""
+    except OSError as error:
+        raise _link(relative, error) from error
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            return b""
+        if at_end:
+            file.seek(max(0, facts.st_size - limit_bytes))
+        return file.read(limit_bytes)
 
 
 def files(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[tuple[str, os.stat_result]]:

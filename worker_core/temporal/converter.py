@@ -37,7 +37,8 @@ UNREADABLE = "UnreadablePayload"
 """Error type of a payload that is not what this program understands."""
 
 _COMPRESSION_LEVEL = 3
-_UNPACKED_LIMIT_BYTES = 256 * 1024 * 1024
+_UNPACKED_LIMIT_BYTES = 32 * 1024 * 1024
+"""The largest that is packed here is a conversation, which is kept below 1.2 MB."""
 
 
 class Packed:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from worker_core import foreign_json
 from worker_core.control_plane.errors import retry_after
 from worker_core.control_plane.http import new_client
 from worker_core.sandbox.network import Refused
@@ -203,8 +204,8 @@ class _Slack:
             doubt = " Nothing was done." if unsent else self._doubt
             raise SlackRefused(f"Slack cannot be reached ({type(error).__name__}).{doubt}") from None
         try:
-            answer = msgspec.json.decode(bytes(content))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            answer = foreign_json.loads(bytes(content))
+        except ValueError:
             answer = None
         if not isinstance(answer, dict):
             raise SlackRefused(f"Slack answered {response.status_code} without JSON.{self._doubt}")

@@ -185,11 +185,12 @@ class FetchTool:
         import httpx2
 
         at = f"[{target.address}]" if ":" in target.address else target.address
+        base_url = f"{target.scheme}://{at}:{target.port}"
         headers = {"Host": target.netloc, "Accept": "text/html, text/*, application/json, */*;q=0.5",
                    "Accept-Encoding": "gzip, identity"}  # fmt: skip
         try:
             async with (
-                new_client(base_url=f"{target.scheme}://{at}:{target.port}", proxies=False) as client,
+                new_client(base_url=base_url, proxies=False, takes_compressed=True) as client,
                 client.stream(
                     "GET",
                     target.path,

@@ -6,6 +6,7 @@ A workflow is JSON (`name`, `env`, `params`, and `steps` with `name`, `command`,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
@@ -128,11 +129,11 @@ async def _built(chosen: Configured, context: ToolContext, deadline: float) -> W
     if not result.succeeded:
         return replace(result, error=f"The workflow's program failed. {result.error or ''}".strip())
     try:
-        content = b""
-        for line in anchored.read_lines(context.workspace.path, target):
-            content += line
-            if len(content) > _LARGEST_DEFINITION_BYTES:
-                raise WrongWorkflow("The workflow's program made a definition of more than 1 MB.")
+        content = await asyncio.to_thread(
+            anchored.read_bounded, context.workspace.path, target, limit_bytes=_LARGEST_DEFINITION_BYTES + 1
+        )
+        if len(content) > _LARGEST_DEFINITION_BYTES:
+            raise WrongWorkflow("The workflow's program made a definition of more than 1 MB.")
         return workflow_steps.read(content.decode("utf-8", "replace"), name=chosen.name)
     except (OSError, KubiyaError) as error:
         raise WrongWorkflow(f"The definition that the program made cannot be read: {error}.") from None
