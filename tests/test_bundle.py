@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from worker_core import bundle
-from worker_core.sandbox.linux import interpreter_folders
-from worker_core.tools.python import interpreter_path
+from worker_core.sandbox.interpreter import interpreter_folders, interpreter_path
 
 
 @pytest.fixture

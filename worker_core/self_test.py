@@ -97,8 +97,8 @@ def _folders() -> str:
 
 def _children() -> str:
     """The Python that tools run in, with what they may import, and the file tools' own program."""
+    from worker_core.sandbox.interpreter import interpreter_path
     from worker_core.sandbox.linux import files_child
-    from worker_core.tools.python import interpreter_path
 
     python = interpreter_path()
     if python is None:

@@ -18,7 +18,7 @@ import pytest
 from tests.sandbox.conftest import run
 from tests.sandbox.processes import eventually
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
-from worker_core.sandbox import linux
+from worker_core.sandbox import gate
 from worker_core.sandbox.egress import Egress
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.gatekeeper import Gatekeeper
@@ -122,7 +122,7 @@ async def test_a_page(tool: Tool, server: Server) -> None:
 
 @pytest.mark.parametrize("perl", ["/usr/bin/perl", "/no/perl"])
 async def test_with_perl_and_without(tool: Tool, server: Server, perl: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linux, "_PERL", perl)
+    monkeypatch.setattr(gate, "_PERL", perl)
     assert await tool(f"curl -sS http://somewhere.example:{server.port}/; env | grep -c PERL") == "hello 0\n"
 
 
@@ -131,7 +131,7 @@ async def test_a_worker_that_does_not_answer(
     short: Path, tmp_path: Path, perl: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gate that writes to nobody would be ended by SIGPIPE, and the tool with it."""
-    monkeypatch.setattr(linux, "_PERL", perl)
+    monkeypatch.setattr(gate, "_PERL", perl)
     egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy()))
     egress.start()
     launcher = bubblewrap(short / "walls", egress=egress)
@@ -150,7 +150,7 @@ async def test_a_worker_that_does_not_answer(
 async def test_a_tool_gets_nothing_of_the_way_but_its_address(
     tool: Tool, perl: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linux, "_PERL", perl)
+    monkeypatch.setattr(gate, "_PERL", perl)
     script = "ls -1 /proc/self/fd | wc -l; ls /run 2>/dev/null; wc -l </proc/net/unix; grep Sig[BI] /proc/self/status"
     descriptors, unix_sockets, blocked, ignored = (await tool(script)).splitlines()
     assert int(descriptors) == 4, "three and the folder itself"

@@ -89,14 +89,23 @@ def test_the_profiles_network() -> None:
     assert "(allow network*)" in made(Network.HOST, None)
 
 
+def variables(command: Command) -> dict[str, str]:
+    """What the gate is to give to the tool."""
+    word = next(one for one in command.argv if one.startswith("variables="))
+    content = os.pread(int(word.removeprefix("variables=")), 100_000, 0)
+    return dict(one.split("=", 1) for one in content.decode().split("\0") if one)
+
+
 def test_sandbox_exec(tmp_path: Path) -> None:
     launcher = SandboxExec(walls=Walls())
     command = Command(argv=["/bin/echo", "x"], cwd=tmp_path, environment={"HTTPS_PROXY": "http://u:p@x"})
     wrapped = launcher.wrap(command, workspace=tmp_path)
     assert list(wrapped.argv[:2]) == ["/usr/bin/sandbox-exec", "-p"]
     assert list(wrapped.argv[-2:]) == ["/bin/echo", "x"]
-    assert wrapped.environment["HOME"] == str(tmp_path / ".kubiya/home")
-    assert "HTTPS_PROXY" not in wrapped.environment
+    given = variables(wrapped)
+    assert given["HOME"] == str(tmp_path / ".kubiya/home")
+    assert "HTTPS_PROXY" not in given
+    assert not {"HOME", "TMPDIR"} & set(wrapped.environment)
     assert Holds.FILES in launcher.enforces
 
 
@@ -125,8 +134,10 @@ if sys.argv[1] in {{failing}}:
     sys.exit(f"no {{{{sys.argv[1]}}}}")
 if sys.argv[1] in {{{{"version", "image", "pull"}}}}:
     sys.exit(0)
+lines = open(sys.argv[sys.argv.index("--env-file") + 1], "rb").read().decode().splitlines()
+given = dict([("PATH", os.environ["PATH"])] + [line.split("=", 1) for line in lines])
 at = sys.argv.index("the-image")
-os.execvp(sys.argv[at + 1], sys.argv[at + 1:])
+os.execvpe(sys.argv[at + 1], sys.argv[at + 1:], given)
 """
 
 
@@ -164,10 +175,46 @@ async def test_a_container(tmp_path: Path) -> None:
     ):
         assert wanted in text
     assert f'type=bind,"source={tmp_path}/w,""x","target={tmp_path}/w,""x"' in argv
+    assert "--ulimit core=0:0" in text
     assert "s3cret" not in text
-    assert environment["TOKEN"] == "s3cret"
+    assert "TOKEN" not in environment
+    assert environment["HOME"] == os.environ["HOME"], "the engine finds its own configuration"
     assert "python3" in argv
     assert "/own/python" not in argv
+
+
+STEERING = {"DOCKER_HOST": "tcp://elsewhere", "CONTAINERS_CONF": "/w/x", "XDG_CONFIG_HOME": "/w", "DOCKER_CONFIG": "/w"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with a #! line")
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "", " blanks ", '"quoted"', "two\nlines\n\n", "back\\slash%s$x`y`", "Grüße", "\udc80", "#", "a=b"],
+)
+async def test_variables_of_a_container_are_for_what_runs_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    for name in STEERING:
+        monkeypatch.delenv(name, raising=False)
+    program, record = docker(tmp_path)
+    launcher = Container(program=program, image="the-image", walls=Walls(), worker_python="")
+    command = Command(argv=["env", "-0"], cwd=tmp_path, environment={**STEERING, "X": value, "HOME": "/nowhere"})
+    result = await run(launcher.wrap(command, workspace=tmp_path))
+    inside = dict(one.split(b"=", 1) for one in b"".join(result.output.ends()).split(b"\0") if one)
+    result.output.close()
+    assert inside[b"X"] == os.fsencode(value)
+    assert inside[b"HOME"] == b"/tmp/home"
+    assert {name: os.fsdecode(inside[name.encode()]) for name in STEERING} == STEERING
+    argv, outside = json.loads(record.read_text())
+    assert not {*STEERING, "X"} & set(outside)
+    assert "elsewhere" not in str(argv)
+
+
+def test_a_variable_that_no_engine_takes(tmp_path: Path) -> None:
+    launcher = Container(program="docker", image="i", walls=Walls(), worker_python="")
+    command = Command(argv=["true"], cwd=tmp_path, environment={"a b": "1"})
+    with pytest.raises(OSError, match="'a b' cannot be handed to a container"):
+        launcher.wrap(command, workspace=tmp_path)
 
 
 def test_a_container_with_the_machines_network(tmp_path: Path) -> None:

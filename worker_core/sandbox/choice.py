@@ -180,8 +180,10 @@ def _restricted_token(settings: Settings, walls: Walls) -> Choice | str:  # noqa
 
 def _container(settings: Settings, walls: Walls) -> Choice | str:
     from worker_core.sandbox import container
-    from worker_core.tools.python import interpreter_path
+    from worker_core.sandbox.interpreter import interpreter_path
 
+    if platform.system() == "Windows":
+        return 'sandbox = "container" is for Linux and macOS: paths of Windows mean nothing in a container.'
     program = container.find_program()
     if program is None:
         return "There is no docker and no podman."

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from worker_core.sandbox.environment import CALL_MARK
+from worker_core.sandbox.gate import data
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
-from worker_core.sandbox.limits import shell_prefix
-from worker_core.sandbox.linux import HOME, TMP_BYTES, Walls, files_child, sandboxed_environment
+from worker_core.sandbox.limits import Limits, kernel_limits
+from worker_core.sandbox.linux import HOME, TMP, TMP_BYTES, Walls, files_child, sandboxed_environment
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +27,23 @@ PULL_SECONDS = 300.0
 """How long fetching the image may take."""
 DEFAULT_IMAGE = "python:3.13-slim"
 _PYTHON = "python3"
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][!-<>-~]*")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_VALUE = re.compile(r"(?:[!#-&(-\[\]-_a-~](?:[ -\[\]-~]*[!#-&(-\[\]-_a-~])?)?")
+"""No backslash; no quote and no blank at an end."""
+
+_DECODED = "{0}=$(printf '%b.' \"${0}\"); {0}=${{{0}%.}}; export {0}; "
+"""The point keeps line breaks at the end, which `$()` takes away."""
+
+_ULIMITS: dict[int, str] = {}
+if sys.platform != "win32":
+    import resource
+
+    _ULIMITS = {
+        resource.RLIMIT_CORE: "core", resource.RLIMIT_CPU: "cpu", resource.RLIMIT_DATA: "data",
+        resource.RLIMIT_NOFILE: "nofile", resource.RLIMIT_FSIZE: "fsize",
+    }  # fmt: skip
 
 
 class Container:
@@ -67,36 +88,84 @@ class Container:
             "--network", "bridge" if policy is Network.HOST else "none",
             "--pids-limit", str(limits.processes), "--memory", str(limits.memory_bytes),
             "--memory-swap", str(limits.memory_bytes),
-            "--tmpfs", f"/tmp:rw,nosuid,nodev,exec,size={TMP_BYTES}",  # noqa: S108 -- of the container
+            "--tmpfs", _tmpfs(TMP), "--tmpfs", _tmpfs(str(HOME)),
             "--mount", _mount(workspace), "--mount", _mount(files_child(), readonly=True),
         ]  # fmt: skip
         for path in self._walls.readable:
             argv += ["--mount", _mount(path, readonly=True)]
         if sys.platform != "win32":
             argv += ["--user", f"{os.getuid()}:{os.getgid()}"]
-        for name in inside:
-            argv += ["--env", name]  # by name: values are not for the process list
+        for name, value in _kernel_limits(limits).items():
+            argv += ["--ulimit", f"{name}={value}:{value}"]
+        lines, coded = _env_file(inside)
+        file = data(lines)
+        argv += ["--env-file", f"/dev/fd/{file.descriptor}"]
         mark = command.environment.get(CALL_MARK, "")
         argv += ["--label", f"{CALL_MARK.lower()}={mark}", "--workdir", str(command.cwd), self._image]
-        argv += shell_prefix(limits, counts_processes=False, first='mkdir -p "$HOME"')
+        if coded:
+            argv += ["/bin/sh", "-c", "".join(map(_DECODED.format, coded)) + 'exec "$@"', "variables"]
         argv += [_PYTHON if part == self._worker_python else part for part in command.argv[:1]]
         argv += command.argv[1:]
-        own = {name: value for name, value in os.environ.items() if name in _OF_THE_PROGRAM}
         return replace(
             command,
             argv=argv,
             cwd=workspace,
-            # HOME and TMPDIR are for what runs inside; the program itself finds its own configuration another way.
-            environment={**own, **inside},
+            environment={**_own_environment(), CALL_MARK: mark},
             limits=replace(limits, memory_bytes=max(limits.memory_bytes, 2**30)),
             workspace=workspace,
+            loans=(*command.loans, file),
         )
 
 
 _OF_THE_PROGRAM = frozenset(
-    {"PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY",
-     "XDG_RUNTIME_DIR", "CONTAINER_HOST", "SYSTEMROOT"}
+    {"PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY",
+     "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DBUS_SESSION_BUS_ADDRESS", "CONTAINER_HOST",
+     "CONTAINERS_CONF", "SYSTEMROOT", "USERPROFILE"}
 )  # fmt: skip
+"""Of the worker's own environment. The program runs outside the walls: what an execution declares is not for it."""
+
+
+def _own_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in _OF_THE_PROGRAM}
+
+
+def _kernel_limits(limits: Limits) -> dict[str, int]:
+    """By the names that engines have for them; what the worker itself has less of stays."""
+    if sys.platform == "win32":
+        return {}
+    import resource
+
+    told = {}
+    for number, value in kernel_limits(limits).items():
+        _, most = resource.getrlimit(number)
+        told[_ULIMITS[number]] = value if most == resource.RLIM_INFINITY else min(value, most)
+    return told
+
+
+def _env_file(variables: Mapping[str, str]) -> tuple[bytes, list[str]]:
+    """For `--env-file`, a line each; and the names of those whose values had to be written as `printf %b` reads them.
+
+    Engines take lines, and read quotes, white space and what is not ASCII each in its own way.
+
+    Raises:
+        OSError: one can be written in neither way.
+
+    """
+    lines, coded = [], []
+    for name, value in variables.items():
+        if _PLAIN_NAME.fullmatch(name) and _PLAIN_VALUE.fullmatch(value):
+            lines.append(f"{name}={value}\n")
+        elif _IDENTIFIER.fullmatch(name):
+            octal = "".join(rf"\0{byte:03o}" for byte in os.fsencode(value))
+            lines.append(f"{name}={octal}\n")
+            coded.append(name)
+        else:
+            raise OSError(errno.EINVAL, f"the variable {name[:100]!r} cannot be handed to a container")
+    return "".join(lines).encode(), coded
+
+
+def _tmpfs(path: str) -> str:
+    return f"{path}:rw,nosuid,nodev,exec,mode=1777,size={TMP_BYTES}"
 
 
 def _mount(path: Path, *, readonly: bool = False) -> str:

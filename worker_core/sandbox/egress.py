@@ -1,7 +1,7 @@
 """The one way out of a sandbox without a network: an HTTP proxy inside the worker that refuses what it should.
 
 A tool's own network namespace has a loopback interface and nothing else. Before the tool starts, a gate in there
-(`egress_child`) listens on 127.0.0.1 and hands that socket to the worker; from then on the worker accepts what the
+(`gate_child`) listens on 127.0.0.1 and hands that socket to the worker; from then on the worker accepts what the
 tool connects to. It is handed over on a connected pair that belongs to this call alone: the gate inherits one end as an
 open descriptor, one message is taken, and the pair is shut. Neither the pair nor the listener has a name, and both are
 closed in the sandbox before the tool begins: what the worker's thread waits on is shared with nobody.

@@ -1,6 +1,6 @@
 """What one tool process and everything it starts may use up, and what watches that.
 
-Two layers. A shell in front of the tool sets the kernel's own limits (setrlimit(2)), which hold per process. A watcher
+Two layers. The gate before the tool sets the kernel's own limits (setrlimit(2)), which hold per process. A watcher
 in the worker looks at the whole tree a few times a second and ends it with a sentence for the model.
 
 `RLIMIT_NPROC`: the kernel (since 5.14) counts per user namespace and user, so inside the sandbox's own namespace it
@@ -12,7 +12,7 @@ machine); there a control group does it, where one can be made (`pids.py`), else
 
 from __future__ import annotations
 
-import os
+import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,13 +20,6 @@ from pathlib import Path
 from worker_core.sandbox.launcher import Command
 
 _MEGABYTE = 1024 * 1024
-
-# `-p` is the number of processes in dash and busybox, `-u` in bash, ksh and zsh. Sizes are in 512-byte blocks (`-f`)
-# and kilobytes (`-d`). A limit that is lower already stays.
-_SCRIPT = (
-    'ulimit -c 0; ulimit -t "$1"; ulimit -d "$2"; ulimit -n "$3"; ulimit -f "$4"; '
-    'if [ "$5" != 0 ]; then ulimit -u "$5" || ulimit -p "$5"; fi'
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,30 +37,43 @@ class Limits:
     """Everything in the workspace together."""
 
 
-def limited(command: Command, limits: Limits, *, workspace: Path, counts_processes: bool = False) -> Command:
-    """The command behind a shell that sets its limits. On Windows they are those of the job object.
+def limited(command: Command, limits: Limits, *, workspace: Path) -> Command:
+    """The command behind a gate that sets its limits. On Windows they are those of the job object.
 
     Args:
         command: what to run.
         limits: what it may use up.
         workspace: the folder whose size counts.
-        counts_processes: whether the kernel counts only this call's processes (a user namespace of its own).
+
+    Raises:
+        OSError: there are no more descriptors.
 
     """
     command = replace(command, limits=limits, workspace=workspace)
-    if os.name == "nt":
+    if sys.platform == "win32":
         return command
-    return replace(command, argv=shell_prefix(limits, counts_processes=counts_processes) + list(command.argv))
+    from worker_core.sandbox.gate import Gate
+
+    return Gate(limits=kernel_limits(limits)).before(command, command.environment)
 
 
-def shell_prefix(limits: Limits, *, counts_processes: bool, first: str = "") -> list[str]:
-    """What stands before a command: it sets the limits, and becomes the command."""
-    numbers = (
-        max(1, round(limits.cpu_time.total_seconds())),
-        limits.memory_bytes // 1024,
-        limits.open_files,
-        limits.file_bytes // 512,
-        limits.processes if counts_processes else 0,
-    )
-    script = f'{{ {_SCRIPT}; {first or ":"}; }} 2>/dev/null; shift 5; exec "$@"'
-    return ["/bin/sh", "-c", script, "limits", *map(str, numbers)]
+def kernel_limits(limits: Limits, *, counts_processes: bool = False) -> dict[int, int]:
+    """What setrlimit(2) is told, by its numbers here.
+
+    Args:
+        limits: of the call.
+        counts_processes: whether the kernel counts only this call's processes (a user namespace of its own).
+
+    """
+    if sys.platform == "win32":
+        return {}
+    import resource
+
+    told = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CPU: max(1, round(limits.cpu_time.total_seconds())),
+        resource.RLIMIT_DATA: limits.memory_bytes,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_FSIZE: limits.file_bytes,
+    }
+    return {**told, resource.RLIMIT_NPROC: limits.processes} if counts_processes else told

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker_core import bundle
 from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
+from worker_core.sandbox.gate import Gate, OpenFile, data
+from worker_core.sandbox.gate import files as gate_files
+from worker_core.sandbox.interpreter import interpreter_folders
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
-from worker_core.sandbox.limits import Limits, shell_prefix
+from worker_core.sandbox.limits import Limits, kernel_limits
 from worker_core.sandbox.pids import ProcessGroups, is_root
 
 if TYPE_CHECKING:
@@ -47,17 +49,9 @@ HOME = Path(TMP) / "home"
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _SHARED_MEMORY_BYTES = 256 * 1024**2
-_PERL = "/usr/bin/perl"
-_SENDMSG = {"x86_64": 46, "aarch64": 211}
-_CHILD = Path(__file__).with_name("egress_child.py")
 
 _DROPPED = frozenset({"TEMP", "TMP", "LD_LIBRARY_PATH"})
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-
-# Descriptor 9 is the filter: bwrap takes it as an open file only, and callers of ours start plain argument lists.
-_WITH_FILTER = 'exec 9<"$0" && exec "$@"'
-_IN_GROUP = '{ echo 0 >"$0"; } 2>/dev/null; exec "$@"'
-_IN_GROUP_WITH_FILTER = '{ echo 0 >"$0"; } 2>/dev/null; exec 9<"$1" && shift && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +80,6 @@ class Bubblewrap:
         program: path of bwrap.
         walls: what it is to enforce.
 
-    Raises:
-        OSError: the filter cannot be written.
-
     """
 
     name = "bubblewrap"
@@ -96,8 +87,7 @@ class Bubblewrap:
     def __init__(self, *, program: str, walls: Walls) -> None:
         self._program = program
         self._walls = walls
-        self._filter = _write_filter(walls.runtime)
-        self._gate = _gate()
+        self._filter = seccomp.program(platform.machine())
         self._static = (*_namespaces(), *_system(walls))
         # The kernel counts nobody's processes who is root on the machine.
         self._counts_processes = not is_root()
@@ -110,7 +100,7 @@ class Bubblewrap:
         }  # fmt: skip
         if self._walls.network is not Network.HOST:
             held.add(Holds.NETWORK)
-        if self._filter is not None:
+        if self._filter:
             held.add(Holds.KERNEL)
         return frozenset(held)
 
@@ -132,46 +122,44 @@ class Bubblewrap:
         policy = narrower(self._walls.network, network)
         egress = self._walls.egress if policy in {Network.ON, Network.ALLOW_LIST} else None
         lease = None if egress is None else egress.lease(doors=command.doors)
-        argv = [self._program, *self._static]
+        variables = sandboxed_environment(
+            command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if lease else None,
+            keeps_proxies=policy is Network.HOST,
+        )  # fmt: skip
+        gate = Gate(
+            limits=kernel_limits(self._walls.limits, counts_processes=self._counts_processes),
+            groups=self._new_groups(),
+            network=None if lease is None else (lease, int(_egress_port())),
+        )
+        gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
+        options = [*self._static]
         if policy is not Network.HOST:
-            argv.append("--unshare-net")
-        if lease is not None and self._gate[0] == _PERL:
-            # It takes it out again; else it would complain of locales that are missing.
-            argv += ["--setenv", "PERL_BADLANG", "0"]
-        if self._filter is not None:
-            argv += ["--seccomp", "9"]
-        argv += ["--bind", str(workspace), str(workspace)]
-        argv += ["--remount-ro", "/", "--chdir", str(command.cwd), "--"]
-        if lease is not None:
-            argv += [*self._gate, str(lease.descriptor), _egress_port()]
-        argv += shell_prefix(self._walls.limits, counts_processes=self._counts_processes)
-        argv += command.argv
+            options.append("--unshare-net")
+        loans = list(gated.loans)
+        if self._filter:
+            loans.append(data(self._filter))
+            options += ["--seccomp", str(loans[-1].descriptor)]
+        options += ["--bind", str(workspace), str(workspace), "--remount-ro", "/", "--chdir", str(command.cwd)]
+        loans.append(data(b"".join(os.fsencode(option) + b"\0" for option in options)))
         return replace(
-            command,
-            argv=self._behind_a_shell(argv),
+            gated,
+            argv=[self._program, "--args", str(loans[-1].descriptor), "--", *gated.argv],
             cwd=workspace,
-            environment=sandboxed_environment(
-                command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if lease else None,
-                keeps_proxies=policy is Network.HOST,
-            ),
             limits=self._walls.limits,
             workspace=workspace,
             has_own_init=True,
-            loans=() if lease is None else (lease,),
-        )  # fmt: skip
+            loans=tuple(loans),
+        )
 
-    def _behind_a_shell(self, argv: list[str]) -> list[str]:
-        """The shell opens the filter and enters the control group, as far as there are any."""
+    def _new_groups(self) -> list[OpenFile]:
+        """Control groups for one call, as far as there are any."""
         group = None if self._groups is None else self._groups.new(limit=self._walls.limits.processes)
-        match group, self._filter:
-            case None, None:
-                return argv
-            case None, filter_:
-                return ["/bin/sh", "-c", _WITH_FILTER, str(filter_), *argv]
-            case _, None:
-                return ["/bin/sh", "-c", _IN_GROUP, str(group), *argv]
-            case _, filter_:
-                return ["/bin/sh", "-c", _IN_GROUP_WITH_FILTER, str(group), str(filter_), *argv]
+        if group is None:
+            return []
+        try:
+            return [OpenFile(os.open(group, os.O_WRONLY | os.O_CLOEXEC))]
+        except OSError:
+            return []
 
 
 def sandboxed_environment(
@@ -225,6 +213,7 @@ def probe(program: str, walls: Walls) -> str:
             capture_output=True,
             timeout=PROBE_SECONDS,
             check=False,
+            pass_fds=[loan.descriptor for loan in command.loans],
         )
         launcher.close()
     except (OSError, subprocess.SubprocessError) as error:
@@ -284,7 +273,7 @@ def _system(walls: Walls) -> Iterable[str]:
         "--proc", "/proc", "--remount-ro", "/proc", "--size", str(TMP_BYTES), "--tmpfs", TMP, "--dir", str(HOME),
     ]  # fmt: skip
     shown = [path for path in map(str, interpreter_folders()) if not path.startswith(_already())]
-    shown += [str(path) for path in (Path(_gate()[-2]), _CHILD, files_child()) if not path.is_relative_to(sys.prefix)]
+    shown += [str(path) for path in (*gate_files(), files_child()) if not path.is_relative_to(sys.prefix)]
     argv += _if_there("--ro-bind", dict.fromkeys(shown))
     argv += _if_there("--ro-bind", map(str, walls.readable))
     visible = [*_SYSTEM, *shown, *map(str, walls.readable)]
@@ -319,56 +308,11 @@ def _already() -> tuple[str, ...]:
     return ("/usr/", "/opt/", "/nix/store/", "/gnu/store/")
 
 
-def interpreter_folders() -> list[Path]:
-    """What the worker's own Python consists of: its installation, and its virtual environment."""
-    if bundle.is_frozen():
-        return [bundle.folder()]
-    home = Path.home().resolve()
-    folders: list[Path] = []
-    for name in dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)):
-        # A strange installation must not bring a home folder with it.
-        folders += [
-            path
-            for path in (Path(name), Path(name).resolve())
-            if path.is_dir() and not home.is_relative_to(path) and path != Path("/usr")
-        ]
-    return list(dict.fromkeys(folders))
-
-
 def _if_there(option: str, paths: Iterable[str]) -> Sequence[str]:
     return [part for path in paths if os.path.lexists(path) for part in (option + "-try", path, path)]
-
-
-def _interpreter() -> str:
-    from worker_core.tools.python import interpreter_path
-
-    # Without its virtual environment, which this needs not, Python starts a little faster.
-    unfrozen = "" if bundle.is_frozen() else getattr(sys, "_base_executable", "")
-    return unfrozen or interpreter_path() or "python3"
-
-
-def _gate() -> list[str]:
-    """What listens inside, and hands over. Perl, which nearly every system has, starts in 1.5 ms, Python in 10."""
-    number = _SENDMSG.get(platform.machine())
-    if number is not None and Path(_PERL).exists():
-        return [_PERL, str(_CHILD.with_suffix(".pl")), str(number)]
-    return [_interpreter(), "-I", "-S", str(_CHILD)]
 
 
 def _egress_port() -> str:
     from worker_core.sandbox.egress import PORT
 
     return str(PORT)
-
-
-def _write_filter(folder: Path) -> Path | None:
-    """The filter as a file of the worker's own; None where the machine's system calls are not known."""
-    code = seccomp.program(platform.machine())
-    if not code:
-        return None
-    target = private_directory(folder) / "seccomp"
-    if not target.is_file() or target.read_bytes() != code:
-        new = target.with_name(f"seccomp.{os.getpid()}-{os.urandom(3).hex()}")
-        new.write_bytes(code)
-        new.replace(target)
-    return target

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from worker_core.sandbox.gate import Gate
+from worker_core.sandbox.gate import files as gate_files
+from worker_core.sandbox.interpreter import interpreter_folders
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
-from worker_core.sandbox.limits import shell_prefix
-from worker_core.sandbox.linux import Walls, files_child, interpreter_folders, sandboxed_environment
+from worker_core.sandbox.limits import kernel_limits
+from worker_core.sandbox.linux import Walls, files_child, sandboxed_environment
 
 PROGRAM = "/usr/bin/sandbox-exec"
 
@@ -53,26 +56,22 @@ class SandboxExec:
         port = self._proxy_port if policy in {Network.ON, Network.ALLOW_LIST} else None
         text = profile(
             workspace=workspace,
-            readable=[*interpreter_folders(), files_child(), *self._walls.readable],
+            readable=[*interpreter_folders(), *gate_files(), files_child(), *self._walls.readable],
             hidden=self._walls.hidden,
             network=policy,
             proxy_port=port,
         )
-        tmp = workspace / ".kubiya" / "tmp"
-        first = 'mkdir -p "$HOME" "$TMPDIR"'
+        variables = sandboxed_environment(
+            command.environment, home=workspace / ".kubiya" / "home", tmp=str(workspace / ".kubiya" / "tmp"),
+            proxy=None if port is None else f"http://127.0.0.1:{port}", keeps_proxies=policy is Network.HOST,
+        )  # fmt: skip
+        gated = Gate(limits=kernel_limits(self._walls.limits), folders=True).before(command, variables)
         return replace(
-            command,
-            argv=[
-                self._program, "-p", text,
-                *shell_prefix(self._walls.limits, counts_processes=False, first=first), *command.argv,
-            ],
-            environment=sandboxed_environment(
-                command.environment, home=workspace / ".kubiya" / "home", tmp=str(tmp),
-                proxy=None if port is None else f"http://127.0.0.1:{port}", keeps_proxies=policy is Network.HOST,
-            ),
+            gated,
+            argv=[self._program, "-p", text, *gated.argv],
             limits=self._walls.limits,
             workspace=workspace,
-        )  # fmt: skip
+        )
 
 
 def profile(

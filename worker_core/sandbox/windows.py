@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.launcher import Command, Holds, Network, on_loopback
 from worker_core.sandbox.linux import Walls, sandboxed_environment
-from worker_core.tools.python import interpreter_path
 
 CHILD = Path(__file__).with_name("windows_child.py")
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from worker_core.sandbox.environment import tool_environment
+from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.launcher import Command, Network
 from worker_core.sandbox.process import run_process, uninterrupted
 from worker_core.sandbox.workspace import OutsideWorkspace
@@ -19,7 +20,6 @@ from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.masking import safe_cut
-from worker_core.tools.python import interpreter_path
 from worker_core.tools.report import fit, not_started, readable
 
 TIMEOUT = timedelta(seconds=30)

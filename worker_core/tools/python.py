@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from worker_core import bundle
+from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -109,12 +107,3 @@ def make(configuration: Configuration) -> dict[str, Tool]:
             blocked_imports=configuration.names("blocked_imports") or (),
         )
     }
-
-
-def interpreter_path() -> str | None:
-    """The worker's own interpreter; where the worker is frozen, the one of its bundle, else the system's."""
-    if not bundle.is_frozen():
-        return sys.executable
-    if (own := bundle.python()).is_file():
-        return str(own)
-    return shutil.which("python3") or shutil.which("python")

@@ -19,11 +19,11 @@ import msgspec
 
 from worker_core.errors import KubiyaError
 from worker_core.sandbox import anchored
+from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.workspace import OWN_FOLDER
 from worker_core.tools import arguments, workflow_steps
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
-from worker_core.tools.python import interpreter_path
 from worker_core.tools.report import run_and_report
 from worker_core.tools.shell import default_shell
 from worker_core.tools.workflow_steps import Step, Workflow, WrongWorkflow
