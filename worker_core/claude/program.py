@@ -88,11 +88,17 @@ class Program(Transport):
             yield message
 
     async def close(self) -> None:
-        """End it and everything that it started."""
+        """End it and everything that it started.
+
+        In a task of its own: the one that asks is most often being cancelled, and before Python 3.11.3 a time limit in
+        such a task (`asyncio.timeout`) cancels it once more instead of raising TimeoutError.
+        """
         self._stopping.set()
         self._outbox.put(None)
-        if self._tree is None:
-            return
+        if self._tree is not None:
+            await uninterrupted(self._end(self._tree))
+
+    async def _end(self, tree: ProcessTree) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GRACE.total_seconds()):
                 while not self._ended.is_set():
@@ -100,7 +106,7 @@ class Program(Transport):
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(0.05):
                             await self._ended.wait()
-        await end_tree(self._tree, self._ended)
+        await end_tree(tree, self._ended)
 
     def is_ready(self) -> bool:
         return self._tree is not None and not self._ended.is_set()

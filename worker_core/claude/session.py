@@ -123,6 +123,8 @@ async def run(order: Order, listener: Listener, *, launcher: Launcher, gateway: 
             return await _converse(order, listener, program, door)
         except (ClaudeSDKError, OSError) as error:
             raise _failure(program, door, str(error)) from error
+        finally:
+            await program.close()  # whatever kept the SDK from it
 
 
 async def _converse(order: Order, listener: Listener, program: Program, door: ModelDoor) -> Outcome:
