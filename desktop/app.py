@@ -294,6 +294,10 @@ class Desktop:
         except KubiyaError as error:
             log.error("%s", error.sentence)
 
+    def _playground_model(self) -> str:
+        info = self._playground.info if self._playground is not None else None
+        return info.llm_name if info is not None else ""
+
     async def _provide(self) -> Wanted:
         if self._playground is not None:
             settings, key = await self._playground.start()
@@ -381,6 +385,7 @@ class Desktop:
             updates=self._updates,
             releases_url=self._environ.get(RELEASES_VARIABLE) or RELEASES_URL,
             diagnose=self._diagnose,
+            playground_model=self._playground_model,
             sample=self._sample,
             autostart=self._platform.autostart,
             notices=self._notifications,

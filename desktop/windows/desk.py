@@ -77,6 +77,8 @@ class Desk:
     updates: UpdateWatch | None = None
     releases_url: str = RELEASES_URL
     diagnose: Diagnose | None = None
+    playground_model: Callable[[], str] = lambda: ""
+    """Which model the playground has; empty where this is none."""
     show_page: Callable[..., object] = lambda name, target="": None
     open_execution: Callable[[str], object] = lambda execution_id: None
     autostart: AutostartEntry | None = None

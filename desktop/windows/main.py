@@ -89,6 +89,7 @@ class MainWindow(QMainWindow):
         updates: UpdateWatch | None = None,
         releases_url: str = RELEASES_URL,
         diagnose: Diagnose | None = None,
+        playground_model: Callable[[], str] = lambda: "",
         run: Run | None = None,
         sample: Sample | None = None,
         autostart: AutostartEntry | None = None,
@@ -110,6 +111,7 @@ class MainWindow(QMainWindow):
         gather: the texts of a report, masked.
         updates: asks for newer releases, whose page is `releases_url`.
         diagnose: more facts for the settings page.
+        playground_model: which model the playground has; empty where this is none.
         run: starts coroutines; by default as tasks of the running loop.
         sample: measures this machine, every two seconds while the window is seen; by default the heartbeats' values
             are shown.
@@ -142,6 +144,7 @@ class MainWindow(QMainWindow):
             updates=updates,
             releases_url=releases_url,
             diagnose=diagnose,
+            playground_model=playground_model,
             show_page=self.show_page,
             open_execution=self.open_execution,
             autostart=autostart,

@@ -254,7 +254,9 @@ class OverviewPage(Page):
         self._state.take(snapshot)
         self._queues.take(snapshot.queues)
         self._health.take(snapshot.health)
-        if snapshot.version:
+        if model := self.desk.playground_model():
+            self.say_below(tr("A playground on this machine. Its model: {model}.", model=model))
+        elif snapshot.version:
             self.say_below(tr("Kubiya Worker {version} on this machine", version=snapshot.version))
 
     def _choose(self, *_: object) -> None:

@@ -93,7 +93,7 @@ def _introduce(console: Console, running: Stage) -> None:
     info = running.info
     pairs: list[tuple[str, screen.Cell]] = [
         ("control plane", info.control_plane_url),
-        ("model", f"{info.llm_name}"),
+        ("model", info.llm_name),
         ("workspaces", str(running.paths.workspaces)),
     ]
     console.print()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from worker_core.playground.chat_models import chat_model
 from worker_core.secrets import Secret
 from worker_core.settings import DEFAULT_MODEL, is_loopback
 
@@ -32,6 +33,11 @@ class ModelGateway:
     """The model that the demo agent uses; None: the worker's own default."""
     scripted: bool = False
 
+    @property
+    def shown(self) -> str:
+        """Server and model, for people."""
+        return self.name if self.scripted else f"{self.model or DEFAULT_MODEL} ({self.name})"
+
 
 def http_client(url: str, *, timeout: timedelta) -> httpx2.AsyncClient:
     """A client for the model gateway at `url`; no proxy is asked for this machine itself."""
@@ -47,17 +53,18 @@ def http_client(url: str, *, timeout: timedelta) -> httpx2.AsyncClient:
 
 
 async def given(url: str, api_key: Secret, *, model: str | None) -> ModelGateway:
-    """The gateway the user named. Its first model is taken unless one is given or the default is among them."""
+    """The gateway the user named. A chat model is taken unless one is given or the default is among them."""
     url = url.rstrip("/")
     chosen = model
     if chosen is None:
-        names = await _models(url, api_key, limit=LIST_LIMIT)
-        chosen = names[0] if names and DEFAULT_MODEL not in names else None
+        names, fitting = await _models(url, api_key, limit=LIST_LIMIT)
+        if names and DEFAULT_MODEL not in names:
+            chosen = fitting or names[0]
     return ModelGateway(url=url, api_key=api_key, name=url, model=chosen)
 
 
 async def discovered() -> ModelGateway | None:
-    """A model server on this machine that answers within 0.3 s and has a model; None if there is none."""
+    """A model server on this machine that answers within 0.3 s and has a chat model; None if there is none."""
     found = await asyncio.gather(*(_probe(name, port) for name, port in LOCAL))
     return next((gateway for gateway in found if gateway is not None), None)
 
@@ -76,19 +83,23 @@ async def _probe(name: str, port: int) -> ModelGateway | None:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-            url, key = f"http://127.0.0.1:{port}/v1", Secret("local")
-            names = await _models(url, key, limit=PROBE_LIMIT)
     except (OSError, TimeoutError):
         return None
-    return ModelGateway(url=url, api_key=key, name=name, model=names[0]) if names else None
+    url, key = f"http://127.0.0.1:{port}/v1", Secret("local")
+    _, fitting = await _models(url, key, limit=PROBE_LIMIT)
+    return ModelGateway(url=url, api_key=key, name=name, model=fitting) if fitting else None
 
 
-async def _models(url: str, api_key: Secret, *, limit: timedelta) -> list[str]:
-    """The ids of `GET {url}/models`; none where it does not answer as OpenAI's does."""
+async def _models(url: str, api_key: Secret, *, limit: timedelta) -> tuple[list[str], str | None]:
+    """The ids of `GET {url}/models`, and which of them an agent can talk to; none where it does not answer as OpenAI's
+    does.
+    """
     try:
         async with http_client(url, timeout=limit) as client:
-            answer = await client.get(f"{url}/models", headers={"Authorization": f"Bearer {api_key.reveal()}"})
+            client.headers["Authorization"] = f"Bearer {api_key.reveal()}"
+            answer = await client.get(f"{url}/models")
             answer.raise_for_status()
-            return [str(item["id"]) for item in answer.json()["data"]]
+            names = [str(item["id"]) for item in answer.json()["data"]]
+            return names, await chat_model(client, url, names)
     except Exception:  # noqa: BLE001 - a gateway that lists nothing may work all the same
-        return []
+        return [], None

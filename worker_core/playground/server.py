@@ -46,6 +46,8 @@ class PlaygroundInfo:
     environment_id: str
     organization_id: str
     llm_name: str
+    """Server and model, for people."""
+
     llm_api_key: str
     """Key of the scripted model; empty where another gateway is used."""
 
@@ -229,7 +231,7 @@ class Playground:
             llm_url=gateway.url,
             environment_id=seeded.environment_id,
             organization_id=ORGANIZATION,
-            llm_name=gateway.name,
+            llm_name=gateway.shown,
             llm_api_key=keys.llm_api_key.reveal() if gateway.scripted else "",
             warning=_open_to_others(self._temporal.open_because),
         )
