@@ -182,7 +182,7 @@ def test_where_a_found_model_uses_no_tool_the_scripted_one_does(
         thread.join()
     assert answer.code == 0, answer
     refused = answer.out.index("I would rather not.")
-    noted = answer.out.index("Ollama used no tool; the scripted model shows")
+    noted = answer.out.index("small (Ollama) used no tool; the scripted model shows")
     done = answer.out.index("● write_file")
     assert refused < noted < done
 
