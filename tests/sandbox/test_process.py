@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import MakeCommand, run
-from tests.sandbox.processes import alive, eventually, pid_in, wait_until, written_pid, zombies
+from tests.sandbox.processes import alive, eventually, pid_in, written_pid, zombies
 from worker_core.sandbox import process
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.process import ProcessResult, run_process, uninterrupted
@@ -78,7 +78,7 @@ async def test_nothing_outlives_a_command_that_ends(shell: MakeCommand, tmp_path
     result = await run(shell(f"{script}\nwhile ! [ -s pid ]; do sleep 0.01; done; echo done"))
     assert text(result).endswith("done\n")
     assert result.exit_code == 0
-    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
+    assert not alive(pid_in(tmp_path / "pid"))
 
 
 @pytest.mark.parametrize("script", STRAYS)
@@ -89,7 +89,7 @@ async def test_nothing_outlives_a_cancelled_command(shell: MakeCommand, tmp_path
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
+    assert not alive(pid_in(tmp_path / "pid"))
     assert not zombies()
 
 
@@ -99,7 +99,24 @@ async def test_nothing_outlives_a_time_limit(shell: MakeCommand, tmp_path: Path,
     result = await run(shell(f"echo begun; {script}\nsleep 1000"), timeout=timedelta(seconds=0.3))
     assert result.timed_out
     assert text(result).startswith("begun\n")
-    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
+    assert not alive(pid_in(tmp_path / "pid"))
+
+
+async def test_what_left_the_session_with_an_empty_environment_is_all_that_can_stay_without_a_sandbox(
+    shell: MakeCommand, tmp_path: Path
+) -> None:
+    """In the session it is found whatever its environment says."""
+    script = "env -i /bin/bash -c 'echo $$ >pid; exec sleep 1000' & while ! [ -s pid ]; do sleep 0.01; done"
+    text(await run(shell(script)))
+    assert not alive(pid_in(tmp_path / "pid"))
+
+
+@LINUX
+async def test_a_group_of_its_own_in_the_session_is_ended(shell: MakeCommand, tmp_path: Path) -> None:
+    """As the jobs of an interactive shell are."""
+    script = "set -m; env -i /bin/bash -c 'echo $$ >pid; exec sleep 1000' & while ! [ -s pid ]; do sleep 0.01; done"
+    text(await run(shell(script)))
+    assert not alive(pid_in(tmp_path / "pid"))
 
 
 async def test_children_may_tidy_up_when_asked_to_end(shell: MakeCommand, tmp_path: Path) -> None:
@@ -122,7 +139,7 @@ async def test_cancelling_again_and_again_leaves_nothing(shell: MakeCommand, tmp
         await asyncio.sleep(0.01)
     with pytest.raises(asyncio.CancelledError):
         await task
-    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
+    assert not alive(pid_in(tmp_path / "pid"))
 
 
 @pytest.mark.usefixtures("short_grace")
@@ -133,7 +150,7 @@ async def test_a_cancel_within_the_grace_of_a_time_limit_leaves_nothing(shell: M
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
+    assert not alive(pid_in(tmp_path / "pid"))
 
 
 async def test_cancelled_while_it_starts(shell: MakeCommand, tmp_path: Path) -> None:
@@ -152,7 +169,7 @@ async def test_cancelled_while_it_starts(shell: MakeCommand, tmp_path: Path) -> 
     with pytest.raises(asyncio.CancelledError):
         await task
     pid = written_pid(tmp_path / "pid")
-    await eventually(lambda: pid is None or not alive(pid))
+    assert pid is None or not alive(pid)
 
 
 async def test_cancelled_before_its_thread_begins_it_has_no_effect(shell: MakeCommand, tmp_path: Path) -> None:
@@ -200,7 +217,7 @@ async def test_a_process_that_cannot_be_watched_is_ended(
     monkeypatch.setattr(WARDEN, "watch", fail)
     with pytest.raises(OSError, match="cannot be watched"):
         await run(shell("sleep 1000"))
-    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
+    assert not alive(pid_in(tmp_path / "pid"))
 
 
 async def test_no_more_threads(shell: MakeCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -220,7 +237,7 @@ async def test_no_more_threads(shell: MakeCommand, monkeypatch: pytest.MonkeyPat
     result = await run(shell("echo $$ >pid; sleep 1000"))
     assert result.exit_code != 0
     pid = written_pid(tmp_path / "pid")
-    await eventually(lambda: pid is None or not alive(pid))
+    assert pid is None or not alive(pid)
 
 
 async def test_more_output_than_anybody_reads_is_stopped(shell: MakeCommand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +310,7 @@ def test_the_end_of_the_loop_is_no_trouble(shell: MakeCommand, tmp_path: Path) -
         await eventually(lambda: written_pid(tmp_path / "pid"))
 
     asyncio.run(leave_early())  # cancels what is left, as asyncio.run does
-    wait_until(lambda: not alive(pid_in(tmp_path / "pid")))
+    assert not alive(pid_in(tmp_path / "pid"))
 
 
 async def test_a_launcher_may_put_another_program_in_front(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker_core.sandbox.environment import CALL_MARK
-from worker_core.sandbox.strays import kill_strays
+from worker_core.sandbox.strays import end_strays
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="job objects end them there")
 
@@ -30,8 +30,8 @@ def test_one_that_becomes_another_program_all_the_time_is_found(tmp_path: Path) 
             try:
                 while not begun.exists():
                     assert process.poll() is None
-                kill_strays(f"strays/{number}")
-                process.wait(20)
+                assert end_strays(f"strays/{number}", seconds=20)
+                assert process.poll() is not None
             finally:
                 process.kill()
 
@@ -39,8 +39,8 @@ def test_one_that_becomes_another_program_all_the_time_is_found(tmp_path: Path) 
 def test_others_are_left_alone() -> None:
     with start("sleep", "1000", mark="strays/of another call") as other, start("sleep", "1000", mark="") as without:
         try:
-            kill_strays("strays/of this call")
-            kill_strays("")
+            end_strays("strays/of this call", seconds=20)
+            end_strays("", seconds=20)
             assert (other.poll(), without.poll()) == (None, None)
         finally:
             other.kill()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from worker_core.sandbox.first_process import FirstProcess
     from worker_core.sandbox.limits import Limits
 
 
@@ -86,8 +87,8 @@ class Command:
     workspace: Path | None = None
     """The folder whose size counts."""
 
-    has_own_init: bool = False
-    """Its first child is the first process of a process namespace: what ends that one ends everything."""
+    first: FirstProcess | None = None
+    """Of a process namespace of its own: what ends that one ends everything."""
 
     doors: frozenset[int] = frozenset()
     """Ports of the worker's own that this process, and no other, may come to where `Launcher.door` says."""

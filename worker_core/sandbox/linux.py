@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
+from worker_core.sandbox.first_process import FirstProcess
 from worker_core.sandbox.gate import Gate, OpenFile, data
 from worker_core.sandbox.gate import files as gate_files
 from worker_core.sandbox.interpreter import interpreter_folders
@@ -132,10 +133,11 @@ class Bubblewrap:
             network=None if lease is None else (lease, int(_egress_port())),
         )
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
-        options = [*self._static]
+        first = FirstProcess()
+        options = [*self._static, "--info-fd", str(first.told.descriptor)]
         if policy is not Network.HOST:
             options.append("--unshare-net")
-        loans = list(gated.loans)
+        loans = [*gated.loans, first.told]
         if self._filter:
             loans.append(data(self._filter))
             options += ["--seccomp", str(loans[-1].descriptor)]
@@ -147,7 +149,7 @@ class Bubblewrap:
             cwd=workspace,
             limits=self._walls.limits,
             workspace=workspace,
-            has_own_init=True,
+            first=first,
             loans=tuple(loans),
         )
 

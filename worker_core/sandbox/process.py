@@ -25,9 +25,9 @@ from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.output import OutputKeeper
 from worker_core.sandbox.shield import shield_worker
-from worker_core.sandbox.strays import kill_strays
+from worker_core.sandbox.strays import end_strays
 from worker_core.sandbox.warden import WARDEN
-from worker_core.sandbox.watcher import WATCHER, Watched, children_of
+from worker_core.sandbox.watcher import WATCHER, Watched
 
 log = logging.getLogger(__name__)
 _Given = TypeVar("_Given")
@@ -106,7 +106,7 @@ class ProcessTree:
         self._ended = threading.Event()
         self._asked_to_end = False
         self._mark = command.environment.get(CALL_MARK, "")
-        self._has_own_init = command.has_own_init
+        self._first = command.first
         self._loans = command.loans
         self._watched: Watched | None = None
         shield_worker()
@@ -129,6 +129,8 @@ class ProcessTree:
         for loan in self._loans:
             loan.given()
         try:
+            if self._first is not None:
+                self._first.learn(self.process.pid)
             if sys.platform == "win32":
                 from worker_core.sandbox.windows_job import Job
 
@@ -149,6 +151,8 @@ class ProcessTree:
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
             self.process.kill()
             self.kill()
+            self._wait_without_reaping()
+            self._wait_for_the_rest()
             self.process.communicate()
             self._unwatch()
             WARDEN.release(self.process.pid, self._mark)
@@ -168,7 +172,13 @@ class ProcessTree:
             self._join_reading(TERM_GRACE.total_seconds())  # its children were asked as well, and may tidy up
         # What the command left behind ends with it; this also closes the pipe.
         self.kill()
-        kill_strays(self._mark)
+        if not self._wait_for_the_rest():
+            log.error(
+                "Something that the process %s of a tool started did not end within %g s although it was killed. The "
+                "worker goes on without it.",
+                self.process.pid,
+                _KILL_LIMIT.total_seconds(),
+            )
         self._join_reading(_PIPE_GRACE_SECONDS)
         for sink in self._sinks:
             sink.stop()
@@ -178,6 +188,13 @@ class ProcessTree:
         self._ended.set()
         self.process.wait()
         self._finished()
+
+    def _wait_for_the_rest(self) -> bool:
+        """Whether everything that was killed is dead: whoever looks behind a call must not see it any more."""
+        seconds = _KILL_LIMIT.total_seconds()
+        if self._first is not None and self._first.is_known:
+            return self._first.wait(seconds)
+        return end_strays(self._mark, session=self.process.pid, seconds=seconds)
 
     @property
     def exceeded(self) -> str:
@@ -219,9 +236,8 @@ class ProcessTree:
         if sys.platform == "win32":
             with contextlib.suppress(OSError):
                 self.process.send_signal(signal.CTRL_BREAK_EVENT)
-        elif (first := self._init()) is not None:
-            # The first process of a namespace ignores it; all others of its group are the tool's.
-            _signal(os.killpg, first, signal.SIGTERM)
+        elif self._first is not None and self._first.is_known:
+            self._first.ask()
         else:
             self._signal_group(signal.SIGTERM)
 
@@ -233,9 +249,8 @@ class ProcessTree:
         if sys.platform == "win32":
             with contextlib.suppress(AttributeError):  # it is being made
                 self._job.terminate()
-        elif (first := self._init()) is not None:
-            # The kernel ends everything in the namespace before its parent learns of it, and that one ends by itself.
-            _signal(os.kill, first, signal.SIGKILL)
+        elif self._first is not None and self._first.is_known:
+            self._first.kill()  # bubblewrap ends by itself then
         else:
             self._signal_group(signal.SIGKILL)
 
@@ -243,18 +258,10 @@ class ProcessTree:
         for loan in self._loans:
             loan.end()
 
-    def _init(self) -> int | None:
-        """The first process of the tool's own namespace, from outside; None: there is none, or not yet."""
-        return next(iter(children_of(self.process.pid)), None) if self._has_own_init else None
-
     def _signal_group(self, number: int) -> None:
         if sys.platform != "win32":
-            _signal(os.killpg, self.process.pid, number)
-
-
-def _signal(send: Callable[[int, int], None], target: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        send(target, number)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
 
 
 async def run_process(
