@@ -21,7 +21,7 @@ TOO_DEEP: Final = "[nested too deep]"
 """Stands where something nested deeper was left out."""
 
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_MARKS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_MARKS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class NestedTooDeep(ValueError):

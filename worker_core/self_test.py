@@ -99,6 +99,7 @@ def _children() -> str:
     """The Python that tools run in, with what they may import, and the file tools' own program."""
     from worker_core.sandbox.interpreter import interpreter_path
     from worker_core.sandbox.linux import files_child
+    from worker_core.tools import page
 
     python = interpreter_path()
     if python is None:
@@ -114,6 +115,8 @@ def _children() -> str:
         }
         if "here" not in _said_by([python, "-I", "-S", str(files_child())], given=json.dumps(asked)):
             raise RuntimeError("the file tools' program does not answer")
+    if "here" not in _said_by([python, "-I", "-S", "-c", page.program()], given='"https://page.test/"\n<p>here</p>'):
+        raise RuntimeError("the program that reads pages does not answer")
     return f"Python {said.strip()}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ipaddress
 import os
@@ -16,12 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import strange_data
 from tests.tools.conftest import Call
 from tests.tools.http_server import Answer, Request, Server, serving
 from worker_core.sandbox.launcher import Network
 from worker_core.sandbox.network import NetworkPolicy
 from worker_core.tools import addresses
-from worker_core.tools.html_text import text_of
+from worker_core.tools.html_text import LONGEST_TEXT, text_of
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.tools.web import LARGEST_BYTES, FetchTool
 
@@ -66,10 +68,8 @@ def loopback_is_public(address: addresses.Address) -> bool:
 
 
 def tool(names: Names | None = None, **options: Any) -> FetchTool:
-    return FetchTool(
-        resolve=names or Names(page_test=[["127.0.0.1"]]),
-        **{"is_public": loopback_is_public, "timeout": timedelta(seconds=20), **options},
-    )
+    own: dict[str, Any] = {"resolve": names or Names(page_test=[["127.0.0.1"]]), "is_public": loopback_is_public}
+    return FetchTool(**{**own, "timeout": timedelta(seconds=20), **options})
 
 
 async def test_a_page_becomes_text(call: Call, server: Server, pages: Pages) -> None:
@@ -343,13 +343,65 @@ async def test_secrets_on_a_page_are_masked(call: Call, server: Server, pages: P
     assert result.output.endswith("it is ***")
 
 
-@given(st.text(max_size=300) | st.lists(st.sampled_from(
-    ["<p>", "</p>", "<a href='x'>", "</a>", "<script>", "</script>", "<!--", "-->", "<![CDATA[", "&#x0;", "<title>",
-     "<li",     "<head>", "<body>", "text", "<pre>", "</pre>", "<h9>", "<img alt=a>"])).map("".join))  # fmt: skip
+@given(st.lists(strange_data.texts | st.sampled_from(
+    ["<p>", "</p>", "<a href='x'>", "<a href='http://['>", "</a>", "<script>", "</script>", "<!--", "-->", "<![CDATA[",
+     "&#x0;", "&#xd800;", "&#99999999999;", "<title>", "<li", "<head>", "<body>", "text", "<pre>", "</pre>", "<h9>",
+     "<img alt=a>", "<![", "<![if x", "<![endif]", "]]>", "]>", "<!", "<!DOCTYPE x [", "<!ELEMENT", "<!ENTITY % a",
+     "<?", "?>", "<!doctype", "<a <b", "<a=", "</", "</>", "</ x", "<svg>", "\0",
+     "<x" * 5000])).map("".join))  # fmt: skip
 def test_whatever_the_html_there_is_a_text(html: str) -> None:
-    title, text = text_of(html, url="https://example.test/")
+    title, text = text_of(f"<p>before</p>{html}", url="https://example.test/")
     assert isinstance(title, str)
-    assert isinstance(text, str)
+    assert text.startswith("before")
+
+
+@pytest.mark.parametrize("mark", ["<![", "<![foo[", "<![if !IE]", "<!DOCTYPE html [ <!FOO", "<![%x;["])
+def test_what_the_parser_would_raise_for_hides_no_more_than_itself(mark: str) -> None:
+    _, text = text_of(f"<p>one</p>{mark}> <p>two</p>", url="https://example.test/")
+    assert text == "one\n\ntwo"
+
+
+async def test_a_page_that_grows_beyond_all_is_cut(call: Call, server: Server, pages: Pages) -> None:
+    base = "b" * 400
+    pages[f"/{base}"] = Answer(200, HTML, (b"<a href=x>y</a>" * 130_000,))
+    result = await call(tool(), {"url": f"http://page.test:{server.port}/{base}"})
+    assert result.succeeded, result.error
+    assert "takes too long to read, or is too long" in result.output
+    assert result.output_bytes < LONGEST_TEXT + 20_000
+
+
+class Held:
+    """Names that nobody answers until the test is over."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.asked = threading.Semaphore(0)
+
+    def __call__(self, host: str, port: int) -> list[str]:
+        self.asked.release()
+        self.over.wait(20)
+        raise OSError("no answer")
+
+
+async def test_silent_name_servers_delay_no_other_execution(call: Call, server: Server, pages: Pages) -> None:
+    """Twelve pages whose names nobody answers, and beside them another execution that reads one."""
+    pages["/"] = Answer(200, HTML, (b"<p>here</p>",))
+    held = Held()
+    hostile = [
+        asyncio.create_task(call(tool(resolve=held), {"url": f"http://silent{number}.test/"}, execution_id="hostile"))
+        for number in range(12)
+    ]
+    try:
+        while not held.asked.acquire(blocking=False):
+            await asyncio.sleep(0)
+        for _ in range(3):
+            found = await call(tool(), {"url": f"http://page.test:{server.port}/"}, execution_id="other")
+            assert found.output.endswith("here"), found.error
+            assert not any(task.done() for task in hostile)
+    finally:
+        held.over.set()
+    for result in await asyncio.gather(*hostile):
+        assert "cannot be resolved" in (result.error or "")
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+from worker_core.names import NAMES
 from worker_core.sandbox.launcher import Network
 from worker_core.sandbox.network import NetworkPolicy, Refused, is_public, normal_host, own_addresses
 from worker_core.settings import Settings
@@ -27,13 +28,14 @@ class Reach:
 
     resolve: Callable[[str, int], list[str]] = resolve
 
-    async def address(self, host: str, port: int, *, through_proxy: bool = False) -> str:
+    async def address(self, host: str, port: int, *, through_proxy: bool = False, asker: Hashable = "") -> str:
         """Where to connect to.
 
         Args:
             host: name or address.
             port: of the server.
             through_proxy: a proxy resolves the name: then one that is not known here is passed on as it is.
+            asker: who waits in line where name servers say nothing.
 
         Raises:
             Refused: it may not be reached; the sentence says which setting would allow it.
@@ -49,7 +51,7 @@ class Reach:
                 raise Refused(f"{sentence} {_how_to_allow(name, port)}") from None
         try:
             async with asyncio.timeout(RESOLVE_LIMIT_SECONDS):
-                found = await asyncio.to_thread(self.resolve, name, port)
+                found = await NAMES.look_up(lambda: self.resolve(name, port), asker=asker)
         except (OSError, UnicodeError, TimeoutError) as error:
             if through_proxy:
                 return name

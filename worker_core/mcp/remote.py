@@ -98,7 +98,7 @@ class Guard(httpx2.AsyncBaseTransport):
     async def _addressed(self, request: httpx2.Request) -> httpx2.Request:
         url = request.url
         port = url.port or (443 if url.scheme == "https" else 80)
-        address = await self._reach.address(url.host, port, through_proxy=self._through_proxy)
+        address = await self._reach.address(url.host, port, through_proxy=self._through_proxy, asker=self)
         if self._through_proxy:
             return request
         return httpx2.Request(

@@ -248,7 +248,7 @@ class Egress:
         def heard() -> None:
             call.connections[own] = loop.time()
 
-        await self._gatekeeper.serve(reader, writer, doors=call.doors, heard=heard)
+        await self._gatekeeper.serve(reader, writer, doors=call.doors, heard=heard, asker=call)
 
 
 async def _readable(one: socket.socket) -> None:

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Final
 
+from worker_core.names import NAMES
 from worker_core.sandbox.network import Address, NetworkPolicy, Refused, is_public, own_addresses
 from worker_core.sandbox.proxied import BLOCK_BYTES, Request, pass_body, read_head
 
@@ -29,14 +30,14 @@ _LAST_SECONDS: Final = 10
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 
 
-async def resolve(host: str, port: int) -> list[Address]:
+async def resolve(host: str, port: int, *, asker: Hashable = "") -> list[Address]:
     """All addresses of a name.
 
     Raises:
         OSError: it has none.
 
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await NAMES.look_up(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), asker=asker)
     return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
 
 
@@ -45,7 +46,7 @@ class Gatekeeper:
 
     Args:
         policy: which hosts.
-        resolve: how names become addresses.
+        resolve: how names become addresses; by default as the system knows them.
         permits: which addresses; by default public ones that are not this machine's.
 
     """
@@ -54,7 +55,7 @@ class Gatekeeper:
         self,
         policy: NetworkPolicy,
         *,
-        resolve: Resolve = resolve,
+        resolve: Resolve | None = None,
         permits: Callable[[Address], bool] | None = None,
     ) -> None:
         self._policy = policy
@@ -68,6 +69,7 @@ class Gatekeeper:
         *,
         doors: Collection[int] = (),
         heard: Callable[[], None] = lambda: None,
+        asker: Hashable = "",
     ) -> None:
         """One connection, from its first line to its end. When this returns it is closed, whatever its other end does.
 
@@ -76,10 +78,11 @@ class Gatekeeper:
             writer: of the connection.
             doors: ports of this machine's 127.0.0.1 that are reached under the name `WORKER`, whatever the policy.
             heard: called whenever one of both ends has said something.
+            asker: whose connection it is: one whose names nobody answers waits in a line of its own.
 
         """
         try:
-            await self._answer(reader, writer, doors, heard)
+            await self._answer(reader, writer, doors, heard, asker)
         except Refused as refusal:
             _say(writer, "403 Forbidden", refusal.sentence)
         except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -100,10 +103,11 @@ class Gatekeeper:
         writer: asyncio.StreamWriter,
         doors: Collection[int],
         heard: Callable[[], None],
+        asker: Hashable,
     ) -> None:
         async with asyncio.timeout(HEAD_SECONDS):
             request = read_head(await reader.readuntil(b"\r\n\r\n"))
-        far_reader, far_writer = await self._connect(request, doors)
+        far_reader, far_writer = await self._connect(request, doors, asker)
         try:
             if request.tunnel:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -116,7 +120,7 @@ class Gatekeeper:
             await _closed(far_writer)
 
     async def _connect(
-        self, request: Request, doors: Collection[int]
+        self, request: Request, doors: Collection[int], asker: Hashable
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, port = request.host, request.port
         if host == WORKER:
@@ -127,7 +131,8 @@ class Gatekeeper:
         self._policy.check_host(host, port)
         self._policy.check_port(host, port, tunnel=request.tunnel)
         async with asyncio.timeout(CONNECT_SECONDS):
-            addresses = await self._resolve(host, port)
+            looked_up = self._resolve(host, port) if self._resolve else resolve(host, port, asker=asker)
+            addresses = await looked_up
             if not addresses or not all(map(self._permits, addresses)):
                 raise Refused(f"{host} is an address of this machine, a private network or a metadata service.")
             failure: OSError = OSError(f"{host} has no address")

@@ -7,7 +7,6 @@ answers differently a moment later (DNS rebinding) changes nothing. Each redirec
 from __future__ import annotations
 
 import asyncio
-import codecs
 import ipaddress
 import re
 import ssl
@@ -22,12 +21,15 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from worker_core.control_plane.http import new_client
+from worker_core.errors import KubiyaError
+from worker_core.names import NAMES
 from worker_core.sandbox.network import Refused
 from worker_core.tools import addresses, arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
+from worker_core.tools.charsets import decoded
 from worker_core.tools.configuration import Configuration
-from worker_core.tools.html_text import text_of
-from worker_core.tools.report import report_text
+from worker_core.tools.page import Unreadable, read_html
+from worker_core.tools.report import not_started, report_text
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=30)
 LONGEST_TIMEOUT: Final = timedelta(seconds=120)
@@ -100,25 +102,27 @@ class FetchTool:
         )
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        limit = min(self.timeout, context.timeout).total_seconds()
+        limit = min(self.timeout, context.timeout)
         try:
             asked = arguments.read(FetchArguments, arguments_)
-            async with asyncio.timeout(limit):
-                page = await self._fetch(asked.url.strip(), context.may_reach)
-                text = await asyncio.to_thread(_readable, page, raw=asked.raw)
-        except (arguments.WrongArguments, NotFetched) as error:
+            async with asyncio.timeout(limit.total_seconds()):
+                page = await self._fetch(asked.url.strip(), context)
+                text = await _readable(page, raw=asked.raw, context=context, limit=limit)
+        except (arguments.WrongArguments, NotFetched, Unreadable, KubiyaError) as error:
             return arguments.failed(str(error))
         except TimeoutError:
-            return arguments.failed(f"The page did not come within {limit:g} s. Try another source.")
+            return arguments.failed(f"The page did not come within {limit.total_seconds():g} s. Try another source.")
+        except OSError as error:
+            return arguments.failed(not_started(error))
         result = await report_text(text, context)
         if page.status >= 400:
             return replace(result, succeeded=False, error=f"The server answered with status {page.status}.")
         return result
 
-    async def _fetch(self, url: str, may_reach: Callable[[str, int], None]) -> _Page:
+    async def _fetch(self, url: str, context: ToolContext) -> _Page:
         seen = [url]
         while True:
-            target = await self._checked(seen[-1], may_reach)
+            target = await self._checked(seen[-1], context)
             answer = await self._once(target)
             if isinstance(answer, _Page):
                 return answer
@@ -132,7 +136,7 @@ class FetchTool:
                 raise NotFetched("The page redirects in a circle; it was given up.")
             seen.append(following)
 
-    async def _checked(self, url: str, may_reach: Callable[[str, int], None]) -> _Target:
+    async def _checked(self, url: str, context: ToolContext) -> _Target:
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").rstrip("."), parts.port
@@ -146,11 +150,11 @@ class FetchTool:
         self._refuse_by_name(host)
         port = port or (443 if parts.scheme == "https" else 80)
         try:
-            may_reach(host, port)
+            context.may_reach(host, port)
         except Refused as error:
             raise NotFetched(f"The settings of this worker forbid it: {error.sentence}") from None
         try:
-            found = await asyncio.to_thread(self.resolve, host, port)
+            found = await NAMES.look_up(lambda: self.resolve(host, port), asker=context.execution_id)
         except (OSError, UnicodeError) as error:
             raise NotFetched(f"The name {host[:200]!r} cannot be resolved. Check its spelling.") from error
         checked = [ipaddress.ip_address(one) for one in found]
@@ -256,27 +260,16 @@ def _plain_host(host: str) -> str:
     return name
 
 
-def _readable(page: _Page, *, raw: bool) -> str:
-    text = _decoded(page)
-    header = page.url
+async def _readable(page: _Page, *, raw: bool, context: ToolContext, limit: timedelta) -> str:
+    named = page.charset
+    if not named and "html" in page.kind and (found := _CHARSET_IN_PAGE.search(page.content[:4096])):
+        named = found[1].decode("ascii")
+    text, header = decoded(page.content, named), page.url
     if page.kind in {"text/html", "application/xhtml+xml"} and not raw:
-        title, text = text_of(text, url=page.url)
+        title, text = await read_html(text, url=page.url, context=context, limit=limit)
         header = f"{title}\n{page.url}" if title else page.url
     rest = "" if page.is_whole else f"\n[... the page goes on; its first {len(page.content)} bytes are shown ...]"
     return f"{header}\n\n{text}{rest}"
-
-
-def _decoded(page: _Page) -> str:
-    """By the charset that the server, or the page itself, names; UTF-8 where that is none."""
-    named = page.charset
-    if page.content.startswith(codecs.BOM_UTF8):
-        named = "utf-8-sig"
-    elif not named and "html" in page.kind and (found := _CHARSET_IN_PAGE.search(page.content[:4096])):
-        named = found[1].decode("ascii")
-    try:
-        return page.content.decode(named or "utf-8", "replace")
-    except (LookupError, ValueError):  # some codecs are no character sets
-        return page.content.decode("utf-8", "replace")
 
 
 def _reason(error: Exception) -> str:
