@@ -9,9 +9,11 @@ from typing import Final
 from desktop.language import tr
 from desktop.notifications import Level, Notice
 from desktop.platforms.ports import Bubble, Notifier
+from desktop.tray.facts import QUESTION_LIMIT, short
 from desktop.tray.menu import Wish
 from worker_core.logs.plain import one_line
 from worker_core.snapshot import EngineSnapshot
+from worker_core.visible import visible_line
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ _URGENCY: Final = {Level.NEWS: 0, Level.PROBLEM: 1, Level.QUESTION: 2}
 
 
 class Bubbles:
-    """Questions can be answered with a button: once, for this call alone. All else happens in the window."""
+    """Questions that fit can be answered with a button: once, for this call alone. All else happens in the window."""
 
     def __init__(
         self,
@@ -62,10 +64,10 @@ class Bubbles:
             Bubble(
                 key=key,
                 title=one_line(notice.title, LONGEST_TITLE),
-                body=one_line(notice.body, LONGEST_BODY),
+                body=_body(notice),
                 urgency=_URGENCY[notice.level],
                 open_text=tr("Open"),
-                actions=((ALLOW, tr("Allow once")), (DENY, tr("Deny"))) if asks else (),
+                actions=_actions(notice),
             )
         )
 
@@ -93,7 +95,7 @@ class Bubbles:
         notice = self._shown.get(key)
         if notice is None:
             return
-        if _asks(notice) and action in {ALLOW, DENY}:
+        if action in dict(_actions(notice)):
             log.info("Approval %s is answered from its notification: %s.", notice.target, action)
             self._withdraw(key)
             self._answer(notice.target, action == ALLOW)
@@ -103,6 +105,25 @@ class Bubbles:
     def _failed(self, key: str) -> None:
         if (notice := self._shown.pop(key, None)) is not None:
             self._message(notice)
+
+
+def _body(notice: Notice) -> str:
+    if not _asks(notice):
+        return one_line(notice.body, LONGEST_BODY)
+    said = short(visible_line(notice.body), QUESTION_LIMIT)
+    return said if _fits(notice) else f"{said}  {tr('Open it to read all of it.')}"
+
+
+def _actions(notice: Notice) -> tuple[tuple[str, str], ...]:
+    """Nothing is allowed here that is not to be read here."""
+    if not _asks(notice):
+        return ()
+    deny = (DENY, tr("Deny"))
+    return ((ALLOW, tr("Allow once")), deny) if _fits(notice) else (deny,)
+
+
+def _fits(question: Notice) -> bool:
+    return question.is_whole and len(visible_line(question.body)) <= QUESTION_LIMIT
 
 
 def _asks(notice: Notice) -> bool:

@@ -23,7 +23,7 @@ from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.service.workers import News, RunningWorker, StopName, Watch, running_workers
 from worker_core.settings import Settings
-from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode
+from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -156,11 +156,18 @@ class LocalWorker:
         async with self._control_plane() as client:
             await client.send_message(execution_id, text)
 
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope) -> None:
+    async def whole_question(self, approval_id: str) -> WholeQuestion:
         if self._service is not None:
-            await self._service.ask(lambda worker: worker.approve(approval_id, allow=allow, scope=scope))
+            return await self._service.whole_question(approval_id)
+        if self._engine is not None:
+            return self._engine.whole_question(approval_id)
+        raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
+
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> None:
+        if self._service is not None:
+            await self._service.ask(lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal))
         elif self._engine is not None:
-            await self._engine.answer_approval(approval_id, allow=allow, scope=scope)
+            await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal)
         else:
             raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
@@ -357,6 +364,9 @@ class _Attachment:
         attachment = cls(worker, watch, owner)
         owner.told(News(snapshot=snapshot, events=(), dropped=0))
         return attachment
+
+    async def whole_question(self, approval_id: str) -> WholeQuestion:
+        return await asyncio.to_thread(self._worker.whole_question, approval_id)
 
     async def ask(self, call: Callable[[RunningWorker], EngineSnapshot]) -> None:
         snapshot = await asyncio.to_thread(call, self._worker)

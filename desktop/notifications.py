@@ -51,6 +51,9 @@ class Notice:
     level: Level
     wish: Wish = Wish.OPEN
     target: str = ""
+    is_whole: bool = True
+    """Of a question: all that is asked stands in `body`."""
+
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -147,8 +150,16 @@ class Notifications:
         for one in waiting:
             if one.approval_id not in self._asked:
                 title = tr("An agent asks for approval")
-                wish = Wish.OPEN_APPROVAL
-                self.say(Notice(title=title, body=one.title, level=Level.QUESTION, wish=wish, target=one.approval_id))
+                self.say(
+                    Notice(
+                        title=title,
+                        body=one.text,
+                        level=Level.QUESTION,
+                        wish=Wish.OPEN_APPROVAL,
+                        target=one.approval_id,
+                        is_whole=one.is_whole,
+                    )
+                )
         self._asked = {one.approval_id for one in waiting}
 
     def close(self) -> None:

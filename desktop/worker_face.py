@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from worker_core.events import EventBus
-from worker_core.snapshot import EngineSnapshot, Scope, StopMode
+from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
 
 
 @runtime_checkable
@@ -51,5 +51,10 @@ class WorkerFace(Protocol):
 
     async def send_message(self, execution_id: str, text: str) -> None: ...
 
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope) -> None:
-        """`scope` is how far the answer reaches: `once`, `execution` or `always`."""
+    async def whole_question(self, approval_id: str) -> WholeQuestion:
+        """Everything that a call which waits would do, where the snapshot leaves something out."""
+
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> None:
+        """`scope` is how far the answer reaches: `once`, `execution` or `always`; `seal` that of a question which had
+        to be read whole.
+        """

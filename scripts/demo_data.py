@@ -242,9 +242,17 @@ def events() -> list[Event]:
             12,
             approval_id="ap-1",
             tool_name="shell",
-            reason="It changes something outside the workspace.",
-            rule="ask: git push",
-            tool_arguments={"command": "git push origin fix/checkout-pool && gh pr create --fill"},
+            parts=[
+                {"name": "command", "text": "git push origin fix/checkout-pool && gh pr create --fill"},
+                {"name": "timeout_seconds", "text": "60"},
+                {"name": "working folder", "text": f"~/.local/state/kubiya-worker/workspaces/{one}", "kind": "place"},
+                {
+                    "name": "asked because",
+                    "text": "the command git push origin fix/checkout-pool: It publishes. (ask command = 'git push*', "
+                    "policy.toml:3)",
+                    "kind": "reason",
+                },
+            ],
         ),
         _event(two, "metadata", 64, execution_type="AGENT"),
         _event(

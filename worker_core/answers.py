@@ -29,16 +29,17 @@ class Answers:
         self._client_of = client_of
         self._telling: set[asyncio.Task[None]] = set()
 
-    def keep(self, approval_id: str, *, allow: bool, scope: Scope, by: str) -> Asked:
+    def keep(self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal: str = "") -> Asked:
         """Write an answer down; from then on it holds.
 
         Raises:
             NoSuchApproval: nothing of this id waits (any more).
+            NotRead: it leaves something out, and `seal` is not that of the whole question.
             KubiyaError: the answer cannot be written down.
 
         """
         try:
-            return self._book.answer(approval_id, allow=allow, scope=scope, by=by)
+            return self._book.answer(approval_id, allow=allow, scope=scope, by=by, seal_read=seal)
         except OSError as error:
             raise KubiyaError(f"The answer cannot be written down: {error.strerror or error}. Try again.") from error
 

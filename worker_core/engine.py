@@ -36,7 +36,7 @@ from worker_core.sandbox.workspace import Workspace
 from worker_core.secrets import Secret
 from worker_core.serving import Clients, Timing
 from worker_core.single_execution import SingleExecution
-from worker_core.snapshot import EngineSnapshot, EngineState, Health, Scope, StopMode
+from worker_core.snapshot import EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
 from worker_core.temporal.admission import Gate
 from worker_core.temporal.connection import metrics
 
@@ -217,17 +217,39 @@ class Engine:
         else:
             self._stop.raise_to(mode)
 
-    async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope = "once", by: str = "the user of this machine"
-    ) -> None:
-        """Answer a tool call that waits (`snapshot.approvals`). The answer is kept: a restart does not lose it.
+    def whole_question(self, approval_id: str) -> WholeQuestion:
+        """Everything that a tool call which waits would do, where `snapshot.approvals` leaves something out.
 
         Raises:
             NoSuchApproval: nothing of this id waits (any more).
+        """
+        return self._book.whole(approval_id)
+
+    async def answer_approval(
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope = "once",
+        by: str = "the user of this machine",
+        seal: str = "",
+    ) -> None:
+        """Answer a tool call that waits (`snapshot.approvals`). The answer is kept: a restart does not lose it.
+
+        Args:
+            approval_id: of the question, or its beginning.
+            allow: whether the call may run.
+            scope: how far the answer reaches.
+            by: who answered, for the audit log and the model.
+            seal: of `whole_question`, which must have been read where the snapshot leaves something out.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits (any more).
+            NotRead: it is to be allowed without having been read whole.
             KubiyaError: the answer cannot be written down.
 
         """
-        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by)
+        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal)
         self._publish()
         await self._answers.tell(asked)
 

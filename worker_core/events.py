@@ -124,13 +124,11 @@ class ToolFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequested(Event):
-    """A tool call waits until its user answers. `summary` and `rule` are masked."""
+    """A tool call waits until its user answers; `EngineSnapshot.approvals` has the question."""
 
     approval_id: str
     execution_id: str
     tool_name: str
-    summary: str
-    rule: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,16 +70,43 @@ class ExecutionView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionPart:
+    """One thing that somebody reads before he answers. Secrets are hidden, and what would not be seen is written out
+    (`agents/question.py`).
+    """
+
+    name: str
+    text: str
+    left_out: int = 0
+    """Characters that are not here."""
+
+    kind: Literal["argument", "runs", "place", "reason"] = "argument"
+    """An argument of the call; what runs besides; where it works; why it is asked about, a line for each reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalView:
-    """A tool call that waits for an answer. `summary` and `rule` are masked."""
+    """A tool call that waits for an answer."""
 
     id: str
     execution_id: str
     tool: str
-    summary: str
-    rule: str
+    parts: tuple[QuestionPart, ...]
+    left_out: int
+    """Characters of the question that are not in `parts`: it must be read whole before the call can be allowed."""
+
     asked_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeQuestion:
+    """Everything that a call would do."""
+
+    id: str
+    parts: tuple[QuestionPart, ...]
+    seal: str
+    """Goes with an answer that allows it, to show that this was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

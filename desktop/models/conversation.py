@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
+import msgspec
+
+from worker_core.agents.question import in_one_line, left_out, written
+from worker_core.snapshot import QuestionPart, WholeQuestion
+from worker_core.visible import visible
+
 TEXT_LIMIT = 400_000
 """Characters kept of one message or of one tool's output; what is above is cut, and said so."""
 
@@ -68,9 +74,13 @@ class Approval:
     key: str
     execution_id: str
     tool: str
-    summary: str
-    reason: str = ""
-    rule: str = ""
+    parts: tuple[QuestionPart, ...]
+    left_out: int = 0
+    """Characters that its view leaves out: it must be read whole before it can be allowed."""
+
+    seal: str = ""
+    """Of the whole question, once it was read; `parts` then has all of it."""
+
     asked_at: datetime | None = None
     expires_at: datetime | None = None
     answer: str = ""
@@ -78,6 +88,20 @@ class Approval:
     @property
     def waits(self) -> bool:
         return not self.answer
+
+    @property
+    def was_shown(self) -> bool:
+        """Nothing of it is unread: it can be allowed."""
+        return not self.left_out or bool(self.seal)
+
+    @property
+    def summary(self) -> str:
+        """What it would do, on one line."""
+        return in_one_line(self.parts)
+
+    def read(self, question: WholeQuestion) -> None:
+        """All of it is shown from now on."""
+        self.parts, self.seal = question.parts, question.seal
 
 
 Item = Message | ToolCall | Notice | Approval
@@ -169,7 +193,8 @@ class Conversation:
                 case Notice():
                     parts += [f"> **{item.severity}**: {item.text}", ""]
                 case Approval():
-                    parts += [f"> **Approval** {item.tool}: {item.summary} ({item.answer or 'waiting'})", ""]
+                    parts += [f"> **Approval** {item.tool} ({item.answer or 'waiting'})", ""]
+                    parts += _fenced("\n".join(written(item.parts)), "text")
         return "\n".join(parts)
 
     def to_json(self) -> str:
@@ -259,17 +284,24 @@ class Conversation:
 
 def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Approval:
     """An approval as it is told in events."""
-    arguments = payload.get("tool_arguments")
+    parts = _parts(payload.get("parts"))
     return Approval(
         key=_text(payload.get("approval_id")),
         execution_id=execution_id,
         tool=_text(payload.get("tool_name")) or "tool",
-        summary=_text(payload.get("summary")) or summary_of(arguments, limit=4_000),
-        reason=_text(payload.get("reason")),
-        rule=_text(payload.get("rule")),
+        parts=parts,
+        left_out=left_out(parts),
         asked_at=at,
         expires_at=_time(payload.get("expires_at")),
     )
+
+
+def _parts(said: Any) -> tuple[QuestionPart, ...]:
+    """As an event has them; as one part where it is of another kind."""
+    try:
+        return msgspec.convert(said, tuple[QuestionPart, ...])
+    except msgspec.ValidationError:
+        return (QuestionPart(name="arguments", text=visible(_text(said))),)
 
 
 def summary_of(arguments: Any, *, limit: int = 300) -> str:

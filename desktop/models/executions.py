@@ -169,13 +169,15 @@ class ExecutionStore:
                 key=waiting.id,
                 execution_id=waiting.execution_id,
                 tool=waiting.tool,
-                summary=waiting.summary,
-                rule=waiting.rule,
+                parts=waiting.parts,
+                left_out=waiting.left_out,
                 asked_at=waiting.asked_at,
                 expires_at=waiting.expires_at,
             )
-            self._approvals[key] = one.conversation.ask(asked)
-            self._say(waiting.execution_id, asked)
+            known = self._approvals[key] = one.conversation.ask(asked)
+            if not known.seal:  # an event of it is masked as all that leaves this machine
+                known.parts, known.left_out = waiting.parts, waiting.left_out
+            self._say(waiting.execution_id, known)
 
     # -- below ----------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,16 @@ from typing import Final
 
 from desktop.language import tr
 from desktop.platforms.ports import Autostart
+from worker_core.agents.question import in_one_line
 from worker_core.snapshot import EngineSnapshot, EngineState
+from worker_core.visible import visible_line
 
 TEXT_LIMIT: Final = 120
 """Characters of a sentence that a tooltip or a menu shows; Windows cuts tooltips at 127."""
+
+
+QUESTION_LIMIT: Final = 400
+"""Characters of a question that a notification shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +26,13 @@ class Approval:
 
     approval_id: str
     title: str
+    """On one line, cut to fit a menu."""
+
+    text: str
+    """On one line, cut to QUESTION_LIMIT."""
+
+    is_whole: bool
+    """`text` has all that is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +53,18 @@ class TrayFacts:
 
 def approvals(snapshot: EngineSnapshot) -> tuple[Approval, ...]:
     """The questions that wait, oldest first."""
-    return tuple(
-        Approval(approval_id=one.id, title=short(f"{one.tool}: {one.summary}" if one.summary else one.tool, 60))
-        for one in snapshot.approvals
-    )
+    found = []
+    for one in snapshot.approvals:
+        text = f"{visible_line(one.tool)}  {in_one_line(one.parts)}"
+        found.append(
+            Approval(
+                approval_id=one.id,
+                title=short(text, 60),
+                text=short(text, QUESTION_LIMIT),
+                is_whole=not one.left_out and len(text) <= QUESTION_LIMIT,
+            )
+        )
+    return tuple(found)
 
 
 def troubles(snapshot: EngineSnapshot) -> tuple[str, ...]:

@@ -10,29 +10,42 @@ from desktop.language import tr
 from desktop.models.conversation import Approval
 from desktop.theme import Space, Tone
 from desktop.widgets.buttons import Button
-from desktop.widgets.code import CodeBlock
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Pill
+from desktop.widgets.question import QuestionView
 from desktop.widgets.surfaces import IconTile
 from desktop.widgets.text import Label
 from desktop.wording import ago_text
 from worker_core.snapshot import Scope
+from worker_core.visible import visible_line
 
 Answer = Callable[[Approval, bool, Scope], None]
 """Approval, allow, and scope: `once`, `execution` or `always`."""
 
+Read = Callable[[Approval], None]
+"""Gets the whole question; `refresh` shows it."""
+
 
 class ApprovalCard(QFrame):
-    """Shows one `Approval`. The buttons go as soon as an answer arrives; until then they wait for it."""
+    """Shows one `Approval`. The buttons go as soon as an answer arrives; until then they wait for it.
+
+    What is not shown cannot be allowed: where some of it is left out, it is read whole first.
+    """
 
     def __init__(
-        self, approval: Approval, *, answer: Answer, where: str = "", show: Callable[[], object] | None = None
+        self,
+        approval: Approval,
+        *,
+        answer: Answer,
+        read: Read,
+        where: str = "",
+        show: Callable[[], object] | None = None,
     ):
         super().__init__()
         self.setProperty("ground", "card")
-        self._approval, self._answer = approval, answer
+        self.approval, self._answer = approval, answer
         self._tile = IconTile("approvals", tone="warning", size=36)
-        title = tr("{tool} asks to run", tool=approval.tool)
+        title = tr("{tool} asks to run", tool=visible_line(approval.tool))
         self.setAccessibleName(f"{title}: {approval.summary[:300]}")
         self._pill = Pill()
         when = "  ·  ".join(part for part in (where, ago_text(approval.asked_at)) if part)
@@ -48,9 +61,11 @@ class ApprovalCard(QFrame):
         self._deny = Button(tr("Deny"), variant="danger")
         self._allow.clicked.connect(lambda: self._say(allow=True, scope="once"))
         self._deny.clicked.connect(lambda: self._say(allow=False, scope="once"))
+        self._asked = False
         menu = QMenu(self)
-        for text, scope in ((tr("For this execution"), "execution"), (tr("Always (writes a rule)"), "always")):
-            menu.addAction(text).triggered.connect(lambda *_, scope=scope: self._say(allow=True, scope=scope))
+        menu.addAction(tr("For this execution")).triggered.connect(lambda: self._say(allow=True, scope="execution"))
+        self._always = menu.addAction(tr("Always (writes a rule)"))
+        self._always.triggered.connect(lambda: self._say(allow=True, scope="always"))
         self._more.setMenu(menu)
         self._buttons = QFrame()
         line = row(self._allow, self._more, self._deny, None)
@@ -59,13 +74,8 @@ class ApprovalCard(QFrame):
             look.clicked.connect(lambda: show())
             line.addWidget(look)
         self._buttons.setLayout(line)
-        would_do = CodeBlock(approval.summary[:8_000], name=tr("What it would do"), lines=8)
-        layout = column(head, would_do, gap=Space.M, margins=(16, 14, 16, 14))
-        if approval.reason or approval.rule:
-            said = approval.reason + (f"  {tr('Rule: {rule}', rule=approval.rule)}" if approval.rule else "")
-            layout.addWidget(Label(said.strip(), role="small", tone="muted", wrap=True))
-        layout.addWidget(self._buttons)
-        self.setLayout(layout)
+        self._question = QuestionView(approval.parts, read=lambda: read(approval))
+        self.setLayout(column(head, self._question, self._buttons, gap=Space.M, margins=(16, 14, 16, 14)))
         self.refresh()
 
     def refresh(self) -> None:
@@ -75,17 +85,27 @@ class ApprovalCard(QFrame):
             "denied": (tr("Denied"), "danger"),
             "expired": (tr("Expired"), "neutral"),
         }
-        text, tone = said.get(self._approval.answer, (self._approval.answer, "neutral"))
+        text, tone = said.get(self.approval.answer, (self.approval.answer, "neutral"))
         self._pill.say(text, tone)
         self._tile.set_tone("approvals", tone)
-        self._buttons.setVisible(self._approval.waits)
+        self._buttons.setVisible(self.approval.waits)
+        self._question.show_parts(self.approval.parts)
+        self._question.whole.setVisible(self.approval.waits)
+        self._wake()
 
     def _say(self, *, allow: bool, scope: Scope) -> None:
-        for button in (self._allow, self._more, self._deny):
-            button.setEnabled(False)
-        self._answer(self._approval, allow, scope)
+        self._asked = True
+        self._wake()
+        self._answer(self.approval, allow, scope)
 
     def wake(self) -> None:
         """The answer did not get through: it can be given again."""
-        for button in (self._allow, self._more, self._deny):
-            button.setEnabled(True)
+        self._asked = False
+        self._wake()
+
+    def _wake(self) -> None:
+        """What can be answered now. A rule is written for what was shown at once alone."""
+        self._allow.setEnabled(not self._asked and self.approval.was_shown)
+        self._more.setEnabled(not self._asked and self.approval.was_shown)
+        self._always.setVisible(not self.approval.left_out)
+        self._deny.setEnabled(not self._asked)

@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QSyntaxHighlighter,
     QTextCharFormat,
     QTextDocument,
+    QTextOption,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QVBoxLayout
@@ -102,14 +103,16 @@ def _color_of(token: str) -> str:
 class CodeText(QPlainTextEdit):
     """Read-only text in the code font, as high as its lines up to a limit; the wheel goes on to the page."""
 
-    def __init__(self, name: str, *, language: str = "", lines: int = LINES_SHOWN) -> None:
+    def __init__(self, name: str, *, language: str = "", lines: int = LINES_SHOWN, wraps: bool = False) -> None:
+        """With `wraps`, nothing lies beyond the right edge, and no line is cut."""
         super().__init__()
-        self._most = lines
+        self._most, self._wraps = lines, wraps
         self.setProperty("variant", "plain")
         self.setFont(theme().font("code"))
         self.setReadOnly(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth if wraps else QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.setAccessibleName(name)
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(0)
@@ -120,7 +123,8 @@ class CodeText(QPlainTextEdit):
 
     def show_text(self, text: str) -> None:
         """Replace the text; what is appended only is appended, so that nothing jumps."""
-        text = _short_lines(text.replace("\t", "    "))
+        text = text.replace("\t", "    ")
+        text = _broken_lines(text) if self._wraps else _short_lines(text)
         before = self.toPlainText()
         if text == before:
             return
@@ -146,12 +150,24 @@ class CodeText(QPlainTextEdit):
 
     def _fit(self) -> None:
         """As high as the lines, and as the bar below them where one of them is too long."""
+        if self._wraps:
+            self._fit_wrapped()
+            return
         lines, off = self.toPlainText().split("\n"), Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         whole = len(lines) <= self._most
         self.setVerticalScrollBarPolicy(off if whole else Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         wide = self.fontMetrics().horizontalAdvance(max(lines[:500], key=len)) > self.viewport().width() > 0
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn if wide else off)
         height = math.ceil(min(len(lines), self._most) * self.fontMetrics().lineSpacing()) + (18 if wide else 2)
+        if height != self.height():
+            self.setFixedHeight(height)
+
+    def _fit_wrapped(self) -> None:
+        lines = max(1, round(self.document().size().height()))
+        off, needed = Qt.ScrollBarPolicy.ScrollBarAlwaysOff, Qt.ScrollBarPolicy.ScrollBarAlwaysOn
+        self.setHorizontalScrollBarPolicy(off)
+        self.setVerticalScrollBarPolicy(off if lines <= self._most else needed)
+        height = math.ceil(min(lines, self._most) * self.fontMetrics().lineSpacing()) + 2
         if height != self.height():
             self.setFixedHeight(height)
 
@@ -187,6 +203,15 @@ class CodeBlock(QFrame):
     def _copied_long_ago(self) -> None:
         self._copy.set_icon("copy")
         self._copy.set_name(tr("Copy"))
+
+
+def _broken_lines(text: str) -> str:
+    """Long lines in pieces, each of which but the last ends in a mark."""
+    if len(text) <= LINE_LIMIT:
+        return text
+    return "\n".join(
+        " ↵\n".join(line[at : at + LINE_LIMIT] for at in range(0, len(line), LINE_LIMIT)) for line in text.split("\n")
+    )
 
 
 def _short_lines(text: str) -> str:

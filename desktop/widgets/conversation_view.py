@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
@@ -11,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from desktop.language import tr
 from desktop.models.conversation import Approval, Conversation, Item, Message, Notice, ToolCall
 from desktop.theme import Space
-from desktop.widgets.approval_card import ApprovalCard
+from desktop.widgets.approval_card import Answer, ApprovalCard, Read
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
 from desktop.widgets.markdown import MarkdownView
@@ -19,7 +17,6 @@ from desktop.widgets.surfaces import Icon
 from desktop.widgets.text import Label, widget
 from desktop.widgets.tool_card import ToolCard
 from desktop.wording import ago_text
-from worker_core.snapshot import Scope
 
 SHOWN = 80
 """Items shown at once; a button brings as many earlier ones."""
@@ -81,13 +78,13 @@ class ConversationView(QScrollArea):
 
     link_chosen = Signal(str)
 
-    def __init__(self, *, answer: Callable[[Approval, bool, Scope], None]) -> None:
+    def __init__(self, *, answer: Answer, read: Read) -> None:
         super().__init__()
         self.setAccessibleName(tr("Conversation"))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._answer = answer
+        self._answer, self._read = answer, read
         self._conversation: Conversation | None = None
         self._views: dict[str, View] = {}
         self._first = 0
@@ -170,7 +167,7 @@ class ConversationView(QScrollArea):
             case ToolCall():
                 return ToolCard(item)
             case Approval():
-                return ApprovalCard(item, answer=self._answer)
+                return ApprovalCard(item, answer=self._answer, read=self._read)
             case Notice():
                 return NoticeView(item)
 

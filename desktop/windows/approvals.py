@@ -10,9 +10,9 @@ from desktop.theme import Space
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.surfaces import EmptyState
 from desktop.widgets.text import Label
+from desktop.windows.answering import Answering
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
-from worker_core.snapshot import Scope
 
 ANSWERED_SHOWN = 30
 
@@ -23,6 +23,7 @@ class ApprovalsPage(Page):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, title=tr("Approvals"))
         self._cards: dict[str, ApprovalCard] = {}
+        self._answering = Answering(desk, cards=lambda: self._cards.values())
         self._none = EmptyState(
             "approvals",
             tr("Nothing waits for you"),
@@ -66,20 +67,11 @@ class ApprovalsPage(Page):
         where = " · ".join(part for part in (one.agent, one.title) if part) if one else approval.execution_id
         return ApprovalCard(
             approval,
-            answer=self._answer,
+            answer=self._answering.answer,
+            read=self._answering.read,
             where=where,
             show=lambda: self.desk.open_execution(approval.execution_id),
         )
-
-    def _answer(self, approval: Approval, allow: bool, scope: Scope) -> None:
-        async def answer() -> None:
-            try:
-                await self.desk.worker.answer_approval(approval.key, allow=allow, scope=scope)
-            except Exception:
-                self._cards[approval.key].wake()
-                raise
-
-        self.desk.wishes.ask(answer(), doing=tr("answer the approval"))
 
     def _heard(self, execution_id: str, item: Item | None) -> None:
         if isinstance(item, Approval):

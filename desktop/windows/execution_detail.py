@@ -12,7 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.language import tr
-from desktop.models.conversation import Approval, Item
+from desktop.models.conversation import Item
 from desktop.models.executions import Execution
 from desktop.theme import Space
 from desktop.widgets.approval_card import ApprovalCard
@@ -22,10 +22,10 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Pill
 from desktop.widgets.surfaces import EmptyState, Line
 from desktop.widgets.text import ElidedLabel, widget
+from desktop.windows.answering import Answering
 from desktop.windows.desk import Desk
 from desktop.wording import count_text, duration_text, status_text, status_tone
 from worker_core.sandbox.workspace import safe_name
-from worker_core.snapshot import Scope
 
 
 class ExecutionDetail(QWidget):
@@ -54,7 +54,8 @@ class ExecutionDetail(QWidget):
         self._cancel.clicked.connect(self._ask_cancel)
         self._folder.clicked.connect(self._open_folder)
         self._copy.clicked.connect(self._copy_all)
-        self.conversation = ConversationView(answer=self._answer)
+        answering = Answering(desk, cards=lambda: self.findChildren(ApprovalCard))
+        self.conversation = ConversationView(answer=answering.answer, read=answering.read)
         self.conversation.link_chosen.connect(self._open_link)
         self._empty = EmptyState("agent", "", "")
         self._middle = QStackedWidget()
@@ -176,17 +177,6 @@ class ExecutionDetail(QWidget):
                 self._input.setFocus()
 
         self._desk.wishes.ask(send(), doing=tr("send the message"), done=self._input.clear)
-
-    def _answer(self, approval: Approval, allow: bool, scope: Scope) -> None:
-        async def answer() -> None:
-            try:
-                await self._desk.worker.answer_approval(approval.key, allow=allow, scope=scope)
-            except Exception:
-                for card in self.findChildren(ApprovalCard):
-                    card.wake()
-                raise
-
-        self._ask(answer(), tr("answer the approval"))
 
     # -- out of the window ----------------------------------------------------------------------------------------
 

@@ -112,11 +112,38 @@ async def test_an_approval_is_answered_at_the_terminal(stage: Stage, tmp_path: P
         command = f"echo done > {outside}"
         await run(
             stage, queue, command, terminal,
-            (r"approval \w+  shell: .*n: deny > ", "what?\n"), (r"n: deny > ", f"{answer}\n"),
+            (r"approval \w+  shell.*    command: echo done .*n: deny > ", "what?\n"), (r"n: deny > ", f"{answer}\n"),
         )  # fmt: skip
         terminal.process.terminate()
         assert await asyncio.to_thread(terminal.process.wait, LIMIT_SECONDS) == 0
     assert outside.exists() is runs
+
+
+async def test_a_long_question_is_read_whole_before_it_is_allowed(stage: Stage, tmp_path: Path) -> None:
+    queue, outside = await new_queue(stage), tmp_path / "outside.txt"
+    with worker_on_a_terminal(stage, tmp_path / "home", queue) as terminal:
+        command = f"echo done > {outside}; : {'x' * 9_000} the-end"
+        unread, read = (
+            r"more characters\).*    w: read it whole   n: deny > ",
+            r"the-end.*    y: once   e: [\w ]+   n: deny > ",
+        )
+        await run(
+            stage, queue, command, terminal, (unread, "y\n"), (unread, "a\n"), (unread, "w\n"), (read, "y\n")
+        )  # fmt: skip
+    assert outside.exists()
+
+
+async def test_all_of_a_question_stands_on_the_terminal(stage: Stage, tmp_path: Path) -> None:
+    """Each subject that is asked about, the working folder, and what would not be seen."""
+    queue, one, other = await new_queue(stage), tmp_path / "one.txt", tmp_path / "other.txt"
+    with worker_on_a_terminal(stage, tmp_path / "home", queue) as terminal:
+        command = f"echo \u202e1{' ' * 590} > {one}\necho \x1b[2J2 > {other}"
+        await run(stage, queue, command, terminal, (r"n: deny > ", "n\n"))
+        shown = terminal.shown.replace("\r\n", "\n")
+    assert f"    command:\n        echo <U+202E>1<591 blanks>> {one}\n        echo <U+001B>[2J2 > {other}\n" in shown
+    assert f"    working folder: {home(tmp_path / 'home').workspaces}" in shown
+    reasons = shown.split("asked because:")[1]
+    assert all(f"the path {path}: " in reasons for path in (one, other))
 
 
 @pytest.mark.parametrize(("answer", "runs"), [("y", True), ("n", False)])

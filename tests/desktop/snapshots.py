@@ -55,7 +55,7 @@ def troubled(sentence: str) -> EngineSnapshot:
 def asking(*titles: str, state: EngineState = EngineState.RUNNING) -> EngineSnapshot:
     at = datetime.now(UTC)
     waiting = tuple(
-        ApprovalView(id=f"a{number}", execution_id="e", tool=title, summary="", rule="", asked_at=at, expires_at=at)
+        ApprovalView(id=f"a{number}", execution_id="e", tool=title, parts=(), left_out=0, asked_at=at, expires_at=at)
         for number, title in enumerate(titles)
     )
     return EngineSnapshot(state=state, reason="Waiting for work.", queues=(queue(),), approvals=waiting)

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from desktop.bubbles import Bubbles
 from desktop.notifications import Level, Notice
 from desktop.tray.menu import Wish
 from tests.support.notification_server import NotificationServer
+from tests.support.questions import view
 from tests.support.tray_host import private_bus, private_display, until
-from worker_core.snapshot import ApprovalView, EngineSnapshot
+from worker_core.snapshot import EngineSnapshot
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="D-Bus is Linux's")
 
@@ -33,13 +35,7 @@ NEWS = Notice(title="Execution finished", body="All is well.", level=Level.NEWS,
 
 
 def asking(*ids: str) -> EngineSnapshot:
-    soon = NOW + timedelta(minutes=5)
-    return EngineSnapshot(
-        approvals=tuple(
-            ApprovalView(id=one, execution_id="e1", tool="shell", summary="rm", rule="", asked_at=NOW, expires_at=soon)
-            for one in ids
-        )
-    )
+    return EngineSnapshot(approvals=tuple(view(one, at=NOW, command="rm") for one in ids))
 
 
 @pytest.fixture
@@ -136,8 +132,22 @@ def test_hostile_texts_are_no_markup_and_no_buttons(rig: Rig, server: Notificati
     assert "<" not in shown.body
     assert "&lt;a href" in shown.body
     assert not set("\x1b\u202e\n") & set(shown.body + shown.title)
-    assert len(shown.body) < 500
+    assert "&lt;U+202E&gt;gnp&lt;U+000A&gt;" in shown.body
+    assert len(shown.body) < 600
     assert len(shown.title) <= 100
+    assert shown.actions == {"default": "Open", "deny": "Deny"}, "nothing is allowed that cannot be read here"
+
+
+def test_what_the_snapshot_leaves_out_is_not_allowed_from_a_notification(
+    rig: Rig, server: NotificationServer, qtbot: QtBot
+) -> None:
+    rig.bubbles.show(replace(QUESTION, is_whole=False))
+    qtbot.waitUntil(lambda: len(server.shown) == 1)
+    assert server.shown[0].actions == {"default": "Open", "deny": "Deny"}
+    assert "Open it to read all of it." in server.shown[0].body
+    server.pick(server.shown[0].id, "allow")
+    server.pick(server.shown[0].id, "deny")
+    qtbot.waitUntil(lambda: rig.answers == [("a1", False)])
 
 
 def test_servers_that_can_less_get_less(bus: str, qtbot: QtBot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -58,8 +59,10 @@ async def test_an_allowed_call_runs_once(stage: Stage, tmp_path: Path) -> None:
         execution_id = await rig.execute("approve\n" + tool(command, "!say yes"))
         view = await asked(rig)
         assert view.execution_id == execution_id
-        assert command in view.summary
-        assert "<outside>" in view.rule
+        said = {part.name: part.text for part in view.parts}
+        assert said["command"] == command
+        assert said["working folder"] == str(home(tmp_path).workspaces / execution_id)
+        assert "<outside>" in said["asked because"]
         assert not target.exists()
         await rig.until(lambda: rig.snapshot.executions[0].status == "waiting_for_approval")
         await rig.engine.answer_approval(view.id, allow=True)
@@ -72,6 +75,39 @@ async def test_an_allowed_call_runs_once(stage: Stage, tmp_path: Path) -> None:
     assert target.read_text() == "done\n"
     steps = [kind for kind in kinds if kind.startswith(("approval", "tool"))]
     assert steps == ["approval_requested", "approval_answered", "tool_started", "tool_completed"]
+    assert decided(tmp_path) == [("ask", ""), ("answer", "allow")]
+
+
+async def test_a_call_that_is_too_long_to_be_shown_is_read_before_it_is_allowed(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither this machine's user nor the control plane allows what was not shown."""
+    target, content = tmp_path / "outside.txt", "first\n" + "x" * 20_000 + "\nlast"
+    call = f"!tool write_file {json.dumps({'content': content, 'path': str(target)})}"
+    options: Any = {"approvals": "ask", "remote_approvals": True}
+    async with running_engine(stage, tmp_path, **options) as rig:
+        execution_id = await rig.execute(f"long\n{call}\n!say over")
+        view = await asked(rig)
+        assert [part.name for part in view.parts] == ["content", "path", "working folder", "asked because"]
+        assert view.left_out == view.parts[0].left_out > 14_000
+        assert view.parts[1].text == str(target)
+        [event] = await rig.sent(execution_id, "approval_requested")
+        assert event["data"]["left_out"] == view.left_out
+        assert f"{view.left_out:,} more characters" in event["data"]["summary"]
+        async with stage.client() as api:
+            path = f"/executions/{execution_id}/approvals/{event['data']['tool_execution_id']}"
+            assert (await api.post(path, json={"answer": "allow"})).status_code == 200
+        await until(lambda: _logged(caplog, "it was not shown all of it"))
+        for seal in ("", "000000"):
+            with pytest.raises(KubiyaError, match="approvals show"):
+                await rig.engine.answer_approval(view.id, allow=True, seal=seal)
+        question = rig.engine.whole_question(view.id)
+        assert question.parts[0].text == content
+        with pytest.raises(KubiyaError, match="not for always"):
+            await rig.engine.answer_approval(view.id, allow=True, scope="always", seal=question.seal)
+        assert rig.snapshot.approvals == (view,)
+        await rig.engine.answer_approval(view.id, allow=True, seal=question.seal)
+        await rig.reach(execution_id, "waiting_for_input")
     assert decided(tmp_path) == [("ask", ""), ("answer", "allow")]
 
 
@@ -238,7 +274,8 @@ async def _logged(caplog: pytest.LogCaptureFixture, words: str) -> bool:
     return words in caplog.text
 
 
-def run(folder: Path, *arguments: str) -> str:
+def run(folder: Path, *arguments: str, code: int = 0) -> str:
+    """What it printed; with a code that is not 0, what it complained of."""
     done = subprocess.run(
         [sys.executable, "-m", "worker_core", *arguments],
         env={**os.environ, "KUBIYA_WORKER_HOME": str(folder)},
@@ -247,8 +284,42 @@ def run(folder: Path, *arguments: str) -> str:
         timeout=30,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stderr
+    return done.stderr if code else done.stdout
+
+
+async def test_a_long_call_is_read_and_allowed_with_the_command(
+    stage: Stage,
+    tmp_path: Path,
+    client: ControlPlaneClient,  # noqa: F811
+) -> None:
+    target, command = asking(tmp_path)
+    long = f"{command}; : {'x' * 9_000}"
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    with worker_process(stage, tmp_path, queue, KUBIYA_WORKER_APPROVALS="ask") as worker:
+        worker.wait_ready()
+        execution_id = await submit(stage, client, queue, "a long one\n" + tool(long, "!say at last"))
+        await until(lambda: viewer.sent(execution_id, "approval_requested"))
+        listed = await asyncio.to_thread(run, tmp_path, "approvals")
+        approval_id = listed.split()[0]
+        assert "more characters" in listed
+        assert f"kubiya-worker approvals show {approval_id}" in listed
+        refused = await asyncio.to_thread(run, tmp_path, "approvals", "allow", approval_id, code=1)
+        assert "Read it whole, then allow it" in refused
+        shown = await asyncio.to_thread(run, tmp_path, "approvals", "show", approval_id)
+        assert long in shown
+        assert "more characters" not in shown
+        said = shown.splitlines()[-1].split("kubiya-worker ")[1].split()
+        assert said[:-1] == ["approvals", "allow", approval_id, "--read"]
+        as_json = json.loads(await asyncio.to_thread(run, tmp_path, "approvals", "show", approval_id, "--json"))
+        assert (as_json["seal"], as_json["parts"][0]) == (
+            said[-1], {"name": "command", "text": long, "left_out": 0, "kind": "argument"}
+        )  # fmt: skip
+        assert not target.exists()
+        await asyncio.to_thread(run, tmp_path, *said)
+        await viewer.reach(execution_id, "waiting_for_input")
+        assert worker.terminate() == 0
+    assert target.read_text() == "done\n"
 
 
 async def test_a_killed_worker_keeps_waiting_and_is_answered_by_the_command(

@@ -16,10 +16,11 @@ from typing import Literal
 
 import msgspec
 
+from worker_core.agents.question import left_out, seal, shown
 from worker_core.errors import KubiyaError
 from worker_core.paths import private_directory
 from worker_core.sandbox.workspace import safe_name
-from worker_core.snapshot import ApprovalView, Scope
+from worker_core.snapshot import ApprovalView, QuestionPart, Scope, WholeQuestion
 
 _KEPT_AFTER = timedelta(days=2)
 _GRANTS = "granted.json"
@@ -27,6 +28,10 @@ _GRANTS = "granted.json"
 
 class NoSuchApproval(KubiyaError):
     """Nothing with this id waits for an answer."""
+
+
+class NotRead(KubiyaError):
+    """A call was to be allowed that had not been shown whole."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +46,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     """Of the tool and its arguments: an answer is about these alone."""
 
-    summary: str
-    rule: str
+    parts: tuple[QuestionPart, ...]
+    """What it asks, whole."""
+
     asked_at: datetime
     expires_at: datetime
     answer: Literal["", "allow", "deny"] = ""
@@ -66,6 +72,7 @@ class ApprovalBook:
         self._on_change = on_change
         self._asked: dict[tuple[str, str], Asked] = {}
         self._granted: dict[str, set[str]] = {}
+        self._views: dict[tuple[str, str], ApprovalView] = {}
         for file in folder.glob("*/*.json") if folder.is_dir() else ():
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 if file.name == _GRANTS:
@@ -92,21 +99,52 @@ class ApprovalBook:
         self._write(asked)
         return True
 
-    def answer(self, approval_id: str, *, allow: bool, scope: Scope, by: str) -> Asked:
-        """Note an answer to what waits. The beginning of an id will do where it is the only one.
+    def whole(self, approval_id: str) -> WholeQuestion:
+        """Everything that is asked.
 
         Raises:
             NoSuchApproval: nothing of this id waits.
+        """
+        asked = self._one(approval_id)
+        return WholeQuestion(id=asked.id, parts=asked.parts, seal=seal(asked.parts))
+
+    def answer(self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal_read: str = "") -> Asked:
+        """Note an answer to what waits. The beginning of an id will do where it is the only one.
+
+        Args:
+            approval_id: of the question.
+            allow: whether the call may run.
+            scope: how far the answer reaches.
+            by: who answered.
+            seal_read: the seal of the whole question, where its view leaves something out.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits.
+            NotRead: it is to be allowed, and its view leaves out what nobody has read.
             OSError: it cannot be written.
 
         """
+        asked = self._one(approval_id)
+        if allow and (missing := self._view(asked).left_out):
+            if seal_read != seal(asked.parts):
+                raise NotRead(
+                    f"{missing:,} characters of what this call would do were not shown. Read it whole, then allow it: "
+                    f"`kubiya-worker approvals show {asked.id}`."
+                )
+            if scope == "always":
+                raise NotRead("A call that is too long to be shown at once can be allowed, but not for always.")
+        # What was asked is not needed any more.
+        answer = "allow" if allow else "deny"
+        answered = msgspec.structs.replace(asked, answer=answer, scope=scope, by=by, parts=())
+        self._write(answered)
+        return answered
+
+    def _one(self, approval_id: str) -> Asked:
         waiting = [asked for asked in self._waiting() if approval_id and asked.id.startswith(approval_id)]
         if len(waiting) != 1:
             which = "Several approvals begin" if waiting else "No approval waits"
             raise NoSuchApproval(f"{which} with the id {approval_id[:40]!r}. `kubiya-worker approvals` lists them.")
-        answered = msgspec.structs.replace(waiting[0], answer="allow" if allow else "deny", scope=scope, by=by)
-        self._write(answered)
-        return answered
+        return waiting[0]
 
     def is_waiting(self, execution_id: str, call_id: str) -> bool:
         """Whether the question about a call stands, and nobody has answered."""
@@ -125,6 +163,7 @@ class ApprovalBook:
         asked = self._asked.get((execution_id, call_id))
         if asked is not None and not asked.answer:
             self._asked.pop((execution_id, call_id))
+            self._views.pop((execution_id, call_id), None)
             self._file(asked).unlink(missing_ok=True)
             self._on_change()
 
@@ -154,24 +193,29 @@ class ApprovalBook:
         gone = [key for key in self._asked if key[0] == execution_id]
         for key in gone:
             del self._asked[key]
+            self._views.pop(key, None)
         shutil.rmtree(self._of(execution_id), ignore_errors=True)
         if gone:
             self._on_change()
 
     def views(self) -> tuple[ApprovalView, ...]:
         """What waits for an answer, oldest first."""
-        return tuple(
-            ApprovalView(
+        return tuple(map(self._view, self._waiting()))
+
+    def _view(self, asked: Asked) -> ApprovalView:
+        key = (asked.execution_id, asked.call_id)
+        if key not in self._views:
+            parts = shown(asked.parts)
+            self._views[key] = ApprovalView(
                 id=asked.id,
                 execution_id=asked.execution_id,
                 tool=asked.tool,
-                summary=asked.summary,
-                rule=asked.rule,
+                parts=parts,
+                left_out=left_out(parts),
                 asked_at=asked.asked_at,
                 expires_at=asked.expires_at,
             )
-            for asked in self._waiting()
-        )
+        return self._views[key]
 
     def _waiting(self) -> list[Asked]:
         now = datetime.now(UTC)
@@ -181,6 +225,7 @@ class ApprovalBook:
     def _write(self, asked: Asked) -> None:
         _write(self._file(asked), msgspec.json.encode(asked))
         self._asked[asked.execution_id, asked.call_id] = asked
+        self._views.pop((asked.execution_id, asked.call_id), None)
         self._on_change()
 
     def _of(self, execution_id: str) -> Path:

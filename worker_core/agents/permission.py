@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from worker_core.agents.approval_book import ApprovalBook, Asked, id_of
 from worker_core.agents.approvals import TIMED_OUT
+from worker_core.agents.question import compose, left_out, shown, written
 from worker_core.agents.types import ApprovalWanted, RunTool
 from worker_core.audit import AuditLog
 from worker_core.control_plane.errors import ControlPlaneError
@@ -25,13 +28,12 @@ from worker_core.policy.patterns import slashed
 from worker_core.policy.rules import Action, Decision, Finding
 from worker_core.policy.subjects import subjects_of
 from worker_core.sandbox.workspace import Workspace
+from worker_core.snapshot import QuestionPart
 
 if TYPE_CHECKING:
     from worker_core.agents.services import Services
 
 log = logging.getLogger(__name__)
-
-_SUMMARY_LENGTH = 600
 
 
 class Permissions:
@@ -171,16 +173,19 @@ class _Case:
             await self._tell("deny", decision, by="the control plane")
             return Denied(sentence="This call was denied by somebody on the control plane.")
         if claimed.startswith("allow"):
-            if self._services.settings.remote_approvals:
+            if self._services.settings.remote_approvals and await self._was_shown_whole(asking):
                 self._book.expire(self._execution_id, self._call_id)
                 if claimed == "allow execution":
                     self._book.grant(self._execution_id, frozenset(one.subject.key for one in asking))
                 await self._tell("allow", decision, by="the control plane")
                 return None
             log.warning(
-                "The control plane allowed a call of %s, which does not count here (`remote_approvals` is off). It "
-                "waits for this machine's user.",
+                "The control plane allowed a call of %s, which does not count here (%s). It waits for this machine's "
+                "user.",
                 self._request.call.name,
+                "it was not shown all of it"
+                if self._services.settings.remote_approvals
+                else "`remote_approvals` is off",
             )
         return await self._ask(decision, asking)
 
@@ -204,6 +209,7 @@ class _Case:
     async def _ask(self, decision: Decision, asking: tuple[Finding, ...]) -> ApprovalWanted:
         services, request = self._services, self._request
         now = datetime.now(UTC)
+        parts = await asyncio.to_thread(self._question, asking)
         asked = Asked(
             id=id_of(self._execution_id, self._call_id),
             execution_id=self._execution_id,
@@ -212,22 +218,23 @@ class _Case:
             queue_id=services.queue_id,
             tool=request.call.name,
             digest=self._digest,
-            summary=self._summary(),
-            rule=services.redactor.mask(decision.sentence),
+            parts=parts,
             asked_at=now,
             expires_at=now + services.settings.approval_timeout,
         )
         known = self._book.get(self._execution_id, self._call_id, digest=self._digest)
         if self._book.ask(asked):
             await self._record("ask", decision, approval=asked.id, subjects=[one.subject.text for one in asking])
+            seen = shown(parts)
             services.outbox.lane(self._execution_id).publish(
                 "approval_requested",
                 {
                     "approval_id": asked.id,
                     "tool_name": asked.tool,
                     "tool_execution_id": self._call_id,
-                    "summary": asked.summary,
-                    "rule": asked.rule,
+                    "summary": "\n".join(written(seen)),
+                    "parts": msgspec.to_builtins(seen),
+                    "left_out": left_out(seen),
                     "expires_at": asked.expires_at.isoformat(),
                     "message": f"{asked.tool} waits for an approval",
                 },
@@ -237,20 +244,18 @@ class _Case:
                     approval_id=asked.id,
                     execution_id=self._execution_id,
                     tool_name=asked.tool,
-                    summary=asked.summary,
-                    rule=asked.rule,
                 )
             )
-            log.warning("%s waits for an approval (%s): %s", asked.tool, asked.id, asked.rule)
+            log.warning("%s waits for an approval (%s): %s", asked.tool, asked.id, seen[-1].text.replace("\n", "; "))
         return ApprovalWanted(id=asked.id, expires_at=(known or asked).expires_at.isoformat())
 
-    def _summary(self) -> str:
-        main = next(
-            (one for name in ("command", "code", "path", "url") if isinstance(one := self._arguments.get(name), str)),
-            json.dumps(dict(self._arguments), ensure_ascii=False),
-        )
-        # Masked before it is cut: no part of a secret is left at the end.
-        return self._services.redactor.mask(main)[:_SUMMARY_LENGTH]
+    def _question(self, asking: tuple[Finding, ...] = ()) -> tuple[QuestionPart, ...]:
+        """In a thread: arguments may be long."""
+        workspace = str(Workspace.open(self._services.workspaces, self._execution_id).path)
+        return compose(self._arguments, asking=asking, workspace=workspace, redactor=self._services.redactor)
+
+    async def _was_shown_whole(self, asking: tuple[Finding, ...]) -> bool:
+        return not left_out(shown(await asyncio.to_thread(self._question, asking)))
 
     # --- records ------------------------------------------------------------------------------------------
 
@@ -288,10 +293,15 @@ class _Case:
             "call": self._call_id,
             "tool": self._request.call.name,
         }
-        if kind != "allow":
-            about |= {"arguments": self._summary(), "decision": decision.sentence}
         about["rule"] = f"{decision.finding.rule_text} [{decision.rule.place}]"
-        await asyncio.to_thread(self._permissions.audit.record, kind, **about, **facts)
+
+        def record() -> None:
+            if kind != "allow":
+                about["arguments"] = "\n".join(written(shown(self._question())))
+                about["decision"] = decision.sentence
+            self._permissions.audit.record(kind, **about, **facts)
+
+        await asyncio.to_thread(record)
 
 
 def _workflow_id() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from worker_core.cli.situation import json_option, paths, worker_option
 
 if TYPE_CHECKING:
     from worker_core.service.workers import RunningWorker
-    from worker_core.snapshot import ApprovalView, Scope
+    from worker_core.snapshot import ApprovalView, QuestionPart, Scope
 
 
 class _Group(click.Group):
@@ -20,6 +21,7 @@ class _Group(click.Group):
             formatter,
             (
                 "kubiya-worker approvals",
+                "kubiya-worker approvals show 3f9a",
                 "kubiya-worker approvals allow 3f9a",
                 "kubiya-worker approvals allow 3f9a --scope always",
                 "kubiya-worker approvals deny 3f9a",
@@ -48,6 +50,28 @@ def list_(*, pid: int | None, as_json: bool) -> None:
     show_all(pid=pid, as_json=as_json)
 
 
+@command.command("show", help="Show everything that a call would do, however long. The beginning of its id will do.")
+@click.argument("approval_id", metavar="ID")
+@worker_option
+@json_option
+def show(*, approval_id: str, pid: int | None, as_json: bool) -> None:
+    from worker_core.agents.question import written
+    from worker_core.cli import screen
+
+    worker, view = _the_one(approval_id, pid=pid)
+    question = worker.whole_question(view.id)
+    if as_json:
+        screen.say_json(
+            {**_fields(worker, view), "parts": _plain(question.parts), "left_out": 0, "seal": question.seal}
+        )
+        return
+    click.echo(_head(view))
+    for line in written(question.parts):
+        click.echo(f"    {line}")
+    read = f" --read {question.seal}" if view.left_out else ""
+    click.echo(f"\nTo let it run: kubiya-worker approvals allow {view.id}{read}")
+
+
 @command.command("allow", help="Let a call run. The beginning of its id will do.")
 @click.argument("approval_id", metavar="ID")
 @click.option(
@@ -56,10 +80,11 @@ def list_(*, pid: int | None, as_json: bool) -> None:
     default="once",
     help="This call; what it asks for in this execution; or always, which writes a rule (once).",
 )
+@click.option("--read", "seal", metavar="CODE", default="", help="Of a long call: what `show` says at its end.")
 @worker_option
 @json_option
-def allow(*, approval_id: str, scope: Scope, pid: int | None, as_json: bool) -> None:
-    _answer(approval_id, allow=True, scope=scope, pid=pid, as_json=as_json)
+def allow(*, approval_id: str, scope: Scope, seal: str, pid: int | None, as_json: bool) -> None:
+    _answer(approval_id, allow=True, scope=scope, seal=seal, pid=pid, as_json=as_json)
 
 
 @command.command("deny", help="Do not let a call run; the model is told so.")
@@ -71,6 +96,7 @@ def deny(*, approval_id: str, pid: int | None, as_json: bool) -> None:
 
 
 def show_all(*, pid: int | None, as_json: bool) -> None:
+    from worker_core.agents.question import written
     from worker_core.cli import screen
 
     found = [(worker, view) for worker in _workers(pid) for view in worker.status().approvals]
@@ -79,34 +105,50 @@ def show_all(*, pid: int | None, as_json: bool) -> None:
     elif not found:
         click.echo("Nothing waits for an approval.")
     else:
-        from worker_core.logs.plain import one_line, plain
-
         for _, view in found:
-            click.echo(f"{view.id}  {one_line(view.tool, 60)}  until {view.expires_at.astimezone():%H:%M:%S}")
-            for line in plain(view.summary).splitlines():
+            click.echo(_head(view))
+            for line in written(view.parts):
                 click.echo(f"    {line}")
-            click.echo(f"    {one_line(view.rule, 400)}")
+            if view.left_out:
+                click.echo(f"    {view.left_out:,} characters are not shown: kubiya-worker approvals show {view.id}")
 
 
-def _answer(approval_id: str, *, allow: bool, scope: Scope, pid: int | None, as_json: bool) -> None:
-    from worker_core.agents.approval_book import NoSuchApproval
+def _head(view: ApprovalView) -> str:
+    from worker_core.visible import visible_line
+
+    return f"{view.id}  {visible_line(view.tool)}  until {view.expires_at.astimezone():%H:%M:%S}"
+
+
+def _answer(approval_id: str, *, allow: bool, scope: Scope, pid: int | None, as_json: bool, seal: str = "") -> None:
     from worker_core.cli import screen
+    from worker_core.visible import visible_line
 
-    workers = [
+    worker, view = _the_one(approval_id, pid=pid)
+    worker.approve(view.id, allow=allow, scope=scope, seal=seal)
+    if as_json:
+        screen.say_json({"id": view.id, "answer": "allow" if allow else "deny", "scope": scope})
+    else:
+        click.echo(f"{'allowed' if allow else 'denied'}  {view.id}  {visible_line(view.tool)}")
+
+
+def _the_one(approval_id: str, *, pid: int | None) -> tuple[RunningWorker, ApprovalView]:
+    """The only one that waits whose id begins so.
+
+    Raises:
+        NoSuchApproval: there is none, or there are several.
+    """
+    from worker_core.agents.approval_book import NoSuchApproval
+
+    found = [
         (worker, view)
         for worker in _workers(pid)
         for view in worker.status().approvals
         if view.id.startswith(approval_id)
     ]
-    if len(workers) != 1:
-        which = "Several approvals begin" if workers else "No approval waits"
+    if len(found) != 1:
+        which = "Several approvals begin" if found else "No approval waits"
         raise NoSuchApproval(f"{which} with the id {approval_id!r}. `kubiya-worker approvals` lists them.")
-    worker, view = workers[0]
-    worker.approve(view.id, allow=allow, scope=scope)
-    if as_json:
-        screen.say_json({"id": view.id, "answer": "allow" if allow else "deny", "scope": scope})
-    else:
-        click.echo(f"{'allowed' if allow else 'denied'}  {view.id}  {view.tool}")
+    return found[0]
 
 
 def _workers(pid: int | None) -> list[RunningWorker]:
@@ -126,8 +168,12 @@ def _fields(worker: RunningWorker, view: ApprovalView) -> dict[str, object]:
         "worker": worker.pid,
         "execution_id": view.execution_id,
         "tool": view.tool,
-        "summary": view.summary,
-        "rule": view.rule,
+        "parts": _plain(view.parts),
+        "left_out": view.left_out,
         "asked_at": view.asked_at.isoformat(),
         "expires_at": view.expires_at.isoformat(),
     }
+
+
+def _plain(parts: Sequence[QuestionPart]) -> list[dict[str, object]]:
+    return [{"name": one.name, "text": one.text, "left_out": one.left_out, "kind": one.kind} for one in parts]

@@ -12,25 +12,28 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from worker_core.agents.question import written
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, Event, PollingStarted
-from worker_core.logs.plain import one_line
+from worker_core.visible import visible_line
 
 if TYPE_CHECKING:
     from worker_core.engine import Engine
-    from worker_core.snapshot import Scope
+    from worker_core.snapshot import ApprovalView, QuestionPart, Scope
 
+_MEANINGS: Final = {
+    "y": "once", "e": "for this execution", "a": "always", "w": "read it whole", "n": "deny",
+}  # fmt: skip
+_WORDS: Final = {
+    **{key: key for key in _MEANINGS},
+    "yes": "y", "execution": "e", "always": "a", "whole": "w", "no": "n",
+}  # fmt: skip
 _ANSWERS: Final[dict[str, tuple[bool, Scope]]] = {
     "y": (True, "once"),
-    "yes": (True, "once"),
     "e": (True, "execution"),
-    "execution": (True, "execution"),
     "a": (True, "always"),
-    "always": (True, "always"),
     "n": (False, "once"),
-    "no": (False, "once"),
 }
-
 
 CONFIRM_LIMIT_SECONDS: Final = 300.0
 
@@ -41,11 +44,16 @@ class Prompter:
     def __init__(self) -> None:
         self.at_a_terminal = _is_ours()
         self._engine: Engine | None = None
-        self._shown = ""
+        self._shown: ApprovalView | None = None
+        self._seal = ""
+        """Of the question that stands there, once it was read whole."""
+
         self._question: Future[bool] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening = False
         self._answering: set[asyncio.Task[None]] = set()
+        self._answered: set[str] = set()
+        """Questions whose answers are under way."""
 
     def attend(self, engine: Engine) -> None:
         """Ask about this engine's approvals from now on. Called on its loop."""
@@ -74,20 +82,29 @@ class Prompter:
 
     def _show_next(self) -> None:
         assert self._engine is not None
-        waiting = self._engine.snapshot.approvals
-        if not waiting or waiting[0].id == self._shown or not _is_ours():
+        waiting = [one for one in self._engine.snapshot.approvals if one.id not in self._answered]
+        if not waiting or (self._shown is not None and waiting[0].id == self._shown.id) or not _is_ours():
             return
-        first = waiting[0]
-        self._shown = first.id
-        more = f" ({len(waiting) - 1} more wait)" if len(waiting) > 1 else ""
-        click.echo(
-            f"\napproval {first.id}  {one_line(first.tool, 60)}: {one_line(first.summary, 400)}\n"
-            f"    {one_line(first.rule, 400)}\n"
-            f"    y: once   e: for this execution   a: always   n: deny{more} > ",
-            nl=False,
-            err=True,
-        )
+        self._shown, self._seal = waiting[0], ""
+        click.echo(f"\napproval {self._shown.id}  {visible_line(self._shown.tool)}", err=True)
+        self._put_question(self._shown.parts)
+
+    def _put_question(self, parts: tuple[QuestionPart, ...]) -> None:
+        assert self._engine is not None
+        for line in written(parts):
+            click.echo(f"    {line}", err=True)
+        choices = "   ".join(f"{key}: {_MEANINGS[key]}" for key in self._choices())
+        others = len(self._engine.snapshot.approvals) - 1
+        more = f" ({others} more wait)" if others > 0 else ""
+        click.echo(f"    {choices}{more} > ", nl=False, err=True)
         self._listen()
+
+    def _choices(self) -> str:
+        """What can be answered: nothing is allowed that was not shown, and for always only what is shown at once."""
+        assert self._shown is not None
+        if not self._shown.left_out:
+            return "yean"
+        return "yen" if self._seal else "wn"
 
     def _listen(self) -> None:
         if not self._listening:
@@ -108,27 +125,45 @@ class Prompter:
         question, self._question = self._question, None
         if question is not None and not question.done():
             question.set_result(word in {"y", "yes"})
-            self._shown = ""  # a question about a call that stood there is asked once more
-            self._show_next()
+            self._ask_anew()
             return
-        if not self._shown:
+        if self._shown is None:
             return
-        if word not in _ANSWERS:
-            self._shown = ""
-            self._show_next()
-            return
-        allow, scope = _ANSWERS[word]
-        task = asyncio.get_running_loop().create_task(self._answer(self._shown, allow=allow, scope=scope))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        if word not in _WORDS or _WORDS[word] not in self._choices():
+            self._ask_anew()
+        elif _WORDS[word] == "w":
+            self._read_whole(self._shown)
+        else:
+            allow, scope = _ANSWERS[_WORDS[word]]
+            answer = self._answer(self._shown.id, allow=allow, scope=scope, seal=self._seal)
+            self._answered.add(self._shown.id)
+            self._shown = None  # one answer is about one question
+            task = asyncio.get_running_loop().create_task(answer)
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, approval_id: str, *, allow: bool, scope: Scope) -> None:
+    def _ask_anew(self) -> None:
+        self._shown = None
+        self._show_next()
+
+    def _read_whole(self, view: ApprovalView) -> None:
         assert self._engine is not None
         try:
-            await self._engine.answer_approval(approval_id, allow=allow, scope=scope)
+            question = self._engine.whole_question(view.id)
         except KubiyaError as error:
             click.echo(error.sentence, err=True)
-        self._shown = ""
+            self._ask_anew()
+            return
+        self._seal = question.seal
+        self._put_question(question.parts)
+
+    async def _answer(self, approval_id: str, *, allow: bool, scope: Scope, seal: str) -> None:
+        assert self._engine is not None
+        try:
+            await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal)
+        except KubiyaError as error:
+            click.echo(error.sentence, err=True)
+        self._answered.discard(approval_id)
         self._show_next()
 
 

@@ -60,6 +60,11 @@ class Redactor:
                 text = pattern.sub(replacement, text)
         return text
 
+    def known_in(self, text: str) -> list[tuple[int, int]]:
+        """Start and end of registered values; they may overlap."""
+        expression = self._found_by()
+        return [] if expression is None else [found.span() for found in expression.finditer(text)]
+
     def stream(self) -> StreamRedactor:
         """A masker for a text that comes in pieces."""
         return StreamRedactor(self)

@@ -7,7 +7,8 @@ are answered by more lines, until either side closes: `logs` with `follow`, `sto
     {"verb": "watch"}                                   -> {"snapshot": {...}, "events": [], "dropped": 0}, ...
     {"verb": "pause", "reason": "..."}                  -> {"snapshot": {...}}
     {"verb": "resume"}                                  -> {"snapshot": {...}}
-    {"verb": "approve", "id": "...", "allow": true, "scope": "once"} -> {"snapshot": {...}}
+    {"verb": "question", "id": "..."}                   -> {"question": {...}}, whole
+    {"verb": "approve", "id": "...", "allow": true, "scope": "once", "seal": "..."} -> {"snapshot": {...}}
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
     {"verb": "logs", "after": 0, "last": 100, "follow": true} -> {"lines": [...], "cursor": 7, "dropped": 0}, ...
 
@@ -27,7 +28,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -36,7 +37,7 @@ from worker_core.events import Event, EventBus, SnapshotReplaced
 from worker_core.logs.ring import LogRing
 from worker_core.service import endpoint as endpoints
 from worker_core.service.endpoint import Transport
-from worker_core.snapshot import EngineSnapshot, Scope, StopMode
+from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,9 @@ _WATCH_EVENTS: Final = 1000
 """Events that wait for one watcher; beyond it the oldest are dropped and counted."""
 
 
+Answer = TypeVar("Answer")
+
+
 class Steered(Protocol):
     """What the socket needs of an engine."""
 
@@ -65,7 +69,8 @@ class Steered(Protocol):
     async def pause(self, reason: str = ...) -> None: ...
     async def resume(self) -> None: ...
     async def stop(self, *, mode: StopMode = ...) -> None: ...
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope = ...) -> None: ...
+    def whole_question(self, approval_id: str) -> WholeQuestion: ...
+    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope = ..., seal: str = ...) -> None: ...
 
 
 class ControlSocket:
@@ -145,8 +150,14 @@ class ControlSocket:
     def resume(self) -> None:
         self._on_loop(self._engine.resume())
 
-    def approve(self, approval_id: str, *, allow: bool, scope: Scope) -> None:
-        self._on_loop(self._engine.answer_approval(approval_id, allow=allow, scope=scope))
+    def approve(self, approval_id: str, *, allow: bool, scope: Scope, seal: str) -> None:
+        self._on_loop(self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal))
+
+    def whole_question(self, approval_id: str) -> WholeQuestion:
+        async def read() -> WholeQuestion:
+            return self._engine.whole_question(approval_id)
+
+        return self._on_loop(read())
 
     def stop(self, mode: StopMode) -> None:
         self._on_loop(self._engine.stop(mode=mode))
@@ -159,9 +170,9 @@ class ControlSocket:
         with self._lock:
             self._conversations.discard(conversation)
 
-    def _on_loop(self, call: Coroutine[Any, Any, None]) -> None:
+    def _on_loop(self, call: Coroutine[Any, Any, Answer]) -> Answer:
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(call, self._loop).result(ASK_LIMIT_SECONDS)
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(ASK_LIMIT_SECONDS)
 
     def _heard(self, event: Event) -> None:
         if not isinstance(event, SnapshotReplaced):
@@ -280,8 +291,11 @@ class _Conversation:
                 scope = request.get("scope", "once")
                 if scope not in ("once", "execution", "always") or not isinstance(request.get("allow"), bool):
                     raise _Refused("An answer is allow (true or false) and a scope: once, execution or always.")
-                self._server.approve(str(request.get("id") or ""), allow=request["allow"], scope=scope)
+                seal = str(request.get("seal") or "")
+                self._server.approve(str(request.get("id") or ""), allow=request["allow"], scope=scope, seal=seal)
                 self._say_snapshot()
+            case "question":
+                self._say({"ok": True, "question": self._server.whole_question(str(request.get("id") or ""))})
             case "stop":
                 mode = _mode(request.get("mode", "drain"))
                 self._server.stop(mode)

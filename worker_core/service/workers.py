@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 import psutil
@@ -17,11 +17,12 @@ from worker_core.errors import ExitCode, KubiyaError
 from worker_core.events import Event
 from worker_core.service import endpoint as endpoints
 from worker_core.service.endpoint import Endpoint
-from worker_core.snapshot import EngineSnapshot, Scope
+from worker_core.snapshot import EngineSnapshot, Scope, WholeQuestion
 
 ANSWER_LIMIT_SECONDS: Final = 12.0
 """A little more than the worker itself allows its engine."""
 
+Said = TypeVar("Said")
 StopName = Literal["drain", "cancel", "now"]
 
 
@@ -53,8 +54,14 @@ class RunningWorker:
     def resume(self) -> EngineSnapshot:
         return _snapshot(self._ask({"verb": "resume"}))
 
-    def approve(self, approval_id: str, *, allow: bool, scope: Scope) -> EngineSnapshot:
-        return _snapshot(self._ask({"verb": "approve", "id": approval_id, "allow": allow, "scope": scope}))
+    def approve(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> EngineSnapshot:
+        """`seal` is that of `whole_question`, where the snapshot leaves something out."""
+        request = {"verb": "approve", "id": approval_id, "allow": allow, "scope": scope, "seal": seal}
+        return _snapshot(self._ask(request))
+
+    def whole_question(self, approval_id: str) -> WholeQuestion:
+        """Everything that a call which waits would do."""
+        return _read(self._ask({"verb": "question", "id": approval_id}).get("question"), WholeQuestion)
 
     def stop(self, *, mode: StopName, wait: bool) -> Iterator[EngineSnapshot]:
         """Ask it to leave. With `wait`, what it says while it leaves, and at last how it ended."""
@@ -198,8 +205,12 @@ NOBODY: Final = "No worker of yours runs on this machine. Start one with `kubiya
 
 
 def _snapshot(answer: dict[str, Any]) -> EngineSnapshot:
+    return _read(answer.get("snapshot"), EngineSnapshot)
+
+
+def _read(said: object, kind: type[Said]) -> Said:
     try:
-        return msgspec.convert(answer.get("snapshot"), EngineSnapshot)
+        return msgspec.convert(said, kind)
     except msgspec.ValidationError as error:
         raise KubiyaError(
             "The worker's answer cannot be read: it is of another version than this command. Restart the worker."

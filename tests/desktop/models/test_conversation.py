@@ -56,9 +56,11 @@ def test_a_tool_call_knows_its_input_output_duration_and_sandbox() -> None:
 
 def test_an_approval_waits_until_it_is_answered() -> None:
     talk = Conversation("one")
-    talk.apply("approval_requested", {"approval_id": "a", "tool_name": "shell", "tool_arguments": {"command": "rm"}})
+    part = {"name": "command", "text": "rm", "left_out": 7, "kind": "argument"}
+    talk.apply("approval_requested", {"approval_id": "a", "tool_name": "shell", "parts": [part]})
     (approval,) = talk.items
     assert isinstance(approval, Approval)
+    assert (approval.summary, approval.left_out, approval.was_shown) == ("command: rm", 7, False)
     assert approval.waits
     talk.apply("approval_answered", {"approval_id": "a", "answer": "allow"})
     assert approval.answer == "allowed"

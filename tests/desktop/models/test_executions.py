@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.models.executions import KEPT, ExecutionStore
+from tests.support.questions import parts
 from worker_core.events import ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
 from worker_core.snapshot import ApprovalView, EngineSnapshot, ExecutionView, QueueView
 
@@ -98,11 +99,11 @@ def test_the_list_follows_with_few_signals_and_keeps_its_selection(qtmodeltester
 def test_a_question_that_the_snapshot_names_is_asked_once() -> None:
     at = datetime.now(UTC)
     waiting = ApprovalView(
-        id="a", execution_id="e", tool="shell", summary="rm -rf x", rule="outside", asked_at=at, expires_at=at
+        id="a", execution_id="e", tool="shell", parts=parts(command="rm -rf x"), left_out=0, asked_at=at, expires_at=at
     )
     store, heard = ExecutionStore(), []
     store.listen(lambda execution_id, item: heard.append(item))
     store.take(EngineSnapshot(approvals=(waiting,)))
     store.take(EngineSnapshot(approvals=(waiting,)))
-    assert [(one.key, one.tool, one.summary) for one in store.approvals()] == [("a", "shell", "rm -rf x")]
+    assert [(one.key, one.tool, one.summary) for one in store.approvals()] == [("a", "shell", "command: rm -rf x")]
     assert (store.approvals_waiting, len(heard)) == (1, 1)

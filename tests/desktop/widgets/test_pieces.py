@@ -6,8 +6,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
-from desktop.models.conversation import Approval, Conversation, ToolCall
-from desktop.widgets.approval_card import ApprovalCard
+from desktop.models.conversation import Conversation, ToolCall
 from desktop.widgets.buttons import Button, IconButton, NavButton, Switch
 from desktop.widgets.charts import AreaChart, Meter, Series
 from desktop.widgets.choice import Choice
@@ -89,26 +88,11 @@ def test_a_tool_card_opens_with_the_keyboard_and_follows_its_call(qtbot) -> None
     assert not card.is_open
 
 
-@pytest.mark.parametrize(("button", "answer"), [("_allow", (True, "once")), ("_deny", (False, "once"))])
-def test_an_approval_is_answered_once_and_waits_for_the_truth(qtbot, button: str, answer) -> None:
-    approval, given = Approval(key="a", execution_id="e", tool="shell", summary="rm -rf x"), []
-    card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append((allow, scope)))
-    qtbot.addWidget(card)
-    card.show()
-    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
-    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
-    assert given == [answer]
-    assert approval.waits, "a view changes nothing by itself"
-    approval.answer = "allowed"
-    card.refresh()
-    assert card._buttons.isHidden()
-
-
 def test_a_conversation_follows_its_end_until_the_person_reads_above(qtbot) -> None:
     talk = Conversation("e")
     for number in range(SHOWN + 10):
         talk.apply("message", {"role": "user", "content": f"message {number}", "message_id": str(number)})
-    view = ConversationView(answer=lambda *_: None)
+    view = ConversationView(answer=lambda *_: None, read=lambda _: None)
     qtbot.addWidget(view)
     view.resize(600, 400)
     view.show()
@@ -129,7 +113,7 @@ def test_a_conversation_follows_its_end_until_the_person_reads_above(qtbot) -> N
 
 def test_the_conversations_clock_runs_only_while_a_tool_runs_and_is_seen(qtbot) -> None:
     talk = Conversation("e")
-    view = ConversationView(answer=lambda *_: None)
+    view = ConversationView(answer=lambda *_: None, read=lambda _: None)
     qtbot.addWidget(view)
     view.show()
     view.show_conversation(talk)

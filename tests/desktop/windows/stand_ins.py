@@ -151,7 +151,12 @@ def talk(text: str = "words", execution_id: str = "e") -> list[Event]:
             tool_error=text,
         ),
         one("error", severity="warning", details={"error_message": text}),
-        one("approval_requested", approval_id="a", tool_name="shell", reason=text, tool_arguments={"command": text}),
+        one(
+            "approval_requested",
+            approval_id="a",
+            tool_name="shell",
+            parts=[{"name": text, "text": text}, {"name": "asked because", "text": text, "kind": "reason"}],
+        ),
     ]
 
 

@@ -1,0 +1,71 @@
+"""What a tool call would do, part by part: each argument beside its name, all of it to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QGridLayout
+
+from desktop.language import tr
+from desktop.theme import Space
+from desktop.widgets.buttons import Button
+from desktop.widgets.code import CodeText
+from desktop.widgets.layouts import row
+from desktop.widgets.text import Label
+from worker_core.snapshot import QuestionPart
+
+LINES_SHOWN = 14
+"""Of one part at once; the rest is scrolled to."""
+
+NAME_WIDTH = 120
+
+
+class QuestionView(QFrame):
+    """Shows the parts; where some is left out, says how much, and has a button that asks for the whole."""
+
+    def __init__(self, parts: Sequence[QuestionPart], *, read: Callable[[], object]) -> None:
+        super().__init__()
+        self.setProperty("ground", "sunken")
+        self._parts: tuple[QuestionPart, ...] = ()
+        self._rows: list[tuple[Label, CodeText]] = []
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(14, 10, 10, 10)
+        self._grid.setHorizontalSpacing(Space.M)
+        self._grid.setVerticalSpacing(6)
+        self._grid.setColumnStretch(1, 1)
+        self._missing = Label(role="small", tone="warning")
+        self.whole = Button(tr("Read it whole"), icon="file")
+        self.whole.clicked.connect(lambda: read())
+        self._rest = QFrame()
+        self._rest.setLayout(row(self._missing, None, self.whole, gap=Space.M))
+        self.show_parts(parts)
+
+    def show_parts(self, parts: Sequence[QuestionPart]) -> None:
+        """Show these instead of what is shown."""
+        parts = tuple(parts)
+        if parts == self._parts:
+            return
+        self._parts = parts
+        for name, text in self._rows:
+            for widget in (name, text):
+                self._grid.removeWidget(widget)
+                widget.hide()
+                widget.deleteLater()
+        self._grid.removeWidget(self._rest)
+        self._rows = [self._row(number, part) for number, part in enumerate(parts)]
+        left_out = sum(part.left_out for part in parts)
+        self._missing.setText(tr("{count} more characters are not shown here.", count=f"{left_out:,}"))
+        self._rest.setVisible(bool(left_out))
+        self._grid.addWidget(self._rest, len(parts), 0, 1, 2)
+
+    def _row(self, number: int, part: QuestionPart) -> tuple[Label, CodeText]:
+        said = {"place": tr("working folder"), "reason": tr("asked because")}.get(part.kind, part.name)
+        name = Label(said, role="caption", tone="muted", wrap=True)
+        name.setFixedWidth(NAME_WIDTH)
+        text = CodeText(said, lines=LINES_SHOWN, wraps=True)
+        more = tr("{count} more characters", count=f"{part.left_out:,}") if part.left_out else ""
+        text.show_text(f"{part.text} … ({more})" if more else part.text)
+        self._grid.addWidget(name, number, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addWidget(text, number, 1)
+        return name, text

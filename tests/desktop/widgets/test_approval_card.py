@@ -1,0 +1,97 @@
+"""A question in the window: all of it is there to be read, and nothing is allowed that is not."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from desktop.models.conversation import Approval
+from desktop.widgets.approval_card import ApprovalCard
+from desktop.widgets.code import CodeText
+from desktop.widgets.text import Label
+from tests.support.questions import parts
+from worker_core.snapshot import QuestionPart, WholeQuestion
+from worker_core.visible import visible
+
+LEFT_OUT = 1_240
+LONG = WholeQuestion(id="a", parts=(QuestionPart(name="content", text="a" * 10 + "b" * LEFT_OUT),), seal="5ea1ed")
+
+
+def question(**texts: str) -> Approval:
+    return Approval(key="a", execution_id="e", tool="shell", parts=parts(**texts))
+
+
+def seen_in(card: ApprovalCard) -> str:
+    texts = [one.toPlainText().replace(" ↵\n", "") for one in card.findChildren(CodeText) if one.isVisible()]
+    return "\n".join([*texts, *(one.text() for one in card.findChildren(Label) if one.isVisible())])
+
+
+@pytest.mark.parametrize(("button", "answer"), [("_allow", (True, "once")), ("_deny", (False, "once"))])
+def test_an_approval_is_answered_once_and_waits_for_the_truth(qtbot: QtBot, button: str, answer: object) -> None:
+    approval, given = question(command="rm -rf x"), []
+    card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append((allow, scope)), read=lambda _: None)
+    qtbot.addWidget(card)
+    card.show()
+    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
+    assert given == [answer]
+    assert approval.waits, "a view changes nothing by itself"
+    approval.answer = "allowed"
+    card.refresh()
+    assert card._buttons.isHidden()
+
+
+def test_each_argument_stands_beside_its_name(qtbot: QtBot) -> None:
+    card = ApprovalCard(
+        question(path="/srv", action="delete", content="one\ntwo"), answer=lambda *_: None, read=lambda _: None
+    )
+    qtbot.addWidget(card)
+    card.show()
+    said = seen_in(card)
+    assert all(word in said for word in ("path", "/srv", "action", "delete", "content", "one\ntwo"))
+    assert [one.accessibleName() for one in card.findChildren(CodeText)] == ["path", "action", "content"]
+
+
+def test_what_is_left_out_is_read_before_it_is_allowed(qtbot: QtBot) -> None:
+    cut = (QuestionPart(name="content", text="a" * 10, left_out=LEFT_OUT),)
+    approval = Approval(key="a", execution_id="e", tool="write_file", parts=cut, left_out=LEFT_OUT)
+    reads: list[Approval] = []
+    given: list[str] = []
+    card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append(scope), read=reads.append)
+    qtbot.addWidget(card)
+    card.resize(600, 400)
+    card.show()
+    assert "1,240 more characters" in seen_in(card)
+    assert not card._allow.isEnabled()
+    assert not card._more.isEnabled()
+    assert card._deny.isEnabled()
+    qtbot.mouseClick(card._question.whole, Qt.MouseButton.LeftButton)
+    assert reads == [approval]
+    approval.read(LONG)
+    card.refresh()
+    qtbot.waitUntil(lambda: "b" * LEFT_OUT in seen_in(card))
+    assert "more characters" not in seen_in(card)
+    assert card._allow.isEnabled()
+    assert not card._always.isVisible(), "nobody says always to what was not shown at once"
+    qtbot.mouseClick(card._allow, Qt.MouseButton.LeftButton)
+    assert given == ["once"]
+
+
+def test_a_question_has_nothing_beyond_its_edges(qtbot: QtBot) -> None:
+    """Neither to the right, nor below without a bar; and what would not be seen is written out."""
+    hostile = visible("ls" + " " * 500 + "; rm x\u202e\u2066" + "y" * 10_000 + "\n" * 200 + "z")
+    card = ApprovalCard(question(command=hostile, path="short"), answer=lambda *_: None, read=lambda _: None)
+    qtbot.addWidget(card)
+    card.resize(500, 400)
+    card.show()
+    command, path = card.findChildren(CodeText)
+    qtbot.waitUntil(lambda: command.verticalScrollBar().isVisible())
+    assert command.horizontalScrollBar().maximum() < command.fontMetrics().horizontalAdvance("xx"), "but a blank"
+    assert command.verticalScrollBar().maximum() > 0
+    assert command.verticalScrollBarPolicy() is Qt.ScrollBarPolicy.ScrollBarAlwaysOn
+    assert path.height() < command.height()
+    for said in ("<500 blanks>", "<U+202E>", "<U+2066>", "<199 empty lines>"):
+        assert said in command.toPlainText()
+    assert command.toPlainText().endswith("z")
+    assert not card.grab().isNull()
