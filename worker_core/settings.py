@@ -217,7 +217,10 @@ class Settings:
     """The largest file that a tool may write."""
 
     workspace_mb: int = 5120
-    """What an execution's workspace may hold when a tool has to end."""
+    """What an execution's workspace may hold; a tool that fills it further is ended."""
+
+    workspace_files: int = 1_000_000
+    """Files and folders that it may hold."""
 
     def limits(self) -> Limits:
         """What one tool call may use up."""
@@ -231,6 +234,7 @@ class Settings:
             open_files=self.tool_open_files,
             file_bytes=self.tool_file_mb * megabyte,
             workspace_bytes=self.workspace_mb * megabyte,
+            workspace_files=self.workspace_files,
         )
 
     def __post_init__(self) -> None:
@@ -356,7 +360,7 @@ _SWITCHES = (
 _COUNTS = (
     "model_attempts", "tool_attempts",
     "max_executions", "max_activities", "tool_output_limit_bytes", "context_limit_tokens", "tool_memory_mb",
-    "tool_processes", "tool_open_files", "tool_file_mb", "workspace_mb",
+    "tool_processes", "tool_open_files", "tool_file_mb", "workspace_mb", "workspace_files",
 )  # fmt: skip
 
 

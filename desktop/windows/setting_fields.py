@@ -180,6 +180,7 @@ def described() -> dict[str, FieldText]:
         "workspace_mb": field(
             limits, tr("Largest workspace"), tr("In megabytes; beyond it, a tool is ended."), "number"
         ),
+        "workspace_files": field(limits, tr("Files in a workspace"), tr("Folders count as well."), "number"),
         "log_level": field(
             log,
             tr("Log level"),

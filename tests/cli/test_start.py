@@ -9,10 +9,10 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.cli.conftest import NOBODY_LISTENS, CommandLine
+from tests.sandbox.processes import alive, eventually
 from tests.support.engine import home, new_queue
 from tests.support.playground import Stage, until
 from tests.support.worker_process import LIMIT_SECONDS, WorkerProcess, worker_process
@@ -118,7 +118,7 @@ async def test_the_second_signal_cancels(stage: Stage, tmp_path: Path, client: C
         worker.process.send_signal(signal.SIGTERM)
         worker.wait_log("Once more leaves at once.")
         assert ended(worker) == 8
-        assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+        await eventually(lambda: not alive(child))
 
 
 @posix

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import run
+from tests.sandbox.processes import eventually
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
 from worker_core.sandbox import linux
 from worker_core.sandbox.environment import tool_environment
@@ -74,8 +75,11 @@ async def test_it_is_asked_to_end_before_it_is_killed(tmp_path: Path) -> None:
 async def test_what_does_not_listen_is_killed(tmp_path: Path, short_grace: None) -> None:
     script = "trap '' TERM; (setsid sleep 654321 &); while :; do sleep 0.05; done"
     await said(tmp_path, script, timeout=timedelta(seconds=0.5))
-    found = subprocess.run(["pgrep", "-f", "sleep 654321"], capture_output=True, check=False).stdout
-    assert found == b""
+
+    def left() -> bytes:
+        return subprocess.run(["pgrep", "-f", "sleep 654321"], capture_output=True, check=False).stdout
+
+    await eventually(lambda: not left())
 
 
 async def test_input_and_exit_code(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import pytest
 
 from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from worker_core.sandbox import anchored
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.pids import ProcessGroups
 from worker_core.sandbox.process import ProcessResult
-from worker_core.sandbox.watcher import children_of, folder_bytes, tree_usage
+from worker_core.sandbox.watcher import children_of, tree_usage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher's sources and the limits are Linux's")
 
@@ -131,10 +133,29 @@ async def test_a_file_of_ten_gigabytes(launcher: Launcher, tmp_path: Path) -> No
 
 
 async def test_many_files(launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker_core.sandbox.watcher.FOLDER_PERIOD_SECONDS", 0.1)
+    monkeypatch.setattr("worker_core.sandbox.folder_use.PERIOD_SECONDS", 0.1)
     fill = "for i in $(seq 20); do head -c 19M /dev/zero >f$i; done; sleep 60"
     result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", fill)
     assert result.exceeded.startswith("The workspace holds more than 100 MB, so it was stopped.")
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        "touch f{1..3000}",
+        "mkdir -p d/e/f; cd d/e/f; mkdir {1..3000}",
+        "d=$(printf 'd%.0s' {1..200}); for i in {1..60}; do mkdir $d; cd $d; done; touch f{1..3000}",
+        "mkdir hidden; touch hidden/f{1..3000}; chmod 0 hidden",
+    ],
+    ids=["empty files", "empty folders", "below a path of 12000 characters", "in a folder without rights"],
+)
+async def test_more_files_than_a_workspace_may_hold(tmp_path: Path, fill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker_core.sandbox.folder_use.PERIOD_SECONDS", 0.1)
+    launcher = DirectLauncher(limits=replace(SMALL, workspace_files=2000, cpu_time=timedelta(minutes=1)))
+    result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", f"{fill}; sleep 60")
+    assert result.exceeded.startswith("The workspace holds more than 2000 files and folders, so it was stopped.")
+    anchored.remove(tmp_path, "w")
+    assert not (tmp_path / "w").exists()
 
 
 @needs_bubblewrap
@@ -174,10 +195,3 @@ def test_the_use_of_a_tree_is_seen(tmp_path: Path) -> None:
     assert used is not None
     assert used.processes >= 3
     assert tree_usage(process.pid, most_processes=100) is None
-
-
-def test_links_do_not_count(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "f").write_bytes(bytes(10_000))
-    (tmp_path / "a" / "out").symlink_to("/usr")
-    assert 10_000 <= folder_bytes(tmp_path / "a", enough=10**9) < 50_000

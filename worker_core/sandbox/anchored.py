@@ -19,10 +19,10 @@ from typing import Any
 
 from worker_core.errors import KubiyaError
 
-_HAS_DESCRIPTORS = {os.open, os.mkdir, os.unlink, os.stat, os.rename, os.rmdir} <= os.supports_dir_fd and (
+HAS_DESCRIPTORS = {os.open, os.mkdir, os.unlink, os.stat, os.rename, os.rmdir} <= os.supports_dir_fd and (
     os.scandir in os.supports_fd
 )
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW_FILE = (
     os.O_WRONLY
     | os.O_CREAT
@@ -170,10 +170,10 @@ def remove(parent: Path, name: str) -> None:
     Raises:
         OSError: something of it cannot be removed.
     """
-    if not _HAS_DESCRIPTORS:
+    if not HAS_DESCRIPTORS:
         _remove_by_path(parent / name)
         return
-    root = os.open(parent, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+    root = os.open(parent, FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
     try:
         try:
             os.unlink(name, dir_fd=root)
@@ -220,10 +220,10 @@ def _opened_for_removal(name: str, parent: int) -> Iterator[int]:
     if sys.platform == "win32":
         raise NotImplementedError("Windows has no descriptors of folders")
     try:
-        descriptor = os.open(name, _FOLDER, dir_fd=parent)
+        descriptor = os.open(name, FOLDER, dir_fd=parent)
     except PermissionError:
-        _allow(name, parent)
-        descriptor = os.open(name, _FOLDER, dir_fd=parent)
+        allow(name, parent)
+        descriptor = os.open(name, FOLDER, dir_fd=parent)
     try:
         if os.fstat(descriptor).st_mode & 0o700 != 0o700:
             os.fchmod(descriptor, 0o700)
@@ -232,12 +232,17 @@ def _opened_for_removal(name: str, parent: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _allow(name: str, parent: int) -> None:
+def allow(name: str, parent: int) -> None:
+    """Give a folder's owner every right on it.
+
+    Raises:
+        OSError: it is gone, or somebody else's.
+    """
     if os.chmod in os.supports_follow_symlinks and os.chmod in os.supports_dir_fd and sys.platform != "linux":
         os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
         return
     # Linux got a chmod that follows no link late; a descriptor that only points has one by way of /proc.
-    pointer = os.open(name, getattr(os, "O_PATH", 0) | _FOLDER, dir_fd=parent)
+    pointer = os.open(name, getattr(os, "O_PATH", 0) | FOLDER, dir_fd=parent)
     try:
         os.chmod(f"/proc/self/fd/{pointer}", 0o700)
     finally:
@@ -305,7 +310,7 @@ class _ByPath:
 
 @contextlib.contextmanager
 def _entered(root: Path, folders: list[str], relative: str, *, make: bool) -> Iterator[_ByDescriptor | _ByPath]:
-    if not _HAS_DESCRIPTORS:
+    if not HAS_DESCRIPTORS:
         path = root
         for part in folders:
             path = path / part
@@ -315,14 +320,14 @@ def _entered(root: Path, folders: list[str], relative: str, *, make: bool) -> It
                 raise _link(relative, OSError(errno.ELOOP, "it is a link"))
         yield _ByPath(path)
         return
-    descriptor = os.open(root, _FOLDER)
+    descriptor = os.open(root, FOLDER)
     try:
         for part in folders:
             if make:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(part, 0o700, dir_fd=descriptor)
             try:
-                below = os.open(part, _FOLDER, dir_fd=descriptor)
+                below = os.open(part, FOLDER, dir_fd=descriptor)
             except OSError as error:
                 raise _link(relative, error) from error
             os.close(descriptor)

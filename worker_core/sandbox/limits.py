@@ -36,6 +36,9 @@ class Limits:
     workspace_bytes: int = 5120 * _MEGABYTE
     """Everything in the workspace together."""
 
+    workspace_files: int = 1_000_000
+    """Files and folders in the workspace together."""
+
 
 def limited(command: Command, limits: Limits, *, workspace: Path) -> Command:
     """The command behind a gate that sets its limits. On Windows they are those of the job object.

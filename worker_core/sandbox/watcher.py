@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker_core.sandbox.folder_use import FolderUse
 from worker_core.sandbox.limits import Limits
 
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 0.2
-FOLDER_PERIOD_SECONDS = 5.0
-"""Between two looks at the size of a workspace, unless the disk fills quickly; longer where a look takes long."""
+COUNT_SECONDS = 0.01
+"""Of each period, for counting what workspaces hold: a twentieth, shared by all calls."""
 
-_FILLS_QUICKLY_BYTES = 256 * 1024 * 1024
-_DISK_RESERVE_BYTES = 256 * 1024 * 1024
+LEAST_SECONDS = 0.001
 _MEGABYTE = 1024 * 1024
 
 
@@ -45,17 +43,24 @@ class Watched:
     exceeded: str = ""
     """Why it was ended, as a sentence for the model."""
 
-    _next_folder_look: float = field(default_factory=lambda: time.monotonic() + FOLDER_PERIOD_SECONDS)
-    _free_at_last_look: int = -1
+    _folder: FolderUse | None = field(init=False)
 
-    def look(self) -> None:
+    def __post_init__(self) -> None:
+        self._folder = None if self.workspace is None else FolderUse(self.workspace, self.limits)
+
+    def look(self, *, seconds: float) -> None:
+        """`seconds` may go into the count of the workspace."""
         if self.exceeded:
             self.kill()  # once more: something was starting while it was ended
-        elif reason := self._reason():
+        elif reason := self._reason(seconds):
             self.exceeded = reason
             self.kill()
 
-    def _reason(self) -> str:
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.close()
+
+    def _reason(self, seconds: float) -> str:
         used = tree_usage(self.root, most_processes=self.limits.processes)
         if used is not None:
             if used.processes > self.limits.processes:
@@ -66,29 +71,7 @@ class Watched:
                 return (
                     f"It used more than {self.limits.cpu_time.total_seconds():g} s of processor time and was stopped."
                 )
-        return self._folder_reason()
-
-    def _folder_reason(self) -> str:
-        if self.workspace is None:
-            return ""
-        free = _free_bytes(self.workspace)
-        if self._free_at_last_look < 0:
-            self._free_at_last_look = free
-        shrunk = self._free_at_last_look - free
-        now = time.monotonic()
-        if now < self._next_folder_look and shrunk < _FILLS_QUICKLY_BYTES:
-            return ""
-        self._free_at_last_look = free
-        if 0 <= free < _DISK_RESERVE_BYTES and shrunk > 0:
-            return f"The disk has only {_megabytes(free)} left, so it was stopped. Delete what is not needed."
-        size = folder_bytes(self.workspace, enough=self.limits.workspace_bytes)
-        self._next_folder_look = time.monotonic() + max(FOLDER_PERIOD_SECONDS, 20 * (time.monotonic() - now))
-        if size > self.limits.workspace_bytes:
-            return (
-                f"The workspace holds more than {_megabytes(self.limits.workspace_bytes)}, so it was stopped. "
-                "Delete what is not needed before you go on."
-            )
-        return ""
+        return "" if self._folder is None else self._folder.reason(seconds)
 
 
 class Watcher:
@@ -96,6 +79,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self._watched: list[Watched] = []
+        self._over: list[Watched] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -113,21 +97,25 @@ class Watcher:
         with self._changed:
             if watched in self._watched:
                 self._watched.remove(watched)
+                self._over.append(watched)
             self._changed.notify()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._watched:
+                while not self._watched and not self._over:
                     self._changed.wait()
-                self._changed.wait(PERIOD_SECONDS)
-                present = list(self._watched)
+                self._changed.wait_for(lambda: self._over, PERIOD_SECONDS)
+                present, over = list(self._watched), list(self._over)
+                self._over.clear()
+            for one in over:
+                one.close()
             for one in present:
                 with self._changed:
                     if one not in self._watched:
                         continue
                 try:
-                    one.look()
+                    one.look(seconds=max(LEAST_SECONDS, COUNT_SECONDS / len(present)))
                 except Exception:
                     log.exception("The use of resources of a tool could not be looked at.")
 
@@ -189,32 +177,6 @@ def _tree_usage_elsewhere(root: int) -> Usage | None:
             times = process.cpu_times()
             seconds += times.user + times.system
     return Usage(processes=len(tree), memory_bytes=memory, cpu_seconds=seconds)
-
-
-def folder_bytes(folder: Path, *, enough: int) -> int:
-    """Disk space of a folder and all below it, links not followed; it stops counting above `enough`."""
-    total = 0
-    waiting = [str(folder)]
-    while waiting and total <= enough:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    else:
-                        status = entry.stat(follow_symlinks=False)
-                        total += getattr(status, "st_blocks", (status.st_size + 511) // 512) * 512
-    return total
-
-
-def _free_bytes(folder: Path) -> int:
-    if sys.platform == "win32":
-        return -1
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return -1
-    return status.f_bavail * status.f_frsize
 
 
 def _megabytes(size: int) -> str:
