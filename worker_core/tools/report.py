@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -14,12 +14,13 @@ from pathlib import Path
 from worker_core.errors import KubiyaError
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.output import Ends
+from worker_core.sandbox.output import Ends, OutputKeeper
 from worker_core.sandbox.process import WHOLE_OUTPUT_LIMIT_BYTES, ProcessResult, run_process, uninterrupted
 from worker_core.sandbox.workspace import OutsideWorkspace, Workspace
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import ToolContext, ToolResult
 from worker_core.tools.masking import masked
+from worker_core.tools.terminal_text import TerminalText
 
 _LINE_BREAK_WITHIN = 200
 """A cut moves this far, at most, to fall on a line's end."""
@@ -95,7 +96,7 @@ def not_started(error: OSError) -> str:
 
 def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> ToolResult:
     try:
-        text, saved_to = fit(result.output.pieces(), context, is_whole=result.output.is_whole)
+        text, saved_to = _shown(result.output, context)
     finally:
         result.output.close()
     return ToolResult(
@@ -110,6 +111,32 @@ def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> 
             **({"timed_out": True} if result.timed_out else {}),
         },
     )
+
+
+def _shown(output: OutputKeeper, context: ToolContext) -> tuple[str, str | None]:
+    """What a person would see of it: progress bars are their last state. The whole is kept as it came."""
+    screen = TerminalText()
+
+    def seen() -> Iterator[bytes]:
+        for piece in output.pieces():
+            yield screen.feed(piece)
+        yield screen.feed(b"", final=True)
+
+    text, saved_to = fit(seen(), context, is_whole=output.is_whole, as_it_came=output.pieces)
+    if not screen.drawn_over or saved_to is not None:
+        return text, saved_to
+    saved_to, where = _kept(masked(output.pieces(), context.mask), context, "the output as it came")
+    line_break = "" if text.endswith("\n") else "\n"
+    return f"{text}{line_break}[... what was drawn over, such as progress bars, is left out; {where} ...]\n", saved_to
+
+
+def _kept(pieces: Iterable[bytes], context: ToolContext, what: str) -> tuple[str | None, str]:
+    """Where in the workspace it is kept, and words that say so."""
+    try:
+        saved_to = context.workspace.save_output(context.call_id, pieces)
+    except (OSError, KubiyaError) as error:
+        return None, f"the whole could not be kept: {getattr(error, 'strerror', None) or error}"
+    return saved_to, f"{what} is in {saved_to}"
 
 
 async def report_text(text: str, context: ToolContext, *, saved_to: str | None = None) -> ToolResult:
@@ -177,13 +204,20 @@ def signal_name(number: int) -> str:
     return f"{name} ({_SIGNAL_REASONS[name]})" if name in _SIGNAL_REASONS else name
 
 
-def fit(pieces: Iterable[bytes], context: ToolContext, *, is_whole: bool = True) -> tuple[str, str | None]:
+def fit(
+    pieces: Iterable[bytes],
+    context: ToolContext,
+    *,
+    is_whole: bool = True,
+    as_it_came: Callable[[], Iterable[bytes]] | None = None,
+) -> tuple[str, str | None]:
     """Output as the model reads it, and where in the workspace the whole is kept if it had to be cut.
 
     Args:
         pieces: the output, not masked yet.
         context: of the call.
         is_whole: False where `pieces` is only the beginning.
+        as_it_came: what is kept instead of `pieces`.
 
     """
     ends = Ends(limit_bytes=context.output_limit_bytes)
@@ -203,14 +237,15 @@ def fit(pieces: Iterable[bytes], context: ToolContext, *, is_whole: bool = True)
         text = readable(b"".join(early))
         if len(text.encode()) <= context.output_limit_bytes:
             return text, None
-    saved_to: str | None = None
-    try:
-        saved_to = context.workspace.save_output(context.call_id, chain(early, stream))
-        note = f"the whole output is in {saved_to}" if is_whole else f"the beginning of it is in {saved_to}"
-    except (OSError, KubiyaError) as error:
-        for _ in stream:  # the end of it is shown all the same
+    if as_it_came is None:
+        kept = chain(early, stream)
+    else:
+        for _ in stream:  # both read the same file, one after the other
             pass
-        note = f"the whole could not be kept: {getattr(error, 'strerror', None) or error}"
+        kept = chain(masked(as_it_came(), context.mask))
+    saved_to, note = _kept(kept, context, "the whole output" if is_whole else "the beginning of it")
+    for _ in stream:  # the end of it is shown, whatever was kept
+        pass
     return _join(*ends.parts(), limit_bytes=context.output_limit_bytes, total=ends.total_bytes, note=note), saved_to
 
 
