@@ -14,7 +14,7 @@ _THEIRS: Final = "llm_provider-"
 """LiteLLM hands headers of its provider on under this prefix."""
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
 _IN_WORDS: Final = re.compile(
     r"(?:try again|retry|retry_?delay)\W{0,4}(?:(?:in|after|please|your|request)\W{1,4}){0,4}"
     r"((?:\d{1,9}(?:\.\d{1,9})?\s?(?:ms|s|m|h|d)(?![a-rt-z]))+|\d{1,9}(?:\.\d{1,9})?(?=\s?(?:sec|seconds?)))",

@@ -127,7 +127,7 @@ def _json_or_text(body: bytes) -> Any:
         pass
     text = body[:_LONGEST_READ].decode("utf-8", "replace").strip()
     if text.startswith("<"):
-        title = re.search(r"<title[^>]*>([^<]{1,200})</title>", text, re.IGNORECASE)
+        title = re.search(r"<title[^>]{0,200}>([^<]{1,200})</title>", text, re.IGNORECASE)
         return f"an HTML page titled “{title.group(1).strip()}”" if title else "an HTML page"
     return text
 
