@@ -24,6 +24,10 @@ LIMIT_SECONDS = 120
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("PyInstaller") is None, reason="PyInstaller is not installed"),
+    pytest.mark.skipif(
+        sys.platform == "linux" and shutil.which("objdump") is None,
+        reason="PyInstaller needs objdump, of the Debian package binutils",
+    ),
     pytest.mark.timeout(600),
 ]
 
