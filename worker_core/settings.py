@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from worker_core.durations import read_duration
 from worker_core.errors import ConfigurationError
+from worker_core.git_author import check_git_author
 from worker_core.proxy import check_proxy
 from worker_core.secrets import Secret
 
@@ -62,6 +63,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_KEEP_FAILED_WORKSPACES": "keep_failed_workspaces",
     "KUBIYA_WORKER_SANDBOX": "sandbox",
     "KUBIYA_WORKER_REQUIRE_SANDBOX": "require_sandbox",
+    "KUBIYA_WORKER_GIT_AUTHOR": "git_author",
     "KUBIYA_WORKER_NETWORK": "network",
     "KUBIYA_WORKER_NETWORK_ALLOW": "network_allow",
     "KUBIYA_WORKER_NETWORK_PORTS": "network_ports",
@@ -186,6 +188,10 @@ class Settings:
 
     sandbox_readable: tuple[Path, ...] = ()
     """Files and folders that sandboxed tools may read besides the system's programs."""
+
+    git_author: str = ""
+    """Whose name stands in commits that tools make: `Name <address>`, or `owner`, whom this machine's git names. Empty:
+    nobody's, so that git refuses to commit."""
 
     network: NetworkName = "on"
     """What sandboxed tools reach. `on`: public hosts over HTTP, and over HTTPS at port 443 and `network_ports`.
@@ -327,6 +333,8 @@ def _convert(key: str, value: Any) -> Any:
             return _boolean(value)
         case "proxy":
             return check_proxy(str(value))
+        case "git_author":
+            return check_git_author(str(value))
         case "ca_file":
             return Path(str(value)).expanduser()
         case "control_plane_url" | "llm_base_url":

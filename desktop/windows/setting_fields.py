@@ -83,6 +83,12 @@ def described() -> dict[str, FieldText]:
         "context_limit_tokens": field(
             models, tr("Conversation limit"), tr("Tokens; older parts become a summary before that."), "number"
         ),
+        "git_author": field(
+            tools,
+            tr("Author of commits"),
+            tr("Name <address>, or: owner, as this machine's git says. Empty: none."),
+            "text",
+        ),
         "tool_timeout": field(tools, tr("Longest tool call"), tr("A skill may ask for less."), "time"),
         "tool_output_limit_bytes": field(
             tools, tr("Output the model reads"), tr("Bytes per tool call; the whole stays in the workspace."), "number"

@@ -19,6 +19,7 @@ from worker_core.agents.types import ApprovalWanted, RunTool, ToolCall, ToolOutc
 from worker_core.control_plane.lane import Lane
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.events import ToolFinished, ToolStarted
+from worker_core.git_author import git_author_variables
 from worker_core.mcp.tool import McpTool
 from worker_core.sandbox.launcher import Launcher, Network, Observed
 from worker_core.sandbox.network import NetworkPolicy
@@ -177,6 +178,7 @@ async def _run_once(
 
     try:
         workspace = await asyncio.to_thread(Workspace.open, services.workspaces, request.execution_id)
+        author = await asyncio.to_thread(git_author_variables, settings.git_author)
         result = await tool.run(
             arguments,
             ToolContext(
@@ -185,7 +187,7 @@ async def _run_once(
                 workspace=workspace,
                 launcher=launcher,
                 may_reach=NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow).check_host,
-                environment=_declared(environment, services.own_secrets()),
+                environment={**author, **_declared(environment, services.own_secrets())},
                 timeout=settings.tool_timeout,
                 output_limit_bytes=settings.tool_output_limit_bytes,
                 api=services.client,
