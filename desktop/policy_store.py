@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from worker_core import text_file
 from worker_core.errors import KubiyaError
-from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text, replace_text
+from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text
 
 
 class PolicyStore:
@@ -34,6 +35,6 @@ class PolicyStore:
         """Raises KubiyaError: the text is no policy, or cannot be written."""
         parse(text, file=self._file.name)
         try:
-            replace_text(self._file.resolve(), text)
+            text_file.replace(self._file, text)
         except OSError as error:
             raise KubiyaError(f"The policy file {self._file} cannot be written: {error.strerror}.") from error

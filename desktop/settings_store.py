@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -17,16 +16,17 @@ from PySide6.QtCore import QObject, Signal
 from desktop import preferences
 from desktop.preferences import Preferences
 from worker_core import settings as settings_of
+from worker_core import text_file
 from worker_core.durations import duration_as_typed
 from worker_core.errors import ConfigurationError
-from worker_core.paths import Paths, private_directory
+from worker_core.paths import Paths
 from worker_core.proxy import use_proxy
 from worker_core.settings import ENVIRONMENT, Settings
 from worker_core.toml_text import basic_string
 
 
 class SettingsStore(QObject):
-    """Reads and writes both files; tells who looks. What is wrong is never written. Comments in them are lost."""
+    """Reads and writes both files; tells who looks. What is wrong is never written, and nothing else is changed."""
 
     changed = Signal()
 
@@ -68,7 +68,9 @@ class SettingsStore(QObject):
         Raises:
             ConfigurationError: a value is not valid (nothing is written then), or the file cannot be written.
         """
-        values = self._read()
+        file = self.paths.settings_file
+        text, mark = text_file.read(file, what="settings file")
+        values = settings_of.parse(text, file=file)
         for name, value in changes.items():
             given = value.strip() if isinstance(value, str) else value
             if given is None or given == "":
@@ -78,31 +80,20 @@ class SettingsStore(QObject):
         checked = Settings()
         for name, value in values.items():
             checked = settings_of.change(checked, name, value)
-        for name in changes:
-            if name in values:
-                values[name] = getattr(checked, name)
-        self._write(values)
+        text = edited(text, {name: getattr(checked, name) if name in values else None for name in changes})
+        if _read_back(text, file=file) != checked:
+            raise ConfigurationError(
+                f"The settings file {file} was left as it is: these values cannot be written to it."
+            )
+        try:
+            text_file.replace(file, mark + text)
+        except OSError as error:
+            raise ConfigurationError(f"The settings file {file} cannot be written: {error.strerror}.") from error
         self.changed.emit()
 
     def _read(self) -> dict[str, Any]:
         file = self.paths.settings_file
-        try:
-            return tomllib.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"The settings file {file} cannot be read: {error}.") from error
-
-    def _write(self, values: Mapping[str, Any]) -> None:
-        file = self.paths.settings_file
-        text = "".join(f"{name} = {_toml(value)}\n" for name, value in sorted(values.items()))
-        draft = file.with_suffix(".new")
-        try:
-            private_directory(file.parent)
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(file)
-        except OSError as error:
-            raise ConfigurationError(f"The settings file {file} cannot be written: {error.strerror}.") from error
+        return settings_of.parse(text_file.read(file, what="settings file")[0], file=file)
 
     # --- preferences --------------------------------------------------------------------------------------
 
@@ -120,6 +111,31 @@ class SettingsStore(QObject):
         """The same for what the program notes for itself: where it cannot be written, something is said once more."""
         with contextlib.suppress(ConfigurationError):
             self.prefer(**changes)
+
+
+def edited(text: str, changes: Mapping[str, Any]) -> str:
+    """A TOML text with some of its values changed and everything else as it was: comments, order, how it is written.
+
+    Args:
+        text: valid TOML.
+        changes: values of settings by name; None takes one out.
+    """
+    import tomlkit  # not at the start: it is needed when somebody changes a setting
+
+    document = tomlkit.parse(text)
+    for name, value in changes.items():
+        if value is None:
+            document.pop(name, None)
+        else:
+            document[name] = tomlkit.value(_toml(value))
+    return tomlkit.dumps(document)
+
+
+def _read_back(text: str, *, file: Path) -> Settings:
+    found = Settings()
+    for name, value in settings_of.parse(text, file=file).items():
+        found = settings_of.change(found, name, value)
+    return found
 
 
 def _toml(value: object) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from worker_core import text_file
 from worker_core.durations import read_duration
 from worker_core.errors import ConfigurationError
 from worker_core.git_author import check_git_author
@@ -281,15 +282,18 @@ def change(settings: Settings, name: str, value: Any) -> Settings:
 
 
 def _read_file(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ConfigurationError(f"The settings file {file} cannot be read: {error.strerror}.") from error
+    return parse(text_file.read(file, what="settings file")[0], file=file)
+
+
+def parse(text: str, *, file: Path) -> dict[str, Any]:
+    """What a settings file says.
+
+    Raises:
+        ConfigurationError: it is no TOML.
+    """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"The settings file {file} is not valid TOML: {error}.") from error
 
 

@@ -10,20 +10,16 @@ path = ["~/projects/**", "/data/*.csv"]
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import logging
-import os
 import re
-import tempfile
 import threading
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from worker_core import text_file
 from worker_core.errors import ConfigurationError
-from worker_core.paths import private_directory
 from worker_core.policy.patterns import literal
 from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
 from worker_core.toml_text import basic_string
@@ -33,8 +29,6 @@ log = logging.getLogger(__name__)
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(allow|ask|deny)[ \t]*\]\]", re.MULTILINE)
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _SWITCHES: Final = ("override", "always")
-_MARK: Final = "\ufeff"
-LARGEST_FILE_BYTES: Final = 1_000_000
 _WRITING = threading.Lock()
 
 TEMPLATE: Final = """\
@@ -180,11 +174,10 @@ class PolicyFile:
         blocks = [_block(finding, tool=tool, note=note) for finding in findings if finding.rule is not None]
         with _WRITING:
             self.rules()
-            target = self.path.resolve()  # dotfiles are often links
-            before, mark = read_text(target) if target.exists() else (TEMPLATE, "")
+            before, mark = read_text(self.path) if self.path.exists() else (TEMPLATE, "")
             text = before + ("" if before.endswith("\n") or not before else "\n") + "".join(blocks)
             parse(text, file=str(self.path))
-            replace_text(target, mark + text)
+            text_file.replace(self.path, mark + text)
             self._stamp = _UNREAD
 
     def _stamp_now(self) -> object:
@@ -212,43 +205,13 @@ def _block(finding: Finding, *, tool: str, note: str) -> str:
 
 
 def read_text(path: Path) -> tuple[str, str]:
-    """What stands in a policy file, and the byte order mark in front of it, which some editors write; both empty where
-    there is no file.
+    """What stands in a policy file, and its byte order mark; both empty where there is no file.
 
     Raises:
         BrokenPolicy: it cannot be read, is no UTF-8 text, or is too large.
 
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE_BYTES + 1)
-    except FileNotFoundError:
-        return "", ""
-    except OSError as error:
-        raise BrokenPolicy(f"The policy file {path} cannot be read: {error.strerror}.") from error
-    if len(content) > LARGEST_FILE_BYTES:
-        raise BrokenPolicy(f"The policy file {path} is larger than {LARGEST_FILE_BYTES} bytes.")
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise BrokenPolicy(f"{path}, line 1: this is UTF-16, not UTF-8 text. Save it as UTF-8.")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise BrokenPolicy(f"{path}, line {line}: this is not UTF-8 text. Save it as UTF-8.") from error
-    return (text[1:], text[0]) if text.startswith(_MARK) else (text, "")
-
-
-def replace_text(target: Path, text: str) -> None:
-    """Write it whole or not at all. Raises OSError."""
-    private_directory(target.parent)
-    descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # made with mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(draft).unlink()
-        raise
+        return text_file.read(path, what="policy file")
+    except text_file.Unreadable as error:
+        raise BrokenPolicy(error.sentence) from error

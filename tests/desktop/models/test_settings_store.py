@@ -5,6 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PySide6.QtTest import QSignalSpy
 
 from desktop import preferences
@@ -82,3 +84,84 @@ def test_preferences_are_kept_and_bad_ones_do_not_count(tmp_path: Path, qapp: ob
         assert preferences.read(file) == Preferences(language="de" if "loud" in said else "")
     with pytest.raises(TypeError):
         store.prefer(no_such_thing=1)
+
+
+COMMENTED = """\
+# The laptop in the lab.
+queue_ids = ["one"]   # shared with Ana
+
+drain_timeout = "5 min"
+log_level = 'INFO'  # quiet
+default_model = \"\"\"m\"\"\"
+"""
+
+
+def test_a_change_leaves_comments_order_and_everything_else_as_it_was(store: SettingsStore) -> None:
+    file = store.paths.settings_file
+    file.parent.mkdir(parents=True)
+    file.write_text(COMMENTED)
+    store.change(log_level="DEBUG", fail_fast=True)
+    expected = COMMENTED.replace("'INFO'  # quiet", '"DEBUG"  # quiet') + "fail_fast = true\n"
+    assert file.read_text() == expected
+    store.change(fail_fast=None, log_level="INFO")
+    assert file.read_text() == COMMENTED.replace("'INFO'", '"INFO"')
+    store.change(queue_ids=("one", "two"))
+    assert 'queue_ids = ["one", "two"]   # shared with Ana\n' in file.read_text()
+
+
+@given(
+    model=st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(lambda text: text.strip()),
+    queues=st.lists(st.text(st.characters(exclude_characters=","), min_size=1), max_size=4),
+    number=st.integers(1, 10**6),
+    before=st.sampled_from(["", COMMENTED, COMMENTED.replace("\n", "\r\n"), "log_level = 'INFO'"]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_can_be_read(tmp_path: Path, model: str, queues: list[str], number: int, before: str) -> None:
+    store = SettingsStore(home(tmp_path), environ={})
+    store.paths.settings_file.parent.mkdir(exist_ok=True)
+    store.paths.settings_file.write_bytes(before.encode())
+    store.change(default_model=model, max_executions=number, queue_ids=queues or None)
+    found = store.settings()
+    assert (found.default_model, found.max_executions) == (model.strip(), number)
+    named = tuple(dict.fromkeys(one.encode("utf-8", "replace").decode().strip() for one in queues))
+    assert found.queue_ids == tuple(one for one in named if one)
+
+
+def test_delete_and_other_controls_are_written_so_that_they_can_be_read(store: SettingsStore) -> None:
+    """U+007F is none of TOML's characters, and json.dumps leaves it as it is."""
+    store.change(default_model="a\x7fb\x01c\u0085d")
+    assert store.settings().default_model == "a\x7fb\x01c\u0085d"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"queue_ids = [", "not valid TOML"),
+        ('queue_ids = "a"\n'.encode("utf-16"), "UTF-16"),
+        (b'queue_ids = "\xff"\n', "line 1: this is not UTF-8"),
+        (b"#" * 1_100_000, "is larger than"),
+        (b"surprise = 1\n", "There is no setting named .?surprise"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_never_overwritten(store: SettingsStore, content: bytes, why: str) -> None:
+    file = store.paths.settings_file
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=why):
+        store.change(log_level="DEBUG")
+    with pytest.raises(ConfigurationError, match=why):
+        store.settings()
+    assert file.read_bytes() == content
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
+
+
+def test_a_byte_order_mark_stays_and_a_link_stays_a_link(store: SettingsStore, tmp_path: Path) -> None:
+    file, dotfile = store.paths.settings_file, tmp_path / "dotfiles" / "kubiya.toml"
+    for folder in (file.parent, dotfile.parent):
+        folder.mkdir(parents=True)
+    dotfile.write_bytes(b"\xef\xbb\xbf# mine\nlog_level = 'INFO'\n")
+    file.symlink_to(dotfile)
+    store.change(log_level="DEBUG")
+    assert file.is_symlink()
+    assert dotfile.read_bytes() == b'\xef\xbb\xbf# mine\nlog_level = "DEBUG"\n'
+    assert SettingsStore(store.paths, environ={}).settings().log_level == "DEBUG"
