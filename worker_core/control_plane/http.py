@@ -17,8 +17,7 @@ import httpx2
 from worker_core import __version__
 from worker_core.control_plane.errors import AnswerTooLong, ControlPlaneError, ServerTrouble, Unreachable
 from worker_core.errors import ConfigurationError
-from worker_core.named_proxy import named_proxy
-from worker_core.settings import is_loopback
+from worker_core.named_proxy import named_proxy, usable_proxy
 
 USER_AGENT = f"kubiya-worker/{__version__}"
 
@@ -101,7 +100,7 @@ def new_client(
         transport: for tests.
 
     Raises:
-        ConfigurationError: `ca_file` cannot be used.
+        ConfigurationError: `ca_file` cannot be used, or the proxy.
     """
     return httpx2.AsyncClient(
         base_url=base_url,
@@ -114,10 +113,19 @@ def new_client(
         ),
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(headers or {})},
         event_hooks={"response": [] if takes_compressed else [_refuse_compressed]},
-        trust_env=proxies and not is_loopback(urlsplit(base_url).hostname or ""),
+        proxy=_through(base_url) if proxies else None,
+        trust_env=False,  # which proxy is used is decided in one way for everybody
         follow_redirects=False,
         transport=transport,
     )
+
+
+def _through(url: str) -> httpx2.Proxy | None:
+    named = usable_proxy(url)
+    if named is None:
+        return None
+    credentials = (named.user, named.password.reveal()) if named.user else None
+    return httpx2.Proxy(f"{named.scheme}://{named.address}", auth=credentials)
 
 
 async def _refuse_compressed(response: httpx2.Response) -> None:
@@ -151,7 +159,12 @@ class Connections:
         called: str = "control plane",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`called` is what the server is for people."""
+        """`called` is what the server is for people.
+
+        Raises:
+            ConfigurationError: the proxy that is named for it cannot be used.
+        """
+        usable_proxy(base_url)
         self._called = called
         self._base_url = base_url
         self._headers = headers

@@ -18,7 +18,7 @@ from worker_core.control_plane.http import Connections, proxy_of, tls_context
 from worker_core.examination.checks import Check, fail, ok, skip, timed, warn
 from worker_core.examination.reach import CONNECT_LIMIT_SECONDS, ProxyRefused, opened
 from worker_core.logs.plain import one_line
-from worker_core.named_proxy import named_proxy
+from worker_core.named_proxy import usable_proxy
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, is_loopback
 
@@ -33,7 +33,7 @@ _CLOUD: Final = ("tmprl.cloud", "api.temporal.io")
 
 async def proxy(settings: Settings) -> Check:
     """Whether the proxy that the control plane is reached through answers, if there is one."""
-    named = named_proxy(settings.control_plane_url)
+    named = usable_proxy(settings.control_plane_url)
     if named is None:
         return ok("proxy", "None is used for the control plane.")
     try:

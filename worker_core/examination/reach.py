@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from worker_core.named_proxy import NamedProxy, named_proxy
+from worker_core.named_proxy import NamedProxy, usable_proxy
 
 CONNECT_LIMIT_SECONDS: Final = 8.0
 """For one connection, its TLS included."""
@@ -28,7 +28,7 @@ async def opened(host: str, port: int, *, context: ssl.SSLContext | None = None)
         OSError, ssl.SSLError, TimeoutError: it could not be opened within 8 s.
     """
     name = f"[{host}]" if ":" in host else host
-    proxy = named_proxy(f"https://{name}:{port}")
+    proxy = usable_proxy(f"https://{name}:{port}")
     async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
         if proxy is None:
             _, writer = await asyncio.open_connection(

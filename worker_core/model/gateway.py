@@ -20,6 +20,7 @@ import httpx2
 from worker_core import foreign_json
 from worker_core.control_plane.http import explain, new_client, proxy_of
 from worker_core.control_plane.sse import LINE_LIMIT_BYTES, SseParser, StreamTooLong
+from worker_core.errors import ConfigurationError
 from worker_core.model import options
 from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
@@ -77,14 +78,16 @@ class ModelGateway:
         """Make the client (in a thread: loading certificate authorities takes a moment), once.
 
         Raises:
-            GatewayError: there is no key.
-            ConfigurationError: the file of certificate authorities cannot be used.
+            GatewayError: there is no key, or the proxy or the file of certificate authorities cannot be used.
         """
         async with self._preparing:
             if self._client is None:
                 if not self._api_key:
                     raise GatewayError(_KEY_MISSING, cause=Cause.KEY, category="configuration")
-                self._client = await asyncio.to_thread(self.make_http_client)
+                try:
+                    self._client = await asyncio.to_thread(self.make_http_client)
+                except ConfigurationError as error:
+                    raise GatewayError(error.sentence, cause=Cause.REQUEST, category="configuration") from error
         return self._client
 
     @property

@@ -7,11 +7,10 @@ import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from worker_core.playground.chat_models import chat_model
 from worker_core.secrets import Secret
-from worker_core.settings import DEFAULT_MODEL, is_loopback
+from worker_core.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import httpx2
@@ -41,15 +40,11 @@ class ModelGateway:
 
 def http_client(url: str, *, timeout: timedelta) -> httpx2.AsyncClient:
     """A client for the model gateway at `url`; no proxy is asked for this machine itself."""
-    import httpx2
+    from worker_core.control_plane.http import new_client
 
-    from worker_core.control_plane.http import tls_context
-
-    return httpx2.AsyncClient(
-        timeout=timeout.total_seconds(),
-        verify=tls_context(url),
-        trust_env=not is_loopback(urlsplit(url).hostname or ""),
-    )
+    client = new_client(base_url=url)
+    client.timeout = timeout.total_seconds()
+    return client
 
 
 async def given(url: str, api_key: Secret, *, model: str | None) -> ModelGateway:
