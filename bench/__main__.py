@@ -1,7 +1,7 @@
 """`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run; tool
 calls in the sandbox beside the same calls without it; the tray and its window beside a bare Qt program.
 
-python -m bench [--rounds N] [--only worker|sandbox|desktop] [--json FILE]
+python -m bench [--rounds N] [--only worker|sandbox|masking|desktop] [--json FILE]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowFailureError
 
 from bench.bare_worker import BareWorkflow
+from bench.masking import measure_masking
 from bench.processes import running
 from bench.sandbox import measure_sandbox
 from worker_core.control_plane.client import ControlPlaneClient
@@ -61,10 +62,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="starts of each program (default: 5)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     parser.add_argument(
-        "--only", choices=["worker", "sandbox", "desktop"], action="append", help="measure this alone; may be repeated"
+        "--only",
+        choices=["worker", "sandbox", "masking", "desktop"],
+        action="append",
+        help="measure this alone; may be repeated",
     )
     options = parser.parse_args()
-    parts = options.only or ["worker", "sandbox", "desktop"]
+    parts = options.only or ["worker", "sandbox", "masking", "desktop"]
     rounds = max(1, options.rounds)
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
@@ -74,6 +78,10 @@ def main() -> int:
             say("tool calls in the sandbox")
             for name, call in measure_sandbox(Path(folder) / "sandbox"):
                 results.append(Result(name=name, unit="ms", ours=call.ours, bare=call.bare, goal=call.goal))
+        if "masking" in parts:
+            say("masking")
+            for row in measure_masking():
+                results.append(Result(name=row.name, unit="ms", ours=row.ours, bare=row.bare, goal=row.goal))
         if "desktop" in parts:
             results += measure_tray(Path(folder) / "desktop", rounds=rounds)
     print(table(results))
@@ -210,7 +218,7 @@ def table(results: list[Result]) -> str:
 
 
 def _value(value: float, unit: str) -> str:
-    digits = 3 if unit == "s" else 0 if unit in {"MB", ""} else 1
+    digits = 3 if unit == "s" or (unit == "ms" and value < 1) else 0 if unit in {"MB", ""} else 1
     return f"{value:.{digits}f} {unit}".rstrip()
 
 

@@ -6,13 +6,15 @@ import os
 import random
 import shlex
 import string
+import threading
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.logs.redaction import MASK, Redactor
+from tests.support.growth import LINEAR, costs_as_much, twice_the_length_costs
+from worker_core.logs.redaction import LONGEST, MASK, Redactor
 
 secrets = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Z"]), min_size=6, max_size=40).filter(
     lambda text: "*" not in text
@@ -73,7 +75,7 @@ def test_a_text_without_secrets_comes_through_unchanged(text: str, more: str) ->
     stream = redactor.stream()
     first = stream.feed(text)
     assert text.startswith(first)
-    assert len(text) - len(first) < redactor.longest
+    assert len(text) - len(first) < LONGEST
     assert first + stream.feed(more) + stream.flush() == text + more
 
 
@@ -151,3 +153,81 @@ def test_many_secrets_cost_little_until_they_are_looked_for() -> None:
     for number in range(10_000):
         redactor.add(f"secret-number-{number:06}")
     assert redactor.mask("a secret-number-004711 b") == f"a {MASK} b"
+
+
+def test_what_an_execution_declared_is_forgotten_with_it() -> None:
+    redactor = Redactor()
+    redactor.add("shared-by-two", "of-one-alone", owner="one")
+    redactor.add("shared-by-two", owner="two")
+    redactor.add("of-one-alone-and-more", owner="two")
+    redactor.forget("one")
+    assert redactor.mask("shared-by-two of-one-alone of-one-alone-and-more") == f"{MASK} of-one-alone {MASK}"
+    redactor.forget("two")
+    assert redactor.mask("shared-by-two of-one-alone-and-more") == "shared-by-two of-one-alone-and-more"
+    redactor.forget("three")
+
+
+def test_what_the_process_knows_is_not_forgotten_with_an_execution() -> None:
+    redactor = Redactor()
+    redactor.add("key-of-the-worker")
+    redactor.add("key-of-the-worker", owner="one")
+    redactor.forget("one")
+    assert redactor.mask("key-of-the-worker") == MASK
+
+
+def test_secrets_come_and_go_while_others_are_looked_for() -> None:
+    redactor = Redactor()
+    redactor.add("stays-all-the-time")
+    wrong: list[str] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            said = redactor.mask("stays-all-the-time " * 50)
+            if said != f"{MASK} " * 50:
+                wrong.append(said)
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(100):
+        redactor.add(*(f"stays-all-{number}-{other}" for other in range(10)), owner=str(number))
+        redactor.forget(str(number - 1))
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_secrets_that_overlap_leave_nothing_between_them() -> None:
+    redactor = Redactor()
+    redactor.add("abcdefgh", "efghijkl")
+    assert redactor.mask("<abcdefghijkl>") == f"<{MASK}>"
+
+
+@pytest.mark.parametrize("beginning", ["", "secret-number-"])
+def test_masking_is_linear_in_secrets_and_in_text(beginning: str) -> None:
+    """Ten times as many secrets cost little more; they are looked for all at once."""
+    chance = random.Random(1)
+
+    def known(number: int) -> Redactor:
+        redactor = Redactor()
+        redactor.add(*(beginning + "".join(chance.choices(string.ascii_letters, k=40)) for _ in range(number)))
+        return redactor
+
+    text = f"The quick brown fox {beginning} jumps over the lazy dog.\n" * 1_000
+    few, many = known(300), known(3_000)
+    assert costs_as_much(lambda: many.mask(text), lambda: few.mask(text)) < LINEAR
+    assert twice_the_length_costs(many.mask, lambda length: text[:length], length=20_000) < LINEAR
+
+
+def test_a_piece_costs_the_same_however_long_the_stream_is() -> None:
+    redactor = Redactor()
+    redactor.add(*(f"secret-number-{number:06}" for number in range(3_000)))
+
+    def act(text: str) -> None:
+        stream = redactor.stream()
+        for at in range(0, len(text), 12):
+            stream.feed(text[at : at + 12])
+
+    assert twice_the_length_costs(act, lambda length: "secret-number- and more " * (length // 24)) < LINEAR

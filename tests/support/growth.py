@@ -41,6 +41,16 @@ def twice_the_length_costs(
     return twice / once
 
 
+def costs_as_much(one: Callable[[], object], other: Callable[[], object]) -> float:
+    """How many times as much as the other. It is measured again while that seems to be too much."""
+    first, second = float("inf"), float("inf")
+    for _ in range(_TRIES):
+        first, second = min(first, _seconds(lambda _: one(), None)), min(second, _seconds(lambda _: other(), None))
+        if first < LINEAR * second:
+            break
+    return first / second
+
+
 def _seconds(act: Callable[[Input], object], given: Input) -> float:
     gc.collect(0)
     began = time.thread_time()

@@ -1,99 +1,107 @@
 """Masking: secret values, in every form they are likely to be printed in, become stars before a text leaves.
 
-What is masked: values that were registered (6 characters or more), their base64 at all three alignments, URL-quoted,
-JSON-escaped, shell-quoted and hexadecimal forms, each line of a multi-line secret; and by pattern, credentials in URLs
-and in `Authorization` headers.
+What is masked: values that were registered, in the forms of `forms.py`, also where a line break was put into them; and
+what looks like a credential, by the shapes of `shapes.py`.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-import shlex
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate, chain
 from threading import Lock
-from urllib.parse import quote, quote_plus
 
+from worker_core.logs.forms import LONGEST, SHORTEST, forms_of, without_line_breaks
+from worker_core.logs.known_texts import KnownTexts
+from worker_core.logs.shapes import View, hidden_in
 from worker_core.secrets import Secret
 
-MASK = "***"
-SHORTEST = 6
-"""Shorter values are left alone: masking a `1` makes logs unreadable and protects nothing."""
+__all__ = ["LONGEST", "MASK", "SHORTEST", "Redactor", "StreamRedactor"]
 
-_PATTERNS = (
-    (re.compile(r"(?<=://)[^\s/@:]{1,256}:[^\s/@]{1,256}(?=@)"), MASK),
-    (
-        re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|userkey|token)\s+)[^\s\"',;]{4,}"),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"(?i)(\bbearer\s+)[A-Za-z0-9._~+/=-]{12,}"), rf"\1{MASK}"),
-)
-_PATTERN_HINT = re.compile(r"(?i)://|authorization|bearer")
+MASK = "***"
+
+_LINE_BREAKS = re.compile(r"[\r\n]")
+_ESCAPED_TOO = re.compile(r"[\r\n]|(?<!\\)\\+[rn]")
+_ESCAPED_OR_CUT = re.compile(r"[\r\n]|(?<!\\)\\+(?:[rn]|\Z)")
+
+_Span = tuple[int, int]
 
 
 class Redactor:
-    """Knows the secrets of a process. Safe to use from any thread."""
+    """Knows the secrets of a process, and of each execution on it. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._forms: frozenset[str] = frozenset()
+        self._known = KnownTexts()
+        self._owners: dict[str, set[str]] = {}
         self._lock = Lock()
-        self._expression: re.Pattern[str] | None = None
-        self._compiled_for: frozenset[str] = frozenset()
-        self.longest = 0
 
-    def add(self, secret: str | Secret) -> None:
-        """Mask a value from now on, in all its forms."""
-        value = secret.reveal() if isinstance(secret, Secret) else secret
-        forms = frozenset(form for form in _forms(value) if len(form) >= SHORTEST)
+    def add(self, *secrets: str | Secret, owner: str = "") -> None:
+        """Mask values from now on, in all their forms. Those shorter than SHORTEST characters are left alone.
+
+        Args:
+            secrets: many at once cost less than one after the other.
+            owner: an execution, with which they are forgotten. By default they are known as long as the process lives.
+        """
+        values = {secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets}
+        forms = {value: forms_of(value) for value in values if value not in self._owners}
         with self._lock:
-            if forms <= self._forms:
-                return
-            self._forms |= forms
-            self.longest = max(self.longest, *map(len, forms))
+            new = [value for value in values if value not in self._owners]
+            self._known.add(chain.from_iterable(forms.get(value) or forms_of(value) for value in new))
+            for value in values:
+                self._owners.setdefault(value, set()).add(owner)
+
+    def forget(self, owner: str) -> None:
+        """An execution is over: what it alone declared is no secret of this process any more."""
+        with self._lock:
+            declared = [value for value, owners in self._owners.items() if owner in owners]
+            for value in declared:
+                self._owners[value].discard(owner)
+            gone = [value for value in declared if not self._owners[value]]
+            for value in gone:
+                del self._owners[value]
+            self._known.remove(chain.from_iterable(map(forms_of, gone)))
 
     def mask(self, text: str) -> str:
-        """The text with every known secret replaced."""
-        if (expression := self._found_by()) is not None:
-            text = expression.sub(MASK, text)
-        if _PATTERN_HINT.search(text):
-            for pattern, replacement in _PATTERNS:
-                text = pattern.sub(replacement, text)
-        return text
-
-    def known_in(self, text: str) -> list[tuple[int, int]]:
-        """Start and end of registered values; they may overlap."""
-        expression = self._found_by()
-        return [] if expression is None else [found.span() for found in expression.finditer(text)]
+        """The text with every secret replaced."""
+        if len(text) < SHORTEST:
+            return text
+        spans = [*self.known_in(text), *hidden_in(text)]
+        return _Rendering().add(text, _united(spans), upto=len(text)) if spans else text
 
     def stream(self) -> StreamRedactor:
         """A masker for a text that comes in pieces."""
         return StreamRedactor(self)
 
-    def safe_length(self, text: str) -> int:
-        """How much of `text` may be masked and sent on now, whatever comes after it.
+    def known_in(self, text: str) -> list[_Span]:
+        """Start and end of registered values; they may overlap."""
+        if not self._known:
+            return []
+        found = self._found(text, without_line_breaks(text), _LINE_BREAKS)
+        if "\\n" in text or "\\r" in text:
+            found += self._found(text, _ESCAPED_TOO.sub("", text), _ESCAPED_TOO)
+        return found
 
-        An ending that could be the beginning of a secret stays back, and so does a match that touches it: a longer
-        secret may begin with a shorter one.
-        """
-        forms, expression = self._forms, self._found_by()
-        if expression is None:
+    def known_begun_at(self, text: str) -> int:
+        """Where the first ending begins that a registered value may continue."""
+        if not self._known:
             return len(text)
-        for start in range(max(0, len(text) - self.longest + 1), len(text)):
-            tail = text[start:]
-            if any(len(form) > len(tail) and form.startswith(tail) for form in forms):
-                spanning = (match.start() for match in expression.finditer(text) if match.start() < start < match.end())
-                return min(spanning, default=start)
-        return len(text)
+        begun = self._begun_at(text, without_line_breaks(text), _LINE_BREAKS)
+        if "\\" in text:
+            begun = min(begun, self._begun_at(text, _ESCAPED_OR_CUT.sub("", text), _ESCAPED_OR_CUT))
+        return begun
 
-    def _found_by(self) -> re.Pattern[str] | None:
-        """Compiled when it is needed: many secrets are often added one after the other."""
-        if self._forms and self._compiled_for is not self._forms:
-            with self._lock:
-                forms = self._forms
-                ordered = sorted(forms, key=len, reverse=True)
-                self._expression = re.compile("|".join(re.escape(form) for form in ordered))
-                self._compiled_for = forms
-        return self._expression
+    def _begun_at(self, text: str, joined: str, breaks: re.Pattern[str]) -> int:
+        begun = self._known.begun_at(joined)
+        return len(text) if begun == len(joined) else _in_whole(text, breaks, [begun])[0]
+
+    def _found(self, text: str, joined: str, breaks: re.Pattern[str]) -> list[_Span]:
+        found = self._known.find(joined)
+        if not found or len(joined) == len(text):
+            return found
+        starts = _in_whole(text, breaks, (start for start, _ in found))
+        lasts = _in_whole(text, breaks, (end - 1 for _, end in found))
+        return [(start, last + 1) for start, last in zip(starts, lasts, strict=True)]
 
 
 class StreamRedactor:
@@ -101,45 +109,86 @@ class StreamRedactor:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._held = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._text = ""
+        """What is held back, and in front of it what was sent and still says what it means."""
+
+        self._goes_before = False
+        self._rendering = _Rendering()
 
     def feed(self, piece: str) -> str:
         """What may leave now."""
-        text = self._held + piece
-        cut = self._redactor.safe_length(text)
-        self._held = text[cut:]
-        return self._redactor.mask(text[:cut])
+        text = self._text + piece
+        view = View(text, goes_before=self._goes_before)
+        spans = _united([*self._redactor.known_in(text), *view.hidden])
+        cut = max(min(self._redactor.known_begun_at(text), view.begun_at), self._rendering.sent)
+        # A longer secret may begin with a shorter one, or overlap with it.
+        cut = next((max(start, self._rendering.sent) for start, end in spans if start < cut < end), cut)
+        said = self._rendering.add(text, spans, upto=cut)
+        dropped = view.needed_for(cut)
+        self._text = text[dropped:]
+        self._goes_before = self._goes_before or dropped > 0
+        self._rendering.shift(dropped)
+        return said
 
     def flush(self) -> str:
         """The rest, at the end of the text."""
-        rest, self._held = self._redactor.mask(self._held), ""
+        text = self._text
+        spans = _united([*self._redactor.known_in(text), *View(text, goes_before=self._goes_before).hidden])
+        rest = self._rendering.add(text, spans, upto=len(text))
+        self._begin()
         return rest
 
 
-def _forms(value: str) -> set[str]:
-    stripped = value.strip()
-    forms = {value, stripped}
-    if "\n" in stripped:
-        forms |= {line.strip() for line in stripped.splitlines()}
-    for text in tuple(forms):
-        if len(text) < SHORTEST:
-            continue
-        data = text.encode("utf-8", "surrogatepass")
-        forms |= {quote(text, safe="", errors="replace"), quote_plus(text, errors="replace")}
-        forms |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
-        forms |= {shlex.quote(text).strip("'"), data.hex(), data.hex().upper()}
-        forms |= _base64_forms(data)
-    return forms
+class _Rendering:
+    """Of a text, part by part: one mask for secrets that touch."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        """Characters of the text that were rendered."""
+
+        self._masked_to = -1
+
+    def add(self, text: str, spans: Iterable[_Span], *, upto: int) -> str:
+        """The next part. `upto` lies in no span."""
+        parts, at = [], self.sent
+        for start, end in spans:
+            if at < end <= upto:
+                parts.append(text[at:start])
+                if max(at, start) != self._masked_to:
+                    parts.append(MASK)
+                at = self._masked_to = end
+        parts.append(text[at:upto])
+        self.sent = upto
+        return "".join(parts)
+
+    def shift(self, dropped: int) -> None:
+        """The first characters of the text are gone."""
+        self.sent -= dropped
+        self._masked_to -= dropped
 
 
-def _base64_forms(data: bytes) -> set[str]:
-    """The part of the encoding that depends on the secret alone, at the three ways it may fall on 6-bit borders."""
-    forms = set()
-    for lead in range(3):
-        encoded = base64.b64encode(b"\0" * lead + data).decode().rstrip("=")
-        skip = (0, 2, 3)[lead]
-        # The last character may mix with what follows the secret.
-        end = len(encoded) if (lead + len(data)) % 3 == 0 else len(encoded) - 1
-        core = encoded[skip:end]
-        forms |= {core, core.replace("+", "-").replace("/", "_")}
-    return forms
+def _united(spans: list[_Span]) -> list[_Span]:
+    """Sorted, and those that overlap made one."""
+    if len(spans) < 2:
+        return spans
+    spans.sort()
+    united = [spans[0]]
+    for start, end in spans[1:]:
+        first, last = united[-1]
+        if start < last:
+            united[-1] = (first, max(last, end))
+        else:
+            united.append((start, end))
+    return united
+
+
+def _in_whole(text: str, breaks: re.Pattern[str], places: Iterable[int]) -> list[int]:
+    """Where the characters stand in `text` that have these places in it without its line breaks."""
+    found = [match.span() for match in breaks.finditer(text)]
+    lengths = [0, *accumulate(end - start for start, end in found)]
+    # The place, without breaks, of the character behind each break.
+    behind = [start - before for (start, _), before in zip(found, lengths, strict=False)]
+    return [place + lengths[bisect_right(behind, place)] for place in places]
