@@ -114,3 +114,14 @@ def drain_reason(running: int) -> str:
     if not running:
         return "Stopping: nothing is running."
     return f"Stopping: waiting for {running} running turn{'s' * (running > 1)}."
+
+
+def farewell(code: ExitCode) -> str:
+    """How a worker says that it has left."""
+    match code:
+        case ExitCode.CANCELLED_WORK:
+            return "Stopped; running calls were cancelled."
+        case ExitCode.LEFT_AT_ONCE:
+            return "Left at once; what was running is taken up by the next worker."
+        case _:
+            return "Stopped."

@@ -24,7 +24,7 @@ from worker_core.audit import AuditLog
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.outbox import Outbox
 from worker_core.control_plane.session import WorkerStatus
-from worker_core.departure import Departure, StopWish, drain_reason
+from worker_core.departure import Departure, StopWish, drain_reason, farewell
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
@@ -285,7 +285,7 @@ class Engine:
             if failure is not None:
                 self._finish(EngineState.FAILED, failure.sentence, code)
             else:
-                self._finish(EngineState.STOPPED, self._single.farewell or _farewell(code), code)
+                self._finish(EngineState.STOPPED, self._single.farewell or farewell(code), code)
 
     async def _until_stop_or_failure(self) -> KubiyaError | None:
         """Wait for a stop request; or, when no queue is left that could be served, return why."""
@@ -486,16 +486,6 @@ class Engine:
             sdk=metrics().telemetry.view(),
         )
         self.events.publish(SnapshotReplaced(snapshot=self.snapshot))
-
-
-def _farewell(code: ExitCode) -> str:
-    match code:
-        case ExitCode.CANCELLED_WORK:
-            return "Stopped; running calls were cancelled."
-        case ExitCode.LEFT_AT_ONCE:
-            return "Left at once; what was running is taken up by the next worker."
-        case _:
-            return "Stopped."
 
 
 def _error_of(task: asyncio.Task[None]) -> KubiyaError:
