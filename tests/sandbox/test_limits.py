@@ -15,11 +15,13 @@ import pytest
 from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox import anchored
+from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.pids import ProcessGroups
 from worker_core.sandbox.process import ProcessResult
-from worker_core.sandbox.watcher import children_of, tree_usage
+from worker_core.sandbox.tree import children_of
+from worker_core.sandbox.use import TreeUse
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher's sources and the limits are Linux's")
 
@@ -42,7 +44,8 @@ def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
 
 async def tried(launcher: Launcher, workspace: Path, *argv: str) -> tuple[ProcessResult, str]:
     workspace.mkdir(exist_ok=True)
-    command = Command(argv=argv, cwd=workspace, environment={"PATH": os.environ["PATH"], "KUBIYA_TOOL_CALL": "limits"})
+    environment = tool_environment({}, call_mark="limits", inherited={"PATH": os.environ["PATH"]})
+    command = Command(argv=argv, cwd=workspace, environment=environment)
     result = await run(launcher.wrap(command, workspace=workspace))
     said = b"".join(result.output.ends()).decode("utf-8", "replace")
     result.output.close()
@@ -190,8 +193,8 @@ def test_the_use_of_a_tree_is_seen(tmp_path: Path) -> None:
     with subprocess.Popen(["/bin/bash", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        used = tree_usage(process.pid, most_processes=100)
+        used = TreeUse(process.pid, limits=SMALL, disk=None).now()
         os.killpg(process.pid, 9)
     assert used is not None
     assert used.processes >= 3
-    assert tree_usage(process.pid, most_processes=100) is None
+    assert TreeUse(process.pid, limits=SMALL, disk=None).now() is None

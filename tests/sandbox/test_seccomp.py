@@ -74,6 +74,15 @@ def test_by_argument(machine: str) -> None:
     assert [family for family in range(64) if verdict(machine, socket, family) == seccomp.ALLOW] == [1, 2, 10, 16]
 
 
+@BOTH
+def test_sizes_of_socket_buffers_are_the_kernels(machine: str) -> None:
+    pair = seccomp._SPECIAL["setsockopt"]
+    number = pair[MACHINES[machine][1]]
+    assert [name for name in range(64) if verdict(machine, number, 3, 1, name) == seccomp.IGNORED] == [7, 8]
+    assert {verdict(machine, number, 3, 1, name) for name in range(64)} == {seccomp.IGNORED, seccomp.ALLOW}
+    assert {verdict(machine, number, 3, 6, name) for name in range(64)} == {seccomp.ALLOW}, "TCP's own"
+
+
 def test_other_architectures_and_x32() -> None:
     assert verdict("x86_64", 1, audit=0x40000003) == seccomp.KILL
     assert verdict("x86_64", seccomp.X32_BIT | 1) == seccomp.EPERM

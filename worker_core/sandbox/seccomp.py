@@ -20,6 +20,8 @@ KILL = 0x80000000
 _ERRNO = 0x00050000
 EPERM = _ERRNO | 1
 ENOSYS = _ERRNO | 38
+IGNORED = _ERRNO | 0
+"""The call succeeds and does nothing."""
 
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
@@ -35,6 +37,11 @@ TERMINAL_INJECTIONS = (0x5412, 0x541C)
 
 SOCKET_FAMILIES = (1, 2, 10, 16)
 """AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Vsock, for one, would leave the network namespace."""
+
+SOCKET_LEVEL = 1
+SOCKET_BUFFERS = (7, 8)
+"""SO_SNDBUF and SO_RCVBUF, which are wishes that the kernel cuts anyhow (socket(7)): with buffers of the size that it
+gives by itself, what they may hold is known by their number."""
 
 REFUSED: Mapping[str, tuple[int, int]] = {
     # name: (x86-64, arm64)
@@ -94,6 +101,7 @@ _SPECIAL: Mapping[str, tuple[int, int]] = {
     "unshare": (272, 97),
     "ioctl": (16, 29),
     "socket": (41, 198),
+    "setsockopt": (54, 208),
 }
 _MACHINES: Mapping[str, tuple[int, int]] = {
     # as `platform.machine()` says: (AUDIT_ARCH_*, column above)
@@ -130,6 +138,9 @@ def program(machine: str) -> bytes:
     code += _only_for(special["unshare"], _if_argument_has(0, NEW_NAMESPACES | NEW_TIME))
     code += _only_for(special["ioctl"], _if_argument_is(1, TERMINAL_INJECTIONS))
     code += _only_for(special["socket"], _unless_argument_is(0, SOCKET_FAMILIES))
+    buffers = [step for option in SOCKET_BUFFERS for step in _only_for(option, [_step(_RETURN, IGNORED)])]
+    of_sockets = [_argument(1), *_only_for(SOCKET_LEVEL, [_argument(2), *buffers]), _step(_RETURN, ALLOW)]
+    code += _only_for(special["setsockopt"], of_sockets)
     for number in refused:
         code += _only_for(number, [_step(_RETURN, EPERM)])
     code.append(_step(_RETURN, ALLOW))

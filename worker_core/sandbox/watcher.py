@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
+import random
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker_core.sandbox.folder_use import FolderUse
 from worker_core.sandbox.limits import Limits
+from worker_core.sandbox.use import TreeUse
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +22,6 @@ COUNT_SECONDS = 0.01
 
 LEAST_SECONDS = 0.001
 _MEGABYTE = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """Of a process tree. Memory counts what is its own, not the pages of files."""
-
-    processes: int
-    memory_bytes: int
-    cpu_seconds: float
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -43,9 +35,11 @@ class Watched:
     exceeded: str = ""
     """Why it was ended, as a sentence for the model."""
 
+    _use: TreeUse = field(init=False)
     _folder: FolderUse | None = field(init=False)
 
     def __post_init__(self) -> None:
+        self._use = TreeUse(self.root, limits=self.limits, disk=self.workspace)
         self._folder = None if self.workspace is None else FolderUse(self.workspace, self.limits)
 
     def look(self, *, seconds: float) -> None:
@@ -61,17 +55,17 @@ class Watched:
             self._folder.close()
 
     def _reason(self, seconds: float) -> str:
-        used = tree_usage(self.root, most_processes=self.limits.processes)
+        limits, used = self.limits, self._use.now()
         if used is not None:
-            if used.processes > self.limits.processes:
-                return f"It started more than {self.limits.processes} processes and was stopped, with all of them."
-            if used.memory_bytes > self.limits.memory_bytes:
-                return f"It used more than {_megabytes(self.limits.memory_bytes)} of memory and was stopped."
-            if used.cpu_seconds > self.limits.cpu_time.total_seconds():
-                return (
-                    f"It used more than {self.limits.cpu_time.total_seconds():g} s of processor time and was stopped."
-                )
-        return "" if self._folder is None else self._folder.reason(seconds)
+            if used.processes > limits.processes:
+                return f"It started more than {limits.processes} processes and was stopped, with all of them."
+            if used.memory_bytes > limits.memory_bytes:
+                return f"It used more than {limits.memory_bytes // _MEGABYTE} MB of memory and was stopped."
+            if used.cpu_seconds > limits.cpu_time.total_seconds():
+                return f"It used more than {limits.cpu_time.total_seconds():g} s of processor time and was stopped."
+        if self._folder is None:
+            return ""
+        return self._folder.reason(seconds, nameless_bytes=0 if used is None else used.deleted_bytes)
 
 
 class Watcher:
@@ -93,19 +87,20 @@ class Watcher:
             self._changed.notify()
 
     def remove(self, watched: Watched) -> None:
-        """It ended. Its process id is not looked at once this returns."""
+        """It ended, and is not looked at again."""
         with self._changed:
             if watched in self._watched:
                 self._watched.remove(watched)
                 self._over.append(watched)
-            self._changed.notify()
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 while not self._watched and not self._over:
                     self._changed.wait()
-                self._changed.wait_for(lambda: self._over, PERIOD_SECONDS)
+            # Not to the same beat: a tool could keep out of sight.
+            time.sleep(PERIOD_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+            with self._changed:
                 present, over = list(self._watched), list(self._over)
                 self._over.clear()
             for one in over:
@@ -118,69 +113,6 @@ class Watcher:
                     one.look(seconds=max(LEAST_SECONDS, COUNT_SECONDS / len(present)))
                 except Exception:
                     log.exception("The use of resources of a tool could not be looked at.")
-
-
-def tree_usage(root: int, *, most_processes: int) -> Usage | None:
-    """What a process and its descendants use; None where it is gone. It stops counting above `most_processes`."""
-    if not Path("/proc/self/task").exists():
-        return _tree_usage_elsewhere(root)
-    processes, memory, ticks = 0, 0, 0
-    for process_id in _descendants(root):
-        try:
-            fields = Path(f"/proc/{process_id}/stat").read_bytes().rpartition(b")")[2].split()
-            pages = Path(f"/proc/{process_id}/statm").read_bytes().split()
-        except OSError:
-            continue
-        processes += int(fields[17])  # threads: the kernel counts them as well
-        ticks += sum(map(int, fields[11:15]))  # its own, and that of children which ended
-        memory += max(0, int(pages[1]) - int(pages[2])) * _PAGE_BYTES
-        if processes > 2 * most_processes:
-            break
-    if not processes:
-        return None
-    return Usage(processes=processes, memory_bytes=memory, cpu_seconds=ticks / _TICKS)
-
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-
-
-def _descendants(root: int) -> Iterator[int]:
-    waiting = [root]
-    while waiting:
-        process_id = waiting.pop()
-        yield process_id
-        waiting.extend(children_of(process_id))
-
-
-def children_of(process_id: int) -> list[int]:
-    """Linux: the children of all its threads."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{process_id}/task"):  # noqa: PTH208 -- five times a second
-            with contextlib.suppress(OSError):
-                found += map(int, Path(f"/proc/{process_id}/task/{thread}/children").read_bytes().split())
-    return found
-
-
-def _tree_usage_elsewhere(root: int) -> Usage | None:
-    import psutil
-
-    try:
-        tree = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
-    except psutil.Error:
-        return None
-    memory, seconds = 0, 0.0
-    for process in tree:
-        with contextlib.suppress(psutil.Error):
-            memory += process.memory_info().rss
-            times = process.cpu_times()
-            seconds += times.user + times.system
-    return Usage(processes=len(tree), memory_bytes=memory, cpu_seconds=seconds)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size // _MEGABYTE} MB"
 
 
 WATCHER = Watcher()
