@@ -1,15 +1,18 @@
 """One tray per user and home folder: a second start asks the first to show itself, and leaves.
 
 The lock file decides who is first (a crash leaves it behind, its dead owner is noticed); the local socket only carries
-the wish. Alone, the socket could be stolen by a second listener (QTBUG-48635).
+the wish. Alone, the socket could be stolen by a second listener (QTBUG-48635). Where it is stands in a file of the
+user's own: a name that can be foretold, in a folder that all users share, may be somebody else's.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import logging
 import os
+import secrets
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +20,9 @@ from typing import Any, Final
 from PySide6.QtCore import QLockFile, QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
+from desktop.peers import is_ours
 from worker_core.paths import private_directory
+from worker_core.service.endpoint import SOCKET_PATH_LIMIT_BYTES, remove_socket, short_folder, write_private
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +40,10 @@ class SingleInstance(QObject):
     def __init__(self, folder: Path, parent: QObject | None = None) -> None:
         """`folder`: `paths.runtime`; made private."""
         super().__init__(parent)
-        self._folder = folder
+        self._folder = folder.absolute()
+        self._place = self._folder / "desktop.socket"
+        """The file that says where the socket is."""
+
         self._lock: QLockFile | None = None
         self._server: QLocalServer | None = None
 
@@ -56,18 +64,25 @@ class SingleInstance(QObject):
         server = QLocalServer(self)
         server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
         server.newConnection.connect(self._connected)
-        QLocalServer.removeServer(self._name)  # what a killed first left behind; the lock says that it is dead
-        if server.listen(self._name):
+        self._remove()  # what a killed first left behind; the lock says that it is dead
+        try:
+            name = self._new_name()
+            if not server.listen(name):
+                raise OSError(server.errorString())
             self._server = server
-        else:
-            log.warning("A second start cannot raise this window: %s", server.errorString())
+            write_private(self._place, name.encode())
+        except OSError as error:
+            log.warning("A second start cannot raise this window: %s", error)
         return True
 
     def raise_first(self, environ: Mapping[str, str] = os.environ) -> bool:
         """Ask the first to show its window. False: it does not answer."""
+        name = self._name()
+        if not name:
+            return False
         socket = QLocalSocket()
-        socket.connectToServer(self._name)
-        if not socket.waitForConnected(ANSWER_LIMIT_MS):
+        socket.connectToServer(name)
+        if not socket.waitForConnected(ANSWER_LIMIT_MS) or not is_ours(int(socket.socketDescriptor())):
             return False
         token = environ.get("XDG_ACTIVATION_TOKEN") or environ.get("DESKTOP_STARTUP_ID") or ""
         wish = {"version": VERSION, "wish": "show", "activation_token": token}
@@ -82,19 +97,39 @@ class SingleInstance(QObject):
         if self._server is not None:
             self._server.close()
             self._server = None
+            self._remove()
         if self._lock is not None:
             self._lock.unlock()
             self._lock = None
 
-    @property
+    def _new_name(self) -> str:
+        if sys.platform == "win32":
+            return f"kubiya-worker-{secrets.token_hex(16)}"  # pipes have no folders
+        path = str(self._folder / "desktop.sock")
+        return path if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT_BYTES else f"{short_folder()}/s"
+
     def _name(self) -> str:
-        # Socket paths are short: a digest of the folder keeps homes apart.
-        digest = hashlib.sha256(str(self._folder.resolve()).encode()).hexdigest()[:16]
-        return f"kubiya-worker-{digest}"
+        """Where the first listens; empty where nobody does, or where somebody else says so."""
+        try:
+            if sys.platform != "win32" and self._place.stat().st_uid != os.geteuid():
+                return ""
+            return self._place.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+
+    def _remove(self) -> None:
+        if (name := self._name()) and sys.platform != "win32":
+            remove_socket(Path(name))
+        with contextlib.suppress(OSError):
+            self._place.unlink(missing_ok=True)
 
     def _connected(self) -> None:
         assert self._server is not None
         while (socket := self._server.nextPendingConnection()) is not None:
+            if not is_ours(int(socket.socketDescriptor())):
+                socket.abort()
+                socket.deleteLater()
+                continue
             socket.readyRead.connect(lambda socket=socket: self._read(socket))
             socket.disconnected.connect(socket.deleteLater)
             if socket.canReadLine():

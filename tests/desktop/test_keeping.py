@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,8 @@ from desktop.single_instance import SingleInstance
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.secrets import Secret
+
+NOBODY = 65534
 
 
 def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot) -> None:
@@ -48,6 +52,68 @@ def test_homes_are_apart(tmp_path: Path, qtbot: QtBot) -> None:
     assert other.acquire()
     one.release()
     other.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has pipes, which have no folders")
+def test_the_socket_is_in_a_private_folder_however_long_its_name(tmp_path: Path, qtbot: QtBot) -> None:
+    for folder in (tmp_path / "run", tmp_path / ("long" * 30) / "run"):
+        first = SingleInstance(folder)
+        assert first.acquire()
+        place = folder / "desktop.socket"
+        path = Path(place.read_text())
+        assert path.is_absolute()
+        assert path.is_socket()
+        assert {stat.S_IMODE(one.stat().st_mode) for one in (folder, path.parent)} == {0o700}
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        first.release()
+        assert not path.exists()
+        assert not place.exists()
+        assert path.parent == folder or not path.parent.exists()
+
+
+LISTENER = """
+import os, socket, sys
+os.setresuid(*[int(sys.argv[2])] * 3)
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+print("listens", flush=True)
+connection, _ = server.accept()
+print("heard", repr(connection.recv(1000)), flush=True)
+connection.sendall(b'{"version": 1}\\n')
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can become another user to try it")
+def test_another_users_listener_hears_nothing(tmp_path: Path) -> None:
+    """Neither one that our own file names, nor one that a file of somebody else names."""
+    common = Path(tempfile.mkdtemp())
+    common.chmod(0o777)
+    run = tmp_path / "run"
+    run.mkdir()
+    place = run / "desktop.socket"
+    program = (
+        "import os, sys; from pathlib import Path; from desktop.single_instance import SingleInstance\n"
+        "os._exit(not SingleInstance(Path(sys.argv[1])).raise_first({'XDG_ACTIVATION_TOKEN': 'token'}))"
+    )
+    try:
+        for owner in (0, NOBODY):
+            path = common / f"listener-{owner}"
+            place.write_text(str(path))
+            os.chown(place, owner, owner)
+            command = [sys.executable, "-c", LISTENER, str(path), str(NOBODY)]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
+                assert listener.stdout is not None
+                assert listener.stdout.readline() == "listens\n"
+                asked = subprocess.run(
+                    [sys.executable, "-c", program, str(run)], cwd=Path(__file__).parents[2], timeout=60, check=False
+                )
+                assert asked.returncode == 1, "nobody of ours answered"
+                if owner:
+                    listener.kill()
+                assert listener.stdout.read() in {"heard b''\n", ""}
+    finally:
+        shutil.rmtree(common)
 
 
 @pytest.fixture

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SOCKET_PATH_LIMIT_BYTES = 60
-"""Of the folder; Linux takes 107 for a whole socket path, macOS 103."""
-
 Ask = Callable[[str], bool]
 """Asks somebody whether tools may run without a sandbox; the text says why there is none."""
 
@@ -112,10 +109,7 @@ def _runtime(paths: Paths) -> Path:
         process_id = old.name.partition("-")[0]
         if process_id.isdecimal() and not psutil.pid_exists(int(process_id)):
             shutil.rmtree(old, ignore_errors=True)
-    prefix = f"{os.getpid()}-"
-    if len(os.fsencode(folder)) <= _SOCKET_PATH_LIMIT_BYTES:
-        return Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
-    return Path(tempfile.mkdtemp(prefix=f"kubiya-{prefix}"))
+    return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
 
 
 def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:

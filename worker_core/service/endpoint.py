@@ -95,7 +95,7 @@ def listen(folder: Path, *, transport: Transport) -> tuple[socket.socket, Endpoi
     try:
         listener.listen(16)
         file = folder / f"{name}.json"
-        _write_private(file, msgspec.json.encode(endpoint))
+        write_private(file, msgspec.json.encode(endpoint))
     except BaseException:
         listener.close()
         _remove_socket(endpoint)
@@ -127,7 +127,7 @@ def forget(endpoint: Endpoint, file: Path) -> None:
 def _listen_unix(wanted: Path) -> tuple[socket.socket, str]:
     path = str(wanted)
     if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_BYTES:
-        path = str(Path(_short_folder()) / "s")
+        path = str(Path(short_folder()) / "s")
     listener = socket.socket(_unix_family(), socket.SOCK_STREAM)
     try:
         # Between bind and chmod the folder's own 0700 keeps others out.
@@ -139,8 +139,12 @@ def _listen_unix(wanted: Path) -> tuple[socket.socket, str]:
     return listener, path
 
 
-def _short_folder() -> str:
-    """A private folder whose name is short enough: in the temporary folder, else in /tmp."""
+def short_folder() -> str:
+    """A private folder whose name is short enough for a socket's: in the temporary folder, else in /tmp.
+
+    Raises:
+        OSError: there is none.
+    """
     for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes a folder of our own in it
         if len(os.fsencode(parent)) + len(_SHORT_PREFIX) + 12 <= SOCKET_PATH_LIMIT_BYTES:
             return tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir=parent)
@@ -148,16 +152,19 @@ def _short_folder() -> str:
 
 
 def _remove_socket(endpoint: Endpoint) -> None:
-    if not endpoint.path:
-        return
-    path = Path(endpoint.path)
+    if endpoint.path:
+        remove_socket(Path(endpoint.path))
+
+
+def remove_socket(path: Path) -> None:
+    """Remove a socket, and the short folder that was made for it."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
     if path.parent.name.startswith(_SHORT_PREFIX) and path.name == "s":
         shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _write_private(file: Path, content: bytes) -> None:
+def write_private(file: Path, content: bytes) -> None:
     draft = file.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
         stream.write(content)
