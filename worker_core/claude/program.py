@@ -12,7 +12,6 @@ import json
 import logging
 import queue
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,19 +20,17 @@ from typing import Any
 from claude_agent_sdk import CLIConnectionError, Transport
 
 from worker_core.foreign_json import DEEPEST, shallow
-from worker_core.mcp.stdio import Lines
+from worker_core.mcp.stdio import ErrorTail, Lines
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.process import ProcessTree, end_tree, uninterrupted
 
 log = logging.getLogger(__name__)
 
 LONGEST_LINE_BYTES = 32 * 1024 * 1024
-LONGEST_ERROR_LINE = 500
 MOST_OUTPUT_BYTES = 1024 * 1024 * 1024
 """Of one turn."""
 
 GRACE = timedelta(seconds=1)
-_ERROR_LINES_KEPT = 20
 _UNREAD_MESSAGES = 256
 """Then the program waits until the SDK has read some."""
 
@@ -51,7 +48,7 @@ class Program(Transport):
         self._ended = asyncio.Event()
         self._stopping = threading.Event()
         self._received = 0
-        self.error_lines: deque[str] = deque(maxlen=_ERROR_LINES_KEPT)
+        self.errors = ErrorTail(lambda _: None)
         """The end of what it wrote to its standard error."""
 
     @property
@@ -119,7 +116,7 @@ class Program(Transport):
             command,
             stdin=None,
             output=Lines(self._take, longest=LONGEST_LINE_BYTES, counts=self._counts, too_long=lambda: None),
-            errors=Lines(self._take_error, longest=LONGEST_ERROR_LINE, counts=lambda _: True),
+            errors=self.errors,
             finished=self._finished,
         )
         try:
@@ -135,14 +132,11 @@ class Program(Transport):
         try:
             message = _read(line)
         except ValueError:
-            self._take_error(line)
+            self.errors.feed(line + b"\n")
             return
         if isinstance(message, dict) and not self._stopping.is_set():
             with contextlib.suppress(RuntimeError):  # the loop is gone
                 asyncio.run_coroutine_threadsafe(self._inbox.put(message), self._loop).result()
-
-    def _take_error(self, line: bytes) -> None:
-        self.error_lines.append(line[:LONGEST_ERROR_LINE].decode("utf-8", "replace").rstrip())
 
     def _write(self) -> None:
         assert self._tree is not None

@@ -264,6 +264,6 @@ def _usage(raw: Mapping[str, Any] | None) -> Usage:
 
 def _failure(program: Program, door: ModelDoor, said: str) -> GatewayError:
     """The nearest cause that is known."""
-    last = " ".join(program.error_lines)[-300:]
+    last = " ".join(program.errors.lines())[-300:]
     cause = program.exceeded or door.failure or said or last or "it ended without a result"
     return GatewayError(f"The runtime claude_code gave no answer: {cause.rstrip('.')}.", cause=Cause.REQUEST)

@@ -4,21 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
+
+from worker_core.mcp.listing import LARGEST_PAGE_BYTES, taken_apart
+from worker_core.mcp.messages import read_message, unreadable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from mcp.shared._stream_protocols import ReadStream, WriteStream
     from mcp.shared.message import SessionMessage
+    from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, RequestId
 
 MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 20_000, 200
 BYTES_AT_ONCE, BYTES_PER_SECOND = 64 * 1024 * 1024, 1024 * 1024
+LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
+"""Of a message while a call is under way; where none is, `LARGEST_PAGE_BYTES`."""
+
 UNANSWERED_REQUESTS = 64
 """Requests of the server whose answers it has not taken yet."""
+
+NOTICES_AT_ONCE, NOTICES_PER_SECOND = 100, 20
+"""Notifications (progress, logs) that are read at all; of more, nobody sees anything."""
+
+
+class Budget:
+    """So much at once, and so much a second.
+
+    Args:
+        at_once: what there is at the beginning, and at most.
+        per_second: what comes back.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, at_once: float, per_second: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = self._left = at_once
+        self._per_second = per_second
+        self._clock = clock
+        self._since = clock()
+
+    def has(self, amount: float = 1) -> bool:
+        """Whether there is so much now."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._since) * self._per_second)
+        self._since = now
+        return amount <= self._left
+
+    def take(self, amount: float = 1) -> bool:
+        """Whether there was so much; then it is taken."""
+        if not self.has(amount):
+            return False
+        self._left -= amount
+        return True
 
 
 class Flow:
@@ -34,6 +74,18 @@ class Flow:
         self._messages = 0
         self._bytes = 0
         self._requests = 0
+        self.notices = Budget(NOTICES_AT_ONCE, NOTICES_PER_SECOND, clock=clock)
+        self.waiting: dict[RequestId, str] = {}
+        """Our requests that are not answered yet, with their methods. Changed on the session's loop alone."""
+
+        self.listed: list[Mapping[str, Any]] = []
+        """The tools of the last page, as their server described them."""
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes. May be asked from another thread."""
+        calls = "tools/call" in tuple(self.waiting.values())
+        return LARGEST_ANSWER_BYTES if calls else LARGEST_PAGE_BYTES
 
     def received_bytes(self, count: int) -> bool:
         """False: it is too much. May be called from another thread."""
@@ -46,8 +98,16 @@ class Flow:
         """One message is longer than any may be."""
         self.violation = self.violation or "It sent one message that is larger than any may be."
 
-    def received_message(self, *, is_answer: bool, is_request: bool) -> bool:
-        """False: it is too much."""
+    def asked(self, request_id: RequestId, method: str) -> None:
+        """We sent a request."""
+        self.waiting[request_id] = method
+
+    def given_up(self, request_id: RequestId) -> None:
+        """We no longer wait for its answer."""
+        self.waiting.pop(request_id, None)
+
+    def received_message(self, *, is_answer: bool = False, is_request: bool = False) -> bool:
+        """False: it is too much. Only an answer that we wait for is one."""
         if is_answer:
             self._since, self._messages, self._bytes = self._clock(), 0, 0
             return not self.violation
@@ -65,28 +125,47 @@ class Flow:
 
 
 class Incoming:
-    """A transport's read stream that ends when the server sends too much."""
+    """A transport's read stream that ends when the server sends too much, and in which every answer is one."""
 
     def __init__(self, inner: ReadStream[SessionMessage | Exception], flow: Flow) -> None:
         self._inner = inner
         self._flow = flow
 
     async def receive(self) -> SessionMessage | Exception:
-        from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
+        from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-        try:
-            item = await self._inner.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            self._flow.over.set()
-            raise
-        message = None if isinstance(item, Exception) else item.message
-        if not self._flow.received_message(
-            is_answer=isinstance(message, JSONRPCResponse | JSONRPCError),
-            is_request=isinstance(message, JSONRPCRequest),
-        ):
-            self._flow.over.set()
-            raise anyio.EndOfStream
-        return item
+        while True:
+            try:
+                item = self._read(await self._inner.receive())
+            except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                self._flow.over.set()
+                raise
+            message = None if isinstance(item, Exception) else item.message
+            is_answer = isinstance(message, JSONRPCResponse | JSONRPCError) and message.id in self._flow.waiting
+            if not self._flow.received_message(is_answer=is_answer, is_request=isinstance(message, JSONRPCRequest)):
+                self._flow.over.set()
+                raise anyio.EndOfStream
+            if is_answer and isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
+                return self._answer(message, self._flow.waiting.pop(message.id))
+            if not isinstance(message, JSONRPCNotification) or self._flow.notices.take():
+                return item
+
+    def _read(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
+        """What its transport could not read, read once more."""
+        from mcp.shared.message import SessionMessage
+
+        message = _unread(item, self._flow.waiting) if isinstance(item, Exception) else None
+        return item if message is None else SessionMessage(message)
+
+    def _answer(self, message: JSONRPCResponse | JSONRPCError, method: str) -> SessionMessage:
+        """Of a page of tools, what the SDK may see."""
+        from mcp.shared.message import SessionMessage
+        from mcp_types import JSONRPCResponse
+
+        if method == "tools/list" and isinstance(message, JSONRPCResponse):
+            page, self._flow.listed = taken_apart(message.result)
+            message = message.model_copy(update={"result": page})
+        return SessionMessage(message)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -117,10 +196,15 @@ class Outgoing:
         self._flow = flow
 
     async def send(self, item: SessionMessage, /) -> None:
-        from mcp_types import JSONRPCError, JSONRPCResponse
+        from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
+        message = item.message
+        if isinstance(message, JSONRPCRequest):
+            self._flow.asked(message.id, message.method)
+        elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            self._flow.given_up((message.params or {}).get("requestId", ""))
         await self._inner.send(item)
-        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+        if isinstance(message, JSONRPCResponse | JSONRPCError):
             self._flow.answered_request()
 
     async def aclose(self) -> None:
@@ -133,3 +217,16 @@ class Outgoing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _unread(error: Exception, waiting: Mapping[RequestId, str]) -> JSONRPCMessage | None:
+    """The message in an error that a transport hands on where it could not read one."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return None
+    for one in error.errors(include_url=False, include_context=False):
+        if isinstance(raw := one.get("input"), str | bytes) and (message := read_message(raw, waiting=waiting)):
+            return message
+    # Nothing says whose answer it is: where one is waited for, it is that one's.
+    return unreadable(next(iter(waiting)), "it is no message of the protocol") if len(waiting) == 1 else None

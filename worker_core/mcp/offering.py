@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from worker_core.whole_text import whole
+
 LONGEST_NAME = 64
 """Characters; OpenAI's limit."""
 
@@ -26,6 +28,18 @@ LARGEST_OFFER_BYTES = 150_000
 """Of all MCP tools of an agent, as JSON: they travel with every model call."""
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
+_OPENS, _CLOSES = "⟦", "⟧"
+"""Around our label; no description of a server holds them."""
+
+_NOT_OURS = str.maketrans("⟦⟧〚〛⦋⦌", "[][][]")
+_WORDS = frozenset({"description", "title", "$comment"})
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and line break
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\ue000-\uf8ff\U000f0000-\U0010fffd]"  # private use
+)
+"""Characters that take no room or have no picture: marks of direction, joiners, fillers, variations, tags."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +48,7 @@ class ServerTool:
 
     name: str
     description: str
-    schema: Mapping[str, Any]
+    schema: object
     read_only: bool
 
 
@@ -85,7 +99,7 @@ class Offer:
             if parameters is None or _readable(tool.name) != tool.name:
                 refused.append(tool.name[:60])
                 continue
-            label = f"(From the MCP server {_readable(alias)[:50]!r}, in its own words.) "
+            label = f"{_OPENS}From the MCP server {_readable(alias)[:50]!r}, in its own words:{_CLOSES} "
             said = _readable(tool.description) or f"The tool {tool.name[:100]}."
             description = _cut(label + said, LONGEST_DESCRIPTION)
             size = len(msgspec.json.encode(parameters)) + len(description.encode("utf-8", "replace"))
@@ -137,9 +151,15 @@ def fitting_schema(schema: object) -> Mapping[str, Any] | None:
     """The schema of an arguments object, completed where something is only missing; None where it cannot be used."""
     if not isinstance(schema, Mapping) or schema.get("type", "object") != "object" or not _is_shallow(schema):
         return None
-    fitting = {**schema, "type": "object"}
-    if not isinstance(fitting.get("properties"), Mapping):
-        fitting["properties"] = {}
+    fitting = {**_readable_schema(schema), "type": "object"}
+    properties = fitting.get("properties")
+    if not isinstance(properties, Mapping):
+        fitting["properties"] = properties = {}
+    if not all(isinstance(one, Mapping | bool) for one in properties.values()):
+        return None
+    required = fitting.get("required", [])
+    if not (isinstance(required, list) and all(isinstance(name, str) for name in required)):
+        del fitting["required"]
     try:
         size = len(msgspec.json.encode(fitting))
     except (TypeError, ValueError, UnicodeError, RecursionError):
@@ -172,8 +192,18 @@ def _plain(text: str) -> str:
 
 
 def _readable(text: str) -> str:
-    """Without what JSON or a database behind it refuses."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "").strip()
+    """Without what JSON or a database behind it refuses, what nobody sees, and the signs of our own label."""
+    return _UNSEEN.sub("", whole(text)).translate(_NOT_OURS).strip()
+
+
+def _readable_schema(value: Any) -> Any:
+    """A schema whose words for the model are readable; everything else of it stays to the letter."""
+    if isinstance(value, Mapping):
+        return {
+            key: _readable(one) if key in _WORDS and isinstance(one, str) else _readable_schema(one)
+            for key, one in value.items()
+        }
+    return [_readable_schema(one) for one in value] if isinstance(value, list) else value
 
 
 def _cut(text: str, length: int) -> str:

@@ -18,14 +18,14 @@ from mcp.client.streamable_http import streamable_http_client
 
 from worker_core.control_plane.http import CONNECT_LIMIT_SECONDS, USER_AGENT, tls_context
 from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Flow
+from worker_core.mcp.messages import Repaired
 from worker_core.mcp.reach import Reach
 from worker_core.named_proxy import named_proxy
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
 
-LONGEST_EVENT_BYTES = 16 * 1024 * 1024
-LONGEST_BODY_BYTES = 16 * 1024 * 1024
 LONGEST_STREAM_BYTES = 512 * 1024 * 1024
 """Of one stream of events; a server that needs more is asked for a new one."""
 
@@ -43,8 +43,9 @@ class TooMuch(httpx2.TransportError):
 class Guard(httpx2.AsyncBaseTransport):
     """Checks where a request goes, counts what comes back, and remembers what went wrong, for a sentence."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: Reach, flow: Flow) -> None:
         self._reach = reach
+        self._flow = flow
         self._inner: httpx2.AsyncBaseTransport | None = None
         self._through_proxy = False
         self._opened: deque[float] = deque(maxlen=_STREAMS_AT_ONCE)
@@ -87,7 +88,7 @@ class Guard(httpx2.AsyncBaseTransport):
             await response.stream.aclose()
             self.failure = TooMuch("the answer is compressed, which was not asked for", request=request)
             raise self.failure
-        limit = LONGEST_STREAM_BYTES if is_stream else LONGEST_BODY_BYTES
+        limit = LONGEST_STREAM_BYTES if is_stream else self._flow.largest_message
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
@@ -134,12 +135,16 @@ class _Counted(httpx2.AsyncByteStream):
         self._guard = guard
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        repaired = Repaired()
         async for piece in self._inner:
             self._left -= len(piece)
             if self._left < 0:
                 self._guard.failure = TooMuch("the answer is larger than any may be")
                 raise self._guard.failure
-            yield piece
+            if whole := repaired.feed(piece):
+                yield whole
+        if rest := repaired.flush():
+            yield rest
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -181,7 +186,7 @@ async def connected(
     else:
         async with (
             new_client() as client,
-            streamable_http_client(config.url, http_client=client, max_sse_event_size=LONGEST_EVENT_BYTES) as streams,
+            streamable_http_client(config.url, http_client=client, max_sse_event_size=LARGEST_ANSWER_BYTES) as streams,
         ):
             yield streams
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +15,15 @@ from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import Flow, Incoming, Outgoing
 from worker_core.mcp.offering import MOST_TOOLS, ServerTool
+from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.sandbox.launcher import Launcher
 
 if TYPE_CHECKING:
     from mcp import ClientSession
     from mcp.types import CallToolResult
+
+    from worker_core.mcp.stdio import ErrorTail
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,6 @@ MOST_RESTARTS = 5
 """In the life of an execution."""
 
 _PAGES = 20
-_ERROR_LINES_KEPT = 5
 
 Progress = Callable[[float, float | None, str | None], None]
 """Progress, total, message."""
@@ -83,7 +85,7 @@ class ServerSession:
         self._opening = asyncio.Lock()
         self._starts = 0
         self._backoff = Backoff(first=timedelta(milliseconds=500), limit=timedelta(seconds=15))
-        self._last_lines: list[str] = []
+        self._errors: ErrorTail | None = None
 
     async def tools(self) -> tuple[list[ServerTool], bool]:
         """What it offers, and whether there would be more.
@@ -133,8 +135,10 @@ class ServerSession:
             await self.close()
             raise ServerTrouble(self._sentence(f"did not answer within {connect.total_seconds():g} s")) from None
 
+        told = Coalesced(on_progress)
+
         async def said(progress: float, total: float | None, message: str | None) -> None:
-            on_progress(progress, total, message)
+            told.hear(progress, total, message)
 
         asked()
         calling: asyncio.Future[Any] = asyncio.ensure_future(session.call_tool(tool, arguments, progress_callback=said))
@@ -149,22 +153,37 @@ class ServerSession:
                 raise ServerTrouble(
                     self._sentence(f"did not answer the call within {limit.total_seconds():g} s"), in_mid_call=True
                 )
-            why = flow.violation or f"It broke off in mid-call.{self._said()}"
-            raise ServerTrouble(f"{self._sentence('did not answer the call')} {why}", in_mid_call=True)
+            raise self._broken_off(flow)
         except ServerTrouble:
             raise
         except Exception as error:
-            from mcp import MCPError
-
-            if isinstance(error, MCPError) and not flow.over.is_set():
-                raise ServerTrouble(self._sentence(f"refused the call: {self._what(error)}")) from error
-            raise ServerTrouble(
-                self._sentence(f"broke off in mid-call ({self._what(error)})"), in_mid_call=True
-            ) from error
+            raise self._failed_call(error, flow) from error
         finally:
+            told.end()
             for task in both:
                 task.cancel()
             await asyncio.wait({calling}, timeout=1.0)  # the server hears of the cancellation
+
+    def _broken_off(self, flow: Flow) -> ServerTrouble:
+        why = flow.violation or f"It broke off in mid-call.{self._said()}"
+        return ServerTrouble(f"{self._sentence('did not answer the call')} {why}", in_mid_call=True)
+
+    def _failed_call(self, error: Exception, flow: Flow) -> ServerTrouble:
+        from mcp import MCPError
+        from mcp_types import PARSE_ERROR
+        from pydantic import ValidationError
+
+        if flow.over.is_set():
+            return self._broken_off(flow)
+        if isinstance(error, ValidationError):
+            what = "answered the call with something that is no result of a tool"
+            return ServerTrouble(self._sentence(f"{what} ({self._what(error)})"), in_mid_call=True)
+        if isinstance(error, MCPError) and error.error.code == PARSE_ERROR:
+            what = "answered the call with something that cannot be read"
+            return ServerTrouble(self._sentence(f"{what} ({self._what(error)})"), in_mid_call=True)
+        if isinstance(error, MCPError):
+            return ServerTrouble(self._sentence(f"refused the call: {self._what(error)}"))
+        return ServerTrouble(self._sentence(f"broke off in mid-call ({self._what(error)})"), in_mid_call=True)
 
     async def close(self) -> None:
         """End it, with everything that it started. It may be used again: then it is started anew."""
@@ -187,9 +206,10 @@ class ServerSession:
                 await asyncio.sleep(self._backoff.next_delay().total_seconds())
             self._starts += 1
             ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits may have gone
             self._closing = asyncio.Event()
             self._flow = Flow()
-            self._last_lines.clear()
+            self._errors = None
             # The transports' cancel scopes belong to one task, so one task opens and closes them.
             self._owner = asyncio.create_task(self._own(self._flow, self._closing, ready), name="mcp server")
             try:
@@ -248,14 +268,15 @@ class ServerSession:
         if self.config.transport == "stdio":
             from worker_core.mcp.stdio import StdioServer, running
 
-            server = StdioServer(self.config, flow=flow, on_error_line=self._error_line)
+            server = StdioServer(self.config, flow=flow, log=self._log)
+            self._errors = server.errors
             await stack.enter_async_context(
                 running(server, self._launcher, workspace=self._workspace, call_mark=self._call_mark)
             )
             return server.incoming, server.outgoing
         from worker_core.mcp.remote import Guard, connected
 
-        guard = Guard(self._reach)
+        guard = Guard(self._reach, flow)
         stack.push_async_callback(guard.aclose)
         try:
             return await stack.enter_async_context(
@@ -266,6 +287,7 @@ class ServerSession:
 
     async def _list(self) -> tuple[list[ServerTool], bool]:
         assert self._session is not None
+        assert self._flow is not None
         found: list[ServerTool] = []
         cursor: str | None = None
         for _ in range(_PAGES):
@@ -274,13 +296,13 @@ class ServerSession:
             page = await self._session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
             found.extend(
                 ServerTool(
-                    name=tool.name,
-                    description=tool.description or tool.title or "",
-                    schema=tool.input_schema,
+                    name=str(tool["name"]),
+                    description=_text(tool, "description") or _text(tool, "title"),
+                    schema=tool.get("inputSchema"),
                     # What a server says of itself is not believed: each call counts as one with an effect.
                     read_only=False,
                 )
-                for tool in page.tools
+                for tool in self._flow.listed
             )
             cursor = page.next_cursor
             if not cursor:
@@ -289,13 +311,12 @@ class ServerSession:
                 break
         return found, True
 
-    def _error_line(self, line: str) -> None:
-        said = self._mask(line)
-        self._last_lines = [*self._last_lines[-(_ERROR_LINES_KEPT - 1) :], said[:300]]
-        log.debug("%s: %s", self._name, said)
+    def _log(self, line: str) -> None:
+        log.debug("%s: %s", self._name, line)
 
     def _said(self) -> str:
-        return f" Its last words: {' | '.join(self._last_lines)}." if self._last_lines else ""
+        lines = [self._mask(line)[:300] for line in (self._errors.lines() if self._errors else ())]
+        return f" Its last words: {' | '.join(lines)}." if lines else ""
 
     @property
     def _name(self) -> str:
@@ -309,3 +330,8 @@ class ServerSession:
         while isinstance(inner, BaseExceptionGroup):
             inner = inner.exceptions[0]
         return self._mask(str(inner))[:300].rstrip(".") or type(inner).__name__
+
+
+def _text(tool: Mapping[str, Any], key: str) -> str:
+    value = tool.get(key)
+    return value if isinstance(value, str) else ""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import queue
+import re
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +23,8 @@ import anyio
 
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
-from worker_core.mcp.flow import Flow
+from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Budget, Flow
+from worker_core.mcp.messages import read_message
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.process import ProcessTree, end_tree, uninterrupted
@@ -31,11 +33,22 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.shared.message import SessionMessage
 
-LONGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 GRACE = timedelta(seconds=1)
 """Between closing a server's input, which asks it to end, and ending it."""
 
 LONGEST_ERROR_LINE = 2000
+ERRORS_AT_ONCE = ERRORS_PER_SECOND = 4 * 1024 * 1024
+"""Bytes of the error output that are read. A process that prints more waits in its own pipe: nobody reads so fast."""
+
+_LOGGED_AT_ONCE, _LOGGED_PER_SECOND = 100, 5
+"""Lines of the error output that the log gets, where it takes such details."""
+
+_ERROR_PAUSE_SECONDS = 0.05
+_ERROR_LINES_KEPT = 5
+_NOTICE = re.compile(
+    rb'\s{0,9}\{\s{0,9}(?:"jsonrpc"\s{0,9}:\s{0,9}"2\.0"\s{0,9},\s{0,9})?"method"\s{0,9}:\s{0,9}"notifications/'
+)
+"""How a notification begins. Whatever follows, it is none of our answers."""
 
 
 class Lines:
@@ -89,13 +102,46 @@ class Lines:
         self._stopped = True
 
 
+class ErrorTail:
+    """The end of what a process prints on its error output: kept as bytes, and read when somebody asks for it.
+
+    Args:
+        log: one line, for the log.
+    """
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self.full = False
+        self._log = log
+        self._kept = b""
+        self._bytes = Budget(ERRORS_AT_ONCE, ERRORS_PER_SECOND)
+        self._lines = Budget(_LOGGED_AT_ONCE, _LOGGED_PER_SECOND)
+        self._stopped = threading.Event()
+
+    def feed(self, piece: bytes) -> None:
+        while not self._bytes.take(min(len(piece), ERRORS_AT_ONCE)) and not self._stopped.wait(_ERROR_PAUSE_SECONDS):
+            pass
+        self._kept = (self._kept + piece)[-_ERROR_LINES_KEPT * LONGEST_ERROR_LINE :]
+        for line in piece[:LONGEST_ERROR_LINE].splitlines():
+            if line.strip() and self._lines.take():
+                self._log(line.decode("utf-8", "replace").rstrip())
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def lines(self) -> list[str]:
+        """The last ones that are not empty."""
+        kept = [line.decode("utf-8", "replace").strip() for line in self._kept.splitlines()]
+        return [line for line in kept if line][-_ERROR_LINES_KEPT:]
+
+
 class StdioServer:
     """One server process and the threads that talk to it. Lives on the loop of the MCP thread."""
 
-    def __init__(self, config: ServerConfig, *, flow: Flow, on_error_line: Callable[[str], None]) -> None:
+    def __init__(self, config: ServerConfig, *, flow: Flow, log: Callable[[str], None]) -> None:
+        """`log` takes a line of what it prints beside messages; called in other threads."""
         self._config = config
         self._flow = flow
-        self._on_error_line = on_error_line
+        self.errors = ErrorTail(log)
         self._loop = asyncio.get_running_loop()
         self._tree: ProcessTree | None = None
         self._ended = asyncio.Event()
@@ -131,18 +177,13 @@ class StdioServer:
         command = launcher.wrap(
             Command(argv=[found or program, *args], cwd=workspace, environment=environment), workspace=workspace
         )
-        self._tree = ProcessTree(
-            command,
-            stdin=None,
-            output=Lines(
-                self._take,
-                longest=LONGEST_MESSAGE_BYTES,
-                counts=self._flow.received_bytes,
-                too_long=self._flow.sent_too_long,
-            ),
-            errors=Lines(self._take_error, longest=LONGEST_ERROR_LINE, counts=lambda _: True),
-            finished=self._finished,
+        self._output = Lines(
+            self._take,
+            longest=LARGEST_ANSWER_BYTES,
+            counts=self._flow.received_bytes,
+            too_long=self._flow.sent_too_long,
         )
+        self._tree = ProcessTree(command, stdin=None, output=self._output, errors=self.errors, finished=self._finished)
         try:
             threading.Thread(target=self._write, name="mcp input", daemon=True).start()
         except RuntimeError as error:  # no more threads
@@ -176,19 +217,23 @@ class StdioServer:
 
     def _take(self, line: bytes) -> None:
         from mcp.shared.message import SessionMessage
-        from mcp_types import jsonrpc_message_adapter
 
-        try:
-            message = SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-        except ValueError:
-            self._on_error_line(f"(no message) {line[:LONGEST_ERROR_LINE].decode('utf-8', 'replace')}")
-            return
-        with contextlib.suppress(RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError, CancelledError):
+        if len(line) > self._flow.largest_message:
+            self._flow.sent_too_long()
+        too_many = _NOTICE.match(line) is not None and not self._flow.notices.has()
+        message = None if too_many or self._flow.violation else read_message(line, waiting=tuple(self._flow.waiting))
+        if message is not None:
             # Wait until the session has taken it: a server that floods is held up by its own pipe.
-            asyncio.run_coroutine_threadsafe(self._to_session.send(message), self._loop).result()
-
-    def _take_error(self, line: bytes) -> None:
-        self._on_error_line(line.decode("utf-8", "replace").rstrip())
+            sending = self._to_session.send(SessionMessage(message))
+            with contextlib.suppress(
+                RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError, CancelledError
+            ):
+                asyncio.run_coroutine_threadsafe(sending, self._loop).result()
+            return
+        if not too_many:
+            self.errors.feed(b"(no message) " + line[:LONGEST_ERROR_LINE] + b"\n")
+        if not self._flow.received_message():
+            self._output.full = True  # ends the process
 
     def _write(self) -> None:
         assert self._tree is not None
