@@ -12,6 +12,8 @@ from worker_core.snapshot import EngineSnapshot, EngineState
 if TYPE_CHECKING:
     from desktop.theme import Tone
 
+TOOLTIP_LIMIT = 1_000
+
 
 def state_text(state: EngineState) -> str:
     return {
@@ -133,3 +135,11 @@ def count_text(number: int) -> str:
     if number < 1_000_000:
         return f"{number / 1_000:.1f}k"
     return f"{number / 1_000_000:.1f}M"
+
+
+def tooltip_text(text: str) -> str:
+    """A tooltip that is never taken for HTML, with which Qt would read files that the text names."""
+    if "<" not in text and "&" not in text:
+        return text[:TOOLTIP_LIMIT]
+    escaped = text[:TOOLTIP_LIMIT].replace("&", "&amp;").replace("<", "&lt;")
+    return f'<span style="white-space: pre-wrap">{escaped}</span>'

@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,26 @@ def test_no_dialog_nests_the_event_loop(file: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not {name for name in called if name in NESTING or name.rpartition(".")[2] in NESTING}
+
+
+def _tooltips(tree: ast.AST) -> Iterator[ast.expr]:
+    """What tooltips are made of: given to widgets, and answered by models."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setToolTip":
+            yield node.args[0]
+        elif isinstance(node, ast.If) and "ToolTipRole" in ast.unparse(node.test):
+            yield from (one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value is not None)
+
+
+def test_tooltips_are_plain_text() -> None:
+    """Qt takes a tooltip that looks like HTML for HTML, and reads the files that it names."""
+    found = {
+        f"{file.relative_to(ROOT)}: {ast.unparse(text)}"
+        for file in (ROOT / "desktop").rglob("*.py")
+        for text in _tooltips(ast.parse(file.read_text(encoding="utf-8")))
+        for part in ([text.body, text.orelse] if isinstance(text, ast.IfExp) else [text])
+        if not (isinstance(part, ast.Call) and ast.unparse(part.func) == "tooltip_text")
+        and not (isinstance(part, ast.Constant) and part.value == "")
+    }
+    of_the_tray = {"desktop/tray/view.py: tooltip(self._facts)", "desktop/tray/view.py: said"}
+    assert found == of_the_tray, "the tray's own has no `<`: tests/desktop/test_tray_words.py"

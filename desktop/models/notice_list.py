@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from desktop.notifications import HISTORY, Notice
+from desktop.wording import tooltip_text
 
 NoticeRole = int(Qt.ItemDataRole.UserRole) + 1
 _NO_PARENT = QModelIndex()
@@ -29,7 +30,7 @@ class NoticeList(QAbstractListModel):
         if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole}:
             return f"{notice.title}. {notice.body}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return notice.body[:1000]
+            return tooltip_text(notice.body)
         return None
 
     def show(self, notices: list[Notice]) -> None:

@@ -93,8 +93,8 @@ def reason(facts: TrayFacts) -> str:
 
 
 def tooltip(facts: TrayFacts) -> str:
-    """State and reason in one line that every system shows whole."""
+    """State and reason in one line that every system shows whole, and that none takes for HTML, as X11 panels would."""
     name = tr("Kubiya Worker")
     head = f"{name}: {status(facts)}"
     why = reason(facts)
-    return short(f"{head}. {why}" if why else head)
+    return short(f"{head}. {why}" if why else head).replace("<", "‹")

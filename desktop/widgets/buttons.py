@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QAbstractButton, QPushButton, QSizePolicy, QToolBu
 
 from desktop.icons import paint_icon
 from desktop.theme import Space, theme
+from desktop.wording import tooltip_text
 
 
 class Button(QPushButton):
@@ -21,7 +22,7 @@ class Button(QPushButton):
         self.setAccessibleName(text)
         self.setAutoDefault(False)
         if tip:
-            self.setToolTip(tip)
+            self.setToolTip(tooltip_text(tip))
         self._redraw()
         theme().changed.connect(self._redraw)
 
@@ -59,7 +60,7 @@ class IconButton(QToolButton):
 
     def set_name(self, name: str) -> None:
         self.setAccessibleName(name)
-        self.setToolTip(name)
+        self.setToolTip(tooltip_text(name))
 
     def set_icon(self, name: str) -> None:
         if name != self._icon_name:
@@ -89,7 +90,7 @@ class NavButton(QAbstractButton):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(text)
         if shortcut:
-            self.setToolTip(f"{text}  ({shortcut})")
+            self.setToolTip(tooltip_text(f"{text}  ({shortcut})"))
         theme().changed.connect(self.update)
 
     def set_count(self, count: int, *, urgent: bool = False) -> None:

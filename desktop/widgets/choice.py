@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QListView
 
 from desktop.icons import paint_icon
 from desktop.theme import theme
+from desktop.wording import tooltip_text
 
 
 class Choice(QComboBox):
@@ -18,7 +19,7 @@ class Choice(QComboBox):
     def __init__(self, name: str, options: Sequence[tuple[str, str]], *, chosen: str = "") -> None:
         super().__init__()
         self.setAccessibleName(name)
-        self.setToolTip(name)
+        self.setToolTip(tooltip_text(name))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         view = QListView()
         view.setAccessibleName(name)

@@ -13,6 +13,7 @@ from desktop.language import tr
 from desktop.theme import Space
 from desktop.widgets.layouts import empty
 from desktop.widgets.text import Label
+from desktop.wording import tooltip_text
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Queue
@@ -50,7 +51,7 @@ class QueueChoices(QWidget):
                 self._list.addWidget(Label(environment, role="small", tone="muted"))
             for queue in queues:
                 box = QCheckBox((queue.display_name or queue.name or queue.id).replace("&", "&&"))
-                box.setToolTip(queue.description or queue.id)
+                box.setToolTip(tooltip_text(queue.description or queue.id))
                 box.setChecked(queue.id in chosen or (len(found) == 1 and not chosen))
                 box.toggled.connect(self.changed)
                 self.boxes[queue.id] = box

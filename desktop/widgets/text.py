@@ -7,6 +7,7 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from desktop.theme import theme
+from desktop.wording import tooltip_text
 
 LABEL_LIMIT = 2_000
 _WORD = 60
@@ -79,12 +80,6 @@ def short(text: str) -> str:
             for word in text.split(" ")
         )
     return text
-
-
-def tooltip_text(text: str) -> str:
-    """A tooltip that is never taken for HTML."""
-    escaped = text[:1000].replace("&", "&amp;").replace("<", "&lt;")
-    return f"<span>{escaped}</span>" if "<" in text else text[:1000]
 
 
 def widget(ground: str = "clear") -> QWidget:

@@ -55,6 +55,7 @@ def test_the_tooltip_says_why() -> None:
     known = facts(S.FAILED, reason="The control plane refused the API key.")
     assert tooltip(known) == "Kubiya Worker: Needs attention. The control plane refused the API key."
     assert len(tooltip(facts(reason="x " * 500))) <= TEXT_LIMIT
+    assert "<" not in tooltip(facts(reason="<img src=/etc/passwd>"))
 
 
 def test_what_is_wrong_although_it_runs_needs_attention() -> None:

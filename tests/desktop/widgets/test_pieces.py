@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QWidget
 
 from desktop.models.conversation import Conversation, ToolCall
@@ -13,8 +14,9 @@ from desktop.widgets.choice import Choice
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.conversation_view import SHOWN, ConversationView
 from desktop.widgets.surfaces import Banner
-from desktop.widgets.text import ElidedLabel, Label, tooltip_text
+from desktop.widgets.text import ElidedLabel, Label
 from desktop.widgets.tool_card import ToolCard
+from desktop.wording import tooltip_text
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -23,7 +25,11 @@ def test_labels_never_take_text_for_markup(qtbot) -> None:
     label = Label("<b>not bold</b>")
     qtbot.addWidget(label)
     assert label.textFormat() is Qt.TextFormat.PlainText
-    assert tooltip_text("<b>&") == "<span>&lt;b>&amp;</span>"
+    said = QTextDocument()
+    for text in ("<b>&", "<img src=/etc/passwd>", "&lt;b&gt;", "a\n<b>", "<?xml?>x", "plain"):
+        tip = tooltip_text(text)
+        said.setHtml(tip) if tip.startswith("<") else said.setPlainText(tip)
+        assert said.toPlainText() == text
 
 
 def test_a_long_label_is_elided_and_tells_the_whole(qtbot) -> None:
