@@ -91,7 +91,7 @@ def install_system_packages() -> None:
             )
             return
         prefix = ["sudo", "-n"]
-    print(f"Installing system packages: {' '.join(missing)}")
+    print(f"Installing system packages: {' '.join(missing)}", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         quietly([*prefix, "apt-get", "update", "-qq"], environment=environment)
@@ -114,6 +114,8 @@ def install_python_packages(venv: Path) -> None:
     wanted, stamp, python = fingerprint(), venv / ".setup-stamp", python_of(venv)
     if python.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
+    if python.exists() and not made_with_this_python(venv):
+        shutil.rmtree(venv)
     if not python.exists():
         print(f"Making {venv.name} with Python {sys.version.split()[0]}", flush=True)
         made = subprocess.run([sys.executable, "-m", "venv", str(venv)], check=False, stdout=subprocess.DEVNULL)
@@ -127,6 +129,13 @@ def install_python_packages(venv: Path) -> None:
     quietly([*pip, "--require-hashes", "--requirement", str(REQUIREMENTS)])
     quietly([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
     stamp.write_text(wanted, encoding="utf-8")
+
+
+def made_with_this_python(venv: Path) -> bool:
+    """Its packages are for one version of Python, whichever runs this."""
+    lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    settings = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    return settings.get("version") == ".".join(map(str, sys.version_info[:3]))
 
 
 def quietly(command: list[str], *, environment: dict[str, str] | None = None) -> None:

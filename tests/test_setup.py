@@ -36,6 +36,7 @@ class Project:
         )
         self.complaining("bin/apt-get")
         self.complaining("project/.venv/bin/python")
+        self.made_with(".".join(map(str, sys.version_info[:3])))
 
     def stand_in(self, name: str, script: str) -> None:
         file = self.folder.parent / name
@@ -46,10 +47,15 @@ class Project:
     def complaining(self, name: str, *, code: int = 0) -> None:
         self.stand_in(name, COMPLAINING.format(record=self.record, code=code))
 
-    def setup(self, *options: str) -> subprocess.CompletedProcess[str]:
+    def made_with(self, version: str) -> None:
+        (self.folder / ".venv/pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {version}\n")
+
+    def setup(self, *options: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
+        """Run it. `before`: statements that come first."""
         self.record.write_text("")
+        program = f"import os, runpy, sys; {before}; runpy.run_path('scripts/setup.py', run_name='__main__')"
         return subprocess.run(
-            [sys.executable, "scripts/setup.py", *options], cwd=self.folder, env={"PATH": str(self.programs)},
+            [sys.executable, "-c", program, *options], cwd=self.folder, env={"PATH": str(self.programs)},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
 
@@ -87,6 +93,17 @@ def test_a_second_time_nothing_is_started(project: Project) -> None:
     assert len(project.started) == 2
 
 
+def test_an_environment_of_another_python_is_made_anew(project: Project) -> None:
+    project.made_with("3.10.0")
+    (project.folder / ".venv/old").touch()
+    project.stand_in("bin/python3", f'echo "$0 $*" >>"{project.record}"; exit 1')
+    done = project.setup("--without-system-packages", before=f"sys.executable = '{project.programs}/python3'")
+    assert done.stdout.startswith(f"Making .venv with Python {sys.version.split()[0]}\n")
+    assert project.started == [".venv"]  # the path that it is asked for
+    assert not (project.folder / ".venv/old").exists()
+    assert "sudo apt-get install python3-venv" in done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root installs without sudo")
 def test_root_gets_the_packages_that_are_missing(project: Project) -> None:
     done = project.setup()
@@ -97,16 +114,7 @@ def test_root_gets_the_packages_that_are_missing(project: Project) -> None:
 
 
 def test_what_is_missing_and_cannot_be_installed_is_named_first(project: Project) -> None:
-    # Not root, and no sudo here.
-    program = (
-        "import os, runpy, sys; os.geteuid = lambda: 1000; sys.argv = ['setup.py']; "
-        "runpy.run_path('scripts/setup.py', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=project.folder, env={"PATH": str(project.programs)},
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    first = done.stderr.splitlines()[0]
+    first = project.setup(before="os.geteuid = lambda: 1000").stderr.splitlines()[0]  # and there is no sudo
     assert first.endswith("Run: sudo apt-get update && sudo apt-get install -y --no-install-recommends needed")
     assert "the tests that need them are skipped" in first
 
