@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.sandbox.conftest import MakeCommand, run
@@ -311,6 +312,29 @@ def test_the_end_of_the_loop_is_no_trouble(shell: MakeCommand, tmp_path: Path) -
 
     asyncio.run(leave_early())  # cancels what is left, as asyncio.run does
     assert not alive(pid_in(tmp_path / "pid"))
+
+
+def test_the_end_of_the_loop_while_it_starts_leaves_nothing(shell: MakeCommand, tmp_path: Path) -> None:
+    starting, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        starting.set()
+        assert go_on.wait(20)
+
+    async def let_go_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            go_on.set()
+
+    async def leave_early() -> None:
+        tasks.append(asyncio.create_task(run(shell("sleep 1000"), before_start=slowly)))
+        tasks.append(asyncio.create_task(let_go_when_cancelled()))
+        await eventually(starting.is_set)
+
+    tasks: list[asyncio.Task[Any]] = []
+    asyncio.run(leave_early())
+    assert [process.pid for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)] == []
 
 
 async def test_a_launcher_may_put_another_program_in_front(tmp_path: Path) -> None:

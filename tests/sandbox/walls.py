@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from worker_core.sandbox.linux import Bubblewrap, find_program, probe
-from worker_core.sandbox.walls import Walls
+from worker_core.sandbox.linux import Bubblewrap, Walls, find_program, probe
 
 
 @functools.cache

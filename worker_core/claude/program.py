@@ -22,7 +22,7 @@ from claude_agent_sdk import CLIConnectionError, Transport
 from worker_core.foreign_json import DEEPEST, shallow
 from worker_core.mcp.stdio import ErrorTail, Lines
 from worker_core.sandbox.launcher import Command, Launcher
-from worker_core.sandbox.process import ProcessTree, end_tree, uninterrupted
+from worker_core.sandbox.process import ProcessTree, end_tree, in_thread, uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Program(Transport):
 
     async def connect(self) -> None:
         self._loop = asyncio.get_running_loop()
-        starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+        starting = in_thread(self._start)
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Budget, Flow
 from worker_core.mcp.messages import read_message
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
-from worker_core.sandbox.process import ProcessTree, end_tree, uninterrupted
+from worker_core.sandbox.process import ProcessTree, end_tree, in_thread, uninterrupted
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -271,9 +272,7 @@ async def running(server: StdioServer, launcher: Launcher, *, workspace: Path, c
         KubiyaError: there is no such program.
         OSError: it could not be started.
     """
-    starting = asyncio.ensure_future(
-        asyncio.to_thread(server.begin, launcher, workspace=workspace, call_mark=call_mark)
-    )
+    starting = in_thread(partial(server.begin, launcher, workspace=workspace, call_mark=call_mark))
     relaying: asyncio.Task[None] | None = None
     try:
         await asyncio.shield(starting)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import errno
 import logging
 import os
@@ -307,7 +308,7 @@ async def run_process(
                 await end_tree(tree, ended)
 
     started = time.monotonic()
-    starting = asyncio.ensure_future(asyncio.to_thread(begin))
+    starting = in_thread(begin)
     timed_out = False
     try:
         tree = await asyncio.shield(starting)
@@ -357,6 +358,15 @@ async def _within(event: asyncio.Event, limit: timedelta) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def in_thread(work: Callable[[], _Given]) -> asyncio.Future[_Given]:
+    """Begin something in a thread, where nothing holds it back.
+
+    It is no task, as one of `asyncio.to_thread` would be: the end of a loop cancels every task, and then nobody would
+    learn what the thread began.
+    """
+    return asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, work)
 
 
 async def uninterrupted(work: Coroutine[Any, Any, _Given]) -> _Given:
