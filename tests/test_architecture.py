@@ -114,3 +114,15 @@ def test_tooltips_are_plain_text() -> None:
     }
     of_the_tray = {"desktop/tray/view.py: tooltip(self._facts)", "desktop/tray/view.py: said"}
     assert found == of_the_tray, "the tray's own has no `<`: tests/desktop/test_tray_words.py"
+
+
+def test_commands_print_through_the_one_function_that_filters() -> None:
+    """A server's words must not move the cursor: `terminal.say`, or a console of `screen`."""
+    ways_out = {"click.echo", "click.secho", "print", "sys.stdout.write", "sys.stderr.write", "Console"}
+    found = {
+        f"{file.name}: {ast.unparse(node.func)}"
+        for file in (ROOT / "worker_core" / "cli").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ways_out
+    }
+    assert found == {"terminal.py: click.echo", "root.py: click.echo"}, "root.py: an empty line"

@@ -18,6 +18,12 @@ def test_files_are_written_with_their_modes_and_the_rest_is_named(tmp_path: Path
         ResolvedFile(path="../../x", content="x"),
         ResolvedFile(path="~/.aws/credentials", content="x"),
         ResolvedFile(path=".kubiya/transcript.jsonl", content="x"),
+        ResolvedFile(path=".//.kubiya/x", content="x"),
+        ResolvedFile(path="././/.kubiya//x", content="x"),
+        ResolvedFile(path=".Kubiya/x", content="x"),
+        ResolvedFile(path=".kubiya./x", content="x"),
+        ResolvedFile(path=".kubiya", content="x"),
+        ResolvedFile(path=".kubiyarc", content="its own"),
         ResolvedFile(path="", content="x"),
         ResolvedFile(path="run.sh/below", content="x"),
     ]
@@ -27,9 +33,9 @@ def test_files_are_written_with_their_modes_and_the_rest_is_named(tmp_path: Path
     if os.name != "nt":
         modes = [stat.S_IMODE((here / name).stat().st_mode) for name in ("config/app.toml", "run.sh", "odd")]
         assert modes == [0o640, 0o755, 0o600]
-    assert len(unwritten) == 6
+    assert len(unwritten) == 11
     assert all(sentence.endswith(".") and "environment" in sentence for sentence in unwritten)
-    assert sorted(one.name for one in here.rglob("*")) == ["app.toml", "config", "odd", "run.sh"]
+    assert sorted(one.name for one in here.rglob("*")) == [".kubiyarc", "app.toml", "config", "odd", "run.sh"]
     assert write_environment_files(tmp_path / "all", "one", files) == unwritten
 
 

@@ -81,6 +81,9 @@ async def api(server: Server) -> AsyncIterator[ControlPlaneClient]:
             ("POST", "/nodes/search", {"limit": "50"}, {"property_name": "region", "property_value": "eu"}),
         ),
         ("node", {"node_id": "a/b?c", "depth": 0}, ("GET", "/nodes/a%2Fb%3Fc", {}, None)),
+        ("node", {"node_id": "..", "depth": 0}, ("GET", "/nodes/%2E%2E", {}, None)),
+        ("node", {"node_id": ".."}, ("GET", "/nodes/%2E%2E/relationships", {"limit": "50"}, None)),
+        ("node", {"node_id": "a/../..", "depth": 0}, ("GET", "/nodes/a%2F..%2F..", {}, None)),
         (
             "node",
             {"node_id": "n", "relationship_types": ["USES"]},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker_core.control_plane.models import ResolvedFile
 from worker_core.errors import KubiyaError
+from worker_core.sandbox.anchored import parts_of
 from worker_core.sandbox.workspace import OWN_FOLDER, Workspace
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def write_environment_files(root: Path, execution_id: str, files: Iterable[Resol
             unwritten.append("The files of the environment take more than 20 MB; the rest of them was not written.")
             break
         try:
-            if file.path.startswith((OWN_FOLDER, f"./{OWN_FOLDER}")):
+            if _is_own(parts_of(file.path)[0]):
                 raise KubiyaError(f"The folder {OWN_FOLDER} is the worker's own.")
             workspace.write(file.path, [content], mode=_mode(file.mode))
         except KubiyaError as error:
@@ -49,6 +50,11 @@ def write_environment_files(root: Path, execution_id: str, files: Iterable[Resol
                 f"The file {file.path[:200]!r} of the environment cannot be written: {error.strerror or error}."
             )
     return tuple(unwritten)
+
+
+def _is_own(part: str) -> bool:
+    """Whether the worker's own folder has this name: macOS and Windows know no capitals, Windows no dots at the end."""
+    return part.rstrip(". ").casefold() == OWN_FOLDER
 
 
 def _mode(text: str) -> int:

@@ -9,6 +9,7 @@ import click
 
 from worker_core.cli.root import write_examples
 from worker_core.cli.situation import json_option, paths, worker_option
+from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from worker_core.service.workers import RunningWorker
@@ -65,11 +66,11 @@ def show(*, approval_id: str, pid: int | None, as_json: bool) -> None:
             {**_fields(worker, view), "parts": _plain(question.parts), "left_out": 0, "seal": question.seal}
         )
         return
-    click.echo(_head(view))
+    say(_head(view))
     for line in written(question.parts):
-        click.echo(f"    {line}")
+        say(f"    {line}")
     read = f" --read {question.seal}" if view.left_out else ""
-    click.echo(f"\nTo let it run: kubiya-worker approvals allow {view.id}{read}")
+    say(f"\nTo let it run: kubiya-worker approvals allow {view.id}{read}")
 
 
 @command.command("allow", help="Let a call run. The beginning of its id will do.")
@@ -103,14 +104,14 @@ def show_all(*, pid: int | None, as_json: bool) -> None:
     if as_json:
         screen.say_json({"approvals": [_fields(worker, view) for worker, view in found]})
     elif not found:
-        click.echo("Nothing waits for an approval.")
+        say("Nothing waits for an approval.")
     else:
         for _, view in found:
-            click.echo(_head(view))
+            say(_head(view))
             for line in written(view.parts):
-                click.echo(f"    {line}")
+                say(f"    {line}")
             if view.left_out:
-                click.echo(f"    {view.left_out:,} characters are not shown: kubiya-worker approvals show {view.id}")
+                say(f"    {view.left_out:,} characters are not shown: kubiya-worker approvals show {view.id}")
 
 
 def _head(view: ApprovalView) -> str:
@@ -128,7 +129,7 @@ def _answer(approval_id: str, *, allow: bool, scope: Scope, pid: int | None, as_
     if as_json:
         screen.say_json({"id": view.id, "answer": "allow" if allow else "deny", "scope": scope})
     else:
-        click.echo(f"{'allowed' if allow else 'denied'}  {view.id}  {visible_line(view.tool)}")
+        say(f"{'allowed' if allow else 'denied'}  {view.id}  {visible_line(view.tool)}")
 
 
 def _the_one(approval_id: str, *, pid: int | None) -> tuple[RunningWorker, ApprovalView]:

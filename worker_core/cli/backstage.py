@@ -11,10 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from worker_core.cli.loop_thread import LoopThread
 from worker_core.cli.situation import hide_keys, log_file
+from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
 from worker_core.paths import Paths
 from worker_core.playground.server import Playground, PlaygroundInfo
@@ -104,7 +103,7 @@ def playground(
         info = thread.call(backend.start(), limit=START_LIMIT)
         hide_keys()
         if info.warning:
-            click.echo(info.warning, err=True)
+            say(info.warning, err=True)
         yield Backend(info=info, playground=backend, thread=thread)
     finally:
         try:

@@ -12,6 +12,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from worker_core.examination.checks import Check
@@ -72,7 +73,7 @@ def command(*, as_json: bool, temporal_host: str, queue_ids: tuple[str, ...], bu
     else:
         _show(checks)
         if bundle is not None:
-            click.echo(f"\nWritten: {bundle}. Nothing was sent; look into it before you give it to anybody.")
+            say(f"\nWritten: {bundle}. Nothing was sent; look into it before you give it to anybody.")
     return 1 if failed else 0
 
 

@@ -12,6 +12,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from worker_core.cli.conversation import Conversation, Outcome
@@ -143,7 +144,7 @@ def _execute(runner: asyncio.Runner, settings: Settings, wish: _Wish) -> int:
         if conversation.execution_id:
             _goes_on(conversation.execution_id)
         else:
-            click.echo(err=True)
+            say(err=True)
         return 130
     finally:
         runner.run(client.aclose())
@@ -177,19 +178,19 @@ def next_message() -> str | None:
 
         with contextlib.suppress(ImportError):  # line editing and history, where the system has them
             import readline  # noqa: F401
-        click.echo()
+        say()
     while True:
         try:
             typed = input(mark if terminal else "").strip()
         except EOFError:
             if terminal:
-                click.echo()
+                say()
             return None
         if typed in {"/quit", "/exit"}:
             return None
         if typed:
             if terminal:
-                click.echo()
+                say()
             return typed
 
 
@@ -270,7 +271,7 @@ def _command(settings: Settings, *, cancel: str, mark_done: str, as_json: bool) 
     if as_json:
         say_json({"execution_id": cancel or mark_done, "done": did})
     else:
-        click.echo(f"The execution {cancel or mark_done} is {did}.")
+        say(f"The execution {cancel or mark_done} is {did}.")
     return 0
 
 
@@ -280,7 +281,7 @@ def _submitted(execution_id: str, *, as_json: bool) -> None:
     if as_json:
         say_json({"event": "submitted", "execution_id": execution_id})
     else:
-        click.echo(execution_id)
+        say(execution_id)
 
 
 def _how_to_go_on(execution_id: str) -> None:
@@ -294,7 +295,7 @@ def _how_to_go_on(execution_id: str) -> None:
 
 
 def _goes_on(execution_id: str) -> None:
-    click.echo(
+    say(
         f"\nThe execution goes on. Follow it: kubiya-worker execute --follow {execution_id}\n"
         f"Cancel it: kubiya-worker execute --cancel {execution_id}",
         err=True,

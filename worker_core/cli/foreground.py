@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from worker_core.cli.prompter import Prompter
 from worker_core.cli.situation import log_file
+from worker_core.cli.terminal import say
 from worker_core.engine import Engine
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, PollingStarted
@@ -138,7 +137,7 @@ class Foreground:
 
     def _print(self, line: str, fields: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError, ValueError):  # whoever read it is gone; the worker works on
-            click.echo(json.dumps(fields) if self._style == "json" else line)
+            say(json.dumps(fields) if self._style == "json" else line)
 
     def _asked_to_stop(self, engine: Engine, name: str) -> None:
         if self._stops == 0 and engine.snapshot.state is EngineState.DRAINING:

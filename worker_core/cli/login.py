@@ -9,6 +9,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from worker_core.secrets import Secret
@@ -49,7 +50,7 @@ def command(*, from_stdin: bool, as_json: bool, **flags: Any) -> None:
         say_json({"control_plane_url": url, **said})
         return
     user = f" as {said['user']}" if said["user"] else ""
-    click.echo(f"Logged in to {said['organization'] or url}{user}. The key for {url} is in {said['keychain']}.")
+    say(f"Logged in to {said['organization'] or url}{user}. The key for {url} is in {said['keychain']}.")
 
 
 def _key_from(*, stdin: bool, url: str) -> str:

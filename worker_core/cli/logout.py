@@ -8,6 +8,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option
+from worker_core.cli.terminal import say
 
 
 @click.command(
@@ -30,6 +31,6 @@ def command(*, as_json: bool, **flags: Any) -> None:
     if as_json:
         say_json({"control_plane_url": url, "removed": removed})
     elif removed:
-        click.echo(f"Logged out: the key for {url} is no longer in the keychain.")
+        say(f"Logged out: the key for {url} is no longer in the keychain.")
     else:
-        click.echo(f"There was no key for {url} in the keychain.")
+        say(f"There was no key for {url} in the keychain.")

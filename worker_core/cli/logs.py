@@ -13,6 +13,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, log_file, paths, worker_option
+from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from worker_core.logs.ring import LogLine
@@ -49,7 +50,7 @@ def command(*, pid: int | None, follow: bool, last: int, as_json: bool) -> None:
         if not file.is_file():
             raise NoWorker("No worker of yours runs on this machine, and none has left a log file.")
         if follow:
-            click.echo(f"No worker runs; this is the end of {file}.", err=True)
+            say(f"No worker runs; this is the end of {file}.", err=True)
         lines: Iterable[LogLine] = tail(file, last)
     else:
         lines = _of_worker(one_worker(folder, pid=pid).logs(last=last, follow=follow))
@@ -63,7 +64,7 @@ def _of_worker(answers: Iterable[Mapping[str, Any]]) -> Iterator[LogLine]:
 
     for answer in answers:
         if dropped := answer.get("dropped"):
-            click.echo(f"({dropped} lines came too fast and are only in the log file)", err=True)
+            say(f"({dropped} lines came too fast and are only in the log file)", err=True)
         for line in answer["lines"]:
             at = datetime.fromisoformat(line["at"])
             yield LogLine(at=at, level=line["level"], logger=line["logger"], message=line["message"])

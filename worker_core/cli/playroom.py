@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from worker_core.cli.backstage import Stage, playground, stage, worker_paths, wo
 from worker_core.cli.conversation import Conversation, Outcome
 from worker_core.cli.execute import next_message
 from worker_core.cli.stream_view import StreamView
+from worker_core.cli.terminal import say
 from worker_core.control_plane.models import Execute
 from worker_core.errors import KubiyaError
 from worker_core.secrets import Secret
@@ -48,7 +48,7 @@ def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None, o
                         conversation = None
                 return 0
             except KeyboardInterrupt:
-                click.echo()
+                say()
                 return 0
             finally:
                 runner.run(client.aclose())
@@ -108,7 +108,7 @@ def serve_with_worker(*, data_dir: Path, port: int, llm_url: str | None, model: 
 
     with playground(data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user) as backend:
         info = backend.info
-        click.echo(f"playground  control-plane={info.control_plane_url}  agent={info.agent_id}  model={info.llm_name}")
+        say(f"playground  control-plane={info.control_plane_url}  agent={info.agent_id}  model={info.llm_name}")
         foreground = Foreground(
             settings=worker_settings(info), api_key=Secret(info.api_key), paths=worker_paths(data_dir / "worker")
         )

@@ -10,6 +10,7 @@ import click
 
 from worker_core.cli.root import write_examples
 from worker_core.cli.situation import json_option, paths
+from worker_core.cli.terminal import say
 from worker_core.errors import ExitCode
 
 
@@ -42,7 +43,6 @@ def command() -> None:
 def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json: bool) -> int:
     from worker_core.agents.permission import policy_file
     from worker_core.cli import screen
-    from worker_core.logs.plain import plain
     from worker_core.policy.patterns import slashed
     from worker_core.policy.rules import Action
     from worker_core.policy.subjects import subjects_of
@@ -77,7 +77,7 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
             }
         )
     else:
-        click.echo(plain(decision.sentence))
+        say(decision.sentence)
     return {Action.ALLOW: 0, Action.ASK: ExitCode.POLICY_ASKS, Action.DENY: ExitCode.POLICY_DENIES}[decision.action]
 
 
@@ -87,7 +87,6 @@ def show(*, as_json: bool) -> int:
     from worker_core.agents.permission import policy_file
     from worker_core.cli import screen
     from worker_core.cli.root import complain
-    from worker_core.logs.plain import plain
 
     policy = policy_file(paths()).current()
     if policy.broken is not None:
@@ -97,13 +96,13 @@ def show(*, as_json: bool) -> int:
         screen.say_json({"rules": rows, "broken": policy.broken.why if policy.broken else None})
     else:
         for rule in policy.all_rules:
-            click.echo(plain(f"{rule.place:<10}  {rule.text}{f'  # {rule.why}' if rule.why else ''}"))
+            say(f"{rule.place:<10}  {rule.text}{f'  # {rule.why}' if rule.why else ''}")
     return 0 if policy.broken is None else 3
 
 
 @command.command("path", help="Print where the policy file is (or would be).")
 def path_() -> None:
-    click.echo(str(paths().policy_file))
+    say(str(paths().policy_file))
 
 
 @command.command("audit", help="Show what was decided, or verify that the record was not changed.")
@@ -115,7 +114,7 @@ def audit(*, only_verify: bool, last: int, as_json: bool) -> int:
 
     from worker_core.audit import entries, verify
     from worker_core.cli import screen
-    from worker_core.logs.plain import one_line, plain
+    from worker_core.logs.plain import one_line
 
     file = paths().audit_file
     if only_verify:
@@ -124,15 +123,15 @@ def audit(*, only_verify: bool, last: int, as_json: bool) -> int:
             screen.say_json({"entries": found.entries, "problems": found.problems, "notes": found.notes})
         else:
             for sentence in (*found.notes, *found.problems):
-                click.echo(plain(sentence))
+                say(sentence)
             state = "broken" if found.problems else "whole"
-            click.echo(f"{state}  {found.entries} entries  {file}")
+            say(f"{state}  {found.entries} entries  {file}")
         return ExitCode.POLICY_DENIES if found.problems else 0
     for entry in deque(entries(file), maxlen=last):
         if as_json:
-            click.echo(json.dumps(entry))
+            say(json.dumps(entry))
         else:
             about = entry.get("answer") or entry.get("rule") or ""
             said = f"{entry.get('at', '')[:19]}  {entry.get('kind', ''):<7} {entry.get('tool', '')}  {about}"
-            click.echo(one_line(said, 200))
+            say(one_line(said, 200))
     return 0

@@ -10,9 +10,8 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from worker_core.agents.question import written
+from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, Event, PollingStarted
 from worker_core.visible import visible_line
@@ -73,7 +72,7 @@ class Prompter:
 
     def _put(self, question: str, asked: Future[bool]) -> None:
         self._question = asked
-        click.echo(f"\n{question}\n    y: yes   n: no > ", nl=False, err=True)
+        say(f"\n{question}\n    y: yes   n: no > ", nl=False, err=True)
         self._listen()
 
     def _heard(self, event: Event) -> None:
@@ -86,17 +85,17 @@ class Prompter:
         if not waiting or (self._shown is not None and waiting[0].id == self._shown.id) or not _is_ours():
             return
         self._shown, self._seal = waiting[0], ""
-        click.echo(f"\napproval {self._shown.id}  {visible_line(self._shown.tool)}", err=True)
+        say(f"\napproval {self._shown.id}  {visible_line(self._shown.tool)}", err=True)
         self._put_question(self._shown.parts)
 
     def _put_question(self, parts: tuple[QuestionPart, ...]) -> None:
         assert self._engine is not None
         for line in written(parts):
-            click.echo(f"    {line}", err=True)
+            say(f"    {line}", err=True)
         choices = "   ".join(f"{key}: {_MEANINGS[key]}" for key in self._choices())
         others = len(self._engine.snapshot.approvals) - 1
         more = f" ({others} more wait)" if others > 0 else ""
-        click.echo(f"    {choices}{more} > ", nl=False, err=True)
+        say(f"    {choices}{more} > ", nl=False, err=True)
         self._listen()
 
     def _choices(self) -> str:
@@ -151,7 +150,7 @@ class Prompter:
         try:
             question = self._engine.whole_question(view.id)
         except KubiyaError as error:
-            click.echo(error.sentence, err=True)
+            say(error.sentence, err=True)
             self._ask_anew()
             return
         self._seal = question.seal
@@ -162,7 +161,7 @@ class Prompter:
         try:
             await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal)
         except KubiyaError as error:
-            click.echo(error.sentence, err=True)
+            say(error.sentence, err=True)
         self._answered.discard(approval_id)
         self._show_next()
 

@@ -13,6 +13,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths
+from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
 from worker_core.sizes import size
 
@@ -54,7 +55,7 @@ def command(*, yes: bool, as_json: bool) -> int:
         if as_json:
             screen.say_json({"removed": [], "bytes": 0, "left": []})
         else:
-            click.echo("There is nothing to remove.")
+            say("There is nothing to remove.")
         return 0
     if not as_json:
         _list(items, key_of, entry=entry)
@@ -79,7 +80,7 @@ def command(*, yes: bool, as_json: bool) -> int:
             }
         )
     else:
-        click.echo(f"Removed {size(sum(item.bytes for item in removed))}.")
+        say(f"Removed {size(sum(item.bytes for item in removed))}.")
     if entry and not entry_removed:
         left.append("the entry that starts the tray at login")
     if left:

@@ -8,6 +8,7 @@ import click
 
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Queue
@@ -50,7 +51,7 @@ def command(*, as_json: bool, **flags: Any) -> None:
         )
         return
     if not queues:
-        click.echo("This organization has no worker queue yet. Make one on the control plane, in an environment.")
+        say("This organization has no worker queue yet. Make one on the control plane, in an environment.")
         return
     rows: list[list[screen.Cell]] = [
         [

@@ -114,11 +114,11 @@ class LazyGroup(click.Group):
 
 def complain(sentence: str) -> None:
     """One sentence on stderr."""
-    from worker_core.logs.plain import plain
+    from worker_core.cli.terminal import say
     from worker_core.logs.sinks import wants_colour
 
     word = "\x1b[1;31merror:\x1b[0m" if wants_colour(sys.stderr) else "error:"
-    click.echo(f"{word} {plain(sentence)}", err=True, color=True)
+    say(sentence, err=True, styled=f"{word} ")
 
 
 def _debug(ctx: click.Context) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-from worker_core.logs.plain import plain, width
+from worker_core.cli.terminal import say
+from worker_core.logs.plain import json_line, marked, plain, width
 
 ACCENT: Final = "cyan"
 _THEME: Final = Theme(
@@ -30,19 +30,33 @@ Cell = str | Text
 def console(*, stderr: bool = False) -> Console:
     """A terminal, or whatever stands in its place: then nothing is coloured, cut or wrapped."""
     stream = sys.stderr if stderr else sys.stdout
-    made = Console(file=stream, theme=_THEME, highlight=False, markup=False, emoji=False)
+    made = _Console(file=stream, theme=_THEME, highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
-        made = Console(
+        made = _Console(
             file=stream, theme=_THEME, highlight=False, markup=False, emoji=False, width=_UNLIMITED, no_color=True
         )
     return made
 
 
+class _Console(Console):
+    """What is printed is text: where something came here that was not made plain, it is marked instead of obeyed."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*map(_obeyed_by_nobody, objects), **options)
+
+
+def _obeyed_by_nobody(printed: Any) -> Any:
+    if isinstance(printed, str):
+        return plain(printed)
+    if isinstance(printed, Text) and (safe := marked(printed.plain)) != printed.plain:
+        printed = printed.copy()
+        printed.plain = safe
+    return printed
+
+
 def say_json(value: Any) -> None:
     """One line of JSON on stdout."""
-    import click
-
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    say(json_line(value))
 
 
 def text(value: object, style: str = "") -> Text:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import click
-
 from worker_core.cli.situation import paths
+from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from worker_core.service.workers import RunningWorker
@@ -38,6 +37,4 @@ def show(snapshot: EngineSnapshot, *, as_json: bool) -> None:
 
         say_json(msgspec.to_builtins(snapshot))
     else:
-        from worker_core.logs.plain import plain
-
-        click.echo(f"{snapshot.state.value}  {plain(snapshot.reason)}")
+        say(f"{snapshot.state.value}  {snapshot.reason}")

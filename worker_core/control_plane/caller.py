@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
 from worker_core.control_plane import errors, wire
 from worker_core.control_plane.http import TOTAL_LIMIT_SECONDS, Answer, Connections
 from worker_core.secrets import Secret
+from worker_core.urls import segment
 
 _SKEW_EVERY_SECONDS = 60.0
 
@@ -188,9 +188,3 @@ class Caller:
         self._skew_at = self._clock()
         # The header has whole seconds, cut: on average it is half a second behind.
         self._skew = said + timedelta(seconds=0.5) - datetime.fromtimestamp(self._now(), UTC)
-
-
-def segment(text: str) -> str:
-    """`text` as one path segment, whatever it holds."""
-    quoted = quote(text, safe="")
-    return quoted.replace(".", "%2E") if quoted.strip(".") == "" and quoted else quoted or "%20"

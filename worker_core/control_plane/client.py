@@ -8,9 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from worker_core.control_plane import errors, models, wire
-from worker_core.control_plane.caller import segment
 from worker_core.control_plane.http import Answer
 from worker_core.control_plane.operator_calls import OperatorCalls
+from worker_core.urls import segment
 
 EntityKind = Literal["agents", "teams"]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
-# C0 but tab and newline, DEL, C1; and the marks that turn the direction of writing around (CVE-2021-42574).
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# C0 but tab and newline, DEL, C1; the marks that turn the direction of writing around (CVE-2021-42574), the separators
+# that some take for line breaks, and what is never seen: joiners of words and tags. Those that scripts need stay.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\))")
 
 
@@ -15,6 +19,17 @@ def plain(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _CONTROL.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def marked(text: str) -> str:
+    """`text` with a mark in the place of each character that `plain` leaves out: as long as it was."""
+    return text if text.isascii() and text.isprintable() else _CONTROL.sub("\ufffd", text)
+
+
+def json_line(value: object) -> str:
+    """JSON on one line, in which such characters are escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return _CONTROL.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def one_line(text: str, limit: int) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from worker_core.logs.plain import plain
 from worker_core.playground.server import Playground, PlaygroundInfo
 from worker_core.secrets import Secret
 
@@ -63,8 +64,8 @@ async def serve(
             if starting.done():
                 info = starting.result()
                 if info.warning:
-                    sys.stderr.write(f"{info.warning}\n")
-                print(json_text.dumps(info.public()) if json else _text(info), file=stream, flush=True)
+                    sys.stderr.write(f"{plain(info.warning)}\n")
+                print(json_text.dumps(info.public()) if json else plain(_text(info)), file=stream, flush=True)
                 await waiting
         finally:
             waiting.cancel()

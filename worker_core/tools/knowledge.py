@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -22,6 +21,7 @@ from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import report_text
+from worker_core.urls import segment
 
 GRAPH = "/api/v1/graph"
 DEFAULT_TIMEOUT = timedelta(seconds=60)
@@ -165,7 +165,7 @@ class GraphTool:
                     return _Call(method="GET", path=f"{GRAPH}/nodes", query=query)
                 return _Call(method="POST", path=f"{GRAPH}/nodes/search", body=body, query=query)
             case NodeArguments():
-                node = f"{GRAPH}/nodes/{quote(asked.node_id, safe='')}"
+                node = f"{GRAPH}/nodes/{segment(asked.node_id)}"
                 query = _only_given(integration=asked.integration)
                 if asked.depth == 0:
                     return _Call(method="GET", path=node, query=query)
