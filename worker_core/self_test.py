@@ -97,8 +97,7 @@ def _folders() -> str:
 
 def _children() -> str:
     """The Python that tools run in, with what they may import, and the file tools' own program."""
-    from worker_core.sandbox.interpreter import interpreter_path
-    from worker_core.sandbox.linux import files_child
+    from worker_core.sandbox.interpreter import files_child, interpreter_path
     from worker_core.tools import page
 
     python = interpreter_path()

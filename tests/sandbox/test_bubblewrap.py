@@ -15,7 +15,8 @@ from tests.sandbox.walls import bubblewrap, missing_bubblewrap
 from worker_core.sandbox import linux
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower
-from worker_core.sandbox.linux import Walls, explain, find_program, probe, sandboxed_environment
+from worker_core.sandbox.linux import explain, find_program, probe
+from worker_core.sandbox.walls import Walls, sandboxed_environment
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or bool(missing_bubblewrap()), reason=missing_bubblewrap() or "bubblewrap is for Linux"

@@ -15,9 +15,9 @@ from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox.egress import Egress
 from worker_core.sandbox.gatekeeper import WORKER, Gatekeeper
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher, Network, Observed
-from worker_core.sandbox.linux import Walls
 from worker_core.sandbox.macos import SandboxExec
 from worker_core.sandbox.network import NetworkPolicy
+from worker_core.sandbox.walls import Walls
 
 
 async def through(gatekeeper: Gatekeeper, request: str, *, doors: Collection[int] = ()) -> str:

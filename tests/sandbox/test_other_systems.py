@@ -15,8 +15,8 @@ from worker_core.sandbox import container, windows_child
 from worker_core.sandbox.container import Container
 from worker_core.sandbox.launcher import Command, Holds, Network
 from worker_core.sandbox.limits import Limits
-from worker_core.sandbox.linux import Walls
 from worker_core.sandbox.macos import SandboxExec, profile
+from worker_core.sandbox.walls import Walls
 from worker_core.sandbox.windows import RestrictedToken
 
 PROFILE = """\
@@ -208,6 +208,20 @@ async def test_variables_of_a_container_are_for_what_runs_in_it(
     argv, outside = json.loads(record.read_text())
     assert not {*STEERING, "X"} & set(outside)
     assert "elsewhere" not in str(argv)
+
+
+def test_the_workers_folders_are_covered_in_a_container(tmp_path: Path) -> None:
+    home, state = tmp_path / "home", tmp_path / "home" / "state"
+    workspace = state / "workspaces" / "own"
+    workspace.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(home)
+    walls = Walls(readable=(home, tmp_path / "link", state / "workspaces"), hidden=(state, state / "run"))
+    launcher = Container(program="docker", image="i", walls=walls, worker_python="")
+    argv = launcher.wrap(Command(argv=["true"], cwd=workspace, environment={}), workspace=workspace).argv
+    covered = [argv[at + 1].partition(":")[0] for at, word in enumerate(argv) if word == "--tmpfs"]
+    assert set(covered[2:]) == {str(state), str(tmp_path / "link" / "state")}
+    mounted = [argv[at + 1] for at, word in enumerate(argv) if word == "--mount"]
+    assert not any(f'"source={state}/workspaces"' in one for one in mounted)
 
 
 def test_a_variable_that_no_engine_takes(tmp_path: Path) -> None:

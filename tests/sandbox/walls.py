@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from worker_core.sandbox.linux import Bubblewrap, Walls, find_program, probe
+from worker_core.sandbox.linux import Bubblewrap, find_program, probe
+from worker_core.sandbox.walls import Walls
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher, Netw
 from worker_core.snapshot import SandboxView
 
 if TYPE_CHECKING:
-    from worker_core.sandbox.linux import Walls
+    from worker_core.sandbox.walls import Walls
     from worker_core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def _let_go(close: Callable[[], None], folder: Path) -> None:
 
 def make_walls(settings: Settings, paths: Paths) -> Walls:
     """What the settings say, for every mechanism."""
-    from worker_core.sandbox.linux import Walls
+    from worker_core.sandbox.walls import Walls
 
     return Walls(
         limits=settings.limits(),

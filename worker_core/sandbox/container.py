@@ -15,9 +15,10 @@ from pathlib import Path
 
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.gate import data
+from worker_core.sandbox.interpreter import files_child
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import Limits, kernel_limits
-from worker_core.sandbox.linux import HOME, TMP, TMP_BYTES, Walls, files_child, sandboxed_environment
+from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, sandboxed_environment
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ PULL_SECONDS = 300.0
 """How long fetching the image may take."""
 DEFAULT_IMAGE = "python:3.13-slim"
 _PYTHON = "python3"
+_COVER_BYTES = 65536
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][!-<>-~]*")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -91,8 +93,11 @@ class Container:
             "--tmpfs", _tmpfs(TMP), "--tmpfs", _tmpfs(str(HOME)),
             "--mount", _mount(workspace), "--mount", _mount(files_child(), readonly=True),
         ]  # fmt: skip
-        for path in self._walls.readable:
+        readable, covers = self._walls.shown()
+        for path in readable:
             argv += ["--mount", _mount(path, readonly=True)]
+        for path in covers:
+            argv += ["--tmpfs", f"{path}:rw,nosuid,nodev,noexec,size={_COVER_BYTES}"]  # the workspace may lie below
         if sys.platform != "win32":
             argv += ["--user", f"{os.getuid()}:{os.getgid()}"]
         for name, value in _kernel_limits(limits).items():

@@ -38,3 +38,8 @@ def interpreter_folders() -> list[Path]:
             if path.is_dir() and not home.is_relative_to(path) and path != Path("/usr")
         ]
     return list(dict.fromkeys(folders))
+
+
+def files_child() -> Path:
+    """The program behind the file tools."""
+    return Path(__file__).parent.parent / "tools" / "files_child.py"

@@ -6,72 +6,24 @@ other process, no D-Bus, no keyring, no network but the worker's proxy. See bwra
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
 from worker_core.sandbox.first_process import FirstProcess
 from worker_core.sandbox.gate import Gate, OpenFile, data
-from worker_core.sandbox.gate import files as gate_files
-from worker_core.sandbox.interpreter import interpreter_folders
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
-from worker_core.sandbox.limits import Limits, kernel_limits
+from worker_core.sandbox.limits import kernel_limits
+from worker_core.sandbox.mounts import Mounts
 from worker_core.sandbox.pids import ProcessGroups, is_root
-
-if TYPE_CHECKING:
-    from worker_core.sandbox.egress import Egress
+from worker_core.sandbox.walls import HOME, Walls, sandboxed_environment
 
 PROBE_SECONDS = 10.0
-_SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")
-_LINKED_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-"""Links into /usr on most systems, folders on some."""
-
-_CONFIGURATION_FOR_ROOT = (
-    "alternatives", "fonts", "group", "hosts", "ld.so.cache", "localtime", "mime.types", "nsswitch.conf", "os-release",
-    "passwd", "pki/ca-trust", "pki/tls/certs", "resolv.conf", "services", "ssl/cert.pem", "ssl/certs",
-    "ssl/openssl.cnf", "terminfo",
-)  # fmt: skip
-"""Of /etc, where the worker runs as root and could read its secrets. An ordinary user's tools see all of it, as their
-user does."""
-
-TMP = "/tmp"  # noqa: S108 -- the sandbox's own
-TMP_BYTES = 1024**3
-HOME = Path(TMP) / "home"
-"""Gone when the call ends: what a tool leaves there steers no later call. What is to stay is put in the workspace."""
-
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108
-_SHARED_MEMORY_BYTES = 256 * 1024**2
-
-_DROPPED = frozenset({"TEMP", "TMP", "LD_LIBRARY_PATH"})
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walls:
-    """What every mechanism is told."""
-
-    limits: Limits = field(default_factory=Limits)
-    network: Network = Network.ON
-    readable: tuple[Path, ...] = ()
-    """Folders and files that tools may read besides the system's programs."""
-
-    hidden: tuple[Path, ...] = ()
-    """Folders of the worker, covered where they lie below something readable."""
-
-    runtime: Path = Path()
-    """Private folder for what the mechanism needs."""
-
-    egress: Egress | None = None
-    """The worker's proxy; None: there is none, and `on` and `allow-list` are `off`."""
 
 
 class Bubblewrap:
@@ -89,7 +41,7 @@ class Bubblewrap:
         self._program = program
         self._walls = walls
         self._filter = seccomp.program(platform.machine())
-        self._static = (*_namespaces(), *_system(walls))
+        self._mounts = Mounts(walls)
         # The kernel counts nobody's processes who is root on the machine.
         self._counts_processes = not is_root()
         self._groups = ProcessGroups.find()
@@ -134,14 +86,14 @@ class Bubblewrap:
         )
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
         first = FirstProcess()
-        options = [*self._static, "--info-fd", str(first.told.descriptor)]
+        options = [*_NAMESPACES, "--info-fd", str(first.told.descriptor)]
         if policy is not Network.HOST:
             options.append("--unshare-net")
         loans = [*gated.loans, first.told]
         if self._filter:
             loans.append(data(self._filter))
             options += ["--seccomp", str(loans[-1].descriptor)]
-        options += ["--bind", str(workspace), str(workspace), "--remount-ro", "/", "--chdir", str(command.cwd)]
+        options += [*self._mounts.options(workspace=workspace), "--chdir", str(command.cwd)]
         loans.append(data(b"".join(os.fsencode(option) + b"\0" for option in options)))
         return replace(
             gated,
@@ -162,28 +114,6 @@ class Bubblewrap:
             return [OpenFile(os.open(group, os.O_WRONLY | os.O_CLOEXEC))]
         except OSError:
             return []
-
-
-def sandboxed_environment(
-    given: Mapping[str, str], *, home: Path, proxy: str | None, keeps_proxies: bool = False, tmp: str = TMP
-) -> dict[str, str]:
-    """The variables of a process that has a home of its own.
-
-    Args:
-        given: of the command.
-        home: its own.
-        proxy: the only way out; None: there is none. The machine's own proxies are left out, with their passwords.
-        keeps_proxies: leave the machine's proxies where they are.
-        tmp: its folder for temporary files.
-
-    """
-    left_out = _DROPPED | (frozenset() if keeps_proxies else {*_PROXIES, "NO_PROXY", "no_proxy"})
-    environment = {name: value for name, value in given.items() if name not in left_out}
-    environment |= {"HOME": str(home), "TMPDIR": tmp}
-    if proxy is not None:
-        environment |= dict.fromkeys(_PROXIES, proxy)
-        environment |= dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.1,::1")
-    return environment
 
 
 def find_program(search_path: str | None = None) -> str | None:
@@ -251,67 +181,11 @@ def _says(file: Path, value: str) -> bool:
         return False
 
 
-def _namespaces() -> Iterable[str]:
-    return (
-        "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-        "--hostname", "sandbox", "--cap-drop", "ALL", "--die-with-parent",
-        "--new-session",  # its group is then not bwrap's: it can be asked to end while bwrap stays
-    )  # fmt: skip
-
-
-def _system(walls: Walls) -> Iterable[str]:
-    """Mounts that are the same for every call, in order: what comes later covers what came before."""
-    argv = [*_if_there("--ro-bind", _SYSTEM)]
-    for name in _LINKED_SYSTEM:
-        path = Path(name)
-        if path.is_symlink():
-            argv += ["--symlink", str(path.readlink()), name]
-        elif path.is_dir():
-            argv += ["--ro-bind", name, name]
-    argv += ["--ro-bind", str(_configuration_for_root(walls.runtime)) if is_root() else "/etc", "/etc"]
-    argv += [
-        "--dev", "/dev", "--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", _SHARED_MEMORY, "--remount-ro", "/dev",
-        # Root of the machine may write to /proc/sys from any namespace.
-        "--proc", "/proc", "--remount-ro", "/proc", "--size", str(TMP_BYTES), "--tmpfs", TMP, "--dir", str(HOME),
-    ]  # fmt: skip
-    shown = [path for path in map(str, interpreter_folders()) if not path.startswith(_already())]
-    shown += [str(path) for path in (*gate_files(), files_child()) if not path.is_relative_to(sys.prefix)]
-    argv += _if_there("--ro-bind", dict.fromkeys(shown))
-    argv += _if_there("--ro-bind", map(str, walls.readable))
-    visible = [*_SYSTEM, *shown, *map(str, walls.readable)]
-    for folder in walls.hidden:
-        if any(folder.is_relative_to(path) for path in visible):
-            argv += ["--tmpfs", str(folder), "--remount-ro", str(folder)] if folder.is_dir() else []
-    return argv
-
-
-def _configuration_for_root(folder: Path) -> Path:
-    """A copy of what tools need of /etc: one mount instead of many."""
-    target = private_directory(folder) / "etc"
-    if target.exists():
-        return target
-    for name in _CONFIGURATION_FOR_ROOT:
-        source, copy = Path("/etc", name), target / name
-        with contextlib.suppress(OSError, shutil.Error):
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, copy, symlinks=True)
-            else:
-                shutil.copy2(source, copy, follow_symlinks=not source.is_symlink())
-    return target
-
-
-def files_child() -> Path:
-    """The program behind the file tools."""
-    return Path(__file__).parent.parent / "tools" / "files_child.py"
-
-
-def _already() -> tuple[str, ...]:
-    return ("/usr/", "/opt/", "/nix/store/", "/gnu/store/")
-
-
-def _if_there(option: str, paths: Iterable[str]) -> Sequence[str]:
-    return [part for path in paths if os.path.lexists(path) for part in (option + "-try", path, path)]
+_NAMESPACES = (
+    "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+    "--hostname", "sandbox", "--cap-drop", "ALL", "--die-with-parent",
+    "--new-session",  # its group is then not bwrap's: it can be asked to end while bwrap stays
+)  # fmt: skip
 
 
 def _egress_port() -> str:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from worker_core.sandbox.gate import Gate
 from worker_core.sandbox.gate import files as gate_files
-from worker_core.sandbox.interpreter import interpreter_folders
+from worker_core.sandbox.interpreter import files_child, interpreter_folders
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import kernel_limits
-from worker_core.sandbox.linux import Walls, files_child, sandboxed_environment
+from worker_core.sandbox.walls import Walls, sandboxed_environment
 
 PROGRAM = "/usr/bin/sandbox-exec"
 

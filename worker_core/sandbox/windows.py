@@ -12,7 +12,7 @@ from pathlib import Path
 
 from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.launcher import Command, Holds, Network, on_loopback
-from worker_core.sandbox.linux import Walls, sandboxed_environment
+from worker_core.sandbox.walls import Walls, sandboxed_environment
 
 CHILD = Path(__file__).with_name("windows_child.py")
 

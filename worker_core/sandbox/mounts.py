@@ -1,0 +1,202 @@
+"""What of the machine's files a tool in bubblewrap sees.
+
+Every mount point is a path without links, what lies deeper is mounted later, and what covers a folder of the worker's
+becomes read-only last of all: the workspace lies below it. So any combination of readable folders, and any place of the
+worker's own, makes walls. Nothing is mounted below the workspace: a tool could have put a link where the mount point is
+to be (bubblewrap's advisory GHSA-pxhw-h44j-8pfx).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_core.paths import private_directory
+from worker_core.sandbox.gate import files as gate_files
+from worker_core.sandbox.interpreter import files_child, interpreter_folders
+from worker_core.sandbox.pids import is_root
+from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, outermost, real
+
+_SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")
+_LINKED_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+"""Links into /usr on most systems, folders on some."""
+
+_CONFIGURATION_FOR_ROOT = (
+    "alternatives", "fonts", "group", "hosts", "ld.so.cache", "localtime", "mime.types", "nsswitch.conf", "os-release",
+    "passwd", "pki/ca-trust", "pki/tls/certs", "resolv.conf", "services", "ssl/cert.pem", "ssl/certs",
+    "ssl/openssl.cnf", "terminfo",
+)  # fmt: skip
+"""Of /etc, where the worker runs as root and could read its secrets. An ordinary user's tools see all of it, as their
+user does."""
+
+_ETC = Path("/etc")
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108
+_SHARED_MEMORY_BYTES = 256 * 1024**2
+
+_SOCKETS_SECONDS = 5.0
+"""Between two looks at which sockets this machine has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A part of the machine's files, read-only."""
+
+    where: Path
+    """In the sandbox."""
+
+    source: Path
+    """What is seen there."""
+
+    taken_from: Path
+    """What is mounted: `source`, or a copy of a part of it."""
+
+    @property
+    def option(self) -> tuple[str, ...]:
+        return ("--ro-bind-try", str(self.taken_from), str(self.where))
+
+    def within(self, path: Path) -> Path | None:
+        """Where a real path is seen through it."""
+        return self.where / path.relative_to(self.source) if path.is_relative_to(self.source) else None
+
+
+_OWN = tuple(_Shown(where=path, source=path, taken_from=Path()) for path in map(Path, ("/dev", "/proc", TMP)))
+"""Made anew for each call."""
+
+
+class Mounts:
+    """Of one launcher."""
+
+    def __init__(self, walls: Walls) -> None:
+        self._hidden = walls.hidden
+        self._covered: tuple[Path, ...] | None = None
+        self._shown = list(_system(walls))
+        left_out = walls.left_out()
+        self._named = [*interpreter_folders(), *gate_files(), files_child()]
+        self._named += [path for path in walls.readable if path not in left_out]
+        for path in map(real, self._named):
+            self._show(path)
+        self._links = self._linked(self._named)
+        self._sockets: tuple[Path, ...] = ()
+        self._sockets_seen = -_SOCKETS_SECONDS
+
+    def _show(self, path: Path) -> None:
+        if path.exists() and not self._sees(path):
+            self._shown.append(_Shown(where=path, source=path, taken_from=path))
+
+    def _linked(self, paths: Iterable[Path]) -> dict[Path, Path]:
+        """Names that lead to what is shown, by links that are not."""
+        found = {path: real(path) for path in paths if path != real(path)}
+        found |= {path: path.readlink() for path in map(Path, _LINKED_SYSTEM) if path.is_symlink()}
+        return {path: found[path] for path in outermost(found) if not self._sees(path)}
+
+    def _sees(self, path: Path) -> bool:
+        """Whether a path leads to where it leads on the machine."""
+        above = [one for one in (*self._shown, *_OWN) if path.is_relative_to(one.where)]
+        nearest = max(above, key=lambda one: len(one.where.parts), default=_OWN[0])
+        return nearest.taken_from == nearest.source
+
+    def options(self, *, workspace: Path) -> list[str]:
+        """For bubblewrap, in their order.
+
+        Args:
+            workspace: the one folder that may be written.
+
+        """
+        place = real(workspace)
+        links = self._links if place == workspace else self._linked([*self._named, workspace])
+        covered = tuple(folder for folder in self._hidden if folder.is_dir())
+        if covered != self._covered:
+            self._covered, self._covers = covered, self._cover(outermost(map(real, covered)))
+        points: list[tuple[Path, int, tuple[str, ...]]] = [(one.where, 0, one.option) for one in self._shown]
+        points += [(Path("/dev"), 1, _DEVICES), (Path("/proc"), 1, ("--proc", "/proc")), (Path(TMP), 1, _TEMPORARY)]
+        points += [(cover, 2, ("--tmpfs", str(cover))) for cover in self._covers]
+        points += [(path, 2, ("--ro-bind", "/dev/null", str(path))) for path in self._reachable_sockets()]
+        points = [point for point in points if not point[0].is_relative_to(place)]
+        points.sort(key=lambda point: (len(point[0].parts), point[1]))
+        options = [word for _, _, words in points for word in words]
+        for path, target in links.items():
+            options += ["--symlink", str(target), str(path)]
+        options += ["--dir", str(HOME), "--bind", str(place), str(place)]
+        # Root of the machine may write to /proc/sys from any namespace.
+        for path in (Path("/dev"), Path("/proc"), *self._covers, Path("/")):
+            options += ["--remount-ro", str(path)]
+        return options
+
+    def _cover(self, hidden: list[Path]) -> list[Path]:
+        """Where folders of the worker's would be seen."""
+        seen = [one.within(folder) for folder in hidden for one in self._shown]
+        return outermost(path for path in seen if path is not None)
+
+    def _reachable_sockets(self) -> tuple[Path, ...]:
+        """A socket that a tool can see answers it, however it is mounted."""
+        if time.monotonic() - self._sockets_seen >= _SOCKETS_SECONDS:
+            self._sockets_seen = time.monotonic()
+            seen = [one.within(path) for path in _sockets() for one in self._shown]
+            self._sockets = tuple(
+                path
+                for path in dict.fromkeys(filter(None, seen))
+                if not any(path.is_relative_to(cover) for cover in self._covers)
+            )
+        return self._sockets
+
+
+_DEVICES = ("--dev", "/dev", "--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", _SHARED_MEMORY)
+_TEMPORARY = ("--size", str(TMP_BYTES), "--tmpfs", TMP)
+
+
+def _system(walls: Walls) -> Iterator[_Shown]:
+    for path in map(Path, (*_SYSTEM, *_LINKED_SYSTEM)):
+        if path.is_dir() and not (path.is_symlink() and str(path) in _LINKED_SYSTEM):
+            yield _Shown(where=path, source=real(path), taken_from=real(path))
+    copied = _configuration_for_root(walls) if is_root() else _ETC
+    yield _Shown(where=_ETC, source=_ETC, taken_from=copied)
+
+
+def _configuration_for_root(walls: Walls) -> Path:
+    """A copy of what tools need of /etc: one mount instead of many."""
+    target = private_directory(walls.runtime) / "etc"
+    if target.exists():
+        return target
+    for name in _CONFIGURATION_FOR_ROOT:
+        source, copy = Path(_ETC, name), target / name
+        with contextlib.suppress(OSError, shutil.Error):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, copy, symlinks=True)
+            else:
+                shutil.copy2(source, copy, follow_symlinks=not source.is_symlink())
+    # Where something else is mounted, there must be something to mount it on.
+    for path in (*map(real, walls.readable), *map(real, walls.hidden)):
+        if path != _ETC and path.is_relative_to(_ETC):
+            point = target / path.relative_to(_ETC)
+            with contextlib.suppress(OSError):
+                (point.parent if path.is_file() else point).mkdir(parents=True, exist_ok=True)
+                if path.is_file():
+                    point.touch()
+    return target
+
+
+_BOUND = re.compile(rb" (/[^\n]+)$", re.MULTILINE)
+
+
+def _sockets() -> Iterator[Path]:
+    """Those that have a path, of this machine's network namespace (proc_net(5), `unix`)."""
+    if sys.platform != "linux":
+        return
+    try:
+        listed = Path("/proc/net/unix").read_bytes()
+    except OSError:
+        return
+    for found in set(_BOUND.findall(listed)):
+        path = real(Path(os.fsdecode(found)))
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(path.lstat().st_mode):
+                yield path
