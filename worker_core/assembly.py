@@ -125,29 +125,28 @@ class ServedQueue:
             on_change=on_change,
             timing=shared.timing,
         )
-        self._activities = AgentActivities(
-            Services(
-                queue_id=queue_id,
-                host_id=shared.host_id,
-                worker_id=lambda: self.session.registration.worker_id,
-                gateway=self.gateway,
-                settings=shared.settings,
-                client=shared.client,
-                outbox=shared.outbox,
-                journal=shared.journal,
-                tracker=shared.tracker,
-                bus=shared.bus,
-                redactor=shared.redactor,
-                launcher=shared.launcher,
-                permissions=shared.permissions,
-                workspaces=shared.workspaces,
-                takes_executions=self._takes,
-                single=shared.single,
-                mcp=shared.mcp,
-                claude=shared.claude,
-                own_secrets=shared.own_secrets,
-            )
+        self._services = Services(
+            queue_id=queue_id,
+            host_id=shared.host_id,
+            worker_id=lambda: self.session.registration.worker_id,
+            gateway=self.gateway,
+            settings=shared.settings,
+            client=shared.client,
+            outbox=shared.outbox,
+            journal=shared.journal,
+            tracker=shared.tracker,
+            bus=shared.bus,
+            redactor=shared.redactor,
+            launcher=shared.launcher,
+            permissions=shared.permissions,
+            workspaces=shared.workspaces,
+            takes_executions=self._takes,
+            single=shared.single,
+            mcp=shared.mcp,
+            claude=shared.claude,
+            own_secrets=shared.own_secrets,
         )
+        self._activities = AgentActivities(self._services)
 
     def start(self) -> None:
         self.task = asyncio.create_task(self.server.run(), name=f"queue {self.queue_id}")
@@ -161,6 +160,10 @@ class ServedQueue:
             self._shared.redactor.add(key)
             self._gateway = ModelGateway(base_url=base_url, api_key=key, ca_file=settings.ca_file)
         return self._gateway
+
+    def forget_secrets(self, execution_id: str) -> None:
+        """The execution has gone elsewhere, or was terminated."""
+        self._services.forget_secrets(execution_id)
 
     def secrets(self) -> tuple[Secret, ...]:
         """Keys that this queue's registration brought."""

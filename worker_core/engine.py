@@ -408,7 +408,9 @@ class Engine:
         def sampled(sample: Health) -> None:
             self._health = sample
             metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
-            self._tracker.forget_silent()
+            for execution_id in self._tracker.forget_silent():
+                for queue in self._queues:
+                    queue.forget_secrets(execution_id)
             if self._sweep.due:
                 self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep.run)
             self._publish_soon()

@@ -13,7 +13,7 @@ VARIABLES = {"TOKEN": "tok-123456", "PLACE": "here", "NESTED": "{{TOKEN}}"}
 
 
 def read(raw: Any, **options: Any) -> Any:
-    return read_servers({"one": raw}, variables=VARIABLES, is_secret=lambda name: name == "TOKEN", **options)
+    return read_servers({"one": raw}, variables=VARIABLES, is_secret=lambda name, _: name == "TOKEN", **options)
 
 
 def test_templates_are_filled_once_and_secrets_are_told() -> None:

@@ -97,6 +97,7 @@ class AgentActivities:
                 return await self._begin(begin)
         except asyncio.CancelledError:
             services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
+            services.forget_secrets(execution.execution_id)
             services.single.give_up(execution.execution_id)
             raise
 
@@ -214,6 +215,7 @@ class AgentActivities:
         services = self._services
         with services.tracker.step(call.execution_id, "model", queue_id=services.queue_id, turn=call.turn):
             async with heartbeating():
+                await services.know_secrets(call.execution_id, call.kind, call.entity_id)
                 return await run_model_call(services, call, attempt=activity.info().attempt)
 
     @activity.defn(name="run_claude_turn")
@@ -223,6 +225,7 @@ class AgentActivities:
         services = self._services
         with services.tracker.step(turn.execution_id, "claude", queue_id=services.queue_id, turn=turn.turn):
             async with heartbeating():
+                await services.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
                 return await claude_turn.run_claude_turn(services, turn)
 
     @activity.defn(name="run_tool")
@@ -304,7 +307,7 @@ class AgentActivities:
             await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
         await services.mcp.end(end.execution_id)
         services.tracker.ended(end.execution_id)
-        services.environments.forget(end.execution_id)
+        services.forget_secrets(end.execution_id)
         services.spent.forget(end.execution_id)
         services.journal.forget(end.execution_id)
         services.permissions.book.forget(end.execution_id)

@@ -178,7 +178,7 @@ async def _resolved(
     environment, skills = await asyncio.gather(
         services.client.resolved_environment(kind, entity_id), services.client.resolved_skills(kind, entity_id)
     )
-    services.keep_environment(execution_id, entity_id, environment)
+    await services.keep_environment(execution_id, entity_id, environment)
     unwritten: tuple[str, ...] = ()
     if environment.files:
         unwritten = await asyncio.to_thread(

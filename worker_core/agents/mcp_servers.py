@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from worker_core.agents.services import Services, names_a_secret
+from worker_core.agents.services import Services
 from worker_core.agents.types import Persona
 from worker_core.control_plane.models import ResolvedEnvironment
+from worker_core.logs.declared import is_secret
 from worker_core.mcp.configuration import Servers, read_servers
 
 
@@ -18,7 +19,7 @@ def of(services: Services, environment: ResolvedEnvironment, own: Mapping[str, A
         environment.mcp_servers,
         own,
         variables=environment.env_vars,
-        is_secret=names_a_secret,
+        is_secret=is_secret,
         withheld=services.own_secrets(),
     )
 

@@ -236,6 +236,8 @@ class ModelLoop:
                 member_name=persona.name,
                 parent_message_id=self._parent,
                 silent=silent,
+                kind=persona.kind,
+                entity_id=persona.entity_id,
                 after_sequence=progress.sequence,
             ),
             ModelReply,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from worker_core.agents.execution_input import EntityKind
 from worker_core.control_plane.models import ResolvedEnvironment
+from worker_core.logs.declared import secrets_in
 from worker_core.model.answer import Usage
 
 if TYPE_CHECKING:
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
     from worker_core.single_execution import SingleExecution
 
 _KEEP_RESOLVED = timedelta(minutes=10)
-_SECRET_NAME = re.compile(
-    r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY|SSH_KEY|ACCESS_KEY|API_?KEY|CREDENTIAL|CONNECTION_STRING)",
-    re.IGNORECASE,
-)
-
-
-def names_a_secret(variable: str) -> bool:
-    """Whether a variable's name says that its value is to be masked."""
-    return _SECRET_NAME.search(variable) is not None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,12 +67,10 @@ class Services:
     spent: SpentByAttempts = field(default_factory=lambda: SpentByAttempts())
     environments: EnvironmentCache = field(default_factory=lambda: EnvironmentCache())
 
-    def keep_environment(self, execution_id: str, entity_id: str, environment: ResolvedEnvironment) -> None:
-        """Remember variables for the tools of an execution, and mask those whose names say that they are secret."""
+    async def keep_environment(self, execution_id: str, entity_id: str, environment: ResolvedEnvironment) -> None:
+        """Remember variables for the tools of an execution; what is secret of them, and of its files, is masked."""
+        await asyncio.to_thread(self._mask_from_now_on, execution_id, environment)
         self.environments.put(execution_id, entity_id, environment)
-        for name, value in environment.env_vars.items():
-            if names_a_secret(name):
-                self.redactor.add(value)
 
     async def environment(self, execution_id: str, kind: EntityKind, entity_id: str) -> ResolvedEnvironment:
         """The variables of an agent or team, asked for again where they are forgotten."""
@@ -89,8 +79,24 @@ class Services:
         known = self.environments.get(execution_id, entity_id)
         if known is None:
             known = await self.client.resolved_environment(kind, entity_id)
-            self.keep_environment(execution_id, entity_id, known)
+            await self.keep_environment(execution_id, entity_id, known)
         return known
+
+    async def know_secrets(self, execution_id: str, kind: EntityKind, entity_id: str) -> None:
+        """Before anything of an execution leaves: a worker that was restarted asks what is to be masked."""
+        if not self.environments.knew(execution_id, entity_id):
+            await self.environment(execution_id, kind, entity_id)
+
+    def forget_secrets(self, execution_id: str) -> None:
+        """An execution is over, or elsewhere."""
+        self.environments.forget(execution_id)
+        self.redactor.forget(execution_id)
+
+    def _mask_from_now_on(self, execution_id: str, environment: ResolvedEnvironment) -> None:
+        found = secrets_in(environment.env_vars)
+        for file in environment.files:
+            found |= secrets_in({"": file.content})
+        self.redactor.add(*found, owner=execution_id)
 
     @property
     def home_queue(self) -> str:
@@ -129,6 +135,10 @@ class EnvironmentCache:
         if kept is None or time.monotonic() - kept[0] > _KEEP_RESOLVED.total_seconds():
             return None
         return kept[1]
+
+    def knew(self, execution_id: str, entity_id: str) -> bool:
+        """Whether it was ever put here, however long ago."""
+        return (execution_id, entity_id) in self._known
 
     def forget(self, execution_id: str) -> None:
         self._known = {key: kept for key, kept in self._known.items() if key[0] != execution_id}

@@ -130,7 +130,7 @@ class ExecutionTracker:
                 entry.touched = time.monotonic()
             self._on_change()
 
-    def forget_silent(self) -> None:
+    def forget_silent(self) -> list[str]:
         """Drop executions that have had no step for long (terminated, or continued on another machine)."""
         limit = time.monotonic() - FORGOTTEN_AFTER_SECONDS
         with self._lock:
@@ -139,3 +139,4 @@ class ExecutionTracker:
                 del self._entries[key]
         if silent:
             self._on_change()
+        return silent

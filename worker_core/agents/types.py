@@ -124,6 +124,10 @@ class ModelCall(Packed):
     silent: bool = False
     """Nobody sees the text: a summary for the model itself."""
 
+    kind: EntityKind = "agents"
+    entity_id: str = ""
+    """Whose secrets are masked in the answer."""
+
     after_sequence: int = 0
 
 

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import platform
-import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,6 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -26,6 +24,7 @@ from worker_core import __version__
 from worker_core.bundle import is_frozen
 from worker_core.errors import KubiyaError
 from worker_core.examination.checks import Check
+from worker_core.logs.declared import names_a_secret, secrets_in
 from worker_core.logs.redaction import Redactor
 from worker_core.paths import Paths
 from worker_core.settings import ENVIRONMENT
@@ -43,7 +42,6 @@ PACKAGES: Final = (
 )  # fmt: skip
 
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_SECRET_NAME: Final = re.compile(r"(?i)key|token|secret|passw|credential|auth")
 
 Texts = dict[str, str]
 """File name in the bundle -> its text, masked, in the order in which they are shown."""
@@ -52,12 +50,10 @@ Texts = dict[str, str]
 def redactor_of(environ: Mapping[str, str]) -> Redactor:
     """A redactor that knows what looks like a secret in an environment, and the passwords of its proxies."""
     redactor = Redactor()
+    redactor.add(*secrets_in(environ))
     for name, value in environ.items():
-        if _SECRET_NAME.search(name):
-            redactor.add(value)
-        if name.upper() in _PROXIES and "@" in value:
-            with contextlib.suppress(ValueError):
-                redactor.add(urlsplit(value if "//" in value else f"//{value}").password or "")
+        if name.upper() in _PROXIES and "//" not in value:
+            redactor.add(*secrets_in({name: f"http://{value}"}))
     return redactor
 
 
@@ -163,7 +159,7 @@ def _environment(environ: Mapping[str, str]) -> str:
     lines = []
     for name in sorted(environ):
         ours = name.startswith(("KUBIYA", "LITELLM")) or name in ENVIRONMENT
-        if _SECRET_NAME.search(name):
+        if names_a_secret(name):
             lines += [f"{name} is set"] if ours else []
         elif ours or name.upper() in _PROXIES:
             lines.append(f"{name}={environ[name]}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from threading import Lock
 
@@ -33,7 +34,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._known = KnownTexts()
-        self._owners: dict[str, set[str]] = {}
+        self._values: dict[str, _Value] = {}
         self._lock = Lock()
 
     def add(self, *secrets: str | Secret, owner: str = "") -> None:
@@ -44,23 +45,23 @@ class Redactor:
             owner: an execution, with which they are forgotten. By default they are known as long as the process lives.
         """
         values = {secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets}
-        forms = {value: forms_of(value) for value in values if value not in self._owners}
+        forms = {value: forms_of(value) for value in values if value not in self._values}
         with self._lock:
-            new = [value for value in values if value not in self._owners]
-            self._known.add(chain.from_iterable(forms.get(value) or forms_of(value) for value in new))
+            new = {value: _Value(forms.get(value) or forms_of(value)) for value in values if value not in self._values}
+            self._known.add(chain.from_iterable(one.forms for one in new.values()))
+            self._values |= new
             for value in values:
-                self._owners.setdefault(value, set()).add(owner)
+                self._values[value].owners.add(owner)
 
     def forget(self, owner: str) -> None:
         """An execution is over: what it alone declared is no secret of this process any more."""
         with self._lock:
-            declared = [value for value, owners in self._owners.items() if owner in owners]
-            for value in declared:
-                self._owners[value].discard(owner)
-            gone = [value for value in declared if not self._owners[value]]
+            for one in self._values.values():
+                one.owners.discard(owner)
+            gone = {value: one for value, one in self._values.items() if not one.owners}
+            self._known.remove(chain.from_iterable(one.forms for one in gone.values()))
             for value in gone:
-                del self._owners[value]
-            self._known.remove(chain.from_iterable(map(forms_of, gone)))
+                del self._values[value]
 
     def mask(self, text: str) -> str:
         """The text with every secret replaced."""
@@ -102,6 +103,12 @@ class Redactor:
         starts = _in_whole(text, breaks, (start for start, _ in found))
         lasts = _in_whole(text, breaks, (end - 1 for _, end in found))
         return [(start, last + 1) for start, last in zip(starts, lasts, strict=True)]
+
+
+@dataclass(slots=True)
+class _Value:
+    forms: frozenset[str]
+    owners: set[str] = field(default_factory=set)
 
 
 class StreamRedactor:

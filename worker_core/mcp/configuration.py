@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from worker_core.logs.declared import secrets_in
+
 Transport = Literal["stdio", "http", "sse"]
 
 MOST_SERVERS = 32
@@ -85,7 +87,7 @@ class Servers:
 def read_servers(
     *raw: Mapping[str, Any],
     variables: Mapping[str, str],
-    is_secret: Callable[[str], bool] = lambda _: False,
+    is_secret: Callable[[str, str], bool] = lambda _name, _value: False,
     withheld: frozenset[str] = frozenset(),
 ) -> Servers:
     """Read alias -> configuration; of the same alias, the later one wins.
@@ -93,7 +95,7 @@ def read_servers(
     Args:
         raw: as resolved by the server, then as given with the execution.
         variables: fill `{{NAME}}`, `{{.env.NAME}}` and `{{.secret.NAME}}`. A filled-in value is not searched again.
-        is_secret: whether a variable's name says so. Such a value is masked, and may not stand in a command line.
+        is_secret: whether a variable is one, by its name and value. It is masked, and may not stand in a command line.
         withheld: values of the worker's own, which no server gets.
     """
     fill = _Fill(variables=variables, is_secret=is_secret, withheld=withheld)
@@ -124,7 +126,7 @@ class _Fill:
     """Puts values in the place of templates."""
 
     variables: Mapping[str, str]
-    is_secret: Callable[[str], bool]
+    is_secret: Callable[[str, str], bool]
     withheld: frozenset[str]
     secrets: set[str] = field(default_factory=set)
     """What was put in that is to be masked."""
@@ -142,7 +144,7 @@ class _Fill:
             name = written.removeprefix(_SECRET_PREFIX).removeprefix(_VARIABLE_PREFIX)
             if name not in self.variables:
                 raise _Unusable(f"its {what} needs the variable {name[:100]}, which this execution does not have")
-            if written.startswith(_SECRET_PREFIX) or self.is_secret(name):
+            if written.startswith(_SECRET_PREFIX) or self.is_secret(name, self.variables[name]):
                 if seen_by_all:
                     raise _Unusable(
                         f"its {what} would show the secret {name[:100]} to every program of this machine; give it in "
@@ -171,6 +173,7 @@ def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
     if transport == "stdio":
         environment = _texts(raw, "env", fill)
         secrets |= {value for name, value in environment.items() if _CARRIES_A_SECRET.search(name)}
+        secrets |= secrets_in(environment)
         return ServerConfig(
             alias=alias,
             transport=transport,
@@ -243,7 +246,8 @@ def _url(url: str) -> str:
 
 def _in_url(url: str) -> set[str]:
     parts = urlsplit(url)
-    return {value for name, value in parse_qsl(parts.query) if _CARRIES_A_SECRET.search(name)} | {parts.password or ""}
+    by_name = {value for name, value in parse_qsl(parts.query) if _CARRIES_A_SECRET.search(name)}
+    return by_name | secrets_in({"": url})
 
 
 def _texts(raw: Mapping[str, Any], key: str, fill: _Fill) -> dict[str, str]:

@@ -122,9 +122,8 @@ class McpPool:
     async def _session(self, execution_id: str, config: ServerConfig) -> ServerSession:
         key = (execution_id, config.identity)
         async with self._making:
+            self._redactor.add(*config.secrets, owner=execution_id)
             if key not in self._sessions:
-                for secret in config.secrets:
-                    self._redactor.add(secret)
                 workspace = await asyncio.to_thread(self._workspace, execution_id)
                 mark = f"{execution_id}.mcp.{config.identity[:12]}"
                 self._sessions[key] = await self._thread.run(self._made(config, workspace, mark))
