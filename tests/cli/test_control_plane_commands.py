@@ -223,6 +223,44 @@ class TestExecute:
         assert followed.code == 0
         assert "› !say from stdin\n\nfrom stdin\n" in followed.out
 
+    @pytest.mark.parametrize(
+        ("by", "given", "read", "locale"),
+        [
+            ("stdin", "grün 😀".encode(), "grün 😀", "C.UTF-8"),
+            ("argument", "grün 😀".encode(), "grün 😀", "C.UTF-8"),
+            ("stdin", b"- gr\xfcn + gr\xc3\xbcn", "- gr\ufffdn + grün", "C.UTF-8"),  # a file in Latin-1 within a diff
+            ("stdin", b"gr\xfcn", "gr\ufffdn", "C"),
+            ("stdin", b"gr\xfcn", "gr\ufffdn", "POSIX"),
+            ("argument", b"gr\xfcn", "gr\ufffdn", "C"),
+            ("argument", b"gr\xfcn", "gr\ufffdn", "C.UTF-8"),
+        ],
+    )
+    @pytest.mark.skipif(os.name == "nt", reason="arguments there are no bytes")
+    def test_a_prompt_whose_bytes_are_no_utf_8(
+        self, online: CommandLine, by: str, given: bytes, read: str, locale: str
+    ) -> None:
+        prompt = b"!say read " + given
+        arguments = [sys.executable, "-m", "worker_core", "execute", "--no-follow", "--agent", "demo-agent"]
+        done = subprocess.run(
+            [*map(os.fsencode, arguments), b"-" if by == "stdin" else prompt],
+            input=prompt,
+            env={**os.environ, **online.environment, "LC_ALL": locale},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"› !say read {read}\n" in online("execute", "--follow", done.stdout.decode().strip()).out
+
+    def test_a_prompt_with_a_mark_at_its_beginning(self, online: CommandLine) -> None:
+        answer = online("execute", "--no-follow", "--agent", "demo-agent", "-", stdin="\ufeff!say marked")
+        assert "› !say marked" in online("execute", "--follow", answer.out.strip()).out
+
+    @pytest.mark.parametrize("megabytes", [5, 10])
+    def test_a_prompt_without_end_is_refused(self, online: CommandLine, megabytes: int) -> None:
+        answer = online("execute", "--agent", "demo-agent", "-", stdin="x" * (megabytes << 20))
+        assert answer.code == 2
+        assert "longer than 4 MB; nothing was sent" in answer.err
+
     def test_messages_from_stdin_one_after_the_other(self, online: CommandLine) -> None:
         lines = "!say first\n\n!history\n/quit\n!say never\n"
         answer = online("execute", "-i", "--agent", "demo-agent", stdin=lines)

@@ -13,6 +13,8 @@ import click
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options, json_option
 from worker_core.cli.terminal import say
+from worker_core.cli.words import read_stdin, words
+from worker_core.whole_text import whole
 
 if TYPE_CHECKING:
     from worker_core.cli.conversation import Conversation, Outcome
@@ -52,8 +54,8 @@ class _Wish:
         "kubiya-worker execute --follow ID",
     ),
 )
-@click.argument("prompt", required=False, default="")
-@click.option("--agent", default="", metavar="ID", help="Id or name; not needed where there is only one.")
+@click.argument("prompt", type=words, required=False, default="")
+@click.option("--agent", type=words, default="", metavar="ID", help="Id or name; not needed where there is only one.")
 @click.option("--queue-id", default="", metavar="ID", help="Queue whose workers do it (QUEUE_ID).")
 @click.option("--execution", default="", metavar="ID", help="Continue this conversation.")
 @click.option("-i", "--interactive", is_flag=True, help="Ask for the next message after each turn.")
@@ -61,8 +63,8 @@ class _Wish:
 @click.option("--no-follow", is_flag=True, help="Submit, print the execution's id, and leave.")
 @click.option("--mark-done", default="", metavar="ID", help="End a conversation that waits for input.")
 @click.option("--cancel", default="", metavar="ID", help="Cancel an execution.")
-@click.option("--model", metavar="NAME", help="Instead of the agent's own.")
-@click.option("--system-prompt", metavar="TEXT", help="Instead of the agent's own.")
+@click.option("--model", type=words, metavar="NAME", help="Instead of the agent's own.")
+@click.option("--system-prompt", type=words, metavar="TEXT", help="Instead of the agent's own.")
 @control_plane_options
 @json_option
 def command(
@@ -89,7 +91,7 @@ def command(
     if cancel or mark_done:
         return _command(settings, cancel=cancel, mark_done=mark_done, as_json=as_json)
     if prompt == "-":
-        prompt = sys.stdin.read()
+        prompt = read_stdin()
     if follow and (prompt or no_follow):
         raise click.UsageError("--follow goes neither with a prompt nor with --no-follow.")
     if not follow and not interactive and not prompt.strip():
@@ -181,7 +183,7 @@ def next_message() -> str | None:
         say()
     while True:
         try:
-            typed = input(mark if terminal else "").strip()
+            typed = whole(input(mark if terminal else "")).strip()
         except EOFError:
             if terminal:
                 say()

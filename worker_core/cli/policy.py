@@ -11,6 +11,7 @@ import click
 from worker_core.cli.root import write_examples
 from worker_core.cli.situation import json_option, paths
 from worker_core.cli.terminal import say
+from worker_core.cli.words import words
 from worker_core.errors import ExitCode
 
 
@@ -34,7 +35,7 @@ def command() -> None:
 
 
 @command.command("check", help="Would a call be allowed (exit code 0), asked for (10) or denied (11), and why?")
-@click.argument("line", metavar="[COMMAND]", default="")
+@click.argument("line", type=words, metavar="[COMMAND]", default="")
 @click.option("--tool", default="", metavar="NAME", help="Of which tool (shell, with a command).")
 @click.option("--path", "path", default="", metavar="PATH", help="A path that the call names.")
 @click.option("--host", default="", metavar="HOST", help="A host that the call names.")
