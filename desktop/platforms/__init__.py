@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from desktop.platforms.ports import KeepAwake, Platform, PowerEvents
+from worker_core import bundle
 
 APP_ID = "ai.kubiya.worker"
 """Bundle id on macOS, AppUserModelID on Windows, desktop file name on Linux."""
@@ -21,7 +22,7 @@ AT_LOGIN = "--at-login"
 
 def own_command() -> tuple[str, ...]:
     """How to start this program at login, whatever it was started from."""
-    if appimage := os.environ.get("APPIMAGE"):
+    if appimage := _appimage(os.environ):
         return (appimage, AT_LOGIN)  # sys.executable is below a mount that is gone after logout
     if getattr(sys, "frozen", False):
         return (sys.executable, AT_LOGIN)
@@ -31,6 +32,18 @@ def own_command() -> tuple[str, ...]:
     if found := shutil.which(PROGRAM):
         return (found, AT_LOGIN)
     return (sys.executable, "-m", "desktop", AT_LOGIN)
+
+
+def _appimage(environ: Mapping[str, str]) -> str:
+    """The AppImage that this program runs from; empty where it runs from none.
+
+    The variables are inherited by whatever an AppImage starts: they are about us only where we lie in its mount
+    (https://docs.appimage.org/packaging-guide/environment-variables.html).
+    """
+    image, mount = environ.get("APPIMAGE", ""), environ.get("APPDIR", "")
+    if not (image and mount and bundle.is_frozen() and Path(image).is_absolute() and Path(image).is_file()):
+        return ""
+    return image if bundle.folder().is_relative_to(Path(mount).resolve()) else ""
 
 
 def is_ours(command: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -72,6 +73,8 @@ class XdgAutostart:
         return hidden or off
 
     def write(self) -> None:
+        if any(not one.isprintable() for one in self._command):  # a line break would begin another key
+            raise OSError(errno.EINVAL, f"a login entry cannot name the program {self._command[0]!r}")
         self.file.parent.mkdir(parents=True, exist_ok=True)
         draft = self.file.with_suffix(".new")
         draft.write_text(_ENTRY.format(command=" ".join(map(_quoted, self._command))), encoding="utf-8")

@@ -93,10 +93,32 @@ def test_only_a_program_that_is_gone_is_stale() -> None:
     assert not is_ours(("/nowhere/other",))
 
 
-def test_the_command_starts_this_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert own_command()[-1] == AT_LOGIN
-    monkeypatch.setenv("APPIMAGE", "/home/me/Kubiya.AppImage")
-    assert own_command() == ("/home/me/Kubiya.AppImage", AT_LOGIN)
+def test_the_command_starts_this_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    unfrozen = own_command()
+    assert unfrozen[-1] == AT_LOGIN
+    image, mount = tmp_path / "Kubiya.AppImage", tmp_path / "mount"
+    image.touch()
+    (mount / "usr").mkdir(parents=True)
+    monkeypatch.setenv("APPIMAGE", str(image))
+    monkeypatch.setenv("APPDIR", str(mount))
+    assert own_command() == unfrozen, "of whatever started us"
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", "/opt/kubiya-worker/kubiya-worker-desktop")
+    assert own_command() == ("/opt/kubiya-worker/kubiya-worker-desktop", AT_LOGIN), "still of whatever started us"
+    monkeypatch.setattr(sys, "executable", str(mount / "usr" / "kubiya-worker-desktop"))
+    assert own_command() == (str(image), AT_LOGIN)
+    image.unlink()
+    assert own_command() == (sys.executable, AT_LOGIN)
+
+
+@pytest.mark.parametrize("command", ["/opt/x\nExec=/bin/true", "/opt/\r", "/opt/\x1b", "/opt/\u2028x"])
+def test_no_command_writes_a_second_line_into_a_login_entry(tmp_path: Path, command: str) -> None:
+    from desktop.platforms.linux import XdgAutostart
+
+    entry = XdgAutostart((command, AT_LOGIN), {"XDG_CONFIG_HOME": str(tmp_path)})
+    with pytest.raises(OSError, match="cannot name the program"):
+        entry.write()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_desktop_switched_off_is_blocked(tmp_path: Path) -> None:
