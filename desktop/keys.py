@@ -126,7 +126,7 @@ class Keys:
 
         assert self._key is not None
         settings = self._store.settings_in_use()
-        client = ControlPlaneClient(base_url=settings.control_plane_url, api_key=self._key, ca_file=settings.ca_file)
+        client = ControlPlaneClient.of(settings, self._key)
         try:
             yield client
         finally:

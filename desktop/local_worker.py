@@ -331,9 +331,7 @@ class LocalWorker:
         from worker_core.control_plane.client import ControlPlaneClient
 
         settings = wanted.settings
-        client = ControlPlaneClient(
-            base_url=settings.control_plane_url, api_key=wanted.api_key, ca_file=settings.ca_file
-        )
+        client = ControlPlaneClient.of(settings, wanted.api_key)
         try:
             yield client
         finally:

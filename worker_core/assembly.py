@@ -158,7 +158,9 @@ class ServedQueue:
         key = settings.llm_api_key or registration.litellm_api_key
         if self._gateway is None or not self._gateway.serves(base_url, key):
             self._shared.redactor.add(key)
-            self._gateway = ModelGateway(base_url=base_url, api_key=key, ca_file=settings.ca_file)
+            self._gateway = ModelGateway(
+                base_url=base_url, api_key=key, ca_file=settings.ca_file, allow_http=settings.allow_http
+            )
         return self._gateway
 
     def forget_secrets(self, execution_id: str) -> None:

@@ -108,9 +108,7 @@ class Engine:
         self._tracker = ExecutionTracker(limit=limit, on_change=self._tracker_changed)
         self._tracker_change = asyncio.Event()
         self._gate = Gate(has_room=lambda reserved: self._tracker.running + reserved < limit)
-        self._client = ControlPlaneClient(
-            base_url=settings.control_plane_url, api_key=api_key, ca_file=settings.ca_file
-        )
+        self._client = ControlPlaneClient.of(settings, api_key)
         self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
         self._journal = Journal(paths.journal)
         self._book = ApprovalBook(paths.approvals, on_change=self._publish_soon)

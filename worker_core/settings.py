@@ -59,6 +59,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "KUBIYA_WORKER_APPROVAL_TIMEOUT": "approval_timeout",
     "KUBIYA_ENFORCE_ENABLED": "enforcer",
     "KUBIYA_WORKER_ENFORCER_REQUIRED": "enforcer_required",
+    "KUBIYA_WORKER_ALLOW_HTTP": "allow_http",
     "KUBIYA_WORKER_REMOTE_APPROVALS": "remote_approvals",
     "KUBIYA_WORKER_WORKSPACE_KEPT": "workspace_kept",
     "KUBIYA_WORKER_KEEP_FAILED_WORKSPACES": "keep_failed_workspaces",
@@ -114,6 +115,9 @@ class Settings:
 
     ca_file: Path | None = None
     """PEM file of additional certificate authorities, for the control plane, Temporal and the LLM gateway."""
+
+    allow_http: bool = False
+    """Keys may go to other machines over http://, which everybody on the way can read. To this one they always may."""
 
     proxy: str = "system"
     """`system`: what HTTPS_PROXY and NO_PROXY say, else the system's settings. `none`. Or `http://host:port`."""
@@ -367,6 +371,7 @@ _SWITCHES = (
     "remote_approvals",
     "enforcer",
     "enforcer_required",
+    "allow_http",
 )
 
 _COUNTS = (

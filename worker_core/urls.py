@@ -1,11 +1,34 @@
-"""Parts of URLs."""
+"""Parts of URLs, and what may go to them."""
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+
+from worker_core.errors import ConfigurationError
+from worker_core.settings import is_loopback
 
 
 def segment(text: str) -> str:
     """`text` as one path segment, whatever it holds."""
     quoted = quote(text, safe="")
     return quoted.replace(".", "%2E") if quoted.strip(".") == "" and quoted else quoted or "%20"
+
+
+def check_private(url: str, *, whose: str, allow_http: bool) -> None:
+    """Whether a key may go there: by https, to this machine itself, or where the setting `allow_http` permits it.
+
+    Args:
+        url: with a scheme and a host.
+        whose: key it is, for the sentence, such as `control plane`.
+        allow_http: the setting.
+
+    Raises:
+        ConfigurationError: everybody on the way could read it.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "https" or allow_http or is_loopback(parts.hostname or ""):
+        return
+    raise ConfigurationError(
+        f"The {whose}'s key does not go to {parts.hostname}: {parts.scheme}:// is not encrypted, and everybody on the "
+        "way could read it. Use https://, or set allow_http = true where you trust the network."
+    )

@@ -75,6 +75,12 @@ def described() -> dict[str, FieldText]:
         "ca_file": field(
             network, tr("Certificate authorities"), tr("A PEM file with your organization's own authorities."), "file"
         ),
+        "allow_http": field(
+            network,
+            tr("Keys over http://"),
+            tr("To other machines, unencrypted: everybody on the way can read them."),
+            "switch",
+        ),
         "llm_base_url": field(
             models, tr("Model gateway"), tr("OpenAI-compatible address. Empty: what the control plane says."), "text"
         ),

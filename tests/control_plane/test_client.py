@@ -176,7 +176,7 @@ async def test_proxies_come_from_the_environment_but_not_for_loopback(
     here = ControlPlaneClient(base_url=plane.url, api_key=Secret(API_KEY))
     assert (await here.get_execution("e1")).id == "e1"
     await here.aclose()
-    far = ControlPlaneClient(base_url="http://control-plane.example.test", api_key=Secret(API_KEY))
+    far = ControlPlaneClient(base_url="http://control-plane.example.test", api_key=Secret(API_KEY), allow_http=True)
     with pytest.raises(errors.Unreachable):
         await far.get_execution("e1")
     await far.aclose()

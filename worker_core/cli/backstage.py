@@ -18,7 +18,7 @@ from worker_core.errors import KubiyaError
 from worker_core.paths import Paths
 from worker_core.playground.server import Playground, PlaygroundInfo
 from worker_core.secrets import Secret
-from worker_core.settings import Settings
+from worker_core.settings import Settings, load
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -76,7 +76,9 @@ def gateway_key() -> Secret:
 
 
 def worker_settings(info: PlaygroundInfo) -> Settings:
-    return Settings(control_plane_url=info.control_plane_url, queue_ids=(info.queue_id,))
+    """Its own, whatever the user's other workers have; but for a gateway of the user's own without https."""
+    given = {name: value for name, value in os.environ.items() if name == "KUBIYA_WORKER_ALLOW_HTTP"}
+    return load(environ=given, flags={"control_plane_url": info.control_plane_url, "queue_ids": (info.queue_id,)})
 
 
 def worker_paths(folder: Path) -> Paths:

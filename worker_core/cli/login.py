@@ -78,7 +78,7 @@ async def _store(settings: Settings, key: Secret) -> dict[str, Any]:
 
     store = KeyringStore()
     keychain = await store.name()  # without one there is no need to ask the control plane
-    client = ControlPlaneClient(base_url=settings.control_plane_url, api_key=key, ca_file=settings.ca_file)
+    client = ControlPlaneClient.of(settings, key)
     try:
         who = await client.validate_key()
     finally:

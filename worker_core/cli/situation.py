@@ -71,7 +71,7 @@ async def open_client(settings: Settings) -> ControlPlaneClient:
     key = await take_api_key(settings)
     from worker_core.control_plane.client import ControlPlaneClient
 
-    return ControlPlaneClient(base_url=settings.control_plane_url, api_key=key, ca_file=settings.ca_file)
+    return ControlPlaneClient.of(settings, key)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import msgspec
 from worker_core.control_plane import errors, wire
 from worker_core.control_plane.http import TOTAL_LIMIT_SECONDS, Answer, Connections
 from worker_core.secrets import Secret
-from worker_core.urls import segment
+from worker_core.urls import check_private, segment
 
 _SKEW_EVERY_SECONDS = 60.0
 
@@ -34,6 +34,7 @@ class Caller:
         base_url: str,
         api_key: Secret,
         ca_file: Path | None = None,
+        allow_http: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -43,9 +44,14 @@ class Caller:
             base_url: without `/api/v1`, with or without a final slash.
             api_key: sent as Bearer token (protocol, 1.1).
             ca_file: PEM file of additional certificate authorities.
+            allow_http: the setting: the key may go to other machines unencrypted.
             clock: monotonic seconds.
             now: wall clock, seconds since the epoch; compared with the server's.
+
+        Raises:
+            ConfigurationError: the key would go out unencrypted.
         """
+        check_private(base_url, whose="control plane", allow_http=allow_http)
         self.base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._clock = clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -11,6 +11,10 @@ from worker_core.control_plane import errors, models, wire
 from worker_core.control_plane.http import Answer
 from worker_core.control_plane.operator_calls import OperatorCalls
 from worker_core.urls import segment
+
+if TYPE_CHECKING:
+    from worker_core.secrets import Secret
+    from worker_core.settings import Settings
 
 EntityKind = Literal["agents", "teams"]
 
@@ -31,6 +35,20 @@ class ControlPlaneClient(OperatorCalls):
     All methods raise a `ControlPlaneError`: `Unreachable`, `ServerTrouble` and `RateLimited` are worth another try.
     Registration, heartbeats and the disconnect have connections of their own, so that no other traffic starves them.
     """
+
+    @classmethod
+    def of(cls, settings: Settings, api_key: Secret) -> ControlPlaneClient:
+        """The one that the settings name.
+
+        Raises:
+            ConfigurationError: the key would go out unencrypted.
+        """
+        return cls(
+            base_url=settings.control_plane_url,
+            api_key=api_key,
+            ca_file=settings.ca_file,
+            allow_http=settings.allow_http,
+        )
 
     async def start_queue(self, queue_id: str, start: models.Start | None = None) -> models.StartResponse:
         """Register a new worker on a queue (2.1).

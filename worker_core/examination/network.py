@@ -15,12 +15,14 @@ from worker_core import foreign_json
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, NotFound
 from worker_core.control_plane.http import Connections, proxy_of, tls_context
+from worker_core.errors import ConfigurationError
 from worker_core.examination.checks import Check, fail, ok, skip, timed, warn
 from worker_core.examination.reach import CONNECT_LIMIT_SECONDS, ProxyRefused, opened
 from worker_core.logs.plain import one_line
 from worker_core.named_proxy import usable_proxy
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, is_loopback
+from worker_core.urls import check_private
 
 LOOK_UP_LIMIT_SECONDS: Final = 5.0
 SKEW_WARN: Final = timedelta(seconds=30)
@@ -66,7 +68,9 @@ async def tls(settings: Settings) -> Check:
     if parts.scheme == "http":
         if is_loopback(host):
             return ok("TLS", "Not used: the control plane is on this machine.")
-        return warn("TLS", f"Not used: your key travels to {host} in plain text.", "Use an https:// URL.")
+        if settings.allow_http:
+            return warn("TLS", f"Not used: your key travels to {host} in plain text.", "Use an https:// URL.")
+        return fail("TLS", f"Not used: no key goes to {host} in plain text.", "Use an https:// URL.")
     try:
         context = tls_context(settings.control_plane_url, ca_file=settings.ca_file)
         certificate = await _certificate(host, port, context)
@@ -124,7 +128,10 @@ async def _named_temporal(connections: Connections) -> str:
 
 async def key_and_clock(settings: Settings, key: Secret, *, source: str, queues: Sequence[str]) -> list[Check]:
     """The API key, the queues, and this machine's clock."""
-    client = ControlPlaneClient(base_url=settings.control_plane_url, api_key=key, ca_file=settings.ca_file)
+    try:
+        client = ControlPlaneClient.of(settings, key)
+    except ConfigurationError as error:
+        return [fail("API key", error.sentence, "Use an https:// URL.")]
     try:
         checks = [await timed(_key(client, source))]
         if checks[0].verdict == "ok":
@@ -214,8 +221,10 @@ async def gateway(settings: Settings) -> Check:
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
     connections = Connections(base_url=url, headers=lambda: headers, ca_file=settings.ca_file, called="model gateway")
     try:
+        if key:
+            check_private(url, whose=name, allow_http=settings.allow_http)
         answer = await connections.request("GET", "/models", action="the list of models", limit_seconds=10.0)
-    except ControlPlaneError as error:
+    except (ControlPlaneError, ConfigurationError) as error:
         return fail(name, error.sentence, "Check LITELLM_API_BASE, or leave it empty.")
     finally:
         await connections.aclose()

@@ -26,6 +26,7 @@ from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
 from worker_core.model.said import Said, said_by
 from worker_core.secrets import Secret
+from worker_core.urls import check_private
 
 STREAM_SILENCE_LIMIT_SECONDS: Final = 180.0
 """A stream that says nothing for so long counts as broken off. Reasoning models are silent for a minute or two."""
@@ -59,8 +60,12 @@ class ModelRequest:
 class ModelGateway:
     """One endpoint with its key. Cheap to make; its client is made at the first call."""
 
-    def __init__(self, *, base_url: str, api_key: Secret, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, *, base_url: str, api_key: Secret, ca_file: Path | None = None, allow_http: bool = False
+    ) -> None:
+        """With `allow_http`, the setting, its key may go to other machines unencrypted."""
         self.base_url = base_url
+        self._allow_http = allow_http
         self._api_key = api_key
         self._ca_file = ca_file
         self._client: httpx2.AsyncClient | None = None
@@ -101,7 +106,12 @@ class ModelGateway:
         return {"Authorization": f"Bearer {key}", "x-api-key": key}
 
     def make_http_client(self) -> httpx2.AsyncClient:
-        """A client with this gateway's trust, for a loop of its own. It loads for a moment: call it in a thread."""
+        """A client with this gateway's trust, for a loop of its own. It loads for a moment: call it in a thread.
+
+        Raises:
+            ConfigurationError: its key would go out unencrypted; the proxy or the authorities cannot be used.
+        """
+        check_private(self.base_url, whose="model gateway", allow_http=self._allow_http)
         client = new_client(base_url=self.base_url, ca_file=self._ca_file, max_connections=MOST_CONNECTIONS)
         client.timeout = httpx2.Timeout(STREAM_SILENCE_LIMIT_SECONDS, connect=CONNECT_LIMIT_SECONDS)
         return client
