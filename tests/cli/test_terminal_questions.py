@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,13 @@ from tests.engine.test_executions import tool
 from tests.support.engine import home, new_queue
 from tests.support.playground import Stage
 from tests.support.programs import path_without
+from tests.support.questions import view
+from worker_core.cli import prompter
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
+from worker_core.events import EventBus
 from worker_core.secrets import Secret
+from worker_core.snapshot import EngineSnapshot
 
 if sys.platform == "win32":
     pytest.skip("there are no pseudo terminals of this kind", allow_module_level=True)
@@ -62,6 +68,16 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
+    def answer(self, text: str, *, after: int) -> int:
+        """Type it until it counts: what comes before a question could be read does not. Where it was taken."""
+        while True:
+            self.type(text)
+            typed = self.wait_for(r"before this could be read\..*?> |INFO |ERROR |command: ", after=after)
+            if not self.shown[:typed].endswith("> "):
+                return after
+            after = typed
+            time.sleep(0.05)
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
@@ -96,7 +112,7 @@ async def run(stage: Stage, queue: str, command: str, terminal: Terminal, *steps
         at = 0
         for question, answer in steps:
             at = await asyncio.to_thread(terminal.wait_for, question, after=at)
-            terminal.type(answer)
+            at = await asyncio.to_thread(terminal.answer, answer, after=at)
         async with asyncio.timeout(LIMIT_SECONDS):
             while (await client.get_execution(execution_id)).status != "waiting_for_input":
                 await asyncio.sleep(0.05)
@@ -146,6 +162,39 @@ async def test_all_of_a_question_stands_on_the_terminal(stage: Stage, tmp_path: 
     assert all(f"the path {path}: " in reasons for path in (one, other))
 
 
+async def test_what_was_typed_before_a_question_came_up_is_no_answer(stage: Stage, tmp_path: Path) -> None:
+    queue, outside = await new_queue(stage), tmp_path / "outside.txt"
+    with worker_on_a_terminal(stage, tmp_path / "home", queue) as terminal:
+        terminal.type("y\ny\na\n")
+        await run(stage, queue, f"echo done > {outside}", terminal, (r"n: deny > ", "n\n"))
+    assert not outside.exists()
+
+
+async def test_an_answer_that_comes_with_the_question_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompter, "_is_ours", lambda: True)
+    monkeypatch.setattr(prompter.Prompter, "_listen", lambda self: None)
+    now, answers = [100.0], []
+
+    class Engine:
+        events = EventBus()
+        snapshot = EngineSnapshot(approvals=(view("a1", at=datetime.now(UTC), command="ls"),))
+
+        async def answer_approval(self, approval_id: str, **answer: object) -> None:
+            answers.append((approval_id, answer["allow"]))
+            self.snapshot = EngineSnapshot()
+
+    asking = prompter.Prompter(clock=lambda: now[0])
+    asking.attend(Engine())  # type: ignore[arg-type]
+    asking._show_next()
+    for late in (0.0, prompter.READ_SECONDS * 0.9):
+        asking._said("y", 100.0 + late)
+        await asyncio.sleep(0)
+        assert answers == []
+    asking._said("y", 100.0 + prompter.READ_SECONDS)
+    await asyncio.sleep(0)
+    assert answers == [("a1", True)]
+
+
 @pytest.mark.parametrize(("answer", "runs"), [("y", True), ("n", False)])
 async def test_without_a_sandbox_it_asks_once_and_remembers(
     stage: Stage, tmp_path: Path, answer: str, runs: bool
@@ -158,6 +207,6 @@ async def test_without_a_sandbox_it_asks_once_and_remembers(
     with worker_on_a_terminal(stage, tmp_path / "home", queue, **places) as terminal:
         first = await run(stage, queue, "echo done > made", terminal, (r"y: yes   n: no > ", f"{answer}\n"))
         second = await run(stage, queue, "echo done > made", terminal)
-        assert terminal.shown.count("y: yes   n: no > ") == 1
+        assert terminal.shown.count("\n    y: yes   n: no > ") == 1
     for execution_id in (first, second):
         assert (home(tmp_path / "home").workspaces / execution_id / "made").exists() is runs

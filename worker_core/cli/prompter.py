@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
@@ -37,13 +40,25 @@ _ANSWERS: Final[dict[str, tuple[bool, Scope]]] = {
 CONFIRM_LIMIT_SECONDS: Final = 300.0
 
 
-class Prompter:
-    """Reads answers from stdin, where that is a terminal of ours; each is about the question that stands there."""
+READ_SECONDS: Final = 1.0
+"""What is typed sooner was meant for what stood there before."""
 
-    def __init__(self) -> None:
+
+class Prompter:
+    """Reads answers from stdin, where that is a terminal of ours; each is about the question that stands there.
+
+    What was typed before a question could be read is no answer to it: it is dropped, and the question stays.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.at_a_terminal = _is_ours()
+        self._clock = clock
+        self._shown_at = float("-inf")
+        """When what stands there was shown."""
+
         self._engine: Engine | None = None
         self._shown: ApprovalView | None = None
+        self._said_choices = ""
         self._seal = ""
         """Of the question that stands there, once it was read whole."""
 
@@ -72,8 +87,8 @@ class Prompter:
 
     def _put(self, question: str, asked: Future[bool]) -> None:
         self._question = asked
-        say(f"\n{question}\n    y: yes   n: no > ", nl=False, err=True)
-        self._listen()
+        say(f"\n{question}", err=True)
+        self._show_choices("y: yes   n: no")
 
     def _heard(self, event: Event) -> None:
         if isinstance(event, ApprovalRequested | ApprovalAnswered | PollingStarted):
@@ -94,8 +109,13 @@ class Prompter:
             say(f"    {line}", err=True)
         choices = "   ".join(f"{key}: {_MEANINGS[key]}" for key in self._choices())
         others = len(self._engine.snapshot.approvals) - 1
-        more = f" ({others} more wait)" if others > 0 else ""
-        say(f"    {choices}{more} > ", nl=False, err=True)
+        self._show_choices(f"{choices} ({others} more wait)" if others > 0 else choices)
+
+    def _show_choices(self, choices: str) -> None:
+        self._said_choices = choices
+        _drop_what_was_typed()
+        say(f"    {choices} > ", nl=False, err=True)
+        self._shown_at = self._clock()
         self._listen()
 
     def _choices(self) -> str:
@@ -116,11 +136,14 @@ class Prompter:
         assert self._loop is not None
         try:
             for line in iter(sys.stdin.readline, ""):
-                self._loop.call_soon_threadsafe(self._said, line.strip().lower())
+                self._loop.call_soon_threadsafe(self._said, line.strip().lower(), self._clock())
         except (OSError, ValueError, RuntimeError):
             pass  # in the background, or the worker left: `kubiya-worker approvals` answers as well
 
-    def _said(self, word: str) -> None:
+    def _said(self, word: str, at: float) -> None:
+        if (self._question is not None or self._shown is not None) and at - self._shown_at < READ_SECONDS:
+            say(f"    That was typed before this could be read. {self._said_choices} > ", nl=False, err=True)
+            return
         question, self._question = self._question, None
         if question is not None and not question.done():
             question.set_result(word in {"y", "yes"})
@@ -164,6 +187,20 @@ class Prompter:
             say(error.sentence, err=True)
         self._answered.discard(approval_id)
         self._show_next()
+
+
+def _drop_what_was_typed() -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if sys.platform == "win32":
+            import msvcrt
+
+            while msvcrt.kbhit():
+                msvcrt.getwch()
+        else:
+            import termios
+
+            with contextlib.suppress(termios.error):
+                termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def _is_ours() -> bool:
