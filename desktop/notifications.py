@@ -77,6 +77,7 @@ class Notifications:
         self._listeners: list[Callable[[Notice], None]] = []
         self._counted: list[Callable[[], None]] = []
         self._asked: set[str] = set()
+        self._refused = ""
         self._troubles: dict[tuple[str, str], str] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._said_lost = False
@@ -145,7 +146,11 @@ class Notifications:
                     self._better((PollingStalled.__name__, event.queue_id))
 
     def look(self, snapshot: EngineSnapshot) -> None:
-        """Questions that are new."""
+        """Questions that are new, and that tools are not started."""
+        refused = snapshot.sandbox.reason if snapshot.sandbox.name == "refused" else ""
+        if refused and refused != self._refused:
+            self.say(Notice(title=tr("Tools are not started"), body=refused, level=Level.PROBLEM))
+        self._refused = refused
         waiting = approvals(snapshot)
         for one in waiting:
             if one.approval_id not in self._asked:

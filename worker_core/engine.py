@@ -121,6 +121,8 @@ class Engine:
         )
         self._sweeping: asyncio.Future[int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._looks_early = launcher is None and ask_sandbox is None
+        self._looking: asyncio.Future[None] | None = None
         self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
         self._single = SingleExecution(
             wait=settings.single_execution_wait,
@@ -361,8 +363,8 @@ class Engine:
         self._stopped.set()
 
     def _sandbox_chosen(self, choice: Choice) -> None:
-        """Called in the thread that starts the first tool."""
-        log.info("%s", choice.reason)
+        """Called in the thread that looked."""
+        log.log(logging.INFO if choice.launcher is not None else logging.ERROR, "%s", choice.view.reason)
 
         def show() -> None:
             self.snapshot = replace(self.snapshot, sandbox=choice.view)
@@ -446,6 +448,8 @@ class Engine:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, PollingStarted) and self.snapshot.state is EngineState.STARTING:
             self._change(*self._at_work())
+            if self._looks_early:  # in a thread: who deploys a worker is to read at once that it cannot run tools
+                self._looking = asyncio.get_running_loop().run_in_executor(None, self._chosen.look)
         if isinstance(event, PollingStarted):
             self._answers.tell_again(event.queue_id)
 

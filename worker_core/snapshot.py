@@ -162,7 +162,9 @@ class SdkView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxView:
-    """What isolates tool processes. Empty until the first tool is started: it is looked for then."""
+    """What isolates tool processes. Empty until it is looked for: when polling begins, or where somebody has to be
+    asked, with the first tool.
+    """
 
     name: str = ""
     """E.g. `bubblewrap`; `none`: tools run without; `refused`: tools are not started."""
@@ -170,7 +172,7 @@ class SandboxView:
     enforces: tuple[str, ...] = ()
     """Values of `worker_core.sandbox.launcher.Holds`."""
 
-    reason: str = "It is looked for when the first tool is started."
+    reason: str = "It was not looked for yet."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,8 @@ def troubles(snapshot: EngineSnapshot) -> tuple[str, ...]:
         found += [queue.reason for queue in snapshot.queues if not queue.polling and queue.reason]
     if snapshot.outbox.interrupted_reason:
         found.append(snapshot.outbox.interrupted_reason)
+    if snapshot.sandbox.name == "refused":
+        found.append(snapshot.sandbox.reason)
     return tuple(dict.fromkeys(found))
 
 

@@ -135,7 +135,10 @@ def described() -> dict[str, FieldText]:
         "require_sandbox": field(
             isolation,
             tr("Where no sandbox works"),
-            tr("Always: tools do not start. Never: they run without. Ask: you are asked once."),
+            tr(
+                "Always: tools do not start. Never: they run without. Ask: a terminal asks once where none is "
+                "installed; else tools do not start."
+            ),
             "choice",
             get_args(RequireSandbox),
         ),

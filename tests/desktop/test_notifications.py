@@ -9,6 +9,7 @@ import pytest
 from desktop.conditions import Machine, why_not
 from desktop.notifications import LOST_AFTER, Level, Notice, Notifications
 from desktop.preferences import NotificationLevel, Preferences
+from desktop.tray.facts import troubles
 from desktop.tray.menu import Wish
 from tests.desktop.snapshots import NOON, asking, snapshot
 from worker_core.events import (
@@ -20,7 +21,7 @@ from worker_core.events import (
     PollingStalled,
     PollingStarted,
 )
-from worker_core.snapshot import EngineState
+from worker_core.snapshot import EngineState, SandboxView
 
 
 class Rig:
@@ -84,6 +85,17 @@ def test_a_question_is_asked_once() -> None:
     for shown in (snapshot(), asking("Run it?"), asking("Run it?"), asking("Run it?", "And this?"), snapshot()):
         rig.notifications.look(shown)
     assert [(notice.body, notice.target) for notice in rig.said] == [("Run it?", "a0"), ("And this?", "a1")]
+
+
+def test_that_tools_are_not_started_is_told_once() -> None:
+    rig = Rig()
+    refused = SandboxView(name="refused", reason="Tools are not started: because.")
+    for view in (SandboxView(), refused, refused, SandboxView(name="bubblewrap", reason="It works."), refused):
+        rig.notifications.look(snapshot(sandbox=view))
+    assert rig.titles == ["Tools are not started"] * 2
+    assert (rig.said[0].body, rig.said[0].level) == (refused.reason, Level.PROBLEM)
+    assert troubles(snapshot(sandbox=refused)) == (refused.reason,)
+    assert troubles(snapshot(sandbox=SandboxView(name="none", reason="Without."))) == ()
 
 
 def test_a_worker_that_failed_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.playground import Stage, until
 from worker_core.agents.journal import Journal, JournalError
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionFinished, HeartbeatSent
+from worker_core.sandbox import linux
 from worker_core.sandbox.workspace import Workspace
 from worker_core.snapshot import EngineState, StopMode
 
@@ -84,11 +86,29 @@ async def test_a_tool_runs_in_its_workspace_with_declared_variables_and_no_keys(
     assert "KUBIYA_API_KEY" not in output
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the stand-in for bubblewrap is for Linux")
+async def test_a_headless_worker_whose_sandbox_fails_runs_no_tool_and_says_so_at_once(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    async with running_engine(stage, tmp_path, sandbox="auto", require_sandbox="ask") as rig:
+        await rig.until(lambda: rig.snapshot.sandbox.name == "refused")
+        execution_id = await rig.execute("refused\n" + tool("echo done >made"))
+        await rig.reach(execution_id, "waiting_for_input")
+        [failed] = await rig.sent(execution_id, "tool_completed")
+    assert not (home(tmp_path).workspaces / execution_id / "made").exists()
+    for said in (str(failed), caplog.text):
+        assert "No permissions to create new namespace" in said
+        assert "KUBIYA_WORKER_REQUIRE_SANDBOX=never" in said
+
+
 @needs_bubblewrap
 async def test_a_tool_in_the_sandbox(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("canary-of-the-machine")
     async with running_engine(stage, tmp_path, sandbox="auto", require_sandbox="always") as rig:
-        assert rig.snapshot.sandbox.name == ""
         command = f"echo $KUBIYA_WORKER_HOME > out.txt; cat {tmp_path}/key; echo $HOME; ls /proc | grep -c '^[0-9]'"
         execution_id = await rig.execute("sandboxed\n" + tool(command))
         await rig.reach(execution_id, "waiting_for_input")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -71,16 +70,53 @@ def test_a_long_path_of_the_state_folder(paths: Paths) -> None:
     assert "could not be started" not in found.reason
 
 
-def test_a_headless_worker_says_once_that_there_is_none(
-    paths: Paths, nothing: None, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine with a bubblewrap that does not work."""
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(choice.platform, "system", lambda: "Linux")
+
+
+def never_asked(why: str) -> bool:
+    raise AssertionError(f"nobody is asked: {why}")
+
+
+def test_nobody_to_ask_means_no(paths: Paths, nothing: None) -> None:
+    found = choose(Settings(), paths)
+    assert found.view.name == "refused"
+    assert found.view.enforces == ()
+    assert "bubblewrap is not installed" in found.reason
+    assert 'require_sandbox = "never"' in found.view.reason
+    assert "KUBIYA_WORKER_REQUIRE_SANDBOX=never" in found.view.reason
+
+
+@pytest.mark.parametrize("require", ["ask", "always"])
+@pytest.mark.parametrize("said_before", ["", "yes\n"])
+def test_a_mechanism_that_fails_is_no_mechanism_that_is_missing(
+    paths: Paths, failing: None, require: Any, said_before: str
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        found = choose(Settings(), paths)
+    """The answer for a machine that has none does not hold where one does not work."""
+    paths.state.mkdir(parents=True)
+    (paths.state / "without-sandbox").write_text(said_before)
+    found = choose(Settings(require_sandbox=require), paths, ask=never_asked)
+    assert found.view.name == "refused"
+    assert "setting up uid map: Permission denied" in found.view.reason
+    assert ("KUBIYA_WORKER_REQUIRE_SANDBOX=never" in found.view.reason) is (require == "ask")
+
+
+def test_never_runs_tools_without_one_that_fails(paths: Paths, failing: None) -> None:
+    found = choose(Settings(require_sandbox="never"), paths, ask=never_asked)
     assert found.view.name == "none"
     assert set(found.view.enforces) == {"process-group", "environment", "limits"}
-    assert "bubblewrap is not installed" in found.reason
-    (record,) = caplog.records
-    assert "WITHOUT a sandbox" in record.message
+    assert "Permission denied" in found.reason
+
+
+def test_who_switches_it_off_is_not_asked(paths: Paths) -> None:
+    found = choose(Settings(sandbox="none"), paths, ask=never_asked)
+    assert (found.view.name, found.lasts) == ("none", True)
 
 
 def test_never_says_nothing(paths: Paths, nothing: None, caplog: pytest.LogCaptureFixture) -> None:
@@ -105,6 +141,7 @@ def test_it_asks_once_and_remembers(paths: Paths, nothing: None, answer: bool, n
         asked.append(why)
         return answer
 
+    assert choose(Settings(), paths).view.name == "refused"
     for _ in range(3):
         assert choose(Settings(), paths, ask=ask).view.name == name
     assert choose(Settings(), paths).view.name == name
@@ -127,3 +164,60 @@ def test_it_looks_once_and_lazily(tmp_path: Path) -> None:
         assert launcher.wrap(command, workspace=tmp_path) is command
     assert len(looked) == len(heard) == 1
     assert heard[0].view == SandboxView(name="none", enforces=("environment", "process-group"), reason="Because.")
+
+
+@needs_bubblewrap
+def test_a_passing_failure_passes(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a first look on a machine that is very busy just then."""
+    heard: list[Choice] = []
+    launcher = ChosenLauncher(lambda: choose(Settings(network="off"), paths), on_choice=heard.append)
+    command = Command(argv=["true"], cwd=tmp_path, environment={})
+    with monkeypatch.context() as slow:
+        slow.setattr(linux, "PROBE_SECONDS", 1e-6)
+        with pytest.raises(SandboxMissing, match="the next call looks again"):
+            launcher.wrap(command, workspace=tmp_path)
+    with pytest.raises(SandboxMissing):
+        launcher.wrap(command, workspace=tmp_path)
+    monkeypatch.setattr(choice, "LOOK_AGAIN_SECONDS", 0.0)
+    assert launcher.wrap(command, workspace=tmp_path).argv[0] == linux.find_program()
+    launcher.close()
+    assert [one.view.name for one in heard] == ["refused", "bubblewrap"]
+    assert not list((paths.runtime / "sandbox").iterdir())
+
+
+def test_what_was_refused_is_looked_at_again_and_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "LOOK_AGAIN_SECONDS", 0.0)
+    no = Choice(launcher=None, reason="No.", lasts=False)
+    looks = iter([no, no, Choice(launcher=DirectLauncher(), reason="Yes.")])
+    heard: list[str] = []
+    launcher = ChosenLauncher(lambda: next(looks), on_choice=lambda made: heard.append(made.reason))
+    command = Command(argv=["true"], cwd=tmp_path, environment={})
+    launcher.look()
+    with pytest.raises(SandboxMissing, match="No"):
+        launcher.wrap(command, workspace=tmp_path)
+    for _ in range(2):
+        assert launcher.wrap(command, workspace=tmp_path) is command
+    assert heard == ["No.", "Yes."]
+
+
+def test_a_look_that_fails_starts_no_tool(tmp_path: Path) -> None:
+    def look() -> Choice:
+        raise PermissionError(13, "Permission denied")
+
+    launcher = ChosenLauncher(look, on_choice=lambda made: None)
+    launcher.look()
+    with pytest.raises(PermissionError):
+        launcher.wrap(Command(argv=["true"], cwd=tmp_path, environment={}), workspace=tmp_path)
+
+
+def test_one_that_is_found_when_the_worker_has_left_is_let_go(tmp_path: Path) -> None:
+    closed: list[int] = []
+    launcher: ChosenLauncher
+
+    def look() -> Choice:
+        launcher.close()
+        return Choice(launcher=DirectLauncher(), reason="Late.", close=lambda: closed.append(1))
+
+    launcher = ChosenLauncher(look, on_choice=lambda made: None)
+    launcher.look()
+    assert closed == [1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -75,9 +75,16 @@ def gateway_key() -> Secret:
     return Secret(os.environ.get("LITELLM_API_KEY") or os.environ.get("OPENAI_API_KEY") or "")
 
 
-def worker_settings(info: PlaygroundInfo) -> Settings:
-    """Its own, whatever the user's other workers have; but for a gateway of the user's own without https."""
-    given = {name: value for name, value in os.environ.items() if name == "KUBIYA_WORKER_ALLOW_HTTP"}
+_OF_THE_USER: Final = ("KUBIYA_WORKER_ALLOW_HTTP", "KUBIYA_WORKER_SANDBOX", "KUBIYA_WORKER_REQUIRE_SANDBOX")
+
+
+def worker_settings(info: PlaygroundInfo, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Its own, whatever the user's other workers have; but for a gateway without https, and for what isolates tools.
+
+    Raises:
+        ConfigurationError: a variable is not valid.
+    """
+    given = {name: value for name, value in environ.items() if name in _OF_THE_USER}
     return load(environ=given, flags={"control_plane_url": info.control_plane_url, "queue_ids": (info.queue_id,)})
 
 

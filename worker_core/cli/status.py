@@ -91,6 +91,9 @@ def show(console: Console, snapshot: EngineSnapshot) -> None:
                 f"{health.disk_percent:.0f} %; the worker takes {size(health.process_rss_bytes)}",
             )
         )
+    if snapshot.sandbox.name:
+        style = {"refused": "bad", "none": "careful"}.get(snapshot.sandbox.name, "")
+        pairs.append(("tools", screen.text(snapshot.sandbox.reason, style)))
     outbox = snapshot.outbox
     waiting = outbox.pending + outbox.spooled
     events = f"{outbox.delivered:,} delivered" + (f", {waiting:,} waiting" if waiting else "")

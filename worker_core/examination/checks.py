@@ -172,14 +172,13 @@ def _sandbox(paths: Paths, settings: Settings) -> Check:
     from worker_core.sandbox.choice import choose
 
     with tempfile.TemporaryDirectory(prefix="kubiya-doctor-") as folder:  # it changes nothing, not even the state
-        choice = choose(replace(settings, require_sandbox="never"), replace(paths, runtime=Path(folder)))
+        choice = choose(settings, replace(paths, runtime=Path(folder)))
         choice.close()
-    if choice.view.name != "none":
-        return ok("sandbox", choice.reason)
-    repair = 'Install one, or set require_sandbox = "always" so that no tool is started without.'
-    if settings.require_sandbox == "always":
-        return fail("sandbox", f"{choice.reason} No tool can be started.", repair.partition(", or")[0] + ".")
-    return warn("sandbox", choice.reason, repair)
+    if choice.launcher is None:
+        return fail("sandbox", choice.reason, choice.remedy or "Repair that: no tool can be started before.")
+    if choice.view.name == "none":
+        return warn("sandbox", choice.reason, 'Repair that, and set require_sandbox = "always" or "ask".')
+    return ok("sandbox", choice.reason)
 
 
 def _existing(path: Path) -> Path:

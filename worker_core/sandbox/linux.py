@@ -6,6 +6,7 @@ other process, no D-Bus, no keyring, no network but the worker's proxy. See bwra
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -128,6 +129,17 @@ def find_program(search_path: str | None = None) -> str | None:
         return None
 
 
+def version(program: str) -> str:
+    """Its name and version, as it says them."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        result = subprocess.run(
+            [program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False
+        )
+        if result.returncode == 0 and (said := result.stdout.decode("ascii").strip()):
+            return said[:40]
+    return "bubblewrap"
+
+
 def probe(program: str, walls: Walls) -> str:
     """Start something through it. Empty where that works, else a sentence that says why not and what to do."""
     folder = private_directory(walls.runtime / "probe")
@@ -148,6 +160,8 @@ def probe(program: str, walls: Walls) -> str:
             pass_fds=[loan.descriptor for loan in command.loans],
         )
         launcher.close()
+    except subprocess.TimeoutExpired:
+        return f"bubblewrap ({program}) did not start a program within {PROBE_SECONDS:g} s; the next call looks again."
     except (OSError, subprocess.SubprocessError) as error:
         return f"bubblewrap ({program}) could not be started: {error}."
     if result.returncode == 0:
