@@ -8,7 +8,7 @@ else
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock bench screenshots package freeze clean
+.PHONY: help setup run test test-gateways lint format lock bench screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ run: setup ## run the demo: a playground, a worker, an agent task with tools; in
 
 test: setup ## run the whole test suite
 	@$(BIN)/python -m pytest
+
+test-gateways: setup ## the tests against a real LiteLLM and a real llama.cpp, which are installed into the user's cache once
+	@$(BIN)/python scripts/gateways.py
 
 lint: setup ## ruff, mypy --strict for Linux, macOS and Windows, import-linter
 	@$(BIN)/ruff check .

@@ -45,6 +45,7 @@ def test_what_is_not_honoured_is_named() -> None:
             {"message": "Unrecognized request argument supplied: stream_options", "param": "stream_options"},
             "stream_options",
         ),
+        ({"message": "gpt-5 doesn't support temperature=0.2 while reasoning is active."}, "temperature"),
         ({"message": "bad tool", "param": "tools[0].function"}, ""),
         ({"message": "The user is not allowed to stop"}, ""),
         ({"message": "'temperature' was 0.2"}, ""),

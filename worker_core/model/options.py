@@ -26,11 +26,11 @@ INSTEAD: Final = {"max_tokens": "max_completion_tokens"}
 """Models that refuse the first name take the second."""
 
 _REFUSING: Final = re.compile(
-    r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|extra inputs|deprecated"
-    r"|invalid|not available|may only|only be",
+    r"unsupported|(?:not|n't) support|unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|extra inputs"
+    r"|deprecated|invalid|not available|may only|only be",
 )
-_NAMED: Final = r"""['"`\[]{0}['"`\]]|(?:^|\s){0}:"""
-"""In quotes, or before a colon: `user` and `stop` are words of the language as well."""
+_NAMED: Final = r"""['"`\[]{0}['"`\]]|(?:^|\s){0}[:=]"""
+"""In quotes, or before a colon or an equals sign: `user` and `stop` are words of the language as well."""
 
 _WANTED: Final = re.compile(r"must be (?:passed|provided|included|sent)|is required|missing|expected")
 
