@@ -15,13 +15,13 @@ import pytest
 from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox import anchored
+from worker_core.sandbox.control_groups import CONTROLLERS, ControlGroups
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
 from worker_core.sandbox.limits import Limits
-from worker_core.sandbox.pids import ProcessGroups
 from worker_core.sandbox.process import ProcessResult
 from worker_core.sandbox.tree import children_of
-from worker_core.sandbox.use import TreeUse
+from worker_core.sandbox.use import CallUse
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher's sources and the limits are Linux's")
 
@@ -35,6 +35,9 @@ SMALL = Limits(
     file_bytes=20 * MEGABYTE,
     workspace_bytes=100 * MEGABYTE,
 )
+
+_groups = ControlGroups.find(SMALL)
+COUNTED = _groups is not None and {*_groups.place.folders} == {*CONTROLLERS}
 
 
 @pytest.fixture(params=["direct", pytest.param("bubblewrap", marks=needs_bubblewrap)])
@@ -74,7 +77,7 @@ async def test_processor_time_of_a_tree(launcher: Launcher, tmp_path: Path) -> N
 
 @needs_bubblewrap
 @pytest.mark.skipif(
-    ROOT and ProcessGroups.find() is None,
+    ROOT and ControlGroups.find(SMALL) is None,
     reason="a worker that runs as root needs a control group that counts processes, and may make none here",
 )
 async def test_a_fork_bomb(tmp_path: Path) -> None:
@@ -92,33 +95,65 @@ def _command_line(process_id: int) -> bytes:
 
 
 @needs_bubblewrap
-@pytest.mark.skipif(ProcessGroups.find() is None, reason="only a worker that runs as root, and may make control groups")
-async def test_each_call_of_a_root_worker_has_a_group_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.skipif(not COUNTED, reason="control groups for memory, processes and time can be made by root alone here")
+async def test_each_call_has_a_control_group_of_its_own(tmp_path: Path) -> None:
     launcher = bubblewrap(tmp_path / "walls", limits=SMALL)
-    (tmp_path / "w").mkdir()
-    command = Command(argv=("/bin/cat",), cwd=tmp_path / "w", environment={"PATH": os.environ["PATH"]})
-    wrapped = [launcher.wrap(command, workspace=tmp_path / "w") for _ in range(2)]
-    opened = [Path(f"/proc/self/fd/{loan.descriptor}").readlink() for one in wrapped for loan in one.loans]
-    groups = [path.parent for path in opened if path.name == "cgroup.procs"]
-    assert len(set(groups)) == 2
-    assert {(one / "pids.max").read_text().strip() for one in groups} == {"200"}
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+
+    def wrapped(name: str) -> Command:
+        command = Command(argv=("/bin/cat",), cwd=tmp_path / name, environment={"PATH": os.environ["PATH"]})
+        return launcher.wrap(command, workspace=tmp_path / name)
+
+    def folder(command: Command) -> Path:
+        assert command.group is not None
+        return Path(f"/proc/self/fd/{command.group.entrances[0].descriptor}").readlink().parent
+
+    first, never_started = wrapped("a"), wrapped("b")
+    mine, other = folder(first), folder(never_started)
+    assert mine != other
     process = subprocess.Popen(
-        list(wrapped[0].argv),
-        cwd=wrapped[0].cwd,
-        env=dict(wrapped[0].environment),
+        list(first.argv),
+        cwd=first.cwd,
+        env=dict(first.environment),
         stdin=subprocess.PIPE,
-        pass_fds=[loan.descriptor for loan in wrapped[0].loans],
+        pass_fds=[loan.descriptor for loan in first.loans],
     )
-    while not (groups[0] / "cgroup.procs").read_text():
+    while not (mine / "cgroup.procs").read_text():
         assert process.poll() is None
         await asyncio.sleep(0.01)
+    del never_started
+    assert folder(wrapped("c")) == other, "what nobody entered is used again"
+    del first  # as if it had ended
+    assert folder(wrapped("c")) == other, "what is in use is not"
     launcher.close()
-    assert [one.exists() for one in groups] == [True, False], "one that is in use stays"
+    assert [one.exists() for one in (mine, other)] == [True, False]
     process.communicate(b"")
     async with asyncio.timeout(10):
-        while groups[0].exists():  # the kernel lets go of it a moment after the last process
+        while mine.exists():  # the kernel lets go of it a moment after the last process
             launcher.close()
             await asyncio.sleep(0.01)
+
+
+@needs_bubblewrap
+@pytest.mark.skipif(not COUNTED, reason="control groups for memory, processes and time can be made by root alone here")
+async def test_a_call_that_the_kernel_ended_for_its_memory_is_told_why(tmp_path: Path) -> None:
+    """Sooner than anybody looks, and with nobody left to look at."""
+    script = "import os, mmap; m = mmap.mmap(-1, 900 << 20); [m.write(bytes(1 << 20)) for _ in range(900)]"
+    launcher = bubblewrap(tmp_path / "walls", limits=SMALL)
+    result, _ = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", f"exec {sys.executable} -c '{script}'")
+    assert result.exceeded == "It used more than 300 MB of memory and was stopped."
+    result, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "echo the next one")
+    assert (result.exceeded, said) == ("", "the next one\n")
+
+
+@needs_bubblewrap
+@pytest.mark.skipif(not COUNTED, reason="control groups for memory, processes and time can be made by root alone here")
+async def test_pages_of_files_make_room(tmp_path: Path) -> None:
+    launcher = bubblewrap(tmp_path / "walls", limits=replace(SMALL, file_bytes=600 * MEGABYTE, workspace_bytes=2**40))
+    script = "head -c 500M /dev/zero >big && cat big >/dev/null && echo fine"
+    result, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", script)
+    assert (result.exceeded, said) == ("", "fine\n")
 
 
 @needs_bubblewrap
@@ -183,6 +218,14 @@ async def test_open_files(launcher: Launcher, tmp_path: Path) -> None:
     assert said == "64\n0\n"
 
 
+async def test_what_the_kernel_counts_per_user_is_halved(launcher: Launcher, tmp_path: Path) -> None:
+    import resource
+
+    _, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "ulimit -q; ulimit -i")
+    both = [resource.getrlimit(name)[0] for name in (resource.RLIMIT_MSGQUEUE, resource.RLIMIT_SIGPENDING)]
+    assert said.split() == ["unlimited" if one < 0 else str(one // 2) for one in both]
+
+
 async def test_what_stays_within_its_limits(launcher: Launcher, tmp_path: Path) -> None:
     result, said = await tried(launcher, tmp_path / "w", "/bin/bash", "-c", "echo fine")
     assert (said, result.exit_code, result.exceeded) == ("fine\n", 0, "")
@@ -193,8 +236,8 @@ def test_the_use_of_a_tree_is_seen(tmp_path: Path) -> None:
     with subprocess.Popen(["/bin/bash", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        used = TreeUse(process.pid, limits=SMALL, disk=None).now()
+        used = CallUse(process.pid, limits=SMALL, disk=None).now()
         os.killpg(process.pid, 9)
     assert used is not None
     assert used.processes >= 3
-    assert TreeUse(process.pid, limits=SMALL, disk=None).now() is None
+    assert CallUse(process.pid, limits=SMALL, disk=None).now() is None

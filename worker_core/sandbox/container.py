@@ -142,8 +142,9 @@ def _kernel_limits(limits: Limits) -> dict[str, int]:
 
     told = {}
     for number, value in kernel_limits(limits).items():
-        _, most = resource.getrlimit(number)
-        told[_ULIMITS[number]] = value if most == resource.RLIM_INFINITY else min(value, most)
+        if (name := _ULIMITS.get(number)) is not None:
+            _, most = resource.getrlimit(number)
+            told[name] = value if most == resource.RLIM_INFINITY else min(value, most)
     return told
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from worker_core.sandbox import anchored
-from worker_core.sandbox.pids import is_root
+from worker_core.sandbox.limits import is_root
 
 _HELD: Final = 40
 """Folders above the one that is counted are kept open down to this depth; below it the way back is by `..`."""

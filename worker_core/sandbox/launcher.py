@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from worker_core.sandbox.control_groups import CallGroup
     from worker_core.sandbox.first_process import FirstProcess
     from worker_core.sandbox.limits import Limits
 
@@ -95,6 +96,9 @@ class Command:
 
     loans: tuple[Loan, ...] = ()
     """What it inherits."""
+
+    group: CallGroup | None = None
+    """The control group that it enters: what the kernel counts and bounds of it."""
 
 
 class Launcher(Protocol):

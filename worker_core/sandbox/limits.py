@@ -6,12 +6,14 @@ in the worker looks at the whole tree a few times a second and ends it with a se
 `RLIMIT_NPROC`: the kernel (since 5.14) counts per user namespace and user, so inside the sandbox's own namespace it
 counts this call's processes alone, and a fork bomb stops at the number exactly. It must be set inside: set outside, it
 would count everything the user runs. It does not hold for a worker that runs as root (the kernel exempts uid 0 of the
-machine); there a control group does it, where one can be made (`pids.py`), else the watcher alone ends a fork bomb.
+machine); there a control group does it, where one can be made (`control_groups.py`), else the watcher alone ends a fork
+bomb. The same group bounds memory. `RLIMIT_MSGQUEUE` and `RLIMIT_SIGPENDING` are the user's in all: a call gets half.
 `RLIMIT_DATA` instead of `RLIMIT_AS`: programs such as node reserve far more addresses than they ever fill.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -38,6 +40,11 @@ class Limits:
 
     workspace_files: int = 1_000_000
     """Files and folders in the workspace together."""
+
+
+def is_root() -> bool:
+    """Whether this process is root of the machine, whom the kernel exempts from much."""
+    return sys.platform != "win32" and os.getuid() == 0
 
 
 def limited(command: Command, limits: Limits, *, workspace: Path) -> Command:
@@ -79,4 +86,9 @@ def kernel_limits(limits: Limits, *, counts_processes: bool = False) -> dict[int
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_FSIZE: limits.file_bytes,
     }
+    if sys.platform == "linux":
+        for number in (resource.RLIMIT_MSGQUEUE, resource.RLIMIT_SIGPENDING):
+            soft, _ = resource.getrlimit(number)
+            if soft != resource.RLIM_INFINITY:
+                told[number] = soft // 2
     return {**told, resource.RLIMIT_NPROC: limits.processes} if counts_processes else told

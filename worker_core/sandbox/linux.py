@@ -16,12 +16,12 @@ from pathlib import Path
 
 from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
+from worker_core.sandbox.control_groups import ControlGroups
 from worker_core.sandbox.first_process import FirstProcess
-from worker_core.sandbox.gate import Gate, OpenFile, data
+from worker_core.sandbox.gate import Gate, data
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
-from worker_core.sandbox.limits import kernel_limits
+from worker_core.sandbox.limits import is_root, kernel_limits
 from worker_core.sandbox.mounts import Mounts
-from worker_core.sandbox.pids import ProcessGroups, is_root
 from worker_core.sandbox.walls import HOME, Walls, sandboxed_environment
 
 PROBE_SECONDS = 10.0
@@ -45,7 +45,7 @@ class Bubblewrap:
         self._mounts = Mounts(walls)
         # The kernel counts nobody's processes who is root on the machine.
         self._counts_processes = not is_root()
-        self._groups = ProcessGroups.find()
+        self._groups = ControlGroups.find(walls.limits)
 
     @property
     def enforces(self) -> frozenset[str]:
@@ -80,9 +80,10 @@ class Bubblewrap:
             command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if lease else None,
             keeps_proxies=policy is Network.HOST,
         )  # fmt: skip
+        group = None if self._groups is None else self._groups.take()
         gate = Gate(
             limits=kernel_limits(self._walls.limits, counts_processes=self._counts_processes),
-            groups=self._new_groups(),
+            groups=() if group is None else group.entrances,
             network=None if lease is None else (lease, int(_egress_port())),
         )
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
@@ -104,17 +105,8 @@ class Bubblewrap:
             workspace=workspace,
             first=first,
             loans=tuple(loans),
+            group=group,
         )
-
-    def _new_groups(self) -> list[OpenFile]:
-        """Control groups for one call, as far as there are any."""
-        group = None if self._groups is None else self._groups.new(limit=self._walls.limits.processes)
-        if group is None:
-            return []
-        try:
-            return [OpenFile(os.open(group, os.O_WRONLY | os.O_CLOEXEC))]
-        except OSError:
-            return []
 
 
 def find_program(search_path: str | None = None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Collection
 from typing import Final
@@ -83,6 +84,8 @@ def _kind(line: bytes, held: OpenFiles) -> tuple[bool, bool]:
     inode = int(fields[4])
     if inode == 0:
         return True, False
+    if sys.platform == "win32":
+        return True, True
     major, _, minor = fields[3].partition(b":")
     device = os.makedev(int(major, 16), int(minor, 16))
     if device != memory_device():

@@ -22,7 +22,7 @@ from pathlib import Path
 from worker_core.paths import private_directory
 from worker_core.sandbox.gate import files as gate_files
 from worker_core.sandbox.interpreter import files_child, interpreter_folders
-from worker_core.sandbox.pids import is_root
+from worker_core.sandbox.limits import is_root
 from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, outermost, real
 
 _SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")

@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,11 +46,11 @@ class OpenFilesLook:
         self._last = OpenFiles()
         self._next = 0.0
 
-    def look(self, process_ids: Iterable[int]) -> OpenFiles:
+    def look(self, process_ids: Callable[[], Iterable[int]]) -> OpenFiles:
         """What is held, or was when it was looked at last."""
         began = time.monotonic()
         if sys.platform == "linux" and began >= self._next:
-            self._last = open_files(process_ids, disk=self._disk)
+            self._last = open_files(process_ids(), disk=self._disk)
             now = time.monotonic()
             self._next = now + _SHARE * (now - began)
         return self._last

@@ -109,6 +109,7 @@ class ProcessTree:
         self._mark = command.environment.get(CALL_MARK, "")
         self._first = command.first
         self._loans = command.loans
+        self._group = command.group
         self._watched: Watched | None = None
         shield_worker()
         try:
@@ -126,6 +127,7 @@ class ProcessTree:
                 )
         except BaseException:
             self._end_loans()
+            self._leave_group()
             raise
         for loan in self._loans:
             loan.given()
@@ -145,7 +147,11 @@ class ProcessTree:
             ]
             if command.limits is not None:
                 self._watched = Watched(
-                    root=self.process.pid, limits=command.limits, workspace=command.workspace, kill=self.kill
+                    root=self.process.pid,
+                    limits=command.limits,
+                    workspace=command.workspace,
+                    kill=self.kill,
+                    group=command.group,
                 )
                 WATCHER.add(self._watched)
             threading.Thread(target=self._wait, name="tool wait", daemon=True).start()
@@ -205,6 +211,7 @@ class ProcessTree:
     def _unwatch(self) -> None:
         if self._watched is not None:
             WATCHER.remove(self._watched)
+        self._leave_group()
 
     def _join_reading(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -254,6 +261,10 @@ class ProcessTree:
             self._first.kill()  # bubblewrap ends by itself then
         else:
             self._signal_group(signal.SIGKILL)
+
+    def _leave_group(self) -> None:
+        if self._group is not None:
+            self._group.end()
 
     def _end_loans(self) -> None:
         for loan in self._loans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 IS_LINUX: Final = sys.platform == "linux"
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE") if sys.platform != "win32" else 4096
-TICKS: Final = os.sysconf("SC_CLK_TCK") if sys.platform != "win32" else 100
-"""Of the kernel's clock in a second."""
+PAGE_BYTES, TICKS = 4096, 100
+"""Of a page, and of the kernel's clock in a second."""
+
+if sys.platform != "win32":
+    PAGE_BYTES, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
 _LONGEST = 1 << 16
 
@@ -133,7 +136,9 @@ class ProcessorTime:
 
 def _machine_seconds() -> float:
     """Since the machine's start, by the clock that processes are dated with."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, "/proc is Linux's")
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _share(one: Process, now: float) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker_core.sandbox import tree
+from worker_core.sandbox.control_groups import CONTROLLERS, MEMORY, TIME, CallGroup
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.memory import TreeMemory
 from worker_core.sandbox.open_files import OpenFilesLook
@@ -26,39 +27,66 @@ class Use:
     """Of files that are open and have no name any more, on the workspace's disk."""
 
 
-class TreeUse:
-    """Of a process and its descendants, looked at again and again.
+class CallUse:
+    """Of a process and all that it started, looked at again and again.
 
     Args:
         root: the process.
         limits: beyond them it need not count.
         disk: whose deleted files count; None: nobody's.
+        group: the control group that it enters; what that counts is asked there.
 
     """
 
-    def __init__(self, root: int, *, limits: Limits, disk: Path | None) -> None:
+    def __init__(self, root: int, *, limits: Limits, disk: Path | None, group: CallGroup | None = None) -> None:
         self._root = root
         self._limits = limits
+        self._group = group
         self._time = tree.ProcessorTime()
         self._memory = TreeMemory()
         self._held = OpenFilesLook(disk=_device(disk))
         self._last_look = time.monotonic()
 
     def now(self) -> Use | None:
-        """None: it is gone."""
+        """None: it is gone, or its use cannot be asked.
+
+        Raises:
+            OSError: its control group is gone.
+
+        """
         if not tree.IS_LINUX:
             return _elsewhere(self._root)
+        if self._group is not None and all(map(self._group.counts, CONTROLLERS)):
+            return self._of_group(self._group)
+        return self._of_tree()
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel has ended one of its processes for that; false where it does not count it."""
+        with contextlib.suppress(OSError):
+            return self._group is not None and self._group.ran_out_of_memory()
+        return False
+
+    def _of_group(self, group: CallGroup) -> Use:
+        return Use(
+            processes=group.processes(),
+            memory_bytes=0,  # the kernel sees to it
+            cpu_seconds=group.cpu_seconds(),
+            deleted_bytes=self._held.look(group.process_ids).deleted_bytes,
+        )
+
+    def _of_tree(self) -> Use | None:
         now = time.monotonic()
         processes = tree.look(self._root, most=2 * self._limits.processes)
         if not processes:
             return None
-        held = self._held.look(one.id for one in processes if not one.is_zombie)
+        held = self._held.look(lambda: [one.id for one in processes if not one.is_zombie])
         seconds = self._time.seconds(processes, since_last=now - self._last_look)
         self._last_look = now
+        counts = self._group.counts if self._group is not None else lambda _: False
         return Use(
             processes=sum(one.threads for one in processes),
-            memory_bytes=self._memory.used(processes, held, enough=self._limits.memory_bytes),
-            cpu_seconds=seconds,
+            memory_bytes=0 if counts(MEMORY) else self._memory.used(processes, held, enough=self._limits.memory_bytes),
+            cpu_seconds=self._group.cpu_seconds() if self._group is not None and counts(TIME) else seconds,
             deleted_bytes=held.deleted_bytes,
         )
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker_core.sandbox.control_groups import CallGroup
 from worker_core.sandbox.folder_use import FolderUse
 from worker_core.sandbox.limits import Limits
-from worker_core.sandbox.use import TreeUse
+from worker_core.sandbox.use import CallUse
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,15 @@ class Watched:
     limits: Limits
     workspace: Path | None
     kill: Callable[[], None]
+    group: CallGroup | None = None
     exceeded: str = ""
     """Why it was ended, as a sentence for the model."""
 
-    _use: TreeUse = field(init=False)
+    _use: CallUse = field(init=False)
     _folder: FolderUse | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._use = TreeUse(self.root, limits=self.limits, disk=self.workspace)
+        self._use = CallUse(self.root, limits=self.limits, disk=self.workspace, group=self.group)
         self._folder = None if self.workspace is None else FolderUse(self.workspace, self.limits)
 
     def look(self, *, seconds: float) -> None:
@@ -54,13 +56,21 @@ class Watched:
         if self._folder is not None:
             self._folder.close()
 
+    def note_end(self) -> None:
+        """It ended: whether the kernel did that."""
+        if not self.exceeded and self._use.ran_out_of_memory():
+            self.exceeded = self._too_much_memory()
+
+    def _too_much_memory(self) -> str:
+        return f"It used more than {self.limits.memory_bytes // _MEGABYTE} MB of memory and was stopped."
+
     def _reason(self, seconds: float) -> str:
         limits, used = self.limits, self._use.now()
         if used is not None:
             if used.processes > limits.processes:
                 return f"It started more than {limits.processes} processes and was stopped, with all of them."
-            if used.memory_bytes > limits.memory_bytes:
-                return f"It used more than {limits.memory_bytes // _MEGABYTE} MB of memory and was stopped."
+            if used.memory_bytes > limits.memory_bytes or self._use.ran_out_of_memory():
+                return self._too_much_memory()
             if used.cpu_seconds > limits.cpu_time.total_seconds():
                 return f"It used more than {limits.cpu_time.total_seconds():g} s of processor time and was stopped."
         if self._folder is None:
@@ -88,6 +98,7 @@ class Watcher:
 
     def remove(self, watched: Watched) -> None:
         """It ended, and is not looked at again."""
+        watched.note_end()
         with self._changed:
             if watched in self._watched:
                 self._watched.remove(watched)
