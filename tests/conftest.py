@@ -38,6 +38,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # of pytest-xdist: what leads it ends it
+        return
     # The Temporal SDK's threads crash the interpreter now and then while it finalises; the worker leaves so as well.
     sys.stdout.flush()
     sys.stderr.flush()

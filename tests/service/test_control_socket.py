@@ -10,7 +10,8 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -227,10 +228,17 @@ async def test_a_wrong_token_is_refused(tmp_path: Path) -> None:
         assert engine.snapshot.state is EngineState.STARTING
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose sockets stay in it: their paths are short enough."""
+    with tempfile.TemporaryDirectory(prefix="kb-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no modes; the folder is in the user's profile")
-async def test_others_cannot_reach_it(tmp_path: Path, transport: Transport) -> None:
-    (tmp_path / "run").mkdir(mode=0o755)
-    async with serving(tmp_path, transport) as (_, __, runtime):
+async def test_others_cannot_reach_it(short: Path, transport: Transport) -> None:
+    (short / "run").mkdir(mode=0o755)
+    async with serving(short, transport) as (_, __, runtime):
         assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
         files = list(runtime.iterdir())
         assert len(files) == (2 if transport == "unix" else 1)
