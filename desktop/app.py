@@ -133,6 +133,7 @@ class Desktop:
 
     async def run(self) -> int:
         self._listen_to_signals()
+        self._paths.check()
         instance = SingleInstance(self._paths.runtime)
         try:
             if not instance.acquire():

@@ -94,6 +94,7 @@ class Engine:
             )
         if not api_key:
             raise ConfigurationError("There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY.")
+        paths.check()
         policy = policy_file(paths)
         policy.rules()
         redactor.add(api_key)

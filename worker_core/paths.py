@@ -5,14 +5,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
+import stat
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from worker_core.errors import ConfigurationError
+
 APP_NAME = "kubiya-worker"
+_WRITABLE_BY_OTHERS = 0o022
+
+
+class UnsafeFolder(ConfigurationError):
+    """Somebody else could have put there what the worker would believe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +44,23 @@ class Paths:
             state=platformdirs.user_state_path(APP_NAME, appauthor=False),
             runtime=platformdirs.user_state_path(APP_NAME, appauthor=False) / "run",
         )
+
+    def check(self) -> None:
+        """Raise unless the folders are this user's, and others can write none of them: what stands there is believed.
+
+        The state of an earlier version may be readable by others; it is closed to them. Windows keeps these folders
+        in the user's profile, which has rights of its own.
+
+        Raises:
+            UnsafeFolder: with what to do about it.
+        """
+        for folder in (self.config, self.state, self.runtime, self.approvals, self.journal, self.workspaces):
+            with contextlib.suppress(OSError):  # whoever needs it makes it, or says why not
+                _check(folder)
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                if self.state.stat().st_mode & 0o077:
+                    self.state.chmod(0o700)
 
     @property
     def settings_file(self) -> Path:
@@ -76,10 +104,55 @@ class Paths:
 
 
 def private_directory(path: Path) -> Path:
-    """Create `path` (and its parents) readable by its owner alone, and return it.
+    """Create `path`, and each of its parents that is missing, for its owner alone, and return it.
 
     Raises:
         OSError: the folder cannot be made.
     """
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    missing = []
+    for folder in (path, *path.parents):
+        if folder.is_dir():
+            break
+        missing.append(folder)
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
     return path
+
+
+def _check(folder: Path) -> None:
+    found = folder.stat()
+    if _not_ours(found):
+        raise UnsafeFolder(
+            f"The folder {folder} belongs to {_user(found.st_uid)}, so what stands in it cannot be believed. Take it "
+            "over (chown -R), or name another folder in KUBIYA_WORKER_HOME."
+        )
+    if sys.platform == "win32" or not found.st_mode & _WRITABLE_BY_OTHERS:
+        return
+    if not os.statvfs(folder).f_flag & os.ST_RDONLY:  # as Kubernetes mounts its configuration
+        raise UnsafeFolder(
+            f"Other users of this machine can write to the folder {folder}, so what stands in it cannot be believed. "
+            f"Look into it, then close it: chmod -R go-rwx {shlex.quote(str(folder))}"
+        )
+
+
+def is_private(path: Path) -> bool:
+    """Whether a file is this user's own, and nobody else could have written it. A link is not."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and not _not_ours(found) and not found.st_mode & _WRITABLE_BY_OTHERS
+
+
+def _not_ours(found: os.stat_result) -> bool:
+    """Root is trusted: it can do everything anyway."""
+    return sys.platform != "win32" and found.st_uid not in {0, os.geteuid()}
+
+
+def _user(number: int) -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(number).pw_name
+    except (ImportError, KeyError, AttributeError):
+        return f"user {number}"

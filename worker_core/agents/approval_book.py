@@ -18,7 +18,7 @@ import msgspec
 
 from worker_core.agents.question import left_out, seal, shown
 from worker_core.errors import KubiyaError
-from worker_core.paths import private_directory
+from worker_core.paths import is_private, private_directory
 from worker_core.sandbox.workspace import safe_name
 from worker_core.snapshot import ApprovalView, QuestionPart, Scope, WholeQuestion
 
@@ -75,7 +75,7 @@ class ApprovalBook:
         self._views: dict[tuple[str, str], ApprovalView] = {}
         for file in folder.glob("*/*.json") if folder.is_dir() else ():
             with contextlib.suppress(OSError, msgspec.DecodeError):
-                if file.name == _GRANTS:
+                if file.name == _GRANTS or not is_private(file):
                     continue
                 asked = msgspec.json.decode(file.read_bytes(), type=Asked)
                 if asked.expires_at + _KEPT_AFTER < datetime.now(UTC) and not asked.answer:
@@ -171,8 +171,10 @@ class ApprovalBook:
         """Subjects (their keys) that were allowed for the whole execution."""
         if execution_id not in self._granted:
             known: set[str] = set()
+            file = self._of(execution_id) / _GRANTS
             with contextlib.suppress(OSError, msgspec.DecodeError):
-                known.update(msgspec.json.decode((self._of(execution_id) / _GRANTS).read_bytes(), type=list[str]))
+                if is_private(file):
+                    known.update(msgspec.json.decode(file.read_bytes(), type=list[str]))
             self._granted[execution_id] = known
         return frozenset(self._granted[execution_id])
 

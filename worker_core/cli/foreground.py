@@ -65,6 +65,7 @@ class Foreground:
         Raises:
             KubiyaError: it could not start, or could not go on.
         """
+        self._paths.check()
         redactor, ring = Redactor(), LogRing()
         redactor.add(self._api_key)
         redactor.add(self._settings.llm_api_key)

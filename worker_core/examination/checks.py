@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from worker_core import __version__
 from worker_core.errors import KubiyaError
-from worker_core.paths import Paths, private_directory
+from worker_core.paths import Paths, UnsafeFolder
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, account_of
 from worker_core.settings import Settings
 from worker_core.sizes import size
@@ -110,10 +110,12 @@ def _state_folder(paths: Paths) -> Check:
         if new and not os.access(nearest, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied", str(nearest))
         if not new:
-            private_directory(paths.state)
+            paths.check()
             with tempfile.NamedTemporaryFile(dir=paths.state, prefix=".doctor-") as probe:
                 probe.write(b"ok")
                 probe.flush()
+    except UnsafeFolder as error:
+        return fail("state folder", error.sentence, "No worker starts before that.")
     except OSError as error:
         return fail(
             "state folder",
