@@ -150,9 +150,9 @@ def _not_ours(found: os.stat_result) -> bool:
 
 
 def _user(number: int) -> str:
-    try:
+    if sys.platform != "win32":
         import pwd
 
-        return pwd.getpwuid(number).pw_name
-    except (ImportError, KeyError, AttributeError):
-        return f"user {number}"
+        with contextlib.suppress(KeyError):
+            return pwd.getpwuid(number).pw_name
+    return f"user {number}"
