@@ -28,11 +28,11 @@ from worker_core.logs.plain import plain
 from worker_core.logs.redaction import Redactor
 from worker_core.playground.anthropic import chat_messages
 from worker_core.policy.builtin import built_in_rules
+from worker_core.policy.names import command_names
 from worker_core.policy.patterns import path_fits, text_pattern
 from worker_core.policy.rules import Policy
-from worker_core.policy.subjects import subjects_of
+from worker_core.policy.subjects import Reader, subjects_of
 from worker_core.temporal.connection import _cause
-from worker_core.tools.command_names import command_names
 from worker_core.tools.diagrams import WrongDiagram, kind_of
 from worker_core.tools.html_text import text_of
 
@@ -160,8 +160,9 @@ def test_each_expression_of_the_source_is_linear(expression: Expression) -> None
 
 
 def decide(arguments: dict[str, Any]) -> None:
-    subjects = subjects_of("any", arguments, workspace=Path("/nowhere"))
-    Policy(rules=(), built_in=built_in_rules(own_folders=("/own",))).decide(subjects, tool="any", workspace="/nowhere")
+    policy = Policy(rules=(), built_in=built_in_rules(own_folders=("/own",)))
+    reader = Reader(Path("/nowhere"), denied=policy.denied_words("/nowhere"))
+    policy.decide(subjects_of("any", reader.arguments(arguments)), tool="any", workspace="/nowhere")
 
 
 RUNS = (

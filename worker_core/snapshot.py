@@ -97,6 +97,8 @@ class ApprovalView:
 
     asked_at: datetime
     expires_at: datetime
+    lasts: bool = True
+    """It can be allowed for always. Not where parts of it are only known when it runs: a rule could not name it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

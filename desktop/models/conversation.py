@@ -83,6 +83,9 @@ class Approval:
 
     asked_at: datetime | None = None
     expires_at: datetime | None = None
+    lasts: bool = True
+    """It can be allowed for always."""
+
     answer: str = ""
 
     @property

@@ -171,10 +171,12 @@ class ExecutionStore:
                 tool=waiting.tool,
                 parts=waiting.parts,
                 left_out=waiting.left_out,
+                lasts=waiting.lasts,
                 asked_at=waiting.asked_at,
                 expires_at=waiting.expires_at,
             )
             known = self._approvals[key] = one.conversation.ask(asked)
+            known.lasts = waiting.lasts
             if not known.seal:  # an event of it is masked as all that leaves this machine
                 known.parts, known.left_out = waiting.parts, waiting.left_out
             self._say(waiting.execution_id, known)

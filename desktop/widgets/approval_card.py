@@ -107,5 +107,5 @@ class ApprovalCard(QFrame):
         """What can be answered now. A rule is written for what was shown at once alone."""
         self._allow.setEnabled(not self._asked and self.approval.was_shown)
         self._more.setEnabled(not self._asked and self.approval.was_shown)
-        self._always.setVisible(not self.approval.left_out)
+        self._always.setVisible(not self.approval.left_out and self.approval.lasts)
         self._deny.setEnabled(not self._asked)

@@ -17,7 +17,7 @@ def fits(pattern: str, text: str) -> bool:
     def at(i: int, j: int) -> bool:
         if i == len(pattern):
             return j == len(text)
-        if pattern[i:] == "/**":
+        if pattern[i:] and not pattern[i:].replace("/**", ""):
             return j == len(text) or text[j] == "/"
         if pattern.startswith("**", i):
             begins = (i == 0 or pattern[i - 1] == "/") and (j == 0 or text[j - 1] == "/")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import BrokenPolicy, PolicyFile, parse
 from worker_core.policy.patterns import literal, path_fits, text_pattern
-from worker_core.policy.rules import Action, Decision, Policy, Rule, combined
-from worker_core.policy.subjects import subjects_of
+from worker_core.policy.rules import Action, Decision, Policy, Rule, Subject, combined
+from worker_core.policy.shell_lines import read_line
+from worker_core.policy.subjects import Reader, subjects_of
 from worker_core.toml_text import basic_string
-from worker_core.tools.command_names import parse_line
 
 BUILT_IN = built_in_rules(own_folders=("/state-of-the-worker",))
 actions = st.sampled_from(list(Action))
@@ -45,18 +45,23 @@ rules = st.lists(
 )  # fmt: skip
 
 
+def touched(tool: str, arguments: Mapping[str, Any], workspace: Path) -> tuple[Subject, ...]:
+    return subjects_of(tool, Reader(workspace).arguments(arguments))
+
+
 def decide(
     command: str, own: list[Rule] | tuple[Rule, ...] = (), *, workspace: str = "/w", **arguments: str
 ) -> Decision:
     given_: Mapping[str, Any] = {**({"command": command} if command else {}), **arguments}
-    subjects = subjects_of("shell", given_, workspace=Path(workspace))
-    return Policy(rules=own, built_in=BUILT_IN).decide(subjects, tool="shell", workspace=workspace)
+    return Policy(rules=own, built_in=BUILT_IN).decide(
+        touched("shell", given_, Path(workspace)), tool="shell", workspace=workspace
+    )
 
 
 @given(lines, rules)
 def test_a_denial_always_wins_and_the_named_rule_exists(line: str, own: list[Rule]) -> None:
     found = decide(line, own)
-    subjects = subjects_of("shell", {"command": line}, workspace=Path("/w"))
+    subjects = touched("shell", {"command": line}, Path("/w"))
     denies = [rule for rule in own if rule.action is Action.DENY]
     if any(rule.fits(one, tool="shell", workspace="/w") is not None for rule in denies for one in subjects):
         assert found.action is Action.DENY
@@ -84,7 +89,7 @@ def test_the_server_never_widens(local: Action, said: list[Action]) -> None:
 
 @given(lines, lines)
 def test_of_several_commands_the_strictest_decides(one: str, other: str) -> None:
-    if not (parse_line(one).whole and parse_line(other).whole):
+    if not (read_line(one).whole and read_line(other).whole):
         return
     both = decide(f"{one}\n{other}").action
     assert both >= max(decide(one).action, decide(other).action)
@@ -102,7 +107,8 @@ def test_of_several_commands_the_strictest_decides(one: str, other: str) -> None
         ("tee < /etc/passwd", Action.ASK),
         ("grep -r x --include=/etc/y", Action.ASK),
         ("gcc -I/opt/include x.c", Action.ASK),
-        ("for f in /etc/*; do cat $f; done", Action.ASK),
+        ("for f in /usr/share/d*; do cat $f; done", Action.ASK),
+        ("for f in /etc/*; do cat $f; done", Action.DENY),
         ("echo $(cat /etc/hosts)", Action.ASK),
         ("`echo cat` x", Action.ASK),
         ("$RUN x", Action.ASK),
@@ -146,7 +152,7 @@ def test_texts_that_name_files_of_the_workspace_are_no_denial(tmp_path: Path) ->
     policy = Policy(rules=(), built_in=built_in_rules(own_folders=[str(state)]))
 
     def action(tool: str, **arguments: str) -> Action:
-        subjects = subjects_of(tool, arguments, workspace=workspace)
+        subjects = touched(tool, arguments, workspace)
         return policy.decide(subjects, tool=tool, workspace=str(workspace)).action
 
     for text in ("open('data/x.txt')", "Asia/Tokyo", "./out/a.csv", f"{workspace}/b", "https://example.com/a/b"):
@@ -198,7 +204,7 @@ def test_no_pattern_is_too_strange(pattern: str, text: str) -> None:
 @given(st.text(max_size=60), st.dictionaries(st.sampled_from(["path", "command", "url", "x"]), st.text(max_size=40)))
 def test_no_call_is_too_strange(tmp_path_factory: pytest.TempPathFactory, command: str, more: dict[str, str]) -> None:
     workspace = tmp_path_factory.getbasetemp()
-    subjects = subjects_of("any", {"command": command, **more}, workspace=workspace)
+    subjects = touched("any", {"command": command, **more}, workspace)
     assert Policy(rules=(), built_in=BUILT_IN).decide(subjects, tool="any", workspace=str(workspace)).sentence
 
 
@@ -223,7 +229,7 @@ def test_a_broken_file_says_where_and_everything_is_denied(tmp_path: Path, text:
     with pytest.raises(BrokenPolicy, match=words) as error:
         policy.rules()
     assert f"line {line}:" in str(error.value)
-    subjects = subjects_of("shell", {"command": "ls"}, workspace=tmp_path)
+    subjects = touched("shell", {"command": "ls"}, tmp_path)
     found = policy.current().decide(subjects, tool="shell", workspace=str(tmp_path))
     assert (found.action, found.asking) == (Action.DENY, ())
     assert f"line {line}:" in found.sentence
@@ -236,7 +242,7 @@ DENIES_TOUCH = '[[deny]]\ncommand = "touch *"\n'
 
 
 def touch(policy: PolicyFile, workspace: Path) -> Decision:
-    subjects = subjects_of("shell", {"command": "touch x"}, workspace=workspace)
+    subjects = touched("shell", {"command": "touch x"}, workspace)
     return policy.current().decide(subjects, tool="shell", workspace=str(workspace))
 
 
@@ -245,7 +251,7 @@ def test_a_byte_order_mark_is_skipped_and_kept(tmp_path: Path) -> None:
     file.write_bytes(codecs.BOM_UTF8 + DENIES_TOUCH.encode())
     policy = PolicyFile(file, built_in=BUILT_IN)
     assert touch(policy, tmp_path).rule.line == 1
-    subjects = subjects_of("shell", {"command": "sudo ls"}, workspace=tmp_path)
+    subjects = touched("shell", {"command": "sudo ls"}, tmp_path)
     policy.allow_always(
         policy.current().decide(subjects, tool="shell", workspace=str(tmp_path)).asking, tool="shell", note=""
     )
@@ -286,7 +292,15 @@ def test_every_text_is_read_again_as_it_was_written(text: str) -> None:
     assert tomllib.loads(f"x = {basic_string(text)}")["x"] == text.encode("utf-8", "replace").decode()
 
 
-STRANGE = ["cat /tmp/x", "$X y", "sudo a\tb", "echo 'o \u202e\\", 'ls /é "q', "cat '/tmp/[a]*'"]
+STRANGE = [
+    "cat /tmp/x",
+    "sudo 'a  b'",
+    "sudo a\tb",
+    "sudo ls [x]*",
+    "sudo 'o \u202e\\'",
+    'ls /é "q"',
+    "cat '/tmp/[a]*'",
+]
 
 
 @given(st.lists(st.sampled_from(STRANGE), min_size=1, max_size=3))
@@ -301,7 +315,7 @@ def test_always_keeps_the_file_and_is_not_asked_again(
     policy = PolicyFile(file, built_in=BUILT_IN)
 
     def found(command: str) -> Decision:
-        subjects = subjects_of("shell", {"command": command}, workspace=folder)
+        subjects = touched("shell", {"command": command}, folder)
         return policy.current().decide(subjects, tool="shell", workspace=str(folder))
 
     for command in said:

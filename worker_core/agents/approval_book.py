@@ -34,6 +34,10 @@ class NotRead(KubiyaError):
     """A call was to be allowed that had not been shown whole."""
 
 
+class NotLasting(KubiyaError):
+    """A call was to be allowed for always that is another one each time."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One question."""
 
@@ -51,6 +55,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     asked_at: datetime
     expires_at: datetime
+    lasts: bool = True
+    """It may be allowed for always."""
+
     answer: Literal["", "allow", "deny"] = ""
     scope: Scope = "once"
     by: str = ""
@@ -121,6 +128,7 @@ class ApprovalBook:
         Raises:
             NoSuchApproval: nothing of this id waits.
             NotRead: it is to be allowed, and its view leaves out what nobody has read.
+            NotLasting: it is to be allowed for always, and a rule could not name it.
             OSError: it cannot be written.
 
         """
@@ -133,6 +141,11 @@ class ApprovalBook:
                 )
             if scope == "always":
                 raise NotRead("A call that is too long to be shown at once can be allowed, but not for always.")
+        if allow and scope == "always" and not asked.lasts:
+            raise NotLasting(
+                "Parts of this call are only known when it runs, so no rule could name it. Allow it once, or for this "
+                "execution."
+            )
         # What was asked is not needed any more.
         answer = "allow" if allow else "deny"
         answered = msgspec.structs.replace(asked, answer=answer, scope=scope, by=by, parts=())
@@ -216,6 +229,7 @@ class ApprovalBook:
                 left_out=left_out(parts),
                 asked_at=asked.asked_at,
                 expires_at=asked.expires_at,
+                lasts=asked.lasts,
             )
         return self._views[key]
 

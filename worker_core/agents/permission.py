@@ -26,7 +26,7 @@ from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import PolicyFile
 from worker_core.policy.patterns import slashed
 from worker_core.policy.rules import Action, Decision, Finding
-from worker_core.policy.subjects import subjects_of
+from worker_core.policy.subjects import Reader, subjects_of
 from worker_core.sandbox.workspace import Workspace
 from worker_core.snapshot import QuestionPart
 
@@ -116,8 +116,10 @@ class _Case:
     def _by_policy(self) -> Decision:
         workspace = Workspace.open(self._services.workspaces, self._execution_id).path
         name = self._request.call.name
-        subjects = subjects_of(name, self._arguments, workspace=workspace)
-        return self._permissions.policy.current().decide(subjects, tool=name, workspace=slashed(str(workspace)))
+        policy = self._permissions.policy.current()
+        here = slashed(str(workspace))
+        reader = Reader(workspace, denied=policy.denied_words(here))
+        return policy.decide(subjects_of(name, reader.arguments(self._arguments)), tool=name, workspace=here)
 
     async def _by_enforcer(self) -> str | None:
         """Why the control plane refuses; None where it does not, or is not asked."""
@@ -195,7 +197,7 @@ class _Case:
             return Denied(sentence=f"This call was denied by {local.by}.")
         if local.scope != "once":
             self._book.grant(self._execution_id, frozenset(one.subject.key for one in asking))
-        if local.scope == "always":
+        if local.scope == "always" and all(one.subject.is_lasting for one in asking):
             note = f"Answered on {datetime.now(UTC):%Y-%m-%d}."
             try:
                 await asyncio.to_thread(
@@ -221,6 +223,7 @@ class _Case:
             parts=parts,
             asked_at=now,
             expires_at=now + services.settings.approval_timeout,
+            lasts=all(one.subject.is_lasting for one in asking),
         )
         known = self._book.get(self._execution_id, self._call_id, digest=self._digest)
         if self._book.ask(asked):

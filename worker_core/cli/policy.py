@@ -46,7 +46,7 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
     from worker_core.cli import screen
     from worker_core.policy.patterns import slashed
     from worker_core.policy.rules import Action
-    from worker_core.policy.subjects import subjects_of
+    from worker_core.policy.subjects import Reader, subjects_of
 
     if not (line or tool or path or host):
         raise click.UsageError("Name a command, a tool, a path or a host.")
@@ -63,7 +63,7 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
     decision = (
         policy_file(where)
         .current()
-        .decide(subjects_of(name, arguments, workspace=folder), tool=name, workspace=slashed(str(folder)))
+        .decide(subjects_of(name, Reader(folder).arguments(arguments)), tool=name, workspace=slashed(str(folder)))
     )
     if as_json:
         screen.say_json(

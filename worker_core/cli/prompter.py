@@ -122,7 +122,7 @@ class Prompter:
         """What can be answered: nothing is allowed that was not shown, and for always only what is shown at once."""
         assert self._shown is not None
         if not self._shown.left_out:
-            return "yean"
+            return "yean" if self._shown.lasts else "yen"
         return "yen" if self._seal else "wn"
 
     def _listen(self) -> None:

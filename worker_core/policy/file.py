@@ -34,7 +34,8 @@ _WRITING = threading.Lock()
 TEMPLATE: Final = """\
 # What agents may do on this machine. The strictest rule wins: deny beats ask beats allow.
 # A rule stands under [[allow]], [[ask]] or [[deny]] and names any of tool, command, path, host; `*` is any text.
-# Paths: ~ is your home, ** crosses folders, <workspace> and <outside> are the execution's folder and all else.
+# Paths: ~ is your home, ** crosses folders; <workspace> is the execution's folder, <private> its sandbox's own /tmp and
+# home, <outside> all else.
 # Built-in denials (keys, browsers, cloud credentials) need `override = true`. Check: kubiya-worker policy check 'ls'
 """
 
@@ -166,11 +167,17 @@ class PolicyFile:
     def allow_always(self, findings: Sequence[Finding], *, tool: str, note: str = "") -> None:
         """Append a rule for exactly these subjects, and leave everything else in the file as it is.
 
+        Args:
+            findings: what was asked; each the same every time (`Subject.is_lasting`).
+            tool: of which tool.
+            note: stands with the rules.
+
         Raises:
             BrokenPolicy: the file is broken, or would be.
             OSError: it cannot be written.
 
         """
+        assert all(finding.subject.is_lasting for finding in findings), "a rule cannot name what is computed"
         blocks = [_block(finding, tool=tool, note=note) for finding in findings if finding.rule is not None]
         with _WRITING:
             self.rules()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import os
 import re
@@ -10,7 +11,9 @@ from typing import Final
 
 INSIDE: Final = "<workspace>"
 OUTSIDE: Final = "<outside>"
-_FOLDED: Final = re.IGNORECASE if sys.platform in {"darwin", "win32"} else 0
+PRIVATE: Final = "<private>"
+PLACES: Final = frozenset({INSIDE, OUTSIDE, PRIVATE})
+FOLDED: Final = sys.platform in {"darwin", "win32"}
 """Their file systems take `.SSH` for `.ssh`."""
 
 _GLOB = re.compile(r"[*?\[]")
@@ -29,26 +32,40 @@ def text_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(_expression(pattern, any_one="."), re.DOTALL)
 
 
-def path_fits(pattern: str, path: str, *, workspace: str, inside: bool) -> bool:
+@functools.lru_cache(maxsize=4096)
+def absolute(pattern: str, workspace: str) -> tuple[str, ...]:
+    """A pattern of a path in the forms that are compared: from the root, every `**` a part of its own."""
+    wanted = slashed(os.path.expanduser(pattern))  # noqa: PTH111 (where `~name` names nobody, it stands for itself)
+    if not (wanted.startswith(("/", "**")) or re.match(r"[A-Za-z]:/", wanted)):
+        wanted = f"{literal(workspace)}/{wanted}"
+    forms = {wanted: None}
+    fixed = _GLOB.split(wanted, maxsplit=1)[0].rpartition("/")[0] if _GLOB.search(wanted) else wanted
+    if fixed:
+        # macOS: /tmp is a link; a pattern that names it means what it leads to.
+        forms[slashed(os.path.realpath(fixed)) + wanted[len(fixed) :]] = None
+    return tuple(one for form in forms for one in _by_folders(form))
+
+
+def fixed_part(pattern: str) -> str:
+    """The longest text that stands in every path that fits; "" where there is none."""
+    runs = "".join(one if isinstance(one, str) else "/" for one in elements(pattern)).split("/")
+    found = max(runs, key=len)
+    return found.lower() if FOLDED else found
+
+
+def path_fits(pattern: str, path: str, *, workspace: str, inside: bool, private: bool = False) -> bool:
     """Whether an absolute path (with `/`) fits. `*` stays within a folder, `**` does not; `x/**` fits `x` as well."""
-    if pattern == INSIDE:
-        return inside
-    if pattern == OUTSIDE:
-        return not inside
+    if pattern in PLACES:
+        return pattern == (INSIDE if inside else PRIVATE if private else OUTSIDE)
     return any(one.fullmatch(path) for one in _path_patterns(pattern, workspace))
 
 
 @functools.lru_cache(maxsize=4096)
 def _path_patterns(pattern: str, workspace: str) -> tuple[re.Pattern[str], ...]:
-    wanted = slashed(os.path.expanduser(pattern))  # noqa: PTH111 (where `~name` names nobody, it stands for itself)
-    if not (wanted.startswith(("/", "**")) or re.match(r"[A-Za-z]:/", wanted)):
-        wanted = f"{literal(workspace)}/{wanted}"
-    forms = {wanted}
-    fixed = _GLOB.split(wanted, maxsplit=1)[0].rpartition("/")[0] if _GLOB.search(wanted) else wanted
-    if fixed:
-        # macOS: /tmp is a link; a pattern that names it means what it leads to.
-        forms.add(slashed(os.path.realpath(fixed)) + wanted[len(fixed) :])
-    return tuple(re.compile(_path_expression(one), re.DOTALL | _FOLDED) for form in forms for one in _by_folders(form))
+    return tuple(
+        re.compile(_path_expression(one), re.DOTALL | (re.IGNORECASE if FOLDED else 0))
+        for one in absolute(pattern, workspace)
+    )
 
 
 def _by_folders(wanted: str) -> tuple[str, ...]:
@@ -103,16 +120,28 @@ def _expression(pattern: str, *, any_one: str) -> str:
     return "".join(said)
 
 
-def _tokens(pattern: str, *, any_one: str) -> list[str]:
-    """Expressions of what stands between the stars."""
-    parts = [""]
+class Star(enum.Enum):
+    """What is no character of its own in a pattern."""
+
+    ANY = "*"
+    ONE = "?"
+
+
+Element = str | Star | re.Pattern[str]
+
+
+@functools.lru_cache(maxsize=4096)
+def elements(pattern: str, *, within_folder: bool = False) -> tuple[Element, ...]:
+    """A pattern taken apart: characters, `*`, `?`, and an expression for each `[...]`."""
+    found: list[Element] = []
     at = 0
     while at < len(pattern):
         character = pattern[at]
         if character == "*":
-            parts.append("")
+            if found[-1:] != [Star.ANY]:
+                found.append(Star.ANY)
         elif character == "?":
-            parts[-1] += any_one
+            found.append(Star.ONE)
         elif character == "[" and (end := pattern.find("]", at + 2)) > 0:
             inner = pattern[at + 1 : end]
             negated = "^" if inner[:1] in {"!", "^"} and len(inner) > 1 else ""
@@ -120,9 +149,25 @@ def _tokens(pattern: str, *, any_one: str) -> list[str]:
             inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", inner)
             if re.search(r"(.)-(.)", inner) and any(a > b for a, b in re.findall(r"(.)-(.)", inner)):
                 inner = inner.replace("-", r"\-")
-            parts[-1] += f"[{negated}{inner}{'/' if negated and any_one != '.' else ''}]"
+            found.append(re.compile(f"[{negated}{inner}{'/' if negated and within_folder else ''}]"))
             at = end
         else:
-            parts[-1] += re.escape(character)
+            found.append(character)
         at += 1
+    return tuple(found)
+
+
+def _tokens(pattern: str, *, any_one: str) -> list[str]:
+    """Expressions of what stands between the stars."""
+    parts = [""]
+    for element in elements(pattern, within_folder=any_one != "."):
+        match element:
+            case Star.ANY:
+                parts.append("")
+            case Star.ONE:
+                parts[-1] += any_one
+            case re.Pattern():
+                parts[-1] += element.pattern
+            case _:
+                parts[-1] += re.escape(str(element))
     return parts

@@ -19,7 +19,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from worker_core.policy.patterns import path_fits, text_pattern
+from worker_core.policy.openness import may_fit, may_fit_path
+from worker_core.policy.patterns import INSIDE, OUTSIDE, PLACES, PRIVATE, absolute, fixed_part, path_fits, text_pattern
+from worker_core.policy.words import Pieces
 
 SubjectKind = Literal["tool", "command", "path", "host"]
 FIELDS: tuple[SubjectKind, ...] = ("tool", "command", "path", "host")
@@ -49,18 +51,40 @@ class Subject:
     alternatives: tuple[str, ...] = ()
     """What a `deny` or an `ask` is held against as well: a command behind `sudo`, a path before links were followed."""
 
+    suspected: tuple[str, ...] = ()
+    """What it might run, since nobody here knows its program: a `deny` of the file counts, a built-in one asks."""
+
+    open: tuple[Pieces, ...] = ()
+    """Its texts in parts, where some are only known when it runs: a rule that could fit them asks."""
+
     inside: bool = False
     """Of a path: it is in the execution's workspace."""
 
+    expected: bool = False
+    """No built-in question: it is private to the call, or what the tool is for."""
+
     unclear: str = ""
     """Why it cannot be told what it is; only a rule with exactly this text allows it."""
+
+    exact: str = ""
+    """The whole line that an answer is bound to, where the text does not say all: words that are computed, variables,
+    a text that is its input."""
+
+    too_much: str = ""
+    """Why it was not looked at to its end. It is denied."""
 
     only_deny: bool = False
     """It is merely mentioned (in code, in a text): only a `deny` looks at it."""
 
     @property
     def key(self) -> str:
-        return f"{self.kind} {self.text}"
+        """What an answer for a whole execution allows: nothing but this."""
+        return f"{self.kind} exactly {self.exact}" if self.exact else f"{self.kind} {self.text}"
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is the same every time, so that an answer may hold for ever."""
+        return not (self.exact or self.unclear)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +130,22 @@ class Rule:
                 continue
             for text in texts:
                 if subject.kind == "path":
-                    if path_fits(pattern, text, workspace=workspace, inside=subject.inside):
+                    if path_fits(pattern, text, workspace=workspace, inside=subject.inside, private=subject.expected):
                         return pattern
                 elif text_pattern(pattern).fullmatch(text):
+                    return pattern
+        return None
+
+    def may_fit(self, subject: Subject, *, tool: str, workspace: str) -> str | None:
+        """The pattern that would fit if what is not known of the subject were something else."""
+        if self.kind != subject.kind or (self.tool and not any(text_pattern(one).fullmatch(tool) for one in self.tool)):
+            return None
+        for parts in subject.open:
+            for pattern in self.command:
+                if may_fit(pattern, parts):
+                    return pattern
+            for pattern in self.path:
+                if pattern not in PLACES and any(may_fit_path(one, parts) for one in absolute(pattern, workspace)):
                     return pattern
         return None
 
@@ -153,6 +190,7 @@ class Decision:
 
 
 _NOT_CLEAR = Rule(action=Action.ASK, command=("*",), why="It cannot be told what it runs.")
+_TOO_MUCH = Rule(action=Action.DENY, tool=("*",), why="There is more in it than is looked at.")
 
 
 class Policy:
@@ -163,11 +201,12 @@ class Policy:
         self.rules = tuple(rules)
         self.built_in = tuple(built_in)
         self.broken = broken
+        self._denied_words: dict[str, tuple[str, ...]] = {}
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
         """The file's, then the built-in ones."""
-        return (*self.rules, *self.built_in, _NOT_CLEAR, *_LAST)
+        return (*self.rules, *self.built_in, _NOT_CLEAR, _TOO_MUCH, *_LAST)
 
     def decide(self, subjects: Sequence[Subject], *, tool: str, workspace: str) -> Decision:
         """The strictest of all subjects. Never fails.
@@ -187,38 +226,86 @@ class Policy:
         asking = tuple(finding for finding in findings if finding.action is Action.ASK)
         return Decision(action=strictest.action, finding=strictest, asking=asking)
 
+    def denied_words(self, workspace: str) -> tuple[str, ...]:
+        """Of which one is in every path that some rule denies; "" where a rule denies paths by nothing fixed."""
+        if workspace not in self._denied_words:
+            patterns = [
+                one for rule in (*self.rules, *self.built_in) if rule.action is Action.DENY for one in rule.path
+            ]
+            forms = [form for one in patterns for form in (absolute(one, workspace) if one not in PLACES else ("*",))]
+            words = dict.fromkeys(map(fixed_part, forms))
+            self._denied_words = {workspace: ("",) if "" in words else tuple(words)}
+        return self._denied_words[workspace]
+
     def _find(self, subject: Subject, *, tool: str, workspace: str) -> Finding | None:
-        def first(rules: Iterable[Rule], *actions: Action) -> Finding | None:
+        def first(rules: Iterable[Rule], *actions: Action, of: Subject = subject) -> Finding | None:
             for action in actions:
                 for rule in rules:
                     if rule.action is action:
-                        pattern = rule.fits(subject, tool=tool, workspace=workspace)
+                        pattern = rule.fits(of, tool=tool, workspace=workspace)
                         if pattern is not None:
                             return Finding(action=action, subject=subject, rule=rule, pattern=pattern)
             return None
 
         own = self.rules
+        if subject.too_much:
+            return Finding(action=Action.DENY, subject=replace(subject, unclear=subject.too_much), rule=_TOO_MUCH)
         denied = first(own, Action.DENY)
+        if denied is None and subject.suspected:
+            denied = first(own, Action.DENY, of=replace(subject, alternatives=subject.suspected))
+        if denied is None and subject.kind == "path":
+            denied = self._perhaps_denied(subject, tool=tool, workspace=workspace)
         if denied is None and not subject.inside:
             denied = first(self.built_in, Action.DENY)
             if denied is not None and first([one for one in own if one.override], Action.ASK, Action.ALLOW):
                 denied = None
         if denied is not None or subject.only_deny:
             return denied
-        found = first([one for one in own if one.always], Action.ALLOW) or first(own, Action.ASK, Action.ALLOW)
+        found = first([one for one in own if one.always], Action.ALLOW)
+        if found is None and (doubt := self._doubt(subject, tool=tool, workspace=workspace)):
+            unclear = replace(subject, unclear=doubt)
+            found = Finding(action=Action.ASK, subject=unclear, rule=_NOT_CLEAR)
+        found = found or first(own, Action.ASK, Action.ALLOW)
         if found is None and subject.unclear:
             found = Finding(action=Action.ASK, subject=subject, rule=_NOT_CLEAR)
-        found = found or first(self.built_in, Action.ASK, Action.ALLOW) or first(_LAST, Action.ASK, Action.ALLOW)
+        asked = () if subject.expected else (Action.ASK,)
+        found = found or first(self.built_in, *asked, Action.ALLOW) or first(_LAST, *asked, Action.ALLOW)
         assert found is not None, "the last rules fit everything"
         return found
+
+    def _perhaps_denied(self, subject: Subject, *, tool: str, workspace: str) -> Finding | None:
+        """By the file's rule that fits one of the names that a pattern for files may become."""
+        for rule in self.rules if subject.open else ():
+            if rule.action is Action.DENY:
+                pattern = rule.may_fit(subject, tool=tool, workspace=workspace)
+                if pattern is not None:
+                    return Finding(action=Action.DENY, subject=subject, rule=rule, pattern=pattern)
+        return None
+
+    def _doubt(self, subject: Subject, *, tool: str, workspace: str) -> str:
+        """Why nobody can say that no stricter rule fits; empty where that is known."""
+        if not (subject.open or subject.suspected):
+            return ""
+        suspected = replace(subject, alternatives=subject.suspected)
+        for rule in (*self.rules, *self.built_in):
+            if rule.action is Action.ALLOW or (subject.inside and rule.file == BUILT_IN):
+                continue
+            if rule.fits(subject, tool=tool, workspace=workspace) is not None:
+                continue  # no doubt: it does, and counts in its turn
+            if rule.may_fit(subject, tool=tool, workspace=workspace) is not None:
+                return f"What is only known when it runs may make it what a rule is about: {rule.text}."
+            if rule.action is Action.DENY and rule.fits(suspected, tool=tool, workspace=workspace) is not None:
+                return f"It may run what a rule is about: {rule.text}."
+        return ""
 
 
 _LAST = (
     Rule(action=Action.ALLOW, tool=("*",)),
     Rule(action=Action.ALLOW, command=("*",)),
     Rule(action=Action.ALLOW, host=("*",)),
-    Rule(action=Action.ALLOW, path=("<workspace>",), why="It is in the execution's own workspace."),
-    Rule(action=Action.ASK, path=("<outside>",), why="It is outside of the execution's workspace."),
+    Rule(action=Action.ALLOW, path=(INSIDE,), why="It is in the execution's own workspace."),
+    Rule(action=Action.ALLOW, path=(PRIVATE,), why="It is private to the sandbox of this call."),
+    Rule(action=Action.ASK, path=(OUTSIDE,), why="It is outside of the execution's workspace."),
 )
 
 

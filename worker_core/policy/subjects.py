@@ -1,241 +1,198 @@
-"""What a tool call touches: its commands, paths and hosts, as far as its arguments tell.
-
-A guard rail, not a wall: what a permitted program does by itself is for the sandbox to limit.
-"""
+"""What a tool call touches: its commands, paths and hosts. Tools say what their arguments are; this reads them."""
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from worker_core.policy.patterns import slashed
+from worker_core.policy.folders import Folder, below
+from worker_core.policy.lines import LineReader
+from worker_core.policy.paths import LONGEST, Paths
 from worker_core.policy.rules import Subject
-from worker_core.tools.command_names import Word, parse_line
+from worker_core.policy.urls import host_subject, urls_of
+from worker_core.policy.words import Word, quoted
+from worker_core.sandbox.hosts import read_url
 
 _PATH_ARGUMENTS: Final = frozenset(
     {"path", "paths", "file", "files", "file_path", "filepath", "filename", "directory", "folder", "dir", "cwd",
      "working_directory", "source", "destination", "target", "root"}
 )  # fmt: skip
-_COMMAND_ARGUMENTS: Final = frozenset({"command", "cmd", "shell_command"})
-_SHELLS: Final = frozenset({"sh", "bash", "zsh", "dash", "ksh", "fish", "ash"})
-_WRAPPERS: Final = frozenset(
-    {"sudo", "doas", "su", "xargs", "timeout", "nice", "ionice", "stdbuf", "setsid", "watch", "env", "time", "nohup",
-     "find", "parallel", "strace", "ltrace", "ssh", "chroot", "unshare", "nsenter", "busybox", "script", "flock",
-     "runuser", "pkexec", "command", "exec", "builtin", "caffeinate", "arch", "chpst", "uv", "npx"}
-)  # fmt: skip
-"""They run what stands behind them."""
-
-_INTERPRETERS_OF_TEXT: Final = frozenset({"eval", "source", "."})
-_SYSTEM_PROGRAMS: Final = ("/bin/", "/usr/bin/", "/usr/local/bin/", "/opt/homebrew/bin/", "/sbin/", "/usr/sbin/")
-_URL = re.compile(r"(?<![a-zA-Z0-9+.])[a-zA-Z0-9+.]++://[^\s'\"<>`]++")
-_MENTIONED = re.compile(
-    r"(?<![\w.@%+~-])(?:~|\$HOME|\$\{HOME\}|[A-Za-z]:)?+[\w.@%+~-]*+(?:/(?:[\w.@%+~-]++(?: ++(?=[\w.@%+~-]))?+)++)++"
-)
-_HOST_WORD = re.compile(
-    r"(?:[\w.-]+@)?((?:\d{1,3}\.){3}\d{1,3}|localhost|metadata\.[\w.-]+|\[[0-9a-fA-F:.]+\])(?::|/|$)"
-)
-_MENTIONS_LIMIT = 500
-_DEEPEST = 5
+_PATH_ENDINGS: Final = ("_path", "_paths", "_file", "_files", "_dir", "_directory", "_folder", "_filename")
+_COMMAND_ARGUMENTS: Final = frozenset({"command", "cmd", "shell_command", "commands", "argv", "script"})
+_MORE_WORDS: Final = ("args", "arguments", "argv")
+_URL_ARGUMENTS: Final = frozenset({"url", "urls", "uri", "uris", "href", "endpoint", "base_url"})
+_DEEPEST: Final = 8
+MOST_TEXTS: Final = 5_000
 
 
-def subjects_of(tool: str, arguments: Mapping[str, Any], *, workspace: Path) -> tuple[Subject, ...]:
-    """The tool itself, and everything its arguments name, each once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPlaces:
+    """What a process has for itself, so that nothing in it is the machine's: private to the sandbox."""
+
+    home: bool = False
+    tmp: bool = False
+    loopback: bool = False
+
+
+class Reader:
+    """Reads the arguments of one call.
 
     Args:
-        tool: its name.
-        arguments: as the model gave them.
         workspace: existing, absolute.
+        denied: words of which one is in every path that some rule denies; with "" all paths in texts are looked at.
+        own: what the processes that the call starts have for themselves.
+
     """
-    found: dict[tuple[str, str, bool], Subject] = {}
-    for one in (Subject(kind="tool", text=tool), *_Reader(workspace).arguments(arguments)):
-        found.setdefault((one.kind, one.text, one.only_deny), one)
-    return tuple(found.values())
 
+    def __init__(self, workspace: Path, *, denied: Sequence[str] = ("",), own: OwnPlaces = OwnPlaces()) -> None:
+        self._own = own
+        self._in_worker = Paths(workspace, denied=denied)
+        self._in_process = Paths(workspace, denied=denied, own_home=own.home, own_tmp=own.tmp)
+        self._here: tuple[Folder, ...] = (self._in_worker.workspace,)
 
-class _Reader:
-    def __init__(self, workspace: Path) -> None:
-        self._workspace = Path(os.path.realpath(workspace))
+    # --- what tools say their arguments are ---------------------------------------------------------------
 
-    def arguments(self, arguments: Mapping[str, Any]) -> Iterator[Subject]:
-        for name, value in arguments.items():
-            for text in _texts(value):
-                yield from self._argument(name.lower(), text)
-
-    def _argument(self, name: str, text: str) -> Iterator[Subject]:
-        if name in _COMMAND_ARGUMENTS:
-            yield from self.line(text)
-        elif name in _PATH_ARGUMENTS and "://" not in text:
-            yield from self.path(text)
+    def started(self, argv: Sequence[str], *, folder: str = "") -> Iterator[Subject]:
+        """A process that the tool starts, in a folder of the workspace. A shell's text is read as a line."""
+        lines = LineReader(self._in_process, whole=_whole(argv), own_loopback=self._own.loopback)
+        here = tuple(below(one, folder) for one in self._here) if folder else self._here
+        if folder:
+            yield from self._in_process.used(folder, self._here)
+        if is_shell(argv):
+            yield from lines.line(argv[-1], lines.start(here))
         else:
-            yield from _urls(text)
-            yield from self._mentioned(text)
-
-    # --- command lines ------------------------------------------------------------------------------------
-
-    def line(self, line: str, *, depth: int = 0) -> Iterator[Subject]:
-        parsed = parse_line(slashed(line))
-        whole = parsed.whole and depth < _DEEPEST
-        if not whole:
-            yield Subject(kind="command", text=line, unclear="A quote or a bracket in it is not closed.")
-        for words in parsed.commands:
-            yield from self._command(words, depth=depth)
-        for word in parsed.others:
-            yield from self._word(word)
-        yield from self._mentioned(line)
-
-    def _command(self, words: Sequence[Word], *, depth: int) -> Iterator[Subject]:
-        name = PurePath(words[0].text).name or words[0].text
-        text = " ".join([name, *(word.text for word in words[1:])])
-        unclear = ""
-        if words[0].computed:
-            unclear = "Its name is computed when it runs."
-        elif name in _INTERPRETERS_OF_TEXT and any(word.computed for word in words[1:]):
-            unclear = "What it runs is computed when it runs."
-        yield Subject(kind="command", text=text, alternatives=_behind_wrappers(name, words), unclear=unclear)
-        if "/" in words[0].text and not words[0].text.startswith(_SYSTEM_PROGRAMS):
-            yield from self._word(words[0])
-        for word in words[1:]:
-            yield from self._word(word)
-        if name in {"cd", "pushd"} and len(words) == 1:
-            yield from self.path("~")
-        script = _script(name, words)
-        if script is not None:
-            if script.computed:
-                yield Subject(kind="command", text=text, unclear="The script that it runs is computed when it runs.")
-            yield from self.line(script.text, depth=depth + 1)
-        elif name == "eval":
-            yield from self.line(" ".join(word.text for word in words[1:]), depth=depth + 1)
-
-    def _word(self, word: Word) -> Iterator[Subject]:
-        text = word.text
-        yield from _urls(text)
-        if "://" in text:
-            return
-        if (host := _HOST_WORD.match(text)) is not None:
-            yield _host(host[1])
-        if text.startswith("-"):
-            _, equals, text = text.partition("=")
-            if not equals:
-                if "/" not in word.text:
-                    return
-                text = word.text[word.text.index("/") :]  # such as -I/usr/include
-        for variable in ("$HOME", "${HOME}"):
-            if text == variable or text.startswith(f"{variable}/"):
-                text = "~" + text[len(variable) :]
-        for variable in ("$PWD", "${PWD}"):
-            if text == variable or text.startswith(f"{variable}/"):
-                text = "." + text[len(variable) :]
-        if "$" in text or (word.computed and text.startswith("_")):
-            if "/" in text:
-                yield Subject(kind="path", text=text, unclear="", only_deny=True)
-            return
-        if self._is_a_path(text):
-            yield from self.path(text)
-
-    def _is_a_path(self, text: str) -> bool:
-        if text.startswith(("~", "/", "../")) or text == ".." or "/../" in text or re.match(r"[A-Za-z]:/", text):
-            return True
-        if not text or len(text) > 4096 or "\0" in text:
-            return False
-        try:  # a link in the workspace may lead out of it
-            return os.path.lexists(self._workspace / text)
-        except (OSError, ValueError):
-            return False
-
-    # --- paths and hosts ----------------------------------------------------------------------------------
+            yield from lines.command([Word(word, word) for word in argv], here)
 
     def path(self, text: str) -> Iterator[Subject]:
-        try:
-            named = Path(text).expanduser() if text.startswith("~") else Path(text)
-            plain = os.path.normpath(self._workspace / named)
-            real = os.path.realpath(plain)
-        except (OSError, ValueError, RuntimeError):
-            yield Subject(kind="path", text=text[:4096])
+        """A file or folder."""
+        yield from self._in_worker.used(text, self._here)
+
+    def url(self, text: str) -> Iterator[Subject]:
+        """An address that is fetched."""
+        found = read_url(text)
+        if found is not None and found.scheme == "file":
+            yield from self._in_worker.used(found.target, self._here)
+        elif found is not None and found.host:
+            yield host_subject(found.host)
+
+    def code(self, text: str) -> Iterator[Subject]:
+        """A program in another language, run in the workspace."""
+        yield from urls_of(text, self._in_process, self._here, own_loopback=self._own.loopback)
+        yield from self._in_process.mentioned(text, self._here)
+
+    def text(self, text: str) -> Iterator[Subject]:
+        """What is only written or sent: a rule that denies what it names still counts."""
+        yield from self._in_worker.mentioned(text, None)
+
+    def arguments(self, arguments: Mapping[str, Any]) -> Iterator[Subject]:
+        """Arguments that nobody here knows: each by its name and its form, however deep it stands."""
+        yield from _Unknown(self, self._in_process, self._here, self._own).read(arguments)
+
+
+def subjects_of(tool: str, found: Iterable[Subject]) -> tuple[Subject, ...]:
+    """The tool itself, and everything else, each once. Of two that look the same the less clear one counts."""
+    known: dict[tuple[str, str, bool], Subject] = {}
+    for one in (Subject(kind="tool", text=tool), *found):
+        key = (one.kind, one.text, one.only_deny)
+        known[key] = one if key not in known else _both(known[key], one)
+    return tuple(known.values())
+
+
+def _both(one: Subject, other: Subject) -> Subject:
+    return replace(
+        one,
+        alternatives=tuple(dict.fromkeys((*one.alternatives, *other.alternatives))),
+        suspected=tuple(dict.fromkeys((*one.suspected, *other.suspected))),
+        open=tuple(dict.fromkeys((*one.open, *other.open))),
+        inside=one.inside and other.inside,
+        expected=one.expected and other.expected,
+        unclear=one.unclear or other.unclear,
+        exact=one.exact or other.exact,
+        too_much=one.too_much or other.too_much,
+    )
+
+
+def is_shell(argv: Sequence[str]) -> bool:
+    """Whether the last word is a line that a shell reads."""
+    name = PurePath(argv[0]).stem.lower()
+    return len(argv) > 1 and (argv[-2].lower() in {"-c", "-command"} or (name == "cmd" and argv[-2].lower() == "/c"))
+
+
+def _whole(argv: Sequence[str]) -> str:
+    return argv[-1] if is_shell(argv) else " ".join(map(quoted, argv))
+
+
+class _Unknown:
+    """Reads a JSON value."""
+
+    def __init__(self, reader: Reader, paths: Paths, here: tuple[Folder, ...], own: OwnPlaces) -> None:
+        self._reader = reader
+        self._paths = paths
+        self._here = here
+        self._own = own
+        self._left = MOST_TEXTS
+        self._gave_up = False
+
+    def read(self, value: object, *, name: str = "", depth: int = 0) -> Iterator[Subject]:
+        self._left -= 1
+        if depth > _DEEPEST or self._left < 0:
+            if not self._gave_up:
+                yield Subject(kind="tool", text=name[:200], too_much="Its arguments hold more than is looked at.")
+            self._gave_up = True
             return
-        # `a/../b` is not `b` where `a` is a link: both readings count.
-        literal = os.path.realpath(self._workspace / named)
-        outside = next((one for one in (literal, real) if not self._holds(one)), None)
-        yield Subject(
-            kind="path",
-            text=slashed(outside or real),
-            alternatives=() if outside is None else tuple({slashed(plain), slashed(real), slashed(literal)}),
-            inside=outside is None,
-        )
+        if isinstance(value, str):
+            yield from self._text(name, value)
+        elif isinstance(value, Mapping):
+            yield from self._program(value)
+            for key, inner in value.items():
+                yield from self._paths.mentioned(str(key), None)
+                yield from self.read(inner, name=str(key), depth=depth + 1)
+        elif isinstance(value, list | tuple):
+            if name.lower() in _COMMAND_ARGUMENTS and value and all(isinstance(one, str) for one in value):
+                yield from self._reader.started([str(one) for one in value])
+            for inner in value:
+                yield from self.read(inner, name=name, depth=depth + 1)
 
-    def _holds(self, path: str) -> bool:
-        return Path(path).is_relative_to(self._workspace)
+    def _program(self, value: Mapping[str, object]) -> Iterator[Subject]:
+        """`{"command": "rm", "args": ["-rf", "x"]}`."""
+        named = {str(key).lower(): inner for key, inner in value.items()}
+        program = next((one for key in _COMMAND_ARGUMENTS if isinstance(one := named.get(key), str)), "")
+        for key in _MORE_WORDS:
+            words = named.get(key)
+            if program and isinstance(words, list) and words and all(isinstance(one, str) for one in words):
+                yield from self._reader.started([program, *words])
 
-    def _mentioned(self, text: str) -> Iterator[Subject]:
-        """Paths that a text names. Only a `deny` looks at them: most are no access at all."""
-        for number, found in enumerate(_MENTIONED.finditer(text[:200_000])):
-            if number >= _MENTIONS_LIMIT:
-                return
-            said = slashed(found[0])
-            for variable in ("$HOME", "${HOME}"):
-                said = said.replace(variable, "~", 1)
-            said = str(Path(said).expanduser()) if said.startswith("~/") else said
-            if not said.startswith("/"):
-                said = f"{slashed(str(self._workspace))}/{said.removeprefix('./')}"
-            if self._holds(os.path.normpath(said)):
-                try:
-                    real = os.path.realpath(said)
-                except (OSError, ValueError):
-                    continue
-                if self._holds(real):
-                    continue  # most texts with a `/` in them
-                said = slashed(real)  # by a link out of the workspace
-            yield Subject(kind="path", text=said, only_deny=True)
-
-
-def _script(name: str, words: Sequence[Word]) -> Word | None:
-    """The text that a shell is given to run: `bash -c TEXT`."""
-    if name not in _SHELLS:
-        return None
-    for at, word in enumerate(words[1:], start=1):
-        if "c" in word.text and re.fullmatch(r"-[a-zA-Z]++", word.text):
-            return words[at + 1] if at + 1 < len(words) else None
-    return None
-
-
-def _behind_wrappers(name: str, words: Sequence[Word]) -> tuple[str, ...]:
-    if name not in _WRAPPERS:
-        return ()
-    texts = [word.text for word in words[:64]]
-    return tuple(" ".join([PurePath(texts[at]).name or texts[at], *texts[at + 1 :]]) for at in range(1, len(texts)))
-
-
-def _urls(text: str) -> Iterator[Subject]:
-    for number, found in enumerate(_URL.finditer(text[:200_000])):
-        if number >= _MENTIONS_LIMIT:
+    def _text(self, name: str, text: str) -> Iterator[Subject]:
+        plain = name.lower()
+        if plain in _COMMAND_ARGUMENTS:
+            lines = LineReader(self._paths, whole=text, own_loopback=self._own.loopback)
+            yield from lines.line(text, lines.start(self._here))
             return
+        stripped = text.strip()
+        if plain in _URL_ARGUMENTS:
+            yield from self._reader.url(stripped)
+        if stripped.lower().startswith("file:"):
+            path = stripped[5:].replace("\\", "/")
+            yield from self._paths.used("/" + path.lstrip("/") if path.startswith("/") else path, self._here)
+        elif "://" in text:
+            yield from urls_of(text, self._paths, self._here, own_loopback=self._own.loopback)
+        elif plain in _PATH_ARGUMENTS or plain.endswith(_PATH_ENDINGS) or self._is_a_path(stripped):
+            yield from self._paths.used(text, self._here)
+            return
+        yield from self._paths.mentioned(text, self._here)
+
+    def _is_a_path(self, text: str) -> bool:
+        """A value that is nothing else: from the home, out of the folder, or of a file or folder that there is."""
+        if len(text) > LONGEST or "\n" in text:
+            return False
+        if text.startswith(("~/", "../")) or text in {"~", ".."}:
+            return True
+        if not text.startswith("/") or text.startswith("//"):
+            return False
         try:
-            host = urlsplit(found[0]).hostname
+            return os.path.lexists(text) or (os.path.dirname(text) != "/" and os.path.isdir(os.path.dirname(text)))  # noqa: PTH112, PTH120
         except ValueError:
-            host = None
-        if host:
-            yield _host(host)
-
-
-def _host(name: str) -> Subject:
-    """With every number form of an address as it is usually written: `http://2852039166/` is the metadata service."""
-    plain = name.strip("[]").rstrip(".").lower()
-    with contextlib.suppress(ValueError):
-        plain = str(ipaddress.ip_address(int(plain, 0) if re.fullmatch(r"0x[0-9a-f]+|\d+", plain) else plain))
-    return Subject(kind="host", text=plain)
-
-
-def _texts(value: object, *, depth: int = 0) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif depth < _DEEPEST and isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one, depth=depth + 1)
-    elif depth < _DEEPEST and isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one, depth=depth + 1)
+            return False

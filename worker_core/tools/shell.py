@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.policy.names import command_names
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
-from worker_core.tools.command_names import command_names
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import run_and_report
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.tools.command_names import command_names
+from worker_core.policy.names import TOO_MUCH, command_names
 
 LINES = {
     "ls -la 2>&1 | head -3": "ls head",
@@ -14,13 +14,13 @@ LINES = {
     'echo "$(rm x)"': "echo rm",
     'echo "a $(rm `ls`)"': "echo rm ls",
     "echo '$(rm)' \\$(": "echo",
-    "`rm`": "rm _",
-    "$(echo rm) x": "echo _",
+    "`rm`": "rm `rm`",
+    "$NAME x": "$NAME",
     "X=1 Y=$(date) make": "date make",
     "X=$(rm -r a)": "rm",
     "a=(x $(y)) ; b": "y b",
     "echo $((1+2))": "echo",
-    "find . -exec rm {} \\;": "find",
+    "find . -exec rm {} \\;": "find rm",
     "diff <(sort a) >(uniq b)": "diff sort uniq",
     "# rm\nls # rm": "ls",
     "ls a#b; rm": "ls rm",
@@ -48,7 +48,7 @@ LINES = {
 
 @pytest.mark.parametrize("line", LINES)
 def test_the_programs_of_a_line(line: str) -> None:
-    assert command_names(line) == LINES[line].split()
+    assert sorted(command_names(line)) == sorted(LINES[line].split())
 
 
 @given(st.text(st.sampled_from(list("$(){}`'\"\\<>&|;# \n\t=ab1")), max_size=60))
@@ -62,4 +62,4 @@ def test_deep_nesting(part: str) -> None:
 
 
 def test_nesting_too_deep_to_be_looked_at_is_not_allowed() -> None:
-    assert "(too many nested commands)" in command_names("$(" * 100 + "rm" + ")" * 100)
+    assert TOO_MUCH in command_names("$(" * 100 + "rm" + ")" * 100)

@@ -1,0 +1,350 @@
+"""What a command runs besides itself: behind `sudo`, in `bash -c`, in a `trap`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from worker_core.policy.programs import FINDS, GIT_LINES, RUNNERS, SHELL_VALUES, SHELLS, UNREAD, Runner
+from worker_core.policy.shell_lines import read_line
+from worker_core.policy.words import ANY_WORDS, Word, unquoted
+
+Words = Sequence[Word]
+
+_ASSIGNS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
+_NOT_A_FILE = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """What a shell reads as a line."""
+
+    word: Word
+    grows: bool = False
+    """More words are added when it runs."""
+
+    same_shell: bool = False
+    """In the shell that reads the line itself, so that its `cd` counts behind it."""
+
+    tolerates: bool = False
+    """Words that are computed in it are arguments, as far as that can be told."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Behind:
+    """All of it. `runs`: its words, or some of them, are a command."""
+
+    commands: list[tuple[Word, ...]] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    runs: bool = False
+    uncertain: bool = False
+    """Any of its words may be where the command begins."""
+
+    assigns: bool = False
+    folder: Word | None = None
+    """Where the command runs."""
+
+    replaced: str = ""
+    """What stands for words that are added."""
+
+    is_silent: bool = False
+    """An option says that nothing is run."""
+
+    same_shell: bool = False
+    reads: Literal["", "input", "file"] = ""
+    """Of a shell: where its commands come from if not from its words."""
+
+    unclear: str = ""
+
+
+def name_of(word: Word) -> str:
+    return word.text.rstrip("/").rpartition("/")[2] or word.text
+
+
+def behind(words: Words) -> Behind:
+    """Of a command whose name is known."""
+    name = name_of(words[0])
+    if name in SHELLS:
+        return _shell(words)
+    if name in FINDS:
+        return _find(words, FINDS[name])
+    if (runner := RUNNERS.get(name)) is not None:
+        if name == "runuser" and not any(word.text.startswith(("-u", "--user")) for word in words):
+            runner = RUNNERS["su"]
+        return _runner(name, runner, words)
+    if name in UNREAD:
+        return Behind(runs=True, uncertain=True)
+    reading = _READINGS.get(name)
+    return Behind() if reading is None else reading(words)
+
+
+# --- shells ---------------------------------------------------------------------------------------------------
+
+
+def _shell(words: Words) -> Behind:
+    """`bash [options] -c TEXT`, `bash FILE`, or `bash` alone, which reads its input."""
+    takes_text, at = False, 1
+    while at < len(words):
+        word = words[at]
+        text = word.text
+        if text == "--":
+            at += 1
+            break
+        if text.startswith("--"):
+            takes_text = takes_text or text == "--command"
+            at += 2 if text[2:] in SHELL_VALUES else 1
+            continue
+        if not text.startswith(("-", "+")) or text in {"-", "+"}:
+            break
+        if word.open:
+            return Behind(unclear="Its options are computed when it runs.")
+        takes_text = takes_text or (text[0] == "-" and "c" in text)
+        at += 2 if text[-1] in "oO" else 1
+    rest = words[at:]
+    if takes_text:
+        if not rest:
+            return Behind()
+        unclear = "The script that it runs is computed when it runs." if rest[0].open else ""
+        return Behind(texts=[Text(word=rest[0])], unclear=unclear)
+    if not rest or rest[0].text == "-":
+        return Behind(reads="input")
+    return _script(rest[0])
+
+
+def _script(word: Word) -> Behind:
+    if word.text.startswith(_NOT_A_FILE):
+        return Behind(reads="input")
+    if word.open and not word.raw.startswith(('"', "'")):  # it may also be an option, or nothing
+        return Behind(unclear="It runs a text that is not known here.")
+    return Behind(reads="file")
+
+
+def _sourced(words: Words) -> Behind:
+    if len(words) < 2:
+        return Behind()
+    if words[1].open:
+        return Behind(unclear="What it runs is computed when it runs.")
+    return _script(words[1])
+
+
+def _evaluated(words: Words) -> Behind:
+    rest = words[2:] if len(words) > 1 and words[1].text == "--" else words[1:]
+    computed = any(word.open for word in rest)
+    text = Word(unquoted(rest))
+    return Behind(
+        texts=[Text(word=text, same_shell=True)],
+        unclear="What it runs is computed when it runs." if computed else "",
+    )
+
+
+# --- programs with a command behind them ----------------------------------------------------------------------
+
+
+def _runner(name: str, runner: Runner, words: Words) -> Behind:
+    found = Behind(runs=True, same_shell=name in {"command", "builtin", "noglob", "nocorrect", "-"})
+    at = _past_options(found, runner, words, 1)
+    if runner.before:
+        at = _past_options(found, runner, words, at + runner.before)
+    if found.is_silent:
+        found.runs = False
+        return found
+    rest = tuple(words[at:])
+    if runner.anywhere:
+        found.runs = bool(found.texts)
+    elif name == "parallel":
+        _parallel(found, rest)
+    elif runner.joins:
+        found.texts += [Text(word=_joined(rest), tolerates=True)] if rest else []
+    elif rest and runner.adds:
+        replaced = tuple(_with_any(word, found.replaced) if found.replaced else word for word in rest)
+        found.commands.append(replaced if found.replaced else (*rest, ANY_WORDS))
+    elif rest:
+        found.commands.append(rest)
+    return found
+
+
+def _past_options(found: Behind, runner: Runner, words: Words, at: int) -> int:
+    """Where what is no option begins."""
+    while at < len(words):
+        word = words[at]
+        text = word.text
+        if text == "--":
+            return at + 1
+        if text.startswith("--"):
+            option, equals, value = text[2:].partition("=")
+            takes = option in runner.long and not equals
+            # One that is not known may take the next word.
+            found.uncertain = found.uncertain or not (equals or takes)
+            given = Word(value) if equals else words[at + 1] if takes and at + 1 < len(words) else None
+            at += 2 if takes else 1
+            _option(found, runner, option, given, rest=words[at:])
+        elif text.startswith("-") and len(text) > 1:
+            at += _letters(found, runner, words, at)
+        elif runner.assigns and _ASSIGNS.match(text):
+            found.assigns = True
+            at += 1
+        elif runner.anywhere:
+            at += 1
+        else:
+            found.uncertain = found.uncertain or word.computed
+            return at
+    return at
+
+
+def _letters(found: Behind, runner: Runner, words: Words, at: int) -> int:
+    """An option such as `-xn 5`: how many words it takes."""
+    text = words[at].text
+    found.uncertain = found.uncertain or words[at].open
+    for place, letter in enumerate(text[1:], 1):
+        if letter in runner.silent:
+            found.is_silent = True
+        if letter in runner.values:
+            apart = place == len(text) - 1
+            following = words[at + 1] if at + 1 < len(words) else None
+            behind_it = at + (2 if apart else 1)
+            _option(found, runner, letter, following if apart else Word(text[place + 1 :]), rest=words[behind_it:])
+            return behind_it - at
+        _option(found, runner, letter, None)
+    return 1
+
+
+def _option(found: Behind, runner: Runner, option: str, value: Word | None, *, rest: Words = ()) -> None:
+    """An option's letter or name, with its value."""
+    if option in {"i", "replace"} and runner.replaces:
+        found.replaced = value.text if value is not None else "{}"
+    if value is None:
+        return
+    if len(option) == 1 and option in runner.replaces:
+        found.replaced = value.text
+    elif (len(option) == 1 and option in runner.lines) or option in runner.long_lines:
+        found.texts.append(Text(word=value))
+        found.unclear = "The script that it runs is computed when it runs." if value.open else found.unclear
+    elif runner.splits and option in {runner.splits, "split-string"}:
+        first = [word for command in read_line(value.text).commands for word in command.words]
+        found.commands.append((*first, *rest))
+        found.unclear = "What it runs is computed when it runs." if value.open else found.unclear
+    elif option in {runner.folder, runner.long_folder} - {""}:
+        found.folder = value
+
+
+def _parallel(found: Behind, rest: Words) -> None:
+    """`parallel COMMAND ::: ARGUMENTS`; without a command the arguments are some."""
+    end = next((at for at, word in enumerate(rest) if word.text.startswith(":::")), len(rest))
+    if end:
+        command = tuple(_with_any(word, "{}") for word in rest[:end])
+        found.texts.append(Text(word=_joined(command), grows=True, tolerates=True))
+    else:
+        found.texts += [Text(word=word) for word in rest[1:]]
+        found.unclear = "" if rest else "It runs a text that is not known here."
+
+
+def _with_any(word: Word, what: str) -> Word:
+    """With any text in the place of what stands for it."""
+    if what not in word.text:
+        return word
+    parts: list[str | None] = []
+    for number, part in enumerate(word.text.split(what)):
+        if number:
+            parts.append(None)
+        if part:
+            parts.append(part)
+    return Word(word.text, word.raw or word.text, tuple(parts), computed=True)
+
+
+def _joined(words: Words) -> Word:
+    if len(words) == 1:
+        return words[0]
+    return Word(unquoted(words), computed=any(word.computed for word in words), pieces=(None,), raw=unquoted(words))
+
+
+def _find(words: Words, actions: frozenset[str]) -> Behind:
+    """`find ... -exec COMMAND ;`, with names of files in the place of `{}`."""
+    found = Behind()
+    at = 1
+    while at < len(words):
+        if words[at].text in actions:
+            end = at + 1
+            while end < len(words) and words[end].text not in {";", "+"}:
+                end += 1
+            command = tuple(_with_any(word, "{}") for word in words[at + 1 : end])
+            if words[at].text in {"-x", "-X", "--exec", "--exec-batch"}:
+                command = (*command, ANY_WORDS)
+            if command:
+                found.commands.append(command)
+                found.runs = True
+            at = end
+        at += 1
+    return found
+
+
+# --- commands that keep a text, to run it later ---------------------------------------------------------------
+
+
+def _trap(words: Words) -> Behind:
+    rest = [word for word in words[1:] if word.text not in {"-l", "-p", "-P", "--"}]
+    if len(rest) < 2 or rest[0].text in {"", "-"}:
+        return Behind()
+    return Behind(texts=[Text(word=rest[0], tolerates=True)])
+
+
+def _alias(words: Words) -> Behind:
+    texts = [_value(word) for word in words[1:] if "=" in word.text]
+    return Behind(texts=[Text(word=one, grows=True, tolerates=True) for one in texts])
+
+
+def _value(word: Word) -> Word:
+    text = word.text.partition("=")[2]
+    return Word(text, text, (None,), computed=word.computed) if word.open else Word(text)
+
+
+def _hash(words: Words) -> Behind:
+    """`hash -p PATH NAME`: from now on, NAME is another program."""
+    for at, word in enumerate(words[1:], 1):
+        if word.text.startswith("-p"):
+            path = Word(word.text[2:]) if len(word.text) > 2 else words[at + 1] if at + 1 < len(words) else None
+            if path is not None:
+                return Behind(commands=[(path, ANY_WORDS)])
+    return Behind()
+
+
+def _callback(words: Words) -> Behind:
+    """`mapfile -C TEXT`, `complete -C TEXT`."""
+    for at, word in enumerate(words[1:], 1):
+        if word.text.startswith("-C"):
+            text = Word(word.text[2:]) if len(word.text) > 2 else words[at + 1] if at + 1 < len(words) else None
+            if text is not None:
+                return Behind(
+                    texts=[Text(word=text, grows=True)], unclear="What it runs is computed." if text.open else ""
+                )
+    return Behind()
+
+
+def _git(words: Words) -> Behind:
+    """Its few commands and options that run others."""
+    found = Behind()
+    texts = [word.text for word in words]
+    for at, text in enumerate(texts):
+        following = words[at + 1] if at + 1 < len(words) else None
+        option, equals, value = text.partition("=")
+        if text == "foreach" and "submodule" in texts[:at]:
+            rest = [word for word in words[at + 1 :] if word.text not in {"--recursive", "--quiet", "-q"}]
+            if rest:
+                found.texts.append(Text(word=_joined(rest), tolerates=True))
+        elif text == "run" and "bisect" in texts[:at] and following is not None:
+            found.commands.append(tuple(words[at + 1 :]))
+        elif option in GIT_LINES and (equals or following is not None):
+            found.texts.append(Text(word=Word(value) if equals else following or Word(""), tolerates=True))
+        elif text == "-c" and following is not None:
+            value = following.text.partition("=")[2]
+            key = following.text.partition("=")[0].lower()
+            if value.startswith("!") or key.endswith(("command", "pager", "editor", "helper", ".cmd", "external")):
+                found.texts.append(Text(word=Word(value.removeprefix("!")), grows=True))
+    return found
+
+
+_READINGS: Final = {
+    "eval": _evaluated, "source": _sourced, ".": _sourced, "trap": _trap, "alias": _alias, "hash": _hash,
+    "mapfile": _callback, "readarray": _callback, "complete": _callback, "git": _git,
+}  # fmt: skip

@@ -1,0 +1,113 @@
+"""What host a URL names: one reading for whoever decides about it and whoever connects.
+
+Programs read much as a host that does not look like it: full-width letters, other dots, characters that are left out,
+percent signs, numbers in any base. What is here gives each one form.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+LONGEST_URL: Final = 4_000
+_BLANKS = "".join(map(chr, range(33)))
+_IGNORED = str.maketrans("", "", "\t\r\n")
+"""Browsers and Python's own reader take them out of a URL, wherever they stand."""
+
+_SCHEME = re.compile(r"(?:(https?|wss?|ftp):[/\\]+|([A-Za-z][A-Za-z0-9+.-]{0,30})://+)", re.IGNORECASE)
+_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]*|[0-9]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Url:
+    """Taken apart, the host in its one form."""
+
+    scheme: str
+    """Small letters; empty where none is named."""
+
+    host: str
+    """Empty where it is no name that could be asked for."""
+
+    port: int | None
+    target: str
+    """Path and query, from the slash on."""
+
+    has_user: bool
+
+
+def read_url(text: str) -> Url | None:
+    """The parts of a URL, also of one without `scheme://`; None where its port is none."""
+    cleaned = text.strip(_BLANKS)[:LONGEST_URL].translate(_IGNORED)
+    found = _SCHEME.match(cleaned)
+    scheme = (found[1] or found[2]).lower() if found else ""
+    rest = cleaned[found.end() :] if found else cleaned
+    authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
+    target = rest[len(authority) :].partition("#")[0].replace("\\", "/")
+    user, at, place = authority.rpartition("@")
+    if place.startswith("["):
+        name, bracket, port = place[1:].partition("]")
+        name, port = (f"[{name}]", port.removeprefix(":")) if bracket else (place, "")
+    else:
+        name, _, port = place.partition(":")
+    if port and not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        return None
+    return Url(
+        scheme=scheme,
+        host=host_name(name),
+        port=int(port) if port else None,
+        target=target if target.startswith("/") else f"/{target}",
+        has_user=bool(at and user),
+    )
+
+
+def host_name(text: str) -> str:
+    """A host as it is asked for: ASCII, small letters, addresses as they are usually written. Never fails.
+
+    Empty for what is no host; a name that no server would know stays as it is, without what cannot be seen.
+    """
+    bare = unquote(text[:LONGEST_URL]).strip("[]").lower()
+    mapped = "".join(one for one in unicodedata.normalize("NFKC", bare) if unicodedata.category(one) != "Cf")
+    for dot in "\u3002\uff0e\uff61":
+        mapped = mapped.replace(dot, ".")
+    mapped = mapped.rstrip(".").casefold()
+    if (address := _address(mapped)) is not None:
+        return address
+    if not mapped.isascii():
+        with contextlib.suppress(UnicodeError):
+            mapped = mapped.encode("idna").decode()
+    return mapped
+
+
+def _address(text: str) -> str | None:
+    name, zone, _ = text.partition("%")
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(name if zone else text)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(address)
+    return _number(text)
+
+
+def _number(text: str) -> str | None:
+    """The forms of inet_aton(3): `127.1`, `0x7f.1`, `017700000001`, `2130706433`."""
+    parts = text.split(".")
+    if len(parts) > 4 or not all(_NUMBER.fullmatch(part) and len(part) < 20 for part in parts):
+        return None
+    try:
+        numbers = [
+            int(part[2:] or "0", 16) if part[:2] == "0x" else int(part, 8 if part[0] == "0" else 10) for part in parts
+        ]
+    except ValueError:
+        return None
+    *first, last = numbers
+    if any(one > 255 for one in first) or last >= 256 ** (5 - len(parts)):
+        return None
+    value = last
+    for at, one in enumerate(first):
+        value |= one << (24 - 8 * at)
+    return str(ipaddress.IPv4Address(value))
