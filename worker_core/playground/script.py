@@ -80,6 +80,7 @@ class Situation:
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> Situation:
+        messages = [message for message in messages if not _is_note(message)]
         texts = [text_of(message) for message in messages if message.get("role") == "user"]
         newest = [index for index, message in enumerate(messages) if message.get("role") == "user"]
         last = newest[-1] if newest else -1
@@ -95,6 +96,12 @@ class Situation:
             outputs=[text_of(message) for message in since if message.get("role") == "tool"],
             user_messages=texts,
         )
+
+
+def _is_note(message: Message) -> bool:
+    """What the worker tells the model between its steps, in brackets: nothing that somebody asks."""
+    text = text_of(message)
+    return message.get("role") == "user" and text.startswith("[") and text.endswith("]") and "\n" not in text
 
 
 def text_of(message: Message) -> str:
