@@ -15,6 +15,7 @@ import pytest
 from tests.support.engine import Rig, new_agent, running_engine
 from tests.support.model_server import ModelServer, Reply, Rule, calling, delta, model_server, refusal, stream, text
 from tests.support.playground import Stage
+from worker_core.agents import model_call
 from worker_core.secrets import Secret
 
 SHELL = json.dumps({"command": "echo hi"})
@@ -259,6 +260,17 @@ async def test_a_wait_that_is_too_long_is_not_waited_for(stage: Stage, tmp_path:
     assert "asks to be left alone until" in sentence
     assert "`model_wait`" in sentence
     assert len(server.asked) == 1
+
+
+async def test_long_thinking_is_told_once(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_call, "THINKING_TOLD_AFTER_SECONDS", -1.0)
+    thoughts = [delta(reasoning_content="hm ")] * 5
+    async with running(stage, tmp_path, [stream(*thoughts, delta("stop", content="there"))]) as (rig, _):
+        execution_id = await rig.execute("go")
+        assert (await rig.reach(execution_id, "waiting_for_input", "failed")).response == "there"
+        [(severity, sentence)] = await told(rig, execution_id)
+    assert severity == "info"
+    assert sentence.endswith("is thinking.")
 
 
 async def test_five_megabytes_are_cut_and_paid_once(stage: Stage, tmp_path: Path) -> None:

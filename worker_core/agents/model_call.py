@@ -29,6 +29,9 @@ from worker_core.model.refusals import Cause, GatewayError
 
 _FLUSH_LIMIT = timedelta(seconds=10)
 
+THINKING_TOLD_AFTER_SECONDS = 20.0
+"""Reasoning is not shown; that it goes on is, once."""
+
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
 """Between requests to a gateway that is busy and does not say how long: doubled each time, up to this."""
@@ -132,6 +135,7 @@ class _Call:
         if self._said or not self._message_id:
             self._message_id = self._next_message_id()
         self._said = []
+        begun, told = time.monotonic(), call.silent
 
         def send(text: str) -> None:
             if text:
@@ -144,6 +148,9 @@ class _Call:
             async with aclosing(deltas):
                 async for text in deltas:
                     send(masked.feed(text))
+                    if reader.thinks and time.monotonic() - begun > THINKING_TOLD_AFTER_SECONDS and not told:
+                        told = True
+                        self._warn(f"The model {request.model} is thinking.")
         finally:
             send(masked.flush())
             self._spent += _usage_of(reader, request)

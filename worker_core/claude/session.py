@@ -161,7 +161,7 @@ async def _converse(order: Order, listener: Listener, program: Program, door: Mo
         session_id=result.session_id,
         model=next(iter(result.model_usage or {}), order.model),
         finish_reason=result.stop_reason or "stop",
-        usage=_usage(result.usage),
+        usage=_usage(result.usage, cost=result.total_cost_usd),
     )
 
 
@@ -251,15 +251,21 @@ def _environment(order: Order, *, url: str, token: str) -> dict[str, str]:
     }
 
 
-def _usage(raw: Mapping[str, Any] | None) -> Usage:
+def _usage(raw: Mapping[str, Any] | None, *, cost: float | None) -> Usage:
     def count(name: str) -> int:
         value = (raw or {}).get(name)
         return value if isinstance(value, int) else 0
 
-    cached = count("cache_read_input_tokens")
-    prompt = count("input_tokens") + cached + count("cache_creation_input_tokens")
-    written = count("output_tokens")
-    return Usage(prompt_tokens=prompt, completion_tokens=written, total_tokens=prompt + written, cached_tokens=cached)
+    cached, kept = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
+    prompt, written = count("input_tokens") + cached + kept, count("output_tokens")
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=written,
+        total_tokens=prompt + written,
+        cached_tokens=cached,
+        cache_creation_tokens=kept,
+        cost=cost or 0.0,
+    )
 
 
 def _failure(program: Program, door: ModelDoor, said: str) -> GatewayError:

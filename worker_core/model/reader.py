@@ -71,6 +71,11 @@ class AnswerReader:
         return self._room.full
 
     @property
+    def thinks(self) -> bool:
+        """Whether it has thought, and said nothing so far."""
+        return (self._reasoned or self._thoughts.found) and self._room.used == 0
+
+    @property
     def begun(self) -> bool:
         """Whether anything of an answer came."""
         return self._room.used > 0 or self._reasoned or self._thoughts.found
