@@ -64,6 +64,7 @@ def _fetch(attempt: str, url: str, **more: object) -> Escape:
 
 
 PORT = "{os.environ['PORT']}"
+OWN_PROXY = "the proxy is the sandbox's own"
 NO_METADATA = "there is no such service here"
 
 ESCAPES: tuple[Escape, ...] = (
@@ -216,6 +217,24 @@ s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n"); print(s.makefile().read())
     _fetch("loopback as 0.0.0.0", f"http://0.0.0.0:{PORT}/"),
     _fetch("loopback as an IPv4-mapped address", f"http://[::ffff:127.0.0.1]:{PORT}/"),
     _fetch("this machine's address in its network", "http://{os.environ['OWN_ADDRESS']}:" + PORT + "/"),
+    _python("network", "loopback through a tunnel of the proxy", """
+import os, socket
+s = socket.create_connection(("127.0.0.1", 3128), 10)
+s.sendall(f"CONNECT 127.0.0.1:{os.environ['PORT']} HTTP/1.1\\r\\n\\r\\nGET / HTTP/1.0\\r\\n\\r\\n".encode())
+print(s.makefile().read())
+""", control="never", why_no_control=OWN_PROXY),
+    _python("network", "come to a port of the worker by the name of its doors", """
+import os, urllib.error, urllib.request
+try: print(urllib.request.urlopen(f"http://worker.kubiya.internal:{os.environ['PORT']}/", timeout=10).read().decode())
+except urllib.error.HTTPError as error: print(error)
+""", control="never", why_no_control=OWN_PROXY),
+    _python("network", "find the way to the worker's proxy, to hand it a socket of its own", """
+import os, socket
+found = [f"/run/kubiya/{one}" for one in os.listdir("/run/kubiya")] if os.path.isdir("/run/kubiya") else []
+found += [line.split()[-1] for line in open("/proc/net/unix") if "/" in line.split()[-1]]
+found += [one for one in os.listdir("/proc/self/fd") if os.readlink(f"/proc/self/fd/{one}").startswith("socket:")]
+if found: print("ESCAPED")
+""", control="never", why_no_control=OWN_PROXY),
     _fetch("metadata service", "http://169.254.169.254/latest/meta-data/", control="never", why_no_control=NO_METADATA),
     _fetch("metadata service over IPv6", "http://[fd00:ec2::254]/latest/", control="never", why_no_control=NO_METADATA),
     _fetch("metadata service by its name", "http://metadata.google.internal/", control="never", why_no_control=NO_METADATA),

@@ -40,9 +40,10 @@ MOST_OF_ONE_CALL: Final = 64
 CROWDED_IDLE_SECONDS: Final = 60.0
 """A call that has all its connections in use loses one that has been silent for so long."""
 
-BURST: Final = 200
-CONNECTIONS_PER_SECOND: Final = 50.0
-"""New connections of one call, after a burst: what comes faster waits in the kernel, and costs the worker nothing."""
+BURST: Final = 300
+CONNECTIONS_PER_SECOND: Final = 20.0
+"""New connections of one call, after a burst: what comes faster waits in the kernel, and costs the worker nothing. One
+that is refused costs it half a millisecond."""
 
 LEAVE_SECONDS: Final = 2.0
 """What a call that is over has said may still go out."""

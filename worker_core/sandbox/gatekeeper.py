@@ -37,6 +37,8 @@ async def resolve(host: str, port: int, *, asker: Hashable = "") -> list[Address
         OSError: it has none.
 
     """
+    with contextlib.suppress(ValueError):
+        return [ipaddress.ip_address(host)]
     found = await NAMES.look_up(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), asker=asker)
     return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
 
@@ -60,7 +62,7 @@ class Gatekeeper:
     ) -> None:
         self._policy = policy
         self._resolve = resolve
-        self._permits = permits or (lambda address: is_public(address, own=own_addresses()))
+        self._permits = permits or _is_elsewhere
 
     async def serve(
         self,
@@ -142,6 +144,11 @@ class Gatekeeper:
                 except OSError as error:
                     failure = error
             raise failure
+
+
+def _is_elsewhere(address: Address) -> bool:
+    # The machine's own addresses take a while to find; most that are refused need them not.
+    return is_public(address) and is_public(address, own=own_addresses())
 
 
 _End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
