@@ -338,3 +338,32 @@ async def test_the_gateways_own_list_says_what_a_model_is_called() -> None:
 def test_causes_say_what_follows_from_them() -> None:
     assert {cause for cause in Cause if cause.retryable} == {Cause.FAILED, Cause.BUSY}
     assert {cause for cause in Cause if cause.passing} == {Cause.FAILED, Cause.BUSY, Cause.ACCOUNT}
+
+
+async def test_a_stream_that_says_nothing_is_broken_off() -> None:
+    async with answering(streamed(b": thinking\n" * 100_000)) as (gateway, _):
+        with pytest.raises(GatewayError, match="held no event"):
+            await ask(gateway)
+
+
+@pytest.mark.parametrize("event", [b"data: {}\n\n", b'data: {"choices": []}\n\n'])
+async def test_events_without_end_leave_the_loop_to_others_again_and_again(
+    event: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many come at once: nobody waits until a whole block of them is read."""
+    monkeypatch.setattr("worker_core.pace.AT_ONCE_SECONDS", 0.0)  # as if each took long
+    monkeypatch.setattr("worker_core.pace.REST", 0.0)
+    turns, number = 0, 5_000
+
+    async def wait_in_turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with answering(streamed(event * number, chunk({"content": "over"}, "stop"), DONE)) as (gateway, _):
+        waiting = asyncio.create_task(wait_in_turn())
+        text, _ = await ask(gateway)
+        waiting.cancel()
+    assert text == "over"
+    assert turns >= number

@@ -361,6 +361,17 @@ def test_what_the_parser_would_raise_for_hides_no_more_than_itself(mark: str) ->
     assert text == "one\n\ntwo"
 
 
+async def test_the_work_of_a_hostile_page_is_done_in_another_process(call: Call, server: Server, pages: Pages) -> None:
+    pages["/"] = Answer(200, HTML, (b"<p><a href=x>" * 150_000,))
+    before = os.times()
+    result = await call(tool(), {"url": f"http://page.test:{server.port}/"})
+    after = os.times()
+    assert result.succeeded, result.error
+    here = after.user + after.system - before.user - before.system
+    there = after.children_user + after.children_system - before.children_user - before.children_system
+    assert here < there / 3
+
+
 async def test_a_page_that_grows_beyond_all_is_cut(call: Call, server: Server, pages: Pages) -> None:
     base = "b" * 400
     pages[f"/{base}"] = Answer(200, HTML, (b"<a href=x>y</a>" * 130_000,))

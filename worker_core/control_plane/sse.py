@@ -18,6 +18,10 @@ class StreamTooLong(ValueError):
     """A line or an event is longer than this program reads."""
 
 
+class NothingSaid(StreamTooLong):
+    """It goes on and on, and holds no event."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSentEvent:
     """One event. `event` is `message` where the stream names none."""
@@ -45,7 +49,8 @@ class SseParser:
         """The events that `content` completes.
 
         Raises:
-            StreamTooLong: a line is above 1 MiB, an event above 4 MiB, or what is none above 256 KiB.
+            StreamTooLong: a line is above 1 MiB, or an event above 4 MiB.
+            NothingSaid: what is no event is above 256 KiB.
         """
         events: list[ServerSentEvent] = []
         if self._after_return and content:
@@ -96,7 +101,7 @@ class SseParser:
         if name != "data":
             self._idle += len(line) + 1
             if self._idle > IDLE_LIMIT_BYTES:
-                raise StreamTooLong(f"{IDLE_LIMIT_BYTES} bytes of the event stream held no event")
+                raise NothingSaid(f"{IDLE_LIMIT_BYTES} bytes of the event stream held no event")
         return None
 
     def _dispatch(self) -> ServerSentEvent | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,12 +19,13 @@ import httpx2
 
 from worker_core import foreign_json
 from worker_core.control_plane.http import explain, new_client, proxy_of
-from worker_core.control_plane.sse import LINE_LIMIT_BYTES, SseParser, StreamTooLong
+from worker_core.control_plane.sse import LINE_LIMIT_BYTES, NothingSaid, SseParser, StreamTooLong
 from worker_core.errors import ConfigurationError
 from worker_core.model import options
 from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
 from worker_core.model.said import Said, said_by
+from worker_core.pace import Pace
 from worker_core.secrets import Secret
 from worker_core.urls import check_private
 
@@ -36,6 +37,7 @@ DRAIN_LIMIT_SECONDS: Final = 0.5
 """For the end of the body behind the last event, so that the connection can be used again."""
 
 LIST_LIMIT_SECONDS: Final = 5.0
+PIECE_BYTES: Final = 8192
 REFUSAL_LIMIT_BYTES: Final = 1 << 20
 DOCUMENT_LIMIT_BYTES: Final = 16 << 20
 MOST_CONNECTIONS: Final = 500
@@ -207,22 +209,27 @@ class ModelGateway:
     async def _events(
         self, first: bytes, blocks: AsyncIterator[bytes], reader: AnswerReader
     ) -> AsyncGenerator[str, None]:
-        parser = SseParser()
+        parser, pace = SseParser(), Pace()
         block: bytes | None = first
         while block is not None and not reader.full:
-            try:
-                events = parser.feed(block)
-            except StreamTooLong:  # one event of megabytes: what it holds was meant to be shown at once
-                reader.cut()
-                return
-            for event in events:
-                if event.data.strip() == _DONE:
-                    with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError):
-                        async with asyncio.timeout(DRAIN_LIMIT_SECONDS):
-                            await _read(blocks, REFUSAL_LIMIT_BYTES)
+            pace.begin()
+            for piece in _pieces(block):
+                try:
+                    events = parser.feed(piece)
+                except NothingSaid as error:
+                    raise self._broken_off(str(error)) from error
+                except StreamTooLong:
+                    reader.cut()  # one event of megabytes: what it holds was meant to be shown at once
                     return
-                if event.data.strip():
-                    yield self._fed(event.data, reader, failed=event.event == "error")
+                for event in events:
+                    if event.data.strip() == _DONE:
+                        with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError):
+                            async with asyncio.timeout(DRAIN_LIMIT_SECONDS):
+                                await _read(blocks, REFUSAL_LIMIT_BYTES)
+                        return
+                    if event.data.strip():
+                        yield self._fed(event.data, reader, failed=event.event == "error")
+                    await pace.rest()
             block = await anext(blocks, None)
         if not reader.ended and not reader.full:
             raise self._broken_off("the stream ended without a finish reason")
@@ -375,6 +382,11 @@ def _told(name: str, model: str) -> str:
     if name in options.INSTEAD:
         return f"The model {model} does not take the setting {name}; {options.INSTEAD[name]} is sent instead."
     return f"The model {model} does not take the setting {name}; it is left out."
+
+
+def _pieces(block: bytes) -> Iterator[bytes]:
+    """A block, in pieces that are soon read."""
+    return (block[at : at + PIECE_BYTES] for at in range(0, len(block), PIECE_BYTES))
 
 
 async def _read(blocks: AsyncIterator[bytes], limit: int) -> bytes:
