@@ -111,6 +111,27 @@ async def test_a_call_that_is_too_long_to_be_shown_is_read_before_it_is_allowed(
     assert decided(tmp_path) == [("ask", ""), ("answer", "allow")]
 
 
+async def test_each_step_of_a_workflow_is_shown(stage: Stage, tmp_path: Path) -> None:
+    file = home(tmp_path).policy_file
+    file.parent.mkdir(parents=True)
+    file.write_text('[[ask]]\ntool = "run_workflow"\n')
+    steps = [{"name": "build", "command": "echo build"}, {"name": "ship", "command": "echo ship", "depends": ["build"]}]
+    async with stage.client() as api:
+        configuration = {"workflow_definition": {"name": "nightly", "steps": steps}}
+        body = {"name": "workflows", "type": "workflow_executor", "configuration": configuration}
+        skill = (await api.post("/skills", json=body)).json()["id"]
+        agent = (await api.post("/agents", json={"name": "nightly", "skill_ids": [skill]})).json()["id"]
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        call = f"!tool run_workflow {json.dumps({'workflow': 'nightly'})}"
+        execution_id = await rig.execute(f"steps\n{call}\n!say over", agent_id=agent)
+        view = await asked(rig)
+        assert [(part.name, part.text) for part in view.parts if part.kind in {"argument", "runs"}] == [
+            ("workflow", "nightly"), ("step 1, build", "echo build"), ("step 2, ship", "echo ship")
+        ]  # fmt: skip
+        await rig.engine.answer_approval(view.id, allow=False)
+        await rig.reach(execution_id, "waiting_for_input")
+
+
 async def test_a_denied_call_is_told_to_the_model(stage: Stage, tmp_path: Path) -> None:
     target, command = asking(tmp_path)
     async with running_engine(stage, tmp_path, approvals="ask") as rig:

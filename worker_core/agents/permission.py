@@ -29,6 +29,7 @@ from worker_core.policy.rules import Action, Decision, Finding
 from worker_core.policy.subjects import Reader, subjects_of
 from worker_core.sandbox.workspace import Workspace
 from worker_core.snapshot import QuestionPart
+from worker_core.tools.base import Detailed, Tool
 
 if TYPE_CHECKING:
     from worker_core.agents.services import Services
@@ -62,7 +63,9 @@ class NotRecorded(KubiyaError):
     """The audit log cannot be written: nothing runs that it would not know of."""
 
 
-async def decide(services: Services, request: RunTool, arguments: Mapping[str, Any]) -> Denied | ApprovalWanted | None:
+async def decide(
+    services: Services, request: RunTool, arguments: Mapping[str, Any], *, tool: Tool
+) -> Denied | ApprovalWanted | None:
     """None: it may run. Nothing that is denied or asked has come to any effect.
 
     Raises:
@@ -70,7 +73,7 @@ async def decide(services: Services, request: RunTool, arguments: Mapping[str, A
 
     """
     try:
-        return await _Case(services, request, arguments).decide()
+        return await _Case(services, request, arguments, tool).decide()
     except OSError as error:
         raise NotRecorded(
             f"The call was not made: the decision about it cannot be written down ({error.strerror or error})."
@@ -80,8 +83,9 @@ async def decide(services: Services, request: RunTool, arguments: Mapping[str, A
 class _Case:
     """One call that is to be decided."""
 
-    def __init__(self, services: Services, request: RunTool, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, services: Services, request: RunTool, arguments: Mapping[str, Any], tool: Tool) -> None:
         self._services = services
+        self._tool = tool
         self._request = request
         self._arguments = arguments
         self._permissions = services.permissions
@@ -255,7 +259,13 @@ class _Case:
     def _question(self, asking: tuple[Finding, ...] = ()) -> tuple[QuestionPart, ...]:
         """In a thread: arguments may be long."""
         workspace = str(Workspace.open(self._services.workspaces, self._execution_id).path)
-        return compose(self._arguments, asking=asking, workspace=workspace, redactor=self._services.redactor)
+        return compose(
+            self._arguments,
+            asking=asking,
+            workspace=workspace,
+            also=self._tool.details(self._arguments) if isinstance(self._tool, Detailed) else (),
+            redactor=self._services.redactor,
+        )
 
     async def _was_shown_whole(self, asking: tuple[Finding, ...]) -> bool:
         return not left_out(shown(await asyncio.to_thread(self._question, asking)))

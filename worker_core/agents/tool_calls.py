@@ -62,7 +62,9 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         result = failed("The outcome is unknown: the worker stopped in mid-call.")
     else:
         arguments, wrong = _read_arguments(call)
-        verdict = await permission.decide(services, request, arguments) if tool is not None and not wrong else None
+        verdict = None
+        if tool is not None and not wrong:
+            verdict = await permission.decide(services, request, arguments, tool=tool)
         if isinstance(verdict, ApprovalWanted):
             await lane.flush(_FLUSH_LIMIT)
             return ToolOutcome(succeeded=False, output="", approval=verdict, last_sequence=lane.last_sequence)

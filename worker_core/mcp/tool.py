@@ -7,6 +7,7 @@ import binascii
 import json
 import mimetypes
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,12 @@ class McpTool:
         self._tool = tool
         self._say = say_progress
         self.spec = ToolSpec(name=name, description="", parameters={})
+
+    def details(self, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:  # noqa: ARG002 - of whatever call
+        """Whose tool it is: the name that the model uses tells neither the server nor its own name for it."""
+        config = self._config
+        at = shlex.join(config.command) if config.transport == "stdio" else config.where
+        return [("MCP server", f"{config.alias}, which is {at}"), ("its tool", self._tool)]
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         from worker_core.mcp.session import ServerTrouble

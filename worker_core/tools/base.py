@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from worker_core.sandbox.launcher import Launcher
@@ -97,6 +97,15 @@ class ToolContext:
     before_effect: Callable[[], None] = lambda: None
     """Call it right before the first side effect can happen (the process is about to start). The journal marks
     the call as dispatched there: a call that never came so far is safely run again."""
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A tool whose call does more than its arguments tell: whoever is asked about it is shown this as well."""
+
+    def details(self, arguments: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        """Names and texts: what runs besides, with what, and where. Never fails; arguments may be any."""
+        ...
 
 
 class Tool(Protocol):

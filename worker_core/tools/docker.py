@@ -161,6 +161,10 @@ class DockerTool:
             parameters["properties"]["what"] = {**parameters["properties"]["what"], "enum": list(self.groups)}
         return ToolSpec(name=self.name, description=description, parameters=parameters, read_only=read_only)
 
+    def details(self, arguments_: Mapping[str, Any]) -> list[tuple[str, str]]:  # noqa: ARG002 - of whatever call
+        """Whose Docker it is, where the skill's configuration names one."""
+        return [("Docker of", self.host)] if self.host else []
+
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         program = shutil.which("docker", path=context.environment.get("PATH"))
         if program is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,6 +93,15 @@ class ShellTool:
             asked_folder=asked.working_directory,
             configured_folder=self.working_directory,
         )
+
+    def details(self, arguments_: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The shell, and the folder, where the skill's configuration names its own."""
+        found = []
+        if self.shell != default_shell():
+            found.append(("runs with", shlex.join(self.shell)))
+        if self.working_directory and not arguments_.get("working_directory"):
+            found.append(("configured folder", self.working_directory))
+        return found
 
     def _refused(self, command: str) -> str | None:
         if self.allowed_commands is None and not self.blocked_commands:

@@ -86,10 +86,31 @@ class WorkflowTool:
             parameters=parameters,
         )
 
+    def details(self, arguments_: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Every step, or the program that makes the steps: the call itself only names the workflow."""
+        chosen = self._chosen(arguments_.get("workflow"))
+        if chosen is None:
+            return []
+        if chosen.code:
+            return [("program that makes the steps", chosen.code)]
+        try:
+            workflow = _read(chosen)
+        except WrongWorkflow as error:
+            return [("steps", f"None: {error}")]
+        found = [("variables", _listed_variables({**workflow.environment, **workflow.inputs}))]
+        for number, step in enumerate(workflow.steps, 1):
+            found.append((f"step {number}, {step.name}", step.command))
+            found.append((f"step {number}, folder", step.folder))
+            found.append((f"step {number}, variables", _listed_variables(step.environment)))
+        return [(name, text) for name, text in found if text]
+
+    def _chosen(self, name: object) -> Configured | None:
+        return next((one for one in self.workflows if one.name == name), None)
+
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:
             asked = arguments.read(RunArguments, arguments_)
-            chosen = next((one for one in self.workflows if one.name == asked.workflow), None)
+            chosen = self._chosen(asked.workflow)
             if chosen is None:
                 names = ", ".join(one.name for one in self.workflows)
                 raise WrongWorkflow(f"There is no workflow {asked.workflow[:100]!r}; there are: {names}.")
@@ -104,6 +125,10 @@ class WorkflowTool:
         except (arguments.WrongArguments, WrongWorkflow) as error:
             return arguments.failed(str(error))
         return await _run(workflow, asked.inputs, once, deadline)
+
+
+def _listed_variables(variables: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}={value}" for name, value in variables.items())
 
 
 def _read(chosen: Configured) -> Workflow:
