@@ -32,7 +32,9 @@ def running(*arguments: str, folder: Path, stdin: int = subprocess.DEVNULL) -> I
     with subprocess.Popen(
         [sys.executable, "-m", "worker_core", "playground", *arguments], stdin=stdin, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env={**os.environ, "KUBIYA_WORKER_HOME": str(folder), "NO_COLOR": "1",
-                                                "TMPDIR": str(folder), "TEMP": str(folder)},
+                                                "TMPDIR": str(folder), "TEMP": str(folder),
+                                                # Where the machine has walls, they are used all the same.
+                                                "KUBIYA_WORKER_REQUIRE_SANDBOX": "never"},
     ) as process:  # fmt: skip
         try:
             yield process
