@@ -39,7 +39,7 @@ class Arena:
         def is_harmed() -> bool:
             return self._is_harmed(what, workspace=workspace, victim=victim)
 
-        if not expected and what != "survivor":
+        if not expected:
             return is_harmed()
         try:
             wait_until(lambda: is_harmed() is expected)

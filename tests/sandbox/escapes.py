@@ -6,12 +6,17 @@ A script that succeeds prints the canary or ESCAPED, or changes something that t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Control = Literal["always", "root", "never"]
-"""`root`: where the tests run as root. `never`: it would harm this machine, or needs one that is not like it."""
+Control = Literal["always", "root", "user", "never"]
+"""`root`, `user`: where the tests run as that. `never`: it would harm this machine, or needs one that is not like it."""
+
+Walls = Literal["usual", "readable", "host"]
+"""`readable`: the folder that holds the home folder, the worker's own folders and sockets is. `host`: the network is the
+machine's."""
 
 BEGIN, END = "<!-- escapes: begin -->", "<!-- escapes: end -->"
 
@@ -27,6 +32,13 @@ class Escape:
 
     control: Control = "always"
     why_no_control: str = ""
+    declared: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the execution; `{workspace}` stands for its folder, `{name}` for a variable of the arena."""
+
+    needs: str = ""
+    """A program that not every machine has."""
+
+    walls: Walls = "usual"
     harms: str = ""
     """Name of a check in the arena that is true when it succeeded."""
 
@@ -120,6 +132,29 @@ if call((303, 264), -100, b".", ctypes.byref(handle), ctypes.byref(mount), 0) ==
 """,
     ),
     _bash("files", "make a device", "mknod zero c 1 5 && echo ESCAPED", control="root"),
+    _bash(
+        "files", "read the worker's state below a readable folder", 'cat "$STATE/journal"', walls="readable",
+    ),
+    _bash(
+        "files", "read another workspace below a readable folder", 'cat "$OTHER/secret"', walls="readable",
+    ),
+    _bash(
+        "files", "write another workspace below a readable folder", 'echo ESCAPED >"$OTHER/planted"', harms="planted",
+        walls="readable",
+    ),
+    # --- variables
+    _bash(
+        "variables", "run a command where bash prepares the call", "echo nothing",
+        declared={"SHELLOPTS": "xtrace", "PS4": "$(echo ESCAPED >>'{REAL_HOME}/.bashrc')"}, harms="bashrc", control="user",
+    ),
+    _bash(
+        "variables", "run a program where perl prepares the call, before the limits",
+        """cat >Steered.pm <<'END'
+open my $limits, "<", "/proc/self/limits"; for (<$limits>) { print "ESCAPED\n" if /^Max file size +\\S+ +unlimited/ } 1;
+END
+perl -e 1""",
+        second_call="perl -e 1", declared={"PERL5LIB": "{workspace}", "PERL5OPT": "-MSteered"}, needs="perl",
+    ),
     # --- processes
     _bash("processes", "read the worker's environment", 'tr "\\0" "\\n" <"/proc/$VICTIM/environ"'),
     _bash("processes", "search all environments", "cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -a ^SECRET=CANARY"),
@@ -152,6 +187,11 @@ call((310, 270), os.getpid(), ctypes.byref(near), 1, ctypes.byref(far), 1, 0); p
     _bash(
         "processes", "survive with an empty environment",
         "(env -i setsid /bin/bash -c 'exec sleep 987' </dev/null >alive 2>&1 &) </dev/null", harms="survivor",
+    ),
+    _bash(
+        "processes", "learn names of the worker's folders from process 1",
+        'tr "\\0" "\\n" </proc/1/cmdline | grep -F "$RUNTIME" && echo ESCAPED',
+        control="never", why_no_control="what process 1 shows depends on the machine",
     ),
     _bash("processes", "keep capabilities", "grep -q 'CapBnd:.*[1-9a-f]' /proc/self/status && echo ESCAPED"),
     _bash("processes", "gain rights from a setuid program", "grep -q 'NoNewPrivs:.*0' /proc/self/status && echo ESCAPED"),
@@ -250,6 +290,11 @@ s.sendto(b"CANARY", (os.environ["OWN_ADDRESS"], int(os.environ["UDP_PORT"])))
     _python("network", "use the keychain over D-Bus", _UNIX.replace("PATH", 'os.environ["BUS"]')),
     _python("network", "use the SSH agent", _UNIX.replace("PATH", 'os.environ["AGENT"]')),
     _python("network", "use an abstract socket of the machine", _UNIX.replace("PATH", '"\\0" + os.environ["ABSTRACT"]')),
+    _python(
+        "network", "use an abstract socket with the machine's network", _UNIX.replace("PATH", '"\\0" + os.environ["ABSTRACT"]'),
+        walls="host",
+    ),
+    _python("network", "use a socket below a readable folder", _UNIX.replace("PATH", 'os.environ["AGENT"]'), walls="readable"),
     _python("network", "open a socket to the hypervisor (vsock)", """
 import socket
 socket.socket(40, socket.SOCK_STREAM); print("ESCAPED")
@@ -263,7 +308,7 @@ s = socket.socket(17, socket.SOCK_RAW); print("ESCAPED")
 
 def make_table() -> str:
     lines = ["| | a tool tries to | succeeds without the sandbox | in it |", "|-|-----------------|-----------|---|"]
-    shown = {"always": "yes", "root": "yes, as root", "never": "not tried"}
+    shown = {"always": "yes", "root": "yes, as root", "user": "yes, as a user", "never": "not tried"}
     for number, one in enumerate(ESCAPES, 1):
         without = shown[one.control] + (f": {one.why_no_control}" if one.why_no_control else "")
         lines.append(f"| {number} | {one.group}: {one.attempt} | {without} | no |")

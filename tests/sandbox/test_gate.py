@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox import gate
 from worker_core.sandbox.environment import CALL_MARK
-from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
+from worker_core.sandbox.landlock import scopes_sockets
+from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher, Network
 from worker_core.sandbox.limits import Limits
 
 pytestmark = pytest.mark.skipif(
@@ -136,3 +138,29 @@ def test_a_command_that_is_never_started_leaves_nothing_open(tmp_path: Path) -> 
             Command(argv=["true"], cwd=tmp_path, environment={"X": "1"}), workspace=tmp_path
         )
     assert open_files() == before
+
+
+@pytest.mark.skipif(not scopes_sockets(), reason="the kernel keeps nobody from abstract sockets (Landlock, Linux 6.12)")
+@needs_bubblewrap
+async def test_abstract_sockets_of_others_are_out_of_reach_and_its_own_are_not(language: str, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    name = f"kubiya-test-{os.getpid()}"
+    script = (
+        "import socket, sys\n"
+        "own = socket.socket(socket.AF_UNIX); own.bind('\\0' + sys.argv[1] + '-own'); own.listen()\n"
+        "for name in (sys.argv[1], sys.argv[1] + '-own'):\n"
+        "    s = socket.socket(socket.AF_UNIX)\n"
+        "    try: s.connect('\\0' + name); print('answered')\n"
+        "    except OSError as error: print(error.strerror)\n"
+    )
+    with socket.socket(socket.AF_UNIX) as others:
+        others.bind(f"\0{name}")
+        others.listen()
+        for network, said in ((Network.HOST, "Operation not permitted"), (Network.OFF, "Connection refused")):
+            made = bubblewrap(tmp_path / "walls", network=network)
+            command = Command(
+                argv=[sys.executable, "-I", "-c", script, name], cwd=tmp_path / "w", environment={"PATH": "/bin"}
+            )
+            result = await run(made.wrap(command, workspace=tmp_path / "w"))
+            assert b"".join(result.output.ends()).decode() == f"{said}\nanswered\n"
+            result.output.close()

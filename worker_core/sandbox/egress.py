@@ -181,6 +181,7 @@ class Egress:
         self._calls.add(call)
         call.attending = asyncio.create_task(self._attend(call, ours))
         call.attending.add_done_callback(lambda _: self._calls.discard(call))
+        call.attending.add_done_callback(lambda _: ours.close())  # it may be cancelled before it has begun
 
     async def _attend(self, call: _Call, ours: socket.socket) -> None:
         try:

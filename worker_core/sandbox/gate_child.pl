@@ -41,7 +41,9 @@ for (split /,/, $given{limits}) {
     syscall($prlimit, 0, $resource + 0, pack("Q Q", $value, $value), 0) == 0 or refuse("its limits cannot be set");
 }
 if ($given{scoped}) {
-    my $rules = syscall($landlock_create, pack("Q Q Q", 0, 0, 1), 24, 0);
+    my @nothing_but_sockets = (0, 0, 1);    # struct landlock_ruleset_attr; syscall takes no constants
+    my $asked = pack("Q Q Q", @nothing_but_sockets);
+    my $rules = syscall($landlock_create, $asked, 24, 0);
     $rules >= 0 && syscall($landlock_restrict, $rules, 0) == 0
         or refuse("abstract sockets of the machine cannot be kept from it");
 }

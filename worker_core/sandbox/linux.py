@@ -19,6 +19,7 @@ from worker_core.sandbox import seccomp
 from worker_core.sandbox.control_groups import ControlGroups
 from worker_core.sandbox.first_process import FirstProcess
 from worker_core.sandbox.gate import Gate, data
+from worker_core.sandbox.landlock import scopes_sockets
 from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
 from worker_core.sandbox.limits import is_root, kernel_limits
 from worker_core.sandbox.mounts import Mounts
@@ -85,6 +86,7 @@ class Bubblewrap:
             limits=kernel_limits(self._walls.limits, counts_processes=self._counts_processes),
             groups=() if group is None else group.entrances,
             network=None if lease is None else (lease, int(_egress_port())),
+            scoped=policy is Network.HOST and scopes_sockets(),  # else the network namespace does it
         )
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
         first = FirstProcess()
