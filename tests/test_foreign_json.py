@@ -110,17 +110,12 @@ def test_anything_can_be_encoded(value: Any) -> None:
 
 
 def test_what_a_struct_leaves_out_stays_out_when_its_text_is_repaired() -> None:
-    patch = ExecutionPatch(response="half \ud83d", execution_metadata={"\ude00": [{"deep": tamed(deep(3000))}]})
+    patch = ExecutionPatch(
+        response="half \ud83d", execution_metadata={"\ude00": [{"deep": tamed(strange_data.deep(3000))}]}
+    )
     assert set(msgspec.json.decode(encode(patch))) == {"response", "execution_metadata"}
 
 
-def deep(levels: int) -> Any:
-    value: Any = 1
-    for _ in range(levels):
-        value = [value]
-    return value
-
-
 def test_a_value_of_any_depth_is_tamed() -> None:
-    assert not is_too_deep(tamed(deep(3000)))
-    assert TOO_DEEP in encode(deep(100_000)).decode()
+    assert not is_too_deep(tamed(strange_data.deep(3000)))
+    assert TOO_DEEP in encode(strange_data.deep(100_000)).decode()

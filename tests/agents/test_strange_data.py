@@ -23,7 +23,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from tests.agents.test_workflow import World, reply, start, tool
 from tests.support import strange_data
-from worker_core.agents import compaction, conversation
+from worker_core.agents import compaction, conversation, history
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.types import Carried, Message, ModelCall, ModelReply, RunTool, ToolCall, ToolOutcome, Usage
 from worker_core.agents.workflow import AgentExecutionWorkflow
@@ -35,7 +35,17 @@ from worker_core.temporal.pollers import WRONG_DATA
 
 converter = DATA_CONVERTER.payload_converter
 counts = st.sampled_from([0, 7, 10**12, 2**70])
-calls = st.builds(ToolCall, call_id=strange_data.texts, name=strange_data.texts, arguments=strange_data.json_texts)
+opaque = st.dictionaries(
+    strange_data.texts, strange_data.values | st.integers(90, 2000).map(strange_data.deep), max_size=2
+)
+calls = st.builds(
+    ToolCall,
+    call_id=strange_data.texts,
+    name=strange_data.texts,
+    arguments=strange_data.json_texts,
+    opaque=opaque,
+    problem=strange_data.texts,
+)
 replies = st.builds(
     ModelReply,
     content=strange_data.texts,
@@ -43,7 +53,10 @@ replies = st.builds(
     model=strange_data.texts,
     finish_reason=strange_data.texts,
     tool_calls=st.lists(calls, max_size=2).map(tuple),
+    opaque=opaque,
     usage=st.builds(Usage, prompt_tokens=counts, completion_tokens=counts, total_tokens=counts),
+    context_tokens=counts,
+    remark=strange_data.texts,
 )
 outcomes = st.builds(
     ToolOutcome,
@@ -62,6 +75,7 @@ messages = st.builds(
     tool_name=strange_data.texts,
     tool_arguments=strange_data.json_texts,
     tool_error=st.none() | strange_data.texts,
+    opaque=opaque,
 )
 
 
@@ -73,10 +87,14 @@ def received(value: Any, kind: Any = None) -> Any:
 @given(st.lists(messages, max_size=5))
 def test_each_shape_of_a_conversation_can_be_written_down(said: list[Message]) -> None:
     known = [received(one, Message) for one in said]
-    for shape in (conversation.for_session(known), conversation.for_state(known)):
-        msgspec.json.encode(shape)
+    for shape in (
+        conversation.for_session(known),
+        conversation.for_state(known),
+        history.for_model(known, system_prompt="be brief"),
+    ):
+        assert received(shape) == received(received(shape))
     compaction.is_due(known, prompt_tokens=0, limit_tokens=100)
-    msgspec.json.encode(compaction.bounded(known, limit_tokens=100))
+    received(compaction.bounded(known, limit_tokens=100))
 
 
 @given(strange_data.json_texts)

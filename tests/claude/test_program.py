@@ -1,37 +1,27 @@
-"""The program behind the SDK, with a stand-in that leaves late."""
+"""What the program says, a message a line, whatever it is."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from pathlib import Path
+import json
 
 import pytest
 
-from tests.sandbox.processes import alive, eventually, pid_in, written_pid
-from worker_core.claude import installation
-from worker_core.sandbox.launcher import Command, DirectLauncher
-
-pytestmark = [
-    pytest.mark.skipif(not installation.installed(), reason="claude-agent-sdk (the extra `claude`) is not installed"),
-    pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell's"),
-]
+from tests.support import strange_data
+from worker_core.claude.program import _read
+from worker_core.foreign_json import DEEPEST, is_too_deep, tamed
 
 
-async def test_nothing_is_left_however_often_the_end_is_cancelled(tmp_path: Path) -> None:
-    from worker_core.claude.program import Program
+@pytest.mark.parametrize("depth", [49, 60, 1500])
+def test_a_call_nested_too_deep_comes_as_one_and_is_still_too_deep(depth: int) -> None:
+    """So that it is answered with the sentence for it, instead of being waited for."""
+    line = f'{{"type": "control_request", "arguments": {strange_data.nested(depth)}}}'
+    message = _read(line.encode())
+    assert message["type"] == "control_request"
+    given = json.dumps(tamed(message["arguments"], deepest=DEEPEST + 1))
+    assert is_too_deep(json.loads(given)) is (2 * depth > DEEPEST)
 
-    stays = "trap '' TERM; echo $$ >pid; while :; do sleep 0.05; done"
-    command = Command(argv=["/bin/bash", "-c", stays], cwd=tmp_path, environment={"PATH": os.environ["PATH"]})
-    program = Program(command, launcher=DirectLauncher(), workspace=tmp_path)
-    await program.connect()
-    await eventually(lambda: written_pid(tmp_path / "pid"))
-    closing = asyncio.create_task(program.close())
-    await asyncio.sleep(0)  # it has begun
-    while not closing.done():
-        closing.cancel()
-        await asyncio.sleep(0.01)
-    with pytest.raises(asyncio.CancelledError):
-        await closing
-    await eventually(lambda: not alive(pid_in(tmp_path / "pid")))
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[" * 9000, b"\xff"])
+def test_what_is_no_message_is_an_error(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        _read(line)

@@ -22,6 +22,14 @@ values: st.SearchStrategy[Any] = st.recursive(
 """Any value of JSON's types."""
 
 
+def deep(depth: int) -> Any:
+    """A value of lists in lists."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def nested(depth: int, opened: str = '{"a":[', closed: str = "]}") -> str:
     """An object with arrays and objects in it, `2 * depth` levels deep."""
     return opened * depth + closed * depth

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import msgspec
-
+from worker_core import foreign_json
 from worker_core.agents.conversation import arguments_object
 from worker_core.agents.shortening import shortened
 from worker_core.agents.types import Message
@@ -43,7 +42,7 @@ REQUEST = (
 
 def size_of(message: Message) -> int:
     """Bytes that a message takes as JSON."""
-    return len(msgspec.json.encode(message))
+    return len(foreign_json.encode(message))
 
 
 def size_of_all(messages: Iterable[Message]) -> int:
@@ -56,7 +55,7 @@ def tokens_of(messages: Iterable[Message]) -> int:
 
 
 def _characters_of(message: Message) -> int:
-    opaque = len(msgspec.json.encode(message.opaque)) if message.opaque else 0
+    opaque = len(foreign_json.encode(message.opaque)) if message.opaque else 0
     return len(message.content) + sum(len(call.arguments) + 40 for call in message.tool_calls) + opaque
 
 
@@ -129,5 +128,5 @@ def _shorter(arguments: str, length: int) -> str:
         key[:100]: shortened(value, length // 2) if isinstance(value, str) else value
         for key, value in arguments_object(arguments).items()
     }
-    text = msgspec.json.encode(short).decode()
+    text = foreign_json.encode(short).decode()
     return text if len(text) <= 2 * length else '{"left_out": "arguments that were too long"}'
