@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.support import strange_data
 from tests.support.fake_control_plane import API_KEY
 from tests.support.growth import LINEAR, twice_the_length_costs
 from worker_core.control_plane import errors, http
@@ -138,3 +139,17 @@ def test_a_stream_that_says_something_now_and_then_does_not_end() -> None:
     comment = b":" + b"x" * (IDLE_LIMIT_BYTES // 2) + b"\n"
     assert sum(len(parser.feed(comment + b"data: still here\n\n")) for _ in range(10)) == 10
     parser.feed(b"\n" * 2 * IDLE_LIMIT_BYTES)  # empty lines cost next to nothing
+
+
+async def test_an_answer_that_nests_without_a_floor_is_refused(flood: Flood) -> None:
+    async with client_of(flood) as client:
+        for depth in (51, 3000):
+            flood.content = strange_data.nested(depth).encode()
+            with pytest.raises(errors.ServerTrouble, match="nests more than 100 levels deep"):
+                await client.get_execution("e1")
+
+
+async def test_half_characters_of_an_answer_are_repaired(flood: Flood) -> None:
+    flood.content = b'{"execution_id": "e1", "id": "e1", "status": "running", "response": "half \\ud83d \xff"}'
+    async with client_of(flood) as client:
+        assert (await client.get_execution("e1")).response == "half \ufffd \ufffd"
