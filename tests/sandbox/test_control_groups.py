@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -155,6 +156,20 @@ def test_what_a_group_of_the_second_version_is_told_and_says(tmp_path: Path, mon
     gc.collect()
     assert groups.take() is not None
     assert len([one for one in folder.parent.iterdir() if one.is_dir()]) == 2
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="an ordinary user makes no groups here")
+def test_a_launcher_that_nobody_closes_leaves_no_groups() -> None:
+    groups = ControlGroups.find(LIMITS)
+    if groups is None:
+        pytest.skip("no control groups can be made here")
+    call = groups.take()
+    assert call is not None
+    folders = [Path(f"/proc/self/fd/{one.descriptor}").readlink().parent for one in call.entrances]
+    assert all(one.exists() for one in folders)
+    del call, groups
+    gc.collect()
+    assert not any(one.exists() for one in folders)
 
 
 def test_groups_that_cannot_be_made_are_none_and_what_was_killed_is_tidied_up(tmp_path: Path) -> None:

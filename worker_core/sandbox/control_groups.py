@@ -88,6 +88,8 @@ class ControlGroups:
         self._limits = limits
         self._idle: list[_Group] = []
         self._closed = False
+        # Also of a launcher that nobody closed, and at the end of the process.
+        weakref.finalize(self, _remove_all, self._idle)
 
     @classmethod
     def find(cls, limits: Limits, *, mount: Path = MOUNT, own: Path = Path("/proc/self/cgroup")) -> Self | None:
@@ -137,9 +139,7 @@ class ControlGroups:
         """Remove what is empty, and from now on what becomes empty. May be called again and again."""
         with _lock:
             self._closed = True
-            for group in self._idle:
-                _remove(group)
-            self._idle.clear()
+            _remove_all(self._idle)
             _sweep()
 
 
@@ -328,6 +328,11 @@ def _write(folder: Path, files: Mapping[str, int]) -> None:
 def _remove(group: _Group) -> None:
     _left.update(group.folders.values())
     _sweep()
+
+
+def _remove_all(groups: list[_Group]) -> None:
+    while groups:
+        _remove(groups.pop())
 
 
 def _sweep() -> None:
