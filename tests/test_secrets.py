@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker_core import settings
 from worker_core.errors import ConfigurationError, ExitCode
 from worker_core.secrets import (
     KeychainFailed,
@@ -28,6 +30,7 @@ from worker_core.secrets import (
     NoKeychain,
     Secret,
     account_of,
+    read_key,
     resolve_api_key,
 )
 
@@ -170,6 +173,51 @@ async def test_the_environment_wins_and_the_source_is_said(backend: MemoryBacken
         "KUBIYA_API_KEY",
     )
     assert await resolve_api_key({}, store, URL) == (KEY, "the keychain")
+
+
+@pytest.mark.parametrize("around", ["{}", "{}\n", " {}\r\n", "\t{} \n\n", "\u00a0{}"])
+async def test_white_space_around_a_key_is_taken_off(backend: MemoryBackend, around: str) -> None:
+    given = around.format("sk-canary-778899")
+    assert read_key(given, name="IT").reveal() == "sk-canary-778899"
+    assert settings.load(environ={"LITELLM_API_KEY": given}).llm_api_key.reveal() == "sk-canary-778899"
+    assert (await resolve_api_key({"KUBIYA_API_KEY": given}, KeyringStore(), URL))[0].reveal() == "sk-canary-778899"
+    await KeyringStore().set(URL, Secret(given))
+    assert (await resolve_api_key({}, KeyringStore(), URL))[0].reveal() == "sk-canary-778899"
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ("sk-canary\n778899", "character 10 is a line break"),
+        ("sk-canary\r\n778899", "a line break"),
+        ("sk-canary 778899", "a blank"),
+        ("sk-canary\t778899", "a blank"),
+        ("sk-canary\x00778899", "a control character"),
+        ("sk-canary\x1b[31m778899", "a control character"),
+        ("sk-canary\x7f778899", "a control character"),
+        ("sk-canary-ü-778899", "none of ASCII"),
+        ("\ufeffsk-canary-778899", "character 1 is none of ASCII"),
+        ("sk-canary-\udcff-778899", "none of ASCII"),
+    ],
+)
+async def test_what_cannot_be_a_key_is_refused_and_not_repeated(backend: MemoryBackend, given: str, kind: str) -> None:
+    await KeyringStore().set(URL, Secret(given))
+
+    async def load() -> None:
+        settings.load(environ={"LITELLM_API_KEY": given})
+
+    async def from_environment() -> None:
+        await resolve_api_key({"KUBIYA_API_KEY": given}, KeyringStore(), URL)
+
+    async def from_keychain() -> None:
+        await resolve_api_key({}, KeyringStore(), URL)
+
+    for read in (load, from_environment, from_keychain):
+        with pytest.raises(ConfigurationError, match=kind) as caught:
+            await read()
+        assert caught.value.exit_code is ExitCode.NOT_CONFIGURED
+        assert "canary" not in caught.value.sentence
+        assert "778899" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_without_a_key_the_sentence_says_what_to_do(backend: MemoryBackend) -> None:

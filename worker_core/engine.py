@@ -144,7 +144,7 @@ class Engine:
             host_id=host_id,
             identity=identity,
             client=self._client,
-            clients=Clients(identity=identity),
+            clients=Clients(identity=identity, mask=redactor.mask),
             outbox=self._outbox,
             journal=self._journal,
             tracker=self._tracker,

@@ -57,6 +57,37 @@ class Secret:
         raise TypeError("A Secret is not pickled: it would leave the process.")
 
 
+def read_key(text: str, *, name: str) -> Secret:
+    """A key as it was given. White space at its ends is taken off: editors and secret stores add it.
+
+    What is not printable ASCII, or a blank, cannot stand in a header (RFC 9110, 5.5; RFC 6750, 2.1); libraries that
+    refuse it repeat it in their errors.
+
+    Args:
+        text: may be empty, then there is no key.
+        name: of where it comes from, to begin a sentence with.
+
+    Raises:
+        ConfigurationError: it cannot be a key. The sentence does not repeat it.
+    """
+    key = text.strip()
+    place = next((at for at, character in enumerate(key, 1) if not "!" <= character <= "~"), None)
+    if place is None:
+        return Secret(key)
+    raise ConfigurationError(
+        f"{name} is no key: its character {place} is {_kind(key[place - 1])}, which no key holds. It was not used, and "
+        "is not shown here. Copy it again, alone and as a whole."
+    )
+
+
+def _kind(character: str) -> str:
+    if character in "\r\n":
+        return "a line break"
+    if character.isspace():
+        return "a blank"
+    return "a control character" if character < " " or character == "\x7f" else "none of ASCII"
+
+
 def expires_at(secret: Secret) -> datetime | None:
     """When a key ends, in UTC, by its own word: the `exp` of a JSON web token (RFC 7519). None for all others.
 
@@ -204,12 +235,11 @@ async def resolve_api_key(environ: Mapping[str, str], store: SecretStore, url: s
     """The API key for a control plane, and where it came from: `KUBIYA_API_KEY`, else `the keychain`.
 
     Raises:
-        ConfigurationError: there is none; the sentence says what to do.
+        ConfigurationError: there is none, or what there is cannot be one; the sentence says what to do.
         KeychainError: the keychain would have to be asked, and cannot be.
     """
-    given = environ.get(API_KEY_VARIABLE, "").strip()
-    if given:
-        return Secret(given), API_KEY_VARIABLE
+    if given := read_key(environ.get(API_KEY_VARIABLE, ""), name=API_KEY_VARIABLE):
+        return given, API_KEY_VARIABLE
     try:
         stored = await store.get(url)
     except NoKeychain as error:
@@ -221,7 +251,7 @@ async def resolve_api_key(environ: Mapping[str, str], store: SecretStore, url: s
         raise ConfigurationError(
             f"There is no API key for {account_of(url)}. Run `kubiya-worker login`, or set {API_KEY_VARIABLE}."
         )
-    return stored, "the keychain"
+    return read_key(stored.reveal(), name=f"What the keychain holds for {account_of(url)}"), "the keychain"
 
 
 def _usable_backend() -> KeyringBackend:

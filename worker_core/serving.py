@@ -71,8 +71,9 @@ class Timing:
 class Clients:
     """One Temporal client per target, shared by the queues of a namespace."""
 
-    def __init__(self, *, identity: str) -> None:
+    def __init__(self, *, identity: str, mask: Callable[[str], str]) -> None:
         self._identity = identity
+        self._mask = mask
         self._known: dict[Target, Client] = {}
         self._lock = asyncio.Lock()
 
@@ -80,7 +81,7 @@ class Clients:
         """Raises TemporalUnreachable."""
         async with self._lock:
             if target not in self._known:
-                self._known[target] = await connect(target, identity=self._identity)
+                self._known[target] = await connect(target, identity=self._identity, mask=self._mask)
             return self._known[target]
 
     def drop(self, client: Client) -> None:
@@ -88,8 +89,8 @@ class Clients:
         self._known = {target: known for target, known in self._known.items() if known is not client}
 
     def rekey(self, client: Client, target: Target) -> None:
-        """Give a live client its next key; the connection and its polls stay."""
-        client.api_key = target.api_key.reveal() or None
+        """Give a live client its next key; the connection and its polls stay. Raises TemporalUnreachable."""
+        client.api_key = target.key()
         self._known = {known_target: known for known_target, known in self._known.items() if known is not client}
         self._known[target] = client
 
@@ -324,7 +325,12 @@ class QueueServer:
             if (target.host, target.namespace) != (self._target.host, self._target.namespace):
                 self._stall("The control plane moved this queue to another Temporal.")
                 return
-            self._clients.rekey(self._client, target)
+            try:
+                self._clients.rekey(self._client, target)
+            except TemporalUnreachable as error:
+                log.error("Queue %s: Temporal's key could not be renewed. %s", self._name, error.sentence)
+                await asyncio.sleep(self._timing.refresh_rest.total_seconds())
+                continue
             self._target = target
             log.info("Queue %s: Temporal's key was renewed.", self._name)
             await asyncio.sleep(self._timing.refresh_rest.total_seconds())

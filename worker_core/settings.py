@@ -20,7 +20,7 @@ from worker_core.durations import read_duration
 from worker_core.errors import ConfigurationError
 from worker_core.git_author import check_git_author
 from worker_core.proxy import check_proxy
-from worker_core.secrets import Secret
+from worker_core.secrets import Secret, read_key
 
 if TYPE_CHECKING:
     from worker_core.sandbox.limits import Limits
@@ -263,7 +263,7 @@ def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
     Raises:
         ConfigurationError: a value is not valid; the sentence names where it came from.
     """
-    settings = Settings(llm_api_key=Secret(environ.get("LITELLM_API_KEY", "")))
+    settings = Settings(llm_api_key=read_key(environ.get("LITELLM_API_KEY", ""), name="LITELLM_API_KEY"))
     if file is not None:
         settings = _merge(settings, _read_file(file), where=lambda key: f"`{key}` in {file}")
     from_environment = {name: environ[name] for name in ENVIRONMENT if environ.get(name)}

@@ -25,5 +25,7 @@ async def client(temporal_address: str) -> AsyncIterator[Client]:
             await asyncio.sleep(0.2)
 
     draining = asyncio.create_task(drain())
-    yield await connect(Target(host=temporal_address, namespace="default", api_key=Secret("")), identity="test")
+    yield await connect(
+        Target(host=temporal_address, namespace="default", api_key=Secret("")), identity="test", mask=str
+    )
     draining.cancel()

@@ -222,7 +222,7 @@ def arena(temporal_address: str) -> Iterator[Arena]:
                 await asyncio.sleep(0.2)
 
         target = Target(host=temporal_address, namespace="default", api_key=Secret(""))
-        built = Arena(loop=loop, client=await connect(target, identity="test"), queue=queue)
+        built = Arena(loop=loop, client=await connect(target, identity="test", mask=str), queue=queue)
         worker = Worker(
             built.client,
             task_queue=queue,

@@ -62,6 +62,18 @@ def ended(worker: WorkerProcess) -> int:
     return worker.process.wait(LIMIT_SECONDS)
 
 
+@pytest.mark.parametrize("variable", ["KUBIYA_API_KEY", "LITELLM_API_KEY"])
+def test_a_key_that_cannot_be_one_is_refused_at_start(stage: Stage, tmp_path: Path, variable: str) -> None:
+    with worker_process(stage, tmp_path, "queue", **{variable: "sk-canary\n778899"}) as worker:
+        assert ended(worker) == 3
+    printed = "\n".join([*worker.lines, *worker.log])
+    assert f"{variable} is no key: its character 10 is a line break" in printed
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for part in ("canary", "778899"):
+        assert part not in printed
+        assert part.encode() not in files
+
+
 async def test_ready_work_sigterm(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
     queue = await new_queue(stage, display_name="Laptops")
     with worker_process(stage, tmp_path, queue) as worker:

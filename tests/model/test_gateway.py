@@ -190,6 +190,25 @@ async def test_nobody_listens() -> None:
     assert caught.value.category == "network"
 
 
+@pytest.mark.parametrize("key", ["sk-ca\nnary", "sk-canäry", "sk-canary\x00"])
+async def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(key: str) -> None:
+    async with answering(streamed(chunk({"content": "hi"}, "stop"), DONE)) as (gateway, requests):
+        with pytest.raises(GatewayError, match="gave for the LLM gateway is no key") as caught:
+            await ask(ModelGateway(base_url=gateway.base_url, api_key=Secret(key)))
+    assert requests == []
+    assert not caught.value.retryable
+    assert "nary" not in caught.value.sentence
+
+
+async def test_white_space_around_the_key_is_taken_off() -> None:
+    async with answering(streamed(chunk({"content": "hi"}, "stop"), DONE)) as (gateway, requests):
+        trimmed = ModelGateway(base_url=gateway.base_url, api_key=Secret(f" {KEY}\n"))
+        assert trimmed.serves(gateway.base_url, Secret(f"{KEY}\n"))
+        await ask(trimmed)
+        await trimmed.aclose()
+    assert f"Bearer {KEY}\r\n".encode() in requests[0]
+
+
 async def test_without_a_key_nothing_is_sent() -> None:
     with pytest.raises(GatewayError, match="LITELLM_API_KEY") as caught:
         await ask(ModelGateway(base_url="http://127.0.0.1:1", api_key=Secret("")))

@@ -37,11 +37,20 @@ def test_tls_where_it_is_needed(host: str, key: str, mode: TlsMode, uses_tls: bo
 async def test_an_unreachable_temporal_is_one_sentence_without_the_key() -> None:
     target = Target(host=f"127.0.0.1:{free_port()}", namespace="n", api_key=Secret("key-canary"))
     with pytest.raises(TemporalUnreachable, match="without TLS") as caught:
-        await connect(target, identity="test")
+        await connect(target, identity="test", mask=str)
     assert target.host in caught.value.sentence
     assert "canary" not in caught.value.sentence
     assert caught.value.sentence.endswith("cannot be reached: Connection refused.")
     assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize("given", ["key-ca\nnary", "key-canäry", "key canary"])
+async def test_a_key_of_the_control_plane_that_cannot_be_one_is_not_repeated(given: str) -> None:
+    target = Target(host=f"127.0.0.1:{free_port()}", namespace="n", api_key=Secret(given))
+    with pytest.raises(TemporalUnreachable, match="What the control plane gave for Temporal is no key") as caught:
+        await connect(target, identity="test", mask=str)
+    assert "nary" not in caught.value.sentence
+    assert Target(host="h:1", namespace="n", api_key=Secret(" key\n")).key() == "key"
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +58,7 @@ async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = Target(host=f"127.0.0.1:{silent.getsockname()[1]}", namespace="n", api_key=Secret(""))
         with pytest.raises(TemporalUnreachable, match=r"did not answer within 0\.2 s"):
-            await connect(target, identity="test")
+            await connect(target, identity="test", mask=str)
 
 
 def test_the_proxy_is_taken_from_the_environment_but_never_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.types import ModelCall
-from worker_core.temporal.converter import DATA_CONVERTER, PACKED_ENCODING
+from worker_core.logs.redaction import Redactor
+from worker_core.temporal.converter import DATA_CONVERTER, PACKED_ENCODING, data_converter
 
 converter = DATA_CONVERTER.payload_converter
 json_values = st.recursive(
@@ -103,3 +105,37 @@ def test_a_team_is_read_from_either_spelling() -> None:
         )
         assert (read.entity_id, read.model_id, read.model_config) == ("t", "m", {"temperature": 0.1})
         assert read.runtime_type == "claude_code"
+
+
+def test_failures_leave_masked_with_their_causes_and_traces() -> None:
+    redactor = Redactor()
+    redactor.add("declared-canary-1")
+    told = Failure()
+    try:
+        try:
+            try:
+                raise ValueError("illegal header b'Bearer declared-canary-1'")
+            except ValueError as error:
+                raise RuntimeError("https://me:pa55word@host: declared-canary-1") from error
+        except RuntimeError as error:
+            raise ApplicationError("not done: declared-canary-1", "llm_model_error", type="GatewayError") from error
+    except ApplicationError as error:
+        data_converter(redactor.mask).failure_converter.to_failure(error, converter, told)
+    assert told.message == "not done: ***"
+    assert told.application_failure_info.type == "GatewayError"
+    assert told.cause.message == "https://***@host: ***"
+    assert told.cause.cause.message == "illegal header b'Bearer ***'"
+    assert b"canary" not in told.SerializeToString()
+    assert b"pa55word" not in told.SerializeToString()
+    assert "test_converter.py" in told.stack_trace
+
+
+def test_a_failure_that_is_passed_on_is_masked_as_well() -> None:
+    """As a workflow passes on what an activity of an older worker told."""
+    told, again = Failure(), Failure()
+    DATA_CONVERTER.failure_converter.to_failure(ApplicationError("declared-canary-1"), converter, told)
+    passed_on = DATA_CONVERTER.failure_converter.from_failure(told, converter)
+    data_converter(lambda text: text.replace("declared-canary-1", "***")).failure_converter.to_failure(
+        passed_on, converter, again
+    )
+    assert again.message == "***"

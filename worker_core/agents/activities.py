@@ -8,6 +8,7 @@ import logging
 import platform
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -257,7 +258,8 @@ class AgentActivities:
     @failures.as_application_errors
     async def end_execution(self, end: EndExecution) -> None:
         """The last word about an execution. A status that is final already is left as it is."""
-        services = self._services
+        services, mask = self._services, self._services.redactor.mask
+        end = replace(end, error=mask(end.error), response=mask(end.response))
         lane = services.outbox.lane(end.execution_id)
         lane.advance(end.after_sequence)
         if end.error:
@@ -359,7 +361,7 @@ class AgentActivities:
             job.job_id,
             status=job.status,
             duration_ms=job.duration_ms,
-            error_message=job.error or None,
+            error_message=self._services.redactor.mask(job.error) or None,
         )
 
 

@@ -21,6 +21,7 @@ from worker_core.audit import AuditLog
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested
+from worker_core.logs.redaction import masked_data
 from worker_core.paths import Paths
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import PolicyFile
@@ -136,7 +137,7 @@ class _Case:
                     "action": "tool_execution",
                     "tool": {
                         "name": self._request.call.name,
-                        "arguments": json.loads(services.redactor.mask(json.dumps(dict(self._arguments)))),
+                        "arguments": masked_data(self._arguments, services.redactor.mask),
                         "source": "agent",
                         "category": "tool",
                         "risk_level": "medium",

@@ -17,6 +17,7 @@ import msgspec
 from worker_core import foreign_json
 from worker_core.agents.shortening import shortened
 from worker_core.errors import KubiyaError
+from worker_core.logs.redaction import masked_data
 from worker_core.sandbox import anchored
 from worker_core.sandbox.workspace import OWN_FOLDER, Workspace
 
@@ -67,6 +68,7 @@ async def store(
     Raises:
         ControlPlaneError: the session could not be stored. A transcript that cannot be written is only logged.
     """
+    news = await asyncio.to_thread(masked_data, news, services.redactor.mask)
     if news:
         await asyncio.to_thread(_write_transcript, services, execution_id, news, repeated)
     await services.client.save_session(
@@ -150,11 +152,7 @@ def _write_transcript(services: Services, execution_id: str, news: Sequence[Reco
         if workspace is None:  # no tool was ever called here
             workspace = Workspace.open(services.workspaces, execution_id)
         known = _ids(workspace) if repeated else frozenset[str]()
-        lines = [
-            services.redactor.mask(msgspec.json.encode(record).decode())
-            for record in news
-            if str(record.get("message_id")) not in known
-        ]
+        lines = [msgspec.json.encode(record).decode() for record in news if str(record.get("message_id")) not in known]
         anchored.append(workspace.path, TRANSCRIPT, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     except (OSError, KubiyaError) as error:
         log.warning("The transcript of execution %s cannot be written: %s", execution_id, error)

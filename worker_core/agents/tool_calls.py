@@ -81,6 +81,9 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
             observed = Observed(services.launcher)
             result = await _run_once(services, request, environment, tool, arguments, observed)
             where = _place(request, observed)
+    mask = services.redactor.mask
+    # Tools mask what they read; a sentence about it may hold a part of it, too.
+    result = replace(result, output=mask(result.output), error=result.error and mask(result.error))
     seconds = time.monotonic() - started
     lane.publish(
         f"{prefix}tool_completed",
@@ -213,4 +216,8 @@ async def _run_once(
 
 def _declared(environment: ResolvedEnvironment, own_secrets: frozenset[str]) -> dict[str, str]:
     """The execution's variables, without any that carries a key of the worker's own (the server sends one)."""
-    return {name: value for name, value in environment.env_vars.items() if value not in own_secrets}
+    return {
+        name: value
+        for name, value in environment.env_vars.items()
+        if not any(own in value for own in own_secrets if own)
+    }

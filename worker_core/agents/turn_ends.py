@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from worker_core.agents import failures, session_store
 from worker_core.agents.services import Services
@@ -89,6 +90,7 @@ async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> Tu
 
     The server is not asked how to go on: its judgement could end the execution, and the user's own is wanted.
     """
+    turn = replace(turn, error=services.redactor.mask(turn.error))
     lane = services.outbox.lane(turn.execution_id)
     lane.advance(turn.after_sequence)
     lane.publish(

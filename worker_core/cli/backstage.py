@@ -17,7 +17,7 @@ from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
 from worker_core.paths import Paths
 from worker_core.playground.server import Playground, PlaygroundInfo
-from worker_core.secrets import Secret
+from worker_core.secrets import Secret, read_key
 from worker_core.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Stage:
 
 def gateway_key() -> Secret:
     """The key for `--llm-url`."""
-    return Secret(os.environ.get("LITELLM_API_KEY") or os.environ.get("OPENAI_API_KEY") or "")
+    name = "LITELLM_API_KEY" if os.environ.get("LITELLM_API_KEY") else "OPENAI_API_KEY"
+    return read_key(os.environ.get(name, ""), name=name)
 
 
 _OF_THE_USER: Final = ("KUBIYA_WORKER_ALLOW_HTTP", "KUBIYA_WORKER_SANDBOX", "KUBIYA_WORKER_REQUIRE_SANDBOX")

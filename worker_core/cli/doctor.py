@@ -48,19 +48,18 @@ def command(*, as_json: bool, temporal_host: str, queue_ids: tuple[str, ...], bu
     from worker_core.examination.checks import fail
     from worker_core.examination.diagnostics import collect, redactor_of, write_bundle
     from worker_core.examination.examine import examine
-    from worker_core.secrets import API_KEY_VARIABLE, Secret
+    from worker_core.secrets import API_KEY_VARIABLE, read_key
 
     environ = dict(os.environ)
-    given = environ.get(API_KEY_VARIABLE, "").strip()
     redactor = redactor_of(environ)
     ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
     try:
         settings = load_settings({"queue_ids": ids, **flags})
         hide_keys()
+        key = read_key(environ.get(API_KEY_VARIABLE, ""), name=API_KEY_VARIABLE) or None
     except ConfigurationError as error:
         checks: list[Check] = [fail("settings", error.sentence, "Correct it; nothing else was checked.")]
     else:
-        key = Secret(given) if given else None
         checks = asyncio.run(
             examine(settings, paths=paths(), environment_key=key, temporal_host=temporal_host, redactor=redactor)
         )

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from worker_core.control_plane import wire
 from worker_core.control_plane.batching import Batch, ChunkBatcher
-from worker_core.foreign_json import DEEPEST, TOO_DEEP
-from worker_core.whole_text import whole
+from worker_core.logs.redaction import masked_data
 
 if TYPE_CHECKING:
     from worker_core.control_plane.spool import Row
@@ -123,8 +122,8 @@ class Lane:
             important: False lets it be dropped first, when neither server nor disk take anything.
         """
         self._emit(self._batcher.flush(now=self._office.now()))
-        masked = {key: _masked(value, self._office.mask) for key, value in data.items()}
-        self._add(event_type, masked, important=important)
+        told = {key: masked_data(value, self._office.mask) for key, value in data.items()}
+        self._add(event_type, told, important=important)
 
     def chunk(self, message_id: str, text: str, *, event_type: str = "message_chunk", **extra: Any) -> None:
         """Stream a piece of a message's text: the first at once, then at most one event per window.
@@ -137,7 +136,7 @@ class Lane:
         """
         if not text:
             return
-        fields = {"event_type": event_type, **{key: _masked(value, self._office.mask) for key, value in extra.items()}}
+        fields = {"event_type": event_type, **masked_data(extra, self._office.mask)}
         self._office.keep(self)
         self._emit(self._batcher.add(message_id, text, fields, now=self._office.now()))
         self._arm()
@@ -256,19 +255,3 @@ class Lane:
         self._timer = None
         self._emit(self._batcher.due(now=self._office.now()))
         self._arm()
-
-
-def _masked(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:
-    match value:
-        case str():
-            return mask(whole(value))
-        case Mapping() | list() | tuple() | set() | frozenset() if depth >= DEEPEST:
-            return TOO_DEEP
-        case Mapping():
-            return {mask(whole(str(key))): _masked(one, mask, depth + 1) for key, one in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [_masked(one, mask, depth + 1) for one in value]
-        case None | bool() | int() | float():
-            return value
-        case _:
-            return mask(whole(str(value)))

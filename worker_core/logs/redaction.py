@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from threading import Lock
+from typing import Any
 
+from worker_core.foreign_json import DEEPEST, TOO_DEEP
 from worker_core.logs.forms import LONGEST, SHORTEST, forms_of, without_line_breaks
 from worker_core.logs.known_texts import KnownTexts
 from worker_core.logs.shapes import View, hidden_in
 from worker_core.secrets import Secret
+from worker_core.whole_text import whole
 
-__all__ = ["LONGEST", "MASK", "SHORTEST", "Redactor", "StreamRedactor"]
+__all__ = ["LONGEST", "MASK", "SHORTEST", "Redactor", "StreamRedactor", "masked_data"]
 
 MASK = "***"
 
@@ -109,6 +112,26 @@ class Redactor:
 class _Value:
     forms: frozenset[str]
     owners: set[str] = field(default_factory=set)
+
+
+def masked_data(value: Any, mask: Callable[[str], str], depth: int = 0) -> Any:
+    """JSON-like data with every text in it masked, keys too, as whole text; what nests too deep is left out.
+
+    Data is masked before it is written as JSON, not after: a secret could begin within an escape.
+    """
+    match value:
+        case str():
+            return mask(whole(value))
+        case Mapping() | list() | tuple() | set() | frozenset() if depth >= DEEPEST:
+            return TOO_DEEP
+        case Mapping():
+            return {mask(whole(str(key))): masked_data(one, mask, depth + 1) for key, one in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [masked_data(one, mask, depth + 1) for one in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return mask(whole(str(value)))
 
 
 class StreamRedactor:

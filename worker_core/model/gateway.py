@@ -26,7 +26,7 @@ from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
 from worker_core.model.said import Said, said_by
 from worker_core.pace import Pace
-from worker_core.secrets import Secret
+from worker_core.secrets import Secret, read_key
 from worker_core.urls import check_private
 
 STREAM_SILENCE_LIMIT_SECONDS: Final = 180.0
@@ -68,7 +68,7 @@ class ModelGateway:
         """With `allow_http`, the setting, its key may go to other machines unencrypted."""
         self.base_url = base_url
         self._allow_http = allow_http
-        self._api_key = api_key
+        self._api_key = Secret(api_key.reveal().strip())
         self._ca_file = ca_file
         self._client: httpx2.AsyncClient | None = None
         self._preparing = asyncio.Lock()
@@ -79,7 +79,7 @@ class ModelGateway:
 
     def serves(self, base_url: str, api_key: Secret) -> bool:
         """Whether this gateway was made for the same endpoint and key."""
-        return base_url == self.base_url and api_key == self._api_key
+        return base_url == self.base_url and api_key.reveal().strip() == self._api_key.reveal()
 
     async def prepare(self) -> httpx2.AsyncClient:
         """Make the client (in a thread: loading certificate authorities takes a moment), once.
@@ -111,8 +111,10 @@ class ModelGateway:
         """A client with this gateway's trust, for a loop of its own. It loads for a moment: call it in a thread.
 
         Raises:
-            ConfigurationError: its key would go out unencrypted; the proxy or the authorities cannot be used.
+            ConfigurationError: its key cannot be one, or would go out unencrypted; the proxy or the authorities cannot
+                be used.
         """
+        read_key(self._api_key.reveal(), name="What the control plane gave for the LLM gateway")
         check_private(self.base_url, whose="model gateway", allow_http=self._allow_http)
         client = new_client(base_url=self.base_url, ca_file=self._ca_file, max_connections=MOST_CONNECTIONS)
         client.timeout = httpx2.Timeout(STREAM_SILENCE_LIMIT_SECONDS, connect=CONNECT_LIMIT_SECONDS)

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from worker_core.logs.plain import plain
 from worker_core.playground.server import Playground, PlaygroundInfo
-from worker_core.secrets import Secret
+from worker_core.secrets import read_key
 
 
 async def serve(
@@ -46,7 +46,8 @@ async def serve(
         KubiyaError: it did not start; nothing is left running.
     """
     stream = out or sys.stdout
-    key = Secret(os.environ.get("LITELLM_API_KEY") or os.environ.get("OPENAI_API_KEY") or "")
+    name = "LITELLM_API_KEY" if os.environ.get("LITELLM_API_KEY") else "OPENAI_API_KEY"
+    key = read_key(os.environ.get(name, ""), name=name)
     playground = Playground(
         data_dir=data_dir,
         port=port,

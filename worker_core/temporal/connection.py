@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
 from temporalio.runtime import BufferedMetricUpdate, LoggingConfig, MetricBuffer, Runtime, TelemetryConfig
 
-from worker_core.errors import ExitCode, KubiyaError
+from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.named_proxy import named_proxy
-from worker_core.secrets import Secret
+from worker_core.secrets import Secret, read_key
 from worker_core.settings import TlsMode, is_loopback
-from worker_core.temporal.converter import DATA_CONVERTER
+from worker_core.temporal.converter import data_converter
 from worker_core.temporal.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,17 @@ class Target:
         if any(part in self.host for part in CLOUD_HOST_PARTS):
             return True
         return bool(self.api_key) and not is_loopback(host_name(self.host))
+
+    def key(self) -> str | None:
+        """For the SDK.
+
+        Raises:
+            TemporalUnreachable: the control plane gave what cannot be a key.
+        """
+        try:
+            return read_key(self.api_key.reveal(), name="What the control plane gave for Temporal").reveal() or None
+        except ConfigurationError as error:
+            raise TemporalUnreachable(error.sentence) from error
 
 
 def host_name(target_host: str) -> str:
@@ -114,12 +125,13 @@ def metrics() -> Metrics:
     return _metrics
 
 
-async def connect(target: Target, *, identity: str) -> Client:
+async def connect(target: Target, *, identity: str, mask: Callable[[str], str]) -> Client:
     """A connected client.
 
     Args:
         target: where to.
         identity: shown by the server among the pollers of a queue.
+        mask: applied to the texts of failures before they leave.
 
     Raises:
         TemporalUnreachable: with a sentence that names the host.
@@ -135,10 +147,10 @@ async def connect(target: Target, *, identity: str) -> Client:
             return await Client.connect(
                 target.host,
                 namespace=target.namespace,
-                api_key=target.api_key.reveal() or None,
+                api_key=target.key(),
                 tls=tls,
                 identity=identity,
-                data_converter=DATA_CONVERTER,
+                data_converter=data_converter(mask),
                 runtime=metrics().runtime,
                 keep_alive_config=KeepAliveConfig(interval_millis=20_000, timeout_millis=10_000),
                 http_connect_proxy_config=proxy_for(target.host),

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import traceback
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -132,4 +133,22 @@ class _FailureConverter(DefaultFailureConverter):
 
 
 DATA_CONVERTER = DataConverter(payload_converter_class=_PayloadConverter, failure_converter_class=_FailureConverter)
-"""For every client and worker of this program."""
+"""What `data_converter` adds masking to; for those that read."""
+
+
+def data_converter(mask: Callable[[str], str]) -> DataConverter:
+    """For a client and its workers. `mask` is applied to the texts of failures, causes and stack traces too."""
+
+    class Masking(_FailureConverter):
+        """Temporal's history is read by others, and an exception may quote what it was given."""
+
+        def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+            super().to_failure(exception, payload_converter, failure)
+            told = failure
+            while True:
+                told.message, told.stack_trace = mask(told.message), mask(told.stack_trace)
+                if not told.HasField("cause"):
+                    break
+                told = told.cause
+
+    return replace(DATA_CONVERTER, failure_converter_class=Masking)
