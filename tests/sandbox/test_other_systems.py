@@ -220,6 +220,11 @@ def test_the_workers_folders_are_covered_in_a_container(tmp_path: Path) -> None:
     argv = launcher.wrap(Command(argv=["true"], cwd=workspace, environment={}), workspace=workspace).argv
     covered = [argv[at + 1].partition(":")[0] for at, word in enumerate(argv) if word == "--tmpfs"]
     assert set(covered[2:]) == {str(state), str(tmp_path / "link" / "state")}
+    assert not any("notmpcopyup" in word for word in argv)
+    podman = Container(program="podman", image="i", walls=walls, worker_python="", is_podman=True)
+    argv = podman.wrap(Command(argv=["true"], cwd=workspace, environment={}), workspace=workspace).argv
+    tmpfs = [argv[at + 1] for at, word in enumerate(argv) if word == "--tmpfs"]
+    assert all(one.endswith(",notmpcopyup") for one in tmpfs), "it would copy what is covered"
     mounted = [argv[at + 1] for at, word in enumerate(argv) if word == "--mount"]
     assert not any(f'"source={state}/workspaces"' in one for one in mounted)
 
@@ -256,3 +261,14 @@ def test_an_image_is_there_or_fetched_before_a_call_needs_it(tmp_path: Path) -> 
     assert "The image the-image is not here" in said
     assert "(no pull)" in said
     assert said.endswith("Fetch it with `docker pull the-image`, or name another one in sandbox_image.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script with a #! line")
+@pytest.mark.parametrize(
+    ("said", "podman"), [("podman version 4.3.1", True), ("Docker version 28.2.2, build e6534b4", False)]
+)
+def test_an_engine_is_known_by_what_it_says(tmp_path: Path, said: str, podman: bool) -> None:
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    assert container.is_podman(str(program)) is podman

@@ -228,7 +228,11 @@ def _container(settings: Settings, walls: Walls) -> Choice | Unusable | None:
     if problem := container.probe(program, settings.sandbox_image):
         return Unusable(reason=problem, is_there=True)
     launcher = container.Container(
-        program=program, image=settings.sandbox_image, walls=walls, worker_python=interpreter_path() or ""
+        program=program,
+        image=settings.sandbox_image,
+        walls=walls,
+        worker_python=interpreter_path() or "",
+        is_podman=container.is_podman(program),
     )
     reason = "no network" if walls.network is not Network.HOST else "they reach every network"
     return Choice(launcher=launcher, reason=f"Tools run in containers of {settings.sandbox_image}; {reason}.")

@@ -58,16 +58,19 @@ class Container:
         image: with a shell, and Python for the file and Python tools.
         walls: what it is to enforce.
         worker_python: path of the worker's interpreter, which the image's `python3` stands in for.
+        is_podman: whatever the program is called.
 
     """
 
     name = "container"
 
-    def __init__(self, *, program: str, image: str, walls: Walls, worker_python: str) -> None:
+    def __init__(self, *, program: str, image: str, walls: Walls, worker_python: str, is_podman: bool = False) -> None:
         self._program = program
         self._image = image
         self._walls = walls
         self._worker_python = worker_python
+        # It would copy into a tmpfs what that is to cover, and the other engine has no such option.
+        self._empty = ",notmpcopyup" if is_podman else ""
 
     @property
     def enforces(self) -> frozenset[str]:
@@ -90,14 +93,17 @@ class Container:
             "--network", "bridge" if policy is Network.HOST else "none",
             "--pids-limit", str(limits.processes), "--memory", str(limits.memory_bytes),
             "--memory-swap", str(limits.memory_bytes),
-            "--tmpfs", _tmpfs(TMP), "--tmpfs", _tmpfs(str(HOME)),
+            "--tmpfs", _tmpfs(TMP) + self._empty, "--tmpfs", _tmpfs(str(HOME)) + self._empty,
             "--mount", _mount(workspace), "--mount", _mount(files_child(), readonly=True),
         ]  # fmt: skip
         readable, covers = self._walls.shown()
         for path in readable:
             argv += ["--mount", _mount(path, readonly=True)]
         for path in covers:
-            argv += ["--tmpfs", f"{path}:rw,nosuid,nodev,noexec,size={_COVER_BYTES}"]  # the workspace may lie below
+            argv += [
+                "--tmpfs",
+                f"{path}:rw,nosuid,nodev,noexec,size={_COVER_BYTES}{self._empty}",
+            ]  # the workspace may lie below
         if sys.platform != "win32":
             argv += ["--user", f"{os.getuid()}:{os.getgid()}"]
         for name, value in _kernel_limits(limits).items():
@@ -183,6 +189,14 @@ def _mount(path: Path, *, readonly: bool = False) -> str:
 def find_program(search_path: str | None = None) -> str | None:
     """Path of docker, else of podman."""
     return next(filter(None, (shutil.which(name, path=search_path) for name in PROGRAMS)), None)
+
+
+def is_podman(program: str) -> bool:
+    """Also where it is called docker, as the package podman-docker calls it."""
+    try:
+        return b"podman" in _ask(program, "--version", seconds=PROBE_SECONDS).stdout.lower()
+    except (OSError, subprocess.SubprocessError):
+        return Path(program).name.startswith("podman")
 
 
 def probe(program: str, image: str) -> str:
