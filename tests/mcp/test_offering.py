@@ -14,7 +14,7 @@ from worker_core.mcp.offering import (
     Offer,
     ServerTool,
     fitting_schema,
-    unique_name,
+    tool_name,
 )
 
 
@@ -22,16 +22,35 @@ def tool(name: str, description: str = "", schema: Any = None) -> ServerTool:
     return ServerTool(name=name, description=description, schema=schema or {"type": "object"}, read_only=False)
 
 
-@given(st.lists(st.tuples(st.text(max_size=80), st.text(max_size=80)), max_size=20))
-def test_names_are_unique_and_what_every_provider_accepts(pairs: list[tuple[str, str]]) -> None:
-    taken: set[str] = set()
-    for alias, name in pairs:
-        made = unique_name(alias, name, taken)
-        assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", made)
-        assert made not in taken
-        assert made == unique_name(alias, name, taken), "the same in every turn"
-        taken.add(made)
+words = st.one_of(
+    st.text(max_size=80),
+    st.text(st.sampled_from("ab_-!"), max_size=6),
+    st.sampled_from(["notes", "notes!", "a", "a__b", "b", "b__c", "_", "a_", "_b"]),
+)
+pairs = st.tuples(words, words)
+
+
+@given(st.lists(pairs, max_size=20, unique=True))
+def test_names_are_unique_and_what_every_provider_accepts(given_: list[tuple[str, str]]) -> None:
+    made = [tool_name(alias, name) for alias, name in given_]
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", one) for one in made)
+    assert len(set(made)) == len(made)
     assert LONGEST_NAME == 64
+
+
+@given(pairs, pairs)
+def test_rules_for_one_server_never_hold_for_another(one: tuple[str, str], other: tuple[str, str]) -> None:
+    """`notes__*` is about the server `notes` alone."""
+    servers = [tool_name(alias, name).partition("__")[0] for alias, name in (one, other)]
+    assert (servers[0] == servers[1]) == (one[0] == other[0])
+
+
+def test_nobody_can_take_a_name_that_stands_for_something_else() -> None:
+    assert tool_name("notes", "add") == "notes__add"
+    marked = tool_name("notes", "add!").removeprefix("notes__")
+    assert marked.startswith("add-")
+    assert tool_name("notes", marked) != f"notes__{marked}"
+    assert tool_name(tool_name("notes!", "add").partition("__")[0], "add") != tool_name("notes!", "add")
 
 
 def test_descriptions_are_labelled_and_cut() -> None:

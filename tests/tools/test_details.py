@@ -56,13 +56,13 @@ def test_a_shell_of_the_skills_own_choice() -> None:
     plain = made("shell", "shell", shell_binary=default_shell()[0], working_directory="sub")
     assert details(plain, {"command": "ls"}) == [("configured folder", "sub")]
     assert details(plain, {"command": "ls", "working_directory": "other"}) == []
-    other = made("shell", "shell", shell_binary="/usr/bin/python3", shell_args=["-c"])
-    assert details(other, {"command": "ls"})[:1] == [("runs with", "/usr/bin/python3 -c")]
+    other = made("shell", "shell", shell_binary="/bin/dash", shell_args=["-e", "-c"])
+    assert details(other, {"command": "ls"})[:1] == [("runs with", "/bin/dash -e -c")]
 
 
 def test_the_server_of_a_tool_whatever_the_model_calls_it() -> None:
     def tool(**config: Any) -> McpTool:
-        return McpTool(None, ServerConfig(alias="prod", **config), name="notes", tool="delete", say_progress=print)  # type: ignore[arg-type]
+        return McpTool(None, ServerConfig(alias="prod", **config), tool="delete", say_progress=print)  # type: ignore[arg-type]
 
     assert details(tool(transport="stdio", command=("npx", "-y", "a server")), {}) == [
         ("MCP server", "prod, which is npx -y 'a server'"),

@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,14 +23,16 @@ from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested
 from worker_core.logs.redaction import masked_data
+from worker_core.mcp.tool import McpTool
 from worker_core.paths import Paths
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import PolicyFile
 from worker_core.policy.patterns import slashed
-from worker_core.policy.rules import Action, Decision, Finding
+from worker_core.policy.rules import Action, Decision, Finding, Subject
 from worker_core.policy.subjects import Reader, subjects_of
 from worker_core.sandbox.workspace import Workspace
 from worker_core.snapshot import QuestionPart
+from worker_core.tools.arguments import WrongArguments
 from worker_core.tools.base import Detailed, Tool
 
 if TYPE_CHECKING:
@@ -65,39 +68,59 @@ class NotRecorded(KubiyaError):
 
 
 async def decide(
-    services: Services, request: RunTool, arguments: Mapping[str, Any], *, tool: Tool
+    services: Services, request: RunTool, tool: Tool, arguments: Mapping[str, Any]
 ) -> Denied | ApprovalWanted | None:
     """None: it may run. Nothing that is denied or asked has come to any effect.
+
+    Args:
+        services: of the queue.
+        request: the call, as Temporal gave it. What it is called there decides nothing.
+        tool: what would run.
+        arguments: of the call.
 
     Raises:
         NotRecorded: the audit log cannot be written.
 
     """
     try:
-        return await _Case(services, request, arguments, tool).decide()
+        return await _Case(services, request, tool, arguments).decide()
     except OSError as error:
         raise NotRecorded(
             f"The call was not made: the decision about it cannot be written down ({error.strerror or error})."
         ) from error
 
 
+async def further(services: Services, request: RunTool, tool: Tool, read: Callable[[Reader], Iterable[Subject]]) -> str:
+    """Why a call that is under way may not touch what came up in it, as a sentence; empty where it may.
+
+    Nobody can be asked in the middle of a call: what would have to be asked about is refused.
+    """
+    return await _Case(services, request, tool, {}).further(read)
+
+
 class _Case:
     """One call that is to be decided."""
 
-    def __init__(self, services: Services, request: RunTool, arguments: Mapping[str, Any], tool: Tool) -> None:
+    def __init__(self, services: Services, request: RunTool, tool: Tool, arguments: Mapping[str, Any]) -> None:
         self._services = services
         self._tool = tool
         self._request = request
+        self._name = tool.spec.name
         self._arguments = arguments
         self._permissions = services.permissions
         self._book = services.permissions.book
         self._execution_id = request.execution_id
         self._call_id = request.call.call_id
-        said = json.dumps(arguments, sort_keys=True)
-        self._digest = hashlib.sha256(f"{request.call.name}\0{said}".encode()).hexdigest()
+        what = tool.identity if isinstance(tool, McpTool) else request.skills
+        self._digest = hashlib.sha256(
+            json.dumps([self._name, what, arguments], sort_keys=True, default=str).encode()
+        ).hexdigest()
 
     async def decide(self) -> Denied | ApprovalWanted | None:
-        decision = await asyncio.to_thread(self._by_policy)
+        try:
+            decision = await asyncio.to_thread(self._decision, partial(self._tool.subjects, self._arguments))
+        except (WrongArguments, KubiyaError) as error:  # nothing to decide about: it could not run
+            return Denied(sentence=str(error))
         if decision.action is Action.DENY:
             return await self._deny(f"by the policy of this machine: {decision.sentence}", decision)
         if (refused := await self._by_enforcer()) is not None:
@@ -118,13 +141,24 @@ class _Case:
                 return None
         return await self._answered(decision, asking)
 
-    def _by_policy(self) -> Decision:
+    def _decision(self, read: Callable[[Reader], Iterable[Subject]]) -> Decision:
         workspace = Workspace.open(self._services.workspaces, self._execution_id).path
-        name = self._request.call.name
         policy = self._permissions.policy.current()
         here = slashed(str(workspace))
         reader = Reader(workspace, denied=policy.denied_words(here))
-        return policy.decide(subjects_of(name, reader.arguments(self._arguments)), tool=name, workspace=here)
+        return policy.decide(subjects_of(self._name, read(reader)), tool=self._name, workspace=here)
+
+    async def further(self, read: Callable[[Reader], Iterable[Subject]]) -> str:
+        decision = await asyncio.to_thread(self._decision, read)
+        granted = self._book.granted(self._execution_id)
+        asking = [one for one in decision.asking if one.subject.key not in granted]
+        if decision.action is Action.ALLOW or (
+            decision.action is Action.ASK and (not asking or self._services.settings.approvals == "allow")
+        ):
+            return ""
+        why = "" if decision.action is Action.DENY else " Nobody can be asked in the middle of a call."
+        await self._record("deny", decision, why=f"in the middle of the call: {decision.sentence}")
+        return f"{decision.sentence}.{why}"
 
     async def _by_enforcer(self) -> str | None:
         """Why the control plane refuses; None where it does not, or is not asked."""
@@ -136,7 +170,7 @@ class _Case:
                 {
                     "action": "tool_execution",
                     "tool": {
-                        "name": self._request.call.name,
+                        "name": self._name,
                         "arguments": masked_data(self._arguments, services.redactor.mask),
                         "source": "agent",
                         "category": "tool",
@@ -189,7 +223,7 @@ class _Case:
             log.warning(
                 "The control plane allowed a call of %s, which does not count here (%s). It waits for this machine's "
                 "user.",
-                self._request.call.name,
+                self._name,
                 "it was not shown all of it"
                 if self._services.settings.remote_approvals
                 else "`remote_approvals` is off",
@@ -205,16 +239,14 @@ class _Case:
         if local.scope == "always" and all(one.subject.is_lasting for one in asking):
             note = f"Answered on {datetime.now(UTC):%Y-%m-%d}."
             try:
-                await asyncio.to_thread(
-                    self._permissions.policy.allow_always, asking, tool=self._request.call.name, note=note
-                )
+                await asyncio.to_thread(self._permissions.policy.allow_always, asking, tool=self._name, note=note)
             except (KubiyaError, OSError) as error:
                 log.error("The rule could not be written; the answer holds for this execution. %s", error)
         await self._tell("allow", decision, by=local.by, scope=local.scope)
         return None
 
     async def _ask(self, decision: Decision, asking: tuple[Finding, ...]) -> ApprovalWanted:
-        services, request = self._services, self._request
+        services = self._services
         now = datetime.now(UTC)
         parts = await asyncio.to_thread(self._question, asking)
         asked = Asked(
@@ -223,7 +255,7 @@ class _Case:
             call_id=self._call_id,
             workflow_id=_workflow_id(),
             queue_id=services.queue_id,
-            tool=request.call.name,
+            tool=self._name,
             digest=self._digest,
             parts=parts,
             asked_at=now,
@@ -284,12 +316,12 @@ class _Case:
             "approval_answered",
             {
                 "approval_id": id_of(self._execution_id, self._call_id),
-                "tool_name": self._request.call.name,
+                "tool_name": self._name,
                 "tool_execution_id": self._call_id,
                 "answer": answer,
                 "scope": scope,
                 "by": by,
-                "message": f"{self._request.call.name}: {answer} ({by})",
+                "message": f"{self._name}: {answer} ({by})",
             },
         )
         services.bus.publish(
@@ -305,7 +337,7 @@ class _Case:
         about: dict[str, Any] = {
             "execution": self._execution_id,
             "call": self._call_id,
-            "tool": self._request.call.name,
+            "tool": self._name,
         }
         about["rule"] = f"{decision.finding.rule_text} [{decision.rule.place}]"
 

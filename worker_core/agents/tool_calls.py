@@ -8,6 +8,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from worker_core import foreign_json
@@ -64,7 +65,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         arguments, wrong = _read_arguments(call)
         verdict = None
         if tool is not None and not wrong:
-            verdict = await permission.decide(services, request, arguments, tool=tool)
+            verdict = await permission.decide(services, request, tool, arguments)
         if isinstance(verdict, ApprovalWanted):
             await lane.flush(_FLUSH_LIMIT)
             return ToolOutcome(succeeded=False, output="", approval=verdict, last_sequence=lane.last_sequence)
@@ -132,7 +133,7 @@ def _tool_of(services: Services, request: RunTool, environment: ResolvedEnvironm
         with contextlib.suppress(RuntimeError):  # the engine's loop is gone
             loop.call_soon_threadsafe(lane.publish, "tool_progress", about)
 
-    return McpTool(services.mcp, config, name=call.name, tool=request.mcp_tool, say_progress=say)
+    return McpTool(services.mcp, config, tool=request.mcp_tool, say_progress=say)
 
 
 def _place(request: RunTool, observed: Observed) -> str:
@@ -191,6 +192,7 @@ async def _run_once(
                 call_id=call.call_id,
                 workspace=workspace,
                 launcher=launcher,
+                may_touch=partial(permission.further, services, request, tool),
                 may_reach=NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow).check_host,
                 environment={**author, **_declared(environment, services.own_secrets())},
                 timeout=settings.tool_timeout,

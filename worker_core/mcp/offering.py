@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from worker_core.whole_text import whole
 LONGEST_NAME = 64
 """Characters; OpenAI's limit."""
 
-LONGEST_ALIAS = 24
+LONGEST_ALIAS = 28
 LONGEST_DESCRIPTION = 1024
 """Characters; OpenAI refuses the whole request where one is longer."""
 
@@ -27,6 +27,11 @@ MOST_TOOLS = 128
 LARGEST_OFFER_BYTES = 150_000
 """Of all MCP tools of an agent, as JSON: they travel with every model call."""
 
+MARK = 16
+"""Hexadecimal digits: too many for a server to find another text with the same."""
+
+_MARKED = re.compile(r"(?:^|-)[0-9a-f]{16}$")
+_SEVERAL = re.compile("__+")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
 _OPENS, _CLOSES = "⟦", "⟧"
 """Around our label; no description of a server holds them."""
@@ -96,7 +101,8 @@ class Offer:
                 continue
             seen.add(tool.name)
             parameters = fitting_schema(tool.schema)
-            if parameters is None or _readable(tool.name) != tool.name:
+            name = tool_name(alias, tool.name)
+            if parameters is None or _readable(tool.name) != tool.name or name in self.taken:
                 refused.append(tool.name[:60])
                 continue
             label = f"{_OPENS}From the MCP server {_readable(alias)[:50]!r}, in its own words:{_CLOSES} "
@@ -107,7 +113,6 @@ class Offer:
                 full = True
                 break
             self.bytes_used += size
-            name = unique_name(alias, tool.name, self.taken)
             self.taken.add(name)
             self.tools.append(
                 OfferedTool(
@@ -132,19 +137,22 @@ class Offer:
             )
 
 
-def unique_name(alias: str, tool: str, taken: Iterable[str]) -> str:
-    """`server__tool`, of letters, digits, `_` and `-`, at most 64 characters, unlike all others."""
-    plain_alias = _plain(alias)[:LONGEST_ALIAS].rstrip("_-") or "mcp"
-    wanted = f"{plain_alias}__{_plain(tool) or 'tool'}"
-    used = set(taken)
-    number = 0
-    name = wanted
-    while len(name) > LONGEST_NAME or name in used:
-        # The same in every turn: of what it stands for, not of when it was seen.
-        mark = hashlib.sha256(f"{alias}\0{tool}\0{number}".encode("utf-8", "surrogatepass")).hexdigest()[:6]
-        name = f"{wanted[: LONGEST_NAME - 7]}_{mark}"
-        number += 1
-    return name
+def tool_name(alias: str, tool: str) -> str:
+    """What a server's tool is called here: by the model, by rules and by answers. Of the two names alone.
+
+    `server__tool`, of letters, digits, `_` and `-`, at most 64 characters. No two tools have one name, and no two
+    servers one beginning: what cannot be written as it is carries a mark of the whole.
+    """
+    server = _part(alias, LONGEST_ALIAS, is_plain=lambda text: "__" not in text)
+    return f"{server}__{_part(tool, LONGEST_NAME - len(server) - 2)}"
+
+
+def _part(text: str, longest: int, *, is_plain: Callable[[str], bool] = lambda _: True) -> str:
+    plain = _plain(text)
+    if text == plain and text and len(text) <= longest and is_plain(text) and not _MARKED.search(text):
+        return text
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:MARK]
+    return f"{_plain(_SEVERAL.sub('_', plain)[: longest - MARK - 1])}-{mark}".removeprefix("-")
 
 
 def fitting_schema(schema: object) -> Mapping[str, Any] | None:

@@ -8,12 +8,15 @@ import json
 import mimetypes
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from worker_core.errors import KubiyaError
 from worker_core.loop_thread import ThreadClosed
 from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.offering import tool_name
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
 from worker_core.tools.report import report_text
 
@@ -35,16 +38,23 @@ class McpTool:
         pool: McpPool,
         config: ServerConfig,
         *,
-        name: str,
         tool: str,
         say_progress: Callable[[str], None],
     ) -> None:
-        """`name` is what the model calls it, `tool` what its server does; progress is said on another thread."""
+        """`tool` is what its server calls it; progress is said on another thread."""
         self._pool = pool
         self._config = config
         self._tool = tool
         self._say = say_progress
-        self.spec = ToolSpec(name=name, description="", parameters={})
+        self.spec = ToolSpec(name=tool_name(config.alias, tool), description="", parameters={})
+
+    @property
+    def identity(self) -> str:
+        """Of the server and the tool: an answer about a call is about a call of this alone."""
+        return f"{self._config.identity} {self._tool}"
+
+    def subjects(self, arguments: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        return reader.arguments(arguments)
 
     def details(self, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:  # noqa: ARG002 - of whatever call
         """Whose tool it is: the name that the model uses tells neither the server nor its own name for it."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
+from worker_core.policy.behind import behind, name_of
 from worker_core.policy.folders import Folder, below
 from worker_core.policy.lines import LineReader
 from worker_core.policy.paths import LONGEST, Paths
+from worker_core.policy.programs import SHELLS
 from worker_core.policy.rules import Subject
 from worker_core.policy.urls import host_subject, urls_of
 from worker_core.policy.words import Word, quoted
@@ -49,6 +51,7 @@ class Reader:
 
     def __init__(self, workspace: Path, *, denied: Sequence[str] = ("",), own: OwnPlaces = OwnPlaces()) -> None:
         self._own = own
+        self.workspace = Path(workspace)
         self._in_worker = Paths(workspace, denied=denied)
         self._in_process = Paths(workspace, denied=denied, own_home=own.home, own_tmp=own.tmp)
         self._here: tuple[Folder, ...] = (self._in_worker.workspace,)
@@ -61,14 +64,25 @@ class Reader:
         here = tuple(below(one, folder) for one in self._here) if folder else self._here
         if folder:
             yield from self._in_process.used(folder, self._here)
-        if is_shell(argv):
+        if _is_a_line(argv):
             yield from lines.line(argv[-1], lines.start(here))
         else:
             yield from lines.command([Word(word, word) for word in argv], here)
 
-    def path(self, text: str) -> Iterator[Subject]:
-        """A file or folder."""
-        yield from self._in_worker.used(text, self._here)
+    def elsewhere(self, argv: Sequence[str]) -> Iterator[Subject]:
+        """A process in a container or on another machine: its paths are not this machine's, and running it is what the
+        tool is for.
+        """
+        lines = LineReader(self._in_process, whole=_whole(argv))
+        for one in lines.command([Word(word, word) for word in argv], self._here):
+            if one.kind == "command":
+                yield replace(one, expected=True)
+
+    def path(self, text: str, *, folder: str = "") -> Iterator[Subject]:
+        """A file or folder, seen from a folder of the workspace. Nothing for none."""
+        if text:
+            here = tuple(below(one, folder) for one in self._here) if folder else self._here
+            yield from self._in_worker.used(text, here)
 
     def url(self, text: str) -> Iterator[Subject]:
         """An address that is fetched."""
@@ -83,9 +97,10 @@ class Reader:
         yield from urls_of(text, self._in_process, self._here, own_loopback=self._own.loopback)
         yield from self._in_process.mentioned(text, self._here)
 
-    def text(self, text: str) -> Iterator[Subject]:
-        """What is only written or sent: a rule that denies what it names still counts."""
-        yield from self._in_worker.mentioned(text, None)
+    def sent(self, value: object) -> Iterator[Subject]:
+        """What is only written or sent: a rule that denies a path that it names still counts."""
+        for text in _texts(value):
+            yield from self._in_worker.mentioned(text, None)
 
     def arguments(self, arguments: Mapping[str, Any]) -> Iterator[Subject]:
         """Arguments that nobody here knows: each by its name and its form, however deep it stands."""
@@ -115,14 +130,28 @@ def _both(one: Subject, other: Subject) -> Subject:
     )
 
 
-def is_shell(argv: Sequence[str]) -> bool:
-    """Whether the last word is a line that a shell reads."""
-    name = PurePath(argv[0]).stem.lower()
-    return len(argv) > 1 and (argv[-2].lower() in {"-c", "-command"} or (name == "cmd" and argv[-2].lower() == "/c"))
+def _texts(value: object) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, Mapping):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple):
+            waiting += one
+
+
+def _is_a_line(argv: Sequence[str]) -> bool:
+    """Whether it is a shell whose last word is the line that it reads."""
+    if PurePath(argv[0]).stem.lower() in {"powershell", "pwsh"}:
+        return len(argv) > 1 and argv[-2].lower() in {"-c", "-command"}
+    texts = behind([Word(word, word) for word in argv]).texts if name_of(Word(argv[0])) in SHELLS else []
+    return len(texts) == 1 and texts[0].word.text is argv[-1]
 
 
 def _whole(argv: Sequence[str]) -> str:
-    return argv[-1] if is_shell(argv) else " ".join(map(quoted, argv))
+    return argv[-1] if _is_a_line(argv) else " ".join(map(quoted, argv))
 
 
 class _Unknown:

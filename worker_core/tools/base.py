@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from worker_core.policy.rules import Subject
+    from worker_core.policy.subjects import Reader
     from worker_core.sandbox.launcher import Launcher
     from worker_core.sandbox.workspace import Workspace
 
@@ -46,6 +48,10 @@ class ToolResult:
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """JSON-ready facts, e.g. `{"exit_code": 1}`."""
+
+
+async def _all_of_it(read: Callable[[Reader], Iterable[Subject]]) -> str:  # noqa: ARG001
+    return ""
 
 
 class ControlPlaneApi(Protocol):
@@ -94,6 +100,10 @@ class ToolContext:
     mask: Callable[[str], str] = lambda text: text
     """Replaces secret values in a text."""
 
+    may_touch: Callable[[Callable[[Reader], Iterable[Subject]]], Awaitable[str]] = _all_of_it
+    """Asks the policy about what only came up during the call, such as a redirect. A sentence on why not; empty where
+    it may."""
+
     before_effect: Callable[[], None] = lambda: None
     """Call it right before the first side effect can happen (the process is about to start). The journal marks
     the call as dispatched there: a call that never came so far is safely run again."""
@@ -113,5 +123,16 @@ class Tool(Protocol):
 
     @property
     def spec(self) -> ToolSpec: ...
+
+    def subjects(self, arguments: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        """What a call touches, beside the tool itself: what the policy decides about.
+
+        Of the very arguments that are used, and of the very argument lists that are started.
+
+        Raises:
+            WrongArguments: `run` takes them for wrong as well, and does nothing.
+
+        """
+        ...
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult: ...

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox.workspace import safe_name
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
@@ -241,6 +243,11 @@ class DiagramTool:
             ),
             parameters=arguments.schema(DiagramArguments),
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        asked = arguments.read(DiagramArguments, arguments_)
+        yield from reader.path(asked.path)
+        yield from reader.sent({"source": asked.source})
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:

@@ -11,17 +11,19 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.process import run_process, uninterrupted
-from worker_core.sandbox.workspace import OutsideWorkspace, safe_name
+from worker_core.sandbox.workspace import OutsideWorkspace, Workspace, safe_name
 from worker_core.tools import arguments
 from worker_core.tools.arguments import WrongArguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
@@ -165,6 +167,17 @@ class DockerTool:
         """Whose Docker it is, where the skill's configuration names one."""
         return [("Docker of", self.host)] if self.host else []
 
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        """What runs in a container does not see this machine's files; rules about commands count all the same."""
+        asked = arguments.read(_OPERATIONS[self.name][0], arguments_)
+        there = _Setting(workspace=Workspace(path=reader.workspace, existed_before=True))
+        if isinstance(asked, ImageArguments) and asked.action == "build":
+            yield from reader.path(asked.folder)
+        argv = ["run", *_run_options(asked, there)] if isinstance(asked, RunArguments) else _command(asked, there)
+        yield from reader.elsewhere(["docker", *argv])
+        if isinstance(asked, RunArguments | ExecArguments) and asked.command:
+            yield from reader.elsewhere(asked.command)
+
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         program = shutil.which("docker", path=context.environment.get("PATH"))
         if program is None:
@@ -180,7 +193,7 @@ class DockerTool:
             timeout = bounded(getattr(asked, "timeout_seconds", None), default=DEFAULT_TIMEOUT, longest=LONGEST_TIMEOUT)
             if isinstance(asked, RunArguments) and not asked.detach:
                 return await self._run_to_its_end(docker, asked, context, timeout)
-            command = _command(asked, context)
+            command = _command(asked, _setting(context))
         except OutsideWorkspace as error:
             return arguments.failed(error.sentence)
         except WrongArguments as error:
@@ -194,7 +207,7 @@ class DockerTool:
         if asked.name:
             raise WrongArguments("A name is for containers that run on (detach); leave it out.")
         name = f"kubiya-{safe_name(context.call_id)[:40]}-{os.urandom(4).hex()}"
-        command = ["run", "--rm", "--name", name, *_run_options(asked, context)]
+        command = ["run", "--rm", "--name", name, *_run_options(asked, _setting(context))]
         try:
             result = await run_and_report([*docker, *command], context, timeout=timeout)
         except asyncio.CancelledError:
@@ -222,7 +235,24 @@ async def _remove(docker: list[str], name: str, context: ToolContext) -> None:
         return
 
 
-def _command(asked: _Arguments, context: ToolContext) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setting:
+    """Of a call. `variables` None: they are not known yet."""
+
+    workspace: Workspace
+    execution_id: str = ""
+    variables: frozenset[str] | None = None
+
+
+def _setting(context: ToolContext) -> _Setting:
+    return _Setting(
+        workspace=context.workspace,
+        execution_id=context.execution_id,
+        variables=frozenset(context.environment),
+    )
+
+
+def _command(asked: _Arguments, setting: _Setting) -> list[str]:
     """The arguments of the docker program; no value of the model's can be taken for an option."""
     match asked:
         case ListArguments(what="container"):
@@ -235,7 +265,7 @@ def _command(asked: _Arguments, context: ToolContext) -> list[str]:
             return ["container", "logs", "--timestamps", "--tail", str(asked.tail), _name(asked.container)]
         case RunArguments():
             named = ["--name", _name(asked.name)] if asked.name else []
-            return ["run", "--detach", *named, *_run_options(asked, context)]
+            return ["run", "--detach", *named, *_run_options(asked, setting)]
         case ExecArguments():
             where = ["--workdir", _inside(asked.working_directory)] if asked.working_directory else []
             return ["container", "exec", *where, _name(asked.container), *asked.command]
@@ -244,7 +274,7 @@ def _command(asked: _Arguments, context: ToolContext) -> list[str]:
             verb = "rm" if asked.action == "remove" else asked.action
             return ["container", verb, *forced, _name(asked.container)]
         case ImageArguments(action="build"):
-            folder = context.workspace.resolve(asked.folder)
+            folder = setting.workspace.resolve(asked.folder)
             return ["image", "build", "--tag", _name(asked.image), str(folder)]
         case ImageArguments(action="tag"):
             return ["image", "tag", _name(asked.image), _name(asked.new_name)]
@@ -259,13 +289,13 @@ def _command(asked: _Arguments, context: ToolContext) -> list[str]:
     raise AssertionError(asked)
 
 
-def _run_options(asked: RunArguments, context: ToolContext) -> list[str]:
-    options = ["--label", f"ai.kubiya.execution={safe_name(context.execution_id)}"]
+def _run_options(asked: RunArguments, setting: _Setting) -> list[str]:
+    options = ["--label", f"ai.kubiya.execution={safe_name(setting.execution_id)}"]
     options += ["--security-opt", "no-new-privileges", "--pids-limit", _MOST_PROCESSES]
     for name, value in asked.environment.items():
         options += ["--env", f"{_variable(name)}={value}"]
     for name in asked.pass_variables:
-        if name not in context.environment:
+        if setting.variables is not None and name not in setting.variables:
             raise WrongArguments(f"This execution has no variable {name[:100]!r}.")
         options += ["--env", _variable(name)]  # the value goes by the program's environment, never on its command line
     for port in asked.ports:
@@ -274,7 +304,7 @@ def _run_options(asked: RunArguments, context: ToolContext) -> list[str]:
         on_this_machine = port if port.startswith(("127.", "[")) else f"127.0.0.1:{port if ':' in port else ':' + port}"
         options += ["--publish", on_this_machine]
     if asked.mount_workspace:
-        options += ["--mount", f"type=bind,source={context.workspace.path},target={_INSIDE}"]
+        options += ["--mount", f"type=bind,source={setting.workspace.path},target={_INSIDE}"]
         if sys.platform != "win32" and os.getuid() != 0:  # else its files would be root's, and stay for ever
             options += ["--user", f"{os.getuid()}:{os.getgid()}"]
     if asked.working_directory or asked.mount_workspace:

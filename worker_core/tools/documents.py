@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
 from worker_core.tools.arguments import WrongArguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
@@ -163,6 +165,11 @@ class DocumentTool:
             description=f"{kind.description}{where} A file that is there is replaced.",
             parameters=arguments.schema(kind.model),
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        asked: Any = arguments.read(_KINDS[self.name].model, arguments_)
+        yield from reader.path(asked.path, folder=self.folder)
+        yield from reader.sent({name: value for name, value in arguments_.items() if name != "path"})
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         kind = _KINDS[self.name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.launcher import Command, Network
@@ -110,6 +112,11 @@ class FileTool:
         return ToolSpec(
             name=self.name, description=description, parameters=arguments.schema(model), read_only=read_only
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        asked: Any = arguments.read(_OPERATIONS[self.name][0], arguments_)
+        yield from reader.path(asked.path, folder=self.base)
+        yield from reader.sent({name: value for name, value in arguments_.items() if name != "path"})
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:

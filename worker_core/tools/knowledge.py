@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -17,6 +17,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from worker_core.control_plane.errors import ControlPlaneError
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -127,6 +129,9 @@ class GraphTool:
     def spec(self) -> ToolSpec:
         model, description = _OPERATIONS[self.name]
         return ToolSpec(name=self.name, description=description, parameters=arguments.schema(model), read_only=True)
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        return reader.sent(arguments_)
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:

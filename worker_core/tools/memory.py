@@ -6,13 +6,15 @@ Paths and bodies as its clients send them, below `/api/v1/context-graph` (protoc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -68,6 +70,9 @@ class StoreTool(_MemoryTool):
             parameters=arguments.schema(StoreArguments),
         )
 
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        return reader.sent(arguments_)
+
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:
             asked = arguments.read(StoreArguments, arguments_)
@@ -99,6 +104,9 @@ class RecallTool(_MemoryTool):
             parameters=arguments.schema(RecallArguments),
             read_only=True,
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        return reader.sent(arguments_)
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
@@ -78,6 +80,9 @@ class PythonTool:
             ),
             parameters=arguments.schema(PythonArguments),
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        return reader.code(arguments.read(PythonArguments, arguments_).code)
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePath
@@ -14,6 +15,8 @@ from typing import Annotated, Any
 import msgspec
 
 from worker_core.policy.names import command_names
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -24,6 +27,22 @@ LONGEST_TIMEOUT = timedelta(seconds=600)
 
 LONGEST_COMMAND_BYTES = 128 * 1024 - 1
 """Linux takes no longer argument (MAX_ARG_STRLEN, execve(2))."""
+
+
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash"})
+_SYSTEM_FOLDERS = frozenset({"./", "/bin/", "/usr/bin/", "/usr/local/bin/", "/opt/homebrew/bin/"})
+"""`./` stands for a name alone, which is looked for on the PATH."""
+
+_LINE_OPTION = re.compile(r"-[efluvx]{0,6}c")
+_OPTIONS = frozenset(
+    {"-e", "-f", "-l", "-u", "-v", "-x", "-eu", "-o", "errexit", "nounset", "pipefail", "--login", "--noprofile",
+     "--norc", "--posix"}
+)  # fmt: skip
+_POWERSHELLS = frozenset({"powershell", "pwsh"})
+_POWERSHELL_OPTIONS = (
+    ["-command"], ["-c"], ["-noprofile", "-command"], ["-noprofile", "-noninteractive", "-command"],
+    ["-noprofile", "-noninteractive", "-c"],
+)  # fmt: skip
 
 
 class ShellArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +90,13 @@ class ShellTool:
             parameters=arguments.schema(ShellArguments),
         )
 
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        asked = arguments.read(ShellArguments, arguments_)
+        return reader.started(self._argv(asked), folder=asked.working_directory or self.working_directory)
+
+    def _argv(self, asked: ShellArguments) -> list[str]:
+        return [*self.shell, asked.command]
+
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:
             asked = arguments.read(ShellArguments, arguments_)
@@ -87,7 +113,7 @@ class ShellTool:
         if (refused := self._refused(asked.command)) is not None:
             return arguments.failed(refused)
         return await run_and_report(
-            [*self.shell, asked.command],
+            self._argv(asked),
             context,
             timeout=timeout,
             asked_folder=asked.working_directory,
@@ -117,19 +143,41 @@ class ShellTool:
 
 def make(configuration: Configuration) -> dict[str, Tool]:
     allowed = configuration.names("allowed_commands")
-    binary = configuration.text("shell_binary")
     return {
         "shell": ShellTool(
             timeout=configuration.seconds("timeout", default=DEFAULT_TIMEOUT, longest=LONGEST_TIMEOUT),
             allowed_commands=None if allowed is None else frozenset(allowed),
             blocked_commands=frozenset(configuration.names("blocked_commands") or ()),
             working_directory=configuration.folder("working_directory"),
-            shell=(binary, *(configuration.names("shell_args") or ("-c",))) if binary else default_shell(),
+            shell=_shell(configuration),
             guidelines=" ".join(
                 filter(None, (configuration.text("usage_guidelines"), configuration.text("environment_context")))
             ),
         )
     }
+
+
+def _shell(configuration: Configuration) -> tuple[str, ...]:
+    """The configured one where rules can read what it is given, so that nothing runs but the line that was decided
+    about; else the default.
+    """
+    binary = configuration.text("shell_binary")
+    if not binary:
+        configuration.not_honoured("shell_args", "they need a shell_binary")
+        return default_shell()
+    name = PurePath(binary).stem.lower() if os.name == "nt" else PurePath(binary).name
+    folder = f"{PurePath(binary).parent}/"
+    options = configuration.names("shell_args") or (("-c",) if name not in _POWERSHELLS else ("-Command",))
+    if folder in _SYSTEM_FOLDERS and (
+        (name in _SHELLS and _LINE_OPTION.fullmatch(options[-1]) and all(one in _OPTIONS for one in options[:-1]))
+        or (name in _POWERSHELLS and [one.lower() for one in options] in _POWERSHELL_OPTIONS)
+    ):
+        return (binary, *options)
+    configuration.unknown.append(
+        f"The shell {' '.join((binary, *options))[:100]!r} of a skill is none whose lines this worker can read; "
+        f"{default_shell()[0]} is used."
+    )
+    return default_shell()
 
 
 def default_shell() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,6 +14,8 @@ import msgspec
 from worker_core import foreign_json
 from worker_core.control_plane.errors import retry_after
 from worker_core.control_plane.http import new_client
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox.network import Refused
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
@@ -99,6 +101,9 @@ class SlackTool:
         return ToolSpec(
             name=self.name, description=description, parameters=arguments.schema(model), read_only=read_only
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        return reader.sent(arguments_)
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         token = next(filter(None, (context.environment.get(name, "").strip() for name in TOKENS)), "")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -33,6 +35,9 @@ class SleepTool:
             parameters=arguments.schema(SleepArguments),
             read_only=True,
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:  # noqa: ARG002 -- none
+        return ()
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:

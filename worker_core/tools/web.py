@@ -11,7 +11,7 @@ import ipaddress
 import re
 import ssl
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.message import Message
@@ -23,6 +23,8 @@ import msgspec
 from worker_core.control_plane.http import new_client
 from worker_core.errors import KubiyaError
 from worker_core.names import NAMES
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox.network import Refused
 from worker_core.tools import addresses, arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
@@ -100,6 +102,9 @@ class FetchTool:
             parameters=arguments.schema(FetchArguments),
             read_only=True,
         )
+
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        return reader.url(arguments.read(FetchArguments, arguments_).url)
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         limit = min(self.timeout, context.timeout)

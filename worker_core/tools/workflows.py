@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -18,6 +18,8 @@ from typing import Annotated, Any
 import msgspec
 
 from worker_core.errors import KubiyaError
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox import anchored
 from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.workspace import OWN_FOLDER
@@ -107,6 +109,20 @@ class WorkflowTool:
     def _chosen(self, name: object) -> Configured | None:
         return next((one for one in self.workflows if one.name == name), None)
 
+    def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
+        """Of all steps. Those that a program makes are looked at when it has."""
+        chosen = self._chosen(arguments.read(RunArguments, arguments_).workflow)
+        if chosen is None:
+            return
+        if chosen.code:
+            yield from reader.code(chosen.code)
+            return
+        try:
+            workflow = _read(chosen)
+        except WrongWorkflow as error:
+            raise arguments.WrongArguments(str(error)) from None
+        yield from _touched(workflow, reader)
+
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:
             asked = arguments.read(RunArguments, arguments_)
@@ -119,6 +135,8 @@ class WorkflowTool:
             workflow = await _built(chosen, once, deadline) if chosen.code else _read(chosen)
             if isinstance(workflow, ToolResult):
                 return workflow
+            if chosen.code and (refused := await context.may_touch(lambda reader: _touched(workflow, reader))):
+                raise WrongWorkflow(f"The steps that the workflow's program made may not run: {refused}")
             if strange := [name for name in asked.inputs if name not in workflow.inputs]:
                 takes = ", ".join(workflow.inputs) or "none"
                 raise WrongWorkflow(f"The workflow has no parameter {strange[0][:50]!r}; it takes: {takes}.")
@@ -206,9 +224,16 @@ async def _step(
         environment={**variables, **step.environment},
         output_limit_bytes=max(500, context.output_limit_bytes // steps),
     )
-    return await run_and_report(
-        [*default_shell(), step.command], own, timeout=timedelta(seconds=seconds), configured_folder=step.folder
-    )
+    return await run_and_report(_argv(step), own, timeout=timedelta(seconds=seconds), configured_folder=step.folder)
+
+
+def _argv(step: Step) -> list[str]:
+    return [*default_shell(), step.command]
+
+
+def _touched(workflow: Workflow, reader: Reader) -> Iterator[Subject]:
+    for step in workflow.steps:
+        yield from reader.started(_argv(step), folder=step.folder)
 
 
 def _once(function: Callable[[], None]) -> Callable[[], None]:

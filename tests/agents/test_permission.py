@@ -1,0 +1,164 @@
+"""An answer is about one call: of this tool, of this server, with this configuration and these arguments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from worker_core.agents import permission
+from worker_core.agents.approval_book import ApprovalBook, NotLasting
+from worker_core.agents.permission import Denied, Permissions
+from worker_core.agents.types import ApprovalWanted, RunTool, ToolCall
+from worker_core.audit import AuditLog, entries
+from worker_core.logs.redaction import Redactor
+from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.tool import McpTool
+from worker_core.policy.builtin import built_in_rules
+from worker_core.policy.file import PolicyFile
+from worker_core.settings import Settings
+from worker_core.tools.base import Tool
+from worker_core.tools.registry import SkillDefinition, offer
+
+SHELL = {"name": "shell", "type": "shell", "configuration": {}}
+
+
+class Place:
+    """What decides on a machine, with a policy file and a book of its own."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.file = folder / "policy.toml"
+        self.book = ApprovalBook(folder / "approvals")
+        self.services: Any = SimpleNamespace(
+            permissions=Permissions(
+                policy=PolicyFile(self.file, built_in=built_in_rules()),
+                book=self.book,
+                audit=AuditLog(folder / "audit.jsonl"),
+            ),
+            settings=Settings(approval_timeout=timedelta(minutes=1), **settings),
+            workspaces=folder / "workspaces",
+            outbox=MagicMock(),
+            bus=MagicMock(),
+            redactor=Redactor(),
+            queue_id="q",
+        )
+
+    async def decide(self, request: RunTool, tool: Tool, arguments: dict[str, Any]) -> Denied | ApprovalWanted | None:
+        return await ActivityEnvironment().run(permission.decide, self.services, request, tool, arguments)  # type: ignore[return-value]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path, approvals="ask")
+
+
+def request(name: str, skills: tuple[dict[str, Any], ...] = (SHELL,), **more: Any) -> RunTool:
+    return RunTool(
+        execution_id="e",
+        kind="agent",
+        entity_id="a",
+        turn=1,
+        call=ToolCall(call_id="c", name=name, arguments="{}"),
+        skills=skills,
+        parent_message_id="m",
+        timeout_seconds=60.0,
+        **more,
+    )
+
+
+def own(name: str, *skills: dict[str, Any]) -> Tool:
+    return offer([SkillDefinition.from_wire(one) for one in skills or (SHELL,)]).tools[name]
+
+
+PROD = ServerConfig(alias="prod", transport="http", url="https://prod.example/")
+
+
+def of_server(config: ServerConfig = PROD, tool: str = "delete") -> Tool:
+    return McpTool(None, config, tool=tool, say_progress=lambda said: None)  # type: ignore[arg-type]
+
+
+async def test_what_a_call_is_named_in_its_payload_decides_nothing(place: Place) -> None:
+    place.file.write_text('[[deny]]\ntool = "prod__*"\n[[allow]]\ntool = "list_files"\n')
+    asked = request("list_files", mcp_server="prod", mcp_tool="delete")
+    verdict = await place.decide(asked, of_server(), {"what": "all"})
+    assert isinstance(verdict, Denied)
+    assert "'prod__delete'" in verdict.sentence
+    assert [entry["tool"] for entry in entries(place.folder / "audit.jsonl")] == ["prod__delete"]
+
+
+async def test_an_answer_is_bound_to_server_tool_configuration_and_arguments(place: Place) -> None:
+    place.file.write_text('[[ask]]\ntool = "*"\n')
+    arguments = {"what": "all"}
+    others = [
+        (of_server(), arguments),
+        (of_server(replace(PROD, url="https://other.example/")), arguments),
+        (of_server(replace(PROD, headers={"X-Role": "admin"})), arguments),
+        (of_server(replace(PROD, alias="prod2")), arguments),
+        (of_server(tool="drop"), arguments),
+        (of_server(), {"what": "more"}),
+    ]
+    for number, (other, given) in enumerate(others):
+        call = ToolCall(call_id=f"c{number}", name="prod__delete", arguments="{}")
+        asked = replace(request("prod__delete", mcp_server="prod", mcp_tool="delete"), call=call)
+        verdict = await place.decide(asked, of_server(), arguments)
+        assert isinstance(verdict, ApprovalWanted)
+        place.book.answer(verdict.id, allow=True, scope="once", by="me")
+        again = await place.decide(asked, other, given)
+        assert isinstance(again, ApprovalWanted) is (number > 0)
+
+
+async def test_an_answer_is_bound_to_the_skills_configuration(place: Place) -> None:
+    asked = request("shell")
+    arguments = {"command": "sudo ls"}
+    verdict = await place.decide(asked, own("shell"), arguments)
+    assert isinstance(verdict, ApprovalWanted)
+    place.book.answer(verdict.id, allow=True, scope="once", by="me")
+    changed = {**SHELL, "configuration": {"shell_binary": "/bin/dash"}}
+    other = request("shell", skills=(changed,))
+    assert isinstance(await place.decide(other, own("shell", changed), arguments), ApprovalWanted)
+
+
+async def test_for_always_is_refused_where_no_rule_could_name_it(place: Place) -> None:
+    asked = request("shell")
+    verdict = await place.decide(asked, own("shell"), {"command": 'sudo "$(echo ls)"'})
+    assert isinstance(verdict, ApprovalWanted)
+    [view] = place.book.views()
+    assert not view.lasts
+    with pytest.raises(NotLasting, match="only known when it runs"):
+        place.book.answer(verdict.id, allow=True, scope="always", by="me")
+    place.book.answer(verdict.id, allow=True, scope="execution", by="me")
+    assert await place.decide(asked, own("shell"), {"command": 'sudo "$(echo ls)"'}) is None
+    assert not place.file.exists()
+    again = replace(asked, call=ToolCall(call_id="d", name="shell", arguments="{}"))
+    assert await place.decide(again, own("shell"), {"command": 'sudo "$(echo ls)"'}) is None
+    assert isinstance(await place.decide(again, own("shell"), {"command": 'sudo "$(echo reboot)"'}), ApprovalWanted)
+
+
+async def test_arguments_that_are_wrong_are_told_and_nothing_is_decided(place: Place) -> None:
+    verdict = await place.decide(request("shell"), own("shell"), {"comand": "ls"})
+    assert isinstance(verdict, Denied)
+    assert "command" in verdict.sentence
+
+
+async def test_what_comes_up_in_a_call_is_decided_without_asking(place: Place) -> None:
+    place.file.write_text('[[deny]]\nhost = "evil.example"\n[[ask]]\nhost = "odd.example"\n')
+    fetch = {"name": "web_fetch", "type": "web_fetch", "configuration": {}}
+    tool = own("web_fetch", fetch)
+
+    async def further(url: str, there: Place = place) -> str:
+        return await permission.further(there.services, request("web_fetch", (fetch,)), tool, lambda one: one.url(url))
+
+    assert await further("https://good.example/") == ""
+    assert "evil.example" in await further("https://evil.example/")
+    assert "Nobody can be asked" in await further("https://odd.example/")
+    place.book.grant("e", frozenset({"host odd.example"}))
+    assert await further("https://odd.example/") == ""
+    lax = Place(place.folder, approvals="allow")
+    assert "evil.example" in await further("https://evil.example/", lax)
