@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import shlex
@@ -135,7 +134,7 @@ def _json(text: str) -> Iterator[str]:
 
 
 def _html(text: str) -> Iterator[str]:
-    escaped = html.escape(text, quote=False)
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for entities in _HTML:
         yield escaped.translate(entities)
 

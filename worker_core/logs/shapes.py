@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 _VALUE_LENGTH: Final = 512
@@ -20,23 +21,33 @@ _TOKEN_LENGTH: Final = 2048
 _KEY_LENGTH: Final = 8192
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """Credentials of one kind, or of a few that are found in the same way.
 
-    In both expressions, the group that takes part is what is to be hidden.
+    In both expressions, the group that takes part is what is to be hidden. They are compiled when they are needed: all
+    of them take 20 ms, and a worker that starts needs few.
     """
 
     words: tuple[str, ...] = ()
     """In small letters; a match begins with one of them. None: the expression begins with a character that is found as
     fast as a word."""
 
-    whole: re.Pattern[str]
-    begun: re.Pattern[str]
-    """Reaches to the end of a text, and may become a match if the text goes on."""
+    is_one: str
+    may_become_one: str
+    """To be continued by the end of a text."""
 
     longest: int = _TOKEN_LENGTH
     """Characters that `begun` may hide."""
+
+    @cached_property
+    def whole(self) -> re.Pattern[str]:
+        return re.compile(self.is_one)
+
+    @cached_property
+    def begun(self) -> re.Pattern[str]:
+        """Reaches to the end of a text, and may become a match if the text goes on."""
+        return re.compile(rf"{self.may_become_one}\Z")
 
 
 class View:
@@ -149,8 +160,8 @@ def _family(end: str, kinds: list[tuple[str, str, int]], *, most: int = _VALUE_L
         least: looks ahead at what all of them begin with, which rules most places out.
     """
     whole = "|".join(f"{where}({body}{{{length},{most}}})" for where, body, length in kinds)
-    begun = "|".join(f"{where.replace(_WITH_DIGIT, '')}({body}{{0,{most}}}+)\\Z" for where, body, _ in kinds)
-    return Shape(whole=re.compile(f"{end}{least}(?:{whole})"), begun=re.compile(f"{end}(?:{begun})"), longest=most)
+    begun = "|".join(f"{where.replace(_WITH_DIGIT, '')}({body}{{0,{most}}}+)" for where, body, _ in kinds)
+    return Shape(is_one=f"{end}{least}(?:{whole})", may_become_one=f"{end}(?:{begun})", longest=most)
 
 
 # The prefixes are those that the providers document, GitHub in https://github.blog/2021-04-05-behind-githubs-new-
@@ -198,15 +209,13 @@ _TOKENS: Final = (
     _family("AIza", [("", _WORD, 35)]),  # Google
     _family(r"hooks\.slack\.com/", [("(?:services|workflows)/", "[A-Za-z0-9/]", 20)]),
     Shape(
-        whole=re.compile(f"A[KS]IA{_alone('A[KS]IA')}([A-Z2-7]{{16}})(?![A-Za-z0-9])"),
-        begun=re.compile(rf"A[KS]IA{_alone('A[KS]IA')}([A-Z2-7]{{0,16}})\Z"),
+        is_one=f"A[KS]IA{_alone('A[KS]IA')}([A-Z2-7]{{16}})(?![A-Za-z0-9])",
+        may_become_one=f"A[KS]IA{_alone('A[KS]IA')}([A-Z2-7]{{0,16}})",
     ),
     Shape(
-        whole=re.compile(
-            f"eyJ{_alone('eyJ')}"
-            rf"({_WORD}{{8,4096}}\.{_WORD}{{8,8192}}\.{_WORD}{{8,2048}}(?:\.{_WORD}{{0,2048}}){{0,2}})"
-        ),
-        begun=re.compile(rf"eyJ{_alone('eyJ')}([A-Za-z0-9_.-]{{0,{_KEY_LENGTH}}}+)\Z"),
+        is_one=f"eyJ{_alone('eyJ')}"
+        rf"({_WORD}{{8,4096}}\.{_WORD}{{8,8192}}\.{_WORD}{{8,2048}}(?:\.{_WORD}{{0,2048}}){{0,2}})",
+        may_become_one=f"eyJ{_alone('eyJ')}([A-Za-z0-9_.-]{{0,{_KEY_LENGTH}}}+)",
         longest=_KEY_LENGTH,
     ),
 )
@@ -222,11 +231,9 @@ _LINE_OR_LAST: Final = rf"(?:{_LINE}|[A-Za-z0-9+/=]{{1,4096}}+(?=(?:{_BREAK})?-{
 _KEY_HEAD: Final = f"-----BEGIN [A-Z0-9 ]{{0,32}}PRIVATE KEY(?: BLOCK)?-----(?:{_BREAK}{_FACTS})?"
 _PRIVATE_KEY: Final = Shape(
     words=("-----begin ",),
-    whole=re.compile(f"{_KEY_HEAD}({_LINE_OR_LAST}(?:{_BREAK}{_LINE_OR_LAST}){{0,256}}+)"),
-    begun=re.compile(
-        rf"{_KEY_HEAD}((?:{_LINE}{_BREAK}){{0,256}}+[A-Za-z0-9+/=]{{0,4096}}+"
-        r"(?:\\{1,4}[nrt]?|[\s#+]|-(?!----)){0,80}+-{0,6}E?N?)\Z"
-    ),
+    is_one=f"{_KEY_HEAD}({_LINE_OR_LAST}(?:{_BREAK}{_LINE_OR_LAST}){{0,256}}+)",
+    may_become_one=rf"{_KEY_HEAD}((?:{_LINE}{_BREAK}){{0,256}}+[A-Za-z0-9+/=]{{0,4096}}+"
+    r"(?:\\{1,4}[nrt]?|[\s#+]|-(?!----)){0,80}+-{0,6}E?N?)",
     longest=_KEY_LENGTH,
 )
 
@@ -261,8 +268,8 @@ def _value(words: str, head: str, body: str, least: int, *, if_: str = "") -> Sh
     """The head's case is of no matter; `if_` looks ahead at the value."""
     return Shape(
         words=tuple(words.split()),
-        whole=re.compile(f"(?i:{head}){if_}({body}{{{least},{_TOKEN_LENGTH}}})"),
-        begun=re.compile(rf"(?i:{head})({body}{{0,{_TOKEN_LENGTH}}}+)\Z"),
+        is_one=f"(?i:{head}){if_}({body}{{{least},{_TOKEN_LENGTH}}})",
+        may_become_one=f"(?i:{head})({body}{{0,{_TOKEN_LENGTH}}}+)",
     )
 
 
@@ -296,11 +303,9 @@ _PLACES: Final = (
     ),
     Shape(
         # A user's name and a password; or one word that is no name: https://TOKEN@host
-        whole=re.compile(
-            rf"://(?!{_EXAMPLE})((?=[^\s:@/]{{0,{_VALUE_LENGTH}}}:)(?!:@){_USER_INFO}{{1,{_VALUE_LENGTH}}}"
-            rf"|(?=[A-Za-z_-]{{0,80}}\d){_ONE_WORD}{{16,{_VALUE_LENGTH}}})(?=@(?!sha\d))"
-        ),
-        begun=re.compile(rf"://(?!{_EXAMPLE})({_USER_INFO}{{0,{_VALUE_LENGTH}}}+)\Z"),
+        is_one=rf"://(?!{_EXAMPLE})((?=[^\s:@/]{{0,{_VALUE_LENGTH}}}:)(?!:@){_USER_INFO}{{1,{_VALUE_LENGTH}}}"
+        rf"|(?=[A-Za-z_-]{{0,80}}\d){_ONE_WORD}{{16,{_VALUE_LENGTH}}})(?=@(?!sha\d))",
+        may_become_one=f"://(?!{_EXAMPLE})({_USER_INFO}{{0,{_VALUE_LENGTH}}}+)",
     ),
 )
 
