@@ -1,27 +1,34 @@
 # Every target does its own set-up; `make help` explains them.
+# PYTHON and VENV choose another interpreter and its environment: make quick PYTHON=python3.13 VENV=.venvs/3.13
+VENV ?= .venv
 ifeq ($(OS),Windows_NT)
   PYTHON ?= python
-  BIN := .venv/Scripts
+  BIN := $(VENV)/Scripts
 else
   PYTHON ?= python3
-  BIN := .venv/bin
+  BIN := $(VENV)/bin
 endif
+# A file's tests stay together, one file beside another.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-gateways lint format lock bench screenshots package freeze clean
+.PHONY: help setup run test quick test-gateways lint format lock bench screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
 
 setup: ## make .venv with the pinned packages (and missing system packages, where that is allowed)
-	@$(PYTHON) scripts/setup.py
+	@$(PYTHON) scripts/setup.py --venv $(VENV)
 
 run: setup ## run the demo: a playground, a worker, an agent task with tools; in a window where there is a display
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then exec $(BIN)/kubiya-worker-desktop --demo; \
 	else exec $(BIN)/kubiya-worker playground --demo; fi
 
 test: setup ## run the whole test suite
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
+
+quick: setup ## run the part of the suite that takes a few minutes
+	@$(PYTEST) --quick
 
 test-gateways: setup ## the tests against a real LiteLLM and a real llama.cpp, which are installed into the user's cache once
 	@$(BIN)/python scripts/gateways.py
@@ -51,5 +58,5 @@ package: setup ## build the wheel and the source archive into dist/
 freeze: setup ## freeze both programs into dist/kubiya-worker (PyInstaller)
 	@$(BIN)/python scripts/freeze.py
 
-clean: ## remove .venv and everything that was built
-	@$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('.venv','dist','build','.mypy_cache','.ruff_cache','.pytest_cache','.hypothesis')]"
+clean: ## remove the environments and everything that was built
+	@$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('.venv','.venvs','dist','build','.mypy_cache','.ruff_cache','.pytest_cache','.hypothesis')]"

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,27 @@ if sys.platform != "win32":
     for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(ignored) is signal.SIG_IGN:
             signal.signal(ignored, signal.default_int_handler if ignored is signal.SIGINT else signal.SIG_DFL)
+
+TAKES_LONG = (
+    "agents/test_long_conversation.py", "agents/test_long_conversations.py", "cli/", "desktop/test_bubbles.py",
+    "desktop/test_first_run_to_quit.py", "desktop/test_program.py", "desktop/test_with_a_worker.py", "engine/",
+    "frozen/", "gateways/", "logs/test_redaction.py", "playground/", "sandbox/test_limits.py", "test_audit.py",
+    "test_expressions.py",
+)  # fmt: skip
+"""What `--quick` leaves out, for the second, third and fourth version of Python: whole programs, their ends and
+crashes, and very large inputs. They take most of the time, and what they look at is seldom Python's."""
+
+STAYS = ("engine/test_executions.py", "engine/test_contract.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what takes long (TAKES_LONG in tests/conftest.py)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    name = collection_path.relative_to(Path(__file__).parent).as_posix()
+    long = config.getoption("quick") and name.startswith(TAKES_LONG) and name not in STAYS
+    return True if long else None
 
 
 @pytest.fixture(scope="session")
