@@ -18,6 +18,7 @@ from worker_core import proxy as proxy_of_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.mcp.flow import Flow
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.remote import Guard
 from worker_core.model.gateway import ModelGateway
@@ -114,7 +115,7 @@ async def test_remote_mcp_servers_are_reached_through_it_too(
     proxy: Proxy, environment: pytest.MonkeyPatch, scheme: str
 ) -> None:
     environment.setenv("HTTPS_PROXY", scheme + "me:p%40ss@" + proxy.url.removeprefix("http://"))
-    guard = Guard(Reach(policy=NetworkPolicy(network=Network.ON)))
+    guard = Guard(Reach(policy=NetworkPolicy(network=Network.ON)), Flow())
     url = f"https://mcp.{NOWHERE}/mcp"
     guard.begin(url, ca_file=None)
     with pytest.raises(httpx2.ProxyError):
