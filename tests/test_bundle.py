@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +63,27 @@ def test_it_understands_what_the_worker_asks(tmp_path: Path) -> None:
     assert python("-I", "-u", "-X", "utf8", "-c", code, "a", given="in").stdout == "['-c', 'a'] in ü\n"
     assert "NameError: name 'main' is not defined" in python("-c", "main").stderr
     assert python("-c", "raise SystemExit(4)").returncode == 4
+
+
+def _asked() -> set[tuple[str, ...]]:
+    """The options with which the source starts an interpreter: what stands behind it and before its program."""
+    found = set()
+    for file in (Path(bundle.__file__).parent).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            words = [getattr(one, "value", None) for one in node.elts] if isinstance(node, ast.List) else []
+            if "-I" in words[1:]:
+                options = list(itertools.takewhile(lambda one: isinstance(one, str), words[words.index("-I") :]))
+                found.add(tuple(options[: options.index("-c")] if "-c" in options else options))
+    return found
+
+
+def test_it_understands_every_option_that_the_source_gives_it() -> None:
+    asked = _asked()
+    assert len(asked) >= 4
+    for options in asked:
+        done = python(*options, "-c", "import warnings; warnings.warn('x'); print('ran')")
+        assert done.stdout == "ran\n", (options, done.stderr)
+        assert ("UserWarning" in done.stderr) is not ("ignore" in options)
 
 
 @pytest.mark.parametrize("arguments", [(), ("-c",), ("-m", "json"), ("--help",)])
