@@ -8,8 +8,9 @@ import ipaddress
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,9 +21,11 @@ from hypothesis import strategies as st
 from tests.support import strange_data
 from tests.tools.conftest import Call
 from tests.tools.http_server import Answer, Request, Server, serving
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
+from worker_core.sandbox import network
 from worker_core.sandbox.launcher import Network
 from worker_core.sandbox.network import NetworkPolicy
-from worker_core.tools import addresses
 from worker_core.tools.html_text import LONGEST_TEXT, text_of
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.tools.web import LARGEST_BYTES, FetchTool
@@ -63,7 +66,7 @@ def server(pages: Pages) -> Iterator[Server]:
         yield running
 
 
-def loopback_is_public(address: addresses.Address) -> bool:
+def loopback_is_public(address: network.Address) -> bool:
     return str(address) == "127.0.0.1"
 
 
@@ -220,24 +223,10 @@ async def test_addresses_inside_are_refused_by_the_real_rules(call: Call, url: s
     assert "is not on the public internet" in (result.error or "") or "cannot be resolved" in (result.error or "")
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8"])
-def test_public_addresses_are_public(address: str) -> None:
-    assert addresses.is_public(ipaddress.ip_address(address))
-
-
 def test_the_machines_own_addresses_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "_own", lambda: frozenset({"8.8.8.8"}))
-    assert not addresses.is_public(ipaddress.ip_address("8.8.8.8"))
-    assert addresses.is_public(ipaddress.ip_address("8.8.4.4"))
-
-
-@given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
-def test_no_private_address_passes_in_any_form(address: Any) -> None:
-    if address.is_private or address.is_loopback or address.is_link_local or address.is_multicast:
-        assert not addresses.is_public(address) or getattr(address, "ipv4_mapped", None) is not None
-    if address.version == 4 and not addresses.is_public(address):
-        assert not addresses.is_public(ipaddress.IPv6Address(f"::ffff:{address}"))
-        assert not addresses.is_public(ipaddress.IPv6Address(f"64:ff9b::{address}"))
+    monkeypatch.setattr(network, "own_addresses", lambda: frozenset({ipaddress.ip_address("8.8.8.8")}))
+    assert not FetchTool().is_public(ipaddress.ip_address("8.8.8.8"))
+    assert FetchTool().is_public(ipaddress.ip_address("8.8.4.4"))
 
 
 @pytest.mark.parametrize(
@@ -245,14 +234,15 @@ def test_no_private_address_passes_in_any_form(address: Any) -> None:
     [
         ("ftp://page.test/", "cannot be fetched"),
         ("file:///etc/passwd", "cannot be fetched"),
-        ("https:///path", "cannot be fetched"),
+        ("https:///path.test", "cannot be resolved"),  # as curl and browsers have it
+        ("https://", "cannot be fetched"),
         ("http://me:secret@page.test/", "user name or password"),
         ("http://page.test:99999/", "no address of a page"),
         ("http://[::1/", "no address of a page"),
         ("http://unknown.test/", "cannot be resolved"),
         ("http://pa ge.test/", "no name of a host"),
-        ("http://page.test\\@evil.test/", "user name or password"),
-        ("http://page.test\\.evil.test/", "no name of a host"),
+        ("http://page.test\\@evil.test/", "page.test could not be read"),  # what follows is a path
+        ("http://page.test\\.evil.test/", "page.test could not be read"),
         ("http://" + "a" * 5000, "cannot be fetched"),
         ("http://page.test/\r\nHost: evil", "could not be read"),
     ],
@@ -260,7 +250,7 @@ def test_no_private_address_passes_in_any_form(address: Any) -> None:
 async def test_addresses_that_are_none(call: Call, url: str, said: str) -> None:
     result = await call(tool(), {"url": url})
     assert not result.succeeded
-    assert said in (result.error or "") or "nothing listens" in (result.error or "")
+    assert said in (result.error or "")
     assert "secret" not in (result.error or "")
     assert (result.error or "").endswith(".")
 
@@ -373,7 +363,7 @@ async def test_the_work_of_a_hostile_page_is_done_in_another_process(call: Call,
 
 
 async def test_a_page_that_grows_beyond_all_is_cut(call: Call, server: Server, pages: Pages) -> None:
-    base = "b" * 400
+    base = "b" * 400 + "/"  # each link is that much longer than what stands in the page
     pages[f"/{base}"] = Answer(200, HTML, (b"<a href=x>y</a>" * 130_000,))
     result = await call(tool(), {"url": f"http://page.test:{server.port}/{base}"})
     assert result.succeeded, result.error
@@ -443,3 +433,44 @@ def test_settings() -> None:
     assert found.tools["web_fetch"] == FetchTool(
         timeout=timedelta(seconds=120), largest_bytes=1000, allowed_hosts=("example.org",), blocked_hosts=("a.b", "c")
     )
+
+
+async def test_the_policy_is_asked_about_every_redirect(call: Call, server: Server, pages: Pages) -> None:
+    port = server.port
+    pages["/"] = Answer(302, {"Location": f"http://other.test:{port}/there"})
+    pages["/there"] = Answer(302, {"Location": f"//%ef%bd%85vil.test:{port}\\secret"})
+    pages["/secret"] = Answer(200, HTML, (b"<p>secret</p>",))
+    names = Names(page_test=[["127.0.0.1"]], other_test=[["127.0.0.1"]], evil_test=[["127.0.0.1"]])
+    asked: list[str] = []
+
+    async def judge(touched: Callable[[Reader], Iterable[Subject]]) -> str:
+        hosts = [one.text for one in touched(Reader(Path("/nowhere")))]
+        asked.extend(hosts)
+        return "A rule denies it." if "evil.test" in hosts else ""
+
+    result = await call(tool(names), {"url": f"http://page.test:{port}/"}, may_touch=judge)
+    assert asked == ["other.test", "evil.test"], result
+    assert "evil.test" not in names.asked
+    assert "A rule denies it." in (result.error or "")
+    allowed = await call(tool(names), {"url": f"http://page.test:{port}/"})
+    assert "secret" in allowed.output
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://\uff50age.test",
+        "http://page\u3002test",
+        "http://pa\u00adge.test",
+        "http://pa\tge.test",
+        "http:\\\\PAGE.test.",
+    ],
+)
+async def test_a_host_is_what_the_policy_takes_it_for(call: Call, server: Server, pages: Pages, url: str) -> None:
+    pages["/"] = Answer(200, HTML, (b"<p>here</p>",))
+    names = Names(page_test=[["127.0.0.1"]])
+    fetch = tool(names)
+    arguments = {"url": f"{url}:{server.port}/"}
+    assert [one.text for one in fetch.subjects(arguments, Reader(Path("/nowhere")))] == ["page.test"]
+    assert "here" in (await call(fetch, arguments)).output
+    assert names.asked == ["page.test"]

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 from worker_core.names import NAMES
 from worker_core.sandbox.launcher import Network
-from worker_core.sandbox.network import NetworkPolicy, Refused, is_public, normal_host, own_addresses
+from worker_core.sandbox.network import NetworkPolicy, Refused, is_public, normal_host, own_addresses, resolve
 from worker_core.settings import Settings
-from worker_core.tools.addresses import resolve
 
 RESOLVE_LIMIT_SECONDS = 10.0
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from worker_core.policy.behind import Behind, Text, behind, name_of
 from worker_core.policy.folders import Folder, Folders, below
-from worker_core.policy.network_programs import hosts_of
+from worker_core.policy.network_programs import hosts_of, in_any_word
 from worker_core.policy.paths import Paths, in_word, known
 from worker_core.policy.patterns import slashed
 from worker_core.policy.programs import FINDS, FOLDER_OPTIONS, PLAIN, RUNNERS, SHELLS, TAKES_TEXT, UNREAD, listed
@@ -114,6 +114,8 @@ class LineReader:
         elif redirection.operator == "<<<":
             yield from self._paths.mentioned(redirection.target.text, here)
         elif redirection.target.raw and not redirection.target.text.isdigit():
+            for host in in_any_word(redirection.target.text):
+                yield host_subject(host, own_loopback=self._own_loopback)
             yield from self._word(redirection.target, here, is_path=True)
 
     def _moves(self, simple: Simple, where: Folders) -> None:

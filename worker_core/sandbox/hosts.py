@@ -41,17 +41,19 @@ class Url:
 
 
 def read_url(text: str) -> Url | None:
-    """The parts of a URL, also of one without `scheme://`; None where its port is none."""
+    """The parts of a URL, also of one without `scheme://`; None where its port is none, or a bracket is not closed."""
     cleaned = text.strip(_BLANKS)[:LONGEST_URL].translate(_IGNORED)
     found = _SCHEME.match(cleaned)
     scheme = (found[1] or found[2]).lower() if found else ""
     rest = cleaned[found.end() :] if found else cleaned
     authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
     target = rest[len(authority) :].partition("#")[0].replace("\\", "/")
-    user, at, place = authority.rpartition("@")
+    _, at, place = authority.rpartition("@")
     if place.startswith("["):
         name, bracket, port = place[1:].partition("]")
-        name, port = (f"[{name}]", port.removeprefix(":")) if bracket else (place, "")
+        if not bracket or (port and not port.startswith(":")):
+            return None
+        port = port.removeprefix(":")
     else:
         name, _, port = place.partition(":")
     if port and not (port.isascii() and port.isdecimal() and int(port) < 65536):
@@ -61,7 +63,7 @@ def read_url(text: str) -> Url | None:
         host=host_name(name),
         port=int(port) if port else None,
         target=target if target.startswith("/") else f"/{target}",
-        has_user=bool(at and user),
+        has_user=bool(at),
     )
 
 

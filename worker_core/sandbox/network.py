@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from worker_core.errors import KubiyaError
 from worker_core.sandbox.launcher import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], list[str]]
 
 _SERVED_BY_CLOUDS = frozenset({ipaddress.ip_address("168.63.129.16")})
 """Public by number, but the cloud's own service for its machines (Azure's WireServer). The others are link-local
@@ -153,6 +154,17 @@ def is_public(address: Address, *, own: Iterable[Address] = ()) -> bool:
     if any(address in network for network in _NOT_PUBLIC if network.version == address.version):
         return False
     return address.is_global and address not in _SERVED_BY_CLOUDS and address not in set(own)
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The system's addresses for a name.
+
+    Raises:
+        OSError: there are none, or the system cannot tell.
+
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def own_addresses() -> frozenset[Address]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.message import Message
 from typing import Annotated, Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -25,8 +25,10 @@ from worker_core.errors import KubiyaError
 from worker_core.names import NAMES
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
+from worker_core.sandbox import network
+from worker_core.sandbox.hosts import LONGEST_URL, read_url
 from worker_core.sandbox.network import Refused
-from worker_core.tools import addresses, arguments
+from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.charsets import decoded
 from worker_core.tools.configuration import Configuration
@@ -37,7 +39,7 @@ DEFAULT_TIMEOUT: Final = timedelta(seconds=30)
 LONGEST_TIMEOUT: Final = timedelta(seconds=120)
 LARGEST_BYTES: Final = 2 * 1024 * 1024
 MOST_REDIRECTS: Final = 5
-LONGEST_URL: Final = 4_000
+_HOST = re.compile(r"[a-z0-9_.-]{1,253}|[0-9a-f:.]{2,45}")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEXT = re.compile(r"text/|application/(json|xml|javascript|yaml|toml|x-ndjson|.*\+(json|xml))", re.IGNORECASE)
 _CHARSET_IN_PAGE = re.compile(rb"""<meta[^>]{0,200}charset=["']?([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
@@ -87,8 +89,10 @@ class FetchTool:
     largest_bytes: int = LARGEST_BYTES
     allowed_hosts: tuple[str, ...] | None = None
     blocked_hosts: tuple[str, ...] = ()
-    resolve: addresses.Resolve = addresses.resolve
-    is_public: Callable[[addresses.Address], bool] = addresses.is_public
+    resolve: network.Resolve = network.resolve
+    is_public: Callable[[network.Address], bool] = lambda address: network.is_public(
+        address, own=network.own_addresses()
+    )
 
     @property
     def spec(self) -> ToolSpec:
@@ -139,21 +143,24 @@ class FetchTool:
                 raise NotFetched(f"The page redirects more than {MOST_REDIRECTS} times; it was given up.")
             if following in seen:
                 raise NotFetched("The page redirects in a circle; it was given up.")
+            if refused := await context.may_touch(lambda reader, url=following: reader.url(url)):  # type: ignore[misc]
+                raise NotFetched(f"{target.host} redirects to {following[:200]!r}, which was not fetched: {refused}")
             seen.append(following)
 
     async def _checked(self, url: str, context: ToolContext) -> _Target:
-        try:
-            parts = urlsplit(url)
-            host, port = (parts.hostname or "").rstrip("."), parts.port
-        except ValueError:
-            raise NotFetched(f"{url[:200]!r} is no address of a page.") from None
-        if parts.scheme not in {"http", "https"} or not host or len(url) > LONGEST_URL:
+        named = read_url(url)  # as the policy reads it
+        if named is None:
+            raise NotFetched(f"{url[:200]!r} is no address of a page.")
+        if named.scheme not in {"http", "https"} or not named.host or len(url) > LONGEST_URL:
             raise NotFetched(f"{url[:200]!r} cannot be fetched; an address begins with https:// and names a host.")
-        if parts.username is not None or parts.password is not None:
+        if named.has_user:
             raise NotFetched("The address holds a user name or password; leave them out.")
-        host = _plain_host(host)
+        host = named.host
+        if not _HOST.fullmatch(host):
+            raise NotFetched(f"{host[:200]!r} is no name of a host.")
         self._refuse_by_name(host)
-        port = port or (443 if parts.scheme == "https" else 80)
+        usual = 443 if named.scheme == "https" else 80
+        port = named.port or usual
         try:
             context.may_reach(host, port)
         except Refused as error:
@@ -170,12 +177,17 @@ class FetchTool:
                 "service); it is not fetched."
             )
         netloc = f"[{host}]" if ":" in host else host
-        if port != (443 if parts.scheme == "https" else 80):
+        if port != usual:
             netloc += f":{port}"
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         address = min(checked, key=lambda one: one.version)  # IPv4 first: it works in more places
         return _Target(
-            url=url, scheme=parts.scheme, host=host, port=port, netloc=netloc, path=path, address=str(address)
+            url=url,
+            scheme=named.scheme,
+            host=host,
+            port=port,
+            netloc=netloc,
+            path=named.target,
+            address=str(address),
         )
 
     def _refuse_by_name(self, host: str) -> None:
@@ -248,21 +260,6 @@ class FetchTool:
             content=bytes(content),
             is_whole=is_whole,
         )
-
-
-def _plain_host(host: str) -> str:
-    """As name servers know it: small letters, ASCII."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    try:
-        name = host.encode("idna").decode() if not host.isascii() else host.lower()
-    except UnicodeError:
-        raise NotFetched(f"{host[:200]!r} is no name of a host.") from None
-    if not re.fullmatch(r"[a-z0-9_.-]{1,253}", name):
-        raise NotFetched(f"{host[:200]!r} is no name of a host.")
-    return name
 
 
 async def _readable(page: _Page, *, raw: bool, context: ToolContext, limit: timedelta) -> str:
