@@ -54,8 +54,8 @@ def test_every_way_to_write_an_address(address: ipaddress.IPv4Address) -> None:
     number = int(address)
     a, b, c, d = address.packed
     for written in (
-        str(number), hex(number), f"0{number:o}", f"{a}.{number & 0xFFFFFF}", f"{a}.{b}.{c << 8 | d}", f"::ffff:{address}",
-        ".".join(map(hex, (a, b, c, d))),
+        str(number), hex(number), f"0{number:o}", f"{a}.{number & 0xFFFFFF}", f"{a}.{b}.{c << 8 | d}",
+        f"::ffff:{address}", ".".join(map(hex, (a, b, c, d))),
     ):  # fmt: skip
         assert host_name(written) == str(address), written
 

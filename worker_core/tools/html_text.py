@@ -64,6 +64,8 @@ class _Reader(HTMLParser):
         """Characters of the parts."""
 
     def _say(self, text: str) -> None:
+        if self.length >= LONGEST_TEXT:
+            return
         self.parts.append(text)
         self.length += len(text)
 
