@@ -94,7 +94,7 @@ class FirstProcess:
         """Whether it has gone, and everything with it."""
         if self._pid is None:
             return True
-        if self._handle is not None:
+        if sys.platform == "linux" and self._handle is not None:
             poll = select.poll()
             poll.register(self._handle, select.POLLIN)
             return bool(poll.poll(seconds * 1000))

@@ -72,7 +72,7 @@ def _handle(process_id: int) -> int | None:
 
 def _wait(process_id: int, handle: int | None, until: float) -> bool:
     left = max(0.0, until - time.monotonic())
-    if handle is not None:
+    if sys.platform == "linux" and handle is not None:
         poll = select.poll()
         poll.register(handle, select.POLLIN)
         return bool(poll.poll(left * 1000))
