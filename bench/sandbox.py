@@ -15,7 +15,7 @@ from worker_core.paths import Paths
 from worker_core.sandbox.choice import choose
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher, Network
-from worker_core.sandbox.process import run_process
+from worker_core.sandbox.processes.process import run_process
 from worker_core.settings import Settings
 
 ROUNDS = 40

@@ -26,10 +26,10 @@ from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
-from desktop.bridge import Bridge
-from desktop.garbage import GarbageKeeper
 from desktop.models.conversation import Message
-from desktop.settings_store import SettingsStore
+from desktop.settings.store import SettingsStore
+from desktop.shell.bridge import Bridge
+from desktop.shell.garbage import GarbageKeeper
 from desktop.windows.main import MainWindow
 from worker_core.events import EventBus, ExecutionEventPublished
 from worker_core.logs.ring import LogLine, LogRing

@@ -38,7 +38,7 @@ def leave(code: int) -> NoReturn:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.self_test:
-        from desktop.self_test import self_test
+        from desktop.shell.self_test import self_test
 
         return self_test(as_json=arguments.json)
     if arguments.has_login_entry or arguments.remove_login_entry:
@@ -48,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 3
     os.environ["QT_API"] = "pyside6"
     try:
-        from desktop import app
+        from desktop.shell import app
     except ImportError as error:
         if not str(error.name or error).startswith(("PySide6", "shiboken6", "qasync", "lib")):
             raise
@@ -72,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _login_entry(*, remove: bool) -> int:
     """0: there is one, and with `remove` it is gone now; 1: there is none, or it stays."""
-    from desktop.platforms import platform
+    from desktop.system.platforms import platform
 
     entry = platform().autostart
     try:

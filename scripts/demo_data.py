@@ -6,7 +6,7 @@ import math
 import random
 from datetime import UTC, datetime, timedelta
 
-from desktop.notifications import Level, Notice
+from desktop.notices.notifications import Level, Notice
 from worker_core.events import Event, ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import (
@@ -331,7 +331,7 @@ def log_lines(count: int = 400) -> list[LogLine]:
         LogLine(
             at=NOW - timedelta(seconds=(count - number) * 1.7),
             level=said[place][0],
-            logger="worker_core.engine",
+            logger="worker_core.engine.engine",
             message=said[place][1],
         )
         for number in range(count)

@@ -9,11 +9,11 @@ from typing import cast
 
 from demo_data import NOW
 
-from desktop.keys import Owner
-from desktop.onboarding import Onboarding
+from desktop.settings.keys import Owner
+from desktop.settings.onboarding import Onboarding
+from worker_core.checks.check import Check, ok, warn
 from worker_core.control_plane.models import Queue, QueueWorker
 from worker_core.errors import KubiyaError
-from worker_core.examination.checks import Check, ok, warn
 
 
 class Fleet:

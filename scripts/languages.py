@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DESKTOP = ROOT / "desktop"
-CATALOGUES = DESKTOP / "languages"
+CATALOGUES = DESKTOP / "look" / "languages"
 
 
 def calls() -> Iterator[tuple[Path, ast.Call]]:

@@ -38,10 +38,10 @@ def main() -> int:
     from PySide6.QtCore import QObject, Signal
     from PySide6.QtWidgets import QApplication, QWidget
 
-    from desktop import language
-    from desktop.notifications import Notifications
-    from desktop.settings_store import SettingsStore
-    from desktop.theme import theme
+    from desktop.look import language
+    from desktop.look.theme import theme
+    from desktop.notices.notifications import Notifications
+    from desktop.settings.store import SettingsStore
     from desktop.widgets.tool_card import ToolCard
     from desktop.windows.first_run import FirstRunWindow
     from desktop.windows.main import MainWindow

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.audit import AuditLog, archived, entries, verify
+from worker_core.policy.audit import AuditLog, archived, entries, verify
 
 facts = st.dictionaries(st.sampled_from(["tool", "rule", "why"]), st.text(max_size=30), max_size=3)
 
@@ -85,7 +85,7 @@ def test_rotation_carries_the_chain(tmp_path: Path) -> None:
 
 def test_several_processes_write_one_chain(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from worker_core.audit import AuditLog\n"
+        "import sys; from pathlib import Path; from worker_core.policy.audit import AuditLog\n"
         "log = AuditLog(Path(sys.argv[1]))\n"
         "for number in range(20): log.record('allow', number=number)"
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.durations import duration_as_typed, read_duration
+from worker_core.basics.durations import duration_as_typed, read_duration
 
 
 @pytest.mark.parametrize(

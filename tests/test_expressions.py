@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 
 from desktop.models.log_lines import compile_search
-from desktop.platforms.linux import _arguments
+from desktop.system.platforms.linux import _arguments
 from tests.support.growth import LINEAR, twice_the_length_costs
-from worker_core.logs.plain import plain
+from worker_core.basics.plain import plain
 from worker_core.logs.redaction import Redactor
 from worker_core.playground.anthropic import chat_messages
 from worker_core.policy.builtin import built_in_rules

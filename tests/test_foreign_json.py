@@ -12,9 +12,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support import strange_data
+from worker_core.basics.foreign_json import (
+    DEEPEST,
+    TOO_DEEP,
+    NestedTooDeep,
+    encode,
+    is_too_deep,
+    loads,
+    shallow,
+    tamed,
+)
+from worker_core.basics.whole_text import WholeCharacters, whole
 from worker_core.control_plane.models import ExecutionPatch
-from worker_core.foreign_json import DEEPEST, TOO_DEEP, NestedTooDeep, encode, is_too_deep, loads, shallow, tamed
-from worker_core.whole_text import WholeCharacters, whole
 
 
 @given(strange_data.texts)

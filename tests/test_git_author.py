@@ -12,8 +12,8 @@ import pytest
 from tests.engine.test_executions import tool
 from tests.support.engine import running_engine
 from tests.support.playground import Stage
+from worker_core.basics.git_author import git_author_variables
 from worker_core.errors import ConfigurationError
-from worker_core.git_author import git_author_variables
 from worker_core.settings import Settings, load
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

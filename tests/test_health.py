@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core import health, machine
-from worker_core.health import SLEPT_FOR, HealthSampler, SleepDetector
+from worker_core.control_plane.system_info import system_info
+from worker_core.machine import changes, load
+from worker_core.machine.changes import SLEPT_FOR, SleepDetector
+from worker_core.machine.load import HealthSampler
 
 
 async def test_a_sample_is_of_this_machine_and_this_process(tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ async def test_a_sample_is_of_this_machine_and_this_process(tmp_path: Path) -> N
 
 
 def test_system_info_tells_the_truth() -> None:
-    info = health.system_info()
+    info = system_info()
     claude = ("claude_code",) if importlib.util.find_spec("claude_agent_sdk") else ()
     assert (info.pid, info.supported_runtimes) == (os.getpid(), ("default", *claude))
     assert info.memory_total is None
@@ -32,7 +34,7 @@ def test_system_info_tells_the_truth() -> None:
 
 async def test_system_info_with_a_sample_has_its_numbers(tmp_path: Path) -> None:
     sample = await HealthSampler(disk_path=tmp_path).sample()
-    info = health.system_info(sample)
+    info = system_info(sample)
     assert (info.memory_total, info.disk_percent) == (sample.memory_total_bytes, sample.disk_percent)
 
 
@@ -56,8 +58,8 @@ def test_sleep_is_a_gap_in_the_clock_that_ran_on(steps: list[tuple[float, float]
 
 
 def test_the_fingerprint_is_stable_and_without_loopback() -> None:
-    first = health.network_fingerprint()
-    assert first == health.network_fingerprint()
+    first = changes.network_fingerprint()
+    assert first == changes.network_fingerprint()
     assert not any(address.startswith("127.") for _, address in first)
 
 
@@ -70,8 +72,8 @@ def test_a_container_has_what_its_limit_leaves(
 ) -> None:
     (tmp_path / "memory.max").write_text(f"{limit}\n")
     (tmp_path / "memory.current").write_text(f"{used}\n")
-    monkeypatch.setattr(health, "_CGROUP", tmp_path)
-    available = health.available_memory_bytes()
+    monkeypatch.setattr(load, "_CGROUP", tmp_path)
+    available = load.available_memory_bytes()
     assert available > 1_000_000 if expected is None else available == expected
 
 
@@ -79,15 +81,15 @@ async def test_the_watch_tells_of_sleep_and_of_networks(tmp_path: Path, monkeypa
     networks = iter([{("eth0", "10.0.0.1")}, {("eth0", "10.0.0.1")}, {("wlan0", "10.0.0.2")}])
     slept = iter([False, False, True])
     last = {("wlan0", "10.0.0.2")}
-    monkeypatch.setattr(health, "network_fingerprint", lambda: frozenset(next(networks, last)))
+    monkeypatch.setattr(changes, "network_fingerprint", lambda: frozenset(next(networks, last)))
     monkeypatch.setattr(SleepDetector, "woke_up", lambda self: next(slept, False))
-    changes: list[str] = []
+    told: list[str] = []
     samples: list[object] = []
     watching = asyncio.create_task(
-        machine.watch(
+        changes.watch(
             sampler=HealthSampler(disk_path=tmp_path),
             on_sample=samples.append,
-            on_change=changes.append,
+            on_change=told.append,
             every=timedelta(milliseconds=5),
         )
     )
@@ -95,4 +97,4 @@ async def test_the_watch_tells_of_sleep_and_of_networks(tmp_path: Path, monkeypa
         while len(samples) < 5:
             await asyncio.sleep(0.005)
     watching.cancel()
-    assert changes == ["The network changed.", "The machine woke from sleep."]
+    assert told == ["The network changed.", "The machine woke from sleep."]

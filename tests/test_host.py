@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_core.errors import ConfigurationError
-from worker_core.host import MOST_EXECUTIONS, default_executions, host_id
+from worker_core.machine.identity import MOST_EXECUTIONS, default_executions, host_id
 
 
 def test_the_host_id_stays_the_same(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support.model_server import model_server, text
 from tests.support.playground import Stage
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.errors import ConfigurationError
-from worker_core.named_proxy import _names, named_proxy, usable_proxy
+from worker_core.network.named_proxy import _names, named_proxy, usable_proxy
 from worker_core.secrets import Secret
 
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker_core.names import MOST_OF_ONE, Names
+from worker_core.network.names import MOST_OF_ONE, Names
 
 LIMIT_SECONDS = 20
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from worker_core import pace
-from worker_core.pace import AT_ONCE_SECONDS, REST, Pace
+from worker_core.basics import pace
+from worker_core.basics.pace import AT_ONCE_SECONDS, REST, Pace
 
 
 async def test_little_work_goes_on_and_much_is_followed_by_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:

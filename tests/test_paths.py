@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from tests.support.engine import home
-from worker_core.agents.approval_book import ApprovalBook, Asked
 from worker_core.errors import ExitCode
 from worker_core.paths import UnsafeFolder, is_private, private_directory
+from worker_core.policy.questions import ApprovalBook, Asked
 
 if sys.platform == "win32":
     pytest.skip("Windows keeps these folders in the user's profile", allow_module_level=True)

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core import proxy as proxy_of_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import ConfigurationError, KubiyaError
@@ -22,9 +21,10 @@ from worker_core.mcp.flow import Flow
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.remote import Guard
 from worker_core.model.gateway import ModelGateway
-from worker_core.proxy import check_proxy, use_proxy
+from worker_core.network import proxy as proxy_of_process
+from worker_core.network.proxy import check_proxy, use_proxy
+from worker_core.network.reachable import NetworkPolicy
 from worker_core.sandbox.launcher import Network
-from worker_core.sandbox.network import NetworkPolicy
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, load
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect

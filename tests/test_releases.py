@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desktop.notices.releases import RELEASES_URL, VARIABLE, is_newer, newest_release, releases_url
 from worker_core.errors import ConfigurationError, KubiyaError
-from worker_core.releases import RELEASES_URL, VARIABLE, is_newer, newest_release, releases_url
 
 
 class Page:

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.engine import Engine
+from worker_core.engine.engine import Engine
 from worker_core.errors import ConfigurationError
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.model.gateway import ModelGateway
 from worker_core.model.refusals import GatewayError
+from worker_core.network.urls import check_private
 from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, load
-from worker_core.urls import check_private
 
 KEY = Secret("a-key-of-mine-0123456789")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from worker_core.whole_text import whole
+from worker_core.basics.whole_text import whole
 
 
 class ExitCode(enum.IntEnum):

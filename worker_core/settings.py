@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from worker_core import text_file
-from worker_core.durations import read_duration
+from worker_core.basics import text_file
+from worker_core.basics.durations import read_duration
+from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
-from worker_core.git_author import check_git_author
-from worker_core.proxy import check_proxy
+from worker_core.network.proxy import check_proxy
 from worker_core.secrets import Secret, read_key
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ def _convert(key: str, value: Any) -> Any:
                 raise ValueError("it must be a queue id or a list of them")
             return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
         case "network_allow" | "mcp_hosts":
-            from worker_core.sandbox.network import check_entry
+            from worker_core.network.reachable import check_entry
 
             return tuple(dict.fromkeys(map(check_entry, _list(value, of="hosts"))))
         case "network_ports":

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from worker_core.agents.question import in_one_line, left_out, written
+from worker_core.basics.visible import visible
 from worker_core.snapshot import QuestionPart, WholeQuestion
-from worker_core.visible import visible
 
 TEXT_LIMIT = 400_000
 """Characters kept of one message or of one tool's output; what is above is cut, and said so."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
+from desktop.look.wording import status_text
 from desktop.models.conversation import Item
 from desktop.models.executions import Execution, ExecutionStore
-from desktop.wording import status_text
 
 ExecutionRole = Qt.ItemDataRole.UserRole + 1
 _Index = QModelIndex | QPersistentModelIndex

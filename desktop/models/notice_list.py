@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from desktop.notifications import HISTORY, Notice
-from desktop.wording import tooltip_text
+from desktop.look.wording import tooltip_text
+from desktop.notices.notifications import HISTORY, Notice
 
 NoticeRole = int(Qt.ItemDataRole.UserRole) + 1
 _NO_PARENT = QModelIndex()

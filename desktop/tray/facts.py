@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from desktop.language import tr
-from desktop.platforms.ports import Autostart
+from desktop.look.language import tr
+from desktop.system.platforms.ports import Autostart
 from worker_core.agents.question import in_one_line
+from worker_core.basics.visible import visible_line
 from worker_core.snapshot import EngineSnapshot, EngineState
-from worker_core.visible import visible_line
 
 TEXT_LIMIT: Final = 120
 """Characters of a sentence that a tooltip or a menu shows; Windows cuts tooltips at 127."""

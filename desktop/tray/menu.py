@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from desktop.language import tr
-from desktop.platforms.ports import Autostart
+from desktop.look.language import tr
+from desktop.look.wording import is_key_refused
+from desktop.system.platforms.ports import Autostart
 from desktop.tray.facts import TrayFacts, approvals, moment, short
 from desktop.tray.picture import reason, status
-from desktop.wording import is_key_refused
 from worker_core.snapshot import EngineState, ExecutionView, QueueView
 
 ROWS: Final = 10

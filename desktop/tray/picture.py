@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from desktop.language import tr
+from desktop.look.language import tr
 from desktop.tray.facts import TrayFacts, approvals, moment, short, troubles
 from worker_core.snapshot import EngineState
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QFrame, QMenu
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone
+from desktop.look.wording import ago_text
 from desktop.models.conversation import Approval
-from desktop.theme import Space, Tone
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Pill
 from desktop.widgets.question import QuestionView
 from desktop.widgets.surfaces import IconTile
 from desktop.widgets.text import Label
-from desktop.wording import ago_text
+from worker_core.basics.visible import visible_line
 from worker_core.snapshot import Scope
-from worker_core.visible import visible_line
 
 Answer = Callable[[Approval, bool, Scope], None]
 """Approval, allow, and scope: `once`, `execution` or `always`."""

@@ -6,9 +6,9 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QPushButton, QSizePolicy, QToolButton
 
-from desktop.icons import paint_icon
-from desktop.theme import Space, theme
-from desktop.wording import tooltip_text
+from desktop.look.icons import paint_icon
+from desktop.look.theme import Space, theme
+from desktop.look.wording import tooltip_text
 
 
 class Button(QPushButton):

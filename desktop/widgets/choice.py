@@ -8,9 +8,9 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QListView
 
-from desktop.icons import paint_icon
-from desktop.theme import theme
-from desktop.wording import tooltip_text
+from desktop.look.icons import paint_icon
+from desktop.look.theme import theme
+from desktop.look.wording import tooltip_text
 
 
 class Choice(QComboBox):

@@ -19,8 +19,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QVBoxLayout
 
-from desktop.language import tr
-from desktop.theme import theme
+from desktop.look.language import tr
+from desktop.look.theme import theme
 from desktop.widgets.buttons import IconButton
 from desktop.widgets.layouts import row
 from desktop.widgets.text import Label

@@ -6,9 +6,10 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space
+from desktop.look.wording import ago_text
 from desktop.models.conversation import Approval, Conversation, Item, Message, Notice, ToolCall
-from desktop.theme import Space
 from desktop.widgets.approval_card import Answer, ApprovalCard, Read
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
@@ -16,7 +17,6 @@ from desktop.widgets.markdown import MarkdownView
 from desktop.widgets.surfaces import Icon
 from desktop.widgets.text import Label, widget
 from desktop.widgets.tool_card import ToolCard
-from desktop.wording import ago_text
 
 SHOWN = 80
 """Items shown at once; a button brings as many earlier ones."""

@@ -9,15 +9,15 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QS
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Tone, theme
+from desktop.look.wording import ago_text, count_text, duration_text, status_text, status_tone
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
 from desktop.models.log_lines import LineRole, LogModel
 from desktop.models.notice_list import NoticeRole
-from desktop.notifications import Level, Notice
-from desktop.theme import Tone, theme
+from desktop.notices.notifications import Level, Notice
 from desktop.widgets.pills import paint_pill, pill_size
-from desktop.wording import ago_text, count_text, duration_text, status_text, status_tone
 from worker_core.logs.ring import LogLine
 
 _Index = QModelIndex | QPersistentModelIndex

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from desktop.language import tr
-from desktop.theme import Space, Tone
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone
+from desktop.look.wording import ago_text
 from desktop.widgets.layouts import column, empty, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.text import ElidedLabel, Label
-from desktop.wording import ago_text
 from worker_core.control_plane.models import QueueWorker
 
 SHOWN: Final = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit
 
-from desktop.language import tr
+from desktop.look.language import tr
 
 
 class KeyField(QLineEdit):

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QTableView,
 )
 
-from desktop.theme import theme
+from desktop.look.theme import theme
 
 
 class RowList(QListView):

@@ -12,8 +12,8 @@ from PySide6.QtCore import QSize, Qt, QUrl, Signal
 from PySide6.QtGui import QFont, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
 
-from desktop.language import tr
-from desktop.theme import theme
+from desktop.look.language import tr
+from desktop.look.theme import theme
 from desktop.widgets.code import CodeBlock
 from desktop.widgets.text import Label
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from desktop.language import tr
-from desktop.theme import Space
+from desktop.look.language import tr
+from desktop.look.theme import Space
+from desktop.look.wording import tooltip_text
 from desktop.widgets.layouts import empty
 from desktop.widgets.text import Label
-from desktop.wording import tooltip_text
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Queue

@@ -6,9 +6,9 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from desktop.icons import paint_icon
-from desktop.language import tr
-from desktop.theme import Space, theme
+from desktop.look.icons import paint_icon
+from desktop.look.language import tr
+from desktop.look.theme import Space, theme
 from desktop.widgets.layouts import column, row, top
 from desktop.widgets.surfaces import Card
 from desktop.widgets.text import Label

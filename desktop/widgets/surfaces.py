@@ -8,9 +8,9 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
-from desktop.icons import paint_icon
-from desktop.language import tr
-from desktop.theme import Space, Tone, theme
+from desktop.look.icons import paint_icon
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone, theme
 from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.layouts import column, row
 from desktop.widgets.text import Label

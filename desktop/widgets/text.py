@@ -6,8 +6,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from desktop.theme import theme
-from desktop.wording import tooltip_text
+from desktop.look.theme import theme
+from desktop.look.wording import tooltip_text
 
 LABEL_LIMIT = 2_000
 _WORD = 60

@@ -8,15 +8,15 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space
+from desktop.look.wording import duration_text
 from desktop.models.conversation import ToolCall, pretty
-from desktop.theme import Space
 from desktop.widgets.code import CodeBlock
 from desktop.widgets.layouts import row
 from desktop.widgets.pills import Pill
 from desktop.widgets.surfaces import Icon
 from desktop.widgets.text import ElidedLabel, Label
-from desktop.wording import duration_text
 
 OUTPUT_SHOWN = 60_000
 """Characters of an output that the card shows; copying and exporting give the whole."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from desktop.language import tr
+from desktop.look.language import tr
 from desktop.models.conversation import Approval
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.windows.desk import Desk

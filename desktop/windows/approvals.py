@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QVBoxLayout
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space
 from desktop.models.conversation import Approval, Item
-from desktop.theme import Space
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.surfaces import EmptyState
 from desktop.widgets.text import Label

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from desktop.language import tr
-from desktop.theme import Space, Tone
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone
+from desktop.look.wording import duration_text
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, empty, row, top
 from desktop.widgets.pills import Dot
 from desktop.widgets.text import Label
-from desktop.windows.wishes import Wishes
-from desktop.wording import duration_text
+from desktop.windows.background import Wishes
+from worker_core.checks.check import Check
 from worker_core.errors import KubiyaError
-from worker_core.examination.checks import Check
 
 Examine = Callable[[Callable[[Check], object]], Awaitable[list[Check]]]
 """Calls back with each finding, and gives all of them, in their order; raises a KubiyaError."""

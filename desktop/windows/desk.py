@@ -8,20 +8,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from desktop.keys import Keys
 from desktop.models.executions import ExecutionStore
-from desktop.notifications import Notice, Notifications
-from desktop.platforms.ports import AutostartEntry
-from desktop.policy_store import PolicyStore
-from desktop.settings_store import SettingsStore
-from desktop.updates import UpdateWatch
+from desktop.notices.notifications import Notice, Notifications
+from desktop.notices.releases import RELEASES_URL
+from desktop.notices.updates import UpdateWatch
+from desktop.settings.keys import Keys
+from desktop.settings.policy_store import PolicyStore
+from desktop.settings.store import SettingsStore
+from desktop.system.platforms.ports import AutostartEntry
+from desktop.windows.background import Wishes
 from desktop.windows.connection_test import Examine
-from desktop.windows.wishes import Wishes
-from worker_core.releases import RELEASES_URL
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
 
 if TYPE_CHECKING:
-    from worker_core.examination.diagnostics import Texts
+    from worker_core.checks.diagnostics import Texts
 
 
 class Worker(Protocol):

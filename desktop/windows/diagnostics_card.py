@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QGuiApplication
 
-from desktop.language import tr
-from desktop.updates import UpdateWatch
+from desktop.look.language import tr
+from desktop.notices.updates import UpdateWatch
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import row
 from desktop.widgets.surfaces import Card, Line
@@ -17,7 +17,7 @@ from desktop.windows.desk import Desk
 from desktop.windows.report import ReportDialog
 
 if TYPE_CHECKING:
-    from worker_core.examination.diagnostics import Texts
+    from worker_core.checks.diagnostics import Texts
 
 Gather = Callable[[], Awaitable["Texts"]]
 

@@ -11,10 +11,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space
+from desktop.look.wording import count_text, duration_text, status_text, status_tone
 from desktop.models.conversation import Item
 from desktop.models.executions import Execution
-from desktop.theme import Space
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import IconButton
 from desktop.widgets.conversation_view import ConversationView
@@ -24,8 +25,7 @@ from desktop.widgets.surfaces import EmptyState, Line
 from desktop.widgets.text import ElidedLabel, widget
 from desktop.windows.answering import Answering
 from desktop.windows.desk import Desk
-from desktop.wording import count_text, duration_text, status_text, status_tone
-from worker_core.sandbox.workspace import safe_name
+from worker_core.workspaces.workspace import safe_name
 
 
 class ExecutionDetail(QWidget):

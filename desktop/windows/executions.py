@@ -6,10 +6,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSplitter, QStackedWidget, QWidget
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space
 from desktop.models.conversation import Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
-from desktop.theme import Space
 from desktop.widgets.buttons import Button
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.delegates import ExecutionDelegate

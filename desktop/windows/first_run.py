@@ -10,18 +10,18 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from desktop.keys import Owner
-from desktop.language import tr
-from desktop.onboarding import Onboarding
-from desktop.theme import Space, theme
+from desktop.look.language import tr
+from desktop.look.theme import Space, theme
+from desktop.settings.keys import Owner
+from desktop.settings.onboarding import Onboarding
 from desktop.widgets.buttons import Button, Switch
 from desktop.widgets.key_field import KeyField
 from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.step import Step
 from desktop.widgets.text import Label, widget
+from desktop.windows.background import Run, Wishes
 from desktop.windows.main import Mark
-from desktop.windows.wishes import Run, Wishes
 from worker_core.errors import KubiyaError
 from worker_core.secrets import KeychainError
 

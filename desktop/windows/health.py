@@ -9,9 +9,10 @@ from collections.abc import Callable
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QGridLayout
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone
+from desktop.look.wording import rate_text, size_text
 from desktop.models.vitals import POINTS, Vitals
-from desktop.theme import Space, Tone
 from desktop.widgets.charts import AreaChart, Series
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.layouts import row
@@ -19,7 +20,6 @@ from desktop.widgets.surfaces import Card, Icon
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
-from desktop.wording import rate_text, size_text
 from worker_core.snapshot import EngineSnapshot
 
 INTERVAL_MS = 1000

@@ -9,16 +9,16 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
-from desktop.keys import Keys, KeyState
-from desktop.language import tr
-from desktop.theme import Tone
+from desktop.look.language import tr
+from desktop.look.theme import Tone
+from desktop.settings.keys import Keys, KeyState
 from desktop.widgets.buttons import Button
 from desktop.widgets.key_field import KeyField
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Card
 from desktop.widgets.text import Label
-from desktop.windows.wishes import Wishes
+from desktop.windows.background import Wishes
 from worker_core.errors import KubiyaError
 from worker_core.secrets import API_KEY_VARIABLE, KeychainError
 

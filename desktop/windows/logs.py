@@ -9,9 +9,9 @@ from PySide6.QtCore import QItemSelection, QModelIndex, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space
 from desktop.models.log_lines import LEVELS, LineRole, LogModel, compile_search
-from desktop.theme import Space
 from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeBlock

@@ -11,23 +11,26 @@ from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, QUrl
 from PySide6.QtGui import QDesktopServices, QHideEvent, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from desktop.icons import paint_mark
-from desktop.keys import Keys
-from desktop.language import tr
+from desktop.look.icons import paint_mark
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone, theme
+from desktop.look.wording import state_text, state_tone
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
-from desktop.notifications import Notice, Notifications
-from desktop.platforms.ports import AutostartEntry
-from desktop.policy_store import PolicyStore
-from desktop.settings_store import SettingsStore
-from desktop.theme import Space, Tone, theme
-from desktop.updates import UpdateWatch
+from desktop.notices.notifications import Notice, Notifications
+from desktop.notices.releases import RELEASES_URL
+from desktop.notices.updates import UpdateWatch
+from desktop.settings.keys import Keys
+from desktop.settings.policy_store import PolicyStore
+from desktop.settings.store import SettingsStore
+from desktop.system.platforms.ports import AutostartEntry
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
+from desktop.windows.background import Run, Wishes
 from desktop.windows.connection_test import Examine
 from desktop.windows.describing import Describing
 from desktop.windows.desk import Archive, Desk, Diagnose, Fleet, Worker
@@ -39,15 +42,12 @@ from desktop.windows.overview import OverviewPage
 from desktop.windows.page import Page
 from desktop.windows.queues import QueuesPage
 from desktop.windows.settings import SettingsPage
-from desktop.windows.wishes import Run, Wishes
-from desktop.wording import state_text, state_tone
 from worker_core.events import Event
 from worker_core.logs.ring import LogLine
-from worker_core.releases import RELEASES_URL
 from worker_core.snapshot import EngineSnapshot, Health
 
 if TYPE_CHECKING:
-    from worker_core.examination.diagnostics import Texts
+    from worker_core.checks.diagnostics import Texts
 
 BANNER_SECONDS = 6
 PULSE_SECONDS = 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QModelIndex
 from PySide6.QtGui import QShowEvent
 
-from desktop.language import tr
+from desktop.look.language import tr
 from desktop.models.notice_list import NoticeList, NoticeRole
-from desktop.notifications import Notice
+from desktop.notices.notifications import Notice
 from desktop.widgets.buttons import Button
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.delegates import NoticeDelegate

@@ -6,9 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone
+from desktop.look.wording import (
+    ago_text,
+    duration_text,
+    is_key_refused,
+    lacks_settings,
+    size_text,
+    state_text,
+    state_tone,
+)
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
-from desktop.theme import Space, Tone
 from desktop.widgets.buttons import Button
 from desktop.widgets.charts import Meter
 from desktop.widgets.delegates import ExecutionDelegate
@@ -19,7 +28,6 @@ from desktop.widgets.surfaces import Card, EmptyState, IconTile, Line
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
-from desktop.wording import ago_text, duration_text, is_key_refused, lacks_settings, size_text, state_text, state_tone
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, QueueView, StopMode
 
 _STATE_ICONS = {

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QWidget
 
-from desktop.language import tr
-from desktop.onboarding import usable_queues
-from desktop.theme import Space
+from desktop.look.language import tr
+from desktop.look.theme import Space
+from desktop.settings.onboarding import usable_queues
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.text import Label
+from desktop.windows.background import Wishes
 from desktop.windows.desk import Fleet
 from desktop.windows.page import scroll_area
-from desktop.windows.wishes import Wishes
 from worker_core.errors import KubiyaError
 
 

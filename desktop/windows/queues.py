@@ -9,9 +9,10 @@ from typing import Final
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout
 
-from desktop.language import tr
+from desktop.look.language import tr
+from desktop.look.theme import Space, Tone
+from desktop.look.wording import ago_text, duration_text, rate_text
 from desktop.models.queue_history import POINTS, QueueHistory
-from desktop.theme import Space, Tone
 from desktop.widgets.charts import AreaChart, Series
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.fleet import FleetList
@@ -22,7 +23,6 @@ from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.desk import Desk
 from desktop.windows.overview import Figure
 from desktop.windows.page import Page
-from desktop.wording import ago_text, duration_text, rate_text
 from worker_core.control_plane.models import QueueWorker
 from worker_core.errors import KubiyaError
 from worker_core.snapshot import EngineSnapshot, QueueView

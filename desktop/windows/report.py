@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QDialog, QFileDialog, QListWidget, QListWidgetItem, QPlainTextEdit, QWidget
 
-from desktop.language import tr
-from desktop.theme import Space, theme
+from desktop.look.language import tr
+from desktop.look.theme import Space, theme
+from desktop.look.wording import size_text
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
 from desktop.widgets.text import Label
-from desktop.wording import size_text
 from worker_core.errors import KubiyaError
 
 if TYPE_CHECKING:
-    from worker_core.examination.diagnostics import Texts
+    from worker_core.checks.diagnostics import Texts
 
 LINE_HEIGHT: Final = 32
 FILE_NAME: Final = "kubiya-worker-diagnostics.zip"
@@ -74,7 +74,7 @@ class ReportDialog(QDialog):
 
     def save(self, file: Path) -> None:
         """Write the report where the person chose."""
-        from worker_core.examination.diagnostics import write_bundle
+        from worker_core.checks.diagnostics import write_bundle
 
         try:
             write_bundle(file, self._texts)

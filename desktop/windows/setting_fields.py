@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
-from desktop.language import tr
-from worker_core.durations import duration_as_typed
+from desktop.look.language import tr
+from worker_core.basics.durations import duration_as_typed
 from worker_core.secrets import Secret
 from worker_core.settings import ApprovalMode, ClaudeFallback, NetworkName, RequireSandbox, SandboxName, Settings
 

@@ -9,9 +9,9 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QScrollArea, QWidget
 
-from desktop.language import LANGUAGES, tr
-from desktop.platforms.ports import Autostart, autostart_state, set_autostart
-from desktop.theme import theme
+from desktop.look.language import LANGUAGES, tr
+from desktop.look.theme import theme
+from desktop.system.platforms.ports import Autostart, autostart_state, set_autostart
 from desktop.widgets.buttons import Button, IconButton, Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.choice_or_text import ChoiceOrText

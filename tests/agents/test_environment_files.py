@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from worker_core.agents import environment_files
-from worker_core.agents.environment_files import write_environment_files
+from worker_core.agents.activities import environment_files
+from worker_core.agents.activities.environment_files import write_environment_files
 from worker_core.control_plane.models import ResolvedFile
 
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker_core.agents import journal as module
-from worker_core.agents.journal import Dispatched, Finished, Journal, JournalError, NotDispatched
+from worker_core.agents.activities import journal as module
+from worker_core.agents.activities.journal import Dispatched, Finished, Journal, JournalError, NotDispatched
 from worker_core.tools.base import ToolResult
 
 RESULT = ToolResult(
@@ -160,7 +160,7 @@ def test_a_record_from_a_newer_or_older_version(journal: Journal, folder: Path) 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from worker_core.agents.journal import Journal
+from worker_core.agents.activities.journal import Journal
 from worker_core.tools.base import ToolResult
 journal, kill_in = Journal(Path(sys.argv[1])), sys.argv[2]
 def dying(name):

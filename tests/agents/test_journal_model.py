@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from worker_core.agents.journal import Dispatched, Finished, Journal, JournalError, NotDispatched
+from worker_core.agents.activities.journal import Dispatched, Finished, Journal, JournalError, NotDispatched
 from worker_core.tools.base import ToolResult
 
 IDS = st.sampled_from(["a", "b", "../a", "A"])

@@ -12,16 +12,16 @@ from unittest.mock import MagicMock
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from worker_core.agents import permission
-from worker_core.agents.approval_book import ApprovalBook, NotLasting
-from worker_core.agents.permission import Denied, Permissions
-from worker_core.agents.types import ApprovalWanted, RunTool, ToolCall
-from worker_core.audit import AuditLog, entries
+from worker_core.agents.messages import ApprovalWanted, RunTool, ToolCall
 from worker_core.logs.redaction import Redactor
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.tool import McpTool
+from worker_core.policy import decision
+from worker_core.policy.audit import AuditLog, entries
 from worker_core.policy.builtin import built_in_rules
+from worker_core.policy.decision import Denied, Permissions
 from worker_core.policy.file import PolicyFile
+from worker_core.policy.questions import ApprovalBook, NotLasting
 from worker_core.settings import Settings
 from worker_core.tools.base import Tool
 from worker_core.tools.registry import SkillDefinition, offer
@@ -51,7 +51,7 @@ class Place:
         )
 
     async def decide(self, request: RunTool, tool: Tool, arguments: dict[str, Any]) -> Denied | ApprovalWanted | None:
-        return await ActivityEnvironment().run(permission.decide, self.services, request, tool, arguments)  # type: ignore[return-value]
+        return await ActivityEnvironment().run(decision.decide, self.services, request, tool, arguments)  # type: ignore[return-value]
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ async def test_what_comes_up_in_a_call_is_decided_without_asking(place: Place) -
     tool = own("web_fetch", fetch)
 
     async def further(url: str, there: Place = place) -> str:
-        return await permission.further(there.services, request("web_fetch", (fetch,)), tool, lambda one: one.url(url))
+        return await decision.further(there.services, request("web_fetch", (fetch,)), tool, lambda one: one.url(url))
 
     assert await further("https://good.example/") == ""
     assert "evil.example" in await further("https://evil.example/")

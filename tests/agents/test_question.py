@@ -21,10 +21,10 @@ from worker_core.agents.question import (
     shown,
     written,
 )
+from worker_core.basics.visible import visible, visible_line
 from worker_core.logs.redaction import Redactor
 from worker_core.policy.rules import Action, Finding, Rule, Subject
 from worker_core.snapshot import QuestionPart
-from worker_core.visible import visible, visible_line
 
 
 def question(arguments: dict[str, Any], *secrets: str, **more: Any) -> dict[str, str]:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.agents import session_store
-from worker_core.agents.session_store import LARGEST_SESSION_BYTES, TRANSCRIPT, bounded, merge, shown
+from worker_core.agents.activities import session_store
+from worker_core.agents.activities.session_store import LARGEST_SESSION_BYTES, TRANSCRIPT, bounded, merge, shown
 from worker_core.logs.redaction import Redactor
 
 

@@ -23,11 +23,12 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from tests.agents.test_workflow import World, reply, start, tool
 from tests.support import strange_data
-from worker_core.agents import compaction, conversation, history
+from worker_core.agents import conversation, history
 from worker_core.agents.execution_input import ExecutionInput
-from worker_core.agents.types import Carried, Message, ModelCall, ModelReply, RunTool, ToolCall, ToolOutcome, Usage
-from worker_core.agents.workflow import AgentExecutionWorkflow
-from worker_core.assembly import WORKFLOWS
+from worker_core.agents.messages import Carried, Message, ModelCall, ModelReply, RunTool, ToolCall, ToolOutcome, Usage
+from worker_core.agents.workflows import compaction
+from worker_core.agents.workflows.workflow import AgentExecutionWorkflow
+from worker_core.engine.queue import WORKFLOWS
 from worker_core.secrets import Secret
 from worker_core.temporal.connection import Target, connect, metrics
 from worker_core.temporal.converter import DATA_CONVERTER

@@ -15,7 +15,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
-from worker_core.agents.types import (
+from worker_core.agents.messages import (
     Begin,
     Begun,
     EndExecution,
@@ -33,7 +33,7 @@ from worker_core.agents.types import (
     TurnDecision,
     Usage,
 )
-from worker_core.agents.workflow import AgentExecutionWorkflow
+from worker_core.agents.workflows.workflow import AgentExecutionWorkflow
 
 
 def reply(content: str, *calls: ToolCall) -> ModelReply:

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.support import strange_data
+from worker_core.basics.foreign_json import DEEPEST, is_too_deep, tamed
 from worker_core.claude.program import _read
-from worker_core.foreign_json import DEEPEST, is_too_deep, tamed
 
 
 @pytest.mark.parametrize("depth", [49, 60, 1500])

@@ -19,7 +19,7 @@ from tests.engine.test_workflow_types import submit
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
-from worker_core.agents import claude_turn
+from worker_core.agents.activities import claude_turn
 from worker_core.claude import installation
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute

@@ -20,7 +20,7 @@ from tests.cli.conftest import CommandLine, Keychain
 from tests.support.cut_proxy import CutProxy
 from tests.support.engine import LIMIT_SECONDS, new_agent, new_queue
 from tests.support.playground import Stage
-from worker_core.examination import checks, network
+from worker_core.checks import check, network
 
 
 def test_queues(online: CommandLine, stage: Stage) -> None:
@@ -173,8 +173,8 @@ def test_a_state_folder_that_cannot_be_written(tmp_path: Path) -> None:
     from worker_core.paths import Paths
 
     (tmp_path / "home").mkdir(mode=0o500)
-    check = checks._state_folder(Paths.from_environment({"KUBIYA_WORKER_HOME": str(tmp_path / "home")}))
-    assert (check.verdict, bool(check.repair)) == ("fail", True)
+    found = check._state_folder(Paths.from_environment({"KUBIYA_WORKER_HOME": str(tmp_path / "home")}))
+    assert (found.verdict, bool(found.repair)) == ("fail", True)
 
 
 # --- execute ------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.conftest import CommandLine, Keychain
+from worker_core.basics.plain import plain
 from worker_core.cli.logs import tail
-from worker_core.logs.plain import plain
 from worker_core.logs.ring import LogLine, now
 from worker_core.logs.sinks import FileSink
 from worker_core.paths import Paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import CommandLine
-from worker_core.audit import AuditLog
+from worker_core.policy.audit import AuditLog
 
 
 @pytest.mark.parametrize(

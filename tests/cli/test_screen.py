@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from worker_core.basics.plain import width
+from worker_core.basics.sizes import size
 from worker_core.cli import screen
 from worker_core.cli.conversation import Outcome
 from worker_core.cli.facts import Fact, read
 from worker_core.cli.stream_view import OUTPUT_LINES, StreamView
 from worker_core.cli.wrapping import Wrapper
-from worker_core.control_plane.sse import ServerSentEvent
-from worker_core.logs.plain import width
-from worker_core.sizes import size
+from worker_core.network.sse import ServerSentEvent
 
 ID = "6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d"
 

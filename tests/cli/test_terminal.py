@@ -8,9 +8,9 @@ import json
 import pytest
 from rich.text import Text
 
+from worker_core.basics.plain import plain
 from worker_core.cli import screen
 from worker_core.cli.terminal import say
-from worker_core.logs.plain import plain
 
 HOSTILE = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\re\x7ff\u202eg\u200eh\u061ci\u2060j\u2028k\U000e0041l\ufeffm"
 SEEN = "abc31mdefghijklm"

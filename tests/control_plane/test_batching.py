@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.control_plane.batching import ChunkBatcher
+from worker_core.control_plane.outbox.batching import ChunkBatcher
 
 
 def test_the_first_piece_leaves_at_once():

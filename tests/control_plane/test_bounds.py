@@ -13,11 +13,12 @@ import pytest
 from tests.support import strange_data
 from tests.support.fake_control_plane import API_KEY
 from tests.support.growth import LINEAR, twice_the_length_costs
-from worker_core.control_plane import errors, http
+from worker_core.control_plane import errors
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
-from worker_core.control_plane.sse import EVENT_LIMIT_BYTES, IDLE_LIMIT_BYTES, SseParser, StreamTooLong
 from worker_core.model.gateway import ModelGateway
+from worker_core.network import http
+from worker_core.network.sse import EVENT_LIMIT_BYTES, IDLE_LIMIT_BYTES, SseParser, StreamTooLong
 from worker_core.secrets import Secret
 
 SOCKET_BUFFERS = 8 << 20

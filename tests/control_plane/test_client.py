@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from tests.support.fake_control_plane import API_KEY, FakeControlPlane, Reply
 from tests.support.temporal import free_port
-from worker_core.control_plane import errors, http, models
+from worker_core.control_plane import errors, models
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.sse import SseParser
+from worker_core.network import http
+from worker_core.network.sse import SseParser
 from worker_core.secrets import Secret
 
 EXECUTION = "/executions/e1"

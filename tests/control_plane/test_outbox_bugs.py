@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import strange_data
-from worker_core.control_plane.backoff import Backoff
 from worker_core.control_plane.errors import Unreachable
-from worker_core.control_plane.lane import Item
-from worker_core.control_plane.outbox import Outbox
+from worker_core.control_plane.outbox.lane import Item
+from worker_core.control_plane.outbox.outbox import Outbox
+from worker_core.network.backoff import Backoff
 
 LIMIT = timedelta(seconds=20)
 

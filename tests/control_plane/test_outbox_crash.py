@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.fake_control_plane import API_KEY, FakeControlPlane
 from tests.support.temporal import free_port
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.outbox import Outbox
+from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.secrets import Secret
 
 PUBLISH = """
@@ -18,7 +18,7 @@ import asyncio, os, signal, sys
 from datetime import timedelta
 from pathlib import Path
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.outbox import Outbox
+from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.secrets import Secret
 
 async def main():

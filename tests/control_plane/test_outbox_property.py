@@ -14,10 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from worker_core.control_plane.backoff import Backoff
 from worker_core.control_plane.errors import Unreachable
-from worker_core.control_plane.outbox import Outbox
-from worker_core.control_plane.spool_thread import SpoolThread
+from worker_core.control_plane.outbox.outbox import Outbox
+from worker_core.control_plane.outbox.spool_thread import SpoolThread
+from worker_core.network.backoff import Backoff
 
 LIMIT = timedelta(seconds=20)
 EXECUTIONS = st.sampled_from(["one", "two", "three"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from worker_core.control_plane.outbox import Outbox
+from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.events import EventBus, EventDeliveryResumed, ExecutionEventPublished
 
 

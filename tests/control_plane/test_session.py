@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from tests.support.fake_control_plane import API_KEY, FakeControlPlane, Reply, Request
-from worker_core.control_plane.backoff import Backoff
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError, QueueNotFound
 from worker_core.control_plane.session import LONGEST_INTERVAL, QueueSession, WorkerStatus
 from worker_core.events import EventBus, HeartbeatFailed, HeartbeatSent, RegistrationRetried
-from worker_core.health import HealthSampler
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing
+from worker_core.machine.load import HealthSampler
+from worker_core.network.backoff import Backoff
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
 

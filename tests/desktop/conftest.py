@@ -15,8 +15,8 @@ os.environ.setdefault("PYTEST_QT_API", "pyside6")
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 
-from desktop import language
-from desktop.theme import Theme, theme
+from desktop.look import language
+from desktop.look.theme import Theme, theme
 
 # What the offscreen platform says of itself.
 IGNORED = (

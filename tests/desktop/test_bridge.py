@@ -6,7 +6,7 @@ from typing import Any
 from PySide6.QtTest import QSignalSpy
 from pytestqt.qtbot import QtBot
 
-from desktop.bridge import EVENTS_LIMIT, Bridge
+from desktop.shell.bridge import EVENTS_LIMIT, Bridge
 from tests.desktop.snapshots import snapshot
 from worker_core.events import EventBus, ExecutionWaiting, SnapshotReplaced
 from worker_core.logs.ring import LogLine, LogRing, now

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from desktop.bubbles import Bubbles
-from desktop.notifications import Level, Notice
+from desktop.notices.notifications import Level, Notice
+from desktop.notices.popups import Bubbles
 from desktop.tray.menu import Wish
 from tests.support.notification_server import NotificationServer
 from tests.support.questions import view
@@ -47,7 +47,7 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 class Rig:
     def __init__(self) -> None:
-        from desktop.platforms.dbus_notifier import DBusNotifier
+        from desktop.system.platforms.dbus_notifier import DBusNotifier
 
         self.messages: list[Notice] = []
         self.answers: list[tuple[str, bool]] = []

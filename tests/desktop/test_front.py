@@ -9,9 +9,9 @@ import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop.crash import CrashDialog
-from desktop.front import CRASHES_SHOWN, Front
-from desktop.settings_store import SettingsStore
+from desktop.settings.store import SettingsStore
+from desktop.shell.crash import CrashDialog
+from desktop.windows.front import CRASHES_SHOWN, Front
 from tests.support.engine import home
 
 

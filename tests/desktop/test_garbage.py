@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import QObject, QTimer
 
-from desktop.garbage import GarbageKeeper
+from desktop.shell.garbage import GarbageKeeper
 from tests.support.loops import run_on
 
 

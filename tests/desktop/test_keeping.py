@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from desktop.crash import NATIVE_FILE, CrashDialog, CrashKeeper
-from desktop.single_instance import SingleInstance
+from desktop.shell.crash import NATIVE_FILE, CrashDialog, CrashKeeper
+from desktop.shell.single_instance import SingleInstance
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.secrets import Secret
@@ -34,7 +34,7 @@ def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot) -> None:
     assert not second.acquire()
     # In a process of its own: Qt's blocking waits keep Python's lock.
     program = (
-        "import os, sys; from pathlib import Path; from desktop.single_instance import SingleInstance\n"
+        "import os, sys; from pathlib import Path; from desktop.shell.single_instance import SingleInstance\n"
         "os._exit(not SingleInstance(Path(sys.argv[1])).raise_first({'XDG_ACTIVATION_TOKEN': 'token'}))"
     )
     asking = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "run")], cwd=Path(__file__).parents[2])
@@ -93,7 +93,7 @@ def test_another_users_listener_hears_nothing(tmp_path: Path) -> None:
     run.mkdir()
     place = run / "desktop.socket"
     program = (
-        "import os, sys; from pathlib import Path; from desktop.single_instance import SingleInstance\n"
+        "import os, sys; from pathlib import Path; from desktop.shell.single_instance import SingleInstance\n"
         "os._exit(not SingleInstance(Path(sys.argv[1])).raise_first({'XDG_ACTIVATION_TOKEN': 'token'}))"
     )
     try:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop.key_watch import LONGEST_WAIT, KeyWatch
-from desktop.notifications import Level, Notice
+from desktop.notices.key_watch import LONGEST_WAIT, KeyWatch
+from desktop.notices.notifications import Level, Notice
 from desktop.tray.menu import Wish
 from worker_core.secrets import Secret, expires_at
 

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from desktop import language
-from desktop.language import LANGUAGES, tr
+from desktop.look import language
+from desktop.look.language import LANGUAGES, tr
 
 ROOT = Path(__file__).parents[2]
 SHOWS_ITS_TEXT = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from desktop.local_worker import LocalWorker, Wanted
-from desktop.worker_face import WorkerFace
+from desktop.worker.face import WorkerFace
+from desktop.worker.local_worker import LocalWorker, Wanted
 from tests.engine.test_executions import tool
 from tests.support.engine import LIMIT_SECONDS, home, new_queue
 from tests.support.loops import run_on

@@ -15,7 +15,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication
 
-from desktop.loop import LONGEST_TIMER_MS, QuitFilter, WorkerLoop
+from desktop.shell.loop import LONGEST_TIMER_MS, QuitFilter, WorkerLoop
 from tests.support.loops import run_on
 
 

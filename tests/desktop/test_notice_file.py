@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop.notice_file import NoticeFile
-from desktop.notifications import HISTORY, Level, Notice
+from desktop.notices.notice_file import NoticeFile
+from desktop.notices.notifications import HISTORY, Level, Notice
 from desktop.tray.menu import Wish
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from desktop.conditions import Machine, why_not
-from desktop.notifications import LOST_AFTER, Level, Notice, Notifications
-from desktop.preferences import NotificationLevel, Preferences
+from desktop.notices.notifications import LOST_AFTER, Level, Notice, Notifications
+from desktop.settings.preferences import NotificationLevel, Preferences
+from desktop.system.conditions import Machine, why_not
 from desktop.tray.facts import troubles
 from desktop.tray.menu import Wish
 from tests.desktop.snapshots import NOON, asking, snapshot

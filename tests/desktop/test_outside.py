@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QUrl
 
-from desktop import outside
-from desktop.outside import Outside
+from desktop.system import open_elsewhere
+from desktop.system.open_elsewhere import Outside
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, qapp: object) -> list[str]:
             found.append(url.toString())
             return True
 
-    monkeypatch.setattr(outside, "QDesktopServices", Services)
+    monkeypatch.setattr(open_elsewhere, "QDesktopServices", Services)
     return found
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from desktop.platforms import AT_LOGIN, is_ours, own_command
-from desktop.platforms.macos import Caffeinate, LaunchAgent
-from desktop.platforms.ports import Autostart, AutostartEntry, autostart_state, repair_autostart
-from desktop.platforms.windows import PBT_APMRESUMEAUTOMATIC, PBT_APMSUSPEND, PowerBroadcast, RunKey, is_vetoed
+from desktop.system.platforms import AT_LOGIN, is_ours, own_command
+from desktop.system.platforms.macos import Caffeinate, LaunchAgent
+from desktop.system.platforms.ports import Autostart, AutostartEntry, autostart_state, repair_autostart
+from desktop.system.platforms.windows import PBT_APMRESUMEAUTOMATIC, PBT_APMSUSPEND, PowerBroadcast, RunKey, is_vetoed
 
 HERE = (sys.executable, "-m", "desktop", AT_LOGIN)
 GONE = ("/nowhere/Kubiya Worker %1/app", AT_LOGIN)
@@ -54,7 +54,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     def entry(command: tuple[str, ...]) -> AutostartEntry:
         match request.param:
             case "linux":
-                from desktop.platforms.linux import XdgAutostart
+                from desktop.system.platforms.linux import XdgAutostart
 
                 return XdgAutostart(command, {"XDG_CONFIG_HOME": str(tmp_path)})
             case "macos":
@@ -113,7 +113,7 @@ def test_the_command_starts_this_program(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.parametrize("command", ["/opt/x\nExec=/bin/true", "/opt/\r", "/opt/\x1b", "/opt/\u2028x"])
 def test_no_command_writes_a_second_line_into_a_login_entry(tmp_path: Path, command: str) -> None:
-    from desktop.platforms.linux import XdgAutostart
+    from desktop.system.platforms.linux import XdgAutostart
 
     entry = XdgAutostart((command, AT_LOGIN), {"XDG_CONFIG_HOME": str(tmp_path)})
     with pytest.raises(OSError, match="cannot name the program"):
@@ -122,7 +122,7 @@ def test_no_command_writes_a_second_line_into_a_login_entry(tmp_path: Path, comm
 
 
 def test_what_a_desktop_switched_off_is_blocked(tmp_path: Path) -> None:
-    from desktop.platforms.linux import XdgAutostart
+    from desktop.system.platforms.linux import XdgAutostart
 
     entry = XdgAutostart(HERE, {"XDG_CONFIG_HOME": str(tmp_path)})
     for line in ("Hidden=true", "X-GNOME-Autostart-enabled=false"):
@@ -133,7 +133,7 @@ def test_what_a_desktop_switched_off_is_blocked(tmp_path: Path) -> None:
 
 
 def test_task_managers_veto_and_launchds_are_blocked(tmp_path: Path) -> None:
-    from desktop.platforms.windows import APPROVED, VALUE
+    from desktop.system.platforms.windows import APPROVED, VALUE
 
     registry = Registry()
     entry = RunKey(HERE, registry)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from desktop import power
-from desktop.power import PowerKeeper
-from desktop.settings_store import SettingsStore
+from desktop.settings.store import SettingsStore
+from desktop.system import power
+from desktop.system.power import PowerKeeper
 from tests.desktop.snapshots import snapshot
 from tests.support.engine import home
 from worker_core.snapshot import EngineState, Health

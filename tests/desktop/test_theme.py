@@ -5,8 +5,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
-from desktop import icons
-from desktop.theme import DARK, LIGHT, TYPE, Palette, Theme, contrast, text_pairs
+from desktop.look import icons
+from desktop.look.theme import DARK, LIGHT, TYPE, Palette, Theme, contrast, text_pairs
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from desktop import language
-from desktop.platforms.ports import Autostart
+from desktop.look import language
+from desktop.system.platforms.ports import Autostart
 from desktop.tray.facts import TEXT_LIMIT, TrayFacts, moment, short, tomorrow_morning
 from desktop.tray.menu import LINE, ROWS, Entry, Wish, menu
 from desktop.tray.picture import IconState, Picture, picture, reason, status, tooltip
@@ -22,7 +22,9 @@ S, Icon = EngineState, IconState
 
 
 def test_the_words_need_no_window() -> None:
-    loaded = loaded_by("import desktop.tray.menu, desktop.notifications, desktop.conditions, desktop.worker_face")
+    loaded = loaded_by(
+        "import desktop.tray.menu, desktop.notices.notifications, desktop.system.conditions, desktop.worker.face"
+    )
     assert not {name for name in loaded if name.startswith(("PySide6", "shiboken6", "qasync", "temporalio"))}
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from desktop.notifications import Level, Notice
-from desktop.settings_store import SettingsStore
-from desktop.updates import EVERY, UpdateWatch
+from desktop.notices.notifications import Level, Notice
+from desktop.notices.updates import EVERY, UpdateWatch
+from desktop.settings.store import SettingsStore
 from tests.support.engine import home
 from worker_core.errors import KubiyaError
 

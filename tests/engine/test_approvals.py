@@ -18,10 +18,10 @@ from tests.engine.test_executions import tool
 from tests.support.engine import Rig, home, new_queue, running_engine
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
-from worker_core.audit import entries, verify
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested
+from worker_core.policy.audit import entries, verify
 from worker_core.snapshot import ApprovalView
 
 

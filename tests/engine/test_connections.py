@@ -14,8 +14,8 @@ from tests.support.cut_proxy import CutProxy
 from tests.support.engine import Rig, new_queue, running_engine
 from tests.support.fake_control_plane import FakeControlPlane, Reply, Request
 from tests.support.playground import Stage
+from worker_core.engine.serving import Timing
 from worker_core.events import PollingStalled, PollingStarted, QueueRegistered, WokeUp
-from worker_core.serving import Timing
 from worker_core.snapshot import EngineState
 
 

@@ -12,12 +12,12 @@ import pytest
 from tests.sandbox.walls import needs_bubblewrap
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
-from worker_core.agents.journal import Journal, JournalError
+from worker_core.agents.activities.journal import Journal, JournalError
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionFinished, HeartbeatSent
 from worker_core.sandbox import linux
-from worker_core.sandbox.workspace import Workspace
 from worker_core.snapshot import EngineState, StopMode
+from worker_core.workspaces.workspace import Workspace
 
 
 def tool(command: str, *lines: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 from tests.support.engine import Rig, new_agent, running_engine
 from tests.support.model_server import ModelServer, Reply, Rule, calling, delta, model_server, refusal, stream, text
 from tests.support.playground import Stage
-from worker_core.agents import model_call
+from worker_core.agents.activities import model_call
 from worker_core.secrets import Secret
 
 SHELL = json.dumps({"command": "echo hi"})

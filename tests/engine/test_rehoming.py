@@ -12,7 +12,7 @@ from tests.engine.test_executions import sequences, tool
 from tests.support.engine import home, new_queue
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
-from worker_core.agents.home import HOME_LOST_NOTE
+from worker_core.agents.workflows.home import HOME_LOST_NOTE
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.secrets import Secret
 

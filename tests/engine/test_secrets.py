@@ -9,7 +9,7 @@ import pytest
 from tests.engine.test_executions import tool
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.playground import Stage
-from worker_core.agents import tracker
+from worker_core.agents.activities import tracker
 from worker_core.logs.redaction import MASK, Redactor
 from worker_core.snapshot import StopMode
 

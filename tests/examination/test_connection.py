@@ -13,9 +13,9 @@ import pytest
 
 from tests.support.tls import Authority
 from tests.tools.http_server import Answer, Request, Server, serving
-from worker_core.examination import network
-from worker_core.examination.checks import Check, ok, skip, timed
-from worker_core.examination.examine import examine
+from worker_core.checks import network
+from worker_core.checks.check import Check, ok, skip, timed
+from worker_core.checks.examine import examine
 from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.settings import Settings

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import pytest
 
 from worker_core import __version__
+from worker_core.checks.check import fail, ok
+from worker_core.checks.diagnostics import LONGEST_BYTES, Texts, collect, redactor_of, write_bundle
 from worker_core.errors import KubiyaError
-from worker_core.examination.checks import fail, ok
-from worker_core.examination.diagnostics import LONGEST_BYTES, Texts, collect, redactor_of, write_bundle
 from worker_core.paths import Paths
 from worker_core.snapshot import EngineSnapshot, EngineState
 

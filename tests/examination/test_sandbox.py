@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.walls import needs_bubblewrap
-from worker_core.examination.checks import sandbox
+from worker_core.checks.check import sandbox
 from worker_core.paths import Paths
 from worker_core.sandbox import linux
 from worker_core.settings import Settings

@@ -370,8 +370,8 @@ async def test_events_without_end_leave_the_loop_to_others_again_and_again(
     event: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many come at once: nobody waits until a whole block of them is read."""
-    monkeypatch.setattr("worker_core.pace.AT_ONCE_SECONDS", 0.0)  # as if each took long
-    monkeypatch.setattr("worker_core.pace.REST", 0.0)
+    monkeypatch.setattr("worker_core.basics.pace.AT_ONCE_SECONDS", 0.0)  # as if each took long
+    monkeypatch.setattr("worker_core.basics.pace.REST", 0.0)
     turns, number = 0, 5_000
 
     async def wait_in_turn() -> None:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.dialects import DIALECTS, LS, TOOLS, Dialect, call, calls, choice, text
-from worker_core.control_plane.sse import SseParser
 from worker_core.model.answer import Answer
 from worker_core.model.calls import MOST_CALLS
 from worker_core.model.reader import LARGEST_ANSWER_BYTES, AnswerReader, StreamedError
+from worker_core.network.sse import SseParser
 
 
 def read(chunks: Any, **options: Any) -> tuple[str, Answer]:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker_core.basics.toml_text import basic_string
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import BrokenPolicy, PolicyFile, parse
 from worker_core.policy.patterns import literal, path_fits, text_pattern
 from worker_core.policy.rules import Action, Decision, Policy, Rule, Subject, combined
 from worker_core.policy.shell_lines import read_line
 from worker_core.policy.subjects import Reader, subjects_of
-from worker_core.toml_text import basic_string
 
 BUILT_IN = built_in_rules(own_folders=("/state-of-the-worker",))
 actions = st.sampled_from(list(Action))

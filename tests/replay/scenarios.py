@@ -20,7 +20,7 @@ from tests.engine.test_executions import tool
 from tests.engine.test_workflow_types import job_input, new_team, submit, task
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
-from worker_core.agents.types import ModelCall, ModelReply, ToolOutcome
+from worker_core.agents.messages import ModelCall, ModelReply, ToolOutcome
 from worker_core.snapshot import StopMode
 from worker_core.temporal.closing import closed
 from worker_core.temporal.converter import DATA_CONVERTER

@@ -16,9 +16,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.replay.scenarios import ENDS, SCENARIOS
-from worker_core.agents.types import Carried
-from worker_core.agents.workflow import AgentExecutionWorkflow
-from worker_core.assembly import WORKFLOWS
+from worker_core.agents.messages import Carried
+from worker_core.agents.workflows.workflow import AgentExecutionWorkflow
+from worker_core.engine.queue import WORKFLOWS
 from worker_core.temporal.converter import DATA_CONVERTER
 
 FILES = sorted((Path(__file__).parent / "histories").glob("*.json"))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.sandbox.walls import MADE
-from worker_core.sandbox import process
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.processes import process
 
 MakeCommand = Callable[..., Command]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from worker_core.sandbox import anchored
-from worker_core.sandbox.anchored import OutsideWorkspace
+from worker_core.workspaces import anchored
+from worker_core.workspaces.anchored import OutsideWorkspace
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 

@@ -20,11 +20,11 @@ from tests.sandbox.conftest import run
 from tests.sandbox.processes import eventually
 from tests.sandbox.test_egress import Server, server  # noqa: F401 - a fixture
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
-from worker_core.sandbox import egress as egress_module
-from worker_core.sandbox.egress import Egress, Lease
+from worker_core.network.reachable import Address, NetworkPolicy
+from worker_core.sandbox.egress import egress as egress_module
+from worker_core.sandbox.egress.egress import Egress, Lease
 from worker_core.sandbox.gatekeeper import Gatekeeper
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.network import Address, NetworkPolicy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sandboxes without a network are Linux's")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from worker_core.sandbox import anchored
 from worker_core.sandbox.folder_count import FolderCount
 from worker_core.sandbox.folder_use import FolderUse
 from worker_core.sandbox.limits import Limits
+from worker_core.workspaces import anchored
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither modes nor folders by descriptor")
 MEGABYTE = 1024 * 1024

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.sandbox.hosts import host_name, read_url
+from worker_core.network.hosts import host_name, read_url
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ import pytest
 
 from tests.sandbox.conftest import run
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
-from worker_core.sandbox import anchored
 from worker_core.sandbox.control_groups import CONTROLLERS, ControlGroups
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
 from worker_core.sandbox.limits import Limits
-from worker_core.sandbox.process import ProcessResult
+from worker_core.sandbox.processes.process import ProcessResult
 from worker_core.sandbox.tree import children_of
 from worker_core.sandbox.use import CallUse
+from worker_core.workspaces import anchored
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher's sources and the limits are Linux's")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.sandbox.output import Ends, OutputKeeper
+from worker_core.sandbox.processes.output import Ends, OutputKeeper
 
 
 @given(st.lists(st.binary(max_size=20)), st.integers(2, 60))

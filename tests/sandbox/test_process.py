@@ -16,10 +16,10 @@ import pytest
 
 from tests.sandbox.conftest import MakeCommand, run
 from tests.sandbox.processes import alive, eventually, pid_in, written_pid, zombies
-from worker_core.sandbox import process
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.process import ProcessResult, run_process, uninterrupted
-from worker_core.sandbox.warden import WARDEN
+from worker_core.sandbox.processes import process
+from worker_core.sandbox.processes.process import ProcessResult, run_process, uninterrupted
+from worker_core.sandbox.processes.warden import WARDEN
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="process groups are POSIX; Windows has job objects")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker_core.sandbox.environment import CALL_MARK
-from worker_core.sandbox.strays import end_strays
+from worker_core.sandbox.processes.strays import end_strays
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="job objects end them there")
 

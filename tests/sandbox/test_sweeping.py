@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from worker_core.sandbox.sweeping import LONGEST_WAIT, WorkspaceSweep, mark_ended
-from worker_core.sandbox.workspace import Workspace
+from worker_core.workspaces.sweeping import LONGEST_WAIT, WorkspaceSweep, mark_ended
+from worker_core.workspaces.workspace import Workspace
 
 KEPT = timedelta(hours=1)
 

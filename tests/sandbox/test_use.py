@@ -23,7 +23,7 @@ from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.open_files import open_files
-from worker_core.sandbox.process import ProcessResult
+from worker_core.sandbox.processes.process import ProcessResult
 from worker_core.sandbox.tree import Process, ProcessorTime, look
 from worker_core.sandbox.use import CallUse, Use
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.sandbox.processes import alive, pid_in, wait_until, written_pid
-from worker_core.sandbox.warden import Warden
+from worker_core.sandbox.processes.warden import Warden
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="on Windows the job object does it")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.sandbox.workspace import OutsideWorkspace, Workspace, safe_name
+from worker_core.workspaces.workspace import OutsideWorkspace, Workspace, safe_name
 
 
 @pytest.fixture

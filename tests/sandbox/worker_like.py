@@ -14,9 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from worker_core.sandbox.launcher import DirectLauncher
-from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.base import ToolContext
 from worker_core.tools.shell import ShellTool
+from worker_core.workspaces.workspace import Workspace
 
 
 async def main(root: str, command: str) -> None:

@@ -20,14 +20,8 @@ import msgspec
 import pytest
 
 from tests.support.engine import LIMIT_SECONDS, make_engine
-from worker_core.engine import Engine
-from worker_core.errors import KubiyaError
-from worker_core.events import EngineStateChanged
-from worker_core.logs.ring import LogLine, LogRing, now
-from worker_core.service import endpoint as endpoints
-from worker_core.service.control_socket import CONNECTION_LIMIT, REQUEST_LIMIT_BYTES, ControlSocket
-from worker_core.service.endpoint import Endpoint, Transport, found
-from worker_core.service.workers import (
+from worker_core.control_socket import endpoint as endpoints
+from worker_core.control_socket.client import (
     News,
     NoWorker,
     RunningWorker,
@@ -36,6 +30,12 @@ from worker_core.service.workers import (
     one_worker,
     running_workers,
 )
+from worker_core.control_socket.endpoint import Endpoint, Transport, found
+from worker_core.control_socket.server import CONNECTION_LIMIT, REQUEST_LIMIT_BYTES, ControlSocket
+from worker_core.engine.engine import Engine
+from worker_core.errors import KubiyaError
+from worker_core.events import EngineStateChanged
+from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 TRANSPORTS: list[Transport] = ["tcp"] if sys.platform == "win32" else ["unix", "tcp"]

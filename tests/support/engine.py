@@ -13,13 +13,13 @@ from typing import Any
 from tests.support.playground import Stage
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
-from worker_core.engine import Engine
+from worker_core.engine.engine import Engine
+from worker_core.engine.serving import Timing
 from worker_core.events import Event
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
 from worker_core.secrets import Secret
-from worker_core.serving import Timing
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, EngineState
 

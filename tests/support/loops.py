@@ -53,7 +53,7 @@ def _qt_loop() -> asyncio.AbstractEventLoop:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtWidgets import QApplication
 
-    from desktop.loop import WorkerLoop
+    from desktop.shell.loop import WorkerLoop
 
     app = QApplication.instance() or QApplication([])  # one for all tests: a core application could not have widgets
     QApplication.setQuitOnLastWindowClosed(False)

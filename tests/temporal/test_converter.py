@@ -12,7 +12,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents.execution_input import ExecutionInput
-from worker_core.agents.types import ModelCall
+from worker_core.agents.messages import ModelCall
 from worker_core.logs.redaction import Redactor
 from worker_core.temporal.converter import DATA_CONVERTER, PACKED_ENCODING, data_converter
 

@@ -11,8 +11,8 @@ import pytest
 from tests.sandbox.walls import bubblewrap
 from worker_core.sandbox.launcher import DirectLauncher, Launcher
 from worker_core.sandbox.limits import Limits
-from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.base import Tool, ToolContext, ToolResult
+from worker_core.workspaces.workspace import Workspace
 
 Call = Callable[..., Awaitable[ToolResult]]
 

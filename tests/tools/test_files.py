@@ -11,7 +11,8 @@ import pytest
 
 from tests.tools.conftest import Call
 from worker_core.logs.redaction import Redactor
-from worker_core.tools import files, files_child
+from worker_core.sandbox import files_child
+from worker_core.tools import files
 from worker_core.tools.files import FileTool
 
 READ, WRITE, EDIT, LIST, SEARCH = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.conftest import Call
-from worker_core.tools import files_child
+from worker_core.sandbox import files_child
 from worker_core.tools.files import FileTool
 
 LIST, SEARCH = (FileTool(name=name) for name in ("list_files", "search_files"))
@@ -87,7 +87,7 @@ async def test_a_pattern_that_never_ends_is_stopped(call: Call, here: Path) -> N
 def test_a_search_that_takes_too_long_answers_with_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "f").write_bytes(("x\n" * 10).encode())
     clock = iter(range(100))
-    monkeypatch.setattr("worker_core.tools.files_child.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("worker_core.sandbox.files_child.time.monotonic", lambda: next(clock))
     request = {"root": str(here), "operation": "search_files", "arguments": {"pattern": "x", "path": "."}, "seconds": 3}
     answer = files_child.answer(request)
     assert len(answer["matches"]) == 4  # type: ignore[arg-type]

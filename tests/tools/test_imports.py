@@ -17,15 +17,15 @@ HEAVY = {
 }  # fmt: skip
 
 IN_THE_WORKER = {
-    "web.py": {"worker_core.control_plane.http"},
-    "slack.py": {"worker_core.control_plane.http", "worker_core.control_plane.errors"},
+    "web.py": {"worker_core.network.http"},
+    "slack.py": {"worker_core.network.http", "worker_core.control_plane.errors"},
     "knowledge.py": {"worker_core.control_plane.errors"},
 }
 """Tools that start no process; they talk HTTP themselves, or ask the control plane through their context."""
 
 
 def test_tools_and_sandbox_know_nothing_of_temporal_or_windows() -> None:
-    for file in [*(PACKAGE / "tools").glob("*.py"), *(PACKAGE / "sandbox").glob("*.py")]:
+    for file in [*(PACKAGE / "tools").rglob("*.py"), *(PACKAGE / "sandbox").rglob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text())):
             names = (
                 [alias.name for alias in node.names] if isinstance(node, ast.Import)
@@ -47,7 +47,7 @@ def test_the_registry_is_cheap_to_import() -> None:
 def test_the_file_program_needs_next_to_nothing() -> None:
     code = "import sys, files_child; print(len(sys.modules), *sorted(m for m in sys.modules if '.' not in m))"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", code], cwd=PACKAGE / "tools", capture_output=True, text=True, check=True
+        [sys.executable, "-S", "-c", code], cwd=PACKAGE / "sandbox", capture_output=True, text=True, check=True
     )
     count, *names = done.stdout.split()
     assert int(count) < 80

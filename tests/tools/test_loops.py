@@ -15,11 +15,11 @@ from tests.sandbox.processes import alive, eventually, pid_in, written_pid, zomb
 from tests.support import loops
 from tests.support.loops import LOOPS
 from worker_core.sandbox.launcher import DirectLauncher
-from worker_core.sandbox.workspace import Workspace
 from worker_core.tools.base import ToolContext
 from worker_core.tools.files import FileTool
 from worker_core.tools.python import PythonTool
 from worker_core.tools.shell import ShellTool
+from worker_core.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the commands are those of a POSIX shell")
 

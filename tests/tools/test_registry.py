@@ -96,7 +96,9 @@ def test_every_family_has_tools_and_their_names_do_not_clash() -> None:
 
 
 def test_a_worker_starts_without_the_tools() -> None:
-    code = "import sys, worker_core.engine; print([m for m in sys.modules if m.startswith('worker_core.tools.')])"
+    code = (
+        "import sys, worker_core.engine.engine; print([m for m in sys.modules if m.startswith('worker_core.tools.')])"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for family in ("docker", "slack", "web", "workflows", "documents", "diagrams", "knowledge", "memory", "pdf"):
         assert f"worker_core.tools.{family}'" not in loaded

@@ -13,9 +13,9 @@ import pytest
 from tests.sandbox.test_warden import start_worker_like
 from tests.tools.conftest import Call
 from worker_core.logs.redaction import Redactor
-from worker_core.sandbox import process
-from worker_core.sandbox.workspace import Workspace
+from worker_core.sandbox.processes import process
 from worker_core.tools.shell import ShellTool, default_shell
+from worker_core.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the commands are those of a POSIX shell")
 

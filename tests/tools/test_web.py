@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from tests.support import strange_data
 from tests.tools.conftest import Call
 from tests.tools.http_server import Answer, Request, Server, serving
+from worker_core.network import reachable
+from worker_core.network.reachable import NetworkPolicy
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
-from worker_core.sandbox import network
 from worker_core.sandbox.launcher import Network
-from worker_core.sandbox.network import NetworkPolicy
 from worker_core.tools.html_text import LONGEST_TEXT, text_of
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.tools.web import LARGEST_BYTES, FetchTool
@@ -66,7 +66,7 @@ def server(pages: Pages) -> Iterator[Server]:
         yield running
 
 
-def loopback_is_public(address: network.Address) -> bool:
+def loopback_is_public(address: reachable.Address) -> bool:
     return str(address) == "127.0.0.1"
 
 
@@ -224,7 +224,7 @@ async def test_addresses_inside_are_refused_by_the_real_rules(call: Call, url: s
 
 
 def test_the_machines_own_addresses_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "own_addresses", lambda: frozenset({ipaddress.ip_address("8.8.8.8")}))
+    monkeypatch.setattr(reachable, "own_addresses", lambda: frozenset({ipaddress.ip_address("8.8.8.8")}))
     assert not FetchTool().is_public(ipaddress.ip_address("8.8.8.8"))
     assert FetchTool().is_public(ipaddress.ip_address("8.8.4.4"))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from worker_core import foreign_json
-from worker_core.agents.types import Message, ToolCall
-from worker_core.whole_text import whole
+from worker_core.agents.messages import Message, ToolCall
+from worker_core.basics import foreign_json
+from worker_core.basics.whole_text import whole
 
 _AUTHOR_KEYS = ("user_id", "user_name", "user_email", "user_avatar")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from worker_core.agents.shortening import LONGEST_TEXT, shortened
+from worker_core.basics.shortening import LONGEST_TEXT, shortened
 
 EntityKind = Literal["agents", "teams"]
 

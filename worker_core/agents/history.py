@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from worker_core import foreign_json
 from worker_core.agents.conversation import arguments_object
-from worker_core.agents.shortening import shortened
-from worker_core.agents.types import Message, ToolCall
+from worker_core.agents.messages import Message, ToolCall
+from worker_core.basics import foreign_json
+from worker_core.basics.shortening import shortened
 
 NO_ANSWER = "(no answer)"
 """Stands for an answer without text and calls: some servers take no empty message, others want roles to alternate."""

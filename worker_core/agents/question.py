@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
+from worker_core.basics.visible import visible, visible_line
 from worker_core.logs.redaction import MASK, Redactor
 from worker_core.policy.rules import Finding
 from worker_core.snapshot import QuestionPart
-from worker_core.visible import visible, visible_line
 
 SHOWN_CHARACTERS: Final = 6_000
 SHOWN_LINES: Final = 120

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from worker_core.agents import failures, session_store
-from worker_core.agents.services import Services
-from worker_core.agents.types import FinishTurn, GiveUpTurn, TurnDecision
+from worker_core.agents.activities import failures, session_store
+from worker_core.agents.messages import FinishTurn, GiveUpTurn, TurnDecision
 from worker_core.control_plane.models import ExecutionPatch, TurnAnalytics
+from worker_core.engine.services import Services
 from worker_core.events import ExecutionWaiting
 
 FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})

@@ -21,7 +21,7 @@ from claude_agent_sdk import (
     create_sdk_mcp_server,
 )
 
-from worker_core.agents.types import Usage
+from worker_core.agents.messages import Usage
 from worker_core.claude.door import ModelDoor
 from worker_core.claude.program import Program
 from worker_core.model.gateway import ModelGateway

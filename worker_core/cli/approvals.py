@@ -12,7 +12,7 @@ from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
-    from worker_core.service.workers import RunningWorker
+    from worker_core.control_socket.client import RunningWorker
     from worker_core.snapshot import ApprovalView, QuestionPart, Scope
 
 
@@ -115,14 +115,14 @@ def show_all(*, pid: int | None, as_json: bool) -> None:
 
 
 def _head(view: ApprovalView) -> str:
-    from worker_core.visible import visible_line
+    from worker_core.basics.visible import visible_line
 
     return f"{view.id}  {visible_line(view.tool)}  until {view.expires_at.astimezone():%H:%M:%S}"
 
 
 def _answer(approval_id: str, *, allow: bool, scope: Scope, pid: int | None, as_json: bool, seal: str = "") -> None:
+    from worker_core.basics.visible import visible_line
     from worker_core.cli import screen
-    from worker_core.visible import visible_line
 
     worker, view = _the_one(approval_id, pid=pid)
     worker.approve(view.id, allow=allow, scope=scope, seal=seal)
@@ -138,7 +138,7 @@ def _the_one(approval_id: str, *, pid: int | None) -> tuple[RunningWorker, Appro
     Raises:
         NoSuchApproval: there is none, or there are several.
     """
-    from worker_core.agents.approval_book import NoSuchApproval
+    from worker_core.policy.questions import NoSuchApproval
 
     found = [
         (worker, view)
@@ -153,7 +153,7 @@ def _the_one(approval_id: str, *, pid: int | None) -> tuple[RunningWorker, Appro
 
 
 def _workers(pid: int | None) -> list[RunningWorker]:
-    from worker_core.service.workers import NOBODY, NoWorker, one_worker, running_workers
+    from worker_core.control_socket.client import NOBODY, NoWorker, one_worker, running_workers
 
     if pid is not None:
         return [one_worker(paths().runtime, pid=pid)]

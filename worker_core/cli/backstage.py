@@ -22,7 +22,7 @@ from worker_core.settings import Settings, load
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
-    from worker_core.engine import Engine
+    from worker_core.engine.engine import Engine
 
 START_LIMIT: Final = timedelta(seconds=60)
 STOP_LIMIT: Final = timedelta(seconds=30)
@@ -131,7 +131,7 @@ def stage(
     Raises:
         KubiyaError: one of them did not start.
     """
-    from worker_core.engine import Engine
+    from worker_core.engine.engine import Engine
     from worker_core.logs.pipeline import install, uninstall
     from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing

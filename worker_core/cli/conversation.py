@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from worker_core.cli.facts import MILD, RESTING, Fact, read
-from worker_core.control_plane.backoff import Backoff
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.models import Execute
 from worker_core.errors import ExitCode, KubiyaError
+from worker_core.network.backoff import Backoff
 
 GIVE_UP_AFTER: Final = timedelta(minutes=5)
 """Without any answer of the control plane."""

@@ -15,7 +15,7 @@ from worker_core.cli.situation import control_plane_options, json_option
 from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
-    from worker_core.examination.checks import Check
+    from worker_core.checks.check import Check
 
 
 @click.command(
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 @control_plane_options
 @json_option
 def command(*, as_json: bool, temporal_host: str, queue_ids: tuple[str, ...], bundle: Path | None, **flags: Any) -> int:
+    from worker_core.checks.check import fail
+    from worker_core.checks.diagnostics import collect, redactor_of, write_bundle
+    from worker_core.checks.examine import examine
     from worker_core.cli import screen
     from worker_core.cli.situation import hide_keys, load_settings, paths
     from worker_core.errors import ConfigurationError
-    from worker_core.examination.checks import fail
-    from worker_core.examination.diagnostics import collect, redactor_of, write_bundle
-    from worker_core.examination.examine import examine
     from worker_core.secrets import API_KEY_VARIABLE, read_key
 
     environ = dict(os.environ)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from worker_core.basics.whole_text import whole
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options, json_option
 from worker_core.cli.terminal import say
 from worker_core.cli.words import read_stdin, words
-from worker_core.whole_text import whole
 
 if TYPE_CHECKING:
     from worker_core.cli.conversation import Conversation, Outcome
@@ -211,8 +211,8 @@ async def _begin(
 async def _agent_id(client: ControlPlaneClient, wanted: str) -> str:
     from uuid import UUID
 
+    from worker_core.basics.plain import one_line
     from worker_core.errors import ConfigurationError
-    from worker_core.logs.plain import one_line
 
     try:
         return str(UUID(wanted))
@@ -232,8 +232,8 @@ async def _agent_id(client: ControlPlaneClient, wanted: str) -> str:
 
 
 async def _queue_id(client: ControlPlaneClient, settings: Settings) -> str:
+    from worker_core.basics.plain import one_line
     from worker_core.errors import ConfigurationError
-    from worker_core.logs.plain import one_line
 
     if len(settings.queue_ids) == 1:
         return settings.queue_ids[0]
@@ -251,7 +251,7 @@ async def _queue_id(client: ControlPlaneClient, settings: Settings) -> str:
 def _artefacts(execution_id: str) -> list[dict[str, Any]] | None:
     """The files that the execution left, where this machine is the one that ran it."""
     from worker_core.paths import Paths
-    from worker_core.sandbox.workspace import Workspace
+    from worker_core.workspaces.workspace import Workspace
 
     workspace = Workspace.find(Paths.from_environment().workspaces, execution_id)
     return None if workspace is None else [artefact.to_json() for artefact in workspace.artefacts()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from worker_core.control_plane.sse import ServerSentEvent
+    from worker_core.network.sse import ServerSentEvent
 
 RESTING: Final = frozenset({"completed", "failed", "cancelled", "waiting_for_input"})
 """Statuses in which no turn is under way."""

@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from worker_core.basics.plain import one_line
 from worker_core.cli.prompter import Prompter
 from worker_core.cli.situation import log_file
 from worker_core.cli.terminal import say
-from worker_core.engine import Engine
+from worker_core.control_socket.server import ControlSocket
+from worker_core.engine.engine import Engine
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, PollingStarted
 from worker_core.logs.pipeline import install, uninstall
-from worker_core.logs.plain import one_line
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import ConsoleFormat, ConsoleSink, FileSink, Sink
-from worker_core.service.control_socket import ControlSocket
 from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
 
 if TYPE_CHECKING:

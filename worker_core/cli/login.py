@@ -36,9 +36,9 @@ KEY_LIMIT: Final = 16_384
 def command(*, from_stdin: bool, as_json: bool, **flags: Any) -> None:
     import asyncio
 
+    from worker_core.basics.plain import one_line
     from worker_core.cli.screen import say_json
     from worker_core.cli.situation import load_settings
-    from worker_core.logs.plain import one_line
     from worker_core.secrets import Secret, account_of
 
     settings = load_settings(flags)

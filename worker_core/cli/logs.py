@@ -40,8 +40,8 @@ _TAIL_BYTES: Final = 8 * 1024 * 1024
 def command(*, pid: int | None, follow: bool, last: int, as_json: bool) -> None:
     import sys
 
+    from worker_core.control_socket.client import NoWorker, one_worker, running_workers
     from worker_core.logs.sinks import ConsoleSink
-    from worker_core.service.workers import NoWorker, one_worker, running_workers
 
     folder = paths().runtime
     style = "json" if as_json else "text"

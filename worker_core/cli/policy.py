@@ -42,8 +42,8 @@ def command() -> None:
 @click.option("--workspace", default="", metavar="DIR", help="The execution's workspace (an empty example).")
 @json_option
 def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json: bool) -> int:
-    from worker_core.agents.permission import policy_file
     from worker_core.cli import screen
+    from worker_core.policy.decision import policy_file
     from worker_core.policy.patterns import slashed
     from worker_core.policy.rules import Action
     from worker_core.policy.subjects import Reader, subjects_of
@@ -85,9 +85,9 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
 @command.command("show", help="Show all rules, in the order in which they count.")
 @json_option
 def show(*, as_json: bool) -> int:
-    from worker_core.agents.permission import policy_file
     from worker_core.cli import screen
     from worker_core.cli.root import complain
+    from worker_core.policy.decision import policy_file
 
     policy = policy_file(paths()).current()
     if policy.broken is not None:
@@ -113,9 +113,9 @@ def path_() -> None:
 def audit(*, only_verify: bool, last: int, as_json: bool) -> int:
     from collections import deque
 
-    from worker_core.audit import entries, verify
+    from worker_core.basics.plain import one_line
     from worker_core.cli import screen
-    from worker_core.logs.plain import one_line
+    from worker_core.policy.audit import entries, verify
 
     file = paths().audit_file
     if only_verify:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from worker_core.basics.sizes import size
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths
 from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
-from worker_core.sizes import size
 
 if TYPE_CHECKING:
     from worker_core.paths import Paths
@@ -162,7 +162,7 @@ def _home() -> tuple[Path, ...]:
 
 
 def _refuse_while_something_runs(where: Paths) -> None:
-    from worker_core.service.workers import running_workers
+    from worker_core.control_socket.client import running_workers
 
     pids = ", ".join(str(worker.pid) for worker in running_workers(where.runtime))
     if pids:

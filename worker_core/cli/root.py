@@ -153,7 +153,7 @@ def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> N
 
 
 def _self_test(ctx: click.Context) -> None:
-    from worker_core.self_test import CHECKS, run
+    from worker_core.checks.self_test import CHECKS, run
 
     ctx.exit(run(CHECKS, as_json="--json" in sys.argv))
 

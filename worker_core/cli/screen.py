@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+from worker_core.basics.plain import json_line, marked, plain, width
 from worker_core.cli.terminal import say
-from worker_core.logs.plain import json_line, marked, plain, width
 
 ACCENT: Final = "cyan"
 _THEME: Final = Theme(

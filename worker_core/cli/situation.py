@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from worker_core import settings as settings_of
+from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
-from worker_core.proxy import use_proxy
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 import click
 
+from worker_core.basics.durations import read_duration
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import control_plane_options
-from worker_core.durations import read_duration
 
 
 class _Time(click.ParamType[timedelta]):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from worker_core.basics.sizes import size
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths, worker_option
-from worker_core.sizes import size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,8 +35,8 @@ def command(*, pid: int | None, as_json: bool) -> int:
 
     from worker_core.cli import screen
     from worker_core.cli.root import complain
+    from worker_core.control_socket.client import NOBODY, WorkerSilent, one_worker, running_workers
     from worker_core.errors import ExitCode
-    from worker_core.service.workers import NOBODY, WorkerSilent, one_worker, running_workers
 
     folder = paths().runtime
     workers = running_workers(folder) if pid is None else [one_worker(folder, pid=pid)]

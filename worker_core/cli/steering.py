@@ -9,7 +9,7 @@ from worker_core.cli.situation import paths
 from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
-    from worker_core.service.workers import RunningWorker
+    from worker_core.control_socket.client import RunningWorker
     from worker_core.snapshot import EngineSnapshot
 
 
@@ -19,7 +19,7 @@ def the_worker(pid: int | None) -> RunningWorker:
     Raises:
         NoWorker: none fits.
     """
-    from worker_core.service.workers import one_worker
+    from worker_core.control_socket.client import one_worker
 
     return one_worker(paths().runtime, pid=pid)
 

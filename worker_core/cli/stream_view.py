@@ -11,11 +11,11 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from worker_core.basics.plain import one_line, plain, width
 from worker_core.cli import screen
 from worker_core.cli.conversation import Outcome
 from worker_core.cli.facts import MILD, Fact
 from worker_core.cli.wrapping import Wrapper
-from worker_core.logs.plain import one_line, plain, width
 
 OUTPUT_LINES: Final = 8
 _WIDEST_TEXT: Final = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from worker_core.logs.plain import plain
+from worker_core.basics.plain import plain
 
 
 def say(text: str = "", *, err: bool = False, nl: bool = True, styled: str = "") -> None:

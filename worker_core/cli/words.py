@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from worker_core.whole_text import whole
+from worker_core.basics.whole_text import whole
 
 STDIN_LIMIT_BYTES: Final = 4 << 20
 """Of a prompt. An agent reads no more than 300 000 characters of one."""

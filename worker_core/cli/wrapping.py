@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from worker_core.logs.plain import width
+from worker_core.basics.plain import width
 
 _PIECES: Final = re.compile(r"\n|[^\S\n]+|\S+")
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from worker_core.control_plane import errors, wire
-from worker_core.control_plane.http import TOTAL_LIMIT_SECONDS, Answer, Connections
+from worker_core.network.http import TOTAL_LIMIT_SECONDS, Answer, Connections
+from worker_core.network.urls import check_private, segment
 from worker_core.secrets import Secret
-from worker_core.urls import check_private, segment
 
 _SKEW_EVERY_SECONDS = 60.0
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from worker_core.control_plane import errors, models, wire
-from worker_core.control_plane.http import Answer
 from worker_core.control_plane.operator_calls import OperatorCalls
-from worker_core.urls import segment
+from worker_core.network.http import Answer
+from worker_core.network.urls import segment
 
 if TYPE_CHECKING:
     from worker_core.secrets import Secret

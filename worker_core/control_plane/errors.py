@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from worker_core import foreign_json
+from worker_core.basics import foreign_json
 from worker_core.errors import ExitCode, KubiyaError
 
 TEXT_LIMIT = 200

@@ -8,8 +8,8 @@ from typing import Any
 
 from worker_core.control_plane import errors, models
 from worker_core.control_plane.caller import Caller
-from worker_core.control_plane.sse import ServerSentEvent, SseParser, StreamTooLong
-from worker_core.urls import segment
+from worker_core.network.sse import ServerSentEvent, SseParser, StreamTooLong
+from worker_core.network.urls import segment
 
 STREAM_SILENCE_SECONDS = 60.0
 

@@ -15,19 +15,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from worker_core import __version__, health
-from worker_core.control_plane.backoff import Backoff
+from worker_core import __version__
 from worker_core.control_plane.errors import ControlPlaneError, QueueNotFound
 from worker_core.control_plane.models import Disconnect, Heartbeat, Start, StartResponse
-from worker_core.control_plane.outage import OutageLog
+from worker_core.control_plane.system_info import system_info
 from worker_core.events import HeartbeatFailed, HeartbeatSent, RegistrationRetried
+from worker_core.network.backoff import Backoff
+from worker_core.network.outage import OutageLog
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.events import EventBus
-    from worker_core.health import HealthSampler
     from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing
+    from worker_core.machine.load import HealthSampler
     from worker_core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ class QueueSession:
             ) from None
         start = Start(
             worker_sdk_version=__version__,
-            system_info=health.system_info(),
+            system_info=system_info(),
             control_plane_url=self._client.base_url,
         )
         outage = OutageLog(log=log, what=f"Registration on queue {self.queue_id}")
@@ -242,7 +243,7 @@ class QueueSession:
             with contextlib.suppress(Exception):  # what psutil cannot tell is left out
                 async with asyncio.timeout(HEARTBEAT_LIMIT.total_seconds()):
                     sample = await self._sampler.sample()
-            info = health.system_info(sample)
+            info = system_info(sample)
             lines, cursor, _ = self._ring.read_after(self._log_cursor)
         beat = Heartbeat(
             status=now.status,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from worker_core import foreign_json
+from worker_core.basics import foreign_json
 from worker_core.control_plane.errors import ServerTrouble
 from worker_core.secrets import Secret
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from worker_core.logs.plain import plain
+from worker_core.basics.plain import plain
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing
 from worker_core.logs.sinks import Sink

@@ -14,12 +14,12 @@ from itertools import accumulate, chain
 from threading import Lock
 from typing import Any
 
-from worker_core.foreign_json import DEEPEST, TOO_DEEP
+from worker_core.basics.foreign_json import DEEPEST, TOO_DEEP
+from worker_core.basics.whole_text import whole
 from worker_core.logs.forms import LONGEST, SHORTEST, forms_of, without_line_breaks
 from worker_core.logs.known_texts import KnownTexts
 from worker_core.logs.shapes import View, hidden_in
 from worker_core.secrets import Secret
-from worker_core.whole_text import whole
 
 __all__ = ["LONGEST", "MASK", "SHORTEST", "Redactor", "StreamRedactor", "masked_data"]
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-from worker_core import foreign_json
+from worker_core.basics import foreign_json
 
 if TYPE_CHECKING:
     from mcp_types import JSONRPCError, JSONRPCMessage, RequestId

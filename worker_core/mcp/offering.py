@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from worker_core.whole_text import whole
+from worker_core.basics.whole_text import whole
 
 LONGEST_NAME = 64
 """Characters; OpenAI's limit."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker_core.loop_thread import LoopThread
+from worker_core.basics.loop_thread import LoopThread
 from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.offering import Offer, ServerTool
 

@@ -7,9 +7,9 @@ import ipaddress
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from worker_core.names import NAMES
+from worker_core.network.names import NAMES
+from worker_core.network.reachable import NetworkPolicy, Refused, is_public, normal_host, own_addresses, resolve
 from worker_core.sandbox.launcher import Network
-from worker_core.sandbox.network import NetworkPolicy, Refused, is_public, normal_host, own_addresses, resolve
 from worker_core.settings import Settings
 
 RESOLVE_LIMIT_SECONDS = 10.0

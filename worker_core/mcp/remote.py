@@ -16,12 +16,12 @@ import msgspec
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from worker_core.control_plane.http import CONNECT_LIMIT_SECONDS, USER_AGENT, tls_context
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Flow
 from worker_core.mcp.messages import Repaired
 from worker_core.mcp.reach import Reach
-from worker_core.named_proxy import named_proxy
+from worker_core.network.http import CONNECT_LIMIT_SECONDS, USER_AGENT, tls_context
+from worker_core.network.named_proxy import named_proxy
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams

@@ -10,13 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker_core.control_plane.backoff import Backoff
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import Flow, Incoming, Outgoing
 from worker_core.mcp.offering import MOST_TOOLS, ServerTool
 from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
+from worker_core.network.backoff import Backoff
 from worker_core.sandbox.launcher import Launcher
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Budget, Flow
 from worker_core.mcp.messages import read_message
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
-from worker_core.sandbox.process import ProcessTree, end_tree, in_thread, uninterrupted
+from worker_core.sandbox.processes.process import ProcessTree, end_tree, in_thread, uninterrupted
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream

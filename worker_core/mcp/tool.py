@@ -11,8 +11,8 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from worker_core.basics.loop_thread import ThreadClosed
 from worker_core.errors import KubiyaError
-from worker_core.loop_thread import ThreadClosed
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.offering import tool_name
 from worker_core.policy.rules import Subject

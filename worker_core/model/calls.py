@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from worker_core.basics.whole_text import WholeCharacters, whole
 from worker_core.model.answer import ToolCall
 from worker_core.model.characters import Room
 from worker_core.model.opaque import OpaqueParts
-from worker_core.whole_text import WholeCharacters, whole
 
 _MARKS: Final = re.compile(r'["\\{}\[\]]')
 _CHANNEL: Final = "<|"

@@ -17,17 +17,17 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from worker_core import foreign_json
-from worker_core.control_plane.http import explain, new_client, proxy_of
-from worker_core.control_plane.sse import LINE_LIMIT_BYTES, NothingSaid, SseParser, StreamTooLong
+from worker_core.basics import foreign_json
+from worker_core.basics.pace import Pace
 from worker_core.errors import ConfigurationError
 from worker_core.model import options
 from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
 from worker_core.model.said import Said, said_by
-from worker_core.pace import Pace
+from worker_core.network.http import explain, new_client, proxy_of
+from worker_core.network.sse import LINE_LIMIT_BYTES, NothingSaid, SseParser, StreamTooLong
+from worker_core.network.urls import check_private
 from worker_core.secrets import Secret, read_key
-from worker_core.urls import check_private
 
 STREAM_SILENCE_LIMIT_SECONDS: Final = 180.0
 """A stream that says nothing for so long counts as broken off. Reasoning models are silent for a minute or two."""

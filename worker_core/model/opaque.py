@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from worker_core.foreign_json import tamed
+from worker_core.basics.foreign_json import tamed
 
 _BOXES: Final = frozenset({"provider_specific_fields", "extra_content"})
 _BY_NAME: Final = re.compile("reason|think|thought|signature")

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from worker_core.basics.whole_text import WholeCharacters
 from worker_core.model.answer import Answer, Usage
 from worker_core.model.calls import CallAssembly
 from worker_core.model.characters import LeadingThoughts, Room
 from worker_core.model.opaque import OpaqueParts
-from worker_core.whole_text import WholeCharacters
 
 LARGEST_ANSWER_BYTES: Final = 600_000
 """About 150 000 tokens of English. Temporal takes 2 MB at once, and an answer travels twice at the end of a turn."""

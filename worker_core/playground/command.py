@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from worker_core.logs.plain import plain
+from worker_core.basics.plain import plain
 from worker_core.playground.server import Playground, PlaygroundInfo
 from worker_core.secrets import read_key
 

@@ -40,7 +40,7 @@ class ModelGateway:
 
 def http_client(url: str, *, timeout: timedelta) -> httpx2.AsyncClient:
     """A client for the model gateway at `url`; no proxy is asked for this machine itself."""
-    from worker_core.control_plane.http import new_client
+    from worker_core.network.http import new_client
 
     client = new_client(base_url=url)
     client.timeout = timeout.total_seconds()

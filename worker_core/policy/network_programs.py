@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from worker_core.network.hosts import host_name, read_url
 from worker_core.policy.programs import listed
 from worker_core.policy.words import Word
-from worker_core.sandbox.hosts import host_name, read_url
 
 _URLS: Final = listed(
     """ab aria2c axel curl fetch ffmpeg h2load hey http https httpie links lynx siege w3m wget wget2 wrk xh xhs yt-dlp

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
+from worker_core.network.hosts import read_url
 from worker_core.policy.behind import behind, name_of
 from worker_core.policy.folders import Folder, below
 from worker_core.policy.lines import LineReader
@@ -16,7 +17,6 @@ from worker_core.policy.programs import SHELLS
 from worker_core.policy.rules import Subject
 from worker_core.policy.urls import host_subject, urls_of
 from worker_core.policy.words import Word, quoted
-from worker_core.sandbox.hosts import read_url
 
 _PATH_ARGUMENTS: Final = frozenset(
     {"path", "paths", "file", "files", "file_path", "filepath", "filename", "directory", "folder", "dir", "cwd",

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from worker_core.network.hosts import host_name, read_url
 from worker_core.policy.folders import Folder
 from worker_core.policy.paths import Paths
 from worker_core.policy.rules import Subject
-from worker_core.sandbox.hosts import host_name, read_url
 
 MOST: Final = 500
 """Different hosts that one text may name."""

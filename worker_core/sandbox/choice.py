@@ -167,9 +167,9 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | Unusable | None:
         return Unusable(reason=problem, is_there=True)
     egress, note = None, ""
     if walls.network in {Network.ON, Network.ALLOW_LIST}:
-        from worker_core.sandbox.egress import Egress
+        from worker_core.network.reachable import NetworkPolicy
+        from worker_core.sandbox.egress.egress import Egress
         from worker_core.sandbox.gatekeeper import Gatekeeper
-        from worker_core.sandbox.network import NetworkPolicy
 
         policy = NetworkPolicy(network=walls.network, hosts=settings.network_allow, ports=settings.network_ports)
         egress = Egress(gatekeeper=Gatekeeper(policy))

@@ -15,8 +15,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
-from worker_core.sandbox import anchored
 from worker_core.sandbox.limits import is_root
+from worker_core.workspaces import anchored
 
 _HELD: Final = 40
 """Folders above the one that is counted are kept open down to this depth; below it the way back is by `..`."""

@@ -13,8 +13,8 @@ import socket
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Final
 
-from worker_core.names import NAMES
-from worker_core.sandbox.network import Address, NetworkPolicy, Refused, is_public, own_addresses
+from worker_core.network.names import NAMES
+from worker_core.network.reachable import Address, NetworkPolicy, Refused, is_public, own_addresses
 from worker_core.sandbox.proxied import BLOCK_BYTES, Request, pass_body, read_head
 
 WORKER: Final = "worker.kubiya.internal"

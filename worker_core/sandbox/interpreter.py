@@ -42,4 +42,4 @@ def interpreter_folders() -> list[Path]:
 
 def files_child() -> Path:
     """The program behind the file tools."""
-    return Path(__file__).parent.parent / "tools" / "files_child.py"
+    return Path(__file__).with_name("files_child.py")

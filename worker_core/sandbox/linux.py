@@ -197,6 +197,6 @@ _NAMESPACES = (
 
 
 def _egress_port() -> str:
-    from worker_core.sandbox.egress import PORT
+    from worker_core.sandbox.egress.egress import PORT
 
     return str(PORT)

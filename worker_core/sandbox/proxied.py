@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from worker_core.sandbox.network import normal_host
+from worker_core.network.reachable import normal_host
 
 BLOCK_BYTES: Final = 64 * 1024
 

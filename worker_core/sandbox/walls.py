@@ -12,7 +12,7 @@ from worker_core.sandbox.launcher import Network
 from worker_core.sandbox.limits import Limits
 
 if TYPE_CHECKING:
-    from worker_core.sandbox.egress import Egress
+    from worker_core.sandbox.egress.egress import Egress
 
 TMP = "/tmp"  # noqa: S108 -- the sandbox's own
 TMP_BYTES = 1024**3

@@ -29,8 +29,8 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError, FailureError
 
-from worker_core import foreign_json
-from worker_core.whole_text import whole
+from worker_core.basics import foreign_json
+from worker_core.basics.whole_text import whole
 
 PACKED_ENCODING = "binary/kubiya-zlib-json"
 

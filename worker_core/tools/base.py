@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from worker_core.policy.rules import Subject
     from worker_core.policy.subjects import Reader
     from worker_core.sandbox.launcher import Launcher
-    from worker_core.sandbox.workspace import Workspace
+    from worker_core.workspaces.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ import msgspec
 
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
-from worker_core.sandbox.workspace import safe_name
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import write_and_report
+from worker_core.workspaces.workspace import safe_name
 
 DEFAULT_SIZE = 50_000
 LARGEST_SIZE = 100_000

@@ -22,14 +22,14 @@ from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.process import run_process, uninterrupted
-from worker_core.sandbox.workspace import OutsideWorkspace, Workspace, safe_name
+from worker_core.sandbox.processes.process import run_process, uninterrupted
 from worker_core.tools import arguments
 from worker_core.tools.arguments import WrongArguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import run_and_report
 from worker_core.tools.shell import bounded
+from worker_core.workspaces.workspace import OutsideWorkspace, Workspace, safe_name
 
 DEFAULT_TIMEOUT = timedelta(seconds=120)
 LONGEST_TIMEOUT = timedelta(minutes=30)

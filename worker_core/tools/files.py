@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -14,22 +13,21 @@ import msgspec
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.sandbox.environment import tool_environment
-from worker_core.sandbox.interpreter import interpreter_path
+from worker_core.sandbox.interpreter import files_child, interpreter_path
 from worker_core.sandbox.launcher import Command, Network
-from worker_core.sandbox.process import run_process, uninterrupted
-from worker_core.sandbox.workspace import OutsideWorkspace
+from worker_core.sandbox.processes.process import run_process, uninterrupted
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.masking import safe_cut
 from worker_core.tools.report import fit, not_started, readable
+from worker_core.workspaces.workspace import OutsideWorkspace
 
 TIMEOUT = timedelta(seconds=30)
 _SEARCH_SHARE = 0.6
 """Of the time limit; then a search answers with what it has."""
 
 _ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
-_CHILD = Path(__file__).with_name("files_child.py")
 
 _PathArgument = Annotated[str, msgspec.Meta(description="Path inside the workspace.", min_length=1)]
 
@@ -136,7 +134,7 @@ class FileTool:
                 "seconds": limit.total_seconds() * _SEARCH_SHARE,
             }
             command = Command(
-                argv=[interpreter, "-I", "-S", "-W", "ignore", "-X", "utf8", str(_CHILD)],
+                argv=[interpreter, "-I", "-S", "-W", "ignore", "-X", "utf8", str(files_child())],
                 cwd=root,
                 environment=tool_environment({}, call_mark=f"{context.execution_id}/{context.call_id}"),
             )

@@ -17,13 +17,13 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from worker_core.control_plane.errors import ControlPlaneError
+from worker_core.network.urls import segment
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import report_text
-from worker_core.urls import segment
 
 GRAPH = "/api/v1/graph"
 DEFAULT_TIMEOUT = timedelta(seconds=60)

@@ -13,7 +13,7 @@ import msgspec
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.launcher import Command, Network
-from worker_core.sandbox.process import run_process
+from worker_core.sandbox.processes.process import run_process
 from worker_core.tools.base import ToolContext
 
 _ANSWER_LIMIT_BYTES: Final = 32 * 1024 * 1024

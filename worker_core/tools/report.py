@@ -14,13 +14,13 @@ from pathlib import Path
 from worker_core.errors import KubiyaError
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.output import Ends, OutputKeeper
-from worker_core.sandbox.process import WHOLE_OUTPUT_LIMIT_BYTES, ProcessResult, run_process, uninterrupted
-from worker_core.sandbox.workspace import OutsideWorkspace, Workspace
+from worker_core.sandbox.processes.output import Ends, OutputKeeper
+from worker_core.sandbox.processes.process import WHOLE_OUTPUT_LIMIT_BYTES, ProcessResult, run_process, uninterrupted
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import ToolContext, ToolResult
 from worker_core.tools.masking import masked
 from worker_core.tools.terminal_text import TerminalText
+from worker_core.workspaces.workspace import OutsideWorkspace, Workspace
 
 _LINE_BREAK_WITHIN = 200
 """A cut moves this far, at most, to fall on a line's end."""

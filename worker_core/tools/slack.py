@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from worker_core import foreign_json
+from worker_core.basics import foreign_json
 from worker_core.control_plane.errors import retry_after
-from worker_core.control_plane.http import new_client
+from worker_core.network.http import new_client
+from worker_core.network.reachable import Refused
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
-from worker_core.sandbox.network import Refused
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration

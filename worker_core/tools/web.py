@@ -20,14 +20,14 @@ from urllib.parse import urljoin
 
 import msgspec
 
-from worker_core.control_plane.http import new_client
 from worker_core.errors import KubiyaError
-from worker_core.names import NAMES
+from worker_core.network import reachable
+from worker_core.network.hosts import LONGEST_URL, read_url
+from worker_core.network.http import new_client
+from worker_core.network.names import NAMES
+from worker_core.network.reachable import Refused
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
-from worker_core.sandbox import network
-from worker_core.sandbox.hosts import LONGEST_URL, read_url
-from worker_core.sandbox.network import Refused
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.charsets import decoded
@@ -89,9 +89,9 @@ class FetchTool:
     largest_bytes: int = LARGEST_BYTES
     allowed_hosts: tuple[str, ...] | None = None
     blocked_hosts: tuple[str, ...] = ()
-    resolve: network.Resolve = network.resolve
-    is_public: Callable[[network.Address], bool] = lambda address: network.is_public(
-        address, own=network.own_addresses()
+    resolve: reachable.Resolve = reachable.resolve
+    is_public: Callable[[reachable.Address], bool] = lambda address: reachable.is_public(
+        address, own=reachable.own_addresses()
     )
 
     @property

@@ -20,15 +20,15 @@ import msgspec
 from worker_core.errors import KubiyaError
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
-from worker_core.sandbox import anchored
 from worker_core.sandbox.interpreter import interpreter_path
-from worker_core.sandbox.workspace import OWN_FOLDER
 from worker_core.tools import arguments, workflow_steps
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
 from worker_core.tools.report import run_and_report
 from worker_core.tools.shell import default_shell
 from worker_core.tools.workflow_steps import Step, Workflow, WrongWorkflow
+from worker_core.workspaces import anchored
+from worker_core.workspaces.workspace import OWN_FOLDER
 
 DEFAULT_TIMEOUT = timedelta(seconds=3600)
 SHORTEST_TIMEOUT = timedelta(seconds=30)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from desktop.models.conversation import Message, Notice, ToolCall
 from desktop.models.executions import ExecutionStore
-from worker_core.agents.failures import error_event
-from worker_core.control_plane.outbox import Outbox
+from worker_core.agents.activities.failures import error_event
+from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.events import EventBus
 
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PySide6.QtTest import QSignalSpy
 
-from desktop import preferences
-from desktop.preferences import Preferences
-from desktop.settings_store import SettingsStore
+from desktop.settings import preferences
+from desktop.settings.preferences import Preferences
+from desktop.settings.store import SettingsStore
 from tests.support.engine import home
 from worker_core.errors import ConfigurationError
 

@@ -11,8 +11,8 @@ from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.code import CodeText
 from desktop.widgets.text import Label
 from tests.support.questions import parts
+from worker_core.basics.visible import visible
 from worker_core.snapshot import QuestionPart, WholeQuestion
-from worker_core.visible import visible
 
 LEFT_OUT = 1_240
 LONG = WholeQuestion(id="a", parts=(QuestionPart(name="content", text="a" * 10 + "b" * LEFT_OUT),), seal="5ea1ed")

@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QWidget
 
+from desktop.look.wording import tooltip_text
 from desktop.models.conversation import Conversation, ToolCall
 from desktop.widgets.buttons import Button, IconButton, NavButton, Switch
 from desktop.widgets.charts import AreaChart, Meter, Series
@@ -16,7 +17,6 @@ from desktop.widgets.conversation_view import SHOWN, ConversationView
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.widgets.tool_card import ToolCard
-from desktop.wording import tooltip_text
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
-from desktop.settings_store import SettingsStore
+from desktop.settings.store import SettingsStore
 from desktop.windows.main import MainWindow
 from tests.support.engine import home
 from worker_core.errors import KubiyaError

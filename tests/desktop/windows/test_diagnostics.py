@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QDialog
 
-from desktop.settings_store import SettingsStore
-from desktop.updates import UpdateState
+from desktop.notices.updates import UpdateState
+from desktop.settings.store import SettingsStore
 from desktop.widgets.text import Label
+from desktop.windows.background import Wishes
 from desktop.windows.connection_test import ConnectionTest
 from desktop.windows.diagnostics_card import DiagnosticsCard
 from desktop.windows.main import MainWindow
 from desktop.windows.report import ReportDialog
-from desktop.windows.wishes import Wishes
 from tests.desktop.windows.stand_ins import HOSTILE, Bridge, Worker, run_now
 from tests.support.engine import home
+from worker_core.checks.check import Check, fail, ok, skip, warn
 from worker_core.errors import ConfigurationError
-from worker_core.examination.checks import Check, fail, ok, skip, warn
 from worker_core.snapshot import EngineSnapshot
 
 GOOD = [ok("DNS", "It is 203.0.113.7."), skip("TLS", "Through the proxy."), ok("control plane", "It is healthy.")]
@@ -168,7 +168,7 @@ def test_the_report_opens_from_settings(card: DiagnosticsCard) -> None:
 
 
 def test_the_real_examination_and_the_real_report(tmp_path: Path) -> None:
-    from desktop.diagnosis import Diagnosis
+    from desktop.system.diagnosis import Diagnosis
     from worker_core.logs.redaction import Redactor
     from worker_core.settings import Settings
 

@@ -9,15 +9,15 @@ import pytest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from desktop.crash import CrashDialog
-from desktop.keys import Keys
-from desktop.onboarding import Onboarding
-from desktop.settings_store import SettingsStore
+from desktop.settings.keys import Keys
+from desktop.settings.onboarding import Onboarding
+from desktop.settings.store import SettingsStore
+from desktop.shell.crash import CrashDialog
+from desktop.windows.background import Wishes
 from desktop.windows.first_run import FirstRunWindow
 from desktop.windows.key_card import KeyCard
 from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.report import ReportDialog
-from desktop.windows.wishes import Wishes
 from tests.desktop.windows.test_key_card import Keychain
 from tests.desktop.windows.test_queue_dialog import Fleet
 from tests.desktop.windows.walking import nameless, unreachable

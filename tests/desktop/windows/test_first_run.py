@@ -12,9 +12,9 @@ from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
-from desktop.keys import Keys
-from desktop.onboarding import Onboarding
-from desktop.settings_store import SettingsStore
+from desktop.settings.keys import Keys
+from desktop.settings.onboarding import Onboarding
+from desktop.settings.store import SettingsStore
 from desktop.windows.first_run import FirstRunWindow
 from tests.support.engine import home
 from tests.support.playground import Stage, running_playground

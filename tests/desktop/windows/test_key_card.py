@@ -11,14 +11,14 @@ from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
-from desktop.keys import Keys
-from desktop.settings_store import SettingsStore
+from desktop.settings.keys import Keys
+from desktop.settings.store import SettingsStore
 from desktop.tray.facts import TrayFacts
 from desktop.tray.menu import Wish, menu
 from desktop.widgets.buttons import Button
+from desktop.windows.background import Wishes
 from desktop.windows.key_card import KeyCard
 from desktop.windows.main import MainWindow
-from desktop.windows.wishes import Wishes
 from tests.desktop.test_key_watch import token
 from tests.desktop.windows.stand_ins import Bridge, Worker
 from tests.support.engine import home

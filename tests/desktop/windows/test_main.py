@@ -12,8 +12,8 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
 )
 
-from desktop.settings_store import SettingsStore
-from desktop.theme import DARK, Theme
+from desktop.look.theme import DARK, Theme
+from desktop.settings.store import SettingsStore
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import Switch
 from desktop.windows.main import MainWindow
@@ -21,9 +21,9 @@ from desktop.windows.setting_fields import described, shown_fields
 from tests.desktop.windows.stand_ins import HOSTILE, Archive, Bridge, Worker, busy, lines, run_now, talk
 from tests.desktop.windows.walking import interactive, nameless, unreachable
 from tests.support.engine import home
+from worker_core.checks.check import Check, ok
 from worker_core.errors import KubiyaError
 from worker_core.events import ExecutionFinished
-from worker_core.examination.checks import Check, ok
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, EngineState, SdkView, StopMode
 

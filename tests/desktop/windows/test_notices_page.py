@@ -9,8 +9,8 @@ import pytest
 from PySide6.QtCore import Qt
 
 from desktop.models.notice_list import NoticeList, NoticeRole
-from desktop.notifications import HISTORY, Level, Notice, Notifications
-from desktop.settings_store import SettingsStore
+from desktop.notices.notifications import HISTORY, Level, Notice, Notifications
+from desktop.settings.store import SettingsStore
 from desktop.tray.menu import Wish
 from desktop.windows.main import MainWindow
 from desktop.windows.notices import NoticesPage

@@ -1,0 +1,1 @@
+"""How the window and the tray look and speak: colours, style sheet, icons, languages."""

@@ -1,0 +1,145 @@
+"""How times, sizes, states and numbers are said. Pure functions over `tr`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from desktop.look.language import tr
+from worker_core.errors import ExitCode
+from worker_core.snapshot import EngineSnapshot, EngineState
+
+if TYPE_CHECKING:
+    from desktop.look.theme import Tone
+
+TOOLTIP_LIMIT = 1_000
+
+
+def state_text(state: EngineState) -> str:
+    return {
+        EngineState.STOPPED: tr("Stopped"),
+        EngineState.STARTING: tr("Starting"),
+        EngineState.RUNNING: tr("Running"),
+        EngineState.PAUSED: tr("Paused"),
+        EngineState.DRAINING: tr("Draining"),
+        EngineState.FAILED: tr("Needs attention"),
+    }[state]
+
+
+def state_tone(state: EngineState) -> Tone:
+    tones: dict[EngineState, Tone] = {
+        EngineState.STARTING: "accent",
+        EngineState.RUNNING: "success",
+        EngineState.PAUSED: "warning",
+        EngineState.DRAINING: "warning",
+        EngineState.FAILED: "danger",
+    }
+    return tones.get(state, "neutral")
+
+
+def is_key_refused(snapshot: EngineSnapshot) -> bool:
+    """Whether the worker failed because the control plane does not take its API key."""
+    return snapshot.state is EngineState.FAILED and snapshot.exit_code == ExitCode.CREDENTIALS_REFUSED
+
+
+def lacks_settings(snapshot: EngineSnapshot) -> bool:
+    """Whether the worker failed because something is not set: a key, a queue, or a setting that is not valid."""
+    return snapshot.state is EngineState.FAILED and snapshot.exit_code == ExitCode.NOT_CONFIGURED
+
+
+def status_text(status: str) -> str:
+    """An execution's status for people; a status we do not know as it is."""
+    return {
+        "pending": tr("Pending"),
+        "running": tr("Running"),
+        "waiting_for_input": tr("Waiting for you"),
+        "paused": tr("Paused"),
+        "completed": tr("Done"),
+        "failed": tr("Failed"),
+        "cancelled": tr("Cancelled"),
+        "interrupted": tr("Interrupted"),
+    }.get(status, status.replace("_", " ").capitalize())
+
+
+def status_tone(status: str) -> Tone:
+    tones: dict[str, Tone] = {
+        "running": "accent",
+        "waiting_for_input": "warning",
+        "paused": "warning",
+        "completed": "success",
+        "failed": "danger",
+    }
+    return tones.get(status, "neutral")
+
+
+def duration_text(span: timedelta | float | None) -> str:
+    """`840 ms`, `3.2 s`, `1 min 12 s`, `2 h 5 min`; a dash for what is not known."""
+    if span is None:
+        return "–"
+    seconds = span.total_seconds() if isinstance(span, timedelta) else span
+    if seconds < 1:
+        return tr("{n} ms", n=round(seconds * 1000)) if seconds else tr("0 s")
+    if seconds < 10:
+        return tr("{n} s", n=f"{seconds:.1f}")
+    whole = round(seconds)
+    if whole < 60:
+        return tr("{n} s", n=whole)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return tr("{m} min {s} s", m=minutes, s=rest) if rest else tr("{m} min", m=minutes)
+    hours, minutes = divmod(minutes, 60)
+    return tr("{h} h {m} min", h=hours, m=minutes) if hours < 48 else tr("{d} days", d=hours // 24)
+
+
+def ago_text(at: datetime | None, now: datetime | None = None) -> str:
+    """`just now`, `4 min ago`, `yesterday 14:02`."""
+    if at is None:
+        return ""
+    now = now or datetime.now(UTC)
+    seconds = (now - at).total_seconds()
+    if seconds < 10:
+        return tr("just now")
+    if seconds < 60:
+        return tr("{n} s ago", n=int(seconds))
+    if seconds < 3600:
+        return tr("{n} min ago", n=int(seconds // 60))
+    local, today = at.astimezone(), now.astimezone()
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    if local.date() == (today - timedelta(days=1)).date():
+        return tr("yesterday {time}", time=f"{local:%H:%M}")
+    return f"{local:%Y-%m-%d %H:%M}"
+
+
+def size_text(size_bytes: float) -> str:
+    """`512 B`, `4.2 MB`, in steps of 1024."""
+    amount = float(size_bytes)
+    for unit in ("B", "KB", "MB", "GB"):
+        if abs(amount) < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TB"
+
+
+def rate_text(per_second: float) -> str:
+    """A rate of tasks: per minute where it is slow."""
+    if per_second and per_second < 0.5:
+        return tr("{n}/min", n=f"{per_second * 60:.1f}")
+    return tr("{n}/s", n=f"{per_second:.1f}")
+
+
+def count_text(number: int) -> str:
+    """`950`, `12.4k`, `3.1M`."""
+    if number < 1_000:
+        return str(number)
+    if number < 1_000_000:
+        return f"{number / 1_000:.1f}k"
+    return f"{number / 1_000_000:.1f}M"
+
+
+def tooltip_text(text: str) -> str:
+    """A tooltip that is never taken for HTML, with which Qt would read files that the text names."""
+    if "<" not in text and "&" not in text:
+        return text[:TOOLTIP_LIMIT]
+    escaped = text[:TOOLTIP_LIMIT].replace("&", "&amp;").replace("<", "&lt;")
+    return f'<span style="white-space: pre-wrap">{escaped}</span>'

@@ -1,0 +1,1 @@
+"""What the user is told unasked: notifications, notices in the window, new versions."""

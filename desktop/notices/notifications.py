@@ -1,0 +1,218 @@
+"""What the user is told, how loudly, and what was said before. Knows no Qt: a callback delivers.
+
+The list in the application is the truth; the system's pop-up is a courtesy that may not come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from desktop.look.language import tr
+from desktop.settings.preferences import NotificationLevel
+from desktop.tray.facts import approvals
+from desktop.tray.menu import Wish
+from worker_core.events import (
+    EngineStateChanged,
+    Event,
+    ExecutionFinished,
+    ExecutionWaiting,
+    HeartbeatFailed,
+    HeartbeatSent,
+    PollingStalled,
+    PollingStarted,
+)
+from worker_core.snapshot import EngineSnapshot, EngineState
+
+LOST_AFTER: Final = timedelta(minutes=1)
+HISTORY: Final = 500
+AT_ONCE: Final = 2
+"""More of one kind in one round become one notice with a count."""
+
+
+class Level(enum.IntEnum):
+    NEWS = 1
+    PROBLEM = 2
+    QUESTION = 3
+    """Work stands still until it is answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """`wish` is what a click on it does, `target` to what."""
+
+    title: str
+    body: str
+    level: Level
+    wish: Wish = Wish.OPEN
+    target: str = ""
+    is_whole: bool = True
+    """Of a question: all that is asked stands in `body`."""
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Notifications:
+    """Hears events and snapshots; decides what is said."""
+
+    def __init__(
+        self,
+        *,
+        deliver: Callable[[Notice], None],
+        level: Callable[[], NotificationLevel],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`deliver` pops one up; `level` is the user's choice at the moment."""
+        self.history: deque[Notice] = deque(maxlen=HISTORY)
+        self.unseen = 0
+        self.snoozed_until: datetime | None = None
+        self._deliver = deliver
+        self._level = level
+        self._now = now
+        self._listeners: list[Callable[[Notice], None]] = []
+        self._counted: list[Callable[[], None]] = []
+        self._asked: set[str] = set()
+        self._refused = ""
+        self._troubles: dict[tuple[str, str], str] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._said_lost = False
+
+    def remember(self, notices: Sequence[Notice]) -> None:
+        """What was said before this program started, oldest first. Nobody hears of it again."""
+        self.history.extend(notices)
+
+    def seen(self) -> None:
+        """The person looks at them."""
+        self.unseen = 0
+        for listener in tuple(self._counted):
+            listener()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.history.clear()
+        self.seen()
+
+    def count(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever `unseen` may have changed, or all were forgotten."""
+        self._counted.append(listener)
+
+    def listen(self, listener: Callable[[Notice], None]) -> None:
+        """Call `listener` with each notice, also those that are not popped up."""
+        self._listeners.append(listener)
+
+    def snooze(self, until: datetime | None) -> None:
+        """Pop nothing up until then; None ends it. The history goes on."""
+        self.snoozed_until = until
+
+    def say(self, notice: Notice) -> None:
+        """Add one, and pop it up where the user wants that."""
+        self.history.append(notice)
+        self.unseen += 1
+        for listener in tuple(self._listeners):
+            listener(notice)
+        for counter in tuple(self._counted):
+            counter()
+        if self.snoozed_until is not None:
+            if self._now() < self.snoozed_until:
+                return
+            self.snoozed_until = None
+        chosen = self._level()
+        if chosen == "all" or (chosen == "problems" and notice.level >= Level.PROBLEM):
+            self._deliver(notice)
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """One round of events, in order."""
+        self._say_finished([event for event in events if isinstance(event, ExecutionFinished)])
+        for event in events:
+            match event:
+                case ExecutionWaiting():
+                    body = tr("Execution {id} waits for your next message.", id=event.execution_id[:8])
+                    self._news(tr("A turn has ended"), body, event.execution_id)
+                case EngineStateChanged(after=EngineState.FAILED):
+                    self._forget_troubles()
+                    self.say(Notice(title=tr("The worker has stopped"), body=event.reason, level=Level.PROBLEM))
+                case EngineStateChanged(after=EngineState.STOPPED | EngineState.DRAINING):
+                    self._forget_troubles()
+                case HeartbeatFailed() | PollingStalled():
+                    self._trouble((type(event).__name__, event.queue_id), event.sentence)
+                case HeartbeatSent():
+                    self._better((HeartbeatFailed.__name__, event.queue_id))
+                case PollingStarted():
+                    self._better((PollingStalled.__name__, event.queue_id))
+
+    def look(self, snapshot: EngineSnapshot) -> None:
+        """Questions that are new, and that tools are not started."""
+        refused = snapshot.sandbox.reason if snapshot.sandbox.name == "refused" else ""
+        if refused and refused != self._refused:
+            self.say(Notice(title=tr("Tools are not started"), body=refused, level=Level.PROBLEM))
+        self._refused = refused
+        waiting = approvals(snapshot)
+        for one in waiting:
+            if one.approval_id not in self._asked:
+                title = tr("An agent asks for approval")
+                self.say(
+                    Notice(
+                        title=title,
+                        body=one.text,
+                        level=Level.QUESTION,
+                        wish=Wish.OPEN_APPROVAL,
+                        target=one.approval_id,
+                        is_whole=one.is_whole,
+                    )
+                )
+        self._asked = {one.approval_id for one in waiting}
+
+    def close(self) -> None:
+        self._forget_troubles()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _news(self, title: str, body: str, execution_id: str, level: Level = Level.NEWS) -> None:
+        self.say(Notice(title=title, body=body, level=level, wish=Wish.OPEN_EXECUTION, target=execution_id))
+
+    def _say_finished(self, events: Sequence[ExecutionFinished]) -> None:
+        for failed in (False, True):
+            some = [event for event in events if (event.status == "failed") is failed]
+            level = Level.PROBLEM if failed else Level.NEWS
+            title = tr("Execution failed") if failed else tr("Execution finished")
+            if len(some) > AT_ONCE:
+                said = tr("{count} executions failed.") if failed else tr("{count} executions finished.")
+                self.say(Notice(title=title, body=said.format(count=len(some)), level=level))
+                continue
+            for event in some:
+                short = event.execution_id[:8]
+                body = event.error or tr("Execution {id}: {status}.", id=short, status=event.status)
+                self._news(title, body, event.execution_id, level)
+
+    def _trouble(self, what: tuple[str, str], sentence: str) -> None:
+        self._troubles[what] = sentence
+        if self._alarm is None and not self._said_lost:
+            self._alarm = asyncio.get_running_loop().call_later(LOST_AFTER.total_seconds(), self.say_lost)
+
+    def _better(self, what: tuple[str, str]) -> None:
+        if self._troubles.pop(what, None) is None or self._troubles:
+            return
+        if self._said_lost:
+            body = tr("The worker is connected again.")
+            self.say(Notice(title=tr("Connection restored"), body=body, level=Level.NEWS))
+        self._forget_troubles()
+
+    def say_lost(self) -> None:
+        """The minute is over, and something is still broken."""
+        self._alarm = None
+        if self._troubles and not self._said_lost:
+            self._said_lost = True
+            sentence = next(iter(self._troubles.values()))
+            self.say(Notice(title=tr("Connection lost for more than a minute"), body=sentence, level=Level.PROBLEM))
+
+    def _forget_troubles(self) -> None:
+        self._troubles.clear()
+        self._said_lost = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None

@@ -1,0 +1,133 @@
+"""The API key, without a window: where it is, whether it works, and how it is replaced or forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from desktop.look.language import tr
+from desktop.settings.store import SettingsStore
+from worker_core.errors import ConfigurationError
+from worker_core.secrets import (
+    API_KEY_VARIABLE,
+    KeychainError,
+    KeychainLocked,
+    KeychainTimeout,
+    KeyringStore,
+    Secret,
+    expires_at,
+)
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.client import ControlPlaneClient
+
+LONGEST_KEY = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whom a key belongs to, as the control plane says it."""
+
+    organization: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """Where the key is. `locked` may pass by itself, `unavailable` will not; `sentence` says why, for these two."""
+
+    kind: Literal["stored", "environment", "missing", "locked", "unavailable"]
+    keychain: str = ""
+    ends_at: datetime | None = None
+    sentence: str = ""
+
+
+class Keys:
+    """Asks, checks and keeps. All methods but `stored` raise KubiyaError with a sentence for the user."""
+
+    def __init__(
+        self,
+        *,
+        store: SettingsStore,
+        keychain: KeyringStore,
+        environ: Mapping[str, str],
+        use_key: Callable[[Secret], None],
+    ) -> None:
+        """`use_key` takes a key that is not kept anywhere: it serves until the program ends."""
+        self._store = store
+        self._keychain = keychain
+        self._environ = environ
+        self._use_key = use_key
+        self._key: Secret | None = None
+
+    @property
+    def control_plane_url(self) -> str:
+        return self._store.settings().control_plane_url
+
+    async def stored(self) -> KeyState:
+        """Where the key for this control plane is. Never raises for a keychain's sake: that is a state."""
+        if given := self._environ.get(API_KEY_VARIABLE, "").strip():
+            return KeyState(kind="environment", ends_at=expires_at(Secret(given)))
+        try:
+            name = await self._keychain.name()
+            key = await self._keychain.get(self.control_plane_url)
+        except (KeychainLocked, KeychainTimeout) as error:
+            return KeyState(kind="locked", sentence=error.sentence)
+        except KeychainError as error:
+            return KeyState(kind="unavailable", sentence=error.sentence)
+        if key is None:
+            return KeyState(kind="missing", keychain=name)
+        return KeyState(kind="stored", keychain=name, ends_at=expires_at(key))
+
+    async def check(self, key: str, *, url: str) -> Owner:
+        """Ask the control plane whose key this is, and hold on to it.
+
+        Raises:
+            KubiyaError: it is no key, it is refused, or the control plane cannot be reached.
+        """
+        text = key.strip()
+        if not text:
+            raise ConfigurationError(tr("Paste your API key first."))
+        if len(text) > LONGEST_KEY or len(text.split()) > 1:
+            raise ConfigurationError(tr("This is no API key: it must be one word."))
+        if url.strip().rstrip("/") != self.control_plane_url:
+            self._store.change(control_plane_url=url)
+        self._key = Secret(text)
+        async with self.client() as client:
+            who = await client.validate_key()
+        return Owner(
+            organization=str(who.get("name") or who.get("slug") or who.get("id") or "")[:200],
+            user=str(who.get("user_email") or who.get("user_name") or "")[:200],
+        )
+
+    async def save(self) -> str:
+        """Put the key into the keychain; the keychain's name. Raises KeychainError."""
+        assert self._key is not None, "check() comes first"
+        name = await self._keychain.name()
+        await self._keychain.set(self.control_plane_url, self._key)
+        return name
+
+    async def forget(self) -> bool:
+        """Take the key out of the keychain. False: there was none. Raises KeychainError."""
+        return await self._keychain.delete(self.control_plane_url)
+
+    def use_unsaved(self) -> None:
+        """Go on with a key that is nowhere kept."""
+        assert self._key is not None, "check() comes first"
+        self._use_key(self._key)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[ControlPlaneClient]:
+        """The control plane, with the key that was checked last."""
+        from worker_core.control_plane.client import ControlPlaneClient
+
+        assert self._key is not None
+        settings = self._store.settings_in_use()
+        client = ControlPlaneClient.of(settings, self._key)
+        try:
+            yield client
+        finally:
+            await client.aclose()

@@ -1,0 +1,40 @@
+"""The policy file as the settings page edits it: text that the worker itself can read, or nothing is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from worker_core.basics import text_file
+from worker_core.errors import KubiyaError
+from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text
+
+
+class PolicyStore:
+    """Of one machine. A running worker takes a change up by itself."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def text(self) -> str:
+        """What stands in it; a template where there is none yet.
+
+        Raises:
+            KubiyaError: it cannot be read.
+        """
+        return read_text(self._file)[0] if self._file.exists() else TEMPLATE
+
+    def check(self, text: str) -> str:
+        """A sentence on what is wrong; empty where nothing is."""
+        try:
+            parse(text, file=self._file.name)
+        except BrokenPolicy as error:
+            return error.sentence
+        return ""
+
+    def save(self, text: str) -> None:
+        """Raises KubiyaError: the text is no policy, or cannot be written."""
+        parse(text, file=self._file.name)
+        try:
+            text_file.replace(self._file, text)
+        except OSError as error:
+            raise KubiyaError(f"The policy file {self._file} cannot be written: {error.strerror}.") from error

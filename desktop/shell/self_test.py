@@ -1,0 +1,44 @@
+"""`--self-test` of the tray: what the worker needs, and the window besides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from worker_core.checks.self_test import CHECKS, Check, loads, run
+
+MODULES: Final = ("qasync", "markdown_it", "pygments.lexers.python", "desktop.shell.app")
+
+
+def self_test(*, as_json: bool = False) -> int:
+    """0: all is well."""
+    return run(_CHECKS, as_json=as_json)
+
+
+def _qt() -> str:
+    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from PySide6.QtCore import qVersion
+    from PySide6.QtGui import QGuiApplication
+    from PySide6.QtWidgets import QApplication
+
+    from desktop.look.icons import pixmap
+    from desktop.tray.icons import icon
+    from desktop.tray.picture import IconState, Picture
+
+    _kept.append(QApplication.instance() or QApplication([]))
+    image = icon(Picture(state=IconState.RUNNING), dark=False, template=False).pixmap(32, 32).toImage()
+    if image.pixelColor(image.width() // 2, image.height() // 8).alpha() == 0:
+        raise RuntimeError("an SVG icon came out empty")
+    pixmap("settings", "#000000", 32)  # raises where the window's icons are missing
+    return f"{qVersion()} on {QGuiApplication.platformName()}"
+
+
+_kept: list[object] = []
+
+_CHECKS: Final[Mapping[str, Check]] = {
+    **CHECKS,
+    "window modules": lambda: loads(MODULES),
+    "qt": _qt,
+}

@@ -1,0 +1,40 @@
+"""Whether the machine is in a state to take work, and the sentence that says why not. Pure; knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+
+from desktop.look.language import tr
+from desktop.settings.preferences import Preferences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """None: the system does not tell."""
+
+    battery_percent: float | None = None
+    on_battery: bool | None = None
+    metered: bool | None = None
+
+
+def battery() -> tuple[float | None, bool | None]:
+    """Charge in percent, and whether it is being used up."""
+    try:
+        found = psutil.sensors_battery()
+    except (AttributeError, OSError, RuntimeError):
+        return None, None
+    if found is None:
+        return None, None
+    return float(found.percent), None if found.power_plugged is None else not found.power_plugged
+
+
+def why_not(machine: Machine, preferences: Preferences) -> str:
+    """Why nothing new should be taken; empty where there is no reason. Unknown counts as fine."""
+    limit = preferences.pause_below_battery_percent
+    if machine.on_battery and machine.battery_percent is not None and machine.battery_percent < limit:
+        return tr("Paused: on battery, and below {percent} %.", percent=limit)
+    if preferences.pause_on_metered_network and machine.metered:
+        return tr("Paused: the network is metered.")
+    return ""

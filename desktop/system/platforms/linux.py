@@ -1,0 +1,172 @@
+"""Linux: XDG autostart; sleep and keep-awake through logind on the system bus."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from PySide6.QtCore import SLOT, QObject, Slot
+from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescriptor
+
+from desktop.system.platforms.ports import Notifier, Platform
+
+log = logging.getLogger(__name__)
+
+SERVICE: Final = "org.freedesktop.login1"
+PATH: Final = "/org/freedesktop/login1"
+MANAGER: Final = "org.freedesktop.login1.Manager"
+CALL_LIMIT_MS: Final = 3000
+
+_ENTRY = """[Desktop Entry]
+Type=Application
+Name=Kubiya Worker
+Comment=Runs AI agents on this machine
+Exec={command}
+Icon=kubiya-worker
+Terminal=false
+Categories=Development;
+X-GNOME-Autostart-enabled=true
+"""
+
+
+def platform(command: tuple[str, ...]) -> Platform:
+    logind = Logind()
+    return Platform(autostart=XdgAutostart(command), keep_awake=logind, power=logind, notifier=_notifier())
+
+
+def _notifier() -> Notifier | None:
+    from desktop.system.platforms import APP_ID, APP_NAME
+    from desktop.system.platforms.dbus_notifier import DBusNotifier
+
+    if find_spec("jeepney") is None:  # it comes with the keychain, where there is one
+        return None
+    return DBusNotifier(application=APP_NAME, desktop_entry=APP_ID)
+
+
+class XdgAutostart:
+    """`~/.config/autostart/kubiya-worker.desktop`."""
+
+    def __init__(self, command: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> None:
+        self._command = command
+        base = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+        self.file: Final = Path(base) / "autostart" / "kubiya-worker.desktop"
+
+    def supposed(self) -> tuple[str, ...]:
+        return self._command
+
+    def configured(self) -> tuple[str, ...] | None:
+        said = self._value("Exec")
+        if said is None:
+            return None
+        return tuple(one.replace("%%", "%") for one in _arguments(said))
+
+    def blocked(self) -> bool:
+        """A desktop's own settings write one of these instead of removing the file."""
+        hidden = (self._value("Hidden") or "").lower() == "true"
+        off = (self._value("X-GNOME-Autostart-enabled") or "true").lower() == "false"
+        return hidden or off
+
+    def write(self) -> None:
+        if any(not one.isprintable() for one in self._command):  # a line break would begin another key
+            raise OSError(errno.EINVAL, f"a login entry cannot name the program {self._command[0]!r}")
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.file.with_suffix(".new")
+        draft.write_text(_ENTRY.format(command=" ".join(map(_quoted, self._command))), encoding="utf-8")
+        draft.replace(self.file)
+
+    def remove(self) -> None:
+        self.file.unlink(missing_ok=True)
+
+    def _value(self, key: str) -> str | None:
+        try:
+            text = self.file.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        found = re.search(rf"^{re.escape(key)}[ \t]*=(.*)", text, re.MULTILINE)
+        return found[1].strip(" \t") if found else None
+
+
+def _quoted(argument: str) -> str:
+    """As the Desktop Entry specification wants it: `%` doubled, in double quotes; then as a string of that file."""
+    argument = argument.replace("%", "%%")
+    if not re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]+", argument):
+        argument = '"' + re.sub(r'(["`$\\])', r"\\\1", argument) + '"'
+    return argument.replace("\\", "\\\\")
+
+
+def _arguments(said: str) -> list[str]:
+    """The way back."""
+    line = said.replace("\\\\", "\\")
+    words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
+    return [plain or re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in words]
+
+
+class Logind(QObject):
+    """Delays sleep while work is put in order, tells of waking up, and keeps the machine awake.
+
+    logind takes these as file descriptors: closing one lets go. Nothing of it is there without a system bus.
+    """
+
+    def __init__(self, bus: QDBusConnection | None = None) -> None:
+        super().__init__()
+        self._bus = bus or QDBusConnection.systemBus()
+        self._on_sleep: Callable[[], None] | None = None
+        self._on_wake: Callable[[], None] | None = None
+        self._delay: QDBusUnixFileDescriptor | None = None
+        self._block: QDBusUnixFileDescriptor | None = None
+
+    # --- PowerEvents --------------------------------------------------------------------------------------
+
+    def listen(self, *, on_sleep: Callable[[], None], on_wake: Callable[[], None]) -> bool:
+        if not self._bus.isConnected():
+            return False
+        self._on_sleep, self._on_wake = on_sleep, on_wake
+        # PySide takes the slot as str, whatever its stubs say; bytes raise ValueError.
+        slot = SLOT("prepare_for_sleep(bool)")
+        heard = self._bus.connect(SERVICE, PATH, MANAGER, "PrepareForSleep", self, slot)  # type: ignore[call-overload]
+        if heard:
+            self._delay = self._inhibit("sleep", "Finishing what runs", "delay")
+        return bool(heard)
+
+    def ready_to_sleep(self) -> None:
+        self._delay = None
+
+    def close(self) -> None:
+        self._on_sleep = self._on_wake = None
+        self._delay = None
+        self.release()
+
+    @Slot(bool)
+    def prepare_for_sleep(self, begins: bool) -> None:
+        if begins:
+            if self._on_sleep is not None:
+                self._on_sleep()
+        else:
+            self._delay = self._inhibit("sleep", "Finishing what runs", "delay")
+            if self._on_wake is not None:
+                self._on_wake()
+
+    # --- KeepAwake ----------------------------------------------------------------------------------------
+
+    def hold(self, reason: str) -> None:
+        if self._block is None and self._bus.isConnected():
+            self._block = self._inhibit("sleep:idle", reason, "block")
+
+    def release(self) -> None:
+        self._block = None
+
+    def _inhibit(self, what: str, why: str, mode: str) -> QDBusUnixFileDescriptor | None:
+        call = QDBusMessage.createMethodCall(SERVICE, PATH, MANAGER, "Inhibit")
+        call.setArguments([what, "Kubiya Worker", why, mode])
+        answer = self._bus.call(call, timeout=CALL_LIMIT_MS)
+        if answer.type() is QDBusMessage.MessageType.ErrorMessage:
+            log.info("The system does not let sleep be held up: %s", answer.errorMessage())
+            return None
+        given = answer.arguments()
+        return given[0] if given and isinstance(given[0], QDBusUnixFileDescriptor) else None

@@ -1,0 +1,125 @@
+"""Carries out what the user picks in the tray. A failure becomes a notice with its sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from desktop.look.language import tr
+from desktop.notices.notifications import Level, Notice, Notifications
+from desktop.system.platforms.ports import Autostart, AutostartEntry, autostart_state, set_autostart
+from desktop.tray.facts import moment, tomorrow_morning
+from desktop.tray.menu import Wish
+from desktop.worker.face import WorkerFace
+from worker_core.errors import KubiyaError
+from worker_core.snapshot import StopMode
+
+log = logging.getLogger(__name__)
+
+
+class Wishes:
+    """One for the life of the tray."""
+
+    def __init__(
+        self,
+        *,
+        worker: WorkerFace,
+        notifications: Notifications,
+        autostart: AutostartEntry | None,
+        open_window: Callable[[str, str], None],
+        leave: Callable[[StopMode], None],
+        redraw: Callable[[], None],
+    ) -> None:
+        """`open_window` takes a page and what to show on it; `redraw` is called when something else changed."""
+        self._worker = worker
+        self._notifications = notifications
+        self._autostart = autostart
+        self._open = open_window
+        self._leave = leave
+        self._redraw = redraw
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def carry_out(self, wish: Wish, target: str = "") -> None:
+        now = datetime.now(UTC)
+        match wish:
+            case Wish.START:
+                self._do(self._worker.start())
+            case Wish.STOP:
+                self._do(self._worker.stop(StopMode.DRAIN))
+            case Wish.CANCEL_WORK:
+                self._do(self._worker.stop(StopMode.CANCEL))
+            case Wish.PAUSE_30_MINUTES:
+                self._pause(now + timedelta(minutes=30))
+            case Wish.PAUSE_HOUR:
+                self._pause(now + timedelta(hours=1))
+            case Wish.PAUSE_UNTIL_TOMORROW:
+                self._pause(tomorrow_morning(now))
+            case Wish.PAUSE:
+                self._pause(None)
+            case Wish.RESUME:
+                self._do(self._worker.resume())
+            case Wish.CANCEL_EXECUTION:
+                self._do(self._worker.cancel_execution(target))
+            case Wish.OPEN:
+                self._open("", "")
+            case Wish.OPEN_EXECUTION:
+                self._open("executions", target)
+            case Wish.OPEN_APPROVAL:
+                self._open("approvals", target)
+            case Wish.LOGS:
+                self._open("logs", "")
+            case Wish.SETTINGS:
+                self._open("settings", target)
+            case Wish.SNOOZE_30_MINUTES:
+                self._notifications.snooze(now + timedelta(minutes=30))
+            case Wish.SNOOZE_HOUR:
+                self._notifications.snooze(now + timedelta(hours=1))
+            case Wish.SNOOZE_UNTIL_TOMORROW:
+                self._notifications.snooze(tomorrow_morning(now))
+            case Wish.UNSNOOZE:
+                self._notifications.snooze(None)
+            case Wish.TOGGLE_AUTOSTART:
+                self._toggle_autostart()
+            case Wish.QUIT_DRAINED:
+                self._leave(StopMode.DRAIN)
+            case Wish.QUIT_NOW:
+                self._leave(StopMode.CANCEL)
+            case Wish.NOTHING:
+                return
+        self._redraw()
+
+    def answer(self, approval_id: str, *, allow: bool) -> None:
+        """Answer a question, for this one call."""
+        self._do(self._worker.answer_approval(approval_id, allow=allow, scope="once"))
+
+    def _pause(self, until: datetime | None) -> None:
+        if until is None:
+            reason = tr("Paused by you.")
+        else:
+            reason = tr("Paused by you until {time}.", time=moment(until, datetime.now(UTC)))
+        self._do(self._worker.pause(reason=reason, until=until))
+
+    def _toggle_autostart(self) -> None:
+        try:
+            set_autostart(self._autostart, on=autostart_state(self._autostart) is not Autostart.ON)
+        except OSError as error:
+            self._complain(tr("Start at login could not be changed: {reason}.", reason=error.strerror or error))
+
+    def _do(self, command: Awaitable[Any]) -> None:
+        async def run() -> None:
+            try:
+                await command
+            except KubiyaError as error:
+                self._complain(error.sentence)
+            self._redraw()
+
+        task = asyncio.ensure_future(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _complain(self, sentence: str) -> None:
+        log.warning("%s", sentence)
+        self._notifications.say(Notice(title=tr("That did not work"), body=sentence, level=Level.PROBLEM))

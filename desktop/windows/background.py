@@ -1,0 +1,52 @@
+"""What a person asks of the worker, carried out beside the window: a button starts it, a banner tells if it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop.look.language import tr
+from worker_core.errors import KubiyaError
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Wishes(QObject):
+    """Starts coroutines on the running loop, keeps them alive, and says in a sentence what went wrong."""
+
+    failed = Signal(str)
+
+    def __init__(self, parent: QObject | None = None, *, run: Run | None = None) -> None:
+        """`run` starts a coroutine; by default as a task of the running loop."""
+        super().__init__(parent)
+        self._run = run or self._as_task
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def ask(self, wish: Coroutine[Any, Any, object], *, doing: str, done: Callable[[], object] | None = None) -> None:
+        """Carry out a wish. `doing` completes "Could not …" where the error has no sentence of its own."""
+        self._run(self._carry_out(wish, doing, done))
+
+    async def _carry_out(
+        self, wish: Coroutine[Any, Any, object], doing: str, done: Callable[[], object] | None
+    ) -> None:
+        try:
+            await wish
+        except KubiyaError as error:
+            self.failed.emit(error.sentence)
+        except Exception as error:
+            log.warning("Could not %s.", doing, exc_info=True)
+            self.failed.emit(tr("Could not {doing}: {why}.", doing=doing, why=str(error)[:300] or type(error).__name__))
+        else:
+            if done is not None:
+                done()
+
+    def _as_task(self, wish: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(wish, name="window wish")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,98 @@
+"""The windows of the tray: each is made when it is first wanted, and shows itself when it is wanted again."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtWidgets import QApplication, QWidget
+
+from desktop.look.language import tr
+from desktop.settings.store import SettingsStore
+from desktop.shell.crash import CrashDialog
+
+if TYPE_CHECKING:
+    from desktop.windows.first_run import FirstRunWindow
+    from desktop.windows.main import MainWindow
+
+log = logging.getLogger(__name__)
+
+CRASHES_SHOWN: Final = 3
+"""In one run of the program. What fails again and again is in the log, and in the reports beside it."""
+
+
+class Front:
+    """The main window, or the first run's as long as nothing is set up."""
+
+    def __init__(self, *, new_window: Callable[[], MainWindow], new_first_run: Callable[[], FirstRunWindow]) -> None:
+        self._new_window = new_window
+        self._new_first_run = new_first_run
+        self._first_run: FirstRunWindow | None = None
+        self._crashes = 0
+        self._crash: CrashDialog | None = None
+        self.window: MainWindow | None = None
+        """None: it was never wanted."""
+        self.unset = False
+        """There is neither a service to attach to nor a queue to serve."""
+
+    def open(self, page: str = "", target: str = "") -> None:
+        """Show the window that is due, above the others; with a page, the main one there."""
+        if self.unset:
+            self._first_run = self._first_run or self._new_first_run()
+            _show(self._first_run)
+            return
+        self.window = self.window or self._new_window()
+        _show(self.window)
+        if page:
+            self.window.show_page(page, target)
+
+    def stay(self, store: SettingsStore) -> None:
+        """There is no tray: the window is all there is, which is said once."""
+        self.open()
+        if store.preferences.told_no_tray or self.window is None:
+            return
+        store.remember(told_no_tray=True)
+        self.window.say(
+            tr(
+                "This desktop has no place for tray icons, so this window stays: closing it ends Kubiya Worker. "
+                "On GNOME, the extension AppIndicator brings the tray back."
+            ),
+            tone="neutral",
+        )
+
+    def raised(self, activation_token: str) -> None:
+        """The program was started once more."""
+        if activation_token:
+            os.environ["XDG_ACTIVATION_TOKEN"] = activation_token  # Qt takes it from there, once
+        self.open()
+
+    def close_first_run(self) -> None:
+        window, self._first_run = self._first_run, None
+        if window is not None:
+            window.hide()
+            window.deleteLater()
+
+    def show_crash(self, report: str) -> None:
+        """One at a time, and not for ever; the others are among the logs."""
+        if any(isinstance(widget, CrashDialog) for widget in QApplication.topLevelWidgets()):
+            return
+        self._crashes += 1
+        if self._crashes > CRASHES_SHOWN:
+            log.warning("There was another unexpected error; its report is among the logs.")
+            return
+        self._crash = CrashDialog(report, self.window)  # without a parent, Python alone keeps it
+        self._crash.open()
+
+    def close(self) -> None:
+        self.close_first_run()
+        if self.window is not None:
+            self.window.close()
+
+
+def _show(window: QWidget) -> None:
+    window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
+    window.show()
+    window.raise_()
+    window.activateWindow()

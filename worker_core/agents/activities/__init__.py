@@ -1,0 +1,1 @@
+"""Activities of an execution: everything that touches the world. Not replayed."""

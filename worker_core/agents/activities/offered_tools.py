@@ -1,0 +1,46 @@
+"""Which MCP servers an agent has, and what of their tools the model is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from worker_core.agents.messages import Persona
+from worker_core.control_plane.models import ResolvedEnvironment
+from worker_core.engine.services import Services
+from worker_core.logs.declared import is_secret
+from worker_core.mcp.configuration import Servers, read_servers
+
+
+def of(services: Services, environment: ResolvedEnvironment, own: Mapping[str, Any]) -> Servers:
+    """Those of the agent's environment, then those that came with the execution (protocol, 9.3)."""
+    return read_servers(
+        environment.mcp_servers,
+        own,
+        variables=environment.env_vars,
+        is_secret=is_secret,
+        withheld=services.own_secrets(),
+    )
+
+
+async def offered(
+    services: Services, execution_id: str, persona: Persona, environment: ResolvedEnvironment, own: Mapping[str, Any]
+) -> tuple[Persona, tuple[str, ...]]:
+    """The persona with the tools of its servers, and a sentence for each that is missing."""
+    servers = of(services, environment, own)
+    if not servers.usable and not servers.left_out:
+        return persona, ()
+    offer = await services.mcp.offer(execution_id, servers, taken={str(tool["name"]) for tool in persona.tools})
+    tools = tuple(
+        {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": dict(tool.parameters),
+            "read_only": tool.read_only,
+            "server": tool.server,
+            "tool": tool.tool,
+        }
+        for tool in offer.tools
+    )
+    return replace(persona, tools=(*persona.tools, *tools), mcp_servers=dict(own)), tuple(offer.left_out)

@@ -1,0 +1,226 @@
+"""One tool call, at most once: journal first, then the effect, then the record, then the report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from worker_core.agents.activities import offered_tools
+from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
+from worker_core.agents.conversation import arguments_object
+from worker_core.agents.messages import ApprovalWanted, RunTool, ToolCall, ToolOutcome
+from worker_core.basics import foreign_json
+from worker_core.basics.git_author import git_author_variables
+from worker_core.basics.whole_text import whole
+from worker_core.control_plane.models import ResolvedEnvironment
+from worker_core.control_plane.outbox.lane import Lane
+from worker_core.engine.services import Services
+from worker_core.events import ToolFinished, ToolStarted
+from worker_core.mcp.tool import McpTool
+from worker_core.network.reachable import NetworkPolicy
+from worker_core.policy import decision
+from worker_core.sandbox.launcher import Launcher, Network, Observed
+from worker_core.tools.arguments import failed
+from worker_core.tools.base import Tool, ToolContext, ToolResult
+from worker_core.tools.registry import SkillDefinition, offer
+from worker_core.workspaces.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+EVENT_OUTPUT_LIMIT = 10_000
+"""Characters of output in `tool_completed` (the existing worker's cap: protocol, section 8.3)."""
+
+_FLUSH_LIMIT = timedelta(seconds=10)
+
+
+async def run(services: Services, request: RunTool, environment: ResolvedEnvironment) -> ToolOutcome:
+    """Answer from the journal, or run the tool and write it there."""
+    lane = services.outbox.lane(request.execution_id)
+    lane.advance(request.after_sequence)
+    call = request.call
+    tool = _tool_of(services, request, environment, lane)
+    known = services.journal.outcome(request.execution_id, call.call_id)
+    common: dict[str, Any] = {
+        "tool_name": call.name,
+        "tool_execution_id": call.call_id,
+        "source": _source(request),
+        "parent_message_id": request.parent_message_id,
+    }
+    if request.member_name:
+        common["member_name"] = request.member_name
+    prefix = "member_" if request.member_name else ""
+    started = time.monotonic()
+    unknown, where = False, ""
+    if isinstance(known, Finished):
+        result = known.result
+    elif isinstance(known, Dispatched) and not (tool is not None and tool.spec.read_only):
+        unknown = True
+        result = failed("The outcome is unknown: the worker stopped in mid-call.")
+    else:
+        arguments, wrong = _read_arguments(call)
+        verdict = None
+        if tool is not None and not wrong:
+            verdict = await decision.decide(services, request, tool, arguments)
+        if isinstance(verdict, ApprovalWanted):
+            await lane.flush(_FLUSH_LIMIT)
+            return ToolOutcome(succeeded=False, output="", approval=verdict, last_sequence=lane.last_sequence)
+        lane.publish(
+            f"{prefix}tool_started",
+            {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
+        )
+        services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
+        if verdict is not None:
+            result = failed(verdict.sentence)
+        elif tool is None or wrong:
+            result = failed(wrong if tool is not None else f"There is no tool named {call.name!r} here.")
+        else:
+            observed = Observed(services.launcher)
+            result = await _run_once(services, request, environment, tool, arguments, observed)
+            where = _place(request, observed)
+    mask = services.redactor.mask
+    # Tools mask what they read; a sentence about it may hold a part of it, too.
+    result = replace(result, output=mask(result.output), error=result.error and mask(result.error))
+    seconds = time.monotonic() - started
+    lane.publish(
+        f"{prefix}tool_completed",
+        {
+            **common,
+            "status": "success" if result.succeeded else "failed",
+            "tool_output": result.output[:EVENT_OUTPUT_LIMIT],
+            "tool_error": result.error,
+            "message": f"{call.name} {'done' if result.succeeded else 'failed'}",
+            "duration_ms": round(seconds * 1000),
+            **({"sandbox": where} if where else {}),
+        },
+    )
+    services.bus.publish(
+        ToolFinished(
+            execution_id=request.execution_id,
+            call_id=call.call_id,
+            tool_name=call.name,
+            succeeded=result.succeeded,
+            duration_seconds=seconds,
+        )
+    )
+    await lane.flush(_FLUSH_LIMIT)
+    return ToolOutcome(
+        succeeded=result.succeeded,
+        output=result.output,
+        error=result.error,
+        unknown=unknown,
+        duration_ms=round(seconds * 1000),
+        last_sequence=lane.last_sequence,
+    )
+
+
+def _tool_of(services: Services, request: RunTool, environment: ResolvedEnvironment, lane: Lane) -> Tool | None:
+    call = request.call
+    if not request.mcp_server:
+        return offer([SkillDefinition.from_wire(skill) for skill in request.skills]).tools.get(call.name)
+    servers = offered_tools.of(services, environment, request.mcp_servers)
+    config = servers.usable.get(request.mcp_server)
+    if config is None:
+        return None
+    loop = asyncio.get_running_loop()
+
+    def say(progress: str) -> None:
+        about = {"tool_name": call.name, "tool_execution_id": call.call_id, "message": progress}
+        with contextlib.suppress(RuntimeError):  # the engine's loop is gone
+            loop.call_soon_threadsafe(lane.publish, "tool_progress", about)
+
+    return McpTool(services.mcp, config, tool=request.mcp_tool, say_progress=say)
+
+
+def _place(request: RunTool, observed: Observed) -> str:
+    """Where the call had its effect: the sandbox's name, `none`, an MCP server's alias, or `worker`."""
+    if request.mcp_server:
+        return f"mcp {request.mcp_server}"
+    return observed.name if observed.used else "worker"
+
+
+def _read_arguments(call: ToolCall) -> tuple[dict[str, Any], str]:
+    """The call's arguments, or why they are none: a sentence for the model, and the call fails without an effect."""
+    if call.problem:
+        return {}, call.problem
+    try:
+        arguments = foreign_json.loads(call.arguments or "{}")
+    except foreign_json.NestedTooDeep:
+        return {}, (
+            f"The arguments nest more than {foreign_json.DEEPEST} levels deep, so the call was not made. Send them "
+            "flatter, or put what is nested into a file."
+        )
+    except ValueError as error:
+        return {}, f"The arguments are not valid JSON: {error}."
+    return (arguments, "") if isinstance(arguments, dict) else ({}, "The arguments must be one JSON object.")
+
+
+def _source(request: RunTool) -> str:
+    if request.member_name:
+        return "team_member"
+    return "team_leader" if request.in_team else "agent"
+
+
+async def _run_once(
+    services: Services,
+    request: RunTool,
+    environment: ResolvedEnvironment,
+    tool: Tool,
+    arguments: dict[str, Any],
+    launcher: Launcher,
+) -> ToolResult:
+    call = request.call
+    journal = services.journal
+    journaled = not tool.spec.read_only
+    settings = services.settings
+
+    def mark() -> None:
+        if journaled:
+            journal.mark_dispatched(request.execution_id, call.call_id)
+
+    try:
+        workspace = await asyncio.to_thread(Workspace.open, services.workspaces, request.execution_id)
+        author = await asyncio.to_thread(git_author_variables, settings.git_author)
+        result = await tool.run(
+            arguments,
+            ToolContext(
+                execution_id=request.execution_id,
+                call_id=call.call_id,
+                workspace=workspace,
+                launcher=launcher,
+                may_touch=partial(decision.further, services, request, tool),
+                may_reach=NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow).check_host,
+                environment={**author, **_declared(environment, services.own_secrets())},
+                timeout=settings.tool_timeout,
+                output_limit_bytes=settings.tool_output_limit_bytes,
+                api=services.client,
+                mask=services.redactor.mask,
+                before_effect=mark,
+            ),
+        )
+    except JournalError as error:
+        log.error("%s", error.sentence)
+        return failed(error.sentence)
+    # Whatever it read, from a process, a server or a file: what is said of it is text that can be written down.
+    result = replace(result, output=whole(result.output), error=None if result.error is None else whole(result.error))
+    if journaled:
+        try:
+            await asyncio.to_thread(journal.record, request.execution_id, call.call_id, result)
+        except JournalError as error:
+            # It ran, and its result is here: Temporal keeps it from now on. Only a crash before that would not know.
+            log.error("%s", error.sentence)
+    return result
+
+
+def _declared(environment: ResolvedEnvironment, own_secrets: frozenset[str]) -> dict[str, str]:
+    """The execution's variables, without any that carries a key of the worker's own (the server sends one)."""
+    return {
+        name: value
+        for name, value in environment.env_vars.items()
+        if not any(own in value for own in own_secrets if own)
+    }

@@ -1,0 +1,1 @@
+"""Workflows: replayed, so without input, output, clock or chance of their own."""

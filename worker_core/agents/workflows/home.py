@@ -1,0 +1,125 @@
+"""Workflow code: calls on the machine that holds the workspace, and the move when that machine is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import exceptions, workflow
+from temporalio.exceptions import ActivityError, TimeoutType
+
+from worker_core.agents.execution_input import ExecutionInput
+from worker_core.agents.messages import Begin, Begun, Message
+from worker_core.agents.workflows import retries
+from worker_core.agents.workflows.progress import Progress
+
+_Result = TypeVar("_Result")
+
+HOME_LOST_NOTE = (
+    "[The machine that held this execution's workspace is gone. A fresh, empty workspace on another machine is in "
+    "use now: files made earlier in this conversation are not there.]"
+)
+
+
+class Home:
+    """One execution's home machine."""
+
+    def __init__(self, execution: ExecutionInput, progress: Progress) -> None:
+        self._execution = execution
+        self._progress = progress
+
+    async def find(self, *, lost: bool = False) -> Begun:
+        """Begin on whichever machine answers first on the shared queue."""
+        beginning = workflow.start_activity(
+            "begin_execution",
+            Begin(input=self._execution, home_lost=lost, after_sequence=self._progress.sequence),
+            result_type=Begun,
+            start_to_close_timeout=retries.CONTROL_PLANE_CALL,
+            heartbeat_timeout=retries.BEGIN_HEARTBEAT,
+            retry_policy=retries.CONTROL_PLANE_RETRY,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        try:
+            return self._settle(await asyncio.shield(beginning))
+        except asyncio.CancelledError:
+            # A worker that has begun counts on an end: its answer is worth a moment, and is lost by cancelling.
+            await workflow.wait([beginning], timeout=retries.LAST_ANSWER.total_seconds())
+            if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
+                self._settle(beginning.result())
+            else:
+                beginning.cancel()
+            raise
+
+    def _settle(self, begun: Begun) -> Begun:
+        self._progress.begun = begun
+        self._progress.heard(begun.last_sequence)
+        return begun
+
+    async def call(
+        self, activity: str, argument: Callable[[], Any], result_type: type[_Result], **options: Any
+    ) -> _Result:
+        """Run an activity at home; find a new home when nobody takes it there in time.
+
+        `argument` is a function: after a change of home the call is built anew.
+        """
+        while True:
+            home = self._progress.home
+            try:
+                result: _Result = await workflow.execute_activity(
+                    activity,
+                    argument(),
+                    task_queue=home.home_queue,
+                    result_type=result_type,
+                    schedule_to_start_timeout=timedelta(seconds=home.timeouts.home_lost_after),
+                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                    **options,
+                )
+            except ActivityError as error:
+                if not _nobody_home(error):
+                    raise
+                await self._move(home)
+                if activity == "run_tool" and _was_under_way(error):
+                    raise
+            else:
+                return result
+
+    async def _move(self, lost: Begun) -> None:
+        if self._progress.begun is not lost:
+            return  # a call beside this one has moved already
+        begun = await self.find(lost=True)
+        if begun.host_id != lost.host_id:
+            self._progress.say(
+                Message(
+                    role="system",
+                    content=HOME_LOST_NOTE,
+                    timestamp=now(),
+                    message_id=f"{self._execution.execution_id}_home_{workflow.info().get_current_history_length()}",
+                )
+            )
+
+
+def stop_if_cancelled() -> None:
+    """Raise what a call swallowed that ended by itself while its cancellation was on the way."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def now() -> str:
+    return workflow.now().isoformat()
+
+
+def _timeout_of(error: ActivityError) -> exceptions.TimeoutError | None:
+    return error.cause if isinstance(error.cause, exceptions.TimeoutError) else None
+
+
+def _nobody_home(error: ActivityError) -> bool:
+    timeout = _timeout_of(error)
+    return timeout is not None and timeout.type == TimeoutType.SCHEDULE_TO_START
+
+
+def _was_under_way(error: ActivityError) -> bool:
+    timeout = _timeout_of(error)
+    return timeout is not None and bool(timeout.last_heartbeat_details)

@@ -1,0 +1,189 @@
+"""What can be found out about this machine without asking the network."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from worker_core import __version__
+from worker_core.basics.sizes import size
+from worker_core.errors import KubiyaError
+from worker_core.paths import Paths, UnsafeFolder
+from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, account_of
+from worker_core.settings import Settings
+
+Verdict = Literal["ok", "warn", "fail", "skip"]
+
+DISK_FAIL_BYTES: Final = 500 * 10**6
+DISK_WARN_BYTES: Final = 5 * 10**9
+OLDEST_PYTHON: Final = (3, 11)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at. `repair` says what to do where it is not ok; `skip` could not be looked at.
+
+    `took_seconds` is None where nothing was waited for.
+    """
+
+    name: str
+    verdict: Verdict
+    sentence: str
+    repair: str = ""
+    took_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ok(name: str, sentence: str) -> Check:
+    return Check(name=name, verdict="ok", sentence=sentence)
+
+
+def warn(name: str, sentence: str, repair: str) -> Check:
+    return Check(name=name, verdict="warn", sentence=sentence, repair=repair)
+
+
+def fail(name: str, sentence: str, repair: str) -> Check:
+    return Check(name=name, verdict="fail", sentence=sentence, repair=repair)
+
+
+def skip(name: str, sentence: str) -> Check:
+    return Check(name=name, verdict="skip", sentence=sentence)
+
+
+async def timed(check: Awaitable[Check]) -> Check:
+    """The finding, with the time that it took; one that was skipped took none."""
+    begun = time.monotonic()
+    found = await check
+    return found if found.verdict == "skip" else replace(found, took_seconds=time.monotonic() - begun)
+
+
+async def versions() -> Check:
+    from importlib import metadata
+
+    said = (
+        f"kubiya-worker {__version__}, Python {platform.python_version()}, temporalio {metadata.version('temporalio')}"
+    )
+    where = f"{platform.system()} {platform.release()} {platform.machine()}"
+    if sys.version_info < OLDEST_PYTHON:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        return fail("versions", f"{said}, {where}.", f"Install Python {oldest} or newer.")
+    return ok("versions", f"{said}, {where}.")
+
+
+async def settings_file(paths: Paths, settings: Settings) -> Check:
+    there = "is read" if paths.settings_file.is_file() else "does not exist, which is fine"
+    queues = f"queues: {', '.join(settings.queue_ids)}" if settings.queue_ids else "no queue is set"
+    return ok("settings", f"{settings.control_plane_url}; {queues}; {paths.settings_file} {there}.")
+
+
+async def policy(paths: Paths) -> Check:
+    from worker_core.policy.decision import policy_file
+    from worker_core.policy.file import BrokenPolicy
+
+    try:
+        rules = await asyncio.to_thread(policy_file(paths).rules)
+    except BrokenPolicy as error:
+        return fail("policy", f"{error.sentence} Every call of a tool is denied.", "Repair the file, or remove it.")
+    there = f"has {len(rules)} rules" if paths.policy_file.exists() else "does not exist, which is fine"
+    return ok("policy", f"{paths.policy_file} {there}.")
+
+
+async def state_folder(paths: Paths) -> Check:
+    return await asyncio.to_thread(_state_folder, paths)
+
+
+def _state_folder(paths: Paths) -> Check:
+    new = not paths.state.exists()
+    nearest = _existing(paths.state)
+    try:
+        if new and not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied", str(nearest))
+        if not new:
+            paths.check()
+            with tempfile.NamedTemporaryFile(dir=paths.state, prefix=".doctor-") as probe:
+                probe.write(b"ok")
+                probe.flush()
+    except UnsafeFolder as error:
+        return fail("state folder", error.sentence, "No worker starts before that.")
+    except OSError as error:
+        return fail(
+            "state folder",
+            f"{paths.state} cannot be written ({error.strerror}).",
+            "Repair its owner and permissions, or name another folder in KUBIYA_WORKER_HOME.",
+        )
+    return ok("state folder", f"{paths.state} {'can be made' if new else 'can be written'}.")
+
+
+async def disk(paths: Paths) -> Check:
+    try:
+        usage = await asyncio.to_thread(shutil.disk_usage, _existing(paths.state))
+    except OSError as error:
+        return fail("disk", f"The disk of {paths.state} does not answer ({error.strerror}).", "Check its mount.")
+    said = f"{size(usage.free)} of {size(usage.total)} are free."
+    repair = "Free some space: executions keep their workspaces there, and events while the control plane is away."
+    if usage.free < DISK_FAIL_BYTES:
+        return fail("disk", said, repair)
+    return warn("disk", said, repair) if usage.free < DISK_WARN_BYTES else ok("disk", said)
+
+
+async def keychain(settings: Settings, *, key_in_environment: bool) -> tuple[Check, Secret | None]:
+    """The keychain, and the key it holds for this control plane."""
+    store = KeyringStore()
+    try:
+        name = await store.name()
+        found = await store.get(settings.control_plane_url)
+    except KubiyaError as error:
+        if key_in_environment:
+            return skip("keychain", "None can be used here, and none is needed: the key is in the environment."), None
+        return fail("keychain", error.sentence, f"Unlock or install a keychain, or set {API_KEY_VARIABLE}."), None
+    holds = "holds a key" if found else "holds no key"
+    return ok("keychain", f"{name} {holds} for {account_of(settings.control_plane_url)}."), found
+
+
+async def workers(paths: Paths) -> Check:
+    from worker_core.control_socket.client import WorkerSilent, running_workers
+
+    def look() -> Check:
+        said = []
+        for worker in running_workers(paths.runtime):
+            try:
+                said.append(f"pid {worker.pid} is {worker.status().state.value}")
+            except WorkerSilent as error:
+                return warn("workers", error.sentence, f"If it hangs, end it: kill {worker.pid}")
+        return ok("workers", f"Running here: {'; '.join(said)}." if said else "None runs here at the moment.")
+
+    return await asyncio.to_thread(look)
+
+
+async def sandbox(paths: Paths, settings: Settings) -> Check:
+    return await asyncio.to_thread(_sandbox, paths, settings)
+
+
+def _sandbox(paths: Paths, settings: Settings) -> Check:
+    from worker_core.sandbox.choice import choose
+
+    with tempfile.TemporaryDirectory(prefix="kubiya-doctor-") as folder:  # it changes nothing, not even the state
+        choice = choose(settings, replace(paths, runtime=Path(folder)))
+        choice.close()
+    if choice.launcher is None:
+        return fail("sandbox", choice.reason, choice.remedy or "Repair that: no tool can be started before.")
+    if choice.view.name == "none":
+        return warn("sandbox", choice.reason, 'Repair that, and set require_sandbox = "always" or "ask".')
+    return ok("sandbox", choice.reason)
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

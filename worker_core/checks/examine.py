@@ -1,0 +1,133 @@
+"""All checks, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from worker_core.checks import check, network
+from worker_core.checks.check import Check, fail
+from worker_core.errors import KubiyaError
+from worker_core.logs.redaction import Redactor
+from worker_core.paths import Paths
+from worker_core.secrets import API_KEY_VARIABLE, Secret
+from worker_core.settings import Settings
+
+LIMIT_SECONDS: Final = 30.0
+"""For one check, whatever it does."""
+
+
+def _nothing(found: Check) -> None:
+    pass
+
+
+async def examine(
+    settings: Settings,
+    *,
+    paths: Paths,
+    environment_key: Secret | None = None,
+    temporal_host: str = "",
+    connection_only: bool = False,
+    redactor: Redactor | None = None,
+    heard: Callable[[Check], object] = _nothing,
+) -> list[Check]:
+    """Look at everything. Nothing is changed, and no worker is registered. Never raises.
+
+    Args:
+        settings: as a worker would start with them.
+        paths: of this installation.
+        environment_key: the API key where it came from the environment; else the keychain is asked.
+        temporal_host: `host:port`, where the caller knows it.
+        connection_only: leave out what is no matter of the network and the key.
+        redactor: learns the key that is found.
+        heard: called with each finding as it is made, in whatever order.
+
+    Returns:
+        All findings, in the order in which they build on each other.
+    """
+
+    async def keychain_side() -> list[Check]:
+        return [await check.timed(_finding(asked_keychain))]
+
+    async def key_side() -> list[Check]:
+        _, stored = await asyncio.shield(asked_keychain)
+        key = environment_key or stored
+        if key is not None and redactor is not None:
+            redactor.add(key)
+        if key is None:
+            return [fail("API key", "There is none.", f"kubiya-worker login, or set {API_KEY_VARIABLE}.")]
+        source = API_KEY_VARIABLE if environment_key is not None else "the keychain"
+        return await network.key_and_clock(settings, key, source=source, queues=settings.queue_ids)
+
+    async def server_side() -> list[Check]:
+        return [await check.timed(_finding(asked_server))]
+
+    async def temporal_side() -> list[Check]:
+        _, named = await asyncio.shield(asked_server)
+        return [await check.timed(network.temporal(settings, temporal_host or named))]
+
+    async def told(name: str, group: Coroutine[Any, Any, list[Check]]) -> list[Check]:
+        found = await _limited(name, group)
+        for one in found:
+            heard(one)
+        return found
+
+    asked_keychain = asyncio.create_task(
+        check.keychain(settings, key_in_environment=environment_key is not None), name="ask the keychain"
+    )
+    asked_server = asyncio.create_task(network.health(settings), name="ask the control plane")
+    groups: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = []
+    if not connection_only:
+        groups += [
+            ("versions", _one(check.versions())),
+            ("settings", _one(check.settings_file(paths, settings))),
+            ("policy", _one(check.policy(paths))),
+            ("state folder", _one(check.state_folder(paths))),
+            ("disk", _one(check.disk(paths))),
+        ]
+    groups += [
+        ("proxy", _one(check.timed(network.proxy(settings)))),
+        ("DNS", _one(check.timed(network.dns(settings)))),
+        ("TLS", _one(check.timed(network.tls(settings)))),
+        ("control plane", server_side()),
+        ("Temporal", temporal_side()),
+        ("model gateway", _one(check.timed(network.gateway(settings)))),
+        ("keychain", keychain_side()),
+        ("API key", key_side()),
+    ]
+    if not connection_only:
+        groups += [
+            ("sandbox", _one(check.sandbox(paths, settings))),
+            ("workers", _one(check.workers(paths))),
+        ]
+    try:
+        found = await asyncio.gather(*(told(name, group) for name, group in groups))
+    finally:
+        for asked in (asked_keychain, asked_server):
+            asked.cancel()
+        await asyncio.gather(asked_keychain, asked_server, return_exceptions=True)
+    return [check for group in found for check in group]
+
+
+async def _finding(asked: asyncio.Task[tuple[Check, Any]]) -> Check:
+    """What was found, of something that others wait for too."""
+    found, _ = await asyncio.shield(asked)
+    return found
+
+
+async def _one(check: Coroutine[Any, Any, Check]) -> list[Check]:
+    return [await check]
+
+
+async def _limited(name: str, group: Coroutine[Any, Any, list[Check]]) -> list[Check]:
+    """A check that hangs or breaks is a finding too."""
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await group
+    except TimeoutError:
+        return [fail(name, f"The check did not end within {LIMIT_SECONDS:g} s.", "Try again; check the network.")]
+    except KubiyaError as error:
+        return [fail(name, error.sentence, "")]
+    except Exception as error:  # noqa: BLE001 - the other checks are worth showing
+        return [fail(name, f"The check itself failed ({type(error).__name__}).", "Report it, please.")]

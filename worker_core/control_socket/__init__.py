@@ -1,0 +1,1 @@
+"""How other processes of this user speak with a running worker."""

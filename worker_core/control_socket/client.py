@@ -1,0 +1,222 @@
+"""The running workers of this user on this machine, as other commands see and steer them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+import psutil
+
+from worker_core import events as happenings
+from worker_core.control_socket import endpoint as endpoints
+from worker_core.control_socket.endpoint import Endpoint
+from worker_core.errors import ExitCode, KubiyaError
+from worker_core.events import Event
+from worker_core.snapshot import EngineSnapshot, Scope, WholeQuestion
+
+ANSWER_LIMIT_SECONDS: Final = 12.0
+"""A little more than the worker itself allows its engine."""
+
+Said = TypeVar("Said")
+StopName = Literal["drain", "cancel", "now"]
+
+
+class WorkerSilent(KubiyaError):
+    """A worker runs, but does not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class NoWorker(KubiyaError):
+    """No worker of this user runs on this machine, or not the one that was named."""
+
+    exit_code = ExitCode.NOT_CONFIGURED
+
+
+class RunningWorker:
+    """One worker. Every method raises WorkerSilent where it does not answer, and KubiyaError where it refuses."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self.pid = endpoint.pid
+
+    def status(self) -> EngineSnapshot:
+        return _snapshot(self._ask({"verb": "status"}))
+
+    def pause(self, *, reason: str = "") -> EngineSnapshot:
+        return _snapshot(self._ask({"verb": "pause", "reason": reason}))
+
+    def resume(self) -> EngineSnapshot:
+        return _snapshot(self._ask({"verb": "resume"}))
+
+    def approve(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> EngineSnapshot:
+        """`seal` is that of `whole_question`, where the snapshot leaves something out."""
+        request = {"verb": "approve", "id": approval_id, "allow": allow, "scope": scope, "seal": seal}
+        return _snapshot(self._ask(request))
+
+    def whole_question(self, approval_id: str) -> WholeQuestion:
+        """Everything that a call which waits would do."""
+        return _read(self._ask({"verb": "question", "id": approval_id}).get("question"), WholeQuestion)
+
+    def stop(self, *, mode: StopName, wait: bool) -> Iterator[EngineSnapshot]:
+        """Ask it to leave. With `wait`, what it says while it leaves, and at last how it ended."""
+        for answer in self._lines({"verb": "stop", "mode": mode, "wait": wait}, endless=wait):
+            yield _snapshot(answer)
+        if wait:
+            with contextlib.suppress(psutil.Error):
+                psutil.Process(self.pid).wait(ANSWER_LIMIT_SECONDS)
+
+    def logs(self, *, last: int, follow: bool) -> Iterator[dict[str, Any]]:
+        """Answers with `lines`, `dropped`."""
+        request = {"verb": "logs", "last": last, "follow": follow}
+        for answer in self._lines(request, endless=follow):
+            yield answer
+            if not follow and not answer.get("more"):
+                return
+
+    def watch(self) -> Watch:
+        """What happens in it, from now on.
+
+        Raises:
+            WorkerSilent: it cannot be reached.
+        """
+        return Watch(self._endpoint)
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        return next(self._lines(request, endless=False))
+
+    def _lines(self, request: dict[str, Any], *, endless: bool) -> Iterator[dict[str, Any]]:
+        """The answers, at least one. With `endless`, there is no limit behind the first."""
+        try:
+            with self._endpoint.connect(limit_seconds=ANSWER_LIMIT_SECONDS) as connection:
+                # A worker that refuses may have closed its end before it read: what it said is there all the same.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(msgspec.json.encode({**request, "token": self._endpoint.token}) + b"\n")
+                with connection.makefile("rb") as answers:
+                    first = True
+                    for line in answers:
+                        answer = msgspec.json.decode(line)
+                        if not isinstance(answer, dict) or answer.get("ok") is not True:
+                            raise KubiyaError(_complaint(answer))
+                        if endless:
+                            connection.settimeout(None)
+                        first = False
+                        yield answer
+                    if first:
+                        raise WorkerSilent(f"The worker with pid {self.pid} closed the connection without an answer.")
+        except (OSError, msgspec.DecodeError) as error:
+            raise WorkerSilent(
+                f"The worker with pid {self.pid} does not answer on its control socket ({error}). Its log says more: "
+                "`kubiya-worker logs`."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What a watched worker said: how it is now, and what happened since the last time, in order."""
+
+    snapshot: EngineSnapshot
+    events: tuple[Event, ...]
+    dropped: int
+
+
+class Watch:
+    """A worker, watched: iterate in a thread, and `close()` from any thread. It ends when the worker ends."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._pid = endpoint.pid
+        self._closed = False
+        try:
+            self._connection = endpoint.connect(limit_seconds=ANSWER_LIMIT_SECONDS)
+            self._connection.sendall(msgspec.json.encode({"verb": "watch", "token": endpoint.token}) + b"\n")
+        except OSError as error:
+            raise WorkerSilent(f"The worker with pid {endpoint.pid} does not answer ({error}).") from error
+
+    def __iter__(self) -> Iterator[News]:
+        """Raises KubiyaError where the worker refuses or is of another version."""
+        with self._connection, self._connection.makefile("rb") as answers:
+            try:
+                for line in answers:
+                    answer = msgspec.json.decode(line)
+                    if not isinstance(answer, dict) or answer.get("ok") is not True:
+                        raise KubiyaError(_complaint(answer))
+                    self._connection.settimeout(None)
+                    events = tuple(filter(None, map(_event, answer.get("events") or ())))
+                    yield News(snapshot=_snapshot(answer), events=events, dropped=answer.get("dropped") or 0)
+            except (OSError, ValueError) as error:
+                if not self._closed:
+                    raise WorkerSilent(
+                        f"The worker with pid {self._pid} does not answer any more ({error})."
+                    ) from error
+
+    def close(self) -> None:
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+
+def _event(said: object) -> Event | None:
+    """None: an event that this version does not know."""
+    kind = getattr(happenings, str(said.get("kind")), None) if isinstance(said, dict) else None
+    if not (isinstance(kind, type) and issubclass(kind, Event)) or not isinstance(said, dict):
+        return None
+    try:
+        return msgspec.convert(said.get("event"), kind)
+    except (msgspec.ValidationError, TypeError, NameError):
+        return None
+
+
+def running_workers(folder: Path) -> list[RunningWorker]:
+    """All of them, by pid; what dead ones left is removed.
+
+    Args:
+        folder: `paths.runtime`.
+    """
+    return [RunningWorker(endpoint) for endpoint in endpoints.found(folder)]
+
+
+def one_worker(folder: Path, *, pid: int | None) -> RunningWorker:
+    """The one that was named, or the only one.
+
+    Raises:
+        NoWorker: there is none, or several and none was named.
+    """
+    workers = running_workers(folder)
+    if pid is not None:
+        for worker in workers:
+            if worker.pid == pid:
+                return worker
+    if not workers:
+        raise NoWorker(NOBODY)
+    pids = ", ".join(str(worker.pid) for worker in workers)
+    if pid is not None:
+        raise NoWorker(f"No worker of yours has the pid {pid}; these run: {pids}.")
+    if len(workers) > 1:
+        raise NoWorker(f"{len(workers)} workers run. Name one with --worker: {pids}.")
+    return workers[0]
+
+
+NOBODY: Final = "No worker of yours runs on this machine. Start one with `kubiya-worker start --queue-id ID`."
+
+
+def _snapshot(answer: dict[str, Any]) -> EngineSnapshot:
+    return _read(answer.get("snapshot"), EngineSnapshot)
+
+
+def _read(said: object, kind: type[Said]) -> Said:
+    try:
+        return msgspec.convert(said, kind)
+    except msgspec.ValidationError as error:
+        raise KubiyaError(
+            "The worker's answer cannot be read: it is of another version than this command. Restart the worker."
+        ) from error
+
+
+def _complaint(answer: object) -> str:
+    said = answer.get("error") if isinstance(answer, dict) else None
+    return said if isinstance(said, str) and said else "The worker refused and gave no reason."

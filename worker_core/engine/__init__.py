@@ -1,0 +1,1 @@
+"""One worker, assembled: its queues, what they share, how it leaves."""

@@ -1,0 +1,139 @@
+"""How a worker leaves: it drains, cancels, or goes at once; a stronger wish overtakes a weaker one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from worker_core.agents.activities.tracker import ExecutionTracker
+from worker_core.engine.serving import STOP_MARGIN, QueueServer
+from worker_core.errors import ExitCode, KubiyaError
+from worker_core.snapshot import StopMode
+
+log = logging.getLogger(__name__)
+
+
+class StopWish:
+    """The strongest wish so far. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self.mode: StopMode | None = None
+        self._raised = asyncio.Event()
+
+    def raise_to(self, mode: StopMode) -> None:
+        """A weaker wish behind a stronger one changes nothing."""
+        if self.mode is None or mode > self.mode:
+            self.mode = mode
+            raised, self._raised = self._raised, asyncio.Event()
+            raised.set()
+
+    async def reaches(self, mode: StopMode) -> None:
+        """Return when the wish is `mode` or stronger."""
+        while self.mode is None or self.mode < mode:
+            await self._raised.wait()
+
+
+class Departure:
+    """One leave-taking: running turns end or are cancelled, then polling stops."""
+
+    def __init__(
+        self,
+        *,
+        wish: StopWish,
+        tracker: ExecutionTracker,
+        tracker_changed: asyncio.Event,
+        servers: Sequence[QueueServer],
+        drain_timeout: timedelta,
+        say: Callable[[str], None],
+    ) -> None:
+        """`say` shows a sentence about what is being waited for; `tracker_changed` is set at each change."""
+        self._wish = wish
+        self._tracker = tracker
+        self._tracker_changed = tracker_changed
+        self._servers = servers
+        self._drain_timeout = drain_timeout
+        self._say = say
+
+    async def run(self) -> ExitCode:
+        """Returns OK where all work was finished, CANCELLED_WORK or LEFT_AT_ONCE where it was not."""
+        drained = False
+        if self._wish.mode is StopMode.DRAIN:
+            drained = await self._turns_end()
+            if not drained and self._wish.mode is StopMode.DRAIN:
+                log.warning("Turns still run after %s; they are cancelled.", self._drain_timeout)
+        if self._wish.mode is StopMode.NOW:
+            for server in self._servers:
+                server.abandon()
+            return ExitCode.LEFT_AT_ONCE
+        cancelled = not drained and self._tracker.busy_steps > 0
+        if cancelled:
+            self._say("Stopping: running calls are being cancelled.")
+        if not await self._stop_polling():
+            return ExitCode.LEFT_AT_ONCE
+        return ExitCode.CANCELLED_WORK if cancelled else ExitCode.OK
+
+    async def _turns_end(self) -> bool:
+        """Wait until no execution is in mid-turn. False: time is up, or a stronger wish came."""
+        stronger = asyncio.create_task(self._wish.reaches(StopMode.CANCEL))
+        try:
+            async with asyncio.timeout(self._drain_timeout.total_seconds()):
+                while self._tracker.running and not stronger.done():
+                    self._say(drain_reason(self._tracker.running))
+                    self._tracker_changed.clear()
+                    changed = asyncio.create_task(self._tracker_changed.wait())
+                    await asyncio.wait([changed, stronger], return_when=asyncio.FIRST_COMPLETED)
+                    changed.cancel()
+        except TimeoutError:
+            return False
+        finally:
+            stronger.cancel()
+        return not self._tracker.running
+
+    async def _stop_polling(self) -> bool:
+        """False: somebody would not wait any longer."""
+        stopping = asyncio.create_task(self._stop_servers())
+        leaving = asyncio.create_task(self._wish.reaches(StopMode.NOW))
+        await asyncio.wait([stopping, leaving], return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not stopping.done():
+            stopping.cancel()
+            return False
+        stopping.result()
+        return True
+
+    async def _stop_servers(self) -> None:
+        in_time = await asyncio.gather(*(server.stop(limit=2 * STOP_MARGIN) for server in self._servers))
+        if not all(in_time):
+            log.error("A call did not end after it was cancelled; it is left behind.")
+
+
+def drain_reason(running: int) -> str:
+    """What a drain waits for, as a sentence."""
+    if not running:
+        return "Stopping: nothing is running."
+    return f"Stopping: waiting for {running} running turn{'s' * (running > 1)}."
+
+
+def farewell(code: ExitCode) -> str:
+    """How a worker says that it has left."""
+    match code:
+        case ExitCode.CANCELLED_WORK:
+            return "Stopped; running calls were cancelled."
+        case ExitCode.LEFT_AT_ONCE:
+            return "Left at once; what was running is taken up by the next worker."
+        case _:
+            return "Stopped."
+
+
+def failure_of(task: asyncio.Task[None]) -> KubiyaError:
+    """What ended a queue's loop, as a sentence; one that nobody foresaw goes to the log whole."""
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, KubiyaError):
+        return error
+    if error is not None:
+        log.error("A queue loop failed.", exc_info=error)
+    return KubiyaError(f"Serving the queue stopped on an internal error: {type(error).__name__}.")

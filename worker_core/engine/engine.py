@@ -1,0 +1,494 @@
+"""The engine: the worker's life cycle. Tray, command line and daemon alike command it and draw what it publishes.
+
+It runs on any asyncio loop (stock or qasync): no signal handlers, no asyncio subprocesses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from worker_core import __version__
+from worker_core.agents.activities.journal import Journal
+from worker_core.agents.activities.tracker import ExecutionTracker
+from worker_core.basics.loop_thread import LoopThread
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.outbox.outbox import Outbox
+from worker_core.control_plane.session import WorkerStatus
+from worker_core.engine.departure import Departure, StopWish, drain_reason, failure_of, farewell
+from worker_core.engine.queue import ServedQueue, Shared
+from worker_core.engine.serving import Clients, Timing
+from worker_core.engine.single_execution import SingleExecution
+from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
+from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
+from worker_core.logs.narrator import narrate
+from worker_core.machine import changes, identity, load
+from worker_core.mcp.pool import McpPool
+from worker_core.policy.answers import Answers
+from worker_core.policy.audit import AuditLog
+from worker_core.policy.decision import Permissions, policy_file
+from worker_core.policy.questions import ApprovalBook
+from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
+from worker_core.secrets import Secret
+from worker_core.snapshot import EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
+from worker_core.temporal.admission import Gate
+from worker_core.temporal.connection import metrics
+from worker_core.workspaces.sweeping import WorkspaceSweep
+from worker_core.workspaces.workspace import Workspace
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from worker_core.logs.redaction import Redactor
+    from worker_core.logs.ring import LogRing
+    from worker_core.paths import Paths
+    from worker_core.sandbox.launcher import Launcher
+    from worker_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+JOURNAL_KEPT = timedelta(days=30)
+LAST_EVENTS_LIMIT = timedelta(seconds=10)
+SIGN_OFF_LIMIT = timedelta(seconds=15)
+QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
+
+
+class Engine:
+    """One worker. Made once, started once; a new start makes a new engine.
+
+    Args:
+        settings: validated settings; at least one queue.
+        api_key: the one credential.
+        paths: where state is kept.
+        redactor: masks secrets in everything that leaves.
+        log_ring: recent log lines, for full heartbeats.
+        launcher: what isolates tool processes; None: what `worker_core.sandbox.choice` finds.
+        ask_sandbox: asks the user whether tools may run without a sandbox where there is none; called in a thread.
+            None: nobody is there to ask.
+        timing: intervals of the queue loops; tests shorten them.
+
+    Raises:
+        ConfigurationError: no queue, no key, a policy file that cannot be read, or a state folder that cannot be used.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        api_key: Secret,
+        paths: Paths,
+        redactor: Redactor,
+        log_ring: LogRing,
+        launcher: Launcher | None = None,
+        ask_sandbox: Ask | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        if not settings.queue_ids:
+            raise ConfigurationError(
+                "There is no queue to serve. Name one: `kubiya-worker start --queue-id ID`, or set QUEUE_ID."
+            )
+        if not api_key:
+            raise ConfigurationError("There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY.")
+        paths.check()
+        policy = policy_file(paths)
+        policy.rules()
+        redactor.add(api_key)
+        redactor.add(settings.llm_api_key)
+        host_id = identity.host_id(paths.host_id_file)
+        limit = settings.max_executions or identity.default_executions(load.available_memory_bytes())
+        self.events = EventBus()
+        self._settings = settings
+        self._api_key = api_key
+        self._sampler = load.HealthSampler(disk_path=paths.state)
+        self._health: Health | None = None
+        self._tracker = ExecutionTracker(limit=limit, on_change=self._tracker_changed)
+        self._tracker_change = asyncio.Event()
+        self._gate = Gate(has_room=lambda reserved: self._tracker.running + reserved < limit)
+        self._client = ControlPlaneClient.of(settings, api_key)
+        self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
+        self._journal = Journal(paths.journal)
+        self._book = ApprovalBook(paths.approvals, on_change=self._publish_soon)
+        self._answers = Answers(book=self._book, client_of=self._temporal_of)
+        self._sweep = WorkspaceSweep(
+            paths.workspaces,
+            kept=settings.workspace_kept,
+            keep_failed=settings.keep_failed_workspaces,
+            in_use=lambda: [view.execution_id for view in self._tracker.views()],
+        )
+        self._sweeping: asyncio.Future[int] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looks_early = launcher is None and ask_sandbox is None
+        self._looking: asyncio.Future[None] | None = None
+        self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
+        self._single = SingleExecution(
+            wait=settings.single_execution_wait,
+            bus=self.events,
+            closed=self._workflow_closed,
+            leave=lambda: self._stop.raise_to(StopMode.DRAIN),
+        )
+        self._claude = LoopThread("claude")
+        self._mcp = McpPool(
+            launcher=launcher or self._chosen,
+            workspace=lambda execution_id: Workspace.open(paths.workspaces, execution_id).path,
+            settings=settings,
+            redactor=redactor,
+        )
+        worker_identity = f"{os.getpid()}@{host_id}"
+        shared = Shared(
+            settings=settings,
+            host_id=host_id,
+            identity=worker_identity,
+            client=self._client,
+            clients=Clients(identity=worker_identity, mask=redactor.mask),
+            outbox=self._outbox,
+            journal=self._journal,
+            tracker=self._tracker,
+            gate=self._gate,
+            single=self._single,
+            mcp=self._mcp,
+            claude=self._claude,
+            bus=self.events,
+            redactor=redactor,
+            log_ring=log_ring,
+            sampler=self._sampler,
+            permissions=Permissions(
+                policy=policy, book=self._book, audit=AuditLog(paths.audit_file, mask=redactor.mask)
+            ),
+            launcher=launcher or self._chosen,
+            workspaces=paths.workspaces,
+            own_secrets=self._own_secrets,
+            timing=timing or Timing(),
+        )
+        self._queues = [
+            ServedQueue(shared, queue_id, status=self._worker_status, on_change=self._publish_soon)
+            for queue_id in settings.queue_ids
+        ]
+        self._stop = StopWish()
+        self._stopped = asyncio.Event()
+        self._supervising: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._publishing = False
+        self.snapshot = EngineSnapshot(
+            version=__version__,
+            control_plane_url=settings.control_plane_url,
+            host_id=host_id,
+            pid=os.getpid(),
+            executions_limit=limit,
+            queues=tuple(queue.server.view for queue in self._queues),
+            approvals=self._book.views(),
+        )
+
+    # --- commands -----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin; returns while STARTING goes on in the background. Does nothing when started already."""
+        if self._supervising is not None or self._stopped.is_set():
+            return
+        self._loop = asyncio.get_running_loop()
+        self._change(EngineState.STARTING, "Registering with the control plane.")
+        narrate(self.events)
+        self.events.listen(self._on_event, only=(PollingStarted,))
+        if self._settings.single_execution:
+            self._single.switch_on("Single-execution mode")
+        self._supervising = asyncio.create_task(self._supervise(), name="engine")
+
+    async def pause(self, reason: str = "Paused by the user.") -> None:
+        """Take no new executions; what runs goes on. Only where the worker runs or starts."""
+        if self.snapshot.state in {EngineState.RUNNING, EngineState.STARTING}:
+            self._gate.close()
+            self._change(EngineState.PAUSED, reason)
+            self._beat()
+
+    async def resume(self) -> None:
+        """Take executions again; does nothing unless paused."""
+        if self.snapshot.state is EngineState.PAUSED:
+            self._gate.open()
+            self._change(*self._at_work())
+            self._beat()
+
+    async def stop(self, *, mode: StopMode = StopMode.DRAIN) -> None:
+        """Leave; returns at once. A stronger mode while a weaker one is under way takes over."""
+        if self._supervising is None:
+            self._finish(EngineState.STOPPED, "Stopped before it was started.", ExitCode.OK)
+        else:
+            self._stop.raise_to(mode)
+
+    def whole_question(self, approval_id: str) -> WholeQuestion:
+        """Everything that a tool call which waits would do, where `snapshot.approvals` leaves something out.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits (any more).
+        """
+        return self._book.whole(approval_id)
+
+    async def answer_approval(
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope = "once",
+        by: str = "the user of this machine",
+        seal: str = "",
+    ) -> None:
+        """Answer a tool call that waits (`snapshot.approvals`). The answer is kept: a restart does not lose it.
+
+        Args:
+            approval_id: of the question, or its beginning.
+            allow: whether the call may run.
+            scope: how far the answer reaches.
+            by: who answered, for the audit log and the model.
+            seal: of `whole_question`, which must have been read where the snapshot leaves something out.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits (any more).
+            NotRead: it is to be allowed without having been read whole.
+            KubiyaError: the answer cannot be written down.
+
+        """
+        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal)
+        self._publish()
+        await self._answers.tell(asked)
+
+    async def wait_stopped(self) -> EngineSnapshot:
+        """Wait for STOPPED or FAILED and everything flushed; the snapshot holds the exit code."""
+        await self._stopped.wait()
+        return self.snapshot
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        failure: KubiyaError | None = None
+        code = ExitCode.OK
+        try:
+            await self._outbox.open()
+            for queue in self._queues:
+                queue.start()
+            self._watching = asyncio.create_task(self._watch_machine(), name="machine")
+            failure = await self._until_stop_or_failure()
+            if failure is None:
+                code = await self._leave()
+            else:
+                code = failure.exit_code
+            await self._say_goodbye(code, failure)
+        except Exception as error:
+            log.exception("The engine stopped on an internal error.")
+            failure = failure or KubiyaError(f"The worker stopped on an internal error: {type(error).__name__}.")
+            code = ExitCode.UNEXPECTED
+        finally:
+            for task in (self._watching, *(queue.task for queue in self._queues)):
+                if task is not None:
+                    task.cancel()
+            if failure is not None:
+                self._finish(EngineState.FAILED, failure.sentence, code)
+            else:
+                self._finish(EngineState.STOPPED, self._single.farewell or farewell(code), code)
+
+    async def _until_stop_or_failure(self) -> KubiyaError | None:
+        """Wait for a stop request; or, when no queue is left that could be served, return why."""
+        stop = asyncio.create_task(self._stop.reaches(StopMode.DRAIN))
+        first: KubiyaError | None = None
+        serving = {queue.task: queue for queue in self._queues if queue.task is not None}
+        try:
+            while serving:
+                waited: list[asyncio.Task[Any]] = [stop, *serving]
+                done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                if stop in done:
+                    return None
+                for task in done:
+                    queue = serving.pop(task)
+                    error = failure_of(task)
+                    first = first or error
+                    queue.server.refuse(error.sentence)
+                    if serving:
+                        log.error("Queue %s is not served: %s", queue.queue_id, error.sentence)
+                        await queue.session.leave(
+                            reason="error", exit_code=int(error.exit_code), error_message=error.sentence
+                        )
+            return first
+        finally:
+            stop.cancel()
+
+    async def _leave(self) -> ExitCode:
+        self._gate.close()
+        self._change(EngineState.DRAINING, drain_reason(self._tracker.running))
+        self._beat()
+        code = await Departure(
+            wish=self._stop,
+            tracker=self._tracker,
+            tracker_changed=self._tracker_change,
+            servers=[queue.server for queue in self._queues],
+            drain_timeout=self._settings.drain_timeout,
+            say=lambda sentence: self._change(EngineState.DRAINING, sentence),
+        ).run()
+        return self._single.exit_code if code is ExitCode.OK else code
+
+    async def _say_goodbye(self, code: ExitCode, failure: KubiyaError | None) -> None:
+        """Deliver or keep the last events, then sign off. Heartbeats are the last thing to stop."""
+        quick = code is ExitCode.LEFT_AT_ONCE
+        if failure is not None:
+            await asyncio.gather(*(queue.server.stop(limit=SIGN_OFF_LIMIT) for queue in self._queues))
+        await self._outbox.close(limit=timedelta(0) if quick else LAST_EVENTS_LIMIT)
+        for queue in self._queues:
+            if queue.task is not None:
+                queue.task.cancel()
+        reason, message = ("shutdown", None) if failure is None else ("error", failure.sentence)
+        leaving = [
+            asyncio.create_task(
+                queue.session.leave(reason=reason, exit_code=int(code), error_message=message), name="sign-off"
+            )
+            for queue in self._queues
+        ]
+        limit = QUICK_SIGN_OFF_LIMIT if quick else SIGN_OFF_LIMIT
+        _, late = await asyncio.wait(leaving, timeout=limit.total_seconds())
+        for task in late:
+            task.cancel()
+        if self._single.done:
+            await asyncio.gather(*(queue.remove_if_ephemeral(limit=SIGN_OFF_LIMIT) for queue in self._queues))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit.total_seconds()):
+                await self._mcp.close()
+                await asyncio.to_thread(self._claude.close)
+        await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
+        await self._client.aclose()
+
+    def _finish(self, state: EngineState, reason: str, code: ExitCode) -> None:
+        self._chosen.close()
+        self._single.close()
+        self.snapshot = replace(self.snapshot, exit_code=int(code))
+        self._change(state, reason)
+        self._stopped.set()
+
+    def _sandbox_chosen(self, choice: Choice) -> None:
+        """Called in the thread that looked."""
+        log.log(logging.INFO if choice.launcher is not None else logging.ERROR, "%s", choice.view.reason)
+
+        def show() -> None:
+            self.snapshot = replace(self.snapshot, sandbox=choice.view)
+            self._publish_soon()
+
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(show)
+
+    async def _workflow_closed(self, workflow_id: str) -> None:
+        await asyncio.gather(*(queue.server.workflow_closed(workflow_id) for queue in self._queues))
+
+    def _temporal_of(self, queue_id: str) -> Client | None:
+        return next((one.server.temporal_client for one in self._queues if one.queue_id == queue_id), None)
+
+    # --- what queues ask for ------------------------------------------------------------------------------
+
+    def _own_secrets(self) -> frozenset[str]:
+        known = [self._api_key, self._settings.llm_api_key]
+        for queue in self._queues:
+            known.extend(queue.secrets())
+        return frozenset(secret.reveal() for secret in known if secret)
+
+    def _worker_status(self, queue_id: str) -> WorkerStatus:
+        running = self._tracker.running
+        if running >= self._tracker.limit:
+            status = "busy"
+        elif running:
+            status = "active"
+        else:
+            status = "idle"
+        return WorkerStatus(
+            status=status,
+            tasks_processed=self._tracker.processed,
+            current_task_id=self._tracker.current_task_id(queue_id),
+            metadata={"state": self.snapshot.state.value, "reason": self.snapshot.reason},
+        )
+
+    # --- the machine --------------------------------------------------------------------------------------
+
+    async def _watch_machine(self) -> None:
+        def sampled(sample: Health) -> None:
+            self._health = sample
+            metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
+            for execution_id in self._tracker.forget_silent():
+                for queue in self._queues:
+                    queue.forget_secrets(execution_id)
+            if self._sweep.due:
+                self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep.run)
+            self._publish_soon()
+
+        # Executions that ended elsewhere leave their records behind.
+        await asyncio.to_thread(self._journal.sweep, older_than=JOURNAL_KEPT)
+        await asyncio.to_thread(self._sweep.run)
+        await changes.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
+
+    def reconnect(self, reason: str) -> None:
+        """Check every connection now, and make anew what is dead. `reason` is a sentence.
+
+        For whoever knows that the machine slept or changed its network: the engine's own watch, or a window system.
+        """
+        log.info("%s Connections are checked.", reason)
+        self.events.publish(WokeUp(reason=reason))
+        self._client.reset_connections()
+        self._outbox.nudge()
+        self._beat()
+        for queue in self._queues:
+            queue.server.suspect(reason)
+
+    def _beat(self) -> None:
+        for queue in self._queues:
+            queue.session.beat_now()
+
+    # --- the snapshot -------------------------------------------------------------------------------------
+
+    def _tracker_changed(self) -> None:
+        self._gate.look_again()
+        self._tracker_change.set()
+        metrics().drain()  # busy times fill the SDK's buffer faster than the queues look into it
+        self._publish_soon()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, PollingStarted) and self.snapshot.state is EngineState.STARTING:
+            self._change(*self._at_work())
+            if self._looks_early:  # in a thread: who deploys a worker is to read at once that it cannot run tools
+                self._looking = asyncio.get_running_loop().run_in_executor(None, self._chosen.look)
+        if isinstance(event, PollingStarted):
+            self._answers.tell_again(event.queue_id)
+
+    def _at_work(self) -> tuple[EngineState, str]:
+        if any(queue.server.view.polling for queue in self._queues):
+            return EngineState.RUNNING, "Waiting for work."
+        return EngineState.STARTING, "Connecting."
+
+    def _change(self, state: EngineState, reason: str) -> None:
+        before = self.snapshot.state
+        if (state, reason) == (before, self.snapshot.reason):
+            return
+        since = self.snapshot.since if state is before else datetime.now(UTC)
+        self.snapshot = replace(self.snapshot, state=state, reason=reason, since=since)
+        self._publish()
+        if state is not before:
+            log.info("%s: %s", state.value, reason)
+            self.events.publish(EngineStateChanged(before=before, after=state, reason=reason))
+
+    def _publish_soon(self) -> None:
+        """Gather the changes of one loop turn into one snapshot."""
+        if not self._publishing:
+            self._publishing = True
+            asyncio.get_running_loop().call_soon(self._publish)
+
+    def _publish(self) -> None:
+        self._publishing = False
+        self.snapshot = replace(
+            self.snapshot,
+            queues=tuple(
+                replace(queue.server.view, last_heartbeat_at=queue.session.last_heartbeat_at) for queue in self._queues
+            ),
+            executions=self._tracker.views(),
+            approvals=self._book.views(),
+            tasks_processed=self._tracker.processed,
+            outbox=self._outbox.view(),
+            health=self._health,
+            sdk=metrics().telemetry.view(),
+        )
+        self.events.publish(SnapshotReplaced(snapshot=self.snapshot))

@@ -1,0 +1,217 @@
+"""Puts together what serves one queue, from what all queues of an engine share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from worker_core.agents.activities.activities import AgentActivities
+from worker_core.agents.workflows.job_workflow import ScheduledJobWrapperWorkflow
+from worker_core.agents.workflows.workflow import (
+    AgentExecutionWorkflow,
+    DynamicAgentExecutionWorkflow,
+    TeamExecutionWorkflow,
+)
+from worker_core.control_plane.errors import ControlPlaneError
+from worker_core.control_plane.session import QueueSession, WorkerStatus
+from worker_core.engine.services import Services
+from worker_core.engine.serving import Clients, QueueServer, Timing
+from worker_core.model.gateway import ModelGateway
+from worker_core.secrets import Secret
+from worker_core.temporal.pollers import QueuePlan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from worker_core.agents.activities.journal import Journal
+    from worker_core.agents.activities.tracker import ExecutionTracker
+    from worker_core.basics.loop_thread import LoopThread
+    from worker_core.control_plane.client import ControlPlaneClient
+    from worker_core.control_plane.models import StartResponse
+    from worker_core.control_plane.outbox.outbox import Outbox
+    from worker_core.engine.single_execution import SingleExecution
+    from worker_core.events import EventBus
+    from worker_core.logs.redaction import Redactor
+    from worker_core.logs.ring import LogRing
+    from worker_core.machine.load import HealthSampler
+    from worker_core.mcp.pool import McpPool
+    from worker_core.policy.decision import Permissions
+    from worker_core.sandbox.launcher import Launcher
+    from worker_core.settings import Settings
+    from worker_core.temporal.admission import Gate
+
+log = logging.getLogger(__name__)
+
+WORKFLOWS = (
+    AgentExecutionWorkflow,
+    TeamExecutionWorkflow,
+    ScheduledJobWrapperWorkflow,
+    DynamicAgentExecutionWorkflow,
+)
+CALLS_PER_EXECUTION = 2
+"""Default activity slots per place for an execution: a few calls may run side by side."""
+
+CALLS_AT_LEAST = 8
+TURN_SECONDS = 0.0005
+"""How long a thread that computes keeps the interpreter while others wait for it (Python's own default is ten times as
+much). The loop of all executions waits so long at each of its turns while a thread masks, unpacks or reads a flood."""
+
+CANCEL_AFTER = timedelta(seconds=1)
+"""Polling stops when turns have ended, or when what runs is to be cancelled: there is nothing to wait for then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """One of each per engine."""
+
+    settings: Settings
+    host_id: str
+    identity: str
+    client: ControlPlaneClient
+    clients: Clients
+    outbox: Outbox
+    journal: Journal
+    tracker: ExecutionTracker
+    gate: Gate
+    single: SingleExecution
+    mcp: McpPool
+    claude: LoopThread
+    bus: EventBus
+    redactor: Redactor
+    log_ring: LogRing
+    sampler: HealthSampler
+    launcher: Launcher
+    permissions: Permissions
+    workspaces: Path
+    own_secrets: Callable[[], frozenset[str]]
+    timing: Timing
+
+
+class ServedQueue:
+    """One queue with its session, its server, its activities and its model gateway."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        queue_id: str,
+        *,
+        status: Callable[[str], WorkerStatus],
+        on_change: Callable[[], None],
+    ) -> None:
+        """`status` says what heartbeats tell of a queue; `on_change` hears that the server's view was replaced."""
+        sys.setswitchinterval(TURN_SECONDS)
+        self._shared = shared
+        self._gateway: ModelGateway | None = None
+        self.queue_id = queue_id
+        self.task: asyncio.Task[None] | None = None
+        self.session = QueueSession(
+            client=shared.client,
+            queue_id=queue_id,
+            settings=shared.settings,
+            bus=shared.bus,
+            status=lambda: status(queue_id),
+            log_ring=shared.log_ring,
+            sampler=shared.sampler,
+            redactor=shared.redactor,
+        )
+        self.server = QueueServer(
+            session=self.session,
+            settings=shared.settings,
+            clients=shared.clients,
+            gate=shared.gate,
+            bus=shared.bus,
+            plan=self._plan,
+            on_change=on_change,
+            timing=shared.timing,
+        )
+        self._services = Services(
+            queue_id=queue_id,
+            host_id=shared.host_id,
+            worker_id=lambda: self.session.registration.worker_id,
+            gateway=self.gateway,
+            settings=shared.settings,
+            client=shared.client,
+            outbox=shared.outbox,
+            journal=shared.journal,
+            tracker=shared.tracker,
+            bus=shared.bus,
+            redactor=shared.redactor,
+            launcher=shared.launcher,
+            permissions=shared.permissions,
+            workspaces=shared.workspaces,
+            takes_executions=self._takes,
+            single=shared.single,
+            mcp=shared.mcp,
+            claude=shared.claude,
+            own_secrets=shared.own_secrets,
+        )
+        self._activities = AgentActivities(self._services)
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self.server.run(), name=f"queue {self.queue_id}")
+
+    def gateway(self) -> ModelGateway:
+        """The gateway that the settings name, else the registration; made anew when its address or key changes."""
+        settings, registration = self._shared.settings, self.session.registration
+        base_url = settings.llm_base_url or registration.litellm_api_url
+        key = settings.llm_api_key or registration.litellm_api_key
+        if self._gateway is None or not self._gateway.serves(base_url, key):
+            self._shared.redactor.add(key)
+            self._gateway = ModelGateway(
+                base_url=base_url, api_key=key, ca_file=settings.ca_file, allow_http=settings.allow_http
+            )
+        return self._gateway
+
+    def forget_secrets(self, execution_id: str) -> None:
+        """The execution has gone elsewhere, or was terminated."""
+        self._services.forget_secrets(execution_id)
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Keys that this queue's registration brought."""
+        if not self.session.registered:
+            return ()
+        registration = self.session.registration
+        return (registration.temporal_api_key, registration.litellm_api_key)
+
+    async def remove_if_ephemeral(self, *, limit: timedelta) -> None:
+        """Delete a queue that was made for one execution. The server refuses while other workers serve it."""
+        if not self.session.registered or not self.session.registration.queue_ephemeral:
+            return
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                await self._shared.client.delete_queue(self.queue_id)
+        except (ControlPlaneError, TimeoutError) as error:
+            log.warning("The ephemeral queue %s could not be deleted: %s", self.queue_id, error or "no answer in time.")
+        else:
+            log.info("The ephemeral queue %s is deleted.", self.queue_id)
+
+    async def aclose(self) -> None:
+        if self._gateway is not None:
+            await self._gateway.aclose()
+
+    def _takes(self, execution_id: str) -> bool:
+        shared = self._shared
+        return shared.gate.is_open and shared.single.takes(execution_id, activity.info().workflow_id or "")
+
+    def _plan(self, registration: StartResponse) -> QueuePlan:
+        shared = self._shared
+        if registration.queue_single_execution:
+            shared.single.switch_on(f"Queue {registration.queue_name or self.queue_id} asks for it")
+        return QueuePlan(
+            queue=registration.task_queue_name,
+            home_queue=f"{self.queue_id}@{shared.host_id}",
+            identity=shared.identity,
+            workflows=WORKFLOWS,
+            at_the_queue=self._activities.at_the_queue(),
+            at_home=self._activities.at_home(),
+            activity_slots=shared.settings.max_activities
+            or max(CALLS_AT_LEAST, CALLS_PER_EXECUTION * shared.tracker.limit),
+            cancel_after=CANCEL_AFTER,
+        )

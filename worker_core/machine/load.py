@@ -1,0 +1,65 @@
+"""How loaded this machine is, and this process: processor, memory, disk."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from worker_core.snapshot import Health
+
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+class HealthSampler:
+    """Reads psutil. A sample costs about a millisecond; percentages of the processor are since the sample before."""
+
+    def __init__(self, *, disk_path: Path) -> None:
+        """`disk_path` need not exist yet: the disk is that of its nearest folder which does."""
+        self._disk_path = disk_path
+        self._process = psutil.Process()
+        psutil.cpu_percent(interval=None)
+
+    async def sample(self) -> Health:
+        """A fresh sample; in a thread, since a network drive that hangs would hold up everything.
+
+        Raises:
+            OSError, psutil.Error: the system does not tell.
+        """
+        return await asyncio.to_thread(self._sample)
+
+    def _sample(self) -> Health:
+        memory = psutil.virtual_memory()
+        disk = shutil.disk_usage(_existing(self._disk_path))
+        return Health(
+            cpu_percent=psutil.cpu_percent(interval=None),
+            memory_percent=memory.percent,
+            memory_total_bytes=memory.total,
+            memory_used_bytes=memory.used,
+            disk_percent=round(100.0 * disk.used / disk.total, 1) if disk.total else 0.0,
+            disk_total_bytes=disk.total,
+            disk_used_bytes=disk.used,
+            process_rss_bytes=self._process.memory_info().rss,
+            sampled_at=datetime.now(UTC),
+        )
+
+
+def available_memory_bytes() -> int:
+    """Memory that new work may take: of the machine, or of the container where that is less."""
+    available = psutil.virtual_memory().available
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        return available if limit == "max" else max(0, min(available, int(limit) - used))
+    except (OSError, ValueError):  # no cgroup v2 here
+        return available
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

@@ -1,0 +1,1 @@
+"""HTTP, names and proxies: how anything reaches anything."""

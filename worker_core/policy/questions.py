@@ -1,0 +1,261 @@
+"""What this machine has asked its user, and what was answered: on disk, so that it outlives the worker.
+
+An answer counts because it stands here: only this machine's user writes it. What a workflow is told is a claim.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from worker_core.agents.question import left_out, seal, shown
+from worker_core.errors import KubiyaError
+from worker_core.paths import is_private, private_directory
+from worker_core.snapshot import ApprovalView, QuestionPart, Scope, WholeQuestion
+from worker_core.workspaces.workspace import safe_name
+
+_KEPT_AFTER = timedelta(days=2)
+_GRANTS = "granted.json"
+
+
+class NoSuchApproval(KubiyaError):
+    """Nothing with this id waits for an answer."""
+
+
+class NotRead(KubiyaError):
+    """A call was to be allowed that had not been shown whole."""
+
+
+class NotLasting(KubiyaError):
+    """A call was to be allowed for always that is another one each time."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One question."""
+
+    id: str
+    execution_id: str
+    call_id: str
+    workflow_id: str
+    queue_id: str
+    tool: str
+    digest: str
+    """Of the tool and its arguments: an answer is about these alone."""
+
+    parts: tuple[QuestionPart, ...]
+    """What it asks, whole."""
+
+    asked_at: datetime
+    expires_at: datetime
+    lasts: bool = True
+    """It may be allowed for always."""
+
+    answer: Literal["", "allow", "deny"] = ""
+    scope: Scope = "once"
+    by: str = ""
+    told: bool = False
+    """The workflow knows of the answer."""
+
+
+def id_of(execution_id: str, call_id: str) -> str:
+    """Short enough to type."""
+    return hashlib.sha256(f"{execution_id}/{call_id}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+class ApprovalBook:
+    """Belongs to one event loop. Writes are small, and on disk when a call returns."""
+
+    def __init__(self, folder: Path, *, on_change: Callable[[], None] = lambda: None) -> None:
+        """Reads what an earlier worker left. Never fails: what cannot be read is asked anew."""
+        self._folder = folder
+        self._on_change = on_change
+        self._asked: dict[tuple[str, str], Asked] = {}
+        self._granted: dict[str, set[str]] = {}
+        self._views: dict[tuple[str, str], ApprovalView] = {}
+        for file in folder.glob("*/*.json") if folder.is_dir() else ():
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                if file.name == _GRANTS or not is_private(file):
+                    continue
+                asked = msgspec.json.decode(file.read_bytes(), type=Asked)
+                if asked.expires_at + _KEPT_AFTER < datetime.now(UTC) and not asked.answer:
+                    file.unlink()
+                else:
+                    self._asked[asked.execution_id, asked.call_id] = asked
+
+    def get(self, execution_id: str, call_id: str, *, digest: str) -> Asked | None:
+        asked = self._asked.get((execution_id, call_id))
+        return asked if asked is not None and asked.digest == digest else None
+
+    def ask(self, asked: Asked) -> bool:
+        """Note a question. False: it stands already.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        if self.get(asked.execution_id, asked.call_id, digest=asked.digest) is not None:
+            return False
+        self._write(asked)
+        return True
+
+    def whole(self, approval_id: str) -> WholeQuestion:
+        """Everything that is asked.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits.
+        """
+        asked = self._one(approval_id)
+        return WholeQuestion(id=asked.id, parts=asked.parts, seal=seal(asked.parts))
+
+    def answer(self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal_read: str = "") -> Asked:
+        """Note an answer to what waits. The beginning of an id will do where it is the only one.
+
+        Args:
+            approval_id: of the question.
+            allow: whether the call may run.
+            scope: how far the answer reaches.
+            by: who answered.
+            seal_read: the seal of the whole question, where its view leaves something out.
+
+        Raises:
+            NoSuchApproval: nothing of this id waits.
+            NotRead: it is to be allowed, and its view leaves out what nobody has read.
+            NotLasting: it is to be allowed for always, and a rule could not name it.
+            OSError: it cannot be written.
+
+        """
+        asked = self._one(approval_id)
+        if allow and (missing := self._view(asked).left_out):
+            if seal_read != seal(asked.parts):
+                raise NotRead(
+                    f"{missing:,} characters of what this call would do were not shown. Read it whole, then allow it: "
+                    f"`kubiya-worker approvals show {asked.id}`."
+                )
+            if scope == "always":
+                raise NotRead("A call that is too long to be shown at once can be allowed, but not for always.")
+        if allow and scope == "always" and not asked.lasts:
+            raise NotLasting(
+                "Parts of this call are only known when it runs, so no rule could name it. Allow it once, or for this "
+                "execution."
+            )
+        # What was asked is not needed any more.
+        answer = "allow" if allow else "deny"
+        answered = msgspec.structs.replace(asked, answer=answer, scope=scope, by=by, parts=())
+        self._write(answered)
+        return answered
+
+    def _one(self, approval_id: str) -> Asked:
+        waiting = [asked for asked in self._waiting() if approval_id and asked.id.startswith(approval_id)]
+        if len(waiting) != 1:
+            which = "Several approvals begin" if waiting else "No approval waits"
+            raise NoSuchApproval(f"{which} with the id {approval_id[:40]!r}. `kubiya-worker approvals` lists them.")
+        return waiting[0]
+
+    def is_waiting(self, execution_id: str, call_id: str) -> bool:
+        """Whether the question about a call stands, and nobody has answered."""
+        asked = self._asked.get((execution_id, call_id))
+        return asked is not None and not asked.answer
+
+    def untold(self) -> list[Asked]:
+        """Answers of which their workflows may not know."""
+        return [asked for asked in self._asked.values() if asked.answer and not asked.told]
+
+    def told(self, asked: Asked) -> None:
+        self._write(msgspec.structs.replace(asked, told=True))
+
+    def expire(self, execution_id: str, call_id: str) -> None:
+        """Nobody will be asked any more."""
+        asked = self._asked.get((execution_id, call_id))
+        if asked is not None and not asked.answer:
+            self._asked.pop((execution_id, call_id))
+            self._views.pop((execution_id, call_id), None)
+            self._file(asked).unlink(missing_ok=True)
+            self._on_change()
+
+    def granted(self, execution_id: str) -> frozenset[str]:
+        """Subjects (their keys) that were allowed for the whole execution."""
+        if execution_id not in self._granted:
+            known: set[str] = set()
+            file = self._of(execution_id) / _GRANTS
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                if is_private(file):
+                    known.update(msgspec.json.decode(file.read_bytes(), type=list[str]))
+            self._granted[execution_id] = known
+        return frozenset(self._granted[execution_id])
+
+    def grant(self, execution_id: str, keys: frozenset[str]) -> None:
+        """Allow subjects for the whole execution.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        known = self.granted(execution_id) | keys
+        _write(self._of(execution_id) / _GRANTS, msgspec.json.encode(sorted(known)))
+        self._granted[execution_id] = set(known)
+
+    def forget(self, execution_id: str) -> None:
+        """The execution has ended."""
+        self._granted.pop(execution_id, None)
+        gone = [key for key in self._asked if key[0] == execution_id]
+        for key in gone:
+            del self._asked[key]
+            self._views.pop(key, None)
+        shutil.rmtree(self._of(execution_id), ignore_errors=True)
+        if gone:
+            self._on_change()
+
+    def views(self) -> tuple[ApprovalView, ...]:
+        """What waits for an answer, oldest first."""
+        return tuple(map(self._view, self._waiting()))
+
+    def _view(self, asked: Asked) -> ApprovalView:
+        key = (asked.execution_id, asked.call_id)
+        if key not in self._views:
+            parts = shown(asked.parts)
+            self._views[key] = ApprovalView(
+                id=asked.id,
+                execution_id=asked.execution_id,
+                tool=asked.tool,
+                parts=parts,
+                left_out=left_out(parts),
+                asked_at=asked.asked_at,
+                expires_at=asked.expires_at,
+                lasts=asked.lasts,
+            )
+        return self._views[key]
+
+    def _waiting(self) -> list[Asked]:
+        now = datetime.now(UTC)
+        waiting = [asked for asked in self._asked.values() if not asked.answer and asked.expires_at > now]
+        return sorted(waiting, key=lambda asked: asked.asked_at)
+
+    def _write(self, asked: Asked) -> None:
+        _write(self._file(asked), msgspec.json.encode(asked))
+        self._asked[asked.execution_id, asked.call_id] = asked
+        self._views.pop((asked.execution_id, asked.call_id), None)
+        self._on_change()
+
+    def _of(self, execution_id: str) -> Path:
+        return self._folder / safe_name(execution_id)
+
+    def _file(self, asked: Asked) -> Path:
+        return self._of(asked.execution_id) / f"{asked.id}.json"
+
+
+def _write(file: Path, content: bytes) -> None:
+    private_directory(file.parent)
+    draft = file.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)

@@ -1,0 +1,1 @@
+"""Processes of tools: started, watched, and ended with everything that they left."""

@@ -1,1 +1,0 @@
-"""What runs around the engine: the local control socket."""

@@ -1,0 +1,1 @@
+"""Folders of executions: made, opened without following links, swept."""
