@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,12 @@ from tests.engine.test_executions import sequences
 from tests.support.engine import Rig, home, new_agent, running_engine
 from tests.support.playground import Stage, until
 from tests.support.temporal import free_port
+from tests.tools.http_server import Answer, Request
+from tests.tools.http_server import serving as answering
+from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.reach import Reach
+from worker_core.mcp.session import ServerSession, ServerTrouble
+from worker_core.sandbox.launcher import DirectLauncher
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "tests" / "mcp" / "server.py"
@@ -188,12 +197,68 @@ async def test_servers_that_cannot_be_used_are_named_and_the_others_work(stage: 
     )
     async with running_engine(stage, tmp_path) as rig:
         execution_id, said = await run(rig, agent, call("notes__add", title="x"))
-        warnings = json.dumps(await rig.sent(execution_id, "error"))
+        events = await rig.sent(execution_id, "error")
         await rig.client.cancel(execution_id)
     assert said == ["added x"]
+    assert {event["data"]["category"] for event in events} == {"mcp_connection"}
+    assert "The MCP server 'missing' needs the program 'there-is-no-such-program'" in json.dumps(events)
+    warnings = json.dumps(events)
     for words in ("there-is-no-such-program", "'silent'", "'dead'", "gone", "'babbling'", "NOT_THERE"):
         assert words in warnings
     assert "'off'" not in warnings
+
+
+async def test_a_server_that_starts_slowly_is_waited_for_in_sight(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than Temporal would wait for any other step of the control plane: it is started once."""
+    monkeypatch.setattr("worker_core.mcp.pool.TOLD_AFTER", timedelta(0))
+    monkeypatch.setattr("worker_core.agents.workflows.retries.CONTROL_PLANE_CALL", timedelta(seconds=1))
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    script = f"echo started >> {tmp_path / 'starts'}; read x < {gate}; exec {sys.executable} {SERVER} stdio"
+    agent = await agent_with(stage, {"slow": {"command": "sh", "args": ["-c", script], "connect_timeout": 100}})
+    async with running_engine(stage, tmp_path / "mine") as rig:
+        execution_id = await rig.execute("mcp\n" + call("slow__add", title="x") + "\n!say over", agent_id=agent)
+        await rig.reach(execution_id, "running")
+        await until(lambda: rig.sent(execution_id, "error"))
+        await asyncio.sleep(1.5)  # beyond the limit
+        await asyncio.to_thread(gate.write_text, "go\n")
+        record = await rig.reach(execution_id, "waiting_for_input")
+        [told, *_] = await rig.sent(execution_id, "error")
+        await rig.client.cancel(execution_id)
+    assert record.response == "over"
+    assert (tmp_path / "starts").read_text() == "started\n"
+    assert told["data"]["severity"] == "info"
+    assert "Waiting for the MCP server 'slow'" in told["data"]["details"]["error_message"]
+
+
+async def test_a_sign_in_is_told_apart_from_a_server_that_is_down(tmp_path: Path) -> None:
+    def answer(_: Request) -> Answer:
+        return Answer(401, {"WWW-Authenticate": "Bearer"})
+
+    with answering(answer) as server:
+        port, refused = server.port, await _trouble(tmp_path, server.port)
+    assert "asks for a sign-in (HTTP 401)" in refused
+    down = await _trouble(tmp_path, port)
+    assert "sign-in" not in down
+    assert "\n" not in down
+
+
+async def _trouble(folder: Path, port: int) -> str:
+    session = ServerSession(
+        ServerConfig(alias="remote", transport="http", url=f"http://127.0.0.1:{port}/mcp"),
+        launcher=DirectLauncher(),
+        workspace=folder,
+        reach=Reach(hosts=(f"127.0.0.1:{port}",)),
+        ca_file=None,
+        mask=str,
+        call_mark="remote",
+    )
+    with pytest.raises(ServerTrouble) as caught:
+        await session.tools()
+    await session.close()
+    return caught.value.sentence
 
 
 @pytest.fixture(autouse=True)

@@ -273,7 +273,7 @@ def test_error_output_is_read_at_a_pace_and_kept_at_its_end() -> None:
     line = b"something is wrong\n"
     for _ in range(ERRORS_AT_ONCE // len(line * 1000)):
         tail.feed(line * 1000)
-    assert tail.lines() == ["something is wrong"] * 5
+    assert tail.lines() == ["something is wrong"]
     assert 100 <= len(logged) < 150
     flooding = threading.Thread(target=lambda: [tail.feed(b"x" * 65536) for _ in range(10_000)])
     flooding.start()

@@ -53,7 +53,9 @@ class LoopThread:
         over = asyncio.Event()
         begun: list[asyncio.Task[_T]] = []
 
-        def ended(_: asyncio.Task[_T]) -> None:
+        def ended(task: asyncio.Task[_T]) -> None:
+            if not task.cancelled():
+                task.exception()  # whoever was cancelled meanwhile does not ask for it
             with contextlib.suppress(RuntimeError):  # our loop is gone
                 here.call_soon_threadsafe(over.set)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_core.basics.loop_thread import LoopThread
 from worker_core.mcp.configuration import ServerConfig, Servers
+from worker_core.mcp.fetching import fetches
 from worker_core.mcp.offering import Offer, ServerTool
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ log = logging.getLogger(__name__)
 
 IDLE = timedelta(minutes=15)
 """An execution that waits for its user keeps its servers for so long; they are started anew when it goes on."""
+
+
+TOLD_AFTER = timedelta(seconds=2)
+TOLD_EVERY = timedelta(seconds=15)
+"""When those who look on hear that a server takes long to start, and how often."""
 
 
 class McpPool:
@@ -53,12 +59,32 @@ class McpPool:
         self._making = asyncio.Lock()
         self._sweeping: asyncio.Task[None] | None = None
 
-    async def offer(self, execution_id: str, servers: Servers, *, taken: set[str]) -> Offer:
-        """Start all servers at once, and ask each for its tools. One that fails is left out, with a sentence."""
+    async def offer(
+        self,
+        execution_id: str,
+        servers: Servers,
+        *,
+        taken: set[str],
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> Offer:
+        """Start all servers at once, and ask each for its tools. One that fails is left out, with a sentence.
+
+        Args:
+            execution_id: whose servers they are.
+            servers: as they were read.
+            taken: names of tools that the agent has already.
+            tell: hears which ones take long, and what they are busy with: a sentence, now and then.
+        """
         offer = Offer(taken=set(taken), left_out=list(servers.left_out.values()))
-        listed = await asyncio.gather(
-            *(self._tools(execution_id, config) for config in servers.usable.values()), return_exceptions=True
-        )
+        starting = {
+            alias: asyncio.create_task(self._tools(execution_id, config), name="mcp start")
+            for alias, config in servers.usable.items()
+        }
+        telling = asyncio.create_task(_tell_of_waiting(servers, starting, tell), name="mcp waiting")
+        try:
+            listed = await asyncio.gather(*starting.values(), return_exceptions=True)
+        finally:
+            telling.cancel()
         for alias, found in zip(servers.usable, listed, strict=True):
             if isinstance(found, asyncio.CancelledError):
                 raise found
@@ -158,3 +184,16 @@ class McpPool:
             for execution_id, used in list(self._used.items()):
                 if used < limit and not self._busy.get(execution_id):
                     await self.end(execution_id)
+
+
+async def _tell_of_waiting(
+    servers: Servers, starting: Mapping[str, asyncio.Task[Any]], tell: Callable[[str], None]
+) -> None:
+    began = time.monotonic()
+    await asyncio.sleep(TOLD_AFTER.total_seconds())
+    while True:
+        for alias, task in starting.items():
+            if not task.done():
+                busy = fetches(servers.usable[alias].command) or "it has not answered yet"
+                tell(f"Waiting for the MCP server {alias[:100]!r}: {busy} ({time.monotonic() - began:.0f} s).")
+        await asyncio.sleep(TOLD_EVERY.total_seconds())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mcp import ClientSession
     from mcp.types import CallToolResult
 
+    from worker_core.mcp.remote import Guard
     from worker_core.mcp.stdio import ErrorTail
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ MOST_RESTARTS = 5
 """In the life of an execution."""
 
 _PAGES = 20
+_SIGN_IN = frozenset({401, 403})
 
 Progress = Callable[[float, float | None, str | None], None]
 """Progress, total, message."""
@@ -86,6 +88,7 @@ class ServerSession:
         self._starts = 0
         self._backoff = Backoff(first=timedelta(milliseconds=500), limit=timedelta(seconds=15))
         self._errors: ErrorTail | None = None
+        self._guard: Guard | None = None
 
     async def tools(self) -> tuple[list[ServerTool], bool]:
         """What it offers, and whether there would be more.
@@ -99,8 +102,7 @@ class ServerSession:
                 await self._connected()
                 return await self._list()
         except TimeoutError:
-            await self.close()
-            raise ServerTrouble(self._sentence(f"did not answer within {limit.total_seconds():g} s")) from None
+            raise await self._too_late(limit) from None
         except ServerTrouble:
             raise
         except Exception as error:
@@ -132,8 +134,7 @@ class ServerSession:
             async with asyncio.timeout(connect.total_seconds()):
                 session, flow = await self._connected()
         except TimeoutError:
-            await self.close()
-            raise ServerTrouble(self._sentence(f"did not answer within {connect.total_seconds():g} s")) from None
+            raise await self._too_late(connect) from None
 
         told = Coalesced(on_progress)
 
@@ -163,6 +164,10 @@ class ServerSession:
             for task in both:
                 task.cancel()
             await asyncio.wait({calling}, timeout=1.0)  # the server hears of the cancellation
+
+    async def _too_late(self, limit: timedelta) -> ServerTrouble:
+        await self.close()
+        return ServerTrouble(f"{self._sentence(f'did not answer within {limit.total_seconds():g} s')}{self._said()}")
 
     def _broken_off(self, flow: Flow) -> ServerTrouble:
         why = flow.violation or f"It broke off in mid-call.{self._said()}"
@@ -200,7 +205,9 @@ class ServerSession:
                 return self._session, self._flow
             await self.close()
             if self._starts > MOST_RESTARTS:
-                raise ServerTrouble(self._sentence(f"broke off {self._starts} times; it is not started again"))
+                raise ServerTrouble(
+                    self._sentence(f"was started {self._starts} times and is not there; it is not started again")
+                )
             if self._starts:
                 log.warning("%s is started anew.%s", self._name, self._said())
                 await asyncio.sleep(self._backoff.next_delay().total_seconds())
@@ -209,7 +216,7 @@ class ServerSession:
             ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits may have gone
             self._closing = asyncio.Event()
             self._flow = Flow()
-            self._errors = None
+            self._errors = self._guard = None
             # The transports' cancel scopes belong to one task, so one task opens and closes them.
             self._owner = asyncio.create_task(self._own(self._flow, self._closing, ready), name="mcp server")
             try:
@@ -226,6 +233,7 @@ class ServerSession:
 
         from worker_core import __version__
 
+        _quiet_sdk()
         try:
             async with AsyncExitStack() as stack:
                 incoming, outgoing = await self._transport(stack, flow)
@@ -252,9 +260,7 @@ class ServerSession:
                         task.cancel()
         except Exception as error:  # noqa: BLE001 - the transports raise many kinds
             if not ready.done():
-                known = isinstance(error, KubiyaError)
-                sentence = str(error) if known else self._sentence(f"cannot be used ({self._what(error)})")
-                ready.set_exception(ServerTrouble(f"{sentence}{self._said()}"))
+                ready.set_exception(ServerTrouble(f"{self._why_unusable(error)}{self._said()}"))
             elif not closing.is_set():
                 log.warning("%s broke off: %s", self._name, self._what(error))
         except BaseException:
@@ -263,6 +269,14 @@ class ServerSession:
             raise
         finally:
             flow.over.set()
+
+    def _why_unusable(self, error: Exception) -> str:
+        if self._guard is not None and self._guard.status in _SIGN_IN:
+            return self._sentence(
+                f"asks for a sign-in (HTTP {self._guard.status}). It is there: give it a token that it takes, in its "
+                "headers"
+            )
+        return str(error) if isinstance(error, KubiyaError) else self._sentence(f"cannot be used ({self._what(error)})")
 
     async def _transport(self, stack: AsyncExitStack, flow: Flow) -> tuple[Any, Any]:
         if self.config.transport == "stdio":
@@ -276,7 +290,7 @@ class ServerSession:
             return server.incoming, server.outgoing
         from worker_core.mcp.remote import Guard, connected
 
-        guard = Guard(self._reach, flow)
+        self._guard = guard = Guard(self._reach, flow)
         stack.push_async_callback(guard.aclose)
         try:
             return await stack.enter_async_context(
@@ -329,7 +343,15 @@ class ServerSession:
         inner = error
         while isinstance(inner, BaseExceptionGroup):
             inner = inner.exceptions[0]
-        return self._mask(str(inner))[:300].rstrip(".") or type(inner).__name__
+        # Libraries add lines with links to their own documentation.
+        first = self._mask(str(inner)).strip().partition("\nFor more information")[0]
+        return " ".join(first.split())[:300].rstrip(".") or type(inner).__name__
+
+
+def _quiet_sdk() -> None:
+    """What matters of its troubles is said by us, in one sentence instead of thirty lines."""
+    for name in ("mcp", "client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _text(tool: Mapping[str, Any], key: str) -> str:

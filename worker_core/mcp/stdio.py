@@ -25,6 +25,7 @@ import anyio
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Budget, Flow
+from worker_core.mcp.last_words import telling
 from worker_core.mcp.messages import read_message
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
@@ -45,7 +46,17 @@ _LOGGED_AT_ONCE, _LOGGED_PER_SECOND = 100, 5
 """Lines of the error output that the log gets, where it takes such details."""
 
 _ERROR_PAUSE_SECONDS = 0.05
-_ERROR_LINES_KEPT = 5
+_ERROR_BYTES_KEPT = 32 * 1024
+_QUIET = {
+    "npm_config_update_notifier": "false",
+    "npm_config_fund": "false",
+    "npm_config_audit": "false",
+    "NO_UPDATE_NOTIFIER": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+}
+"""Programs that fetch programs speak of what was asked, and of nothing else."""
+
+_BROUGHT_BY = {"node": "Node.js", "npx": "Node.js", "npm": "Node.js", "uv": "uv", "uvx": "uv", "docker": "Docker"}
 _NOTICE = re.compile(
     rb'\s{0,9}\{\s{0,9}(?:"jsonrpc"\s{0,9}:\s{0,9}"2\.0"\s{0,9},\s{0,9})?"method"\s{0,9}:\s{0,9}"notifications/'
 )
@@ -121,7 +132,10 @@ class ErrorTail:
     def feed(self, piece: bytes) -> None:
         while not self._bytes.take(min(len(piece), ERRORS_AT_ONCE)) and not self._stopped.wait(_ERROR_PAUSE_SECONDS):
             pass
-        self._kept = (self._kept + piece)[-_ERROR_LINES_KEPT * LONGEST_ERROR_LINE :]
+        kept = self._kept + piece
+        if len(kept) > _ERROR_BYTES_KEPT:  # from the beginning of a line: half a secret would not be masked
+            kept = kept[-_ERROR_BYTES_KEPT:].partition(b"\n")[2]
+        self._kept = kept
         for line in piece[:LONGEST_ERROR_LINE].splitlines():
             if line.strip() and self._lines.take():
                 self._log(line.decode("utf-8", "replace").rstrip())
@@ -130,9 +144,8 @@ class ErrorTail:
         self._stopped.set()
 
     def lines(self) -> list[str]:
-        """The last ones that are not empty."""
-        kept = [line.decode("utf-8", "replace").strip() for line in self._kept.splitlines()]
-        return [line for line in kept if line][-_ERROR_LINES_KEPT:]
+        """Those that say why it ended, else the last ones."""
+        return telling(line[:LONGEST_ERROR_LINE].decode("utf-8", "replace") for line in self._kept.splitlines())
 
 
 class StdioServer:
@@ -168,12 +181,14 @@ class StdioServer:
             KubiyaError: there is no such program.
             OSError: it could not be started.
         """
-        environment = tool_environment(self._config.environment, call_mark=call_mark)
+        environment = tool_environment({**_QUIET, **self._config.environment}, call_mark=call_mark)
         program, *args = self._config.command
         found = shutil.which(program, path=environment.get("PATH"))
         if found is None and not (workspace / program).is_file():
+            brought = f" {_BROUGHT_BY[program]} brings it." if program in _BROUGHT_BY else ""
             raise KubiyaError(
-                f"The program {program[:100]!r} is not installed on this machine, or not on the PATH of the worker."
+                f"The MCP server {self._config.alias[:100]!r} needs the program {program[:100]!r}, which is not "
+                f"installed on this machine, or not on the PATH of the worker.{brought}"
             )
         command = launcher.wrap(
             Command(argv=[found or program, *args], cwd=workspace, environment=environment), workspace=workspace

@@ -97,4 +97,5 @@ def sandboxed_environment(
     if proxy is not None:
         environment |= dict.fromkeys(_PROXIES, proxy)
         environment |= dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.1,::1")
+        environment.setdefault("NODE_USE_ENV_PROXY", "1")  # Node asks for no proxy by itself; since 22.21 and 24
     return environment

@@ -19,7 +19,7 @@ from worker_core.agents import turn_ends
 from worker_core.agents.activities import claude_turn, failures, session_store, tool_calls
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
-from worker_core.agents.activities.participants import assemble, unhonoured
+from worker_core.agents.activities.participants import assemble, equipped, unhonoured
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
@@ -123,19 +123,27 @@ class AgentActivities:
         lane.advance(begin.after_sequence)
         if not begin.home_lost:
             await self._announce_start(execution, record)
+
+        def tell(category: str, sentence: str, severity: str = "warning") -> None:
+            lane.publish(
+                "error",
+                failures.error_event(
+                    execution.execution_id, sentence, category=category, severity=severity, stage="begin"
+                ),
+            )
+
+        cast, unconnected = await equipped(
+            services, execution.execution_id, cast, tell=lambda sentence: tell("mcp_connection", sentence, "info")
+        )
         runtime, instead = claude_turn.choose_runtime(services, execution, model=cast.persona.model)
         missing = (*cast.unknown, *([instead] if instead else []))
         said = [("skill_loading", sentence) for sentence in missing]
+        said += [("mcp_connection", sentence) for sentence in unconnected]
         if runtime == "default":
             said += [("configuration", sentence) for sentence in unhonoured(cast)]
         for category, sentence in said:
             log.warning("Execution %s: %s", execution.execution_id, sentence)
-            lane.publish(
-                "error",
-                failures.error_event(
-                    execution.execution_id, sentence, category=category, severity="warning", stage="begin"
-                ),
-            )
+            tell(category, sentence)
         await lane.flush(failures.LAST_EVENTS_LIMIT)
         services.bus.publish(ExecutionStarted(execution_id=execution.execution_id, queue_id=services.queue_id, turn=1))
         settings = services.settings

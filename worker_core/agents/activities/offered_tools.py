@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,13 +25,21 @@ def of(services: Services, environment: ResolvedEnvironment, own: Mapping[str, A
 
 
 async def offered(
-    services: Services, execution_id: str, persona: Persona, environment: ResolvedEnvironment, own: Mapping[str, Any]
+    services: Services, execution_id: str, persona: Persona, servers: Servers, *, tell: Callable[[str], None]
 ) -> tuple[Persona, tuple[str, ...]]:
-    """The persona with the tools of its servers, and a sentence for each that is missing."""
-    servers = of(services, environment, own)
+    """The persona with the tools of its servers, and a sentence for each that is missing.
+
+    Args:
+        services: of the queue.
+        execution_id: whose servers they are.
+        persona: who gets their tools.
+        servers: as they were read.
+        tell: hears what a start that takes long is busy with; a sentence.
+    """
     if not servers.usable and not servers.left_out:
         return persona, ()
-    offer = await services.mcp.offer(execution_id, servers, taken={str(tool["name"]) for tool in persona.tools})
+    taken = {str(tool["name"]) for tool in persona.tools}
+    offer = await services.mcp.offer(execution_id, servers, taken=taken, tell=tell)
     tools = tuple(
         {
             "name": tool.name,
@@ -43,4 +51,4 @@ async def offered(
         }
         for tool in offer.tools
     )
-    return replace(persona, tools=(*persona.tools, *tools), mcp_servers=dict(own)), tuple(offer.left_out)
+    return replace(persona, tools=(*persona.tools, *tools)), tuple(offer.left_out)

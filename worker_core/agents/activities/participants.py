@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,12 +21,14 @@ from worker_core.control_plane.errors import NotFound
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.engine.services import Services
 from worker_core.errors import KubiyaError
+from worker_core.mcp.configuration import Servers
 from worker_core.model.options import options_of
 from worker_core.tools.registry import SkillDefinition, offer
 
 log = logging.getLogger(__name__)
 
 LIBRARY_PREFIX = "openai/"
+NO_SERVERS = Servers(usable={}, left_out={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Cast:
     persona: Persona
     members: tuple[Persona, ...] = ()
     unknown: tuple[str, ...] = ()
+    servers: tuple[Servers, ...] = ()
+    """MCP servers of the persona, then of each member: read, and not started."""
 
 
 async def assemble(services: Services, execution: ExecutionInput) -> Cast:
@@ -58,7 +62,32 @@ async def assemble(services: Services, execution: ExecutionInput) -> Cast:
         persona=replace(main.persona, tools=(*main.persona.tools, *(_delegation(member) for member in personas))),
         members=personas,
         unknown=(*main.unknown, *(sentence for member in members for sentence in member.unknown)),
+        servers=tuple(one for each in (main, *members) for one in (each.servers or (NO_SERVERS,))),
     )
+
+
+async def equipped(
+    services: Services, execution_id: str, cast: Cast, *, tell: Callable[[str], None]
+) -> tuple[Cast, tuple[str, ...]]:
+    """Start the MCP servers of everybody. The cast with their tools, and a sentence for each that is missing.
+
+    Args:
+        services: of the queue.
+        execution_id: whose servers they are.
+        cast: as it was assembled.
+        tell: hears a sentence about what takes long.
+    """
+    found = await asyncio.gather(
+        *(
+            offered_tools.offered(services, execution_id, persona, servers, tell=tell)
+            for persona, servers in zip((cast.persona, *cast.members), cast.servers, strict=False)
+        )
+    )
+    if not found:
+        return cast, ()
+    (persona, _), *members = found
+    with_tools = replace(cast, persona=persona, members=tuple(member for member, _ in members))
+    return with_tools, tuple(sentence for _, missing in found for sentence in missing)
 
 
 def unhonoured(cast: Cast) -> tuple[str, ...]:
@@ -97,14 +126,12 @@ async def _main(services: Services, execution: ExecutionInput) -> Cast:
         ),
         unwritten,
     )
-    return await _with_servers(services, execution.execution_id, cast, environment, execution.mcp_servers)
+    return _with_servers(services, cast, environment, execution.mcp_servers)
 
 
-async def _with_servers(
-    services: Services, execution_id: str, cast: Cast, environment: ResolvedEnvironment, own: Mapping[str, Any]
-) -> Cast:
-    persona, missing = await offered_tools.offered(services, execution_id, cast.persona, environment, own)
-    return replace(cast, persona=persona, unknown=(*cast.unknown, *missing))
+def _with_servers(services: Services, cast: Cast, environment: ResolvedEnvironment, own: Mapping[str, Any]) -> Cast:
+    servers = offered_tools.of(services, environment, own)
+    return replace(cast, persona=replace(cast.persona, mcp_servers=dict(own)), servers=(servers,))
 
 
 async def _members(services: Services, execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:
@@ -143,7 +170,7 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
         ),
         unwritten,
     )
-    return await _with_servers(services, execution.execution_id, cast, environment, {})
+    return _with_servers(services, cast, environment, {})
 
 
 async def _inline_members(services: Services, execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:

@@ -36,7 +36,7 @@ class Home:
             "begin_execution",
             Begin(input=self._execution, home_lost=lost, after_sequence=self._progress.sequence),
             result_type=Begun,
-            start_to_close_timeout=retries.CONTROL_PLANE_CALL,
+            start_to_close_timeout=retries.BEGIN,
             heartbeat_timeout=retries.BEGIN_HEARTBEAT,
             retry_policy=retries.CONTROL_PLANE_RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

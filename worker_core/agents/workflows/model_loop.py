@@ -311,7 +311,8 @@ class ModelLoop:
                     mcp_servers=persona.mcp_servers if offered else {},
                 ),
                 ToolOutcome,
-                start_to_close_timeout=timedelta(seconds=timeouts.tool_call),
+                start_to_close_timeout=timedelta(seconds=timeouts.tool_call)
+                + (retries.SERVER_START if offered and offered.get("server") else timedelta(0)),
                 heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
                 retry_policy=retries.tool_retry(timeouts.tool_attempts),
             )

@@ -33,6 +33,13 @@ UNTIL_IT_FITS = "context-full-until-it-fits"
 CONTROL_PLANE_CALL = timedelta(seconds=60)
 """One attempt of an activity that talks to the control plane."""
 
+SERVER_START = timedelta(hours=2)
+"""What an MCP server may be given at most to start (`worker_core.mcp.configuration.LONGEST_CALL`)."""
+
+BEGIN = SERVER_START + timedelta(hours=1)
+"""One attempt to begin an execution: its MCP servers may have to be fetched first. Heartbeats tell that its worker is
+gone."""
+
 BEGIN_HEARTBEAT = timedelta(seconds=10)
 """A worker that dies while it begins an execution is noticed by then."""
 
