@@ -44,7 +44,6 @@ from desktop.tray.menu import Wish
 from desktop.tray.view import Tray
 from desktop.windows.front import Front
 from desktop.worker.local_worker import LocalWorker, Wanted
-from desktop.worker.playground import PlaygroundStage
 from worker_core import __version__
 from worker_core.control_socket.client import running_workers
 from worker_core.errors import ExitCode, KubiyaError
@@ -54,6 +53,8 @@ from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import FileSink
 from worker_core.machine.load import HealthSampler
 from worker_core.paths import Paths
+from worker_core.playground.server import Playground
+from worker_core.playground.stage import Backend, worker_settings
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
 from worker_core.snapshot import EngineSnapshot, Health, StopMode
 
@@ -115,9 +116,10 @@ class Desktop:
         for name in KEY_VARIABLES:
             os.environ.pop(name, None)
         paths = Paths.from_environment(self._environ)
-        self._playground: PlaygroundStage | None = None
+        self._playground: Backend | None = None
         if options.playground or options.demo:
-            self._playground = PlaygroundStage(options.data_dir or paths.playground)
+            folder = options.data_dir or paths.playground
+            self._playground = Backend(Playground(data_dir=folder), folder=folder)
             paths = self._playground.worker_paths
         self._paths = paths
         self._redactor = Redactor()
@@ -255,7 +257,7 @@ class Desktop:
             await self._worker.wait_over()
         await self._worker.close()
         if self._playground is not None:
-            await self._playground.stop()
+            await asyncio.to_thread(self._playground.stop)
 
     async def _nothing_is_set_up(self) -> bool:
         """There is neither a service to attach to nor a queue to serve: the first run."""
@@ -296,13 +298,14 @@ class Desktop:
             log.error("%s", error.sentence)
 
     def _playground_model(self) -> str:
-        info = self._playground.info if self._playground is not None else None
-        return info.llm_name if info is not None else ""
+        return self._playground.info.llm_name if self._playground is not None and self._playground.is_running else ""
 
     async def _provide(self) -> Wanted:
         if self._playground is not None:
-            settings, key = await self._playground.start()
-            return Wanted(settings=settings, api_key=key)
+            info = await asyncio.to_thread(self._playground.start)
+            if info.warning:
+                log.warning("%s", info.warning)
+            return Wanted(settings=worker_settings(info), api_key=Secret(info.api_key))
         settings = self._store.settings_in_use()
         key, _ = await resolve_api_key(self._environ, self._keychain, settings.control_plane_url)
         self._key_watch.watch(key)

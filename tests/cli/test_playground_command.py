@@ -21,8 +21,6 @@ from tests.cli.conftest import CommandLine
 from tests.support.engine import LIMIT_SECONDS
 from tests.support.playground import Stage
 from worker_core.cli import playground
-from worker_core.cli.loop_thread import LoopThread
-from worker_core.errors import KubiyaError
 from worker_core.playground import gateway as gateways
 
 
@@ -196,22 +194,3 @@ def test_a_missing_extra_is_one_sentence(offline: CommandLine, monkeypatch: pyte
         assert (answer.code, answer.out) == (3, "")
         assert "pip install 'kubiya-worker[playground]'" in answer.err
         assert answer.err.count("\n") == 1
-
-
-def test_a_loop_in_a_thread_gives_results_errors_and_limits() -> None:
-    import asyncio
-    from datetime import timedelta
-
-    async def answer() -> int:
-        return 42
-
-    async def fail() -> None:
-        raise TimeoutError("its own")
-
-    thread = LoopThread("test")
-    assert thread.call(answer(), limit=timedelta(seconds=5)) == 42
-    with pytest.raises(TimeoutError, match="its own"):
-        thread.call(fail(), limit=timedelta(seconds=5))
-    with pytest.raises(KubiyaError, match="longer than"):
-        thread.call(asyncio.sleep(60), limit=timedelta(milliseconds=1))
-    thread.close()

@@ -1,7 +1,7 @@
-"""A thread with a stock event loop of its own: one for all MCP sessions, one for the runtime `claude_code`.
+"""A thread with a stock event loop of its own: for all MCP sessions, for the runtime `claude_code`, for the playground.
 
 Their SDKs need anyio's kind of loop, decode what strangers send, and take half a second to import: none of that belongs
-on the engine's loop, which may be Qt's.
+on the engine's loop, which may be Qt's. The playground goes on while a terminal waits for its user.
 """
 
 from __future__ import annotations
@@ -12,16 +12,24 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from worker_core.errors import KubiyaError
+
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_P = TypeVar("_P")
 
 AFTER_CANCEL = timedelta(seconds=2)
 """How long a cancelled call waits for what it started; the rest of it ends behind our back."""
 
 CLOSE_LIMIT = timedelta(seconds=5)
+
+LOOK_EVERY_SECONDS = 0.25
+"""Windows delivers Ctrl-C only between two waits of the main thread."""
 
 
 class ThreadClosed(Exception):
@@ -29,7 +37,7 @@ class ThreadClosed(Exception):
 
 
 class LoopThread:
-    """Started at the first call; may be closed and used again."""
+    """Started at the first call; may be closed and used again. Children that are tied to the thread live until then."""
 
     def __init__(self, name: str) -> None:
         """`name`: of the thread, for people."""
@@ -66,7 +74,7 @@ class LoopThread:
         def cancel() -> None:
             begun[0].cancel()
 
-        loop = self._post(begin, work)
+        loop, _ = self._post(lambda loop: loop.call_soon_threadsafe(begin), work)
         try:
             await over.wait()
         except asyncio.CancelledError:
@@ -79,6 +87,22 @@ class LoopThread:
             raise ThreadClosed
         return begun[0].result()
 
+    def call(self, work: Coroutine[Any, Any, _T], *, limit: timedelta) -> _T:
+        """Run a coroutine there and block for its result.
+
+        Raises:
+            KubiyaError: it took longer than `limit`; it is cancelled.
+            KeyboardInterrupt: Ctrl-C; likewise.
+            ThreadClosed: the thread is being closed.
+        """
+        _, future = self._post(lambda loop: asyncio.run_coroutine_threadsafe(work, loop), work)
+        try:
+            return _result(future, limit)
+        except CancelledError:
+            raise ThreadClosed from None
+        finally:
+            future.cancel()
+
     def close(self) -> None:
         """End the thread; what still runs in it is cancelled. Blocks for a moment: call it from another thread."""
         with self._lock:
@@ -90,7 +114,9 @@ class LoopThread:
             if thread.is_alive():
                 log.warning("The thread %r did not end in time; it is left behind.", self._name)
 
-    def _post(self, begin: Callable[[], None], work: Coroutine[Any, Any, Any]) -> asyncio.AbstractEventLoop:
+    def _post(
+        self, post: Callable[[asyncio.AbstractEventLoop], _P], work: Coroutine[Any, Any, Any]
+    ) -> tuple[asyncio.AbstractEventLoop, _P]:
         with self._lock:  # whatever is posted comes before the stop
             if self._loop is None:
                 loop = _new_loop()
@@ -102,8 +128,20 @@ class LoopThread:
                     work.close()
                     raise
                 self._loop, self._thread = loop, thread
-            self._loop.call_soon_threadsafe(begin)
-            return self._loop
+            return self._loop, post(self._loop)
+
+
+def _result(future: Future[_T], limit: timedelta) -> _T:
+    left = limit.total_seconds()
+    while True:
+        try:
+            return future.result(min(left, LOOK_EVERY_SECONDS))
+        except FutureTimeout:
+            if future.done():  # it raised a TimeoutError of its own
+                raise
+            left -= LOOK_EVERY_SECONDS
+            if left <= 0:
+                raise KubiyaError(f"It took longer than {limit.total_seconds():g} s.") from None
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -17,16 +17,13 @@ from rich.console import Console
 from rich.text import Text
 
 from worker_core.cli import screen
-from worker_core.cli.backstage import Stage, stage
+from worker_core.cli.backend import backend_and_worker
 from worker_core.cli.conversation import Conversation, Outcome
 from worker_core.cli.stream_view import StreamView, tokens_of
 from worker_core.control_plane.models import Execute
 from worker_core.errors import ExitCode, KubiyaError
+from worker_core.playground.stage import DEMO_PROMPT, Stage
 
-PROMPT: Final = (
-    "Show what you can do on this machine: run one harmless shell command, then write a short text file about what it "
-    "printed into your workspace, and tell me in one or two sentences what you did."
-)
 REAL_MODEL_LIMIT: Final = timedelta(seconds=30)
 """For a model that was found on this machine: a slow one must not keep the demo from ending within a minute."""
 LIMIT: Final = timedelta(minutes=10)
@@ -76,7 +73,7 @@ def _attempt(
 ) -> _Run | None:
     """One run. None: the model that was found on this machine did not do it, another attempt may."""
     began = time.monotonic()
-    with stage(
+    with backend_and_worker(
         data_dir=folder, port=port, llm_url=llm_url, model=model, only_user=only_user, discover=discover
     ) as running:
         ready = time.monotonic() - began
@@ -84,7 +81,7 @@ def _attempt(
         found = not scripted and llm_url is None
         _introduce(console, running, ready)
         view = StreamView(console)
-        view.prompt(PROMPT)
+        view.prompt(DEMO_PROMPT)
         try:
             with asyncio.Runner() as runner:
                 outcome = runner.run(_execute(running, view, REAL_MODEL_LIMIT if found else LIMIT))
@@ -108,11 +105,11 @@ def _attempt(
 
 
 async def _execute(running: Stage, view: StreamView, limit: timedelta) -> Outcome:
-    client = running.client()
+    client = running.backend.client()
     conversation = Conversation(client, show=view.take, trouble=view.note)
     try:
         async with asyncio.timeout(limit.total_seconds()):
-            wish = Execute(prompt=PROMPT, worker_queue_id=running.info.queue_id)
+            wish = Execute(prompt=DEMO_PROMPT, worker_queue_id=running.info.queue_id)
             await conversation.begin(running.info.agent_id, wish)
             return await conversation.first_turn()
     except TimeoutError:

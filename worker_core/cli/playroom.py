@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.text import Text
 
 from worker_core.cli import screen
-from worker_core.cli.backstage import Stage, playground, stage, worker_paths, worker_settings
+from worker_core.cli.backend import backend, backend_and_worker
 from worker_core.cli.conversation import Conversation, Outcome
 from worker_core.cli.execute import next_message
 from worker_core.cli.stream_view import StreamView
 from worker_core.cli.terminal import say
 from worker_core.control_plane.models import Execute
 from worker_core.errors import KubiyaError
+from worker_core.playground.stage import Stage, worker_settings
 from worker_core.secrets import Secret
 
 
@@ -23,10 +24,10 @@ def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None, o
     """Ask for prompts until `/quit`, the end of input, or Ctrl-C at the prompt."""
     console = screen.console()
     console.print(Text("Starting a control plane, Temporal and a worker …", style="quiet"))
-    with stage(data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user) as running:
+    with backend_and_worker(data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user) as running:
         _introduce(console, running)
         with asyncio.Runner() as runner:
-            client = running.client()
+            client = running.backend.client()
             try:
                 conversation = None
                 while (message := _ask(console)) is not None:
@@ -106,10 +107,10 @@ def serve_with_worker(*, data_dir: Path, port: int, llm_url: str | None, model: 
     """Backend and worker, until a signal ends them."""
     from worker_core.cli.foreground import Foreground
 
-    with playground(data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user) as backend:
-        info = backend.info
+    with backend(data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user) as started:
+        info = started.info
         say(f"playground  control-plane={info.control_plane_url}  agent={info.agent_id}  model={info.llm_name}")
         foreground = Foreground(
-            settings=worker_settings(info), api_key=Secret(info.api_key), paths=worker_paths(data_dir / "worker")
+            settings=worker_settings(info), api_key=Secret(info.api_key), paths=started.worker_paths
         )
         return asyncio.run(foreground.run())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json as json_text
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import TextIO
 
 from worker_core.basics.plain import plain
 from worker_core.playground.server import Playground, PlaygroundInfo
-from worker_core.secrets import read_key
+from worker_core.playground.stage import gateway_key
 
 
 async def serve(
@@ -46,13 +45,11 @@ async def serve(
         KubiyaError: it did not start; nothing is left running.
     """
     stream = out or sys.stdout
-    name = "LITELLM_API_KEY" if os.environ.get("LITELLM_API_KEY") else "OPENAI_API_KEY"
-    key = read_key(os.environ.get(name, ""), name=name)
     playground = Playground(
         data_dir=data_dir,
         port=port,
         llm_url=llm_url,
-        llm_api_key=key,
+        llm_api_key=gateway_key(),
         model=model,
         temporal_port=temporal_port,
         only_user=only_user,
