@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.system_info import system_info
 from worker_core.machine import changes, load
 from worker_core.machine.changes import SLEPT_FOR, SleepDetector
@@ -26,7 +27,7 @@ async def test_a_sample_is_of_this_machine_and_this_process(tmp_path: Path) -> N
 
 
 def test_system_info_tells_the_truth() -> None:
-    info = system_info()
+    info = system_info(runtimes=supported_runtimes())
     claude = ("claude_code",) if importlib.util.find_spec("claude_agent_sdk") else ()
     assert (info.pid, info.supported_runtimes) == (os.getpid(), ("default", *claude))
     assert info.memory_total is None
@@ -34,7 +35,7 @@ def test_system_info_tells_the_truth() -> None:
 
 async def test_system_info_with_a_sample_has_its_numbers(tmp_path: Path) -> None:
     sample = await HealthSampler(disk_path=tmp_path).sample()
-    info = system_info(sample)
+    info = system_info(sample, runtimes=())
     assert (info.memory_total, info.disk_percent) == (sample.memory_total_bytes, sample.disk_percent)
 
 

@@ -23,8 +23,7 @@ from worker_core.mcp.remote import Guard
 from worker_core.model.gateway import ModelGateway
 from worker_core.network import proxy as proxy_of_process
 from worker_core.network.proxy import check_proxy, use_proxy
-from worker_core.network.reachable import NetworkPolicy
-from worker_core.sandbox.launcher import Network
+from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, load
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect
@@ -83,7 +82,9 @@ async def reach_for_everything() -> None:
     await client.aclose()
     with pytest.raises(TemporalUnreachable):
         await connect(
-            Target(host=f"temporal.{NOWHERE}:7233", namespace="n", api_key=Secret(""), tls="off"), identity="test"
+            Target(host=f"temporal.{NOWHERE}:7233", namespace="n", api_key=Secret(""), tls="off"),
+            identity="test",
+            mask=str,
         )
     gateway = ModelGateway(base_url=f"https://gateway.{NOWHERE}/v1", api_key=Secret("kb-key-0123"))
     assert not await gateway.lists("any")
@@ -157,7 +158,9 @@ async def test_this_machine_is_never_reached_through_a_proxy(proxy: Proxy) -> No
         await client.validate_key()
     await client.aclose()
     with pytest.raises(TemporalUnreachable):
-        await connect(Target(host=f"127.0.0.1:{port}", namespace="n", api_key=Secret(""), tls="off"), identity="test")
+        await connect(
+            Target(host=f"127.0.0.1:{port}", namespace="n", api_key=Secret(""), tls="off"), identity="test", mask=str
+        )
     assert proxy.asked == []
 
 

@@ -6,24 +6,20 @@ in flags are seconds, or texts such as `5 min`. Secrets are never read from the 
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal, get_args
 
 from worker_core.basics import text_file
 from worker_core.basics.durations import read_duration
 from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
 from worker_core.network.proxy import check_proxy
+from worker_core.network.urls import check_url, without_credentials
 from worker_core.secrets import Secret, read_key
-
-if TYPE_CHECKING:
-    from worker_core.sandbox.limits import Limits
 
 DEFAULT_CONTROL_PLANE_URL = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL = "kubiya/claude-sonnet-4"
@@ -233,21 +229,6 @@ class Settings:
     workspace_files: int = 1_000_000
     """Files and folders that it may hold."""
 
-    def limits(self) -> Limits:
-        """What one tool call may use up."""
-        from worker_core.sandbox.limits import Limits
-
-        megabyte = 1024 * 1024
-        return Limits(
-            cpu_time=self.tool_cpu_time,
-            memory_bytes=self.tool_memory_mb * megabyte,
-            processes=self.tool_processes,
-            open_files=self.tool_open_files,
-            file_bytes=self.tool_file_mb * megabyte,
-            workspace_bytes=self.workspace_mb * megabyte,
-            workspace_files=self.workspace_files,
-        )
-
     def __post_init__(self) -> None:
         _check(self)
 
@@ -311,7 +292,7 @@ def _merge(settings: Settings, values: Mapping[str, Any], *, where: Any) -> Sett
         try:
             changes[key] = _convert(key, value)
         except ValueError as error:
-            raise ConfigurationError(f"{where(key)} is {_shown(value)!r}; {error}.") from error
+            raise ConfigurationError(f"{where(key)} is {without_credentials(value)!r}; {error}.") from error
     try:
         return replace(settings, **changes)
     except ValueError as error:
@@ -443,38 +424,3 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(
             f"log_level is {settings.log_level!r}; it must be DEBUG, INFO, WARNING, ERROR or CRITICAL."
         )
-
-
-def check_url(name: str, url: str) -> None:
-    """Raise ConfigurationError unless `url` is http(s) with a host and without credentials in it."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError as error:
-        said = "" if "@" in url else f": {error}"  # which may quote a password
-        raise ConfigurationError(f"{name} is not a valid URL{said}.") from None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"{name} is {_shown(url)!r}; it must begin with https:// or http:// and name a host.")
-    if parts.username or parts.password:
-        raise ConfigurationError(f"{name} holds a user name or password; keep secrets out of URLs.")
-
-
-def _shown(value: object) -> object:
-    """A value for a sentence: what may be a user name and password is starred."""
-    if not isinstance(value, str) or "@" not in value:
-        return value
-    before, _, rest = value.rpartition("@")
-    scheme, slashes, _ = before.partition("//")
-    return f"{scheme}//***@{rest}" if slashes else f"***@{rest}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's loopback."""
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

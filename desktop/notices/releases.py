@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from worker_core.errors import ConfigurationError, KubiyaError
-from worker_core.settings import is_loopback
+from worker_core.network.hosts import is_loopback
 
 RELEASES_URL: Final = "https://github.com/kubiyabot/kubiya-worker/releases"
 """Its `/latest` redirects to `/tag/vX.Y.Z`."""

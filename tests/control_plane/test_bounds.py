@@ -13,11 +13,10 @@ import pytest
 from tests.support import strange_data
 from tests.support.fake_control_plane import API_KEY
 from tests.support.growth import LINEAR, twice_the_length_costs
-from worker_core.control_plane import errors
+from worker_core.control_plane import connections, errors
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.model.gateway import ModelGateway
-from worker_core.network import http
 from worker_core.network.sse import EVENT_LIMIT_BYTES, IDLE_LIMIT_BYTES, SseParser, StreamTooLong
 from worker_core.secrets import Secret
 
@@ -74,7 +73,7 @@ async def client_of(flood: Flood) -> AsyncIterator[ControlPlaneClient]:
 
 
 async def test_an_answer_twice_as_long_is_read_no_further(flood: Flood, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "ANSWER_LIMIT_BYTES", 3 << 20)
+    monkeypatch.setattr(connections, "ANSWER_LIMIT_BYTES", 3 << 20)
     async with client_of(flood) as client:
         for flood.length in (64 << 20, 128 << 20):
             flood.sent = 0

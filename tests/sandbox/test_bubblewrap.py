@@ -12,9 +12,10 @@ import pytest
 from tests.sandbox.conftest import run
 from tests.sandbox.processes import eventually
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
+from worker_core.network.reachable import Network, narrower
 from worker_core.sandbox import linux
 from worker_core.sandbox.environment import tool_environment
-from worker_core.sandbox.launcher import Command, Holds, Network, narrower
+from worker_core.sandbox.launcher import Command, Holds
 from worker_core.sandbox.linux import explain, find_program, probe
 from worker_core.sandbox.walls import Walls, sandboxed_environment
 

@@ -18,12 +18,12 @@ import pytest
 from tests.sandbox.conftest import run
 from tests.sandbox.processes import eventually
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
-from worker_core.network.reachable import Address, NetworkPolicy
+from worker_core.network.reachable import Address, Network, NetworkPolicy
 from worker_core.sandbox import gate
 from worker_core.sandbox.egress.egress import Egress
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.gatekeeper import Gatekeeper
-from worker_core.sandbox.launcher import Command, Network
+from worker_core.sandbox.launcher import Command
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or bool(missing_bubblewrap()), reason=missing_bubblewrap() or "namespaces are Linux's"

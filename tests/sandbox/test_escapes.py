@@ -16,12 +16,12 @@ import pytest
 from tests.sandbox.arena import CANARY, Arena, arena, victim
 from tests.sandbox.escapes import ESCAPES, Escape, document, replace_table
 from tests.sandbox.walls import bubblewrap, missing_bubblewrap
-from worker_core.network.reachable import NetworkPolicy
+from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.sandbox.egress.egress import Egress
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.gatekeeper import Gatekeeper
 from worker_core.sandbox.landlock import scopes_sockets
-from worker_core.sandbox.launcher import Command, Network
+from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.linux import Bubblewrap
 from worker_core.sandbox.processes.process import run_process
 

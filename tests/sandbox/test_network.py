@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.network.reachable import NetworkPolicy, Refused, check_entry, is_public, normal_host, own_addresses
-from worker_core.sandbox.launcher import Network
+from worker_core.network.reachable import (
+    Network,
+    NetworkPolicy,
+    Refused,
+    check_entry,
+    is_public,
+    normal_host,
+    own_addresses,
+)
 
 INSIDE = (
     "127.0.0.1", "127.255.0.3", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254",

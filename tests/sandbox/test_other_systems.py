@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
+from worker_core.network.reachable import Network
 from worker_core.sandbox import container, windows_child
 from worker_core.sandbox.container import Container
-from worker_core.sandbox.launcher import Command, Holds, Network
+from worker_core.sandbox.launcher import Command, Holds
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.macos import SandboxExec, profile
 from worker_core.sandbox.walls import Walls

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker_core.network.reachable import Address, NetworkPolicy, Refused
+from worker_core.network.reachable import Address, Network, NetworkPolicy, Refused
 from worker_core.sandbox.gatekeeper import Gatekeeper
-from worker_core.sandbox.launcher import Network
 from worker_core.sandbox.proxied import read_head
 
 HERE: list[Address] = [ipaddress.ip_address("127.0.0.1")]

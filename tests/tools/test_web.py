@@ -22,10 +22,9 @@ from tests.support import strange_data
 from tests.tools.conftest import Call
 from tests.tools.http_server import Answer, Request, Server, serving
 from worker_core.network import reachable
-from worker_core.network.reachable import NetworkPolicy
+from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
-from worker_core.sandbox.launcher import Network
 from worker_core.tools.html_text import LONGEST_TEXT, text_of
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.tools.web import LARGEST_BYTES, FetchTool

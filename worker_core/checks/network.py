@@ -16,13 +16,15 @@ from worker_core.basics.plain import one_line
 from worker_core.checks.check import Check, fail, ok, skip, timed, warn
 from worker_core.checks.reach import CONNECT_LIMIT_SECONDS, ProxyRefused, opened
 from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.connections import Connections
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, NotFound
 from worker_core.errors import ConfigurationError
-from worker_core.network.http import Connections, proxy_of, tls_context
+from worker_core.network.hosts import is_loopback
+from worker_core.network.http import proxy_of, tls_context
 from worker_core.network.named_proxy import usable_proxy
 from worker_core.network.urls import check_private
 from worker_core.secrets import Secret
-from worker_core.settings import Settings, is_loopback
+from worker_core.settings import Settings
 
 LOOK_UP_LIMIT_SECONDS: Final = 5.0
 SKEW_WARN: Final = timedelta(seconds=30)

@@ -21,9 +21,9 @@ from claude_agent_sdk import (
     create_sdk_mcp_server,
 )
 
-from worker_core.agents.messages import Usage
 from worker_core.claude.door import ModelDoor
 from worker_core.claude.program import Program
+from worker_core.model.answer import Usage
 from worker_core.model.gateway import ModelGateway
 from worker_core.model.refusals import Cause, GatewayError
 from worker_core.sandbox.launcher import Command, Launcher

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from worker_core.control_plane import errors, wire
-from worker_core.network.http import TOTAL_LIMIT_SECONDS, Answer, Connections
+from worker_core.control_plane.connections import Answer, Connections
+from worker_core.network.http import TOTAL_LIMIT_SECONDS
 from worker_core.network.urls import check_private, segment
 from worker_core.secrets import Secret
 

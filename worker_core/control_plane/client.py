@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from worker_core.control_plane import errors, models, wire
+from worker_core.control_plane.connections import Answer
 from worker_core.control_plane.operator_calls import OperatorCalls
-from worker_core.network.http import Answer
 from worker_core.network.urls import segment
 
 if TYPE_CHECKING:

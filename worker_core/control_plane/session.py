@@ -71,6 +71,7 @@ class QueueSession:
         log_ring: LogRing,
         sampler: HealthSampler,
         redactor: Redactor,
+        runtimes: tuple[str, ...] = ("default",),
         backoff: Backoff | None = None,
     ) -> None:
         """Nothing is sent before `register`.
@@ -84,6 +85,7 @@ class QueueSession:
             log_ring: its new lines go into full heartbeats, and stay there until one was accepted.
             sampler: measures the machine for full heartbeats.
             redactor: learns the keys that a registration brings before anybody can use them.
+            runtimes: that executions may ask for here, by the protocol's ids (9.2).
             backoff: between tries to register; 1 s to 60 s by default.
         """
         self.queue_id = queue_id
@@ -96,6 +98,7 @@ class QueueSession:
         self._log_cursor = 0
         self._sampler = sampler
         self._redactor = redactor
+        self._runtimes = runtimes
         self._backoff = backoff or Backoff()
         self._registration: StartResponse | None = None
         self._asked = asyncio.Event()
@@ -132,7 +135,7 @@ class QueueSession:
             ) from None
         start = Start(
             worker_sdk_version=__version__,
-            system_info=system_info(),
+            system_info=system_info(runtimes=self._runtimes),
             control_plane_url=self._client.base_url,
         )
         outage = OutageLog(log=log, what=f"Registration on queue {self.queue_id}")
@@ -243,7 +246,7 @@ class QueueSession:
             with contextlib.suppress(Exception):  # what psutil cannot tell is left out
                 async with asyncio.timeout(HEARTBEAT_LIMIT.total_seconds()):
                     sample = await self._sampler.sample()
-            info = system_info(sample)
+            info = system_info(sample, runtimes=self._runtimes)
             lines, cursor, _ = self._ring.read_after(self._log_cursor)
         beat = Heartbeat(
             status=now.status,

@@ -12,12 +12,11 @@ import msgspec
 import psutil
 
 from worker_core import __version__
-from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.models import SystemInfo
 from worker_core.snapshot import Health
 
 
-def system_info(sample: Health | None = None) -> SystemInfo:
+def system_info(sample: Health | None = None, *, runtimes: tuple[str, ...]) -> SystemInfo:
     """What the control plane shows of this machine (protocol, 2.2); with a sample, its load as well."""
     known = SystemInfo(
         hostname=socket.gethostname(),
@@ -28,7 +27,7 @@ def system_info(sample: Health | None = None) -> SystemInfo:
         cli_version=__version__,
         sdk_version=__version__,
         pid=os.getpid(),
-        supported_runtimes=supported_runtimes(),
+        supported_runtimes=runtimes,
         docker_available=shutil.which("docker") is not None,
         cpu_count=os.cpu_count(),
         uptime_seconds=round(time.time() - psutil.boot_time(), 1),

@@ -19,6 +19,7 @@ from worker_core.agents.workflows.workflow import (
     DynamicAgentExecutionWorkflow,
     TeamExecutionWorkflow,
 )
+from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.session import QueueSession, WorkerStatus
 from worker_core.engine.services import Services
@@ -120,6 +121,7 @@ class ServedQueue:
             log_ring=shared.log_ring,
             sampler=shared.sampler,
             redactor=shared.redactor,
+            runtimes=supported_runtimes(),
         )
         self.server = QueueServer(
             session=self.session,

@@ -8,8 +8,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from worker_core.network.names import NAMES
-from worker_core.network.reachable import NetworkPolicy, Refused, is_public, normal_host, own_addresses, resolve
-from worker_core.sandbox.launcher import Network
+from worker_core.network.reachable import (
+    Network,
+    NetworkPolicy,
+    Refused,
+    is_public,
+    normal_host,
+    own_addresses,
+    resolve,
+)
 from worker_core.settings import Settings
 
 RESOLVE_LIMIT_SECONDS = 10.0

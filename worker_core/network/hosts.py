@@ -113,3 +113,14 @@ def _number(text: str) -> str | None:
     for at, one in enumerate(first):
         value |= one << (24 - 8 * at)
     return str(ipaddress.IPv4Address(value))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's loopback."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

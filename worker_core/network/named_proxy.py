@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from worker_core.errors import ConfigurationError
+from worker_core.network.hosts import is_loopback
 from worker_core.secrets import Secret
-from worker_core.settings import is_loopback
 
 _PORTS = {"http": 80, "https": 443}
 _WITH_PORT = re.compile(r"(\[[^\]]{1,100}\]|[^:]{1,300}):(\d{1,5})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import re
 import socket
@@ -9,7 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from worker_core.errors import KubiyaError
-from worker_core.sandbox.launcher import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]
@@ -42,6 +42,29 @@ _NOT_HTTP = frozenset(
 )  # fmt: skip
 """Where other protocols are spoken, whose servers may take an HTTP request for theirs: browsers refuse them, too
 (WHATWG Fetch, "port blocking")."""
+
+
+class Network(enum.Enum):
+    """What a task may reach."""
+
+    OFF = "off"
+    """Nothing."""
+
+    ALLOW_LIST = "allow-list"
+    """The hosts of the setting `network_allow`, over HTTP and HTTPS."""
+
+    ON = "on"
+    """Every public host, over HTTP, and over HTTPS at port 443 and those of the setting `network_ports`. No loopback,
+    private, link-local or metadata address."""
+
+    HOST = "host"
+    """The machine's own network, unfiltered."""
+
+
+def narrower(allowed: Network, asked: Network | None) -> Network:
+    """The less of two policies."""
+    order = (Network.OFF, Network.ALLOW_LIST, Network.ON, Network.HOST)
+    return allowed if asked is None else min(allowed, asked, key=order.index)
 
 
 class Refused(KubiyaError):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from worker_core.settings import is_loopback
+from worker_core.network.hosts import is_loopback
 
 if TYPE_CHECKING:
     import httpx2

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.network.urls import check_url
 from worker_core.paths import private_directory
 from worker_core.playground.context import ORGANIZATION, Context
 from worker_core.secrets import Secret
-from worker_core.settings import check_url
 
 if TYPE_CHECKING:
     import uvicorn

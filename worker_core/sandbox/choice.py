@@ -20,8 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.network.reachable import Network
 from worker_core.paths import Paths, private_directory
-from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher, Network
+from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
+from worker_core.sandbox.limits import limits_of
 from worker_core.snapshot import SandboxView
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ def make_walls(settings: Settings, paths: Paths) -> Walls:
     from worker_core.sandbox.walls import Walls
 
     return Walls(
-        limits=settings.limits(),
+        limits=limits_of(settings),
         network=Network(settings.network),
         readable=settings.sandbox_readable,
         hidden=(paths.state, paths.config, paths.runtime),
@@ -276,7 +278,7 @@ def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: As
 
 def _direct(settings: Settings, why: str) -> Choice:
     return Choice(
-        launcher=DirectLauncher(limits=settings.limits()),
+        launcher=DirectLauncher(limits=limits_of(settings)),
         reason=f"Tools run without a sandbox: they can read and change what the user of this worker can. {why}",
         lasts=False,
     )

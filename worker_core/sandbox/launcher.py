@@ -11,27 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from worker_core.network.reachable import Network
+
 if TYPE_CHECKING:
     from worker_core.sandbox.control_groups import CallGroup
     from worker_core.sandbox.first_process import FirstProcess
     from worker_core.sandbox.limits import Limits
-
-
-class Network(enum.Enum):
-    """What a task may reach."""
-
-    OFF = "off"
-    """Nothing."""
-
-    ALLOW_LIST = "allow-list"
-    """The hosts of the setting `network_allow`, over HTTP and HTTPS."""
-
-    ON = "on"
-    """Every public host, over HTTP, and over HTTPS at port 443 and those of the setting `network_ports`. No loopback,
-    private, link-local or metadata address."""
-
-    HOST = "host"
-    """The machine's own network, unfiltered."""
 
 
 class Holds(enum.StrEnum):
@@ -181,12 +166,6 @@ class Observed:
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         self.used = True
         return self._inner.wrap(command, workspace=workspace, network=network)
-
-
-def narrower(allowed: Network, asked: Network | None) -> Network:
-    """The less of two policies."""
-    order = (Network.OFF, Network.ALLOW_LIST, Network.ON, Network.HOST)
-    return allowed if asked is None else min(allowed, asked, key=order.index)
 
 
 def on_loopback(port: int) -> str:

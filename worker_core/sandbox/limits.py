@@ -20,6 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from worker_core.sandbox.launcher import Command
+from worker_core.settings import Settings
 
 _MEGABYTE = 1024 * 1024
 
@@ -40,6 +41,19 @@ class Limits:
 
     workspace_files: int = 1_000_000
     """Files and folders in the workspace together."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What one tool call may use up, as the settings say."""
+    return Limits(
+        cpu_time=settings.tool_cpu_time,
+        memory_bytes=settings.tool_memory_mb * _MEGABYTE,
+        processes=settings.tool_processes,
+        open_files=settings.tool_open_files,
+        file_bytes=settings.tool_file_mb * _MEGABYTE,
+        workspace_bytes=settings.workspace_mb * _MEGABYTE,
+        workspace_files=settings.workspace_files,
+    )
 
 
 def is_root() -> bool:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from worker_core.network.reachable import Network, narrower
 from worker_core.sandbox.gate import Gate
 from worker_core.sandbox.gate import files as gate_files
 from worker_core.sandbox.interpreter import files_child, interpreter_folders
-from worker_core.sandbox.launcher import Command, Holds, Network, narrower, on_loopback
+from worker_core.sandbox.launcher import Command, Holds, on_loopback
 from worker_core.sandbox.limits import kernel_limits
 from worker_core.sandbox.walls import Walls, sandboxed_environment
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker_core.sandbox.launcher import Network
+from worker_core.network.reachable import Network
 from worker_core.sandbox.limits import Limits
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from worker_core.network.reachable import Network
 from worker_core.sandbox.interpreter import interpreter_path
-from worker_core.sandbox.launcher import Command, Holds, Network, on_loopback
+from worker_core.sandbox.launcher import Command, Holds, on_loopback
 from worker_core.sandbox.walls import Walls, sandboxed_environment
 
 CHILD = Path(__file__).with_name("windows_child.py")

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.network.reachable import Network
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.interpreter import files_child, interpreter_path
-from worker_core.sandbox.launcher import Command, Network
+from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.processes.process import run_process, uninterrupted
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec

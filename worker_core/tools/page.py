@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
+from worker_core.network.reachable import Network
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.interpreter import interpreter_path
-from worker_core.sandbox.launcher import Command, Network
+from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.processes.process import run_process
 from worker_core.tools.base import ToolContext
 

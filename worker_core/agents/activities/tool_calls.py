@@ -23,9 +23,9 @@ from worker_core.control_plane.outbox.lane import Lane
 from worker_core.engine.services import Services
 from worker_core.events import ToolFinished, ToolStarted
 from worker_core.mcp.tool import McpTool
-from worker_core.network.reachable import NetworkPolicy
+from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.policy import decision
-from worker_core.sandbox.launcher import Launcher, Network, Observed
+from worker_core.sandbox.launcher import Launcher, Observed
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import Tool, ToolContext, ToolResult
 from worker_core.tools.registry import SkillDefinition, offer

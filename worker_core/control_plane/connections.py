@@ -1,0 +1,198 @@
+"""Pooled connections to one server: bounded, renewed, and with an error for every way that a call can end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+
+from worker_core.control_plane.errors import AnswerTooLong, ControlPlaneError, ServerTrouble, Unreachable
+from worker_core.network.http import CONNECT_LIMIT_SECONDS, TOTAL_LIMIT_SECONDS, explain, new_client, proxy_of
+from worker_core.network.named_proxy import usable_proxy
+
+ANSWER_LIMIT_BYTES = 32 << 20
+"""Of one answer. The largest are stored conversations: ours never pass 2 MB, other workers' may."""
+
+REFUSAL_LIMIT_BYTES = 256 << 10
+"""What is read of an answer that is a refusal: its words stand at the beginning."""
+
+AGE_LIMIT_SECONDS = 15 * 60.0
+"""Connections are renewed after this, busy or not, so that DNS and balancer changes are seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One HTTP response, read to its end. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+async def read_body(response: httpx2.Response, *, limit_bytes: int) -> bytes:
+    """The body of an answer, or as much of its beginning as shows that it is longer than `limit_bytes`."""
+    content = bytearray()
+    async for piece in response.aiter_bytes():
+        content += piece
+        if len(content) > limit_bytes:
+            break
+    return bytes(content)
+
+
+class Connections:
+    """A pool of connections to one server that can be dropped as a whole at any moment.
+
+    The pool is made at the first call. A dropped pool ends when its last call has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        headers: Callable[[], Mapping[str, str]],
+        ca_file: Path | None = None,
+        max_connections: int = 50,
+        called: str = "control plane",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`called` is what the server is for people.
+
+        Raises:
+            ConfigurationError: the proxy that is named for it cannot be used.
+        """
+        usable_proxy(base_url)
+        self._called = called
+        self._base_url = base_url
+        self._headers = headers
+        self._ca_file = ca_file
+        self._max_connections = max_connections
+        self._clock = clock
+        self._current: _Pool | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self.server = urlsplit(base_url).netloc
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        action: str,
+        content: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        limit_seconds: float = TOTAL_LIMIT_SECONDS,
+    ) -> Answer:
+        """One call.
+
+        Raises:
+            Unreachable: no answer came.
+            AnswerTooLong: it is longer than any may be.
+            ServerTrouble: what came is no HTTP.
+        """
+        headers = dict(self._headers())
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            with self._lease() as client:
+                async with (
+                    asyncio.timeout(limit_seconds),
+                    client.stream(
+                        method,
+                        path,
+                        content=content,
+                        params=query,
+                        headers=headers,
+                        timeout=httpx2.Timeout(limit_seconds, connect=min(CONNECT_LIMIT_SECONDS, limit_seconds)),
+                    ) as response,
+                ):
+                    status = response.status_code
+                    limit = REFUSAL_LIMIT_BYTES if status >= 400 else ANSWER_LIMIT_BYTES
+                    body = await read_body(response, limit_bytes=limit)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            raise self._explain(error, action=action, limit_seconds=limit_seconds) from error
+        if len(body) > limit and status < 400:
+            raise AnswerTooLong(
+                f"The answer of {self.server} to {action} is longer than {limit >> 20} MB; it was not read to its end."
+            )
+        return Answer(status=status, headers=response.headers, content=body)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, action: str, headers: Mapping[str, str], query: Mapping[str, str], silence_seconds: float
+    ) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:
+        """A GET whose body is read as it comes; the Answer's content is filled only for statuses from 400 up.
+
+        Raises:
+            Unreachable: no answer came, or it broke off, or nothing came for `silence_seconds`.
+            ServerTrouble: what came is no HTTP.
+        """
+        timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_LIMIT_SECONDS)
+        all_headers = {**self._headers(), **headers}
+        try:
+            with self._lease() as client:
+                async with client.stream("GET", path, params=query, headers=all_headers, timeout=timeout) as response:
+                    refused = response.status_code >= 400
+                    content = await read_body(response, limit_bytes=REFUSAL_LIMIT_BYTES) if refused else b""
+                    answer = Answer(status=response.status_code, headers=response.headers, content=content)
+                    yield answer, response.aiter_bytes()
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
+            raise self._explain(error, action=action, limit_seconds=silence_seconds) from error
+
+    def reset(self) -> None:
+        """Let the next call begin on a new connection; calls under way end on their old ones."""
+        pool, self._current = self._current, None
+        if pool is not None:
+            pool.retired = True
+            if pool.users == 0:
+                self._end(pool)
+
+    async def aclose(self) -> None:
+        self.reset()
+        if self._ending:
+            await asyncio.gather(*self._ending)
+
+    @contextmanager
+    def _lease(self) -> Iterator[httpx2.AsyncClient]:
+        pool = self._current
+        if pool is not None and self._clock() - pool.born_at > AGE_LIMIT_SECONDS:
+            self.reset()
+            pool = None
+        if pool is None:
+            client = new_client(base_url=self._base_url, ca_file=self._ca_file, max_connections=self._max_connections)
+            pool = self._current = _Pool(client=client, born_at=self._clock())
+        pool.users += 1
+        try:
+            yield pool.client
+        finally:
+            pool.users -= 1
+            if pool.retired and pool.users == 0:
+                self._end(pool)
+
+    def _end(self, pool: _Pool) -> None:
+        task = asyncio.get_running_loop().create_task(pool.client.aclose())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _explain(self, error: Exception, *, action: str, limit_seconds: float) -> ControlPlaneError:
+        failure = explain(
+            error,
+            action=action,
+            server=self.server,
+            proxy=proxy_of(self._base_url),
+            limit_seconds=limit_seconds,
+            called=self._called,
+        )
+        return ServerTrouble(failure.sentence) if failure.unreadable else Unreachable(failure.sentence)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pool:
+    client: httpx2.AsyncClient
+    born_at: float
+    users: int = 0
+    retired: bool = False
