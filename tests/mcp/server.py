@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp_types import EmbeddedResource, ResourceLink, TextResourceContents
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc0000003010100"
@@ -16,7 +17,31 @@ PNG = bytes.fromhex(
 
 
 def build() -> MCPServer:
-    server = MCPServer("notes", instructions="Keeps notes.")
+    server = MCPServer("notes", instructions="Keeps notes.\u202e Token: swordfish-4711")
+
+    @server.resource("notes://all", title="All notes", mime_type="text/plain", description="Every note there is.")
+    def everything() -> str:
+        return "one\ntwo"
+
+    @server.resource("notes://picture", mime_type="image/png")
+    def drawn() -> bytes:
+        return PNG
+
+    @server.resource("notes://by-title/{title}")
+    def by_title(title: str) -> str:
+        return f"the note {title}"
+
+    @server.tool()
+    def where() -> ResourceLink:
+        """Says where the notes are."""
+        return ResourceLink(type="resource_link", uri="notes://all", name="all", mime_type="text/plain")
+
+    @server.tool()
+    def embedded() -> EmbeddedResource:
+        """A note, all of it."""
+        return EmbeddedResource(
+            type="resource", resource=TextResourceContents(uri="notes://one", mime_type="text/plain", text="the one")
+        )
 
     @server.tool()
     def add(title: str) -> str:

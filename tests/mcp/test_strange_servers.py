@@ -77,9 +77,9 @@ async def test_an_answer_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> 
 
 async def test_one_bad_tool_costs_that_tool_alone(tmp_path: Path) -> None:
     async with strange(tmp_path) as session:
-        listed, more = await session.tools()
+        listing = await session.tools()
     offer = Offer()
-    offer.add("strange", listed, more=more)
+    offer.add("strange", listing.tools, more=listing.more)
     offered = {one.tool: one for one in offer.tools}
     assert {"half", "fine", "promised", "required", "description"} <= set(offered)
     assert not {"without", "null", "inside", "5"} & set(offered) - {"without"}
@@ -91,8 +91,8 @@ async def test_one_bad_tool_costs_that_tool_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [2000, 4000])
 async def test_of_a_list_twice_as_long_no_more_is_looked_at(tmp_path: Path, number: int) -> None:
     async with strange(tmp_path, str(number)) as session:
-        listed, _ = await session.tools()
-        assert len(listed) == MOST_LISTED - 2
+        listing = await session.tools()
+        assert len(listing.tools) == MOST_LISTED - 2
 
 
 async def test_a_list_beyond_all_is_not_parsed(tmp_path: Path) -> None:

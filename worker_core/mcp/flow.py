@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from worker_core.mcp.listing import LARGEST_PAGE_BYTES, taken_apart
+from worker_core.mcp.listing import LARGEST_PAGE_BYTES, PAGES, taken_apart
 from worker_core.mcp.messages import read_message, unreadable
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ BYTES_AT_ONCE, BYTES_PER_SECOND = 64 * 1024 * 1024, 1024 * 1024
 LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
 """Of a message while a call is under way; where none is, `LARGEST_PAGE_BYTES`."""
 
+_LONG_ANSWERS = frozenset({"tools/call", "resources/read"})
 UNANSWERED_REQUESTS = 64
 """Requests of the server whose answers it has not taken yet."""
 
@@ -79,12 +80,12 @@ class Flow:
         """Our requests that are not answered yet, with their methods. Changed on the session's loop alone."""
 
         self.listed: list[Mapping[str, Any]] = []
-        """The tools of the last page, as their server described them."""
+        """The tools or resources of the last page, as their server described them."""
 
     @property
     def largest_message(self) -> int:
         """Bytes. May be asked from another thread."""
-        calls = "tools/call" in tuple(self.waiting.values())
+        calls = _LONG_ANSWERS.intersection(tuple(self.waiting.values()))
         return LARGEST_ANSWER_BYTES if calls else LARGEST_PAGE_BYTES
 
     def received_bytes(self, count: int) -> bool:
@@ -158,12 +159,12 @@ class Incoming:
         return item if message is None else SessionMessage(message)
 
     def _answer(self, message: JSONRPCResponse | JSONRPCError, method: str) -> SessionMessage:
-        """Of a page of tools, what the SDK may see."""
+        """Of a page of tools or resources, what the SDK may see."""
         from mcp.shared.message import SessionMessage
         from mcp_types import JSONRPCResponse
 
-        if method == "tools/list" and isinstance(message, JSONRPCResponse):
-            page, self._flow.listed = taken_apart(message.result)
+        if method in PAGES and isinstance(message, JSONRPCResponse):
+            page, self._flow.listed = taken_apart(message.result, method)
             message = message.model_copy(update={"result": page})
         return SessionMessage(message)
 

@@ -1,4 +1,4 @@
-"""A page of a server's tools, taken apart before the SDK sees it.
+"""A page of a server's tools or resources, taken apart before the SDK sees it.
 
 The SDK checks a page as a whole, so that one bad tool costs them all and a hundred thousand take half a minute; and it
 checks each result against a schema of the server's with Python's regular expressions, in which a pattern of a few
@@ -18,18 +18,31 @@ LARGEST_PAGE_BYTES: Final = 2 * 1024 * 1024
 """Of a message that answers no call: the tools of the largest servers take a few hundred kilobytes."""
 
 
-def taken_apart(result: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
-    """The page for the SDK, and the tools as their server described them: objects with a name, the rest unchecked."""
-    raw = result.get("tools")
-    tools = [
-        tool
-        for tool in islice(raw if isinstance(raw, list) else (), MOST_LISTED)
-        if isinstance(tool, Mapping) and isinstance(tool.get("name"), str)
+PAGES: Final = frozenset({"tools/list", "resources/list", "resources/templates/list"})
+"""Methods whose answers are pages."""
+
+
+def taken_apart(result: Mapping[str, Any], method: str) -> tuple[dict[str, Any], list[Mapping[str, Any]]]:
+    """The page for the SDK, and what is on it as the server described it, each with the text that it is asked for by.
+
+    Of resources the SDK sees none; all else of them is unchecked.
+    """
+    holder, key = {
+        "tools/list": ("tools", "name"),
+        "resources/list": ("resources", "uri"),
+        "resources/templates/list": ("resourceTemplates", "uriTemplate"),
+    }[method]
+    raw = result.get(holder)
+    listed = [
+        one
+        for one in islice(raw if isinstance(raw, list) else (), MOST_LISTED)
+        if isinstance(one, Mapping) and isinstance(one.get(key), str)
     ]
-    page = {**result, "tools": [{"name": tool["name"], "inputSchema": _harmless(tool)} for tool in tools]}
+    seen = [{"name": one["name"], "inputSchema": _harmless(one)} for one in listed] if holder == "tools" else []
+    page = {**result, holder: seen}
     if not isinstance(page.get("nextCursor"), str):
         page.pop("nextCursor", None)
-    return page, tools
+    return page, listed
 
 
 def _harmless(tool: Mapping[str, Any]) -> dict[str, Any]:

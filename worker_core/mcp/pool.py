@@ -5,33 +5,46 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_core.basics.loop_thread import LoopThread
 from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.fetching import fetches
-from worker_core.mcp.offering import Offer, ServerTool
+from worker_core.mcp.offering import Listing, Offer
+from worker_core.mcp.output_schema import misfit
 
 if TYPE_CHECKING:
-    from mcp.types import CallToolResult
+    from mcp.types import CallToolResult, ReadResourceResult
 
     from worker_core.logs.redaction import Redactor
-    from worker_core.mcp.session import Progress, ServerSession
+    from worker_core.mcp.session import Progress, ResourcePage, ServerSession
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
 
 log = logging.getLogger(__name__)
+Found = TypeVar("Found")
 
 IDLE = timedelta(minutes=15)
 """An execution that waits for its user keeps its servers for so long; they are started anew when it goes on."""
 
-
 TOLD_AFTER = timedelta(seconds=2)
 TOLD_EVERY = timedelta(seconds=15)
 """When those who look on hear that a server takes long to start, and how often."""
+
+MOST_LISTINGS = 200
+"""Servers whose offers are remembered; the one that was asked longest ago is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A result, and as a clause what of its structured part is not as the server declared it."""
+
+    result: CallToolResult
+    misfit: str = ""
 
 
 class McpPool:
@@ -54,6 +67,7 @@ class McpPool:
         self._idle = idle
         self._thread = LoopThread("mcp")
         self._sessions: dict[tuple[str, str], ServerSession] = {}
+        self._listings: dict[str, Listing] = {}
         self._used: dict[str, float] = {}
         self._busy: dict[str, int] = {}
         self._making = asyncio.Lock()
@@ -77,7 +91,7 @@ class McpPool:
         """
         offer = Offer(taken=set(taken), left_out=list(servers.left_out.values()))
         starting = {
-            alias: asyncio.create_task(self._tools(execution_id, config), name="mcp start")
+            alias: asyncio.create_task(self._list(execution_id, config), name="mcp start")
             for alias, config in servers.usable.items()
         }
         telling = asyncio.create_task(_tell_of_waiting(servers, starting, tell), name="mcp waiting")
@@ -93,8 +107,16 @@ class McpPool:
                 log.warning("Execution %s: %s", execution_id, sentence)
                 offer.left_out.append(f"{sentence} Its tools are left out.")
                 continue
-            offer.add(alias, found[0], more=found[1])
+            offer.add(alias, found.tools, more=found.more)
+            if found.has_resources:
+                offer.add_resources(alias)
+            offer.add_words(alias, self._redactor.mask(found.instructions))
         return offer
+
+    def has_resources(self, config: ServerConfig) -> bool:
+        """Whether a server said that something can be read there."""
+        listing = self._listings.get(config.identity)
+        return listing is not None and listing.has_resources
 
     async def call(
         self,
@@ -106,22 +128,45 @@ class McpPool:
         limit: timedelta,
         on_progress: Progress,
         asked: Callable[[], None],
-    ) -> CallToolResult:
+    ) -> Answer:
         """One call. `on_progress` and `asked` are called on the MCP thread.
 
         Raises:
             ServerTrouble: no answer came; its sentence is for the model.
             ThreadClosed: the worker leaves.
         """
-        session = await self._session(execution_id, config)
-        self._touch(execution_id, +1)
-        try:
-            least = min(limit, config.call_timeout or limit)
-            return await self._thread.run(
-                session.call(tool, dict(arguments), limit=least, on_progress=on_progress, asked=asked)
-            )
-        finally:
-            self._touch(execution_id, -1)
+        result = await self._ask(
+            execution_id,
+            config,
+            lambda session, least: session.call(
+                tool, dict(arguments), limit=least, on_progress=on_progress, asked=asked
+            ),
+            limit=limit,
+        )
+        listing = self._listings.get(config.identity, Listing())
+        promised = next((one.output_schema for one in listing.tools if one.name == tool), None)
+        if promised is None or result.is_error:
+            return Answer(result=result)
+        return Answer(result=result, misfit=await asyncio.to_thread(misfit, promised, result.structured_content))
+
+    async def resources(
+        self, execution_id: str, config: ServerConfig, cursor: str, *, limit: timedelta, asked: Callable[[], None]
+    ) -> ResourcePage:
+        """A page of what can be read at a server. Raises what `call` does."""
+        return await self._ask(
+            execution_id,
+            config,
+            lambda session, least: session.resources(cursor, limit=least, asked=asked),
+            limit=limit,
+        )
+
+    async def read(
+        self, execution_id: str, config: ServerConfig, uri: str, *, limit: timedelta, asked: Callable[[], None]
+    ) -> ReadResourceResult:
+        """Read a resource. Raises what `call` does."""
+        return await self._ask(
+            execution_id, config, lambda session, least: session.read(uri, limit=least, asked=asked), limit=limit
+        )
 
     async def end(self, execution_id: str) -> None:
         """The execution is over, or rests: its servers end."""
@@ -141,9 +186,29 @@ class McpPool:
 
     # --- below --------------------------------------------------------------------------------------------
 
-    async def _tools(self, execution_id: str, config: ServerConfig) -> tuple[list[ServerTool], bool]:
+    async def _list(self, execution_id: str, config: ServerConfig) -> Listing:
         session = await self._session(execution_id, config)
-        return await self._thread.run(session.tools())
+        listing = await self._thread.run(session.tools())
+        self._listings.pop(config.identity, None)
+        self._listings[config.identity] = listing
+        while len(self._listings) > MOST_LISTINGS:
+            del self._listings[next(iter(self._listings))]
+        return listing
+
+    async def _ask(
+        self,
+        execution_id: str,
+        config: ServerConfig,
+        ask: Callable[[ServerSession, timedelta], Coroutine[Any, Any, Found]],
+        *,
+        limit: timedelta,
+    ) -> Found:
+        session = await self._session(execution_id, config)
+        self._touch(execution_id, +1)
+        try:
+            return await self._thread.run(ask(session, min(limit, config.call_timeout or limit)))
+        finally:
+            self._touch(execution_id, -1)
 
     async def _session(self, execution_id: str, config: ServerConfig) -> ServerSession:
         key = (execution_id, config.identity)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import Flow, Incoming, Outgoing
-from worker_core.mcp.offering import MOST_TOOLS, ServerTool
+from worker_core.mcp.offering import MOST_TOOLS, Listing, ServerTool, kept_output_schema
 from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.network.backoff import Backoff
@@ -21,12 +22,13 @@ from worker_core.sandbox.launcher import Launcher
 
 if TYPE_CHECKING:
     from mcp import ClientSession
-    from mcp.types import CallToolResult
+    from mcp.types import CallToolResult, ReadResourceResult
 
     from worker_core.mcp.remote import Guard
     from worker_core.mcp.stdio import ErrorTail
 
 log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 CONNECT_LIMIT = timedelta(seconds=30)
 """Start, handshake and list of tools, where the configuration names no limit. `npx` may have to download first."""
@@ -47,6 +49,14 @@ class ServerTrouble(KubiyaError):
     def __init__(self, sentence: str, *, in_mid_call: bool = False) -> None:
         super().__init__(sentence)
         self.in_mid_call = in_mid_call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourcePage:
+    """`listed` as the server described them, each with an address: nothing else of them is checked."""
+
+    listed: tuple[Mapping[str, Any], ...]
+    next_cursor: str
 
 
 class ServerSession:
@@ -90,8 +100,8 @@ class ServerSession:
         self._errors: ErrorTail | None = None
         self._guard: Guard | None = None
 
-    async def tools(self) -> tuple[list[ServerTool], bool]:
-        """What it offers, and whether there would be more.
+    async def tools(self) -> Listing:
+        """What it offers.
 
         Raises:
             ServerTrouble: it cannot be reached, or does not answer in time.
@@ -129,27 +139,72 @@ class ServerSession:
         Raises:
             ServerTrouble: no answer came.
         """
-        connect = self.config.connect_timeout or CONNECT_LIMIT
-        try:
-            async with asyncio.timeout(connect.total_seconds()):
-                session, flow = await self._connected()
-        except TimeoutError:
-            raise await self._too_late(connect) from None
+        from mcp import types
 
         told = Coalesced(on_progress)
 
         async def said(progress: float, total: float | None, message: str | None) -> None:
             told.hear(progress, total, message)
 
+        def called(session: ClientSession) -> Awaitable[CallToolResult]:
+            # Not `call_tool`: it loses a result that does not fit, and lists all tools before it looks.
+            request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=arguments))
+            return session.send_request(request, types.CallToolResult, progress_callback=said)
+
+        try:
+            return await self._asked(called, limit=limit, asked=asked)
+        finally:
+            told.end()
+
+    async def resources(self, cursor: str, *, limit: timedelta, asked: Callable[[], None]) -> ResourcePage:
+        """A page of what can be read there; with the first one, the patterns of addresses as well.
+
+        Raises:
+            ServerTrouble: no answer came.
+        """
+        from mcp import MCPError
+        from mcp.types import PaginatedRequestParams
+
+        async def listed(session: ClientSession) -> ResourcePage:
+            params = PaginatedRequestParams(cursor=cursor) if cursor else None
+            page = await session.list_resources(params=params)
+            assert self._flow is not None
+            found = list(self._flow.listed)
+            if not cursor:
+                try:
+                    await session.list_resource_templates()
+                    found += self._flow.listed
+                except MCPError as error:
+                    log.debug("%s has no patterns of addresses: %s", self._name, error)
+            return ResourcePage(listed=tuple(found), next_cursor=page.next_cursor or "")
+
+        return await self._asked(listed, limit=limit, asked=asked)
+
+    async def read(self, uri: str, *, limit: timedelta, asked: Callable[[], None]) -> ReadResourceResult:
+        """Read a resource.
+
+        Raises:
+            ServerTrouble: no answer came.
+        """
+        return await self._asked(lambda session: session.read_resource(uri), limit=limit, asked=asked)
+
+    async def _asked(
+        self, ask: Callable[[ClientSession], Awaitable[Answer]], *, limit: timedelta, asked: Callable[[], None]
+    ) -> Answer:
+        connect = self.config.connect_timeout or CONNECT_LIMIT
+        try:
+            async with asyncio.timeout(connect.total_seconds()):
+                session, flow = await self._connected()
+        except TimeoutError:
+            raise await self._too_late(connect) from None
         asked()
-        calling: asyncio.Future[Any] = asyncio.ensure_future(session.call_tool(tool, arguments, progress_callback=said))
+        calling: asyncio.Future[Answer] = asyncio.ensure_future(ask(session))
         ending = asyncio.ensure_future(flow.over.wait())
         try:
             both: set[asyncio.Future[Any]] = {calling, ending}
             await asyncio.wait(both, timeout=limit.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
             if calling.done():
-                answer: CallToolResult = calling.result()
-                return answer
+                return calling.result()
             if not ending.done():
                 raise ServerTrouble(
                     self._sentence(f"did not answer the call within {limit.total_seconds():g} s"), in_mid_call=True
@@ -160,7 +215,6 @@ class ServerSession:
         except Exception as error:
             raise self._failed_call(error, flow) from error
         finally:
-            told.end()
             for task in both:
                 task.cancel()
             await asyncio.wait({calling}, timeout=1.0)  # the server hears of the cancellation
@@ -299,9 +353,16 @@ class ServerSession:
         except Exception as error:
             raise guard.failure or error from error
 
-    async def _list(self) -> tuple[list[ServerTool], bool]:
+    async def _list(self) -> Listing:
         assert self._session is not None
         assert self._flow is not None
+        offered = self._session.server_capabilities
+        about = Listing(
+            instructions=self._session.instructions or "",
+            has_resources=offered is not None and offered.resources is not None,
+        )
+        if offered is not None and offered.tools is None and offered.resources is not None:
+            return about  # it has none, and may not know the question
         found: list[ServerTool] = []
         cursor: str | None = None
         for _ in range(_PAGES):
@@ -315,15 +376,16 @@ class ServerSession:
                     schema=tool.get("inputSchema"),
                     # What a server says of itself is not believed: each call counts as one with an effect.
                     read_only=False,
+                    output_schema=kept_output_schema(tool.get("outputSchema")),
                 )
                 for tool in self._flow.listed
             )
             cursor = page.next_cursor
             if not cursor:
-                return found, False
+                return replace(about, tools=tuple(found))
             if len(found) >= MOST_TOOLS:
                 break
-        return found, True
+        return replace(about, tools=tuple(found), more=True)
 
     def _log(self, line: str) -> None:
         log.debug("%s: %s", self._name, line)

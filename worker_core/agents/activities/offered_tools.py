@@ -27,7 +27,7 @@ def of(services: Services, environment: ResolvedEnvironment, own: Mapping[str, A
 async def offered(
     services: Services, execution_id: str, persona: Persona, servers: Servers, *, tell: Callable[[str], None]
 ) -> tuple[Persona, tuple[str, ...]]:
-    """The persona with the tools of its servers, and a sentence for each that is missing.
+    """The persona with the tools of its servers and their words about them, and a sentence for each that is missing.
 
     Args:
         services: of the queue.
@@ -51,4 +51,5 @@ async def offered(
         }
         for tool in offer.tools
     )
-    return replace(persona, tools=(*persona.tools, *tools)), tuple(offer.left_out)
+    prompt = "\n\n".join(filter(None, (persona.system_prompt, *offer.words)))
+    return replace(persona, tools=(*persona.tools, *tools), system_prompt=prompt), tuple(offer.left_out)

@@ -22,7 +22,7 @@ from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.control_plane.outbox.lane import Lane
 from worker_core.engine.services import Services
 from worker_core.events import ToolFinished, ToolStarted
-from worker_core.mcp.tool import McpTool
+from worker_core.mcp.tool import mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.policy import decision
 from worker_core.sandbox.launcher import Launcher, Observed
@@ -134,7 +134,7 @@ def _tool_of(services: Services, request: RunTool, environment: ResolvedEnvironm
         with contextlib.suppress(RuntimeError):  # the engine's loop is gone
             loop.call_soon_threadsafe(lane.publish, "tool_progress", about)
 
-    return McpTool(services.mcp, config, tool=request.mcp_tool, say_progress=say)
+    return mcp_tool(services.mcp, config, name=call.name, tool=request.mcp_tool, say_progress=say)
 
 
 def _place(request: RunTool, observed: Observed) -> str:
