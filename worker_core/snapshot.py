@@ -72,7 +72,7 @@ class ExecutionView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionPart:
     """One thing that somebody reads before he answers. Secrets are hidden, and what would not be seen is written out
-    (`agents/question.py`).
+    (`policy/question_text.py`).
     """
 
     name: str

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from worker_core.agents.question import in_one_line, left_out, written
 from worker_core.basics.visible import visible
+from worker_core.policy.question_text import in_one_line, left_out, written
 from worker_core.snapshot import QuestionPart, WholeQuestion
 
 TEXT_LIMIT = 400_000

@@ -8,8 +8,8 @@ from typing import Final
 
 from desktop.look.language import tr
 from desktop.system.platforms.ports import Autostart
-from worker_core.agents.question import in_one_line
 from worker_core.basics.visible import visible_line
+from worker_core.policy.question_text import in_one_line
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 TEXT_LIMIT: Final = 120

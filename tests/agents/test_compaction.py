@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker_core.agents import compaction
 from worker_core.agents.messages import Message, ToolCall
-from worker_core.agents.workflows import compaction
 
 
 def message(role: str, content: str, *, calls: int = 0) -> Message:

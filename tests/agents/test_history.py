@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker_core.agents.compaction import bounded, size_of_all, tokens_of
 from worker_core.agents.history import NO_ANSWER, for_model, object_text
 from worker_core.agents.messages import Message, ToolCall
-from worker_core.agents.workflows.compaction import bounded, size_of_all, tokens_of
 
 
 def said(role: str, content: str = "", *calls: ToolCall, **more: Any) -> Message:

@@ -22,7 +22,7 @@ from tests.support.engine import home, new_agent, new_queue
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
 from worker_core.agents.activities import session_store
-from worker_core.agents.workflows.compaction import HEADER
+from worker_core.agents.compaction import HEADER
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret

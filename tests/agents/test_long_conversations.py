@@ -10,8 +10,8 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from tests.agents.test_workflow import World, reply, serving, start, tool, until_state
+from worker_core.agents import compaction
 from worker_core.agents.messages import ModelCall, ModelReply, ToolOutcome, Usage
-from worker_core.agents.workflows import compaction
 
 
 async def test_what_does_not_fit_becomes_a_summary(client: Client) -> None:

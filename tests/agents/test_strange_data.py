@@ -23,10 +23,9 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from tests.agents.test_workflow import World, reply, start, tool
 from tests.support import strange_data
-from worker_core.agents import conversation, history
+from worker_core.agents import compaction, conversation, history
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Carried, Message, ModelCall, ModelReply, RunTool, ToolCall, ToolOutcome, Usage
-from worker_core.agents.workflows import compaction
 from worker_core.agents.workflows.workflow import AgentExecutionWorkflow
 from worker_core.engine.queue import WORKFLOWS
 from worker_core.secrets import Secret

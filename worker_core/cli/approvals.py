@@ -56,8 +56,8 @@ def list_(*, pid: int | None, as_json: bool) -> None:
 @worker_option
 @json_option
 def show(*, approval_id: str, pid: int | None, as_json: bool) -> None:
-    from worker_core.agents.question import written
     from worker_core.cli import screen
+    from worker_core.policy.question_text import written
 
     worker, view = _the_one(approval_id, pid=pid)
     question = worker.whole_question(view.id)
@@ -97,8 +97,8 @@ def deny(*, approval_id: str, pid: int | None, as_json: bool) -> None:
 
 
 def show_all(*, pid: int | None, as_json: bool) -> None:
-    from worker_core.agents.question import written
     from worker_core.cli import screen
+    from worker_core.policy.question_text import written
 
     found = [(worker, view) for worker in _workers(pid) for view in worker.status().approvals]
     if as_json:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
-from worker_core.agents.question import written
 from worker_core.basics.visible import visible_line
 from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, Event, PollingStarted
+from worker_core.policy.question_text import written
 
 if TYPE_CHECKING:
     from worker_core.engine.engine import Engine

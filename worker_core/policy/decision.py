@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from worker_core.agents.messages import ApprovalWanted, RunTool
-from worker_core.agents.question import compose, left_out, shown, written
 from worker_core.agents.workflows.approvals import TIMED_OUT
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import KubiyaError
@@ -27,6 +26,7 @@ from worker_core.policy.audit import AuditLog
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import PolicyFile
 from worker_core.policy.patterns import slashed
+from worker_core.policy.question_text import compose, left_out, shown, written
 from worker_core.policy.questions import ApprovalBook, Asked, id_of
 from worker_core.policy.rules import Action, Decision, Finding, Subject
 from worker_core.policy.subjects import Reader, subjects_of

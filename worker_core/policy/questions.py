@@ -16,9 +16,9 @@ from typing import Literal
 
 import msgspec
 
-from worker_core.agents.question import left_out, seal, shown
 from worker_core.errors import KubiyaError
 from worker_core.paths import is_private, private_directory
+from worker_core.policy.question_text import left_out, seal, shown
 from worker_core.snapshot import ApprovalView, QuestionPart, Scope, WholeQuestion
 from worker_core.workspaces.workspace import safe_name
 

@@ -15,11 +15,12 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from worker_core.agents import turn_ends
-from worker_core.agents.activities import claude_turn, failures, session_store, tool_calls
+from worker_core.agents import compaction
+from worker_core.agents.activities import claude_turn, failures, session_store, tool_calls, turn_ends
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured
+from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
@@ -42,8 +43,6 @@ from worker_core.agents.messages import (
     ToolOutcome,
     TurnDecision,
 )
-from worker_core.agents.turn_ends import FINAL_STATUSES
-from worker_core.agents.workflows import compaction
 from worker_core.agents.workflows.job_workflow import JOB_GONE
 from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution

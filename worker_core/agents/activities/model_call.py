@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker_core.agents.activities.failures import error_event
+from worker_core.agents.compaction import CHARACTERS_PER_TOKEN
 from worker_core.agents.messages import ModelCall, ModelReply
-from worker_core.agents.workflows.compaction import CHARACTERS_PER_TOKEN
 from worker_core.basics.durations import duration_as_typed
 from worker_core.engine.services import Services
 from worker_core.model import endings

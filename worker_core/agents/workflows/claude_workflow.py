@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from worker_core.agents import compaction
 from worker_core.agents.messages import ClaudeReply, ClaudeTurn, Message, ModelReply
-from worker_core.agents.workflows import compaction, retries
+from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, stop_if_cancelled
 from worker_core.agents.workflows.model_loop import Spent
 from worker_core.agents.workflows.progress import Progress

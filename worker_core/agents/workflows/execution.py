@@ -13,6 +13,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
+from worker_core.agents import compaction
 from worker_core.agents.conversation import author_of, for_session, for_state
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import NO_ANSWER
@@ -30,7 +31,7 @@ from worker_core.agents.messages import (
     TurnDecision,
     TurnProgress,
 )
-from worker_core.agents.workflows import claude_workflow, compaction, retries
+from worker_core.agents.workflows import claude_workflow, retries
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
 from worker_core.agents.workflows.model_loop import Delegate, ModelLoop, Spent, failure_of
 from worker_core.agents.workflows.progress import Progress

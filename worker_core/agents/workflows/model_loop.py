@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
+from worker_core.agents import compaction
 from worker_core.agents.conversation import arguments_object, consecutive_groups
 from worker_core.agents.history import for_model
 from worker_core.agents.messages import Message, ModelCall, ModelReply, Persona, RunTool, ToolCall, ToolOutcome, Usage
-from worker_core.agents.workflows import compaction, retries
+from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
 from worker_core.agents.workflows.progress import Progress
 

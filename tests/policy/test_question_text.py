@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.agents.question import (
+from worker_core.basics.visible import visible, visible_line
+from worker_core.logs.redaction import Redactor
+from worker_core.policy.question_text import (
     SHOWN_CHARACTERS,
     SHOWN_LINES,
     SHOWN_PARTS,
@@ -21,8 +23,6 @@ from worker_core.agents.question import (
     shown,
     written,
 )
-from worker_core.basics.visible import visible, visible_line
-from worker_core.logs.redaction import Redactor
 from worker_core.policy.rules import Action, Finding, Rule, Subject
 from worker_core.snapshot import QuestionPart
 
