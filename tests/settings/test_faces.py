@@ -1,0 +1,65 @@
+"""What people have written down stays: the names of settings in files, variables and flags, and what the page says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from desktop.windows.setting_fields import as_text, shown_fields
+from worker_core.cli import doctor, start
+from worker_core.settings import ENVIRONMENT, Settings
+
+RECORDED = Path(__file__).with_name("faces.json")
+"""Written by `python -m tests.settings.test_faces`."""
+
+
+def faces() -> dict[str, Any]:
+    defaults = Settings()
+    variables = {field: variable for variable, field in ENVIRONMENT.items()}
+    return {
+        "settings": {
+            name: {
+                "variable": variables.get(name),
+                "default": as_text(getattr(defaults, name)),
+                "group": shown.group,
+                "title": shown.title,
+                "meaning": shown.meaning,
+                "kind": shown.kind,
+                "options": list(shown.options),
+            }
+            for name, shown in shown_fields().items()
+        },
+        "flags": {"start": _flags(start.command), "doctor": _flags(doctor.command)},
+    }
+
+
+def _flags(command: click.Command) -> dict[str, Any]:
+    return {
+        one.opts[0]: {
+            "field": one.name,
+            "metavar": one.metavar,
+            "choices": list(one.type.choices) if isinstance(one.type, click.Choice) else [],
+            "switch": one.is_flag,
+            "multiple": one.multiple,
+            "help": one.help,
+        }
+        for one in command.params
+        if isinstance(one, click.Option)
+    }
+
+
+@pytest.mark.parametrize("part", ["settings", "flags"])
+def test_names_and_texts_are_the_recorded_ones(part: str) -> None:
+    assert faces()[part] == json.loads(RECORDED.read_text(encoding="utf-8"))[part]
+
+
+def test_the_page_keeps_its_order() -> None:
+    assert list(faces()["settings"]) == list(json.loads(RECORDED.read_text(encoding="utf-8"))["settings"])
+
+
+if __name__ == "__main__":
+    RECORDED.write_text(json.dumps(faces(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
