@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from worker_core.settings import SETTINGS, Kind
+
 ROOT = Path(__file__).resolve().parent.parent
 DESKTOP = ROOT / "desktop"
 CATALOGUES = DESKTOP / "look" / "languages"
@@ -30,7 +32,7 @@ def name_of(call: ast.Call) -> str:
 
 
 def said() -> set[str]:
-    """The texts that go through `tr`.
+    """The texts that people read in the window.
 
     Raises:
         ValueError: one is not written out, so no catalogue can have it.
@@ -42,7 +44,13 @@ def said() -> set[str]:
             if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
                 raise ValueError(f"{file.relative_to(ROOT)}:{call.lineno}: tr() needs its text written out")
             found.add(text.value)
-    return found
+    return found | declared()
+
+
+def declared() -> set[str]:
+    """The texts that go through `translated`: what the declarations of settings say, but for those not on the page."""
+    shown = [one for one in SETTINGS.values() if one.kind is not Kind.SECRET]
+    return {text for one in shown for text in (one.group.value, one.title, one.meaning)}
 
 
 def catalogues() -> dict[str, dict[str, str]]:

@@ -24,6 +24,11 @@ def tr(text: str, /, **values: object) -> str:
     return said.format_map(values) if values else said
 
 
+def translated(text: str) -> str:
+    """A text that is declared elsewhere, in `worker_core.settings`, in the user's language."""
+    return _catalogue.get(text, text)
+
+
 def use(catalogue: Mapping[str, str]) -> None:
     """Speak by this catalogue from now on; an empty one is English."""
     _catalogue.clear()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from worker_core.basics import text_file
 from worker_core.errors import KubiyaError
 from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text
+from worker_core.settings import text_file
 
 
 class PolicyStore:

@@ -16,13 +16,12 @@ from PySide6.QtCore import QObject, Signal
 from desktop.settings import preferences
 from desktop.settings.preferences import Preferences
 from worker_core import settings as settings_of
-from worker_core.basics import text_file
 from worker_core.basics.durations import duration_as_typed
 from worker_core.basics.toml_text import basic_string
 from worker_core.errors import ConfigurationError
 from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
-from worker_core.settings import ENVIRONMENT, Settings
+from worker_core.settings import SETTINGS, Settings, text_file
 
 
 class SettingsStore(QObject):
@@ -56,7 +55,8 @@ class SettingsStore(QObject):
 
     def decided_elsewhere(self, name: str) -> str:
         """The environment variable that decides this field; empty where the file does."""
-        return next((key for key, field in ENVIRONMENT.items() if field == name and self._environ.get(key)), "")
+        variable = SETTINGS[name].variable
+        return variable if self._environ.get(variable) else ""
 
     def is_changed(self, name: str) -> bool:
         """Whether the file names this field."""

@@ -25,9 +25,9 @@ from desktop.windows.diagnostics_card import DiagnosticsCard
 from desktop.windows.key_card import KeyCard
 from desktop.windows.page import Page
 from desktop.windows.queue_dialog import QueueDialog
-from desktop.windows.setting_fields import FieldText, as_text, option_text, shown_fields
+from desktop.windows.setting_fields import FieldText, option_text, shown_fields
 from worker_core.errors import ConfigurationError, KubiyaError
-from worker_core.settings import Settings
+from worker_core.settings import SETTINGS, Kind, Settings, as_text
 from worker_core.snapshot import EngineState
 
 
@@ -128,12 +128,12 @@ class SettingsPage(Page):
 
     def _row(self, name: str, text: FieldText) -> SettingRow:
         control: QLineEdit | Switch | Choice | ChoiceOrText
-        if text.kind == "switch":
+        if text.kind is Kind.SWITCH:
             control = Switch(text.title)
-        elif text.kind == "choice":
+        elif text.kind is Kind.CHOICE:
             control = Choice(text.title, [(option, option_text(option)) for option in text.options])
             control.setFixedWidth(160)
-        elif text.kind == "proxy":
+        elif name == "proxy":
             control = ChoiceOrText(
                 text.title,
                 [("system", tr("As the system")), ("none", tr("No proxy"))],
@@ -144,20 +144,19 @@ class SettingsPage(Page):
             )
         else:
             control = QLineEdit()
-            if text.kind in {"number", "time"}:
+            if text.kind in {Kind.NUMBER, Kind.TIME}:
                 control.setFixedWidth(110)
             else:
-                control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind == "file" or name == "queue_ids" else 40))
-        default = as_text(Settings.__dataclass_fields__[name].default)
+                control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind is Kind.FILE or name == "queue_ids" else 40))
         if isinstance(control, QLineEdit):
-            control.setPlaceholderText(default if "factory" not in default else "")
+            control.setPlaceholderText(as_text(SETTINGS[name].default))
         line = SettingRow(
             text.title,
             text.meaning,
             control,
             change=lambda value: self._change(name, value),
             reset=lambda: self._reset(name),
-            picks_file=text.kind == "file",
+            picks_file=text.kind is Kind.FILE,
             aside=self._queue_picker() if name == "queue_ids" else None,
         )
         self.rows[name] = line

@@ -67,6 +67,10 @@ def test_no_text_is_shown_past_tr() -> None:
     assert bare == []
 
 
+def test_only_settings_are_translated_from_their_declarations() -> None:
+    assert {file.name for file, call in tool.calls() if tool.name_of(call) == "translated"} == {"setting_fields.py"}
+
+
 @pytest.mark.parametrize(
     ("names", "code", "stopped"),
     [

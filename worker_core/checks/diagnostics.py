@@ -27,7 +27,7 @@ from worker_core.errors import KubiyaError
 from worker_core.logs.declared import names_a_secret, secrets_in
 from worker_core.logs.redaction import Redactor
 from worker_core.paths import Paths
-from worker_core.settings import ENVIRONMENT
+from worker_core.settings import SETTINGS
 from worker_core.snapshot import EngineSnapshot
 
 LONGEST_BYTES: Final = 1_000_000
@@ -156,9 +156,9 @@ def _checks(checks: Iterable[Check]) -> str:
 
 def _environment(environ: Mapping[str, str]) -> str:
     """Settings by their values, secrets by their names."""
-    lines = []
+    lines, variables = [], {one.variable for one in SETTINGS.values()}
     for name in sorted(environ):
-        ours = name.startswith(("KUBIYA", "LITELLM")) or name in ENVIRONMENT
+        ours = name.startswith(("KUBIYA", "LITELLM")) or name in variables
         if names_a_secret(name):
             lines += [f"{name} is set"] if ours else []
         elif ours or name.upper() in _PROXIES:

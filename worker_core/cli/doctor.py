@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from worker_core.cli.root import Examples
-from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.setting_options import CONTROL_PLANE, setting_options
+from worker_core.cli.situation import json_option
 from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--bundle", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write a ZIP file for a report."
 )
-@control_plane_options
+@setting_options(*CONTROL_PLANE)
 @json_option
 def command(*, as_json: bool, temporal_host: str, queue_ids: tuple[str, ...], bundle: Path | None, **flags: Any) -> int:
     from worker_core.checks.check import fail

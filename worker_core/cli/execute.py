@@ -12,7 +12,8 @@ import click
 
 from worker_core.basics.whole_text import whole
 from worker_core.cli.root import Examples
-from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.setting_options import CONTROL_PLANE, setting_options
+from worker_core.cli.situation import json_option
 from worker_core.cli.terminal import say
 from worker_core.cli.words import read_stdin, words
 
@@ -65,7 +66,7 @@ class _Wish:
 @click.option("--cancel", default="", metavar="ID", help="Cancel an execution.")
 @click.option("--model", type=words, metavar="NAME", help="Instead of the agent's own.")
 @click.option("--system-prompt", type=words, metavar="TEXT", help="Instead of the agent's own.")
-@control_plane_options
+@setting_options(*CONTROL_PLANE)
 @json_option
 def command(
     *,

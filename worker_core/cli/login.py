@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker_core.cli.root import Examples
-from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.setting_options import CONTROL_PLANE, setting_options
+from worker_core.cli.situation import json_option
 from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ KEY_LIMIT: Final = 16_384
     ),
 )
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the key from stdin (also where it is no terminal).")
-@control_plane_options
+@setting_options(*CONTROL_PLANE)
 @json_option
 def command(*, from_stdin: bool, as_json: bool, **flags: Any) -> None:
     import asyncio

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from worker_core.cli.root import Examples
-from worker_core.cli.situation import control_plane_options, json_option
+from worker_core.cli.setting_options import CONTROL_PLANE, setting_options
+from worker_core.cli.situation import json_option
 from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     help="List the worker queues of your organization.",
     examples=("kubiya-worker queues", "kubiya-worker queues --json | jq -r '.queues[].id'"),
 )
-@control_plane_options
+@setting_options(*CONTROL_PLANE)
 @json_option
 def command(*, as_json: bool, **flags: Any) -> None:
     import asyncio

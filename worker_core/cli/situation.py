@@ -84,19 +84,6 @@ async def connected(settings: Settings) -> AsyncIterator[ControlPlaneClient]:
         await client.aclose()
 
 
-def control_plane_options(command: _F) -> _F:
-    """`--control-plane-url`, `--ca-file` and `--proxy`."""
-    command = click.option(
-        "--proxy", metavar="URL", help="`system`, `none`, or http://host:port (KUBIYA_WORKER_PROXY)."
-    )(command)
-    command = click.option(
-        "--ca-file", metavar="PEM", help="Additional certificate authorities (KUBIYA_WORKER_CA_FILE)."
-    )(command)
-    return click.option("--control-plane-url", metavar="URL", help="Control plane to talk to (CONTROL_PLANE_URL).")(
-        command
-    )
-
-
 def worker_option(command: _F) -> _F:
     return click.option("--worker", "pid", type=int, metavar="PID", help="Which one, where several run.")(command)
 

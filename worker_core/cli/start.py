@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, NoReturn
 
 import click
 
-from worker_core.basics.durations import read_duration
 from worker_core.cli.root import Examples
-from worker_core.cli.situation import control_plane_options
-
-
-class _Time(click.ParamType[timedelta]):
-    """Seconds, or a text such as `5 min`."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            span = read_duration(value)
-        except ValueError as error:
-            self.fail(f"{value!r}; {error}.", param, ctx)
-        if span <= timedelta(0):
-            self.fail(f"{value!r}; it must be more than 0.", param, ctx)
-        return span
-
-
-_TIME = _Time()
+from worker_core.cli.setting_options import setting_options
 
 
 @click.command(
@@ -48,21 +28,7 @@ _TIME = _Time()
         "kubiya-worker start --queue-id A --fail-fast --log-format json",
     ),
 )
-@click.option("--queue-id", "queue_ids", multiple=True, metavar="ID...", help="Queues to serve (QUEUE_ID).")
-@control_plane_options
-@click.option("--heartbeat-interval", type=_TIME, metavar="TIME", help="Default: what the server says, else 30.")
-@click.option("--max-executions", type=click.IntRange(min=1), metavar="N", help="In mid-turn at once (by memory).")
-@click.option("--max-activities", type=click.IntRange(min=1), metavar="N", help="Model and tool calls, per queue.")
-@click.option("--drain-timeout", type=_TIME, metavar="TIME", help="Limit of the first stop (5 min).")
-@click.option("--temporal-tls", type=click.Choice(["auto", "on", "off"]), help="TLS with Temporal (auto).")
-@click.option("--model", "model_override", metavar="NAME", help="For all executions, whatever they name.")
-@click.option("--single-execution", is_flag=True, default=None, help="Leave after one execution (SINGLE_EXECUTION).")
-@click.option("--fail-fast", is_flag=True, default=None, help="Leave instead of retrying for ever.")
-@click.option(
-    "--log-level",
-    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
-    help="What is logged (INFO).",
-)
+@setting_options()
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Of stderr and stdout (text).")
 def command(*, queue_ids: tuple[str, ...], log_format: str, **flags: Any) -> NoReturn:
     import asyncio

@@ -34,27 +34,21 @@ def check_private(url: str, *, whose: str, allow_http: bool) -> None:
     )
 
 
-def check_url(name: str, url: str) -> None:
-    """Raise ConfigurationError unless `url` is http(s) with a host and without credentials in it."""
+def base_url(text: str) -> str:
+    """The base of a service, without a final slash.
+
+    Raises:
+        ValueError: it is no http(s) URL with a host and without credentials in it; the message goes on from "X is Y; ".
+    """
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(text)
         host = parts.hostname
         _ = parts.port
     except ValueError as error:
-        said = "" if "@" in url else f": {error}"  # which may quote a password
-        raise ConfigurationError(f"{name} is not a valid URL{said}.") from None
+        said = "" if "@" in text else f": {error}"  # which may quote a password
+        raise ValueError(f"it is not a valid URL{said}") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(
-            f"{name} is {without_credentials(url)!r}; it must begin with https:// or http:// and name a host."
-        )
+        raise ValueError("it must begin with https:// or http:// and name a host")
     if parts.username or parts.password:
-        raise ConfigurationError(f"{name} holds a user name or password; keep secrets out of URLs.")
-
-
-def without_credentials(value: object) -> object:
-    """A value for a sentence: what may be a user name and password is starred."""
-    if not isinstance(value, str) or "@" not in value:
-        return value
-    before, _, rest = value.rpartition("@")
-    scheme, slashes, _ = before.partition("//")
-    return f"{scheme}//***@{rest}" if slashes else f"***@{rest}"
+        raise ValueError("it holds a user name or password; keep secrets out of URLs")
+    return text.rstrip("/")

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from worker_core.errors import ConfigurationError, KubiyaError
-from worker_core.network.urls import check_url
+from worker_core.network.urls import base_url
 from worker_core.paths import private_directory
 from worker_core.playground.context import ORGANIZATION, Context
 from worker_core.secrets import Secret
+from worker_core.settings import shown
 
 if TYPE_CHECKING:
     import uvicorn
@@ -99,7 +100,10 @@ class Playground:
             ConfigurationError: `llm_url` is not a URL.
         """
         if llm_url is not None:
-            check_url("llm_url", llm_url)
+            try:
+                base_url(llm_url)
+            except ValueError as error:
+                raise ConfigurationError(f"llm_url is {shown(llm_url)}; {error}.") from error
         self._data_dir = data_dir
         self._port = port
         self._llm_url = llm_url

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from worker_core.basics import text_file
 from worker_core.basics.toml_text import basic_string
 from worker_core.errors import ConfigurationError
 from worker_core.policy.patterns import literal
 from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
+from worker_core.settings import text_file
 
 log = logging.getLogger(__name__)
 

@@ -38,8 +38,8 @@ def test_a_change_is_checked_written_and_read_by_the_worker(store: SettingsStore
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("max_executions", "0", "max_executions is 0; it must be 1 or more."),
-        ("max_executions", "many", "max_executions is 'many'; it must be a number."),
+        ("max_executions", "0", "max_executions is '0'; it must be 1 or more."),
+        ("max_executions", "many", "max_executions is 'many'; it must be a whole number."),
         ("control_plane_url", "ftp://x", "it must begin with https://"),
         ("ca_file", "/does/not/exist.pem", "does not exist"),
         ("no_such_thing", "1", "There is no setting named no_such_thing."),

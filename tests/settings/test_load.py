@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_core.errors import ConfigurationError, ExitCode
-from worker_core.settings import load
+from worker_core.sandbox.limits import limits_of
+from worker_core.settings import SETTINGS, Kind, Settings, as_text, load
 
 
 def test_flags_win_over_environment_and_environment_over_file(tmp_path: Path) -> None:
@@ -30,10 +32,19 @@ def test_queue_ids_come_as_a_list_or_with_commas_and_lose_duplicates() -> None:
     ("environ", "said"),
     [
         ({"HEARTBEAT_INTERVAL": "soon"}, "HEARTBEAT_INTERVAL"),
-        ({"HEARTBEAT_INTERVAL": "0"}, "heartbeat_interval"),
+        ({"HEARTBEAT_INTERVAL": "0"}, "HEARTBEAT_INTERVAL is '0'; it must be more than 0"),
+        ({"HEARTBEAT_INTERVAL": "nan"}, "it must be seconds"),
+        ({"HEARTBEAT_INTERVAL": "900000 d"}, "36500 d at most"),
         ({"CONTROL_PLANE_URL": "control-plane"}, "https://"),
         ({"CONTROL_PLANE_URL": "https://me:secret@host"}, "keep secrets out"),
-        ({"KUBIYA_WORKER_MAX_EXECUTIONS": "0"}, "max_executions"),
+        ({"KUBIYA_WORKER_MAX_EXECUTIONS": "0"}, "KUBIYA_WORKER_MAX_EXECUTIONS is '0'; it must be 1 or more"),
+        ({"KUBIYA_WORKER_MAX_EXECUTIONS": "1e999"}, "a whole number"),
+        ({"KUBIYA_WORKER_MAX_EXECUTIONS": "2.5"}, "a whole number"),
+        ({"KUBIYA_WORKER_MAX_EXECUTIONS": "9" * 5000}, "a whole number|at most"),
+        (
+            {"KUBIYA_WORKER_CA_FILE": "/no/such.pem"},
+            "CA_FILE is '/no/such.pem'; that file does not exist",
+        ),
         ({"KUBIYA_WORKER_TEMPORAL_TLS": "maybe"}, "one of auto, on, off"),
         ({"LOG_LEVEL": "loud"}, "DEBUG"),
     ],
@@ -58,7 +69,7 @@ def test_the_sandbox_and_its_limits(tmp_path: Path) -> None:
     assert settings.network_ports == (8443, 9443)
     assert load(environ={"KUBIYA_WORKER_NETWORK_PORTS": "8443"}).network_ports == (8443,)
     assert settings.sandbox_readable == (Path.home() / "tools",)
-    assert (settings.limits().memory_bytes, settings.limits().cpu_time.total_seconds()) == (100 * 2**20, 60)
+    assert (limits_of(settings).memory_bytes, limits_of(settings).cpu_time.total_seconds()) == (100 * 2**20, 60)
     for environ, says in (
         ({"KUBIYA_WORKER_NETWORK": "maybe"}, "must be one of off, allow-list, on, host"),
         ({"KUBIYA_WORKER_NETWORK_ALLOW": "https://x.org"}, "is no host"),
@@ -76,6 +87,70 @@ def test_a_key_in_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="kubiya-worker login") as caught:
         load(environ={}, file=file)
     assert "hunter2" not in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("max_executions = inf", "a whole number"),
+        ("max_executions = true", "a whole number"),
+        ('default_model = ["a"]', "must be a text"),
+        ("queue_ids = 5", "must be a list"),
+        ("queue_ids = [[1]]", "must be a list"),
+        ("ca_file = 5", "must be a path"),
+        ("drain_timeout = [5]", "must be seconds"),
+        ("sandbox = true", "must be one of auto"),
+        ("fail_fast = 2", "must be true or false"),
+        ("llm_api_key = 'x'", "no setting named"),
+        ("proxy = ['http://me:hunter2@proxy']", "must be a text"),
+        ("no_such = 1", "no setting named `no_such` in "),
+    ],
+)
+def test_a_bad_value_in_the_file_is_a_sentence_that_names_the_file(tmp_path: Path, line: str, said: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"{line}\n")
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        load(environ={}, file=file)
+    assert f"in {file}" in caught.value.sentence
+    assert "hunter2" not in caught.value.sentence
+
+
+def test_choices_are_read_in_any_case_and_kept_as_they_are_declared() -> None:
+    settings = load(environ={"LOG_LEVEL": "debug", "KUBIYA_WORKER_SANDBOX": "None"})
+    assert (settings.log_level, settings.sandbox) == ("DEBUG", "none")
+
+
+def test_every_setting_has_a_variable_of_its_own_and_every_flag_one_setting() -> None:
+    variables = [one.variable for one in SETTINGS.values()]
+    flags = [one.flag for one in SETTINGS.values() if one.flag]
+    assert len(set(variables)) == len(variables)
+    assert len(set(flags)) == len(flags)
+    assert list(SETTINGS) == [field.name for field in fields(Settings)]
+
+
+def test_a_value_that_is_kept_is_read_as_itself(tmp_path: Path) -> None:
+    authorities = tmp_path / "ca.pem"
+    authorities.write_text("")
+    texts = {
+        Kind.TEXT: "none", Kind.LIST: "8443", Kind.NUMBER: "7", Kind.TIME: "90 s", Kind.FILE: str(authorities),
+        Kind.SWITCH: "yes",
+    }  # fmt: skip
+    for name, one in SETTINGS.items():
+        if one.kind is Kind.SECRET:
+            continue
+        url = "https://x.example" if name.endswith("_url") else ""
+        author = "owner" if name == "git_author" else ""
+        text = url or author or (one.choices[-1] if one.choices else texts[one.kind])
+        kept = load(environ={one.variable: text})
+        value = getattr(kept, name)
+        assert one.read(value) == value, name
+        assert one.read(as_text(value)) == value, name
+        assert replace(kept) == kept
+
+
+def test_settings_made_in_code_are_checked_as_well() -> None:
+    with pytest.raises(ConfigurationError, match="drain_timeout is '0 s'; it must be more than 0"):
+        Settings(drain_timeout=timedelta(0))
 
 
 def test_no_setting_prints_the_gateway_key() -> None:

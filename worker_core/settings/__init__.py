@@ -1,0 +1,39 @@
+"""What the user may decide: each setting declared once (`fields`), read from file, environment and flags (`load`)."""
+
+from worker_core.settings.declaration import Group, Kind, Setting, as_text, shown
+from worker_core.settings.fields import (
+    DEFAULT_CONTROL_PLANE_URL,
+    DEFAULT_MODEL,
+    SETTINGS,
+    ApprovalMode,
+    ClaudeFallback,
+    LogLevel,
+    NetworkName,
+    RequireSandbox,
+    SandboxName,
+    Settings,
+    TlsMode,
+)
+from worker_core.settings.load import change, load, parse
+
+__all__ = [
+    "DEFAULT_CONTROL_PLANE_URL",
+    "DEFAULT_MODEL",
+    "SETTINGS",
+    "ApprovalMode",
+    "ClaudeFallback",
+    "Group",
+    "Kind",
+    "LogLevel",
+    "NetworkName",
+    "RequireSandbox",
+    "SandboxName",
+    "Setting",
+    "Settings",
+    "TlsMode",
+    "as_text",
+    "change",
+    "load",
+    "parse",
+    "shown",
+]

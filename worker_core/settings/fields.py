@@ -1,0 +1,424 @@
+"""Every setting, declared once: its type, its default, and what flag, variable, page, file and README say of it.
+
+To add one, add one field here, and use it. `scripts/settings_reference.py` then writes the README's table and
+`docs/config.toml`; a test says so where that was forgotten, and which words the window's languages lack.
+"""
+
+# No `from __future__ import annotations`: the types of the fields are looked at.
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from worker_core.basics.git_author import check_git_author
+from worker_core.errors import ConfigurationError
+from worker_core.network.proxy import check_proxy
+from worker_core.network.urls import base_url
+from worker_core.secrets import Secret
+from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown
+
+DEFAULT_CONTROL_PLANE_URL: Final = "https://control-plane.kubiya.ai"
+DEFAULT_MODEL: Final = "kubiya/claude-sonnet-4"
+
+TlsMode = Literal["auto", "on", "off"]
+ApprovalMode = Literal["ask", "deny", "allow"]
+SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
+RequireSandbox = Literal["ask", "always", "never"]
+ClaudeFallback = Literal["fail", "default"]
+NetworkName = Literal["off", "allow-list", "on", "host"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _host(text: str) -> str:
+    from worker_core.network.reachable import check_entry
+
+    return check_entry(text)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
+        raise ValueError("ports are numbers from 1 to 65535")
+    return int(text)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user may decide. Every field has a default that works on a laptop."""
+
+    queue_ids: tuple[str, ...] = setting(
+        (),
+        Group.WORK,
+        "Queues",
+        "Queue ids to take work from, with commas between them.",
+        variable="QUEUE_ID",
+        flag="--queue-id",
+        flag_help="Queues to serve.",
+        metavar="ID...",
+    )
+    """Worker queues to serve."""
+
+    max_executions: int | None = setting(
+        None,
+        Group.WORK,
+        "Executions at once",
+        "Empty: sized to this machine's memory.",
+        flag="--max-executions",
+        flag_help="In mid-turn at once. Default: by memory.",
+    )
+    """Executions in the middle of a turn at the same time. Unset: sized to the machine's memory."""
+
+    max_activities: int | None = setting(
+        None,
+        Group.WORK,
+        "Model and tool calls at once",
+        "Per queue. Empty: sized to this machine.",
+        flag="--max-activities",
+        flag_help="Model and tool calls, per queue.",
+    )
+    """Model and tool calls at the same time, per queue. Unset: twice the executions, 8 at least."""
+
+    drain_timeout: timedelta = setting(
+        timedelta(minutes=5),
+        Group.WORK,
+        "Time to finish on stop",
+        "Running turns get this long before they are cancelled.",
+        flag="--drain-timeout",
+        flag_help="Limit of the first stop.",
+    )
+    """How long a first stop request waits for running turns before it cancels them."""
+
+    home_lost_after: timedelta = setting(
+        timedelta(minutes=5), Group.WORK, "Wait for a lost machine", "How long an execution waits for its workspace."
+    )
+    """How long an execution waits for the machine that holds its workspace."""
+
+    heartbeat_interval: timedelta | None = setting(
+        None,
+        Group.WORK,
+        "Heartbeat every",
+        "Empty: what the control plane says. At most 60 s.",
+        variable="HEARTBEAT_INTERVAL",
+        flag="--heartbeat-interval",
+        flag_help="Default: what the server says, else 30 s.",
+    )
+    """Time between heartbeats. Unset: what the server says, 30 s where it says nothing. Never above 60 s: the
+    server stops counting a worker as active after 150 s of silence."""
+
+    fail_fast: bool = setting(
+        False,
+        Group.WORK,
+        "Give up when it cannot register",
+        "For CI. Off: try for ever.",
+        flag="--fail-fast",
+        flag_help="Leave instead of retrying for ever.",
+    )
+    """Leave with an error instead of retrying registration for ever (for CI)."""
+
+    single_execution: bool = setting(
+        False,
+        Group.WORK,
+        "Leave after one execution",
+        "For CI.",
+        variable="SINGLE_EXECUTION",
+        flag="--single-execution",
+        flag_help="Leave after one execution.",
+    )
+    """Leave after one execution. A queue may ask for the same."""
+
+    single_execution_wait: timedelta = setting(
+        timedelta(minutes=30), Group.WORK, "Wait for that execution", "Or for its user, before the worker leaves."
+    )
+    """How long `single_execution` waits for the execution, or for its user."""
+
+    control_plane_url: str = setting(
+        DEFAULT_CONTROL_PLANE_URL,
+        Group.CONNECTION,
+        "Control plane",
+        "Its address.",
+        variable="CONTROL_PLANE_URL",
+        flag="--control-plane-url",
+        flag_help="Control plane to talk to.",
+        metavar="URL",
+        reader=base_url,
+    )
+    """Base of the control plane, without `/api/v1` and without a final slash."""
+
+    temporal_tls: TlsMode = setting(
+        "auto",
+        Group.CONNECTION,
+        "TLS to Temporal",
+        "Auto: on for cloud hosts and wherever a key is used.",
+        flag="--temporal-tls",
+        flag_help="TLS with Temporal.",
+    )
+    """`auto`: TLS for cloud hosts and wherever a key is used, plaintext on loopback."""
+
+    proxy: str = setting(
+        "system",
+        Group.CONNECTION,
+        "Proxy",
+        "For the control plane, Temporal and the gateway. Never for this machine itself.",
+        flag="--proxy",
+        flag_help="`system`, `none`, or http://host:port.",
+        metavar="URL",
+        reader=check_proxy,
+    )
+    """`system`: what HTTPS_PROXY and NO_PROXY say, else the system's settings. `none`. Or `http://host:port`."""
+
+    ca_file: Path | None = setting(
+        None,
+        Group.CONNECTION,
+        "Certificate authorities",
+        "A PEM file with your organization's own authorities.",
+        flag="--ca-file",
+        flag_help="Additional certificate authorities.",
+        metavar="PEM",
+    )
+    """PEM file of additional certificate authorities, for the control plane, Temporal and the LLM gateway."""
+
+    allow_http: bool = setting(
+        False,
+        Group.CONNECTION,
+        "Keys over http://",
+        "To other machines, unencrypted: everybody on the way can read them.",
+    )
+    """Keys may go to other machines over http://, which everybody on the way can read. To this one they always may."""
+
+    llm_base_url: str = setting(
+        "",
+        Group.MODELS,
+        "Model gateway",
+        "OpenAI-compatible address. Empty: what the control plane says.",
+        variable="LITELLM_API_BASE",
+        reader=base_url,
+    )
+    """OpenAI-compatible base URL. Empty: what the control plane says at registration."""
+
+    llm_api_key: Secret = setting(
+        Secret(""),
+        Group.MODELS,
+        "Key of the model gateway",
+        "Empty: what the control plane says.",
+        variable="LITELLM_API_KEY",
+    )
+    """Key of the model gateway, from the environment alone. Empty: what the control plane says at registration."""
+
+    default_model: str = setting(
+        DEFAULT_MODEL, Group.MODELS, "Default model", "For executions that name none.", variable="LITELLM_DEFAULT_MODEL"
+    )
+    """Model for executions that name none."""
+
+    model_override: str = setting(
+        "",
+        Group.MODELS,
+        "Model for everything",
+        "Whatever executions ask for.",
+        variable="KUBIYA_MODEL_OVERRIDE",
+        flag="--model",
+        flag_help="For all executions, whatever they name.",
+        metavar="NAME",
+    )
+    """Model for all executions, whatever they name."""
+
+    context_limit_tokens: int = setting(
+        100_000, Group.MODELS, "Conversation limit", "Tokens; older parts become a summary before that."
+    )
+    """How much of a conversation the model is given, in tokens. What is older becomes a summary before that."""
+
+    model_timeout: timedelta = setting(
+        timedelta(minutes=30), Group.MODELS, "Longest model call", "One attempt, its whole stream."
+    )
+    """Limit for one attempt of a model call, its whole stream."""
+
+    model_wait: timedelta = setting(
+        timedelta(minutes=10),
+        Group.MODELS,
+        "Longest wait for the gateway",
+        "In one model call, when it asks for fewer requests.",
+    )
+    """How long one model call waits, all in all, for a gateway that asks for fewer requests or is overloaded."""
+
+    model_attempts: int = setting(
+        6, Group.MODELS, "Attempts of a model call", "When the gateway refuses it for the moment."
+    )
+    """Attempts of a model call that the gateway refused for now, or broke off; what cannot help is not repeated."""
+
+    claude_code_fallback: ClaudeFallback = setting(
+        "fail",
+        Group.MODELS,
+        "Without Claude Code",
+        "What becomes of executions that ask for it where it is not installed.",
+    )
+    """What becomes of an execution that asks for the runtime `claude_code` where that is not installed."""
+
+    git_author: str = setting(
+        "",
+        Group.TOOLS,
+        "Author of commits",
+        "Name <address>, or: owner, as this machine's git says. Empty: none.",
+        reader=check_git_author,
+    )
+    """Whose name stands in commits that tools make: `Name <address>`, or `owner`, whom this machine's git names. Empty:
+    nobody's, so that git refuses to commit."""
+
+    tool_timeout: timedelta = setting(
+        timedelta(minutes=10), Group.TOOLS, "Longest tool call", "A skill may ask for less."
+    )
+    """Upper limit for one tool call; a skill may ask for less."""
+
+    tool_output_limit_bytes: int = setting(
+        30_000, Group.TOOLS, "Output the model reads", "Bytes per tool call; the whole stays in the workspace."
+    )
+    """How much of a tool's output the model reads, in bytes. The whole is kept in the workspace."""
+
+    tool_attempts: int = setting(
+        10, Group.TOOLS, "Attempts of a tool call", "Of one without an effect so far; others are never repeated."
+    )
+    """Attempts of a tool call that did not come to its effect: a call that may have had one is never repeated."""
+
+    workspace_kept: timedelta = setting(
+        timedelta(days=7), Group.TOOLS, "Keep workspaces", "After an execution has ended, its files stay this long."
+    )
+    """How long the workspace of an execution stays after its end."""
+
+    keep_failed_workspaces: bool = setting(False, Group.TOOLS, "Keep workspaces of failures", "Until you remove them.")
+    """Workspaces of failed executions stay until somebody removes them (`kubiya-worker purge`, or by hand)."""
+
+    sandbox: SandboxName = setting(
+        "auto",
+        Group.ISOLATION,
+        "Sandbox",
+        "What keeps tools from the rest of this machine. Auto: what this system has.",
+    )
+    """What isolates tool processes. `auto`: the one for this system."""
+
+    require_sandbox: RequireSandbox = setting(
+        "ask",
+        Group.ISOLATION,
+        "Where no sandbox works",
+        "Always: tools do not start. Never: they run without. Ask: a terminal asks once where none is "
+        "installed; else tools do not start.",
+    )
+    """Where no sandbox works. `always`: tools are not started. `never`: they run without. `ask`: where none is
+    installed, a terminal asks once; else they are not started."""
+
+    sandbox_image: str = setting("python:3.13-slim", Group.ISOLATION, "Container image", "For the container sandbox.")
+    """Image of the sandbox `container`."""
+
+    sandbox_readable: tuple[Path, ...] = setting(
+        (), Group.ISOLATION, "More that tools may read", "Files and folders, with commas between them.", reader=_path
+    )
+    """Files and folders that sandboxed tools may read besides the system's programs."""
+
+    network: NetworkName = setting(
+        "on",
+        Group.ISOLATION,
+        "Network of tools",
+        "On: public hosts by HTTP(S). Allow-list: those named below. Host: this machine's network, unfiltered.",
+    )
+    """What sandboxed tools reach. `on`: public hosts over HTTP, and over HTTPS at port 443 and `network_ports`.
+    `allow-list`: of these, `network_allow`.
+    `off`: nothing. `host`: this machine's own network, unfiltered."""
+
+    network_allow: tuple[str, ...] = setting(
+        (), Group.ISOLATION, "Allowed hosts", "Such as example.com, *.example.com or example.com:8443.", reader=_host
+    )
+    """Hosts for the network `allow-list`: `example.com`, `*.example.com`, `example.com:8443`."""
+
+    network_ports: tuple[int, ...] = setting(
+        (), Group.ISOLATION, "More ports of HTTPS", "Besides 443, where the network is on: 8443, 9443.", reader=_port
+    )
+    """Ports at which HTTPS is spoken besides 443, for the network `on`. In `network_allow` a host names its own."""
+
+    mcp_hosts: tuple[str, ...] = setting(
+        (),
+        Group.ISOLATION,
+        "Your own MCP servers",
+        "Reached whatever the network setting says: localhost:3000.",
+        reader=_host,
+    )
+    """MCP servers of your own that `network` would refuse: `localhost:3000`, `tools.corp.example`."""
+
+    approvals: ApprovalMode = setting(
+        "ask",
+        Group.APPROVALS,
+        "Calls that the policy asks about",
+        "Ask: you decide. Deny or allow: where nobody can be asked.",
+    )
+    """What becomes of calls that the policy says to ask about. `deny` or `allow` where nobody can be asked."""
+
+    approval_timeout: timedelta = setting(
+        timedelta(minutes=10), Group.APPROVALS, "Time to answer", "After it, the call is denied."
+    )
+    """How long a call waits for its approval; then it is denied."""
+
+    remote_approvals: bool = setting(
+        False, Group.APPROVALS, "Control plane may allow", "It may always deny, and never writes rules."
+    )
+    """Whether the control plane may allow, too: a call, or all like it in an execution. It may always deny, and never
+    writes rules."""
+
+    enforcer: bool = setting(
+        False,
+        Group.APPROVALS,
+        "Ask the enforcer",
+        "The control plane's, after the policy of this machine.",
+        variable="KUBIYA_ENFORCE_ENABLED",
+    )
+    """Ask the control plane's enforcer about each call, after the policy of this machine."""
+
+    enforcer_required: bool = setting(False, Group.APPROVALS, "Deny without the enforcer", "Where it does not answer.")
+    """Deny where the enforcer does not answer. Off: such calls are decided without it."""
+
+    tool_cpu_time: timedelta = setting(
+        timedelta(minutes=30), Group.LIMITS, "Processor time of a tool call", "All its processes together."
+    )
+    """Processor time of one tool call, all its processes together."""
+
+    tool_memory_mb: int = setting(4096, Group.LIMITS, "Memory of a tool call", "In megabytes.")
+    """Memory of one tool call, in megabytes."""
+
+    tool_processes: int = setting(512, Group.LIMITS, "Processes of a tool call", "Threads count as well.")
+    """Processes and threads of one tool call."""
+
+    tool_open_files: int = setting(4096, Group.LIMITS, "Open files", "Of each process.")
+    """Open files of each process of a tool call."""
+
+    tool_file_mb: int = setting(2048, Group.LIMITS, "Largest file", "That a tool may write, in megabytes.")
+    """The largest file that a tool may write, in megabytes."""
+
+    workspace_mb: int = setting(5120, Group.LIMITS, "Largest workspace", "In megabytes; beyond it, a tool is ended.")
+    """What an execution's workspace may hold, in megabytes; a tool that fills it further is ended."""
+
+    workspace_files: int = setting(1_000_000, Group.LIMITS, "Files in a workspace", "Folders count as well.")
+    """Files and folders that an execution's workspace may hold."""
+
+    log_level: LogLevel = setting(
+        "INFO",
+        Group.LOGGING,
+        "Log level",
+        "How much is written.",
+        variable="LOG_LEVEL",
+        flag="--log-level",
+        flag_help="What is logged.",
+    )
+    """What is logged: this and what is worse."""
+
+    def __post_init__(self) -> None:
+        for one in SETTINGS.values():
+            value = getattr(self, one.name)
+            if one.kind is Kind.SECRET or value == one.default:
+                continue
+            try:
+                one.read(value)
+            except ValueError as error:
+                raise ConfigurationError(f"{one.name} is {shown(value)}; {error}.") from error
+
+
+SETTINGS: Final[Mapping[str, Setting]] = declared(Settings)
+"""By name, in the order of the page."""
