@@ -32,8 +32,16 @@ class ConnectProxy:
         self.wanted = ""
         self.port = 0
         self._target_port = target_port
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def ended(self) -> None:
+        """Until nobody uses it any more."""
+        await asyncio.gather(*self._under_way)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = asyncio.current_task()
+        assert own is not None
+        self._under_way.add(own)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.asked.append(" ".join(head.split()[:2]))
@@ -89,6 +97,7 @@ async def proxy(server: Server, environment: pytest.MonkeyPatch) -> AsyncIterato
     yield made
     listening.close()
     await listening.wait_closed()
+    await made.ended()
 
 
 @pytest.fixture
@@ -204,3 +213,18 @@ def test_nothing_of_this_machine_is_reached_through_a_proxy(environment: pytest.
     with serving(lambda _: Answer()) as found:
         port = found.port
         assert asyncio.run(look()).verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("speaks_tls", "verdict", "says"), [(True, "ok", "with TLS"), (False, "warn", "but not with TLS")]
+)
+async def test_temporal_off_this_machine_is_tried_with_tls_since_a_key_would_make_the_worker_use_it(
+    speaks_tls: bool, verdict: str, says: str, authority: Authority, environment: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    with serving(lambda _: Answer(), tls=authority.context if speaks_tls else None) as far:
+        near = ConnectProxy(target_port=far.port)
+        async with await asyncio.start_server(near.serve, "127.0.0.1", 0) as listening:
+            environment.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+            check = await network.temporal(replace(settings, temporal_tls="auto"), f"temporal.{HOST}:7233")
+            await near.ended()
+    assert (check.verdict, says in check.sentence) == (verdict, True), check

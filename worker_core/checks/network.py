@@ -22,6 +22,7 @@ from worker_core.errors import ConfigurationError
 from worker_core.network.hosts import is_loopback
 from worker_core.network.http import proxy_of, tls_context
 from worker_core.network.named_proxy import usable_proxy
+from worker_core.network.tls import uses_tls
 from worker_core.network.urls import check_private
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
@@ -32,7 +33,6 @@ SKEW_FAIL: Final = timedelta(minutes=5)
 """TLS and tokens of limited life begin to fail about there."""
 
 CERTIFICATE_WARN: Final = timedelta(days=14)
-_CLOUD: Final = ("tmprl.cloud", "api.temporal.io")
 
 
 async def proxy(settings: Settings) -> Check:
@@ -198,8 +198,25 @@ async def temporal(settings: Settings, address: str) -> Check:
         host, port = parts.hostname or "", parts.port or 7233
     except ValueError:
         return fail("Temporal", f"{address} is no address.", "Give it as HOST:PORT.")
-    cloud = any(part in host for part in _CLOUD)
-    with_tls = settings.temporal_tls == "on" or (settings.temporal_tls == "auto" and cloud)
+    surely = uses_tls(address, mode=settings.temporal_tls, has_key=False)
+    if not surely and not uses_tls(address, mode=settings.temporal_tls, has_key=True):
+        return await _reached(settings, host, port, with_tls=False)
+    encrypted = await _reached(settings, host, port, with_tls=True)
+    if surely or encrypted.verdict == "ok":
+        return encrypted
+    # Whether the control plane gives a key for it is told at registration alone; with one, the worker uses TLS.
+    plain = await _reached(settings, host, port, with_tls=False)
+    if plain.verdict != "ok":
+        return encrypted
+    return warn(
+        "Temporal",
+        f"{address} answers, but not with TLS, which the worker uses there if the control plane gives it a key.",
+        "If TLS is right, check the port and --ca-file; if not, say so: --temporal-tls off.",
+    )
+
+
+async def _reached(settings: Settings, host: str, port: int, *, with_tls: bool) -> Check:
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         context = tls_context(f"https://{host}", ca_file=settings.ca_file) if with_tls else None
         if context is not None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
 from temporalio.runtime import BufferedMetricUpdate, LoggingConfig, MetricBuffer, Runtime, TelemetryConfig
@@ -17,15 +16,13 @@ from temporalio.runtime import BufferedMetricUpdate, LoggingConfig, MetricBuffer
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.network.hosts import is_loopback
 from worker_core.network.named_proxy import named_proxy
+from worker_core.network.tls import uses_tls
 from worker_core.secrets import Secret, read_key
 from worker_core.settings import TlsMode
 from worker_core.temporal.converter import data_converter
 from worker_core.temporal.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
-
-CLOUD_HOST_PARTS = ("tmprl.cloud", "api.temporal.io")
-"""Hosts for which the server's own client uses TLS (protocol, section 7.1)."""
 
 CONNECT_LIMIT = timedelta(seconds=10)
 BUFFERED_UPDATES = 20_000
@@ -53,12 +50,7 @@ class Target:
 
     @property
     def uses_tls(self) -> bool:
-        """With `auto`: for cloud hosts, and for a key on any host but loopback."""
-        if self.tls != "auto":
-            return self.tls == "on"
-        if any(part in self.host for part in CLOUD_HOST_PARTS):
-            return True
-        return bool(self.api_key) and not is_loopback(host_name(self.host))
+        return uses_tls(self.host, mode=self.tls, has_key=bool(self.api_key))
 
     def key(self) -> str | None:
         """For the SDK.
@@ -70,11 +62,6 @@ class Target:
             return read_key(self.api_key.reveal(), name="What the control plane gave for Temporal").reveal() or None
         except ConfigurationError as error:
             raise TemporalUnreachable(error.sentence) from error
-
-
-def host_name(target_host: str) -> str:
-    """The host of `host:port` or `[v6]:port`."""
-    return urlsplit(f"//{target_host}").hostname or target_host
 
 
 class Metrics:
