@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,3 +127,14 @@ def test_commands_print_through_the_one_function_that_filters() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ways_out
     }
     assert found == {"terminal.py: click.echo", "root.py: click.echo"}, "root.py: an empty line"
+
+
+def test_the_worker_says_in_one_module_where_its_files_are() -> None:
+    spelled = re.compile(r"\b_?(?:paths|where)\.(?:config|state|runtime|logs) / ")
+    found = {
+        str(file.relative_to(ROOT))
+        for package in ("worker_core", "desktop")
+        for file in (ROOT / package).rglob("*.py")
+        if spelled.search(file.read_text(encoding="utf-8"))
+    }
+    assert found == set()

@@ -99,6 +99,34 @@ class Paths:
         return self.state / "logs"
 
     @property
+    def worker_log(self) -> Path:
+        return self.logs / "worker.log"
+
+    @property
+    def desktop_log(self) -> Path:
+        """Beside the worker's: two processes cannot share a file that is rotated."""
+        return self.logs / "desktop.log"
+
+    @property
+    def preferences_file(self) -> Path:
+        """Of the tray and its window."""
+        return self.config / "desktop.json"
+
+    @property
+    def notifications_file(self) -> Path:
+        return self.state / "notifications.jsonl"
+
+    @property
+    def without_sandbox_file(self) -> Path:
+        """The answer of whoever was asked whether tools may run without a sandbox."""
+        return self.state / "without-sandbox"
+
+    @property
+    def sandbox(self) -> Path:
+        """What sandboxes need while they run."""
+        return self.runtime / "sandbox"
+
+    @property
     def playground(self) -> Path:
         return self.state / "playground"
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from desktop.look.language import tr
+from worker_core.basics.sizes import size
 from worker_core.errors import ExitCode
 from worker_core.snapshot import EngineSnapshot, EngineState
 
@@ -112,13 +113,8 @@ def ago_text(at: datetime | None, now: datetime | None = None) -> str:
 
 
 def size_text(size_bytes: float) -> str:
-    """`512 B`, `4.2 MB`, in steps of 1024."""
-    amount = float(size_bytes)
-    for unit in ("B", "KB", "MB", "GB"):
-        if abs(amount) < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TB"
+    """`512 B`, `4.2 MB`: as everywhere, also in the terminal."""
+    return size(size_bytes)
 
 
 def rate_text(per_second: float) -> str:

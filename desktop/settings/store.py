@@ -34,7 +34,7 @@ class SettingsStore(QObject):
         super().__init__(parent)
         self.paths = paths
         self._environ = environ
-        self._preferences_file = paths.config / "desktop.json"
+        self._preferences_file = paths.preferences_file
         self.preferences = preferences.read(self._preferences_file)
 
     # --- the worker's settings ----------------------------------------------------------------------------

@@ -73,9 +73,6 @@ KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
 RING_LINES: Final = 10_000
 """What may be written between two looks of the window, a tenth of a second apart."""
 
-LOG_FILE: Final = "desktop.log"
-"""Beside the service's: two processes cannot share a file that is rotated."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -145,7 +142,7 @@ class Desktop:
                 return ExitCode.UNEXPECTED
         except OSError as error:
             raise KubiyaError(f"The folder {self._paths.runtime} cannot be used ({error}).") from error
-        file = FileSink(self._paths.logs / LOG_FILE, complain=sys.stderr)
+        file = FileSink(self._paths.desktop_log, complain=sys.stderr)
         pipeline = install(redactor=self._redactor, sinks=[file], ring=self._ring)
         crashes = CrashKeeper(folder=self._paths.logs, redactor=self._redactor, ring=self._ring)
         crashes.install(self._loop)
@@ -178,7 +175,7 @@ class Desktop:
             answer=lambda approval_id, allow: self._wishes.answer(approval_id, allow=allow),
             follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
         )
-        NoticeFile(self._paths.state / "notifications.jsonl").keep(self._notifications)
+        NoticeFile(self._paths.notifications_file).keep(self._notifications)
         self._key_watch = KeyWatch(
             say=self._notifications.say,
             told=lambda: self._store.preferences.told_key_end,

@@ -11,7 +11,7 @@ from typing import Any
 from desktop.look.language import tr
 from desktop.notices.notifications import Level, Notice, Notifications
 from desktop.system.platforms.ports import Autostart, AutostartEntry, autostart_state, set_autostart
-from desktop.tray.facts import moment, tomorrow_morning
+from desktop.tray.facts import pause_reason, tomorrow_morning
 from desktop.tray.menu import Wish
 from desktop.worker.face import WorkerFace
 from worker_core.errors import KubiyaError
@@ -96,11 +96,7 @@ class Wishes:
         self._do(self._worker.answer_approval(approval_id, allow=allow, scope="once"))
 
     def _pause(self, until: datetime | None) -> None:
-        if until is None:
-            reason = tr("Paused by you.")
-        else:
-            reason = tr("Paused by you until {time}.", time=moment(until, datetime.now(UTC)))
-        self._do(self._worker.pause(reason=reason, until=until))
+        self._do(self._worker.pause(reason=pause_reason(until, datetime.now(UTC)), until=until))
 
     def _toggle_autostart(self) -> None:
         try:

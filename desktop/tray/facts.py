@@ -96,6 +96,11 @@ def moment(when: datetime, now: datetime) -> str:
     return f"{local.date().isoformat()} {clock}"
 
 
+def pause_reason(until: datetime | None, now: datetime) -> str:
+    """The sentence of a pause that its user chose, from the tray or from the window."""
+    return tr("Paused by you until {time}.", time=moment(until, now)) if until is not None else tr("Paused by you.")
+
+
 def tomorrow_morning(now: datetime) -> datetime:
     """Until when "until tomorrow" lasts: eight o'clock, local time, on the next day."""
     local = now.astimezone()

@@ -18,6 +18,7 @@ from desktop.look.wording import (
     state_tone,
 )
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
+from desktop.tray.facts import pause_reason, tomorrow_morning
 from desktop.widgets.buttons import Button
 from desktop.widgets.charts import Meter
 from desktop.widgets.delegates import ExecutionDelegate
@@ -141,13 +142,8 @@ class StateCard(Card):
 
     def _pause_for(self, span: timedelta | None) -> None:
         now = datetime.now(UTC)
-        until: datetime | None = None
-        if span is None:
-            tomorrow = now.astimezone() + timedelta(days=1)
-            until = tomorrow.replace(hour=8, minute=0, second=0, microsecond=0).astimezone(UTC)
-        elif span:
-            until = now + span
-        self._ask(self._desk.worker.pause(reason=tr("Paused by you."), until=until), tr("pause the worker"))
+        until = tomorrow_morning(now) if span is None else now + span if span else None
+        self._ask(self._desk.worker.pause(reason=pause_reason(until, now), until=until), tr("pause the worker"))
 
     def _ask(self, wish, doing: str) -> None:  # type: ignore[no-untyped-def]
         self._desk.wishes.ask(wish, doing=doing)

@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from worker_core.agents.messages import ApprovalWanted, RunTool, ToolCall
+from worker_core.control_plane.models import Verdict
 from worker_core.logs.redaction import Redactor
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.tool import McpTool
@@ -139,6 +140,18 @@ async def test_for_always_is_refused_where_no_rule_could_name_it(place: Place) -
     again = replace(asked, call=ToolCall(call_id="d", name="shell", arguments="{}"))
     assert await place.decide(again, own("shell"), {"command": 'sudo "$(echo ls)"'}) is None
     assert isinstance(await place.decide(again, own("shell"), {"command": 'sudo "$(echo reboot)"'}), ApprovalWanted)
+
+
+@pytest.mark.parametrize("allows", [True, False])
+@pytest.mark.parametrize(("local", "verdict"), [("deny", Denied), ("ask", ApprovalWanted), ("allow", type(None))])
+async def test_the_control_planes_word_only_makes_a_decision_stricter(
+    tmp_path: Path, local: str, verdict: type, allows: bool
+) -> None:
+    place = Place(tmp_path, approvals="ask", enforcer=True)
+    place.file.write_text(f'[[{local}]]\ntool = "shell"\n')
+    place.services.client = SimpleNamespace(enforce=AsyncMock(return_value=Verdict(allow=allows)))
+    decided = await place.decide(request("shell"), own("shell"), {"command": "ls"})
+    assert isinstance(decided, verdict if allows else Denied)
 
 
 async def test_arguments_that_are_wrong_are_told_and_nothing_is_decided(place: Place) -> None:

@@ -13,6 +13,7 @@ from tests.cli.conftest import NOBODY_LISTENS, CommandLine
 from worker_core import __version__
 from worker_core.cli import root, situation
 from worker_core.errors import ExitCode
+from worker_core.paths import Paths
 
 COMMANDS = [name for entries in root.SECTIONS.values() for name in entries]
 ROOT = Path(__file__).parents[2]
@@ -143,7 +144,7 @@ def test_the_unexpected_is_a_sentence_and_a_log_file(offline: CommandLine, monke
 
     monkeypatch.setattr(situation, "load_settings", break_down)
     answer = offline("queues")
-    log = situation.log_file(situation.Paths.from_environment(offline.environment))
+    log = Paths.from_environment(offline.environment).worker_log
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"error: Something unexpected went wrong (ZeroDivisionError). The details are in {log}.\n"
     kept = log.read_text()

@@ -17,7 +17,7 @@ from worker_core.basics.toml_text import basic_string
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import BrokenPolicy, PolicyFile, parse
 from worker_core.policy.patterns import literal, path_fits, text_pattern
-from worker_core.policy.rules import Action, Decision, Policy, Rule, Subject, combined
+from worker_core.policy.rules import Action, Decision, Policy, Rule, Subject
 from worker_core.policy.shell_lines import read_line
 from worker_core.policy.subjects import Reader, subjects_of
 
@@ -80,11 +80,6 @@ def test_more_denials_and_questions_never_widen(line: str, own: list[Rule], more
         before, after = decide(line, own).action, decide(line, [*own, *stricter]).action
         # An `ask` of the user's stands over the built-in rules, which only ask or allow there: it never becomes milder.
         assert after >= before
-
-
-@given(actions, st.lists(actions, max_size=4))
-def test_the_server_never_widens(local: Action, said: list[Action]) -> None:
-    assert combined(local, *said) >= local
 
 
 @given(lines, lines)

@@ -6,12 +6,17 @@ New fields get defaults: histories written before they existed must still replay
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from worker_core.agents.execution_input import EntityKind, ExecutionInput
 from worker_core.model.answer import ToolCall as ToolCall
 from worker_core.model.answer import Usage as Usage
 from worker_core.temporal.converter import Packed
+
+UNKNOWN_OUTCOME: Final = (
+    "The outcome of this call is unknown: the worker stopped while it ran. It may or may not have taken effect. "
+    "Look before you repeat it."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +228,14 @@ class ToolOutcome:
     duration_ms: int = 0
     last_sequence: int = 0
     approval: ApprovalWanted | None = None
+
+    def for_model(self) -> str:
+        """What the model reads of it."""
+        if self.unknown:
+            return UNKNOWN_OUTCOME
+        if self.error and self.output:
+            return f"{self.output}\n[{self.error}]"
+        return self.error or self.output or "(no output)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def size(count: int) -> str:
+def size(count: float) -> str:
     """`840 B`, `1.2 kB`, `12 MB`, `1.0 TB`: powers of 1000."""
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):

@@ -80,11 +80,11 @@ def collect(
         "settings.toml": partial(_end, paths.settings_file),
         "environment.txt": partial(_environment, environ),
         "policy.toml": partial(_end, paths.policy_file),
-        "preferences.json": partial(_end, paths.config / "desktop.json"),
+        "preferences.json": partial(_end, paths.preferences_file),
         "worker.json": partial(_worker, paths, snapshot),
         "audit.txt": partial(_audit, paths),
-        "logs/worker.log": partial(_end, paths.logs / "worker.log"),
-        "logs/desktop.log": partial(_end, paths.logs / "desktop.log"),
+        "logs/worker.log": partial(_end, paths.worker_log),
+        "logs/desktop.log": partial(_end, paths.desktop_log),
     }
     with contextlib.suppress(OSError):
         for file in sorted(paths.logs.glob("crash-2*.txt"))[-CRASHES:]:

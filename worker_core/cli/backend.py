@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker_core.cli.situation import hide_keys, log_file
+from worker_core.cli.situation import hide_keys
 from worker_core.cli.terminal import say
 from worker_core.playground.server import Playground
 from worker_core.playground.stage import Backend, Stage, gateway_key, stage
@@ -56,6 +56,6 @@ def backend_and_worker(
         backend(
             data_dir=data_dir, port=port, llm_url=llm_url, model=model, only_user=only_user, discover=discover
         ) as started,
-        stage(started, log_file=log_file(started.worker_paths)) as running,
+        stage(started, log_file=started.worker_paths.worker_log) as running,
     ):
         yield running

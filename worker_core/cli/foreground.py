@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker_core.basics.plain import one_line
 from worker_core.cli.prompter import Prompter
-from worker_core.cli.situation import log_file
 from worker_core.cli.terminal import say
 from worker_core.control_socket.server import ControlSocket
 from worker_core.engine.engine import Engine
@@ -71,7 +70,7 @@ class Foreground:
         redactor.add(self._settings.llm_api_key)
         sinks: list[Sink] = [
             ConsoleSink(sys.stderr, style=self._style),
-            FileSink(log_file(self._paths), complain=sys.stderr),
+            FileSink(self._paths.worker_log, complain=sys.stderr),
         ]
         pipeline = install(redactor=redactor, sinks=sinks, ring=ring, level=self._settings.log_level)
         began = time.monotonic()

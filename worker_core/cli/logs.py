@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker_core.cli.root import Examples
-from worker_core.cli.situation import json_option, log_file, paths, worker_option
+from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(*, pid: int | None, follow: bool, last: int, as_json: bool) -> None:
     folder = paths().runtime
     style = "json" if as_json else "text"
     if pid is None and not running_workers(folder):
-        file = log_file(paths())
+        file = paths().worker_log
         if not file.is_file():
             raise NoWorker("No worker of yours runs on this machine, and none has left a log file.")
         if follow:

@@ -103,12 +103,12 @@ def _found(where: Paths) -> list[_Item]:
     """What the worker made, by name: a folder that holds other things keeps them."""
     candidates = (
         ("settings", where.settings_file),
-        ("tray preferences", where.config / "desktop.json"),
+        ("tray preferences", where.preferences_file),
         ("policy", where.policy_file),
         ("approvals", where.approvals),
         ("audit log", where.audit_file.parent),
-        ("notifications", where.state / "notifications.jsonl"),
-        ("answer about the sandbox", where.state / "without-sandbox"),
+        ("notifications", where.notifications_file),
+        ("answer about the sandbox", where.without_sandbox_file),
         ("host id", where.host_id_file),
         ("logs", where.logs),
         ("workspaces", where.workspaces),

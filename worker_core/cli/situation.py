@@ -22,17 +22,11 @@ if TYPE_CHECKING:
 KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
 """Taken out of the environment once they are read, so that no child process finds them there."""
 
-LOG_FILE: Final = "worker.log"
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def paths() -> Paths:
     return Paths.from_environment()
-
-
-def log_file(where: Paths) -> Path:
-    return where.logs / LOG_FILE
 
 
 def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
@@ -103,7 +97,7 @@ def keep_traceback(error: BaseException) -> Path | None:
     redactor = Redactor()
     for name in KEY_VARIABLES:
         redactor.add(os.environ.get(name, ""))
-    file = log_file(paths())
+    file = paths().worker_log
     pipeline = install(redactor=redactor, sinks=[FileSink(file)])
     try:
         logging.getLogger("worker_core.cli").error("An unexpected error.", exc_info=error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from worker_core.settings import is_loopback
+from worker_core.network.hosts import is_loopback
 
 CLOUD_HOST_PARTS: Final = ("tmprl.cloud", "api.temporal.io")
 """Hosts for which the server's own client uses TLS (protocol, section 7.1)."""

@@ -9,7 +9,8 @@ strictest answer is the call's. For one subject the order is:
 4. an `ask`, then an `allow`, of the file;
 5. the built-in rules: `ask`, then `allow`.
 
-So what a server says is no part of it; `combined` lets it only make a decision stricter.
+So what a server says is no part of it: the control plane's enforcer is asked about what is not denied here, and can
+only deny it (`decision`).
 """
 
 from __future__ import annotations
@@ -307,11 +308,6 @@ _LAST = (
     Rule(action=Action.ALLOW, path=(PRIVATE,), why="It is private to the sandbox of this call."),
     Rule(action=Action.ASK, path=(OUTSIDE,), why="It is outside of the execution's workspace."),
 )
-
-
-def combined(local: Action, *others: Action) -> Action:
-    """The strictest: nobody else widens what this machine decided."""
-    return max((local, *others))
 
 
 def is_literal(pattern: str) -> bool:

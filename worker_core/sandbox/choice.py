@@ -146,7 +146,7 @@ def _runtime(paths: Paths) -> Path:
     """A folder of this choice alone; those of workers that were killed are swept."""
     import psutil
 
-    folder = private_directory(paths.runtime / "sandbox")
+    folder = private_directory(paths.sandbox)
     for old in folder.iterdir():
         process_id = old.name.partition("-")[0]
         if process_id.isdecimal() and not psutil.pid_exists(int(process_id)):
@@ -284,20 +284,16 @@ def _direct(settings: Settings, why: str) -> Choice:
     )
 
 
-def _answer_file(paths: Paths) -> Path:
-    return paths.state / "without-sandbox"
-
-
 def _remembered(paths: Paths) -> bool | None:
     with contextlib.suppress(OSError):
-        return {"yes": True, "no": False}.get(_answer_file(paths).read_text().strip())
+        return {"yes": True, "no": False}.get(paths.without_sandbox_file.read_text().strip())
     return None
 
 
 def _remember(paths: Paths, *, allowed: bool) -> None:
     with contextlib.suppress(OSError):
         private_directory(paths.state)
-        _answer_file(paths).write_text("yes\n" if allowed else "no\n")
+        paths.without_sandbox_file.write_text("yes\n" if allowed else "no\n")
 
 
 class ChosenLauncher:

@@ -14,7 +14,6 @@ from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, T
 from temporalio.runtime import BufferedMetricUpdate, LoggingConfig, MetricBuffer, Runtime, TelemetryConfig
 
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
-from worker_core.network.hosts import is_loopback
 from worker_core.network.named_proxy import named_proxy
 from worker_core.network.tls import uses_tls
 from worker_core.secrets import Secret, read_key

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QWidget
 
-from desktop.look.wording import tooltip_text
+from desktop.look.wording import size_text, tooltip_text
 from desktop.models.conversation import Conversation, ToolCall
 from desktop.widgets.buttons import Button, IconButton, NavButton, Switch
 from desktop.widgets.charts import AreaChart, Meter, Series
@@ -17,6 +17,7 @@ from desktop.widgets.conversation_view import SHOWN, ConversationView
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.widgets.tool_card import ToolCard
+from worker_core.basics.sizes import size
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -158,3 +159,8 @@ def test_a_banner_says_a_sentence_and_offers_one_thing(qtbot) -> None:
     banner._button.click()
     assert did == [1]
     assert banner.isHidden()
+
+
+@pytest.mark.parametrize("size_bytes", [0, 840, 1_000, 1_024, 1_234_567, 16 * 2**30])
+def test_a_size_is_the_same_in_window_and_terminal(size_bytes: int) -> None:
+    assert size_text(size_bytes) == size(size_bytes)

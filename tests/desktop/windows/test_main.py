@@ -185,8 +185,8 @@ def test_buttons_ask_and_views_wait_for_the_truth(stage: Stage) -> None:
     assert stage.worker.asked[-1] == ("stop", StopMode.DRAIN, {})
     state._pause_for(None)
     name, asked = stage.worker.asked[-1]
-    assert (name, asked["reason"]) == ("pause", "Paused by you.")
-    assert asked["until"] is not None
+    assert (name, asked["reason"]) == ("pause", "Paused by you until tomorrow 08:00.")
+    assert asked["until"].astimezone().hour == 8
     assert state._state.text() == "Running"
     stage.bridge.snapshot_changed.emit(EngineSnapshot(state=EngineState.PAUSED, reason="Paused by you."))
     assert state._state.text() == "Paused"

@@ -274,7 +274,7 @@ class _Turn:
             answer = await self._answered(call, until=datetime.fromisoformat(outcome.approval.expires_at))
             outcome = await tool_calls.run(services, self._request(persona, call, answer=answer), environment)
         self._remember(call, outcome)
-        return _for_the_model(outcome), not outcome.succeeded
+        return outcome.for_model(), not outcome.succeeded
 
     def _request(self, persona: Persona, call: ToolCall, *, answer: str = "") -> RunTool:
         turn = self._turn
@@ -313,7 +313,7 @@ class _Turn:
         )  # fmt: skip
         result = Message(
             role="tool",
-            content=_for_the_model(outcome),
+            content=outcome.for_model(),
             timestamp=_now(),
             message_id=f"{self._turn.execution_id}_tool_{call.call_id}",
             tool_call_id=call.call_id,
@@ -337,12 +337,6 @@ def _read(workspace: Workspace, relative: str) -> str:
         return anchored.read_bounded(workspace.path, relative, limit_bytes=20).decode("utf-8", "replace")
     except (OSError, KubiyaError):
         return ""
-
-
-def _for_the_model(outcome: ToolOutcome) -> str:
-    if outcome.error and outcome.output:
-        return f"{outcome.output}\n[{outcome.error}]"
-    return outcome.error or outcome.output or "(no output)"
 
 
 def _bounded(messages: list[Message]) -> tuple[Message, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from worker_core.agents.activities import offered_tools
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
 from worker_core.agents.conversation import arguments_object
-from worker_core.agents.messages import ApprovalWanted, RunTool, ToolCall, ToolOutcome
+from worker_core.agents.messages import UNKNOWN_OUTCOME, ApprovalWanted, RunTool, ToolCall, ToolOutcome
 from worker_core.basics import foreign_json
 from worker_core.basics.git_author import git_author_variables
 from worker_core.basics.whole_text import whole
@@ -61,7 +61,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         result = known.result
     elif isinstance(known, Dispatched) and not (tool is not None and tool.spec.read_only):
         unknown = True
-        result = failed("The outcome is unknown: the worker stopped in mid-call.")
+        result = failed(UNKNOWN_OUTCOME)
     else:
         arguments, wrong = _read_arguments(call)
         verdict = None

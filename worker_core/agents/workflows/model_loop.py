@@ -13,15 +13,20 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from worker_core.agents import compaction
 from worker_core.agents.conversation import arguments_object, consecutive_groups
 from worker_core.agents.history import for_model
-from worker_core.agents.messages import Message, ModelCall, ModelReply, Persona, RunTool, ToolCall, ToolOutcome, Usage
+from worker_core.agents.messages import (
+    UNKNOWN_OUTCOME,
+    Message,
+    ModelCall,
+    ModelReply,
+    Persona,
+    RunTool,
+    ToolCall,
+    ToolOutcome,
+    Usage,
+)
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
 from worker_core.agents.workflows.progress import Progress
-
-UNKNOWN_OUTCOME = (
-    "The outcome of this call is unknown: the worker stopped while it ran. It may or may not have taken effect. "
-    "Look before you repeat it."
-)
 
 Delegate = Callable[[Mapping[str, object], ToolCall, str], Awaitable[str]]
 """Runs a call that is a task for somebody else: (arguments, call, parent message id) -> what the model reads."""
@@ -262,7 +267,7 @@ class ModelLoop:
             content, error = await _delegated(delegate, call, parent_message_id)
         else:
             outcome = await self._run_approved(call, parent_message_id)
-            content, error = _for_the_model(outcome), outcome.error
+            content, error = outcome.for_model(), outcome.error
         return Message(
             role="tool",
             content=content,
@@ -336,14 +341,6 @@ async def _delegated(delegate: Delegate, call: ToolCall, parent_message_id: str)
             raise
         sentence = failure_of(error).message
         return sentence, sentence
-
-
-def _for_the_model(outcome: ToolOutcome) -> str:
-    if outcome.unknown:
-        return UNKNOWN_OUTCOME
-    if outcome.error and outcome.output:
-        return f"{outcome.output}\n[{outcome.error}]"
-    return outcome.error or outcome.output or "(no output)"
 
 
 def failure_of(error: BaseException) -> ApplicationError:
