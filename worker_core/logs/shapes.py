@@ -223,17 +223,17 @@ _TOKENS: Final = (
 # --- private keys (RFC 7468, and what OpenSSL and PGP write) -------------------------------------------------
 
 # Between two lines: a line break, as it is or escaped, the mark of a comment, the signs of a difference.
-_BREAK: Final = r"(?:\s|\\{1,4}[nrt]|[#+]|-(?!----)){1,80}+"
-_FACTS: Final = rf'(?:[A-Za-z][A-Za-z-]{{1,24}}: [^\r\n"\\]{{0,80}}+{_BREAK}){{0,4}}+'
+_BREAK: Final = r"(?>(?:\s|\\{1,4}[nrt]|[#+]|-(?!----)){1,80})"
+_FACTS: Final = rf'(?>(?:[A-Za-z][A-Za-z-]{{1,24}}: [^\r\n"\\]{{0,80}}+{_BREAK}){{0,4}})'
 _LINE: Final = "[A-Za-z0-9+/=]{16,4096}+"
 # Where the end is missing, as `head` shows a key, only lines count that are no prose.
 _LINE_OR_LAST: Final = rf"(?:{_LINE}|[A-Za-z0-9+/=]{{1,4096}}+(?=(?:{_BREAK})?-{{5,6}}END))"
 _KEY_HEAD: Final = f"-----BEGIN [A-Z0-9 ]{{0,32}}PRIVATE KEY(?: BLOCK)?-----(?:{_BREAK}{_FACTS})?"
 _PRIVATE_KEY: Final = Shape(
     words=("-----begin ",),
-    is_one=f"{_KEY_HEAD}({_LINE_OR_LAST}(?:{_BREAK}{_LINE_OR_LAST}){{0,256}}+)",
-    may_become_one=rf"{_KEY_HEAD}((?:{_LINE}{_BREAK}){{0,256}}+[A-Za-z0-9+/=]{{0,4096}}+"
-    r"(?:\\{1,4}[nrt]?|[\s#+]|-(?!----)){0,80}+-{0,6}E?N?)",
+    is_one=f"{_KEY_HEAD}({_LINE_OR_LAST}(?>(?:{_BREAK}{_LINE_OR_LAST}){{0,256}}))",
+    may_become_one=rf"{_KEY_HEAD}((?>(?:{_LINE}{_BREAK}){{0,256}})[A-Za-z0-9+/=]{{0,4096}}+"
+    r"(?>(?:\\{1,4}[nrt]?|[\s#+]|-(?!----)){0,80})-{0,6}E?N?)",
     longest=_KEY_LENGTH,
 )
 

@@ -26,7 +26,8 @@ MOST_LEVELS: Final = 2
 _PATTERN = re.compile(r"[*?\[]")
 _EXTENDED = re.compile(r"[@!?*+]\(")
 _MENTIONED = re.compile(
-    r"(?<![\w.@%+~-])(?:~|\$HOME|\$\{HOME\}|[A-Za-z]:)?+[\w.@%+~-]*+(?:/(?:[\w.@%+~-]++(?: ++(?=[\w.@%+~-]))?+)++)++"
+    r"(?<![\w.@%+~-])(?:~|\$HOME|\$\{HOME\}|[A-Za-z]:)?+[\w.@%+~-]*+"
+    r"/[\w.@%+~-](?:[\w.@%+~-]++|/[\w.@%+~-]| ++[\w.@%+~-])*+"
 )
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _HOME = ("$HOME", "${HOME}")
