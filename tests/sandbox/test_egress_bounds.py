@@ -10,6 +10,7 @@ import ipaddress
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -225,8 +226,13 @@ async def test_what_a_call_left_connected_is_cut_when_it_is_over(
     assert not any(map(closed, other.connections))
 
 
-async def test_what_a_call_said_at_last_still_leaves(call: Callable[[], Call]) -> None:
+@pytest.mark.parametrize("busy", [False, True], ids=["", "before the proxy has looked at it"])
+async def test_what_a_call_said_at_last_still_leaves(
+    egress: Egress, call: Callable[[], Call], busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(egress_module, "LEAVE_SECONDS", 60.0)
     received = bytearray()
+    others = threading.Event()
     everything = asyncio.Event()
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -237,14 +243,17 @@ async def test_what_a_call_said_at_last_still_leaves(call: Callable[[], Call]) -
 
     listening = await asyncio.start_server(take, "127.0.0.1", 0)
     async with listening:
+        if busy:
+            egress._soon(others.wait)
         leaving = call()
-        body = b"x" * 300_000
+        body = b"x" * (3_000 if busy else 300_000)
         port = listening.sockets[0].getsockname()[1]
         head = f"POST http://a.example:{port}/ HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         await asyncio.to_thread(leaving.connect, said=head + body)
         leaving.connections[0].shutdown(socket.SHUT_WR)
         leaving.lease.end()
-        await asyncio.wait_for(everything.wait(), 20)
+        others.set()
+        await asyncio.wait_for(everything.wait(), 60)
         assert received.endswith(body)
 
 

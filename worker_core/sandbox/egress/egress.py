@@ -70,7 +70,7 @@ class Lease:
         self._let_go()
 
     def end(self) -> None:
-        """Nothing connects any more; what is connected has a moment to say what it has said. May be called again."""
+        """Nothing connects any more; what has connected has a moment to say what it has said. May be called again."""
         self._let_go()
         self._egress.end(self._call)
 
@@ -81,6 +81,8 @@ class _Call:
     def __init__(self, doors: Collection[int]) -> None:
         self.doors = frozenset(doors)
         self.attending: asyncio.Task[None] | None = None
+        self.pair: socket.socket | None = None
+        self.listener: socket.socket | None = None
         self.over = False
         self.connections: dict[asyncio.Task[None], float] = {}
         """When each was last heard, by the loop's clock."""
@@ -162,7 +164,8 @@ class Egress:
         def over() -> None:
             if call.attending is not None and not call.over:
                 call.over = True
-                call.attending.cancel()
+                self._take_what_waits(call)
+                asyncio.get_running_loop().call_soon(call.attending.cancel)  # not before it has begun
 
         with contextlib.suppress(OSError):  # everything is over
             self._soon(over)
@@ -179,6 +182,7 @@ class Egress:
 
     def _begin(self, call: _Call, ours: socket.socket) -> None:
         self._calls.add(call)
+        call.pair = ours
         call.attending = asyncio.create_task(self._attend(call, ours))
         call.attending.add_done_callback(lambda _: self._calls.discard(call))
         call.attending.add_done_callback(lambda _: ours.close())  # it may be cancelled before it has begun
@@ -187,13 +191,14 @@ class Egress:
         try:
             with ours:
                 await _readable(ours)
-                listener = _taken(ours)
-            if listener is not None:
-                with listener:
-                    await self._accept(call, listener)
+                call.listener = _taken(ours)
+            if call.listener is not None:
+                await self._accept(call, call.listener)
         except OSError as error:
             log.debug("A sandbox did not hand over its network: %s", error)
         finally:
+            if call.listener is not None:
+                call.listener.close()
             if call.connections and not self._closed.is_set():
                 await asyncio.wait(call.connections, timeout=LEAVE_SECONDS)
             for connection in call.connections:
@@ -202,7 +207,6 @@ class Egress:
     async def _accept(self, call: _Call, listener: socket.socket) -> None:
         """Until it is cancelled."""
         loop = asyncio.get_running_loop()
-        listener.settimeout(0)
         while True:
             await _readable(listener)
             await call.keep_pace(loop.time())
@@ -213,9 +217,20 @@ class Egress:
                 log.debug("A connection out of a sandbox could not be taken: %s", error)
                 await asyncio.sleep(_AFTER_AN_ERROR_SECONDS)
                 continue
-            task = asyncio.create_task(self._serve(call, connection))
-            call.connections[task] = loop.time()
-            task.add_done_callback(call.connections.pop)
+            self._take(call, connection)
+
+    def _take(self, call: _Call, connection: socket.socket) -> None:
+        task = asyncio.create_task(self._serve(call, connection))
+        call.connections[task] = asyncio.get_running_loop().time()
+        task.add_done_callback(call.connections.pop)
+
+    def _take_what_waits(self, call: _Call) -> None:
+        """A call may be over before this thread has looked at it, or at what it connected to last."""
+        with contextlib.suppress(OSError):  # there is nothing, or nothing more
+            if call.listener is None and call.pair is not None:
+                call.listener = _taken(call.pair)
+            while call.listener is not None and self._crowd(call) is None:
+                self._take(call, call.listener.accept()[0])
 
     async def _make_room(self, call: _Call) -> None:
         """Wait until `call` may have one more connection. Its own and those of greedier ones are what it waits for."""
@@ -277,6 +292,7 @@ def _taken(pair: socket.socket) -> socket.socket | None:
                 os.close(descriptor)
                 return None
             if _listens(handed):
+                handed.settimeout(0)
                 return handed
             handed.close()
     return None
