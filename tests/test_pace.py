@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,8 +17,9 @@ async def test_little_work_goes_on_and_much_is_followed_by_a_rest(monkeypatch: p
         rests.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(pace.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    # For it alone: the modules themselves are everybody's, also those threads' that other tests have left.
+    monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(pace, "asyncio", SimpleNamespace(sleep=sleep))
     worker = Pace()
     for _ in range(100):
         now[0] += AT_ONCE_SECONDS / 10

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import NOBODY_LISTENS, CommandLine
-from tests.sandbox.processes import alive, eventually
+from tests.sandbox.processes import alive, eventually, pid_in, written_pid
 from tests.support.engine import home, new_queue
 from tests.support.playground import Stage, until
 from tests.support.worker_process import LIMIT_SECONDS, WorkerProcess, worker_process
@@ -47,12 +47,12 @@ def tool(command: str) -> str:
 
 
 async def in_a_tool_call(stage: Stage, client: ControlPlaneClient, queue: str, folder: Path, command: str) -> str:
-    """An execution whose tool call has begun."""
-    execution_id = await submit(stage, client, queue, f"{tool(f'touch begun; {command}')}\n!say said")
+    """An execution whose tool call has begun: the file `begun` in its workspace has the number of its process."""
+    execution_id = await submit(stage, client, queue, f"{tool(f'echo $$ >begun; {command}')}\n!say said")
     begun = home(folder).workspaces / execution_id / "begun"
 
     async def there() -> bool:
-        return begun.exists()
+        return written_pid(begun) is not None
 
     await until(there)
     return execution_id
@@ -123,8 +123,8 @@ async def test_the_second_signal_cancels(stage: Stage, tmp_path: Path, client: C
     queue = await new_queue(stage)
     with worker_process(stage, tmp_path, queue) as worker:
         worker.wait_ready()
-        execution_id = await in_a_tool_call(stage, client, queue, tmp_path, "echo $$ > pid; sleep 1000")
-        child = int((home(tmp_path).workspaces / execution_id / "pid").read_text())
+        execution_id = await in_a_tool_call(stage, client, queue, tmp_path, "sleep 1000")
+        child = pid_in(home(tmp_path).workspaces / execution_id / "begun")
         worker.process.send_signal(signal.SIGINT)
         worker.wait_log("Once more cancels what runs.")
         worker.process.send_signal(signal.SIGTERM)

@@ -46,5 +46,17 @@ def pid_in(file: Path) -> int:
     return pid
 
 
+OF_THE_C_LIBRARY = 0b11 << 31
+"""Signals 32 and 33 are glibc's own, and its posix_spawn leaves them ignored: so what `make` starts ignores them, and
+no program may change that."""
+
+
+def ignored_or_blocked(status: str) -> int:
+    """The signals, bit by bit, that the lines `SigBlk` and `SigIgn` of a /proc/PID/status name, but for those."""
+    found = [line.split()[1] for line in status.splitlines() if line.startswith(("SigBlk:", "SigIgn:"))]
+    assert len(found) == 2, status
+    return (int(found[0], 16) | int(found[1], 16)) & ~OF_THE_C_LIBRARY
+
+
 def zombies() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]
