@@ -16,7 +16,7 @@ def test_what_isolates_tools_is_the_users_to_say_in_the_playground_too(stage: St
     assert (plain.sandbox, plain.require_sandbox) == ("auto", "ask")
     said = worker_settings(stage.info, {"KUBIYA_WORKER_REQUIRE_SANDBOX": "never", "KUBIYA_WORKER_SANDBOX": "none"})
     assert (said.sandbox, said.require_sandbox) == ("none", "never")
-    with pytest.raises(ConfigurationError, match="require_sandbox"):
+    with pytest.raises(ConfigurationError, match="REQUIRE_SANDBOX"):
         worker_settings(stage.info, {"KUBIYA_WORKER_REQUIRE_SANDBOX": "perhaps"})
 
 
