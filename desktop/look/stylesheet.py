@@ -10,7 +10,7 @@ from desktop.look.icons import ASSETS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from desktop.look.theme import Palette
+    from desktop.look.tokens import Palette
 
 _SHEET = Template("""
 QWidget { color: $text; }

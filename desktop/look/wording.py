@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from desktop.look.language import tr
+from desktop.look.tokens import Tone
 from worker_core.basics.sizes import size
 from worker_core.errors import ExitCode
 from worker_core.snapshot import EngineSnapshot, EngineState
 
-if TYPE_CHECKING:
-    from desktop.look.theme import Tone
-
 TOOLTIP_LIMIT = 1_000
+
+TEXT_LIMIT = 120
+"""Characters of a sentence that a tooltip or a menu shows; Windows cuts tooltips at 127."""
 
 
 def state_text(state: EngineState) -> str:
@@ -139,3 +139,32 @@ def tooltip_text(text: str) -> str:
         return text[:TOOLTIP_LIMIT]
     escaped = text[:TOOLTIP_LIMIT].replace("&", "&amp;").replace("<", "&lt;")
     return f'<span style="white-space: pre-wrap">{escaped}</span>'
+
+
+def short(text: str, limit: int = TEXT_LIMIT) -> str:
+    """One line of at most `limit` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def moment(when: datetime, now: datetime) -> str:
+    """A time of day in local time, with the day where it is not today's."""
+    local, today = when.astimezone(), now.astimezone().date()
+    clock = local.strftime("%H:%M")
+    if local.date() == today:
+        return clock
+    if local.date() == today + timedelta(days=1):
+        return tr("tomorrow {time}", time=clock)
+    return f"{local.date().isoformat()} {clock}"
+
+
+def pause_reason(until: datetime | None, now: datetime) -> str:
+    """The sentence of a pause that its user chose, from the tray or from the window."""
+    return tr("Paused by you until {time}.", time=moment(until, now)) if until is not None else tr("Paused by you.")
+
+
+def tomorrow_morning(now: datetime) -> datetime:
+    """Until when "until tomorrow" lasts: eight o'clock, local time, on the next day."""
+    local = now.astimezone()
+    morning = local.replace(hour=8, minute=0, second=0, microsecond=0)
+    return (morning.replace(tzinfo=None) + timedelta(days=1)).astimezone()

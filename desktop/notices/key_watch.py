@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from desktop.look.language import tr
+from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
-from desktop.tray.menu import Wish
 from worker_core.secrets import Secret, expires_at
 
 WARNINGS: Final = (timedelta(days=7), timedelta(days=1), timedelta(0))
@@ -78,4 +78,4 @@ def _notice(ends: datetime, left: timedelta) -> Notice:
     else:
         title = tr("Your API key ends soon")
         body = tr("It ends on {day}. Make a new one on the control plane before that.", day=day)
-    return Notice(title=title, body=body, level=Level.PROBLEM, wish=Wish.SETTINGS, target="key")
+    return Notice(title=title, body=body, level=Level.PROBLEM, action=Action.SETTINGS, target="key")

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from desktop.notices.action import Action
 from desktop.notices.notifications import HISTORY, Level, Notice, Notifications
-from desktop.tray.menu import Wish
 from worker_core.paths import private_directory
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def _fields(notice: Notice) -> dict[str, Any]:
         "title": notice.title[:LONGEST],
         "body": notice.body[:LONGEST],
         "level": notice.level.name,
-        "wish": notice.wish.value,
+        "wish": notice.action.value,
         "target": notice.target,
         "at": notice.at.isoformat(),
     }
@@ -90,7 +90,7 @@ def _notice(line: str) -> Notice | None:
             title=str(said["title"]),
             body=str(said["body"]),
             level=Level[said["level"]],
-            wish=Wish(said["wish"]),
+            action=Action(said["wish"]),
             target=str(said["target"]),
             at=at if at.tzinfo is not None else at.astimezone(),
         )

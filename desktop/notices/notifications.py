@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from desktop.look.language import tr
+from desktop.notices.action import Action
+from desktop.notices.questions import questions
 from desktop.settings.preferences import NotificationLevel
-from desktop.tray.facts import approvals
-from desktop.tray.menu import Wish
 from worker_core.events import (
     EngineStateChanged,
     Event,
@@ -44,12 +44,12 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """`wish` is what a click on it does, `target` to what."""
+    """`action` is what a click on it does, `target` to what."""
 
     title: str
     body: str
     level: Level
-    wish: Wish = Wish.OPEN
+    action: Action = Action.OPEN
     target: str = ""
     is_whole: bool = True
     """Of a question: all that is asked stands in `body`."""
@@ -151,7 +151,7 @@ class Notifications:
         if refused and refused != self._refused:
             self.say(Notice(title=tr("Tools are not started"), body=refused, level=Level.PROBLEM))
         self._refused = refused
-        waiting = approvals(snapshot)
+        waiting = questions(snapshot)
         for one in waiting:
             if one.approval_id not in self._asked:
                 title = tr("An agent asks for approval")
@@ -160,7 +160,7 @@ class Notifications:
                         title=title,
                         body=one.text,
                         level=Level.QUESTION,
-                        wish=Wish.OPEN_APPROVAL,
+                        action=Action.OPEN_APPROVAL,
                         target=one.approval_id,
                         is_whole=one.is_whole,
                     )
@@ -173,7 +173,7 @@ class Notifications:
     # --- inside -------------------------------------------------------------------------------------------
 
     def _news(self, title: str, body: str, execution_id: str, level: Level = Level.NEWS) -> None:
-        self.say(Notice(title=title, body=body, level=level, wish=Wish.OPEN_EXECUTION, target=execution_id))
+        self.say(Notice(title=title, body=body, level=level, action=Action.OPEN_EXECUTION, target=execution_id))
 
     def _say_finished(self, events: Sequence[ExecutionFinished]) -> None:
         for failed in (False, True):

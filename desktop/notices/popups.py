@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from desktop.look.language import tr
+from desktop.look.wording import short
+from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
+from desktop.notices.questions import QUESTION_LIMIT
 from desktop.system.platforms.ports import Bubble, Notifier
-from desktop.tray.facts import QUESTION_LIMIT, short
-from desktop.tray.menu import Wish
 from worker_core.basics.plain import one_line
 from worker_core.basics.visible import visible_line
 from worker_core.snapshot import EngineSnapshot
@@ -27,7 +28,7 @@ LONGEST_BODY: Final = 300
 _URGENCY: Final = {Level.NEWS: 0, Level.PROBLEM: 1, Level.QUESTION: 2}
 
 
-class Bubbles:
+class Popups:
     """Questions that fit can be answered with a button: once, for this call alone. All else happens in the window."""
 
     def __init__(
@@ -127,4 +128,4 @@ def _fits(question: Notice) -> bool:
 
 
 def _asks(notice: Notice) -> bool:
-    return notice.wish is Wish.OPEN_APPROVAL and bool(notice.target)
+    return notice.action is Action.OPEN_APPROVAL and bool(notice.target)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from desktop.look.language import tr
+from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.releases import is_newer
 from desktop.settings.store import SettingsStore
-from desktop.tray.menu import Wish
 from worker_core import __version__
 from worker_core.errors import KubiyaError
 
@@ -111,7 +111,7 @@ class UpdateWatch:
                     title=tr("Kubiya Worker {version} is there", version=newest),
                     body=tr("This is {version}. Settings lead to the page of the release.", version=__version__),
                     level=Level.NEWS,
-                    wish=Wish.SETTINGS,
+                    action=Action.SETTINGS,
                 )
             )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from desktop.look.language import tr
 from desktop.settings.keys import Keys
 from desktop.settings.store import SettingsStore
-from desktop.system.platforms.ports import AutostartEntry
 from worker_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,14 +17,15 @@ if TYPE_CHECKING:
 class Onboarding:
     """Steps in order; each may be taken again. All raise KubiyaError with a sentence for the user."""
 
-    def __init__(self, *, keys: Keys, store: SettingsStore, autostart: AutostartEntry | None) -> None:
+    def __init__(self, *, keys: Keys, store: SettingsStore, start_at_login: Callable[[], None] | None) -> None:
+        """`start_at_login` switches that on, or raises OSError; None where the system has no such thing."""
         self.keys = keys
         self._store = store
-        self._autostart = autostart
+        self._start_at_login = start_at_login
 
     @property
     def can_start_at_login(self) -> bool:
-        return self._autostart is not None
+        return self._start_at_login is not None
 
     async def queues(self) -> list[Queue]:
         """Those that this key can use and that take workers, by environment and name."""
@@ -36,9 +36,9 @@ class Onboarding:
     def finish(self, queue_ids: Sequence[str], *, at_login: bool) -> None:
         """Write down what was chosen."""
         self._store.change(queue_ids=tuple(queue_ids))
-        if at_login and self._autostart is not None:
+        if at_login and self._start_at_login is not None:
             try:
-                self._autostart.write()
+                self._start_at_login()
             except OSError as error:
                 raise ConfigurationError(
                     tr("Start at login could not be changed: {reason}.", reason=error.strerror or error)

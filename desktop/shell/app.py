@@ -19,10 +19,11 @@ from PySide6.QtWidgets import QApplication
 from desktop.look import language
 from desktop.look.icons import mark_icon
 from desktop.look.language import tr
+from desktop.notices.action import Action
 from desktop.notices.key_watch import KeyWatch
 from desktop.notices.notice_file import NoticeFile
 from desktop.notices.notifications import Level, Notice, Notifications
-from desktop.notices.popups import Bubbles
+from desktop.notices.popups import Popups
 from desktop.notices.releases import RELEASES_URL, newest_release, releases_url
 from desktop.notices.releases import VARIABLE as RELEASES_VARIABLE
 from desktop.notices.updates import UpdateWatch
@@ -38,9 +39,8 @@ from desktop.system.open_elsewhere import Outside
 from desktop.system.platforms import APP_ID, APP_NAME, AT_LOGIN, is_ours, own_command, platform
 from desktop.system.platforms.ports import autostart_state, repair_autostart
 from desktop.system.power import PowerKeeper
-from desktop.tray.actions import Wishes
+from desktop.tray.actions import Actions
 from desktop.tray.facts import TrayFacts
-from desktop.tray.menu import Wish
 from desktop.tray.view import Tray
 from desktop.windows.front import Front
 from desktop.worker.local_worker import LocalWorker, Wanted
@@ -167,13 +167,13 @@ class Desktop:
         )
         self._bridge = Bridge(self._worker, self._ring)
         self._notifications = Notifications(
-            deliver=lambda notice: self._bubbles.show(notice), level=lambda: self._store.preferences.notifications
+            deliver=lambda notice: self._popups.show(notice), level=lambda: self._store.preferences.notifications
         )
-        self._bubbles = Bubbles(
+        self._popups = Popups(
             notifier=self._platform.notifier,
             message=self._message,
-            answer=lambda approval_id, allow: self._wishes.answer(approval_id, allow=allow),
-            follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
+            answer=lambda approval_id, allow: self._actions.answer(approval_id, allow=allow),
+            follow=lambda notice: self._actions.carry_out(notice.action, notice.target),
         )
         NoticeFile(self._paths.notifications_file).keep(self._notifications)
         self._key_watch = KeyWatch(
@@ -191,7 +191,7 @@ class Desktop:
         self._keys = Keys(store=self._store, keychain=self._keychain, environ=self._environ, use_key=self._use_key)
         self._updates = UpdateWatch(ask=self._newest_release, store=self._store, say=self._notifications.say)
         self._tray = Tray(self._facts())
-        wishes = Wishes(
+        actions = Actions(
             worker=self._worker,
             notifications=self._notifications,
             autostart=self._platform.autostart,
@@ -208,12 +208,12 @@ class Desktop:
         )
         self._power.watch_network()
         self._last_notice: Notice | None = None
-        self._tray.wished.connect(wishes.carry_out)
+        self._tray.chosen.connect(actions.carry_out)
         self._tray.message_clicked.connect(self._notice_clicked)
         self._bridge.snapshot_changed.connect(self._on_snapshot)
         self._bridge.events_arrived.connect(self._notifications.hear)
         self._store.changed.connect(self._redraw)
-        self._wishes = wishes
+        self._actions = actions
         instance.raised.connect(self._front.raised)
         crashes.crashed.connect(self._front.show_crash)
         if crashes.left_behind:
@@ -224,7 +224,7 @@ class Desktop:
         self._app.commitDataRequest.connect(lambda _: self._leave(StopMode.CANCEL))
 
     def _dismantle(self) -> None:
-        for name in ("_power", "_updates", "_bubbles", "_key_watch", "_notifications", "_bridge", "_tray"):
+        for name in ("_power", "_updates", "_popups", "_key_watch", "_notifications", "_bridge", "_tray"):
             part = getattr(self, name, None)
             if part is not None:
                 part.close()
@@ -341,7 +341,7 @@ class Desktop:
     def _on_snapshot(self, snapshot: EngineSnapshot) -> None:
         self._redraw()
         self._notifications.look(snapshot)
-        self._bubbles.look(snapshot)
+        self._popups.look(snapshot)
         self._power.look(snapshot)
 
     def _appear(self) -> None:
@@ -390,7 +390,7 @@ class Desktop:
             sample=self._sample,
             autostart=self._platform.autostart,
             notices=self._notifications,
-            follow=lambda notice: self._wishes.carry_out(notice.wish, notice.target),
+            follow=lambda notice: self._actions.carry_out(notice.action, notice.target),
         )
         self._loop.garbage.settle()
         return made
@@ -401,7 +401,10 @@ class Desktop:
         from desktop.windows.first_run import FirstRunWindow
 
         theme().set_mode(self._store.preferences.appearance)
-        onboarding = Onboarding(keys=self._keys, store=self._store, autostart=self._platform.autostart)
+        autostart = self._platform.autostart
+        onboarding = Onboarding(
+            keys=self._keys, store=self._store, start_at_login=autostart.write if autostart is not None else None
+        )
         made = FirstRunWindow(onboarding)
         made.finished.connect(self._set_up)
         made.playground_wanted.connect(self._try_playground)
@@ -428,7 +431,7 @@ class Desktop:
 
     def _notice_clicked(self) -> None:
         notice = self._last_notice
-        self._wishes.carry_out(notice.wish if notice else Wish.OPEN, notice.target if notice else "")
+        self._actions.carry_out(notice.action if notice else Action.OPEN, notice.target if notice else "")
 
     def _repair_autostart(self) -> None:
         try:

@@ -17,9 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
 
-from PySide6.QtCore import QObject, Qt, Signal, qVersion
-from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QObject, Signal, qVersion
 
 from desktop.look.language import tr
 from worker_core import __version__
@@ -123,37 +121,3 @@ class CrashKeeper(QObject):
             self.caught(type(error), error, error.__traceback__)
         else:
             loop.default_exception_handler(context)
-
-
-class CrashDialog(QDialog):
-    """Shows a report. It leaves this machine only in the user's own hands."""
-
-    def __init__(self, text: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(tr("Something went wrong"))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        explanation = QLabel(
-            tr(
-                "An unexpected error happened. Running work goes on where it can. This report was kept among the logs; "
-                "nothing was sent. Secrets are masked, but please read it before you give it to anybody."
-            )
-        )
-        explanation.setWordWrap(True)
-        self.text = QPlainTextEdit(text)
-        self.text.setReadOnly(True)
-        self.text.setTabChangesFocus(True)
-        self.text.setAccessibleName(tr("Report"))
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        copy, close = QPushButton(tr("Copy")), QPushButton(tr("Close"))
-        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
-        close.clicked.connect(self.reject)
-        close.setDefault(True)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        for button in (copy, close):
-            buttons.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.addWidget(explanation)
-        layout.addWidget(self.text)
-        layout.addLayout(buttons)
-        self.resize(760, 480)

@@ -168,7 +168,7 @@ class WorkerLoop(QEventLoop):  # type: ignore[misc]
 
 
 class QuitFilter(QObject):
-    """Turns `QEvent.Quit` (app.quit(), Cmd-Q, the last window on some systems) into a wish."""
+    """Turns `QEvent.Quit` (app.quit(), Cmd-Q, the last window on some systems) into a call."""
 
     def __init__(self, app: QCoreApplication, on_quit: Callable[[], None]) -> None:
         super().__init__(app)

@@ -20,7 +20,7 @@ from typing import Any, Final
 from PySide6.QtCore import QLockFile, QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
-from desktop.peers import is_ours
+from desktop.shell.peers import is_ours
 from worker_core.control_socket.endpoint import SOCKET_PATH_LIMIT_BYTES, remove_socket, short_folder, write_private
 from worker_core.paths import private_directory
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from desktop.look.language import tr
+from desktop.look.wording import pause_reason, tomorrow_morning
+from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice, Notifications
 from desktop.system.platforms.ports import Autostart, AutostartEntry, autostart_state, set_autostart
-from desktop.tray.facts import pause_reason, tomorrow_morning
-from desktop.tray.menu import Wish
 from desktop.worker.face import WorkerFace
 from worker_core.errors import KubiyaError
 from worker_core.snapshot import StopMode
@@ -20,7 +20,7 @@ from worker_core.snapshot import StopMode
 log = logging.getLogger(__name__)
 
 
-class Wishes:
+class Actions:
     """One for the life of the tray."""
 
     def __init__(
@@ -42,52 +42,52 @@ class Wishes:
         self._redraw = redraw
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def carry_out(self, wish: Wish, target: str = "") -> None:
+    def carry_out(self, action: Action, target: str = "") -> None:
         now = datetime.now(UTC)
-        match wish:
-            case Wish.START:
+        match action:
+            case Action.START:
                 self._do(self._worker.start())
-            case Wish.STOP:
+            case Action.STOP:
                 self._do(self._worker.stop(StopMode.DRAIN))
-            case Wish.CANCEL_WORK:
+            case Action.CANCEL_WORK:
                 self._do(self._worker.stop(StopMode.CANCEL))
-            case Wish.PAUSE_30_MINUTES:
+            case Action.PAUSE_30_MINUTES:
                 self._pause(now + timedelta(minutes=30))
-            case Wish.PAUSE_HOUR:
+            case Action.PAUSE_HOUR:
                 self._pause(now + timedelta(hours=1))
-            case Wish.PAUSE_UNTIL_TOMORROW:
+            case Action.PAUSE_UNTIL_TOMORROW:
                 self._pause(tomorrow_morning(now))
-            case Wish.PAUSE:
+            case Action.PAUSE:
                 self._pause(None)
-            case Wish.RESUME:
+            case Action.RESUME:
                 self._do(self._worker.resume())
-            case Wish.CANCEL_EXECUTION:
+            case Action.CANCEL_EXECUTION:
                 self._do(self._worker.cancel_execution(target))
-            case Wish.OPEN:
+            case Action.OPEN:
                 self._open("", "")
-            case Wish.OPEN_EXECUTION:
+            case Action.OPEN_EXECUTION:
                 self._open("executions", target)
-            case Wish.OPEN_APPROVAL:
+            case Action.OPEN_APPROVAL:
                 self._open("approvals", target)
-            case Wish.LOGS:
+            case Action.LOGS:
                 self._open("logs", "")
-            case Wish.SETTINGS:
+            case Action.SETTINGS:
                 self._open("settings", target)
-            case Wish.SNOOZE_30_MINUTES:
+            case Action.SNOOZE_30_MINUTES:
                 self._notifications.snooze(now + timedelta(minutes=30))
-            case Wish.SNOOZE_HOUR:
+            case Action.SNOOZE_HOUR:
                 self._notifications.snooze(now + timedelta(hours=1))
-            case Wish.SNOOZE_UNTIL_TOMORROW:
+            case Action.SNOOZE_UNTIL_TOMORROW:
                 self._notifications.snooze(tomorrow_morning(now))
-            case Wish.UNSNOOZE:
+            case Action.UNSNOOZE:
                 self._notifications.snooze(None)
-            case Wish.TOGGLE_AUTOSTART:
+            case Action.TOGGLE_AUTOSTART:
                 self._toggle_autostart()
-            case Wish.QUIT_DRAINED:
+            case Action.QUIT_DRAINED:
                 self._leave(StopMode.DRAIN)
-            case Wish.QUIT_NOW:
+            case Action.QUIT_NOW:
                 self._leave(StopMode.CANCEL)
-            case Wish.NOTHING:
+            case Action.NOTHING:
                 return
         self._redraw()
 

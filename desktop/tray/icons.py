@@ -9,22 +9,13 @@ from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
+from desktop.look.tokens import TRAY_DISCS, TRAY_MARKS
 from desktop.tray.picture import IconState, Picture
 
 SIZES: Final = (16, 20, 22, 24, 32, 44, 48, 64)
 """Of trays at 1x to 3x. Windows and D-Bus take pixels, so each size is drawn for itself."""
 
 _BOX: Final = 32
-
-COLOURS: Final[dict[IconState, tuple[str, str]]] = {
-    IconState.RUNNING: ("#0f7b6c", "#2fc7ae"),
-    IconState.BUSY: ("#1f5fd6", "#6aa5ff"),
-    IconState.PAUSED: ("#8a5a00", "#f0b440"),
-    IconState.DRAINING: ("#8a5a00", "#f0b440"),
-    IconState.ATTENTION: ("#c0262d", "#ff7a7a"),
-    IconState.STOPPED: ("#5b6470", "#aab3bf"),
-}
-"""Of the disc, on light and on dark panels; the mark on it is white or nearly black."""
 
 _MARKS: Final[dict[IconState, str]] = {
     IconState.RUNNING: '<path d="M12.2 9.6v12.8l10.6-6.4z"/>',
@@ -47,7 +38,7 @@ def svg(state: IconState, *, dark: bool, template: bool, marked: bool = True) ->
         template: black with a mark cut out, for the system to tint (macOS).
         marked: False leaves the disc empty, for a count.
     """
-    disc, mark = ("#000000", "") if template else (COLOURS[state][dark], "#101418" if dark else "#ffffff")
+    disc, mark = ("#000000", "") if template else (TRAY_DISCS[state.value][dark], TRAY_MARKS[dark])
     shape = _MARKS[state] if marked else ""
     if template:
         body = (
@@ -85,7 +76,7 @@ def _pixmap(shown: Picture, size: int, *, dark: bool, template: bool) -> QPixmap
         font.setPixelSize(max(8, round(size * (0.66 if len(shown.badge) == 1 else 0.5))))
         font.setBold(True)
         painter.setFont(font)
-        painter.setPen(QColor("#101418" if dark or template else "#ffffff"))
+        painter.setPen(QColor(TRAY_MARKS[dark or template]))
         painter.drawText(QRectF(0, 0, size, size), Qt.AlignmentFlag.AlignCenter, shown.badge)
     painter.end()
     return pixmap

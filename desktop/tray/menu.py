@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from desktop.look.language import tr
-from desktop.look.wording import is_key_refused
+from desktop.look.wording import is_key_refused, moment, short
+from desktop.notices.action import Action
+from desktop.notices.questions import questions
 from desktop.system.platforms.ports import Autostart
-from desktop.tray.facts import TrayFacts, approvals, moment, short
+from desktop.tray.facts import TrayFacts
 from desktop.tray.picture import reason, status
 from worker_core.snapshot import EngineState, ExecutionView, QueueView
 
@@ -20,39 +21,12 @@ ROWS: Final = 10
 WORKING: Final = frozenset({EngineState.STARTING, EngineState.RUNNING, EngineState.PAUSED})
 
 
-class Wish(enum.Enum):
-    """What a menu item asks for; `Entry.target` says of what."""
-
-    NOTHING = "nothing"
-    START = "start"
-    STOP = "stop"
-    CANCEL_WORK = "cancel work"
-    PAUSE_30_MINUTES = "pause 30 minutes"
-    PAUSE_HOUR = "pause hour"
-    PAUSE_UNTIL_TOMORROW = "pause until tomorrow"
-    PAUSE = "pause"
-    RESUME = "resume"
-    OPEN_EXECUTION = "open execution"
-    CANCEL_EXECUTION = "cancel execution"
-    OPEN_APPROVAL = "open approval"
-    OPEN = "open"
-    LOGS = "logs"
-    SETTINGS = "settings"
-    SNOOZE_30_MINUTES = "snooze 30 minutes"
-    SNOOZE_HOUR = "snooze hour"
-    SNOOZE_UNTIL_TOMORROW = "snooze until tomorrow"
-    UNSNOOZE = "unsnooze"
-    TOGGLE_AUTOSTART = "toggle autostart"
-    QUIT_DRAINED = "quit drained"
-    QUIT_NOW = "quit now"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line. No title: a separator. `checked` is None where there is nothing to check."""
 
     title: str = ""
-    wish: Wish = Wish.NOTHING
+    action: Action = Action.NOTHING
     target: str = ""
     enabled: bool = True
     checked: bool | None = None
@@ -71,9 +45,9 @@ def menu(facts: TrayFacts) -> tuple[Entry, ...]:
         _queues(facts),
         _executions(facts),
         (
-            Entry(title=tr("Open Kubiya Worker"), wish=Wish.OPEN),
-            Entry(title=tr("Logs"), wish=Wish.LOGS),
-            Entry(title=tr("Settings"), wish=Wish.SETTINGS),
+            Entry(title=tr("Open Kubiya Worker"), action=Action.OPEN),
+            Entry(title=tr("Logs"), action=Action.LOGS),
+            Entry(title=tr("Settings"), action=Action.SETTINGS),
             _snooze(facts),
             _autostart(facts),
         ),
@@ -96,40 +70,44 @@ def _header(facts: TrayFacts) -> tuple[Entry, ...]:
 
 def _control(facts: TrayFacts) -> tuple[Entry, ...]:
     if facts.unset:
-        return (Entry(title=tr("Set up…"), wish=Wish.OPEN),)
+        return (Entry(title=tr("Set up…"), action=Action.OPEN),)
     match facts.snapshot.state:
         case EngineState.STOPPED:
-            return (Entry(title=tr("Start"), wish=Wish.START),)
+            return (Entry(title=tr("Start"), action=Action.START),)
         case EngineState.FAILED:
-            again = Entry(title=tr("Try again"), wish=Wish.START)
-            key = Entry(title=tr("Enter a key…"), wish=Wish.SETTINGS, target="key")
+            again = Entry(title=tr("Try again"), action=Action.START)
+            key = Entry(title=tr("Enter a key…"), action=Action.SETTINGS, target="key")
             return (key, again) if is_key_refused(facts.snapshot) else (again,)
         case EngineState.DRAINING:
-            return (Entry(title=tr("Stop now, cancel what runs"), wish=Wish.CANCEL_WORK),)
+            return (Entry(title=tr("Stop now, cancel what runs"), action=Action.CANCEL_WORK),)
         case EngineState.PAUSED:
-            return (Entry(title=tr("Resume"), wish=Wish.RESUME), _pause(), Entry(title=tr("Stop"), wish=Wish.STOP))
+            return (
+                Entry(title=tr("Resume"), action=Action.RESUME),
+                _pause(),
+                Entry(title=tr("Stop"), action=Action.STOP),
+            )
         case _:
-            return (_pause(), Entry(title=tr("Stop"), wish=Wish.STOP))
+            return (_pause(), Entry(title=tr("Stop"), action=Action.STOP))
 
 
 def _pause() -> Entry:
     return Entry(
         title=tr("Pause"),
         children=(
-            Entry(title=tr("For 30 minutes"), wish=Wish.PAUSE_30_MINUTES),
-            Entry(title=tr("For 1 hour"), wish=Wish.PAUSE_HOUR),
-            Entry(title=tr("Until tomorrow"), wish=Wish.PAUSE_UNTIL_TOMORROW),
-            Entry(title=tr("Until I resume"), wish=Wish.PAUSE),
+            Entry(title=tr("For 30 minutes"), action=Action.PAUSE_30_MINUTES),
+            Entry(title=tr("For 1 hour"), action=Action.PAUSE_HOUR),
+            Entry(title=tr("Until tomorrow"), action=Action.PAUSE_UNTIL_TOMORROW),
+            Entry(title=tr("Until I resume"), action=Action.PAUSE),
         ),
     )
 
 
 def _approvals(facts: TrayFacts) -> tuple[Entry, ...]:
-    waiting = approvals(facts.snapshot)
+    waiting = questions(facts.snapshot)
     if not waiting:
         return ()
     title = Entry(title=tr("Approvals waiting: {count}", count=len(waiting)), enabled=False)
-    rows = [Entry(title=one.title, wish=Wish.OPEN_APPROVAL, target=one.approval_id) for one in waiting[:ROWS]]
+    rows = [Entry(title=one.title, action=Action.OPEN_APPROVAL, target=one.approval_id) for one in waiting[:ROWS]]
     return (title, *rows, *_rest(len(waiting)))
 
 
@@ -157,8 +135,8 @@ def _executions(facts: TrayFacts) -> tuple[Entry, ...]:
         Entry(
             title=execution_title(one),
             children=(
-                Entry(title=tr("Open"), wish=Wish.OPEN_EXECUTION, target=one.execution_id),
-                Entry(title=tr("Cancel"), wish=Wish.CANCEL_EXECUTION, target=one.execution_id),
+                Entry(title=tr("Open"), action=Action.OPEN_EXECUTION, target=one.execution_id),
+                Entry(title=tr("Cancel"), action=Action.CANCEL_EXECUTION, target=one.execution_id),
             ),
         )
         for one in running[:ROWS]
@@ -174,20 +152,20 @@ def execution_title(execution: ExecutionView) -> str:
 def _rest(count: int) -> tuple[Entry, ...]:
     if count <= ROWS:
         return ()
-    return (Entry(title=tr("{count} more", count=count - ROWS), wish=Wish.OPEN),)
+    return (Entry(title=tr("{count} more", count=count - ROWS), action=Action.OPEN),)
 
 
 def _snooze(facts: TrayFacts) -> Entry:
     now = facts.now or datetime.now(UTC)
     if facts.snoozed_until is not None and facts.snoozed_until > now:
         title = tr("Notifications are off until {time}", time=moment(facts.snoozed_until, now))
-        return Entry(title=title, wish=Wish.UNSNOOZE, checked=True)
+        return Entry(title=title, action=Action.UNSNOOZE, checked=True)
     return Entry(
         title=tr("Silence notifications"),
         children=(
-            Entry(title=tr("For 30 minutes"), wish=Wish.SNOOZE_30_MINUTES),
-            Entry(title=tr("For 1 hour"), wish=Wish.SNOOZE_HOUR),
-            Entry(title=tr("Until tomorrow"), wish=Wish.SNOOZE_UNTIL_TOMORROW),
+            Entry(title=tr("For 30 minutes"), action=Action.SNOOZE_30_MINUTES),
+            Entry(title=tr("For 1 hour"), action=Action.SNOOZE_HOUR),
+            Entry(title=tr("Until tomorrow"), action=Action.SNOOZE_UNTIL_TOMORROW),
         ),
     )
 
@@ -199,15 +177,15 @@ def _autostart(facts: TrayFacts) -> Entry:
         case Autostart.BLOCKED:
             return Entry(title=tr("Start at login (switched off by the system)"), enabled=False, checked=False)
         case state:
-            return Entry(title=tr("Start at login"), wish=Wish.TOGGLE_AUTOSTART, checked=state is Autostart.ON)
+            return Entry(title=tr("Start at login"), action=Action.TOGGLE_AUTOSTART, checked=state is Autostart.ON)
 
 
 def _quit(facts: TrayFacts) -> tuple[Entry, ...]:
     if facts.attached:
-        return (Entry(title=tr("Quit (the worker service goes on)"), wish=Wish.QUIT_DRAINED),)
+        return (Entry(title=tr("Quit (the worker service goes on)"), action=Action.QUIT_DRAINED),)
     if facts.snapshot.state in WORKING | {EngineState.DRAINING} and facts.snapshot.tasks_in_flight:
         return (
-            Entry(title=tr("Finish what runs, then quit"), wish=Wish.QUIT_DRAINED),
-            Entry(title=tr("Quit now, cancel what runs"), wish=Wish.QUIT_NOW),
+            Entry(title=tr("Finish what runs, then quit"), action=Action.QUIT_DRAINED),
+            Entry(title=tr("Quit now, cancel what runs"), action=Action.QUIT_NOW),
         )
-    return (Entry(title=tr("Quit"), wish=Wish.QUIT_DRAINED),)
+    return (Entry(title=tr("Quit"), action=Action.QUIT_DRAINED),)

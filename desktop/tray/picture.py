@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from desktop.look.language import tr
-from desktop.tray.facts import TrayFacts, approvals, moment, short, troubles
+from desktop.look.wording import moment, short
+from desktop.notices.questions import questions
+from desktop.tray.facts import TrayFacts, troubles
 from worker_core.snapshot import EngineState
 
 COUNT_SHOWN: Final = 9
@@ -46,7 +48,7 @@ def picture(facts: TrayFacts) -> Picture:
             return Picture(state=IconState.STOPPED)
         case EngineState.DRAINING:
             return Picture(state=IconState.DRAINING, badge=badge)
-        case _ if approvals(snapshot) or troubles(snapshot):
+        case _ if questions(snapshot) or troubles(snapshot):
             return Picture(state=IconState.ATTENTION)
         case EngineState.PAUSED:
             return Picture(state=IconState.PAUSED, badge=badge)
@@ -76,7 +78,7 @@ def status(facts: TrayFacts) -> str:
             return tr("Paused until {time}", time=moment(facts.paused_until, now))
         case EngineState.PAUSED:
             return tr("Paused")
-        case _ if waiting := len(approvals(snapshot)):
+        case _ if waiting := len(questions(snapshot)):
             return tr("1 approval waiting") if waiting == 1 else tr("{count} approvals waiting", count=waiting)
         case _ if troubles(snapshot):
             return tr("Needs attention")

@@ -10,9 +10,10 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
+from desktop.notices.action import Action
 from desktop.tray.facts import TrayFacts
 from desktop.tray.icons import icon
-from desktop.tray.menu import Entry, Wish, menu
+from desktop.tray.menu import Entry, menu
 from desktop.tray.picture import Picture, picture, tooltip
 
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
@@ -21,8 +22,8 @@ WATCHER: Final = "org.kde.StatusNotifierWatcher"
 class Tray(QObject):
     """One icon with its menu. It need not be visible: `available` says whether the system has a place for it."""
 
-    wished = Signal(object, str)
-    """Wish, and what it is about (an id, or nothing)."""
+    chosen = Signal(object, str)
+    """An `Action`, and what it is about (an id, or nothing)."""
 
     available_changed = Signal(bool)
 
@@ -125,7 +126,7 @@ class Tray(QObject):
         action.setEnabled(entry.enabled)
         action.setCheckable(entry.checked is not None)
         action.setChecked(bool(entry.checked))
-        action.setData((entry.wish, entry.target))
+        action.setData((entry.action, entry.target))
         inner = action.menu()
         if isinstance(inner, QMenu):
             inner.setTitle(action.text())
@@ -134,15 +135,15 @@ class Tray(QObject):
     # --- what comes from outside --------------------------------------------------------------------------
 
     def _picked(self, action: QAction) -> None:
-        wish, target = action.data()
+        chosen, target = action.data()
         self._entries = ()  # a check mark flipped by itself: the next drawing puts it right
-        if wish is not Wish.NOTHING:
-            self.wished.emit(wish, target)
+        if chosen is not Action.NOTHING:
+            self.chosen.emit(chosen, target)
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         # macOS opens the menu on every click, and says "unknown" since Qt 6.11.3 (QTBUG-147449).
         if sys.platform != "darwin" and reason is QSystemTrayIcon.ActivationReason.Trigger:
-            self.wished.emit(Wish.OPEN, "")
+            self.chosen.emit(Action.OPEN, "")
 
     def _scheme_changed(self) -> None:
         self._draw()

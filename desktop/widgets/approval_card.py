@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QFrame, QMenu
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone
+from desktop.look.tokens import Space, Tone
 from desktop.look.wording import ago_text
 from desktop.models.conversation import Approval
 from desktop.widgets.buttons import Button

@@ -7,7 +7,8 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QPushButton, QSizePolicy, QToolButton
 
 from desktop.look.icons import paint_icon
-from desktop.look.theme import Space, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Space
 from desktop.look.wording import tooltip_text
 
 

@@ -10,7 +10,8 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QLinearGradient, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from desktop.look.theme import Tone, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.look.wording import ago_text
 from desktop.models.conversation import Approval, Conversation, Item, Message, Notice, ToolCall
 from desktop.widgets.approval_card import Answer, ApprovalCard, Read

@@ -10,7 +10,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from desktop.look.language import tr
-from desktop.look.theme import Tone, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Tone
 from desktop.look.wording import ago_text, count_text, duration_text, status_text, status_tone
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution

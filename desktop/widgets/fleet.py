@@ -10,7 +10,7 @@ from typing import Any, Final
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone
+from desktop.look.tokens import Space, Tone
 from desktop.look.wording import ago_text
 from desktop.widgets.layouts import column, empty, row
 from desktop.widgets.pills import Dot

@@ -6,7 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from desktop.look.theme import Tone, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Tone
 
 _PAD = 8
 _HEIGHT_PAD = 7

@@ -10,7 +10,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.look.wording import tooltip_text
 from desktop.widgets.layouts import empty
 from desktop.widgets.text import Label

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QSizePolicy, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.choice_or_text import ChoiceOrText

@@ -8,7 +8,8 @@ from PySide6.QtWidgets import QWidget
 
 from desktop.look.icons import paint_icon
 from desktop.look.language import tr
-from desktop.look.theme import Space, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Space
 from desktop.widgets.layouts import column, row, top
 from desktop.widgets.surfaces import Card
 from desktop.widgets.text import Label

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.look.icons import paint_icon
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Space, Tone
 from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.layouts import column, row
 from desktop.widgets.text import Label

@@ -27,7 +27,7 @@ class Answering:
                     card.wake()
                 raise
 
-        self._desk.wishes.ask(answer(), doing=tr("answer the approval"))
+        self._desk.background.ask(answer(), doing=tr("answer the approval"))
 
     def read(self, approval: Approval) -> None:
         async def read() -> None:
@@ -35,7 +35,7 @@ class Answering:
             for card in self._of(approval):
                 card.refresh()
 
-        self._desk.wishes.ask(read(), doing=tr("read the whole question"))
+        self._desk.background.ask(read(), doing=tr("read the whole question"))
 
     def _of(self, approval: Approval) -> list[ApprovalCard]:
         return [card for card in self._cards() if card.approval is approval]

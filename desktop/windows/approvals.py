@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.models.conversation import Approval, Item
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.surfaces import EmptyState

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 Run = Callable[[Coroutine[Any, Any, None]], object]
 
 
-class Wishes(QObject):
+class Background(QObject):
     """Starts coroutines on the running loop, keeps them alive, and says in a sentence what went wrong."""
 
     failed = Signal(str)
@@ -28,15 +28,15 @@ class Wishes(QObject):
         self._run = run or self._as_task
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, wish: Coroutine[Any, Any, object], *, doing: str, done: Callable[[], object] | None = None) -> None:
-        """Carry out a wish. `doing` completes "Could not …" where the error has no sentence of its own."""
-        self._run(self._carry_out(wish, doing, done))
+    def ask(self, work: Coroutine[Any, Any, object], *, doing: str, done: Callable[[], object] | None = None) -> None:
+        """Do it. `doing` completes "Could not …" where the error has no sentence of its own."""
+        self._run(self._carry_out(work, doing, done))
 
     async def _carry_out(
-        self, wish: Coroutine[Any, Any, object], doing: str, done: Callable[[], object] | None
+        self, work: Coroutine[Any, Any, object], doing: str, done: Callable[[], object] | None
     ) -> None:
         try:
-            await wish
+            await work
         except KubiyaError as error:
             self.failed.emit(error.sentence)
         except Exception as error:
@@ -46,7 +46,7 @@ class Wishes(QObject):
             if done is not None:
                 done()
 
-    def _as_task(self, wish: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(wish, name="window wish")
+    def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="window")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

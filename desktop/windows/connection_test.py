@@ -8,13 +8,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone
+from desktop.look.tokens import Space, Tone
 from desktop.look.wording import duration_text
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, empty, row, top
 from desktop.widgets.pills import Dot
 from desktop.widgets.text import Label
-from desktop.windows.background import Wishes
+from desktop.windows.background import Background
 from worker_core.checks.check import Check
 from worker_core.errors import KubiyaError
 
@@ -30,9 +30,9 @@ _TONES: dict[str, Tone] = {"ok": "success", "warn": "warning", "fail": "danger",
 class ConnectionTest(QWidget):
     """A button, and below it what it found."""
 
-    def __init__(self, examine: Examine | None, wishes: Wishes) -> None:
+    def __init__(self, examine: Examine | None, background: Background) -> None:
         super().__init__()
-        self._examine, self._wishes = examine, wishes
+        self._examine, self._background = examine, background
         self.button = Button(tr("Test the connection"), icon="network")
         self.button.setEnabled(examine is not None)
         self.button.clicked.connect(self._start)
@@ -73,7 +73,7 @@ class ConnectionTest(QWidget):
             finally:
                 self.button.setEnabled(True)
 
-        self._wishes.ask(ask(), doing=tr("test the connection"))
+        self._background.ask(ask(), doing=tr("test the connection"))
 
     def _clear(self) -> None:
         self._shown.clear()

@@ -47,7 +47,7 @@ class Describing:
                 return
             self._desk.store.describe(execution_id, as_fields(record))
 
-        self._desk.wishes.ask(describe(), doing="describe an execution")
+        self._desk.background.ask(describe(), doing="describe an execution")
 
 
 def as_fields(record: Any) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from desktop.settings.keys import Keys
 from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
 from desktop.system.platforms.ports import AutostartEntry
-from desktop.windows.background import Wishes
+from desktop.windows.background import Background
 from desktop.windows.connection_test import Examine
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
 
@@ -63,7 +63,7 @@ Diagnose = Callable[[], Mapping[str, str]]
 class Desk:
     worker: Worker
     store: ExecutionStore
-    wishes: Wishes
+    background: Background
     settings: SettingsStore
     policy: PolicyStore | None = None
     archive: Archive | None = None

@@ -98,4 +98,4 @@ class DiagnosticsCard(Card):
             finally:
                 self.report_button.setEnabled(True)
 
-        self.report_button.clicked.connect(lambda: self._desk.wishes.ask(make(), doing=tr("make the report")))
+        self.report_button.clicked.connect(lambda: self._desk.background.ask(make(), doing=tr("make the report")))

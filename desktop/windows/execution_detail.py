@@ -12,7 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.look.wording import count_text, duration_text, status_text, status_tone
 from desktop.models.conversation import Item
 from desktop.models.executions import Execution
@@ -140,10 +140,10 @@ class ExecutionDetail(QWidget):
         ]
         self._about.setText("  ·  ".join(part for part in parts if part))
 
-    # -- wishes ---------------------------------------------------------------------------------------------------
+    # -- steering ---------------------------------------------------------------------------------------------------
 
-    def _ask(self, wish: Coroutine[Any, Any, object], doing: str) -> None:
-        self._desk.wishes.ask(wish, doing=doing)
+    def _ask(self, work: Coroutine[Any, Any, object], doing: str) -> None:
+        self._desk.background.ask(work, doing=doing)
 
     def _toggle_pause(self) -> None:
         if (one := self._execution) is None:
@@ -176,7 +176,7 @@ class ExecutionDetail(QWidget):
                 self._input.setEnabled(True)
                 self._input.setFocus()
 
-        self._desk.wishes.ask(send(), doing=tr("send the message"), done=self._input.clear)
+        self._desk.background.ask(send(), doing=tr("send the message"), done=self._input.clear)
 
     # -- out of the window ----------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSplitter, QStackedWidget, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.models.conversation import Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.widgets.buttons import Button
@@ -151,4 +151,4 @@ class ExecutionsPage(QWidget):
             if self._opened == execution_id:
                 self.detail.show_execution(execution_id)
 
-        self.desk.wishes.ask(fetch(), doing=tr("load the conversation"))
+        self.desk.background.ask(fetch(), doing=tr("load the conversation"))

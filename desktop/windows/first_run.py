@@ -11,7 +11,8 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Space
 from desktop.settings.keys import Owner
 from desktop.settings.onboarding import Onboarding
 from desktop.widgets.buttons import Button, Switch
@@ -20,7 +21,7 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.step import Step
 from desktop.widgets.text import Label, widget
-from desktop.windows.background import Run, Wishes
+from desktop.windows.background import Background, Run
 from desktop.windows.main import Mark
 from worker_core.errors import KubiyaError
 from worker_core.secrets import KeychainError
@@ -44,8 +45,8 @@ class FirstRunWindow(QWidget):
         super().__init__()
         theme()
         self._onboarding = onboarding
-        self._wishes = Wishes(self, run=run)
-        self._wishes.failed.connect(self._complain)
+        self._background = Background(self, run=run)
+        self._background.failed.connect(self._complain)
         self._busy = False
         self.setWindowTitle("Kubiya Worker")
         self.resize(QSize(700, 680))
@@ -154,7 +155,7 @@ class FirstRunWindow(QWidget):
             return
         self._say(tr("Asking the control plane…"))
         self._set_busy(busy=True)
-        self._wishes.ask(self._check_it(self.key.text(), self.url.text()), doing=tr("check the key"))
+        self._background.ask(self._check_it(self.key.text(), self.url.text()), doing=tr("check the key"))
 
     async def _check_it(self, key: str, url: str) -> None:
         try:
@@ -174,7 +175,7 @@ class FirstRunWindow(QWidget):
     def _save(self) -> None:
         self._say(tr("Asking the keychain…"))
         self._set_busy(busy=True)
-        self._wishes.ask(self._save_it(), doing=tr("save the key"))
+        self._background.ask(self._save_it(), doing=tr("save the key"))
 
     async def _save_it(self) -> None:
         try:
@@ -194,7 +195,7 @@ class FirstRunWindow(QWidget):
     def _go_on_unsaved(self) -> None:
         self._onboarding.keys.use_unsaved()
         said = tr("It is used until this program ends, and asked for again then.")
-        self._wishes.ask(self._key_is_there(said), doing=tr("go on"))
+        self._background.ask(self._key_is_there(said), doing=tr("go on"))
 
     async def _key_is_there(self, where: str) -> None:
         self.key.clear()
@@ -208,7 +209,7 @@ class FirstRunWindow(QWidget):
     # --- queues -------------------------------------------------------------------------------------------
 
     def _fetch(self) -> None:
-        self._wishes.ask(self._fetch_them(), doing=tr("fetch the queues"))
+        self._background.ask(self._fetch_them(), doing=tr("fetch the queues"))
 
     async def _fetch_them(self) -> None:
         self._complain("")

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from desktop.look.language import tr
 from desktop.settings.store import SettingsStore
-from desktop.shell.crash import CrashDialog
+from desktop.windows.crash_dialog import CrashDialog
 
 if TYPE_CHECKING:
     from desktop.windows.first_run import FirstRunWindow

@@ -10,7 +10,7 @@ from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QGridLayout
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone
+from desktop.look.tokens import Space, Tone
 from desktop.look.wording import rate_text, size_text
 from desktop.models.vitals import POINTS, Vitals
 from desktop.widgets.charts import AreaChart, Series

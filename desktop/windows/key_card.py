@@ -10,7 +10,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Tone
+from desktop.look.tokens import Tone
 from desktop.settings.keys import Keys, KeyState
 from desktop.widgets.buttons import Button
 from desktop.widgets.key_field import KeyField
@@ -18,7 +18,7 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Card
 from desktop.widgets.text import Label
-from desktop.windows.background import Wishes
+from desktop.windows.background import Background
 from worker_core.errors import KubiyaError
 from worker_core.secrets import API_KEY_VARIABLE, KeychainError
 
@@ -39,9 +39,9 @@ class KeyCard(Card):
     replaced = Signal()
     """A key that works is there now."""
 
-    def __init__(self, keys: Keys, wishes: Wishes) -> None:
+    def __init__(self, keys: Keys, background: Background) -> None:
         super().__init__(tr("API key"))
-        self._keys, self._wishes = keys, wishes
+        self._keys, self._background = keys, background
         self._asked = self._busy = False
         self._dot = Dot(size=8)
         self.said = Label(tr("Asking the keychain…"), wrap=True)
@@ -102,7 +102,7 @@ class KeyCard(Card):
             finally:
                 self.again.setEnabled(True)
 
-        self._wishes.ask(ask(), doing=tr("ask the keychain"))
+        self._background.ask(ask(), doing=tr("ask the keychain"))
 
     def _show(self, state: KeyState) -> None:
         self._dot.set_tone(_TONES[state.kind])
@@ -144,7 +144,7 @@ class KeyCard(Card):
             return
         self._set_busy(busy=True)
         self._complain("")
-        self._wishes.ask(self._check_it(self.key.text()), doing=tr("check the key"))
+        self._background.ask(self._check_it(self.key.text()), doing=tr("check the key"))
 
     async def _check_it(self, key: str) -> None:
         try:
@@ -160,7 +160,7 @@ class KeyCard(Card):
 
     def _save(self) -> None:
         self._set_busy(busy=True)
-        self._wishes.ask(self._save_it(), doing=tr("save the key"))
+        self._background.ask(self._save_it(), doing=tr("save the key"))
 
     async def _save_it(self) -> None:
         try:
@@ -186,7 +186,7 @@ class KeyCard(Card):
             await self._keys.forget()
             self.look()
 
-        self._wishes.ask(forget(), doing=tr("forget the key"))
+        self._background.ask(forget(), doing=tr("forget the key"))
 
     def _complain(self, sentence: str) -> None:
         self.trouble.setText(sentence)

@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.models.log_lines import LEVELS, LineRole, LogModel, compile_search
 from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.choice import Choice

@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, 
 
 from desktop.look.icons import paint_mark
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Space, Tone
 from desktop.look.wording import state_text, state_tone
 from desktop.models.conversation import Item
 from desktop.models.executions import ExecutionStore
@@ -30,7 +31,7 @@ from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
-from desktop.windows.background import Run, Wishes
+from desktop.windows.background import Background, Run
 from desktop.windows.connection_test import Examine
 from desktop.windows.describing import Describing
 from desktop.windows.desk import Archive, Desk, Diagnose, Fleet, Worker
@@ -124,13 +125,13 @@ class MainWindow(QMainWindow):
         self.resize(QSize(1180, 780))
         self.setMinimumSize(QSize(860, 560))
         self.store = ExecutionStore()
-        wishes = Wishes(self, run=run)
+        background = Background(self, run=run)
         self.banner = Banner()
-        wishes.failed.connect(self.say)
+        background.failed.connect(self.say)
         self.desk = Desk(
             worker=worker,
             store=self.store,
-            wishes=wishes,
+            background=background,
             settings=settings_store,
             archive=archive,
             fleet=fleet,
@@ -327,7 +328,7 @@ class MainWindow(QMainWindow):
             if self.isVisible():
                 self._show(self._snapshot)
 
-        self.desk.wishes.ask(measure(), doing=tr("measure this machine"))
+        self.desk.background.ask(measure(), doing=tr("measure this machine"))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
         if watched is self.banner and event.type() in {QEvent.Type.ShowToParent, QEvent.Type.HideToParent}:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone
+from desktop.look.tokens import Space, Tone
 from desktop.look.wording import (
     ago_text,
     duration_text,
     is_key_refused,
     lacks_settings,
+    pause_reason,
     size_text,
     state_text,
     state_tone,
+    tomorrow_morning,
 )
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
-from desktop.tray.facts import pause_reason, tomorrow_morning
 from desktop.widgets.buttons import Button
 from desktop.widgets.charts import Meter
 from desktop.widgets.delegates import ExecutionDelegate
@@ -145,8 +148,8 @@ class StateCard(Card):
         until = tomorrow_morning(now) if span is None else now + span if span else None
         self._ask(self._desk.worker.pause(reason=pause_reason(until, now), until=until), tr("pause the worker"))
 
-    def _ask(self, wish, doing: str) -> None:  # type: ignore[no-untyped-def]
-        self._desk.wishes.ask(wish, doing=doing)
+    def _ask(self, work: Coroutine[Any, Any, object], doing: str) -> None:
+        self._desk.background.ask(work, doing=doing)
 
 
 class QueueLines(Card):

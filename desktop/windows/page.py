@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.widgets.layouts import column, row
 from desktop.widgets.text import Label, widget
 from desktop.windows.desk import Desk

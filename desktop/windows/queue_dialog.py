@@ -8,13 +8,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space
+from desktop.look.tokens import Space
 from desktop.settings.onboarding import usable_queues
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.text import Label
-from desktop.windows.background import Wishes
+from desktop.windows.background import Background
 from desktop.windows.desk import Fleet
 from desktop.windows.page import scroll_area
 from worker_core.errors import KubiyaError
@@ -26,14 +26,14 @@ class QueueDialog(QDialog):
     def __init__(
         self,
         fleet: Fleet,
-        wishes: Wishes,
+        background: Background,
         *,
         picked: Sequence[str],
         take: Callable[[tuple[str, ...]], object],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._fleet, self._wishes, self._picked, self._take = fleet, wishes, tuple(picked), take
+        self._fleet, self._background, self._picked, self._take = fleet, background, tuple(picked), take
         self.setWindowTitle(tr("Queues"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setProperty("ground", "window")
@@ -74,7 +74,7 @@ class QueueDialog(QDialog):
             finally:
                 self.again.setEnabled(True)
 
-        self._wishes.ask(ask(), doing=tr("fetch the queues"))
+        self._background.ask(ask(), doing=tr("fetch the queues"))
 
     def _count(self) -> None:
         count = len(self.choices.picked)

@@ -10,7 +10,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, Tone
+from desktop.look.tokens import Space, Tone
 from desktop.look.wording import ago_text, duration_text, rate_text
 from desktop.models.queue_history import POINTS, QueueHistory
 from desktop.widgets.charts import AreaChart, Series
@@ -160,7 +160,7 @@ class QueuesPage(Page):
             finally:
                 self._asking = False
 
-        self.desk.wishes.ask(ask(), doing=tr("ask who serves the queues"))
+        self.desk.background.ask(ask(), doing=tr("ask who serves the queues"))
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._history.take(snapshot.queues)

@@ -9,7 +9,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QDialog, QFileDialog, QListWidget, QListWidgetItem, QPlainTextEdit, QWidget
 
 from desktop.look.language import tr
-from desktop.look.theme import Space, theme
+from desktop.look.theme import theme
+from desktop.look.tokens import Space
 from desktop.look.wording import size_text
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row

@@ -43,7 +43,7 @@ class SettingsPage(Page):
         self._cards: list[Card] = [self._program()]
         self._key: KeyCard | None = None
         if desk.keys is not None:
-            self._key = KeyCard(desk.keys, desk.wishes)
+            self._key = KeyCard(desk.keys, desk.background)
             self._key.replaced.connect(self._key_replaced)
             self._cards.append(self._key)
         for group, fields in groupby(shown_fields().items(), key=lambda pair: pair[1].group):
@@ -52,7 +52,7 @@ class SettingsPage(Page):
                 settings.add(self._row(name, text))
             if group == tr("Connection"):
                 settings.body.addWidget(Line())
-                settings.body.addWidget(ConnectionTest(desk.test_connection, desk.wishes))
+                settings.body.addWidget(ConnectionTest(desk.test_connection, desk.background))
             self._cards.append(settings)
         if desk.policy is not None:
             self._cards.append(self._policy())
@@ -90,7 +90,7 @@ class SettingsPage(Page):
 
     def _key_replaced(self) -> None:
         if self.desk.worker.snapshot.state in {EngineState.FAILED, EngineState.STOPPED}:
-            self.desk.wishes.ask(self.desk.worker.start(), doing=tr("start the worker"))
+            self.desk.background.ask(self.desk.worker.start(), doing=tr("start the worker"))
         else:
             self.desk.say(tr("The new key is used when the worker starts next."), tone="success")
 
@@ -173,7 +173,9 @@ class SettingsPage(Page):
                 picked = self.desk.settings.settings().queue_ids
             except ConfigurationError:
                 picked = ()
-            dialog = QueueDialog(fleet, self.desk.wishes, picked=picked, take=self._use_queues, parent=self.window())
+            dialog = QueueDialog(
+                fleet, self.desk.background, picked=picked, take=self._use_queues, parent=self.window()
+            )
             dialog.open()
             dialog.look()
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from desktop.settings.store import SettingsStore
-from desktop.shell.crash import CrashDialog
+from desktop.windows.crash_dialog import CrashDialog
 from desktop.windows.front import CRASHES_SHOWN, Front
 from tests.support.engine import home
 

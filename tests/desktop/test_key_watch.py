@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desktop.notices.action import Action
 from desktop.notices.key_watch import LONGEST_WAIT, KeyWatch
 from desktop.notices.notifications import Level, Notice
-from desktop.tray.menu import Wish
 from worker_core.secrets import Secret, expires_at
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -60,7 +60,7 @@ async def test_each_warning_comes_once(stage: Stage) -> None:
         "Your API key ends soon",
         "Your API key has ended",
     ]
-    assert {(one.level, one.wish, one.target) for one in stage.said} == {(Level.PROBLEM, Wish.SETTINGS, "key")}
+    assert {(one.level, one.action, one.target) for one in stage.said} == {(Level.PROBLEM, Action.SETTINGS, "key")}
     assert not any("signature" in one.body for one in stage.said)
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desktop.notices.action import Action
 from desktop.notices.notice_file import NoticeFile
 from desktop.notices.notifications import HISTORY, Level, Notice
-from desktop.tray.menu import Wish
 
 
 def notice(number: int = 0, **fields: object) -> Notice:
@@ -27,7 +27,7 @@ def test_what_was_said_is_there_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state" / "notices.jsonl"
     file, history = NoticeFile(path), deque[Notice]()
     at = datetime.now(UTC) - timedelta(hours=1)
-    for one in (notice(1, at=at), notice(2, level=Level.QUESTION, wish=Wish.OPEN_APPROVAL, target="a1")):
+    for one in (notice(1, at=at), notice(2, level=Level.QUESTION, action=Action.OPEN_APPROVAL, target="a1")):
         history.append(one)
         file.add(one, history)
     assert NoticeFile(path).read() == list(history)

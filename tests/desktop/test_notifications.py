@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from desktop.notices.action import Action
 from desktop.notices.notifications import LOST_AFTER, Level, Notice, Notifications
 from desktop.settings.preferences import NotificationLevel, Preferences
 from desktop.system.conditions import Machine, why_not
 from desktop.tray.facts import troubles
-from desktop.tray.menu import Wish
 from tests.desktop.snapshots import NOON, asking, snapshot
 from worker_core.events import (
     EngineStateChanged,
@@ -46,9 +46,9 @@ def test_what_ended_is_told_and_leads_there() -> None:
     rig.notifications.hear([ExecutionWaiting(execution_id="00000003-x", turn=1)])
     assert rig.titles == ["Execution finished", "Execution failed", "A turn has ended"]
     assert [notice.level for notice in rig.said] == [Level.NEWS, Level.PROBLEM, Level.NEWS]
-    assert (rig.said[1].body, rig.said[1].wish, rig.said[1].target) == (
+    assert (rig.said[1].body, rig.said[1].action, rig.said[1].target) == (
         "The model refused.",
-        Wish.OPEN_EXECUTION,
+        Action.OPEN_EXECUTION,
         "00000002-x",
     )
 

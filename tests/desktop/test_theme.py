@@ -6,7 +6,9 @@ from PySide6.QtGui import QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from desktop.look import icons
-from desktop.look.theme import DARK, LIGHT, TYPE, Palette, Theme, contrast, text_pairs
+from desktop.look.theme import Theme
+from desktop.look.tokens import DARK, LIGHT, TYPE, Palette
+from tests.desktop.contrast import contrast, text_pairs
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

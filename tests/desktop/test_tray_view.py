@@ -11,10 +11,12 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from desktop.tray.icons import COLOURS, SIZES, icon, svg
-from desktop.tray.menu import Wish
+from desktop.look.tokens import TRAY_DISCS, TRAY_MARKS
+from desktop.notices.action import Action
+from desktop.tray.icons import SIZES, icon, svg
 from desktop.tray.picture import IconState, Picture
 from desktop.tray.view import Tray
+from tests.desktop.contrast import contrast
 from tests.desktop.snapshots import asking, facts
 from worker_core.snapshot import EngineState
 
@@ -42,14 +44,14 @@ def test_no_place_for_icons_is_said(tray: Tray) -> None:
 
 
 def test_picking_an_item_asks_for_it_once(tray: Tray, qtbot: QtBot) -> None:
-    asked: list[tuple[Wish, str]] = []
-    tray.wished.connect(lambda wish, target: asked.append((wish, target)))
+    asked: list[tuple[Action, str]] = []
+    tray.chosen.connect(lambda action, target: asked.append((action, target)))
     tray.show(facts(running=1))
     find(tray._menu, "Pause", "For 1 hour").trigger()
     find(tray._menu, "Execution 00000000, turn 1: model", "Cancel").trigger()
     tray.show(facts(EngineState.STOPPED))
     find(tray._menu, "Start").trigger()
-    assert asked == [(Wish.PAUSE_HOUR, ""), (Wish.CANCEL_EXECUTION, "00000000-aaaa"), (Wish.START, "")]
+    assert asked == [(Action.PAUSE_HOUR, ""), (Action.CANCEL_EXECUTION, "00000000-aaaa"), (Action.START, "")]
 
 
 def test_an_open_menu_keeps_its_items_while_words_change(tray: Tray) -> None:
@@ -126,17 +128,5 @@ def test_a_count_is_drawn(qtbot: QtBot) -> None:
 
 @pytest.mark.parametrize("state", IconState)
 def test_marks_have_contrast(state: IconState) -> None:
-    for colour, mark in zip(COLOURS[state], ("#ffffff", "#101418"), strict=True):
+    for colour, mark in zip(TRAY_DISCS[state.value], TRAY_MARKS, strict=True):
         assert contrast(colour, mark) >= 4.5, (state, colour)
-
-
-def contrast(one: str, other: str) -> float:
-    """By WCAG 2.2."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)

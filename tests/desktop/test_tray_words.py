@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from desktop.look import language
+from desktop.look.wording import TEXT_LIMIT, moment, short, tomorrow_morning
+from desktop.notices.action import Action
 from desktop.system.platforms.ports import Autostart
-from desktop.tray.facts import TEXT_LIMIT, TrayFacts, moment, short, tomorrow_morning
-from desktop.tray.menu import LINE, ROWS, Entry, Wish, menu
+from desktop.tray.facts import TrayFacts
+from desktop.tray.menu import LINE, ROWS, Entry, menu
 from desktop.tray.picture import IconState, Picture, picture, reason, status, tooltip
 from tests.desktop.snapshots import NOON, asking, execution, facts, queue, snapshot, troubled
 from tests.test_architecture import loaded_by
@@ -77,28 +79,28 @@ def test_a_timed_pause_says_when_it_ends() -> None:
 @pytest.mark.parametrize(
     ("state", "wishes"),
     [
-        (S.STOPPED, {Wish.START}),
-        (S.FAILED, {Wish.START}),
-        (S.STARTING, {Wish.STOP}),
-        (S.RUNNING, {Wish.STOP}),
-        (S.PAUSED, {Wish.STOP, Wish.RESUME}),
-        (S.DRAINING, {Wish.CANCEL_WORK}),
+        (S.STOPPED, {Action.START}),
+        (S.FAILED, {Action.START}),
+        (S.STARTING, {Action.STOP}),
+        (S.RUNNING, {Action.STOP}),
+        (S.PAUSED, {Action.STOP, Action.RESUME}),
+        (S.DRAINING, {Action.CANCEL_WORK}),
     ],
 )
-def test_the_menu_offers_what_can_be_done(state: EngineState, wishes: set[Wish]) -> None:
-    steering = {Wish.START, Wish.STOP, Wish.RESUME, Wish.CANCEL_WORK}
-    found = {entry.wish for entry in menu(facts(state))}
+def test_the_menu_offers_what_can_be_done(state: EngineState, wishes: set[Action]) -> None:
+    steering = {Action.START, Action.STOP, Action.RESUME, Action.CANCEL_WORK}
+    found = {entry.action for entry in menu(facts(state))}
     assert found & steering == wishes
-    assert found >= {Wish.OPEN, Wish.LOGS, Wish.SETTINGS, Wish.QUIT_DRAINED, Wish.TOGGLE_AUTOSTART}
+    assert found >= {Action.OPEN, Action.LOGS, Action.SETTINGS, Action.QUIT_DRAINED, Action.TOGGLE_AUTOSTART}
 
 
 def test_pausing_is_offered_for_how_long() -> None:
     pause = next(entry for entry in menu(facts()) if entry.title == "Pause")
-    assert [child.wish for child in pause.children] == [
-        Wish.PAUSE_30_MINUTES,
-        Wish.PAUSE_HOUR,
-        Wish.PAUSE_UNTIL_TOMORROW,
-        Wish.PAUSE,
+    assert [child.action for child in pause.children] == [
+        Action.PAUSE_30_MINUTES,
+        Action.PAUSE_HOUR,
+        Action.PAUSE_UNTIL_TOMORROW,
+        Action.PAUSE,
     ]
 
 
@@ -108,9 +110,9 @@ def test_queues_show_their_backlog_and_executions_can_be_opened_and_cancelled() 
     titles = [entry.title for entry in entries]
     assert {"a: 3 waiting", "b: polled", "c: not polled"} <= set(titles)
     row = next(entry for entry in entries if entry.title == "Execution 00000001, turn 1: model")
-    assert [(child.wish, child.target) for child in row.children] == [
-        (Wish.OPEN_EXECUTION, "00000001-aaaa"),
-        (Wish.CANCEL_EXECUTION, "00000001-aaaa"),
+    assert [(child.action, child.target) for child in row.children] == [
+        (Action.OPEN_EXECUTION, "00000001-aaaa"),
+        (Action.CANCEL_EXECUTION, "00000001-aaaa"),
     ]
 
 
@@ -126,19 +128,19 @@ def test_waiting_executions_are_not_running_ones() -> None:
 def test_approvals_come_first() -> None:
     known = TrayFacts(snapshot=asking("Run rm -r build?", "Send a mail?"))
     assert (picture(known).state, status(known)) == (Icon.ATTENTION, "2 approvals waiting")
-    rows = [entry for entry in menu(known) if entry.wish is Wish.OPEN_APPROVAL]
+    rows = [entry for entry in menu(known) if entry.action is Action.OPEN_APPROVAL]
     assert [(row.title, row.target) for row in rows] == [("Run rm -r build?", "a0"), ("Send a mail?", "a1")]
 
 
 def test_long_lists_are_cut() -> None:
     entries = menu(facts(running=ROWS + 5))
     assert sum(entry.title.startswith("Execution") for entry in entries) == ROWS
-    assert Entry(title="5 more", wish=Wish.OPEN) in entries
+    assert Entry(title="5 more", action=Action.OPEN) in entries
 
 
 def test_quitting_asks_only_where_something_would_be_lost() -> None:
     def quits(known: TrayFacts) -> list[str]:
-        return [entry.title for entry in menu(known) if entry.wish in {Wish.QUIT_DRAINED, Wish.QUIT_NOW}]
+        return [entry.title for entry in menu(known) if entry.action in {Action.QUIT_DRAINED, Action.QUIT_NOW}]
 
     assert quits(facts()) == ["Quit"]
     assert quits(facts(running=1)) == ["Finish what runs, then quit", "Quit now, cancel what runs"]
@@ -164,9 +166,9 @@ def test_start_at_login_tells_the_truth(state: Autostart, enabled: bool, checked
 def test_snoozing_shows_its_end_and_how_to_end_it() -> None:
     assert {entry.title for entry in menu(facts())} >= {"Silence notifications"}
     until = NOON + timedelta(hours=1)
-    entry = next(entry for entry in menu(facts(snoozed_until=until)) if entry.wish is Wish.UNSNOOZE)
+    entry = next(entry for entry in menu(facts(snoozed_until=until)) if entry.action is Action.UNSNOOZE)
     assert f"{until.astimezone():%H:%M}" in entry.title
-    assert not [entry for entry in menu(facts(snoozed_until=NOON)) if entry.wish is Wish.UNSNOOZE]
+    assert not [entry for entry in menu(facts(snoozed_until=NOON)) if entry.action is Action.UNSNOOZE]
 
 
 def test_separators_stand_between_sections_only() -> None:

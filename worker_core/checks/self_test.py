@@ -51,18 +51,6 @@ def loads(modules: tuple[str, ...]) -> str:
     return f"{len(modules)} loaded"
 
 
-def _commands() -> str:
-    import click
-
-    from worker_core.cli.root import command
-
-    context = click.Context(command)
-    names = command.list_commands(context)
-    for name in names:
-        command.get_command(context, name)
-    return ", ".join(names)
-
-
 def _keychain() -> str:
     import asyncio
 
@@ -156,7 +144,6 @@ def _temporal() -> str:
 
 CHECKS: Final[Mapping[str, Check]] = {
     "modules": lambda: loads(MODULES),
-    "commands": _commands,
     "keychain": _keychain,
     "tls": _tls,
     "folders": _folders,

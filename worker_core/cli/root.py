@@ -155,7 +155,15 @@ def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> N
 def _self_test(ctx: click.Context) -> None:
     from worker_core.checks.self_test import CHECKS, run
 
-    ctx.exit(run(CHECKS, as_json="--json" in sys.argv))
+    ctx.exit(run({**CHECKS, "commands": lambda: _loaded(ctx)}, as_json="--json" in sys.argv))
+
+
+def _loaded(ctx: click.Context) -> str:
+    """Every command, with all that it imports at its start."""
+    names = command.list_commands(ctx)
+    for name in names:
+        command.get_command(ctx, name)
+    return ", ".join(names)
 
 
 @click.group(

@@ -4,7 +4,8 @@ import pytest
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from desktop.look.theme import DARK, Theme
+from desktop.look.theme import Theme
+from desktop.look.tokens import DARK
 from desktop.widgets.code import CodeBlock
 from desktop.widgets.markdown import RENDER_LIMIT, MarkdownView, Prose, segments
 

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QDialog
 from desktop.notices.updates import UpdateState
 from desktop.settings.store import SettingsStore
 from desktop.widgets.text import Label
-from desktop.windows.background import Wishes
+from desktop.windows.background import Background
 from desktop.windows.connection_test import ConnectionTest
 from desktop.windows.diagnostics_card import DiagnosticsCard
 from desktop.windows.main import MainWindow
@@ -28,7 +28,7 @@ GOOD = [ok("DNS", "It is 203.0.113.7."), skip("TLS", "Through the proxy."), ok("
 
 
 def shown(qtbot, examine: Callable[..., object] | None) -> ConnectionTest:
-    made = ConnectionTest(examine, Wishes(run=run_now))  # type: ignore[arg-type]
+    made = ConnectionTest(examine, Background(run=run_now))  # type: ignore[arg-type]
     qtbot.addWidget(made)
     made.show()
     made.button.click()
@@ -45,7 +45,7 @@ def test_findings_come_as_they_are_made_and_end_in_their_order(qtbot) -> None:
             seen.append(tuple(check.name for check in made[0].shown))
         return GOOD
 
-    widget = ConnectionTest(examine, Wishes(run=run_now))
+    widget = ConnectionTest(examine, Background(run=run_now))
     made.append(widget)
     qtbot.addWidget(widget)
     widget.show()

@@ -12,8 +12,8 @@ from pytestqt.qtbot import QtBot
 from desktop.settings.keys import Keys
 from desktop.settings.onboarding import Onboarding
 from desktop.settings.store import SettingsStore
-from desktop.shell.crash import CrashDialog
-from desktop.windows.background import Wishes
+from desktop.windows.background import Background
+from desktop.windows.crash_dialog import CrashDialog
 from desktop.windows.first_run import FirstRunWindow
 from desktop.windows.key_card import KeyCard
 from desktop.windows.queue_dialog import QueueDialog
@@ -28,7 +28,7 @@ from worker_core.control_plane.models import Queue
 def first_run(folder: Path) -> QWidget:
     store = SettingsStore(home(folder), environ={})
     keys = Keys(store=store, keychain=Keychain(), environ={}, use_key=lambda _: None)  # type: ignore[arg-type]
-    made = FirstRunWindow(Onboarding(keys=keys, store=store, autostart=object()))  # type: ignore[arg-type]
+    made = FirstRunWindow(Onboarding(keys=keys, store=store, start_at_login=lambda: None))
     made._queue_step.open()
     made.choices.offer([Queue(id="a", name="a"), Queue(id="b", name="b")])
     made.choices.boxes["a"].setChecked(True)
@@ -38,13 +38,13 @@ def first_run(folder: Path) -> QWidget:
 def key_card(folder: Path) -> QWidget:
     store = SettingsStore(home(folder), environ={})
     keys = Keys(store=store, keychain=Keychain(), environ={}, use_key=lambda _: None)  # type: ignore[arg-type]
-    made = KeyCard(keys, Wishes(run=asyncio.run))
+    made = KeyCard(keys, Background(run=asyncio.run))
     made.open()
     return made
 
 
 def queues(_: Path) -> QWidget:
-    made = QueueDialog(Fleet(), Wishes(run=asyncio.run), picked=(), take=lambda _: None)
+    made = QueueDialog(Fleet(), Background(run=asyncio.run), picked=(), take=lambda _: None)
     made.look()
     return made
 

@@ -49,22 +49,22 @@ class Rig:
         self.stage = stage
         self.store = SettingsStore(home(folder), environ=environ or {"CONTROL_PLANE_URL": stage.info.control_plane_url})
         self.keychain, self.autostart, self.used = Keychain(), Autostart(), []  # type: ignore[var-annotated]
-        self._wishes: list[Any] = []
+        self._background: list[Any] = []
         keys = Keys(
             store=self.store,
             keychain=self.keychain,  # type: ignore[arg-type]
             environ={},
             use_key=self.used.append,
         )
-        onboarding = Onboarding(keys=keys, store=self.store, autostart=self.autostart)  # type: ignore[arg-type]
-        self.window = FirstRunWindow(onboarding, run=self._wishes.append)
+        onboarding = Onboarding(keys=keys, store=self.store, start_at_login=self.autostart.write)
+        self.window = FirstRunWindow(onboarding, run=self._background.append)
         qtbot.addWidget(self.window)
         self.window.show()
 
     def settle(self) -> None:
         """Carry out what was asked for."""
-        while self._wishes:
-            asyncio.run(self._wishes.pop(0))
+        while self._background:
+            asyncio.run(self._background.pop(0))
 
     def give(self, key: str) -> None:
         self.window.key.setText(key)

@@ -11,12 +11,13 @@ from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
+from desktop.notices.action import Action
 from desktop.settings.keys import Keys
 from desktop.settings.store import SettingsStore
 from desktop.tray.facts import TrayFacts
-from desktop.tray.menu import Wish, menu
+from desktop.tray.menu import menu
 from desktop.widgets.buttons import Button
-from desktop.windows.background import Wishes
+from desktop.windows.background import Background
 from desktop.windows.key_card import KeyCard
 from desktop.windows.main import MainWindow
 from tests.desktop.test_key_watch import token
@@ -62,7 +63,7 @@ class Rig:
         self.wanted: list[Any] = []
 
     def card(self, qtbot: QtBot) -> KeyCard:
-        made = KeyCard(self.keys, Wishes(run=self.wanted.append))
+        made = KeyCard(self.keys, Background(run=self.wanted.append))
         qtbot.addWidget(made)
         made.show()
         self.settle()
@@ -193,7 +194,7 @@ def test_a_refused_key_leads_here_with_one_click(rig: Rig, qtbot: QtBot) -> None
     rig.settle()
     assert ("start", {}) in worker.asked
     entries = {entry.title: entry for entry in menu(TrayFacts(snapshot=refused))}
-    assert (entries["Enter a key…"].wish, entries["Enter a key…"].target) == (Wish.SETTINGS, "key")
+    assert (entries["Enter a key…"].action, entries["Enter a key…"].target) == (Action.SETTINGS, "key")
 
 
 def test_other_failures_do_not_blame_the_key(rig: Rig, qtbot: QtBot) -> None:

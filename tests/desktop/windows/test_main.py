@@ -12,7 +12,8 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
 )
 
-from desktop.look.theme import DARK, Theme
+from desktop.look.theme import Theme
+from desktop.look.tokens import DARK
 from desktop.settings.store import SettingsStore
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import Switch

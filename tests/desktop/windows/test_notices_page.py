@@ -9,9 +9,9 @@ import pytest
 from PySide6.QtCore import Qt
 
 from desktop.models.notice_list import NoticeList, NoticeRole
+from desktop.notices.action import Action
 from desktop.notices.notifications import HISTORY, Level, Notice, Notifications
 from desktop.settings.store import SettingsStore
-from desktop.tray.menu import Wish
 from desktop.windows.main import MainWindow
 from desktop.windows.notices import NoticesPage
 from tests.desktop.windows.stand_ins import Bridge, Worker
@@ -77,12 +77,12 @@ def test_silenced_ones_are_there_too(stage: Stage) -> None:
 
 
 def test_one_is_followed_by_keyboard(stage: Stage, qtbot) -> None:
-    stage.notifications.say(notice(1, Level.QUESTION, wish=Wish.OPEN_APPROVAL, target="a1"))
+    stage.notifications.say(notice(1, Level.QUESTION, action=Action.OPEN_APPROVAL, target="a1"))
     stage.window.show_page("notifications")
     stage.page._list.setFocus()
     stage.page._list.setCurrentIndex(stage.page._list.model().index(0, 0))
     qtbot.keyClick(stage.page._list, Qt.Key.Key_Return)
-    assert [(one.wish, one.target) for one in stage.followed] == [(Wish.OPEN_APPROVAL, "a1")]
+    assert [(one.action, one.target) for one in stage.followed] == [(Action.OPEN_APPROVAL, "a1")]
 
 
 def test_all_can_be_forgotten(stage: Stage) -> None:

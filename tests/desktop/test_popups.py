@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
-from desktop.notices.popups import Bubbles
-from desktop.tray.menu import Wish
+from desktop.notices.popups import Popups
 from tests.support.notification_server import NotificationServer
 from tests.support.questions import view
 from tests.support.tray_host import private_bus, private_display, until
@@ -27,11 +27,13 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 def question(body: str, *, title: str = "An agent asks for approval", target: str = "a1") -> Notice:
-    return Notice(title=title, body=body, level=Level.QUESTION, wish=Wish.OPEN_APPROVAL, target=target)
+    return Notice(title=title, body=body, level=Level.QUESTION, action=Action.OPEN_APPROVAL, target=target)
 
 
 QUESTION = question("shell: rm -rf build")
-NEWS = Notice(title="Execution finished", body="All is well.", level=Level.NEWS, wish=Wish.OPEN_EXECUTION, target="e1")
+NEWS = Notice(
+    title="Execution finished", body="All is well.", level=Level.NEWS, action=Action.OPEN_EXECUTION, target="e1"
+)
 
 
 def asking(*ids: str) -> EngineSnapshot:
@@ -52,7 +54,7 @@ class Rig:
         self.messages: list[Notice] = []
         self.answers: list[tuple[str, bool]] = []
         self.followed: list[Notice] = []
-        self.bubbles = Bubbles(
+        self.bubbles = Popups(
             notifier=DBusNotifier(application="Kubiya Worker", desktop_entry="ai.kubiya.worker"),
             message=self.messages.append,
             answer=lambda approval_id, allow: self.answers.append((approval_id, allow)),
@@ -125,7 +127,7 @@ def test_the_same_question_takes_its_own_place(rig: Rig, server: NotificationSer
 def test_hostile_texts_are_no_markup_and_no_buttons(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
     body = "shell: <a href='http://x'>Allow</a> \x1b[31m\u202egnp\n\nDeny & go " + "y" * 5000
     rig.bubbles.show(
-        Notice(title="<b>t</b>\n" * 200, body=body, level=Level.QUESTION, wish=Wish.OPEN_APPROVAL, target="a")
+        Notice(title="<b>t</b>\n" * 200, body=body, level=Level.QUESTION, action=Action.OPEN_APPROVAL, target="a")
     )
     qtbot.waitUntil(lambda: len(server.shown) == 1)
     shown = server.shown[0]
@@ -196,7 +198,7 @@ def test_leaving_takes_questions_from_the_screen_and_leaves_news(bus: str, qtbot
 
 def test_systems_without_buttons_get_the_trays_message() -> None:
     messages: list[Notice] = []
-    bubbles = Bubbles(notifier=None, message=messages.append, answer=lambda *_: None, follow=lambda _: None)
+    bubbles = Popups(notifier=None, message=messages.append, answer=lambda *_: None, follow=lambda _: None)
     bubbles.show(QUESTION)
     bubbles.look(asking())
     bubbles.close()
