@@ -1,12 +1,14 @@
-"""A server that answers in ways that no SDK would: `python strange_server.py [TOOLS]`, one JSON message a line.
+"""A server that answers in ways that no SDK would: `python strange_server.py [TOOLS [MANNERS]]`; a message is a line.
 
-Each tool is named after what it does. `TOOLS` is how many more there are in its list.
+Each tool is named after what it does. `TOOLS` is how many more there are in its list. `MANNERS` says what it does with
+a method that it does not know: `answers` with an error, `silent`, or `dies`. It notes in `asked.txt` what it is asked.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 RESULT: dict[str, Any] = {"content": [{"type": "text", "text": "fine"}]}
@@ -19,6 +21,7 @@ TOOLS: list[Any] = [
     {"name": "progress", "inputSchema": {"type": "object"}},
     {"name": "errors", "inputSchema": {"type": "object"}},
     {"name": "nonsense", "inputSchema": {"type": "object"}},
+    {"name": "changed", "inputSchema": {"type": "object"}},
     {"name": "fine", "inputSchema": {"type": "object"}},
     {
         "name": "promised",
@@ -69,6 +72,9 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
                 sys.stderr.write("something is wrong here, and here it is said\n" * 1000)
             sys.stderr.flush()
             answer(request_id, RESULT)
+        case "changed":
+            say(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+            answer(request_id, RESULT)
         case "nonsense":
             for _ in range(number):
                 say("{nonsense")
@@ -82,8 +88,11 @@ def main() -> None:
         {"name": f"more-{number}", "description": "x" * 200, "inputSchema": {"type": "object"}}
         for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     ]
+    manners = sys.argv[2] if len(sys.argv) > 2 else "answers"
     for line in sys.stdin:
         message = json.loads(line)
+        with Path("asked.txt").open("a") as file:
+            file.write(f"{message.get('method')}\n")
         match message.get("method"):
             case "initialize":
                 about = {"name": "strange", "version": "1"}
@@ -92,6 +101,11 @@ def main() -> None:
                 answer(message["id"], {"tools": [*TOOLS, *more], "nextCursor": None})
             case "tools/call":
                 call(message["id"], message["params"])
+            case unknown if "id" in message and manners != "silent":
+                if manners == "dies":
+                    sys.exit("the first message must be initialize")
+                error = {"code": -32601, "message": f"no method {unknown}"}
+                say(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}))
 
 
 if __name__ == "__main__":

@@ -147,6 +147,15 @@ async def test_a_cancelled_call_is_cancelled_there_too(stage: Stage, tmp_path: P
         assert (home(tmp_path).workspaces / execution_id / "cancelled").exists()
 
 
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+
+
 @contextlib.contextmanager
 def serving(kind: str) -> Iterator[int]:
     port = free_port()
@@ -154,12 +163,7 @@ def serving(kind: str) -> Iterator[int]:
         [sys.executable, str(SERVER), kind, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            assert process.poll() is None
-            assert time.monotonic() < deadline
+        wait_for_port(port, process)
         yield port
     finally:
         process.kill()

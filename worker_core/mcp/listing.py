@@ -8,8 +8,20 @@ characters can run for ever. So it gets the names alone, with parameters that it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from worker_core.mcp.memory import LONGEST_FRESH
+from worker_core.mcp.offering import MOST_TOOLS, Listing, ServerTool, kept_output_schema
+
+if TYPE_CHECKING:
+    from mcp import ClientSession
+
+    from worker_core.mcp.flow import Flow
+
+_PAGES: Final = 20
 
 MOST_LISTED: Final = 500
 """Tools of one page that are looked at. Models take 128 in all."""
@@ -40,9 +52,59 @@ def taken_apart(result: Mapping[str, Any], method: str) -> tuple[dict[str, Any],
     ]
     seen = [{"name": one["name"], "inputSchema": _harmless(one)} for one in listed] if holder == "tools" else []
     page = {**result, holder: seen}
+    # What 2026-07-28 asks for in every answer: whoever leaves it out has not lost its list.
+    ttl = page.get("ttlMs")
+    page["ttlMs"] = max(0, ttl) if isinstance(ttl, int) and not isinstance(ttl, bool) else 0
+    page["cacheScope"] = "private"
+    page.setdefault("resultType", "complete")
     if not isinstance(page.get("nextCursor"), str):
         page.pop("nextCursor", None)
     return page, listed
+
+
+async def listed(session: ClientSession, flow: Flow) -> Listing:
+    """All that a server offers, as far as it is looked at.
+
+    Raises:
+        MCPError: it does not say.
+    """
+    from mcp.types import PaginatedRequestParams
+
+    offered = session.server_capabilities
+    about = Listing(
+        instructions=session.instructions or "",
+        has_resources=offered is not None and offered.resources is not None,
+    )
+    if offered is not None and offered.tools is None and offered.resources is not None:
+        return about  # it has none, and may not know the question
+    found: list[ServerTool] = []
+    cursor: str | None = None
+    fresh_for = LONGEST_FRESH
+    names_headers = False
+    for _ in range(_PAGES):
+        page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
+        fresh_for = min(fresh_for, timedelta(milliseconds=min(page.ttl_ms or 0, 10**9)))
+        names_headers = names_headers or any("x-mcp-header" in str(tool.input_schema) for tool in page.tools)
+        found.extend(
+            ServerTool(
+                name=str(tool["name"]),
+                description=_text(tool, "description") or _text(tool, "title"),
+                schema=tool.get("inputSchema"),
+                # What a server says of itself is not believed: each call counts as one with an effect.
+                read_only=False,
+                output_schema=kept_output_schema(tool.get("outputSchema")),
+            )
+            for tool in flow.listed
+        )
+        cursor = page.next_cursor
+        if not cursor or len(found) >= MOST_TOOLS:
+            break
+    return replace(about, tools=tuple(found), more=bool(cursor), fresh_for=fresh_for, names_headers=names_headers)
+
+
+def _text(tool: Mapping[str, Any], key: str) -> str:
+    value = tool.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _harmless(tool: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,9 @@ class Listing:
     """Its words about itself."""
 
     has_resources: bool = False
+    names_headers: bool = False
+    """Some parameters of its tools travel as headers, too (2026-07-28): who calls one must have listed it."""
+
     fresh_for: timedelta = timedelta(0)
     """How long its tools stay as they are, as it says."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_core.basics.loop_thread import LoopThread
+from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.fetching import fetches
+from worker_core.mcp.memory import Memory
 from worker_core.mcp.offering import Listing, Offer
 from worker_core.mcp.output_schema import misfit
 
@@ -34,9 +37,6 @@ IDLE = timedelta(minutes=15)
 TOLD_AFTER = timedelta(seconds=2)
 TOLD_EVERY = timedelta(seconds=15)
 """When those who look on hear that a server takes long to start, and how often."""
-
-MOST_LISTINGS = 200
-"""Servers whose offers are remembered; the one that was asked longest ago is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class McpPool:
         self._idle = idle
         self._thread = LoopThread("mcp")
         self._sessions: dict[tuple[str, str], ServerSession] = {}
-        self._listings: dict[str, Listing] = {}
+        self._memory = Memory()
         self._used: dict[str, float] = {}
         self._busy: dict[str, int] = {}
         self._making = asyncio.Lock()
@@ -115,7 +115,7 @@ class McpPool:
 
     def has_resources(self, config: ServerConfig) -> bool:
         """Whether a server said that something can be read there."""
-        listing = self._listings.get(config.identity)
+        listing = self._memory.listing(config.identity)
         return listing is not None and listing.has_resources
 
     async def call(
@@ -135,6 +135,9 @@ class McpPool:
             ServerTrouble: no answer came; its sentence is for the model.
             ThreadClosed: the worker leaves.
         """
+        if self._memory.listing(config.identity) is None:
+            with contextlib.suppress(KubiyaError):  # the call itself says what is wrong
+                await self._list(execution_id, config)
         result = await self._ask(
             execution_id,
             config,
@@ -143,7 +146,7 @@ class McpPool:
             ),
             limit=limit,
         )
-        listing = self._listings.get(config.identity, Listing())
+        listing = self._memory.listing(config.identity) or Listing()
         promised = next((one.output_schema for one in listing.tools if one.name == tool), None)
         if promised is None or result.is_error:
             return Answer(result=result)
@@ -187,13 +190,11 @@ class McpPool:
     # --- below --------------------------------------------------------------------------------------------
 
     async def _list(self, execution_id: str, config: ServerConfig) -> Listing:
+        self._redactor.add(*config.secrets, owner=execution_id)
+        if (known := self._memory.fresh(config.identity)) is not None:
+            return known  # it is started when it is called
         session = await self._session(execution_id, config)
-        listing = await self._thread.run(session.tools())
-        self._listings.pop(config.identity, None)
-        self._listings[config.identity] = listing
-        while len(self._listings) > MOST_LISTINGS:
-            del self._listings[next(iter(self._listings))]
-        return listing
+        return await self._thread.run(session.tools())
 
     async def _ask(
         self,
@@ -233,6 +234,7 @@ class McpPool:
             ca_file=self._settings.ca_file,
             mask=self._redactor.mask,
             call_mark=mark,
+            memory=self._memory,
         )
 
     def _touch(self, execution_id: str, change: int) -> None:

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import Flow, Incoming, Outgoing
-from worker_core.mcp.offering import MOST_TOOLS, Listing, ServerTool, kept_output_schema
+from worker_core.mcp.greeting import greet, hear_of_changes, other_era
+from worker_core.mcp.listing import listed
+from worker_core.mcp.memory import Era, Memory
+from worker_core.mcp.offering import Listing
 from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.network.backoff import Backoff
@@ -22,6 +25,7 @@ from worker_core.sandbox.launcher import Launcher
 
 if TYPE_CHECKING:
     from mcp import ClientSession
+    from mcp.client.session import IncomingMessage
     from mcp.types import CallToolResult, ReadResourceResult
 
     from worker_core.mcp.remote import Guard
@@ -36,7 +40,6 @@ CONNECT_LIMIT = timedelta(seconds=30)
 MOST_RESTARTS = 5
 """In the life of an execution."""
 
-_PAGES = 20
 _SIGN_IN = frozenset({401, 403})
 
 Progress = Callable[[float, float | None, str | None], None]
@@ -70,6 +73,7 @@ class ServerSession:
         ca_file: additional authorities, for remote ones.
         mask: hides secrets in what it prints.
         call_mark: marks its processes, so that none is overlooked.
+        memory: of what servers offer, and how they are greeted.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class ServerSession:
         ca_file: Path | None,
         mask: Callable[[str], str],
         call_mark: str,
+        memory: Memory | None = None,
     ) -> None:
         self.config = config
         self._launcher = launcher
@@ -90,6 +95,9 @@ class ServerSession:
         self._ca_file = ca_file
         self._mask = mask
         self._call_mark = call_mark
+        self._memory = memory or Memory()
+        self._changes = 0
+        self._listed_on: ClientSession | None = None
         self._session: ClientSession | None = None
         self._flow: Flow | None = None
         self._owner: asyncio.Task[None] | None = None
@@ -109,8 +117,8 @@ class ServerSession:
         limit = self.config.connect_timeout or CONNECT_LIMIT
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                await self._connected()
-                return await self._list()
+                session, _ = await self._connected()
+                return await self._list(session)
         except TimeoutError:
             raise await self._too_late(limit) from None
         except ServerTrouble:
@@ -139,17 +147,28 @@ class ServerSession:
         Raises:
             ServerTrouble: no answer came.
         """
-        from mcp import types
+        from mcp import MCPError, types
+        from mcp_types import HEADER_MISMATCH
 
         told = Coalesced(on_progress)
 
         async def said(progress: float, total: float | None, message: str | None) -> None:
             told.hear(progress, total, message)
 
-        def called(session: ClientSession) -> Awaitable[CallToolResult]:
+        async def called(session: ClientSession) -> CallToolResult:
+            listing = self._memory.listing(self.config.identity)
+            has_headers = self.config.transport != "stdio" and listing is not None and listing.names_headers
+            if has_headers and self._listed_on is not session:
+                await self._list(session)  # the SDK makes headers of what it has listed alone
             # Not `call_tool`: it loses a result that does not fit, and lists all tools before it looks.
             request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=arguments))
-            return session.send_request(request, types.CallToolResult, progress_callback=said)
+            try:
+                return await session.send_request(request, types.CallToolResult, progress_callback=said)
+            except MCPError as error:
+                if error.error.code != HEADER_MISMATCH:
+                    raise
+            await self._list(session)  # its tools have changed; the call was not made
+            return await session.send_request(request, types.CallToolResult, progress_callback=said)
 
         try:
             return await self._asked(called, limit=limit, asked=asked)
@@ -165,7 +184,7 @@ class ServerSession:
         from mcp import MCPError
         from mcp.types import PaginatedRequestParams
 
-        async def listed(session: ClientSession) -> ResourcePage:
+        async def page_of(session: ClientSession) -> ResourcePage:
             params = PaginatedRequestParams(cursor=cursor) if cursor else None
             page = await session.list_resources(params=params)
             assert self._flow is not None
@@ -178,7 +197,7 @@ class ServerSession:
                     log.debug("%s has no patterns of addresses: %s", self._name, error)
             return ResourcePage(listed=tuple(found), next_cursor=page.next_cursor or "")
 
-        return await self._asked(listed, limit=limit, asked=asked)
+        return await self._asked(page_of, limit=limit, asked=asked)
 
     async def read(self, uri: str, *, limit: timedelta, asked: Callable[[], None]) -> ReadResourceResult:
         """Read a resource.
@@ -257,29 +276,39 @@ class ServerSession:
         async with self._opening:
             if self._session is not None and self._flow is not None and not self._flow.over.is_set():
                 return self._session, self._flow
+            tried: set[Era] = set()
+            while True:
+                tried.add(self._memory.era(self.config.identity))
+                try:
+                    return await self._started()
+                except ServerTrouble:
+                    if self._memory.era(self.config.identity) in tried:
+                        raise
+
+    async def _started(self) -> tuple[ClientSession, Flow]:
+        await self.close()
+        if self._starts > MOST_RESTARTS:
+            raise ServerTrouble(
+                self._sentence(f"was started {self._starts} times and is not there; it is not started again")
+            )
+        if self._starts:
+            log.warning("%s is started anew.%s", self._name, self._said())
+            await asyncio.sleep(self._backoff.next_delay().total_seconds())
+        self._starts += 1
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits may have gone
+        self._closing = asyncio.Event()
+        self._flow = Flow()
+        self._errors = self._guard = None
+        # The transports' cancel scopes belong to one task, so one task opens and closes them.
+        self._owner = asyncio.create_task(self._own(self._flow, self._closing, ready), name="mcp server")
+        try:
+            await asyncio.shield(ready)
+        except BaseException:
             await self.close()
-            if self._starts > MOST_RESTARTS:
-                raise ServerTrouble(
-                    self._sentence(f"was started {self._starts} times and is not there; it is not started again")
-                )
-            if self._starts:
-                log.warning("%s is started anew.%s", self._name, self._said())
-                await asyncio.sleep(self._backoff.next_delay().total_seconds())
-            self._starts += 1
-            ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits may have gone
-            self._closing = asyncio.Event()
-            self._flow = Flow()
-            self._errors = self._guard = None
-            # The transports' cancel scopes belong to one task, so one task opens and closes them.
-            self._owner = asyncio.create_task(self._own(self._flow, self._closing, ready), name="mcp server")
-            try:
-                await asyncio.shield(ready)
-            except BaseException:
-                await self.close()
-                raise
-            assert self._session is not None
-            return self._session, self._flow
+            raise
+        assert self._session is not None
+        return self._session, self._flow
 
     async def _own(self, flow: Flow, closing: asyncio.Event, ready: asyncio.Future[None]) -> None:
         import mcp
@@ -296,15 +325,17 @@ class ServerSession:
                         Incoming(incoming, flow),
                         Outgoing(outgoing, flow),
                         client_info=Implementation(name="kubiya-worker", version=__version__),
+                        message_handler=self._heard,
                     )
                 )
-                greeting = asyncio.ensure_future(session.initialize())
+                era = self._memory.era(self.config.identity)
+                greeting = asyncio.ensure_future(greet(session, era))
+                listening: asyncio.Future[None] | None = None
                 waits = [asyncio.ensure_future(one.wait()) for one in (closing, flow.over)]
                 try:
                     await asyncio.wait({greeting, *waits}, return_when=asyncio.FIRST_COMPLETED)
-                    if not greeting.done():
-                        raise ServerTrouble(self._sentence("ended before it could be talked to"))
-                    greeting.result()
+                    if self._greeted(greeting, era, flow) is Era.DISCOVER:
+                        listening = asyncio.ensure_future(hear_of_changes(session))
                     self._session = session
                     if not ready.done():
                         ready.set_result(None)
@@ -312,6 +343,9 @@ class ServerSession:
                 finally:
                     for task in (greeting, *waits):
                         task.cancel()
+                    if listening is not None:
+                        listening.cancel()
+                        await asyncio.wait({listening})
         except Exception as error:  # noqa: BLE001 - the transports raise many kinds
             if not ready.done():
                 ready.set_exception(ServerTrouble(f"{self._why_unusable(error)}{self._said()}"))
@@ -323,6 +357,17 @@ class ServerSession:
             raise
         finally:
             flow.over.set()
+
+    def _greeted(self, greeting: asyncio.Future[Era], era: Era, flow: Flow) -> Era:
+        error: BaseException | None = ServerTrouble(self._sentence("ended before it could be talked to"))
+        if greeting.done():
+            error = greeting.exception()
+        if error is not None:
+            ended = self.config.transport == "stdio" and flow.over.is_set()
+            self._memory.note_era(self.config.identity, other_era(era, error, ended=ended))
+            raise error
+        self._memory.note_era(self.config.identity, greeting.result())
+        return greeting.result()
 
     def _why_unusable(self, error: Exception) -> str:
         if self._guard is not None and self._guard.status in _SIGN_IN:
@@ -353,39 +398,22 @@ class ServerSession:
         except Exception as error:
             raise guard.failure or error from error
 
-    async def _list(self) -> Listing:
-        assert self._session is not None
-        assert self._flow is not None
-        offered = self._session.server_capabilities
-        about = Listing(
-            instructions=self._session.instructions or "",
-            has_resources=offered is not None and offered.resources is not None,
-        )
-        if offered is not None and offered.tools is None and offered.resources is not None:
-            return about  # it has none, and may not know the question
-        found: list[ServerTool] = []
-        cursor: str | None = None
-        for _ in range(_PAGES):
-            from mcp.types import PaginatedRequestParams
+    async def _heard(self, message: IncomingMessage) -> None:
+        from mcp.types import ToolListChangedNotification
 
-            page = await self._session.list_tools(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
-            found.extend(
-                ServerTool(
-                    name=str(tool["name"]),
-                    description=_text(tool, "description") or _text(tool, "title"),
-                    schema=tool.get("inputSchema"),
-                    # What a server says of itself is not believed: each call counts as one with an effect.
-                    read_only=False,
-                    output_schema=kept_output_schema(tool.get("outputSchema")),
-                )
-                for tool in self._flow.listed
-            )
-            cursor = page.next_cursor
-            if not cursor:
-                return replace(about, tools=tuple(found))
-            if len(found) >= MOST_TOOLS:
-                break
-        return replace(about, tools=tuple(found), more=True)
+        if isinstance(message, ToolListChangedNotification):
+            self._changes += 1
+            self._memory.tools_changed(self.config.identity)
+
+    async def _list(self, session: ClientSession) -> Listing:
+        assert self._flow is not None
+        changes = self._changes
+        listing = await listed(session, self._flow)
+        if changes != self._changes:
+            listing = replace(listing, fresh_for=timedelta(0))
+        self._listed_on = session
+        self._memory.keep(self.config.identity, listing)
+        return listing
 
     def _log(self, line: str) -> None:
         log.debug("%s: %s", self._name, line)
@@ -414,8 +442,3 @@ def _quiet_sdk() -> None:
     """What matters of its troubles is said by us, in one sentence instead of thirty lines."""
     for name in ("mcp", "client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _text(tool: Mapping[str, Any], key: str) -> str:
-    value = tool.get(key)
-    return value if isinstance(value, str) else ""
