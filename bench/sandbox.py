@@ -14,8 +14,9 @@ from pathlib import Path
 from worker_core.network.reachable import Network
 from worker_core.paths import Paths
 from worker_core.sandbox.choice import choose
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.environment import tool_environment
-from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
+from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.processes.process import run_process
 from worker_core.settings import Settings
 

@@ -31,7 +31,7 @@ from worker_core.mcp.progress import SOON, Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession, ServerTrouble
 from worker_core.mcp.stdio import ERRORS_AT_ONCE, ErrorTail
-from worker_core.sandbox.launcher import DirectLauncher
+from worker_core.sandbox.direct import DirectLauncher
 
 SERVER = Path(__file__).with_name("strange_server.py")
 LIMIT = timedelta(seconds=60)

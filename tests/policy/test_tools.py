@@ -14,7 +14,7 @@ from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.tool import McpTool
 from worker_core.policy.rules import Action, Decision, Subject
 from worker_core.policy.subjects import Reader, subjects_of
-from worker_core.sandbox.launcher import DirectLauncher
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.tools.base import Tool, ToolContext
 from worker_core.tools.registry import Offer, SkillDefinition, offer
 from worker_core.tools.shell import default_shell

@@ -12,7 +12,8 @@ from tests.sandbox.walls import needs_bubblewrap
 from worker_core.paths import Paths
 from worker_core.sandbox import choice, container, linux
 from worker_core.sandbox.choice import Choice, ChosenLauncher, SandboxMissing, choose
-from worker_core.sandbox.launcher import Command, DirectLauncher, Holds
+from worker_core.sandbox.direct import DirectLauncher
+from worker_core.sandbox.launcher import Command, Holds
 from worker_core.settings import Settings
 from worker_core.snapshot import SandboxView
 

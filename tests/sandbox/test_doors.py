@@ -13,9 +13,10 @@ from tests.sandbox.conftest import run
 from tests.sandbox.test_egress import Server, server  # noqa: F401 - a fixture
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.network.reachable import Network, NetworkPolicy
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.egress.egress import Egress
 from worker_core.sandbox.gatekeeper import WORKER, Gatekeeper
-from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher, Observed
+from worker_core.sandbox.launcher import Command, Launcher, Observed
 from worker_core.sandbox.macos import SandboxExec
 from worker_core.sandbox.walls import Walls
 

@@ -16,9 +16,10 @@ from tests.sandbox.processes import ignored_or_blocked
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.network.reachable import Network
 from worker_core.sandbox import gate
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.landlock import scopes_sockets
-from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
+from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.limits import Limits
 
 pytestmark = pytest.mark.skipif(

@@ -19,8 +19,9 @@ from tests.sandbox.conftest import run
 from tests.sandbox.processes import LIMIT_SECONDS
 from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox.control_groups import MEMORY, ControlGroups
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.environment import tool_environment
-from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
+from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.open_files import open_files
 from worker_core.sandbox.processes.process import ProcessResult

@@ -13,7 +13,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from worker_core.sandbox.launcher import DirectLauncher
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.tools.base import ToolContext
 from worker_core.tools.shell import ShellTool
 from worker_core.workspaces.workspace import Workspace

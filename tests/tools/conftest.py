@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.sandbox.walls import bubblewrap
-from worker_core.sandbox.launcher import DirectLauncher, Launcher
+from worker_core.sandbox.direct import DirectLauncher
+from worker_core.sandbox.launcher import Launcher
 from worker_core.sandbox.limits import Limits
 from worker_core.tools.base import Tool, ToolContext, ToolResult
 from worker_core.workspaces.workspace import Workspace

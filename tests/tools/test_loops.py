@@ -14,7 +14,7 @@ import pytest
 from tests.sandbox.processes import alive, eventually, pid_in, written_pid, zombies
 from tests.support import loops
 from tests.support.loops import LOOPS
-from worker_core.sandbox.launcher import DirectLauncher
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.tools.base import ToolContext
 from worker_core.tools.files import FileTool
 from worker_core.tools.python import PythonTool

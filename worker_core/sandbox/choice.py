@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from worker_core.network.reachable import Network
 from worker_core.paths import Paths, private_directory
-from worker_core.sandbox.launcher import Command, DirectLauncher, Launcher
+from worker_core.sandbox.direct import DirectLauncher
+from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.limits import limits_of
 from worker_core.snapshot import SandboxView
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from worker_core.network.reachable import Network, narrower
 from worker_core.sandbox.environment import CALL_MARK
-from worker_core.sandbox.gate import data
 from worker_core.sandbox.interpreter import files_child
 from worker_core.sandbox.launcher import Command, Holds, on_loopback
 from worker_core.sandbox.limits import Limits, kernel_limits
+from worker_core.sandbox.loans import data
 from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, sandboxed_environment
 
 log = logging.getLogger(__name__)

@@ -27,8 +27,8 @@ from typing import Final, Self
 
 import psutil
 
-from worker_core.sandbox.gate import OpenFile
 from worker_core.sandbox.limits import Limits
+from worker_core.sandbox.loans import OpenFile
 from worker_core.sandbox.tree import read
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ import weakref
 from pathlib import Path
 from typing import Final
 
-from worker_core.sandbox.gate import OpenFile
+from worker_core.sandbox.loans import OpenFile
 
 _TOLD_SECONDS: Final = 10.0
 """bubblewrap says it a millisecond after its start, before it has mounted anything."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,75 +17,21 @@ from typing import Final
 
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.interpreter import plain_interpreter
-from worker_core.sandbox.launcher import Command, Loan
+from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.limits import Limits, kernel_limits
+from worker_core.sandbox.loans import Loan, data
 
 _PERL = "/usr/bin/perl"
 _CALLS: Final = {"x86_64": (46, 302, 444, 446), "aarch64": (211, 261, 444, 446)}
 """sendmsg, prlimit64, landlock_create_ruleset, landlock_restrict_self."""
 
 _CHILD = Path(__file__).with_name("gate_child.py")
-_FIRST_DESCRIPTOR: Final = 3
-"""Those below are the process's standard ones, which a worker may have been started without."""
-
 _FIXED: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
 
 
 def own_environment(command: Command) -> dict[str, str]:
     """Of everything that runs before a tool. The mark is there so that what is left of a call can be found."""
     return {**_FIXED, CALL_MARK: command.environment.get(CALL_MARK, "")}
-
-
-class OpenFile:
-    """A descriptor that one process inherits.
-
-    Args:
-        descriptor: an open one; it belongs to this object from now on.
-
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        if descriptor < _FIRST_DESCRIPTOR:
-            descriptor = _moved(descriptor)
-        self.descriptor = descriptor
-        self._close = weakref.finalize(self, os.close, descriptor)
-
-    def given(self) -> None:
-        """The process has its copy."""
-        self._close()
-
-    def end(self) -> None:
-        """May be called again."""
-        self._close()
-
-
-def _moved(descriptor: int) -> int:
-    if sys.platform == "win32":
-        raise OSError("Windows hands over no descriptors")
-    import fcntl
-
-    try:
-        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
-    finally:
-        os.close(descriptor)
-
-
-def data(content: bytes) -> OpenFile:
-    """A file without a name.
-
-    Raises:
-        OSError: it cannot be made, or not be filled.
-
-    """
-    if sys.platform == "linux":
-        file = OpenFile(os.memfd_create("kubiya"))
-    else:
-        with tempfile.TemporaryFile() as made:
-            file = OpenFile(os.dup(made.fileno()))
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file.descriptor, view) :]
-    os.lseek(file.descriptor, 0, os.SEEK_SET)
-    return file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +75,24 @@ class Gate:
             environment=own_environment(command),
             loans=(*command.loans, file, *self.groups, *([] if self.network is None else [self.network[0]])),
         )
+
+
+def limited(command: Command, limits: Limits, *, workspace: Path) -> Command:
+    """The command behind a gate that sets its limits. On Windows they are those of the job object.
+
+    Args:
+        command: what to run.
+        limits: what it may use up.
+        workspace: the folder whose size counts.
+
+    Raises:
+        OSError: there are no more descriptors.
+
+    """
+    command = replace(command, limits=limits, workspace=workspace)
+    if sys.platform == "win32":
+        return command
+    return Gate(limits=kernel_limits(limits)).before(command, command.environment)
 
 
 def program(*, needs_folders: bool = False) -> list[str]:

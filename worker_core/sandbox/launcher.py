@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from worker_core.sandbox.control_groups import CallGroup
     from worker_core.sandbox.first_process import FirstProcess
     from worker_core.sandbox.limits import Limits
+    from worker_core.sandbox.loans import Loan
 
 
 class Holds(enum.StrEnum):
@@ -41,23 +42,6 @@ class Holds(enum.StrEnum):
 
     LIMITS = "limits"
     """Processor time, memory, processes, open files and sizes of files."""
-
-
-class Loan(Protocol):
-    """Something of the worker's that a process inherits as an open descriptor, and that is over when the process is."""
-
-    @property
-    def descriptor(self) -> int:
-        """The number, here and there."""
-        ...
-
-    def given(self) -> None:
-        """The process has its copy."""
-        ...
-
-    def end(self) -> None:
-        """The process has ended, is being ended, or was never started. May be called again, from any thread."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,29 +104,6 @@ class Launcher(Protocol):
         Whoever listens there must ask for a password: where processes share the worker's network, all can come.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class DirectLauncher:
-    """No sandbox: only what the process runner itself gives (own process group, scrubbed environment, limits)."""
-
-    limits: Limits | None = None
-    name: str = field(default="none", init=False)
-
-    @property
-    def enforces(self) -> frozenset[str]:
-        held = {Holds.PROCESS_GROUP, Holds.ENVIRONMENT}
-        return frozenset(held | ({Holds.LIMITS} if self.limits is not None else set()))
-
-    def door(self, port: int) -> str | None:
-        return on_loopback(port)
-
-    def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:  # noqa: ARG002
-        if self.limits is None:
-            return command
-        from worker_core.sandbox.limits import limited
-
-        return limited(command, self.limits, workspace=workspace)
 
 
 class Observed:

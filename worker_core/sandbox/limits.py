@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
-from worker_core.sandbox.launcher import Command
 from worker_core.settings import Settings
 
 _MEGABYTE = 1024 * 1024
@@ -59,26 +57,6 @@ def limits_of(settings: Settings) -> Limits:
 def is_root() -> bool:
     """Whether this process is root of the machine, whom the kernel exempts from much."""
     return sys.platform != "win32" and os.getuid() == 0
-
-
-def limited(command: Command, limits: Limits, *, workspace: Path) -> Command:
-    """The command behind a gate that sets its limits. On Windows they are those of the job object.
-
-    Args:
-        command: what to run.
-        limits: what it may use up.
-        workspace: the folder whose size counts.
-
-    Raises:
-        OSError: there are no more descriptors.
-
-    """
-    command = replace(command, limits=limits, workspace=workspace)
-    if sys.platform == "win32":
-        return command
-    from worker_core.sandbox.gate import Gate
-
-    return Gate(limits=kernel_limits(limits)).before(command, command.environment)
 
 
 def kernel_limits(limits: Limits, *, counts_processes: bool = False) -> dict[int, int]:

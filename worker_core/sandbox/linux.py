@@ -19,10 +19,11 @@ from worker_core.paths import private_directory
 from worker_core.sandbox import seccomp
 from worker_core.sandbox.control_groups import ControlGroups
 from worker_core.sandbox.first_process import FirstProcess
-from worker_core.sandbox.gate import Gate, data
+from worker_core.sandbox.gate import Gate
 from worker_core.sandbox.landlock import scopes_sockets
 from worker_core.sandbox.launcher import Command, Holds, on_loopback
 from worker_core.sandbox.limits import is_root, kernel_limits
+from worker_core.sandbox.loans import data
 from worker_core.sandbox.mounts import Mounts
 from worker_core.sandbox.walls import HOME, Walls, sandboxed_environment
 
