@@ -12,15 +12,16 @@ from unittest.mock import AsyncMock, MagicMock
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from worker_core.agents.messages import ApprovalWanted, RunTool, ToolCall
-from worker_core.control_plane.models import Verdict
+from worker_core.agents.activities.tool_calls import to_decide
+from worker_core.agents.messages import RunTool, ToolCall
+from worker_core.control_plane import models
 from worker_core.logs.redaction import Redactor
 from worker_core.mcp.configuration import ServerConfig
-from worker_core.mcp.tool import McpTool
-from worker_core.policy import decision
+from worker_core.mcp.tool import ServerToolCall
 from worker_core.policy.audit import AuditLog, entries
 from worker_core.policy.builtin import built_in_rules
-from worker_core.policy.decision import Denied, Permissions
+from worker_core.policy.decision import Allowed, Ask, Denied, Permissions, Verdict
+from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.file import PolicyFile
 from worker_core.policy.questions import ApprovalBook, NotLasting
 from worker_core.settings import Settings
@@ -33,26 +34,26 @@ SHELL = {"name": "shell", "type": "shell", "configuration": {}}
 class Place:
     """What decides on a machine, with a policy file and a book of its own."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, client: Any = None, **settings: Any) -> None:
         self.folder = folder
         self.file = folder / "policy.toml"
         self.book = ApprovalBook(folder / "approvals")
-        self.services: Any = SimpleNamespace(
-            permissions=Permissions(
-                policy=PolicyFile(self.file, built_in=built_in_rules()),
-                book=self.book,
-                audit=AuditLog(folder / "audit.jsonl"),
-            ),
-            settings=Settings(approval_timeout=timedelta(minutes=1), **settings),
+        chosen = Settings(approval_timeout=timedelta(minutes=1), **settings)
+        self.permissions = Permissions(
+            policy=PolicyFile(self.file, built_in=built_in_rules()),
+            book=self.book,
+            audit=AuditLog(folder / "audit.jsonl"),
+            enforcer=Enforcer(client=client, settings=chosen, redactor=Redactor()),
+            settings=chosen,
             workspaces=folder / "workspaces",
             outbox=MagicMock(),
             bus=MagicMock(),
             redactor=Redactor(),
-            queue_id="q",
         )
 
-    async def decide(self, request: RunTool, tool: Tool, arguments: dict[str, Any]) -> Denied | ApprovalWanted | None:
-        return await ActivityEnvironment().run(decision.decide, self.services, request, tool, arguments)  # type: ignore[return-value]
+    async def decide(self, request: RunTool, tool: Tool, arguments: dict[str, Any]) -> Verdict:
+        call = ActivityEnvironment().run(to_decide, request, tool, arguments, queue_id="q")
+        return await self.permissions.decide(call)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ PROD = ServerConfig(alias="prod", transport="http", url="https://prod.example/")
 
 
 def of_server(config: ServerConfig = PROD, tool: str = "delete") -> Tool:
-    return McpTool(None, config, tool=tool, say_progress=lambda said: None)  # type: ignore[arg-type]
+    return ServerToolCall(None, config, tool=tool, say_progress=lambda said: None)  # type: ignore[arg-type]
 
 
 async def test_what_a_call_is_named_in_its_payload_decides_nothing(place: Place) -> None:
@@ -109,47 +110,47 @@ async def test_an_answer_is_bound_to_server_tool_configuration_and_arguments(pla
         call = ToolCall(call_id=f"c{number}", name="prod__delete", arguments="{}")
         asked = replace(request("prod__delete", mcp_server="prod", mcp_tool="delete"), call=call)
         verdict = await place.decide(asked, of_server(), arguments)
-        assert isinstance(verdict, ApprovalWanted)
+        assert isinstance(verdict, Ask)
         place.book.answer(verdict.id, allow=True, scope="once", by="me")
         again = await place.decide(asked, other, given)
-        assert isinstance(again, ApprovalWanted) is (number > 0)
+        assert isinstance(again, Ask) is (number > 0)
 
 
 async def test_an_answer_is_bound_to_the_skills_configuration(place: Place) -> None:
     asked = request("shell")
     arguments = {"command": "sudo ls"}
     verdict = await place.decide(asked, own("shell"), arguments)
-    assert isinstance(verdict, ApprovalWanted)
+    assert isinstance(verdict, Ask)
     place.book.answer(verdict.id, allow=True, scope="once", by="me")
     changed = {**SHELL, "configuration": {"shell_binary": "/bin/dash"}}
     other = request("shell", skills=(changed,))
-    assert isinstance(await place.decide(other, own("shell", changed), arguments), ApprovalWanted)
+    assert isinstance(await place.decide(other, own("shell", changed), arguments), Ask)
 
 
 async def test_for_always_is_refused_where_no_rule_could_name_it(place: Place) -> None:
     asked = request("shell")
     verdict = await place.decide(asked, own("shell"), {"command": 'sudo "$(echo ls)"'})
-    assert isinstance(verdict, ApprovalWanted)
+    assert isinstance(verdict, Ask)
     [view] = place.book.views()
     assert not view.lasts
     with pytest.raises(NotLasting, match="only known when it runs"):
         place.book.answer(verdict.id, allow=True, scope="always", by="me")
     place.book.answer(verdict.id, allow=True, scope="execution", by="me")
-    assert await place.decide(asked, own("shell"), {"command": 'sudo "$(echo ls)"'}) is None
+    assert await place.decide(asked, own("shell"), {"command": 'sudo "$(echo ls)"'}) == Allowed()
     assert not place.file.exists()
     again = replace(asked, call=ToolCall(call_id="d", name="shell", arguments="{}"))
-    assert await place.decide(again, own("shell"), {"command": 'sudo "$(echo ls)"'}) is None
-    assert isinstance(await place.decide(again, own("shell"), {"command": 'sudo "$(echo reboot)"'}), ApprovalWanted)
+    assert await place.decide(again, own("shell"), {"command": 'sudo "$(echo ls)"'}) == Allowed()
+    assert isinstance(await place.decide(again, own("shell"), {"command": 'sudo "$(echo reboot)"'}), Ask)
 
 
 @pytest.mark.parametrize("allows", [True, False])
-@pytest.mark.parametrize(("local", "verdict"), [("deny", Denied), ("ask", ApprovalWanted), ("allow", type(None))])
+@pytest.mark.parametrize(("local", "verdict"), [("deny", Denied), ("ask", Ask), ("allow", Allowed)])
 async def test_the_control_planes_word_only_makes_a_decision_stricter(
     tmp_path: Path, local: str, verdict: type, allows: bool
 ) -> None:
-    place = Place(tmp_path, approvals="ask", enforcer=True)
+    said = SimpleNamespace(enforce=AsyncMock(return_value=models.Verdict(allow=allows)))
+    place = Place(tmp_path, client=said, approvals="ask", enforcer=True)
     place.file.write_text(f'[[{local}]]\ntool = "shell"\n')
-    place.services.client = SimpleNamespace(enforce=AsyncMock(return_value=Verdict(allow=allows)))
     decided = await place.decide(request("shell"), own("shell"), {"command": "ls"})
     assert isinstance(decided, verdict if allows else Denied)
 
@@ -166,7 +167,8 @@ async def test_what_comes_up_in_a_call_is_decided_without_asking(place: Place) -
     tool = own("web_fetch", fetch)
 
     async def further(url: str, there: Place = place) -> str:
-        return await decision.further(there.services, request("web_fetch", (fetch,)), tool, lambda one: one.url(url))
+        asked = ActivityEnvironment().run(to_decide, request("web_fetch", (fetch,)), tool, {}, queue_id="q")
+        return await there.permissions.further(asked, lambda one: one.url(url))
 
     assert await further("https://good.example/") == ""
     assert "evil.example" in await further("https://evil.example/")

@@ -32,6 +32,7 @@ from worker_core.mcp.pool import McpPool
 from worker_core.policy.answers import Answers
 from worker_core.policy.audit import AuditLog
 from worker_core.policy.decision import Permissions, policy_file
+from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.questions import ApprovalBook
 from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
 from worker_core.secrets import Secret
@@ -158,7 +159,15 @@ class Engine:
             log_ring=log_ring,
             sampler=self._sampler,
             permissions=Permissions(
-                policy=policy, book=self._book, audit=AuditLog(paths.audit_file, mask=redactor.mask)
+                policy=policy,
+                book=self._book,
+                audit=AuditLog(paths.audit_file, mask=redactor.mask),
+                enforcer=Enforcer(client=self._client, settings=settings, redactor=redactor),
+                settings=settings,
+                outbox=self._outbox,
+                bus=self.events,
+                redactor=redactor,
+                workspaces=paths.workspaces,
             ),
             launcher=launcher or self._chosen,
             workspaces=paths.workspaces,

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from worker_core.errors import KubiyaError
 from worker_core.tools.base import ToolResult
 
 _Arguments = TypeVar("_Arguments", bound=msgspec.Struct)
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
-class WrongArguments(Exception):
+class WrongArguments(KubiyaError):
     """The sentence says what is wrong."""
 
 

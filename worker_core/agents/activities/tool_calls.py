@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
+
+from temporalio import activity
 
 from worker_core.agents.activities import offered_tools
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
@@ -22,12 +25,12 @@ from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.control_plane.outbox.lane import Lane
 from worker_core.engine.services import Services
 from worker_core.events import ToolFinished, ToolStarted
-from worker_core.mcp.tool import mcp_tool
+from worker_core.mcp.tool import McpTool, mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
-from worker_core.policy import decision
+from worker_core.policy.decision import Allowed, Ask, Call, Denied, Verdict
 from worker_core.sandbox.launcher import Launcher, Observed
 from worker_core.tools.arguments import failed
-from worker_core.tools.base import Tool, ToolContext, ToolResult
+from worker_core.tools.base import Detailed, Tool, ToolContext, ToolResult
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.workspaces.workspace import Workspace
 
@@ -64,18 +67,19 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         result = failed(UNKNOWN_OUTCOME)
     else:
         arguments, wrong = _read_arguments(call)
-        verdict = None
+        verdict: Verdict = Allowed()
         if tool is not None and not wrong:
-            verdict = await decision.decide(services, request, tool, arguments)
-        if isinstance(verdict, ApprovalWanted):
+            verdict = await services.permissions.decide(to_decide(request, tool, arguments, queue_id=services.queue_id))
+        if isinstance(verdict, Ask):
             await lane.flush(_FLUSH_LIMIT)
-            return ToolOutcome(succeeded=False, output="", approval=verdict, last_sequence=lane.last_sequence)
+            wanted = ApprovalWanted(id=verdict.id, expires_at=verdict.expires_at.isoformat())
+            return ToolOutcome(succeeded=False, output="", approval=wanted, last_sequence=lane.last_sequence)
         lane.publish(
             f"{prefix}tool_started",
             {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
         )
         services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
-        if verdict is not None:
+        if isinstance(verdict, Denied):
             result = failed(verdict.sentence)
         elif tool is None or wrong:
             result = failed(wrong if tool is not None else f"There is no tool named {call.name!r} here.")
@@ -116,6 +120,23 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         unknown=unknown,
         duration_ms=round(seconds * 1000),
         last_sequence=lane.last_sequence,
+    )
+
+
+def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, queue_id: str) -> Call:
+    """What the policy is asked. What the call is named in its request decides nothing: the tool that would run does."""
+    return Call(
+        tool=tool.spec.name,
+        bound_to=tool.identity if isinstance(tool, McpTool) else request.skills,
+        arguments=arguments,
+        subjects=partial(tool.subjects, arguments),
+        details=partial(tool.details, arguments) if isinstance(tool, Detailed) else tuple,
+        execution_id=request.execution_id,
+        call_id=request.call.call_id,
+        entity_id=request.entity_id,
+        workflow_id=activity.info().workflow_id or "",
+        queue_id=queue_id,
+        claim=request.answer,
     )
 
 
@@ -193,7 +214,9 @@ async def _run_once(
                 call_id=call.call_id,
                 workspace=workspace,
                 launcher=launcher,
-                may_touch=partial(decision.further, services, request, tool),
+                may_touch=partial(
+                    services.permissions.further, to_decide(request, tool, arguments, queue_id=services.queue_id)
+                ),
                 may_reach=NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow).check_host,
                 environment={**author, **_declared(environment, services.own_secrets())},
                 timeout=settings.tool_timeout,
