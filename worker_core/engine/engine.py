@@ -14,33 +14,23 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
-from worker_core.agents.activities.journal import Journal
-from worker_core.agents.activities.tracker import ExecutionTracker
-from worker_core.basics.loop_thread import LoopThread
-from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.control_plane.session import WorkerStatus
 from worker_core.engine.departure import Departure, StopWish, drain_reason, failure_of, farewell
-from worker_core.engine.queue import ServedQueue, Shared
+from worker_core.engine.queue import ServedQueue
+from worker_core.engine.services import make_services
 from worker_core.engine.serving import Clients, Timing
 from worker_core.engine.single_execution import SingleExecution
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
-from worker_core.machine import changes, identity, load
-from worker_core.mcp.pool import McpPool
+from worker_core.machine import changes, load
 from worker_core.policy.answers import Answers
-from worker_core.policy.audit import AuditLog
-from worker_core.policy.decision import Permissions, policy_file
-from worker_core.policy.enforcer import Enforcer
-from worker_core.policy.questions import ApprovalBook
 from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
 from worker_core.secrets import Secret
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
 from worker_core.temporal.admission import Gate
 from worker_core.temporal.connection import metrics
 from worker_core.workspaces.sweeping import WorkspaceSweep
-from worker_core.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -97,25 +87,30 @@ class Engine:
         if not api_key:
             raise ConfigurationError("There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY.")
         paths.check()
-        policy = policy_file(paths)
-        policy.rules()
         redactor.add(api_key)
         redactor.add(settings.llm_api_key)
-        host_id = identity.host_id(paths.host_id_file)
-        limit = settings.max_executions or identity.default_executions(load.available_memory_bytes())
         self.events = EventBus()
         self._settings = settings
         self._api_key = api_key
+        self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
+        self._services = make_services(
+            settings=settings,
+            api_key=api_key,
+            paths=paths,
+            bus=self.events,
+            redactor=redactor,
+            launcher=launcher or self._chosen,
+            on_executions=self._tracker_changed,
+            on_questions=self._publish_soon,
+            own_secrets=self._own_secrets,
+        )
+        self._tracker = self._services.tracker
+        self._tracker_change = asyncio.Event()
+        self._book = self._services.permissions.book
+        self._answers = Answers(book=self._book, client_of=self._temporal_of)
         self._sampler = load.HealthSampler(disk_path=paths.state)
         self._health: Health | None = None
-        self._tracker = ExecutionTracker(limit=limit, on_change=self._tracker_changed)
-        self._tracker_change = asyncio.Event()
-        self._gate = Gate(has_room=lambda reserved: self._tracker.running + reserved < limit)
-        self._client = ControlPlaneClient.of(settings, api_key)
-        self._outbox = Outbox(client=self._client, folder=paths.spool, bus=self.events, mask=redactor.mask)
-        self._journal = Journal(paths.journal)
-        self._book = ApprovalBook(paths.approvals, on_change=self._publish_soon)
-        self._answers = Answers(book=self._book, client_of=self._temporal_of)
+        self._gate = Gate(has_room=lambda reserved: self._tracker.running + reserved < self._tracker.limit)
         self._sweep = WorkspaceSweep(
             paths.workspaces,
             kept=settings.workspace_kept,
@@ -126,56 +121,26 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_early = launcher is None and ask_sandbox is None
         self._looking: asyncio.Future[None] | None = None
-        self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
         self._single = SingleExecution(
             wait=settings.single_execution_wait,
             bus=self.events,
             closed=self._workflow_closed,
             leave=lambda: self._stop.raise_to(StopMode.DRAIN),
         )
-        self._claude = LoopThread("claude")
-        self._mcp = McpPool(
-            launcher=launcher or self._chosen,
-            workspace=lambda execution_id: Workspace.open(paths.workspaces, execution_id).path,
-            settings=settings,
-            redactor=redactor,
-        )
-        worker_identity = f"{os.getpid()}@{host_id}"
-        shared = Shared(
-            settings=settings,
-            host_id=host_id,
-            identity=worker_identity,
-            client=self._client,
-            clients=Clients(identity=worker_identity, mask=redactor.mask),
-            outbox=self._outbox,
-            journal=self._journal,
-            tracker=self._tracker,
-            gate=self._gate,
-            single=self._single,
-            mcp=self._mcp,
-            claude=self._claude,
-            bus=self.events,
-            redactor=redactor,
-            log_ring=log_ring,
-            sampler=self._sampler,
-            permissions=Permissions(
-                policy=policy,
-                book=self._book,
-                audit=AuditLog(paths.audit_file, mask=redactor.mask),
-                enforcer=Enforcer(client=self._client, settings=settings, redactor=redactor),
-                settings=settings,
-                outbox=self._outbox,
-                bus=self.events,
-                redactor=redactor,
-                workspaces=paths.workspaces,
-            ),
-            launcher=launcher or self._chosen,
-            workspaces=paths.workspaces,
-            own_secrets=self._own_secrets,
-            timing=timing or Timing(),
-        )
+        clients = Clients(identity=f"{os.getpid()}@{self._services.host_id}", mask=redactor.mask)
         self._queues = [
-            ServedQueue(shared, queue_id, status=self._worker_status, on_change=self._publish_soon)
+            ServedQueue(
+                self._services,
+                queue_id,
+                clients=clients,
+                gate=self._gate,
+                single=self._single,
+                log_ring=log_ring,
+                sampler=self._sampler,
+                timing=timing or Timing(),
+                status=self._worker_status,
+                on_change=self._publish_soon,
+            )
             for queue_id in settings.queue_ids
         ]
         self._stop = StopWish()
@@ -186,9 +151,9 @@ class Engine:
         self.snapshot = EngineSnapshot(
             version=__version__,
             control_plane_url=settings.control_plane_url,
-            host_id=host_id,
+            host_id=self._services.host_id,
             pid=os.getpid(),
-            executions_limit=limit,
+            executions_limit=self._tracker.limit,
             queues=tuple(queue.server.view for queue in self._queues),
             approvals=self._book.views(),
         )
@@ -275,7 +240,7 @@ class Engine:
         failure: KubiyaError | None = None
         code = ExitCode.OK
         try:
-            await self._outbox.open()
+            await self._services.outbox.open()
             for queue in self._queues:
                 queue.start()
             self._watching = asyncio.create_task(self._watch_machine(), name="machine")
@@ -342,7 +307,7 @@ class Engine:
         quick = code is ExitCode.LEFT_AT_ONCE
         if failure is not None:
             await asyncio.gather(*(queue.server.stop(limit=SIGN_OFF_LIMIT) for queue in self._queues))
-        await self._outbox.close(limit=timedelta(0) if quick else LAST_EVENTS_LIMIT)
+        await self._services.outbox.close(limit=timedelta(0) if quick else LAST_EVENTS_LIMIT)
         for queue in self._queues:
             if queue.task is not None:
                 queue.task.cancel()
@@ -361,10 +326,10 @@ class Engine:
             await asyncio.gather(*(queue.remove_if_ephemeral(limit=SIGN_OFF_LIMIT) for queue in self._queues))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit.total_seconds()):
-                await self._mcp.close()
-                await asyncio.to_thread(self._claude.close)
+                await self._services.mcp.close()
+                await asyncio.to_thread(self._services.claude.close)
         await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
-        await self._client.aclose()
+        await self._services.client.aclose()
 
     def _finish(self, state: EngineState, reason: str, code: ExitCode) -> None:
         self._chosen.close()
@@ -420,14 +385,13 @@ class Engine:
             self._health = sample
             metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
             for execution_id in self._tracker.forget_silent():
-                for queue in self._queues:
-                    queue.forget_secrets(execution_id)
+                self._services.environments.forget(execution_id)
             if self._sweep.due:
                 self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep.run)
             self._publish_soon()
 
         # Executions that ended elsewhere leave their records behind.
-        await asyncio.to_thread(self._journal.sweep, older_than=JOURNAL_KEPT)
+        await asyncio.to_thread(self._services.journal.sweep, older_than=JOURNAL_KEPT)
         await asyncio.to_thread(self._sweep.run)
         await changes.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
 
@@ -438,8 +402,8 @@ class Engine:
         """
         log.info("%s Connections are checked.", reason)
         self.events.publish(WokeUp(reason=reason))
-        self._client.reset_connections()
-        self._outbox.nudge()
+        self._services.client.reset_connections()
+        self._services.outbox.nudge()
         self._beat()
         for queue in self._queues:
             queue.server.suspect(reason)
@@ -496,7 +460,7 @@ class Engine:
             executions=self._tracker.views(),
             approvals=self._book.views(),
             tasks_processed=self._tracker.processed,
-            outbox=self._outbox.view(),
+            outbox=self._services.outbox.view(),
             health=self._health,
             sdk=metrics().telemetry.view(),
         )

@@ -1,4 +1,4 @@
-"""Puts together what serves one queue, from what all queues of an engine share."""
+"""Puts together what serves one queue, from what the engine has one of."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from worker_core.agents.activities.activities import AgentActivities
+from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.workflows.job_workflow import ScheduledJobWrapperWorkflow
 from worker_core.agents.workflows.workflow import (
     AgentExecutionWorkflow,
@@ -22,30 +22,16 @@ from worker_core.agents.workflows.workflow import (
 from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.session import QueueSession, WorkerStatus
-from worker_core.engine.services import Services
 from worker_core.engine.serving import Clients, QueueServer, Timing
 from worker_core.model.gateway import ModelGateway
 from worker_core.secrets import Secret
 from worker_core.temporal.pollers import QueuePlan
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from worker_core.agents.activities.journal import Journal
-    from worker_core.agents.activities.tracker import ExecutionTracker
-    from worker_core.basics.loop_thread import LoopThread
-    from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.control_plane.models import StartResponse
-    from worker_core.control_plane.outbox.outbox import Outbox
     from worker_core.engine.single_execution import SingleExecution
-    from worker_core.events import EventBus
-    from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing
     from worker_core.machine.load import HealthSampler
-    from worker_core.mcp.pool import McpPool
-    from worker_core.policy.decision import Permissions
-    from worker_core.sandbox.launcher import Launcher
-    from worker_core.settings import Settings
     from worker_core.temporal.admission import Gate
 
 log = logging.getLogger(__name__)
@@ -68,112 +54,90 @@ CANCEL_AFTER = timedelta(seconds=1)
 """Polling stops when turns have ended, or when what runs is to be cancelled: there is nothing to wait for then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """One of each per engine."""
-
-    settings: Settings
-    host_id: str
-    identity: str
-    client: ControlPlaneClient
-    clients: Clients
-    outbox: Outbox
-    journal: Journal
-    tracker: ExecutionTracker
-    gate: Gate
-    single: SingleExecution
-    mcp: McpPool
-    claude: LoopThread
-    bus: EventBus
-    redactor: Redactor
-    log_ring: LogRing
-    sampler: HealthSampler
-    launcher: Launcher
-    permissions: Permissions
-    workspaces: Path
-    own_secrets: Callable[[], frozenset[str]]
-    timing: Timing
-
-
 class ServedQueue:
     """One queue with its session, its server, its activities and its model gateway."""
 
     def __init__(
         self,
-        shared: Shared,
+        services: Services,
         queue_id: str,
         *,
+        clients: Clients,
+        gate: Gate,
+        single: SingleExecution,
+        log_ring: LogRing,
+        sampler: HealthSampler,
+        timing: Timing,
         status: Callable[[str], WorkerStatus],
         on_change: Callable[[], None],
     ) -> None:
-        """`status` says what heartbeats tell of a queue; `on_change` hears that the server's view was replaced."""
+        """Nothing is sent before `start`.
+
+        Args:
+            services: of the engine.
+            queue_id: the worker queue's UUID.
+            clients: make connections to Temporal.
+            gate: of the engine; closed, no new execution is taken.
+            single: of the engine; knows which execution is the one.
+            log_ring: its lines go into full heartbeats.
+            sampler: measures the machine for them.
+            timing: intervals of the loops.
+            status: says what heartbeats tell of a queue.
+            on_change: hears that the server's view was replaced.
+        """
         sys.setswitchinterval(TURN_SECONDS)
-        self._shared = shared
+        self._services = services
+        self._gate = gate
+        self._single = single
+        self._identity = clients.identity
         self._gateway: ModelGateway | None = None
         self.queue_id = queue_id
         self.task: asyncio.Task[None] | None = None
         self.session = QueueSession(
-            client=shared.client,
+            client=services.client,
             queue_id=queue_id,
-            settings=shared.settings,
-            bus=shared.bus,
+            settings=services.settings,
+            bus=services.bus,
             status=lambda: status(queue_id),
-            log_ring=shared.log_ring,
-            sampler=shared.sampler,
-            redactor=shared.redactor,
+            log_ring=log_ring,
+            sampler=sampler,
+            redactor=services.redactor,
             runtimes=supported_runtimes(),
         )
         self.server = QueueServer(
             session=self.session,
-            settings=shared.settings,
-            clients=shared.clients,
-            gate=shared.gate,
-            bus=shared.bus,
+            settings=services.settings,
+            clients=clients,
+            gate=gate,
+            bus=services.bus,
             plan=self._plan,
             on_change=on_change,
-            timing=shared.timing,
+            timing=timing,
         )
-        self._services = Services(
+        self._context = QueueContext(
             queue_id=queue_id,
-            host_id=shared.host_id,
+            home_queue=f"{queue_id}@{services.host_id}",
             worker_id=lambda: self.session.registration.worker_id,
             gateway=self.gateway,
-            settings=shared.settings,
-            client=shared.client,
-            outbox=shared.outbox,
-            journal=shared.journal,
-            tracker=shared.tracker,
-            bus=shared.bus,
-            redactor=shared.redactor,
-            launcher=shared.launcher,
-            permissions=shared.permissions,
-            workspaces=shared.workspaces,
-            takes_executions=self._takes,
-            single=shared.single,
-            mcp=shared.mcp,
-            claude=shared.claude,
-            own_secrets=shared.own_secrets,
+            takes=self._takes,
+            gives_back=single.give_up,
         )
-        self._activities = AgentActivities(self._services)
+        self._activities = AgentActivities(services, self._context)
 
     def start(self) -> None:
         self.task = asyncio.create_task(self.server.run(), name=f"queue {self.queue_id}")
 
     def gateway(self) -> ModelGateway:
         """The gateway that the settings name, else the registration; made anew when its address or key changes."""
-        settings, registration = self._shared.settings, self.session.registration
+        settings, registration = self._services.settings, self.session.registration
         base_url = settings.llm_base_url or registration.litellm_api_url
         key = settings.llm_api_key or registration.litellm_api_key
         if self._gateway is None or not self._gateway.serves(base_url, key):
-            self._shared.redactor.add(key)
+            self._services.redactor.add(key)
             self._gateway = ModelGateway(
                 base_url=base_url, api_key=key, ca_file=settings.ca_file, allow_http=settings.allow_http
             )
         return self._gateway
-
-    def forget_secrets(self, execution_id: str) -> None:
-        """The execution has gone elsewhere, or was terminated."""
-        self._services.forget_secrets(execution_id)
 
     def secrets(self) -> tuple[Secret, ...]:
         """Keys that this queue's registration brought."""
@@ -188,7 +152,7 @@ class ServedQueue:
             return
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                await self._shared.client.delete_queue(self.queue_id)
+                await self._services.client.delete_queue(self.queue_id)
         except (ControlPlaneError, TimeoutError) as error:
             log.warning("The ephemeral queue %s could not be deleted: %s", self.queue_id, error or "no answer in time.")
         else:
@@ -199,21 +163,20 @@ class ServedQueue:
             await self._gateway.aclose()
 
     def _takes(self, execution_id: str) -> bool:
-        shared = self._shared
-        return shared.gate.is_open and shared.single.takes(execution_id, activity.info().workflow_id or "")
+        return self._gate.is_open and self._single.takes(execution_id, activity.info().workflow_id or "")
 
     def _plan(self, registration: StartResponse) -> QueuePlan:
-        shared = self._shared
+        services = self._services
         if registration.queue_single_execution:
-            shared.single.switch_on(f"Queue {registration.queue_name or self.queue_id} asks for it")
+            self._single.switch_on(f"Queue {registration.queue_name or self.queue_id} asks for it")
         return QueuePlan(
             queue=registration.task_queue_name,
-            home_queue=f"{self.queue_id}@{shared.host_id}",
-            identity=shared.identity,
+            home_queue=self._context.home_queue,
+            identity=self._identity,
             workflows=WORKFLOWS,
             at_the_queue=self._activities.at_the_queue(),
             at_home=self._activities.at_home(),
-            activity_slots=shared.settings.max_activities
-            or max(CALLS_AT_LEAST, CALLS_PER_EXECUTION * shared.tracker.limit),
+            activity_slots=services.settings.max_activities
+            or max(CALLS_AT_LEAST, CALLS_PER_EXECUTION * services.tracker.limit),
             cancel_after=CANCEL_AFTER,
         )

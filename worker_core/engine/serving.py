@@ -72,7 +72,7 @@ class Clients:
     """One Temporal client per target, shared by the queues of a namespace."""
 
     def __init__(self, *, identity: str, mask: Callable[[str], str]) -> None:
-        self._identity = identity
+        self.identity = identity
         self._mask = mask
         self._known: dict[Target, Client] = {}
         self._lock = asyncio.Lock()
@@ -81,7 +81,7 @@ class Clients:
         """Raises TemporalUnreachable."""
         async with self._lock:
             if target not in self._known:
-                self._known[target] = await connect(target, identity=self._identity, mask=self._mask)
+                self._known[target] = await connect(target, identity=self.identity, mask=self._mask)
             return self._known[target]
 
     def drop(self, client: Client) -> None:

@@ -20,6 +20,7 @@ from worker_core.agents.activities import claude_turn, failures, session_store, 
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured
+from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
@@ -46,7 +47,6 @@ from worker_core.agents.messages import (
 from worker_core.agents.workflows.job_workflow import JOB_GONE
 from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution
-from worker_core.engine.services import Services
 from worker_core.events import ExecutionFinished, ExecutionStarted
 from worker_core.workspaces.sweeping import mark_ended
 
@@ -61,8 +61,9 @@ HANDED_BACK_FOR = timedelta(milliseconds=200)
 class AgentActivities:
     """One instance per queue."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, queue: QueueContext) -> None:
         self._services = services
+        self._queue = queue
 
     def at_the_queue(self) -> Sequence[Callable[..., Any]]:
         """What runs on the shared queue: the step that finds an execution its home, and an end without one."""
@@ -86,30 +87,30 @@ class AgentActivities:
     async def begin_execution(self, begin: Begin) -> Begun:
         """Mark the execution running, tell viewers, resolve what the agent may use, and make this its home."""
         services, execution = self._services, begin.input
-        if not services.takes_executions(execution.execution_id):
+        if not self._queue.takes(execution.execution_id):
             # A poll that was under way when the gate closed brought it. It goes back to the queue, for another worker.
             raise ApplicationError(
                 "This worker takes no new executions now.", type="HandedBack", next_retry_delay=HANDED_BACK_FOR
             )
         services.tracker.turn_began(
-            execution.execution_id, queue_id=services.queue_id, turn=1, agent_id=execution.entity_id
+            execution.execution_id, queue_id=self._queue.queue_id, turn=1, agent_id=execution.entity_id
         )
         try:
             async with heartbeating():
                 return await self._begin(begin)
         except asyncio.CancelledError:
             services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
-            services.forget_secrets(execution.execution_id)
-            services.single.give_up(execution.execution_id)
+            services.environments.forget(execution.execution_id)
+            self._queue.gives_back(execution.execution_id)
             raise
 
     async def _begin(self, begin: Begin) -> Begun:
         services, execution = self._services, begin.input
-        preparing = asyncio.create_task(services.gateway().prepare())
+        preparing = asyncio.create_task(self._queue.gateway().prepare())
         preparing.add_done_callback(_retrieve)
         record, cast, session = await asyncio.gather(
             services.client.get_execution(execution.execution_id),
-            assemble(services, execution),
+            assemble(services, execution, self._queue.gateway()),
             services.client.load_session(execution.execution_id),
         )
         if record.status in FINAL_STATUSES and not begin.home_lost:
@@ -144,10 +145,12 @@ class AgentActivities:
             log.warning("Execution %s: %s", execution.execution_id, sentence)
             tell(category, sentence)
         await lane.flush(failures.LAST_EVENTS_LIMIT)
-        services.bus.publish(ExecutionStarted(execution_id=execution.execution_id, queue_id=services.queue_id, turn=1))
+        services.bus.publish(
+            ExecutionStarted(execution_id=execution.execution_id, queue_id=self._queue.queue_id, turn=1)
+        )
         settings = services.settings
         return Begun(
-            home_queue=services.home_queue,
+            home_queue=self._queue.home_queue,
             host_id=services.host_id,
             persona=cast.persona,
             members=cast.members,
@@ -180,7 +183,7 @@ class AgentActivities:
                 execution_metadata={
                     **record.execution_metadata,
                     "worker_info": {
-                        "worker_id": services.worker_id(),
+                        "worker_id": self._queue.worker_id(),
                         "hostname": socket.gethostname(),
                         "platform": platform.platform(),
                         "python_version": platform.python_version(),
@@ -212,9 +215,9 @@ class AgentActivities:
     async def start_turn(self, turn: StartTurn) -> None:
         """A later turn begins: the user answered."""
         services = self._services
-        services.tracker.turn_began(turn.execution_id, queue_id=services.queue_id, turn=turn.turn)
+        services.tracker.turn_began(turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn)
         services.bus.publish(
-            ExecutionStarted(execution_id=turn.execution_id, queue_id=services.queue_id, turn=turn.turn)
+            ExecutionStarted(execution_id=turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn)
         )
         await services.client.patch_execution(turn.execution_id, ExecutionPatch(status="running"))
 
@@ -223,30 +226,32 @@ class AgentActivities:
     async def call_model(self, call: ModelCall) -> ModelReply:
         """One streamed model call."""
         services = self._services
-        with services.tracker.step(call.execution_id, "model", queue_id=services.queue_id, turn=call.turn):
+        with services.tracker.step(call.execution_id, "model", queue_id=self._queue.queue_id, turn=call.turn):
             async with heartbeating():
-                await services.know_secrets(call.execution_id, call.kind, call.entity_id)
-                return await run_model_call(services, call, attempt=activity.info().attempt)
+                await services.environments.know_secrets(call.execution_id, call.kind, call.entity_id)
+                return await run_model_call(services, self._queue, call, attempt=activity.info().attempt)
 
     @activity.defn(name="run_claude_turn")
     @failures.as_application_errors
     async def run_claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
         """A whole turn of the runtime `claude_code`."""
         services = self._services
-        with services.tracker.step(turn.execution_id, "claude", queue_id=services.queue_id, turn=turn.turn):
+        with services.tracker.step(turn.execution_id, "claude", queue_id=self._queue.queue_id, turn=turn.turn):
             async with heartbeating():
-                await services.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
-                return await claude_turn.run_claude_turn(services, turn)
+                await services.environments.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
+                return await claude_turn.run_claude_turn(services, self._queue, turn)
 
     @activity.defn(name="run_tool")
     @failures.as_application_errors
     async def run_tool(self, request: RunTool) -> ToolOutcome:
         """One tool call, at most once."""
         services, name = self._services, request.call.name
-        with services.tracker.step(request.execution_id, f"tool {name}", queue_id=services.queue_id, turn=request.turn):
+        with services.tracker.step(
+            request.execution_id, f"tool {name}", queue_id=self._queue.queue_id, turn=request.turn
+        ):
             async with heartbeating():
-                environment = await services.environment(request.execution_id, request.kind, request.entity_id)
-                outcome = await tool_calls.run(services, request, environment)
+                environment = await services.environments.of(request.execution_id, request.kind, request.entity_id)
+                outcome = await tool_calls.run(services, request, environment, queue_id=self._queue.queue_id)
         if outcome.approval is not None:
             services.tracker.waits_for_approval(request.execution_id)
         return outcome
@@ -318,7 +323,7 @@ class AgentActivities:
             await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
         await services.mcp.end(end.execution_id)
         services.tracker.ended(end.execution_id)
-        services.forget_secrets(end.execution_id)
+        services.environments.forget(end.execution_id)
         services.spent.forget(end.execution_id)
         services.journal.forget(end.execution_id)
         services.permissions.book.forget(end.execution_id)

@@ -17,6 +17,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents.activities import tool_calls
+from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import ClaudeReply, ClaudeTurn, Message, Persona, RunTool, ToolCall, ToolOutcome
 from worker_core.agents.workflows.approvals import TIMED_OUT
@@ -25,7 +26,7 @@ from worker_core.basics.shortening import LONGEST_TEXT, shortened
 from worker_core.basics.whole_text import WholeCharacters
 from worker_core.claude.installation import ADD, installed, program, supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
-from worker_core.engine.services import Services
+from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.errors import KubiyaError
 from worker_core.sandbox.environment import tool_environment
 from worker_core.workspaces import anchored
@@ -77,20 +78,21 @@ def choose_runtime(services: Services, execution: ExecutionInput, *, model: str)
     raise ApplicationError(missing, "runtime_initialization", type="RuntimeMissing", non_retryable=True)
 
 
-async def run_claude_turn(services: Services, turn: ClaudeTurn) -> ClaudeReply:
+async def run_claude_turn(services: Services, queue: QueueContext, turn: ClaudeTurn) -> ClaudeReply:
     """One turn, from the user's words to the last answer.
 
     Raises:
         GatewayError: no answer.
     """
-    return await _Turn(services, turn).run()
+    return await _Turn(services, queue, turn).run()
 
 
 class _Turn:
     """Lives on the engine's loop; the SDK lives on another."""
 
-    def __init__(self, services: Services, turn: ClaudeTurn) -> None:
+    def __init__(self, services: Services, queue: QueueContext, turn: ClaudeTurn) -> None:
         self._services = services
+        self._queue = queue
         self._turn = turn
         self._lane = services.outbox.lane(turn.execution_id)
         self._lane.advance(turn.after_sequence)
@@ -131,7 +133,7 @@ class _Turn:
         """Called on the SDK's loop."""
         from worker_core.claude.session import run
 
-        return await run(order, self._listener(), launcher=self._services.launcher, gateway=self._services.gateway())
+        return await run(order, self._listener(), launcher=self._services.launcher, gateway=self._queue.gateway())
 
     def _order(self, workspace: Workspace) -> Order:
         from worker_core.claude.session import Colleague, Order
@@ -267,14 +269,17 @@ class _Turn:
             arguments=json.dumps(tamed(arguments, deepest=DEEPEST + 1), ensure_ascii=False),
         )
         self._tool_names.append(name)
-        environment = await services.environment(turn.execution_id, persona.kind, persona.entity_id)
+        environment = await services.environments.of(turn.execution_id, persona.kind, persona.entity_id)
         request = self._request(persona, call)
-        outcome = await tool_calls.run(services, request, environment)
+        outcome = await self._run(request, environment)
         while outcome.approval is not None:
             answer = await self._answered(call, until=datetime.fromisoformat(outcome.approval.expires_at))
-            outcome = await tool_calls.run(services, self._request(persona, call, answer=answer), environment)
+            outcome = await self._run(self._request(persona, call, answer=answer), environment)
         self._remember(call, outcome)
         return outcome.for_model(), not outcome.succeeded
+
+    async def _run(self, request: RunTool, environment: ResolvedEnvironment) -> ToolOutcome:
+        return await tool_calls.run(self._services, request, environment, queue_id=self._queue.queue_id)
 
     def _request(self, persona: Persona, call: ToolCall, *, answer: str = "") -> RunTool:
         turn = self._turn

@@ -14,10 +14,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker_core.agents.activities.failures import error_event
+from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.compaction import CHARACTERS_PER_TOKEN
 from worker_core.agents.messages import ModelCall, ModelReply
 from worker_core.basics.durations import duration_as_typed
-from worker_core.engine.services import Services
 from worker_core.model import endings
 from worker_core.model.answer import Answer, Usage
 from worker_core.model.calls import with_code
@@ -37,19 +37,20 @@ LONGEST_WAIT_SECONDS = 60.0
 """Between requests to a gateway that is busy and does not say how long: doubled each time, up to this."""
 
 
-async def run_model_call(services: Services, call: ModelCall, *, attempt: int) -> ModelReply:
+async def run_model_call(services: Services, queue: QueueContext, call: ModelCall, *, attempt: int) -> ModelReply:
     """Stream one answer.
 
     Raises:
         GatewayError: no answer; text that was sent on before stays visible under its own message id.
 
     """
-    return await _Call(services, call, attempt).run()
+    return await _Call(services, queue, call, attempt).run()
 
 
 class _Call:
-    def __init__(self, services: Services, call: ModelCall, attempt: int) -> None:
+    def __init__(self, services: Services, queue: QueueContext, call: ModelCall, attempt: int) -> None:
         self._services = services
+        self._queue = queue
         self._call = call
         self._attempt = attempt
         self._lane = services.outbox.lane(call.execution_id)
@@ -144,7 +145,7 @@ class _Call:
                     self._lane.chunk(self._message_id, text, event_type=kind, **self._about)
 
         try:
-            deltas = self._services.gateway().stream(request, reader, tell=self._warn)
+            deltas = self._queue.gateway().stream(request, reader, tell=self._warn)
             async with aclosing(deltas):
                 async for text in deltas:
                     send(masked.feed(text))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from worker_core.agents.activities.services import Services
 from worker_core.agents.messages import Persona
 from worker_core.control_plane.models import ResolvedEnvironment
-from worker_core.engine.services import Services
 from worker_core.logs.declared import is_secret
 from worker_core.mcp.configuration import Servers, read_servers
 
@@ -30,7 +30,7 @@ async def offered(
     """The persona with the tools of its servers and their words about them, and a sentence for each that is missing.
 
     Args:
-        services: of the queue.
+        services: of the engine.
         execution_id: whose servers they are.
         persona: who gets their tools.
         servers: as they were read.

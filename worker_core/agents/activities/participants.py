@@ -14,15 +14,17 @@ from temporalio.exceptions import ApplicationError
 
 from worker_core.agents.activities import offered_tools
 from worker_core.agents.activities.environment_files import write_environment_files
+from worker_core.agents.activities.services import Services
 from worker_core.agents.execution_input import EntityKind, ExecutionInput
 from worker_core.agents.messages import Persona
 from worker_core.basics.shortening import LONGEST_TEXT, shortened
 from worker_core.control_plane.errors import NotFound
 from worker_core.control_plane.models import ResolvedEnvironment
-from worker_core.engine.services import Services
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import Servers
+from worker_core.model.gateway import ModelGateway
 from worker_core.model.options import options_of
+from worker_core.settings import Settings
 from worker_core.tools.registry import SkillDefinition, offer
 
 log = logging.getLogger(__name__)
@@ -42,20 +44,20 @@ class Cast:
     """MCP servers of the persona, then of each member: read, and not started."""
 
 
-async def assemble(services: Services, execution: ExecutionInput) -> Cast:
+async def assemble(services: Services, execution: ExecutionInput, gateway: ModelGateway) -> Cast:
     """Resolve everybody; variables are kept in memory for the tools.
 
     Raises:
         ControlPlaneError: the control plane could not be asked.
         ApplicationError: a team without members.
     """
-    main = await _main(services, execution)
+    main = await _main(services, execution, gateway)
     if execution.kind == "agents":
         return main
     if execution.inline:
-        members = await _inline_members(services, execution, main.persona)
+        members = await _inline_members(execution, main.persona, gateway)
     else:
-        members = await _members(services, execution, main.persona)
+        members = await _members(services, execution, main.persona, gateway)
     called = _names(member.persona.name for member in members)
     personas = tuple(replace(member.persona, called=name) for member, name in zip(members, called, strict=True))
     return Cast(
@@ -72,7 +74,7 @@ async def equipped(
     """Start the MCP servers of everybody. The cast with their tools, and a sentence for each that is missing.
 
     Args:
-        services: of the queue.
+        services: of the engine.
         execution_id: whose servers they are.
         cast: as it was assembled.
         tell: hears a sentence about what takes long.
@@ -100,7 +102,7 @@ def unhonoured(cast: Cast) -> tuple[str, ...]:
     return tuple(told)
 
 
-async def _main(services: Services, execution: ExecutionInput) -> Cast:
+async def _main(services: Services, execution: ExecutionInput, gateway: ModelGateway) -> Cast:
     unwritten: tuple[str, ...] = ()
     if execution.inline:
         environment, skills = ResolvedEnvironment(), await _skills_by_id(services, execution.skill_ids)
@@ -120,7 +122,7 @@ async def _main(services: Services, execution: ExecutionInput) -> Cast:
         Persona(
             kind=execution.kind,
             entity_id="" if execution.inline else execution.entity_id,
-            model=await _model(services, execution.model_id),
+            model=await _model(services.settings, gateway, execution.model_id),
             model_config=execution.model_config,
             system_prompt=shortened(prompt, LONGEST_TEXT),
         ),
@@ -134,7 +136,9 @@ def _with_servers(services: Services, cast: Cast, environment: ResolvedEnvironme
     return replace(cast, persona=replace(cast.persona, mcp_servers=dict(own)), servers=(servers,))
 
 
-async def _members(services: Services, execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:
+async def _members(
+    services: Services, execution: ExecutionInput, leader: Persona, gateway: ModelGateway
+) -> Sequence[Cast]:
     team = await services.client.get_team(execution.entity_id)
     if not team.agents:
         raise ApplicationError(
@@ -143,10 +147,12 @@ async def _members(services: Services, execution: ExecutionInput, leader: Person
             type="NoMembers",
             non_retryable=True,
         )
-    return await asyncio.gather(*(_member(services, execution, leader, member) for member in team.agents))
+    return await asyncio.gather(*(_member(services, execution, leader, member, gateway) for member in team.agents))
 
 
-async def _member(services: Services, execution: ExecutionInput, leader: Persona, listed: Mapping[str, Any]) -> Cast:
+async def _member(
+    services: Services, execution: ExecutionInput, leader: Persona, listed: Mapping[str, Any], gateway: ModelGateway
+) -> Cast:
     """The team lists names and descriptions alone; prompt and model stand in the agent's own record (9.6)."""
     agent_id = str(listed.get("id") or "")
     environment, skills, unwritten = await _resolved(services, "agents", execution.execution_id, agent_id)
@@ -164,7 +170,7 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
             entity_id=agent_id,
             name=str(listed.get("name") or agent_id),
             description=str(listed.get("description") or ""),
-            model=await _model(services, model) if model else leader.model,
+            model=await _model(services.settings, gateway, model) if model else leader.model,
             model_config=model_config or leader.model_config,
             system_prompt=environment.system_prompt or str(configuration.get("system_prompt") or ""),
         ),
@@ -173,13 +179,13 @@ async def _member(services: Services, execution: ExecutionInput, leader: Persona
     return _with_servers(services, cast, environment, {})
 
 
-async def _inline_members(services: Services, execution: ExecutionInput, leader: Persona) -> Sequence[Cast]:
+async def _inline_members(execution: ExecutionInput, leader: Persona, gateway: ModelGateway) -> Sequence[Cast]:
     runtime = execution.config.get("runtime_config")
     agents = runtime.get("agents") if isinstance(runtime, Mapping) else None
     if not isinstance(agents, Mapping):
         return ()
     models = {
-        name: await _known_as(services, str(about.get("model") or leader.model))
+        name: await _known_as(gateway, str(about.get("model") or leader.model))
         for name, about in agents.items()
         if isinstance(about, Mapping)
     }
@@ -205,7 +211,7 @@ async def _resolved(
     environment, skills = await asyncio.gather(
         services.client.resolved_environment(kind, entity_id), services.client.resolved_skills(kind, entity_id)
     )
-    await services.keep_environment(execution_id, entity_id, environment)
+    await services.environments.keep(execution_id, entity_id, environment)
     unwritten: tuple[str, ...] = ()
     if environment.files:
         unwritten = await asyncio.to_thread(
@@ -240,18 +246,17 @@ def _persona(skills: Sequence[dict[str, Any]], persona: Persona, unwritten: tupl
     )
 
 
-async def _model(services: Services, wished: str) -> str:
+async def _model(settings: Settings, gateway: ModelGateway, wished: str) -> str:
     """Override, then the input's, then the default."""
-    settings = services.settings
-    return await _known_as(services, settings.model_override or wished or settings.default_model)
+    return await _known_as(gateway, settings.model_override or wished or settings.default_model)
 
 
-async def _known_as(services: Services, model: str) -> str:
+async def _known_as(gateway: ModelGateway, model: str) -> str:
     """The client-library prefix `openai/` is not sent (protocol 10), unless the gateway itself lists a model by it."""
     if not model.startswith(LIBRARY_PREFIX):
         return model
     try:
-        listed = await services.gateway().lists(model)
+        listed = await gateway.lists(model)
     except KubiyaError:  # the first model call says what is wrong
         listed = False
     return model if listed else model.removeprefix(LIBRARY_PREFIX)

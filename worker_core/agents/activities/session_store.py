@@ -10,19 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from worker_core.agents.activities.services import Services
 from worker_core.basics import foreign_json
 from worker_core.basics.shortening import shortened
 from worker_core.errors import KubiyaError
 from worker_core.logs.redaction import masked_data
 from worker_core.workspaces import anchored
 from worker_core.workspaces.workspace import OWN_FOLDER, Workspace
-
-if TYPE_CHECKING:
-    from worker_core.engine.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ async def store(
     """Keep what was said: all of it in the workspace, what viewers need on the control plane.
 
     Args:
-        services: of the queue.
+        services: of the engine.
         execution_id: whose conversation.
         stored: the session as the server has it.
         news: what was said since the last time, in the session's shape.

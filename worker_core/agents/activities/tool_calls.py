@@ -16,6 +16,7 @@ from temporalio import activity
 
 from worker_core.agents.activities import offered_tools
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
+from worker_core.agents.activities.services import Services
 from worker_core.agents.conversation import arguments_object
 from worker_core.agents.messages import UNKNOWN_OUTCOME, ApprovalWanted, RunTool, ToolCall, ToolOutcome
 from worker_core.basics import foreign_json
@@ -23,11 +24,10 @@ from worker_core.basics.git_author import git_author_variables
 from worker_core.basics.whole_text import whole
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.control_plane.outbox.lane import Lane
-from worker_core.engine.services import Services
 from worker_core.events import ToolFinished, ToolStarted
 from worker_core.mcp.tool import McpTool, mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
-from worker_core.policy.decision import Allowed, Ask, Call, Denied, Verdict
+from worker_core.policy.decision import Ask, Call, Denied, Verdict
 from worker_core.sandbox.launcher import Launcher, Observed
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import Detailed, Tool, ToolContext, ToolResult
@@ -42,8 +42,15 @@ EVENT_OUTPUT_LIMIT = 10_000
 _FLUSH_LIMIT = timedelta(seconds=10)
 
 
-async def run(services: Services, request: RunTool, environment: ResolvedEnvironment) -> ToolOutcome:
-    """Answer from the journal, or run the tool and write it there."""
+async def run(services: Services, request: RunTool, environment: ResolvedEnvironment, *, queue_id: str) -> ToolOutcome:
+    """Answer from the journal, or run the tool and write it there.
+
+    Args:
+        services: of the engine.
+        request: the call, and what the workflow heard about it.
+        environment: of the agent whose call it is.
+        queue_id: where an answer to a question is told.
+    """
     lane = services.outbox.lane(request.execution_id)
     lane.advance(request.after_sequence)
     call = request.call
@@ -67,9 +74,10 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         result = failed(UNKNOWN_OUTCOME)
     else:
         arguments, wrong = _read_arguments(call)
-        verdict: Verdict = Allowed()
-        if tool is not None and not wrong:
-            verdict = await services.permissions.decide(to_decide(request, tool, arguments, queue_id=services.queue_id))
+        asked = None if tool is None or wrong else to_decide(request, tool, arguments, queue_id=queue_id)
+        verdict: Verdict = Denied(sentence=wrong if tool is not None else f"There is no tool named {call.name!r} here.")
+        if asked is not None:
+            verdict = await services.permissions.decide(asked)
         if isinstance(verdict, Ask):
             await lane.flush(_FLUSH_LIMIT)
             wanted = ApprovalWanted(id=verdict.id, expires_at=verdict.expires_at.isoformat())
@@ -81,11 +89,11 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
         if isinstance(verdict, Denied):
             result = failed(verdict.sentence)
-        elif tool is None or wrong:
-            result = failed(wrong if tool is not None else f"There is no tool named {call.name!r} here.")
         else:
+            assert tool is not None
+            assert asked is not None
             observed = Observed(services.launcher)
-            result = await _run_once(services, request, environment, tool, arguments, observed)
+            result = await _run_once(services, request, environment, tool, asked, observed)
             where = _place(request, observed)
     mask = services.redactor.mask
     # Tools mask what they read; a sentence about it may hold a part of it, too.
@@ -192,7 +200,7 @@ async def _run_once(
     request: RunTool,
     environment: ResolvedEnvironment,
     tool: Tool,
-    arguments: dict[str, Any],
+    decided: Call,
     launcher: Launcher,
 ) -> ToolResult:
     call = request.call
@@ -208,15 +216,13 @@ async def _run_once(
         workspace = await asyncio.to_thread(Workspace.open, services.workspaces, request.execution_id)
         author = await asyncio.to_thread(git_author_variables, settings.git_author)
         result = await tool.run(
-            arguments,
+            decided.arguments,
             ToolContext(
                 execution_id=request.execution_id,
                 call_id=call.call_id,
                 workspace=workspace,
                 launcher=launcher,
-                may_touch=partial(
-                    services.permissions.further, to_decide(request, tool, arguments, queue_id=services.queue_id)
-                ),
+                may_touch=partial(services.permissions.further, decided),
                 may_reach=NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow).check_host,
                 environment={**author, **_declared(environment, services.own_secrets())},
                 timeout=settings.tool_timeout,

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 from worker_core.agents.activities import failures, session_store
+from worker_core.agents.activities.services import Services
 from worker_core.agents.messages import FinishTurn, GiveUpTurn, TurnDecision
 from worker_core.control_plane.models import ExecutionPatch, TurnAnalytics
-from worker_core.engine.services import Services
 from worker_core.events import ExecutionWaiting
 
 FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})

@@ -1,0 +1,64 @@
+"""What activities work with: made by the engine, handed over whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_core.agents.activities.environments import Environments
+from worker_core.agents.activities.journal import Journal
+from worker_core.agents.activities.spent import SpentByAttempts
+from worker_core.agents.activities.tracker import ExecutionTracker
+from worker_core.basics.loop_thread import LoopThread
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.outbox.outbox import Outbox
+from worker_core.events import EventBus
+from worker_core.logs.redaction import Redactor
+from worker_core.mcp.pool import McpPool
+from worker_core.model.gateway import ModelGateway
+from worker_core.policy.decision import Permissions
+from worker_core.sandbox.launcher import Launcher
+from worker_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """One of each per engine."""
+
+    settings: Settings
+    host_id: str
+    client: ControlPlaneClient
+    outbox: Outbox
+    journal: Journal
+    tracker: ExecutionTracker
+    bus: EventBus
+    redactor: Redactor
+    launcher: Launcher
+    permissions: Permissions
+    workspaces: Path
+    environments: Environments
+    spent: SpentByAttempts
+    mcp: McpPool
+    claude: LoopThread
+    """Where the SDK of the runtime `claude_code` lives."""
+
+    own_secrets: Callable[[], frozenset[str]]
+    """Values that reach no child process, whatever name they come under."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueContext:
+    """What is a queue's own. The functions are asked each time: a new registration changes what they give."""
+
+    queue_id: str
+    home_queue: str
+    """The queue of this machine alone."""
+
+    worker_id: Callable[[], str]
+    gateway: Callable[[], ModelGateway]
+    takes: Callable[[str], bool]
+    """Whether an execution may begin here; False while the worker is paused or leaves."""
+
+    gives_back: Callable[[str], None]
+    """It did not begin after all."""
