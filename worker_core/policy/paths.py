@@ -30,6 +30,9 @@ _MENTIONED = re.compile(
     r"/[\w.@%+~-](?:[\w.@%+~-]++|/[\w.@%+~-]| ++[\w.@%+~-])*+"
 )
 _DRIVE = re.compile(r"[A-Za-z]:/")
+_OWN_FILE = re.compile(r"/dev/(stdin|stdout|stderr|tty)|(?:/dev|/proc/self)/(fd/[0-9]+)")
+"""What a process has open itself."""
+
 _HOME = ("$HOME", "${HOME}")
 _HERE = ("$PWD", "${PWD}")
 
@@ -96,6 +99,8 @@ class Paths:
                 named = os.path.normpath(named)[:LONGEST]
             expanded = os.path.join(self.workspace, os.path.expanduser(named))  # noqa: PTH111, PTH118
             plain = os.path.normpath(expanded)
+            if (own := _OWN_FILE.fullmatch(plain)) is not None:  # where it leads here, it does not lead there
+                return Subject(kind="path", text=f"/dev/{own[1] or own[2]}")
             # `a/../b` is not `b` where `a` is a link: both readings count.
             readings = [plain, os.path.realpath(plain), os.path.realpath(expanded)]
             there = _files(expanded) if patterns else []

@@ -185,12 +185,6 @@ FOLDER_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Options that name the folder in which the program sees its other words."""
 
-GIT_LINES: Final = frozenset({"-x", "--exec", "--extcmd", "--tree-filter", "--index-filter", "--env-filter",
-                              "--msg-filter", "--commit-filter", "--parent-filter", "--tag-name-filter"})  # fmt: skip
-
-TAKES_TEXT: Final = frozenset({"PROMPT_COMMAND", "PS0", "PS4", "BASH_ENV", "ENV"})
-"""Variables whose value a shell runs, or reads a file of."""
-
 PLAIN: Final = listed(
     """
     . : R [ alias apk apropos apt apt-cache apt-get ar as awk aws az b2sum base32 base64 basename bash bat bc bg

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from worker_core.policy.words import Word
 
 Follows = Literal["", "&&", "||"]
 """Whether a command runs only after the one before succeeded, or failed."""
+
+INPUT: Final = frozenset({"<", "<>", "<&", "<<", "<<-", "<<<"})
+"""Operators of redirections that give something to read."""
 
 
 @dataclass(slots=True)
@@ -17,9 +20,17 @@ class Redirection:
 
     operator: str
     target: Word
+    descriptor: str = ""
+    """Which of its files is meant, where it stands in front of the operator."""
+
     body: str | None = None
     is_computed: bool = False
     """Of a here-document: the shell puts something into it."""
+
+    @property
+    def is_input(self) -> bool:
+        """It is what the command reads."""
+        return self.operator in INPUT and self.descriptor in {"", "0"}
 
 
 @dataclass(slots=True)
@@ -27,7 +38,7 @@ class Simple:
     """A simple command, or only assignments and redirections."""
 
     words: tuple[Word, ...] = ()
-    assignments: tuple[Word, ...] = ()
+    assignments: list[Word] = field(default_factory=list)
     redirections: list[Redirection] = field(default_factory=list)
     follows: Follows = ""
     apart: bool = False
@@ -35,6 +46,9 @@ class Simple:
 
     fed: bool = False
     """It reads what a pipe brings."""
+
+    around: bool = False
+    """What stands around it is given something to read, which may be left to it."""
 
     source: Simple | None = None
     """The simple command that the pipe comes from; None where that is more than one."""
@@ -51,6 +65,8 @@ class Open:
     """It runs once and for certain; else perhaps, or several times."""
 
     follows: Follows = ""
+    fed: bool = False
+    """It is given something to read: by a pipe, a redirection behind it, or whoever calls the function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from worker_core.policy.shell_events import Close, Data, Follows, Line, Open, Redirection, Simple
+from worker_core.policy.shell_events import INPUT, Close, Data, Follows, Line, Open, Redirection, Simple
 from worker_core.policy.shell_words import ASSIGNMENT, WordReader
 from worker_core.policy.words import Piece, Word, word_of, words_of
 
@@ -29,6 +29,17 @@ def read_line(text: str) -> Line:
     """Never fails."""
     reader = _Line(text)
     reader.commands("")
+    return _line(reader)
+
+
+def read_substitutions(text: str) -> Line:
+    """The commands that Bash runs where it evaluates a text: as a prompt, or as arithmetic. Never fails."""
+    reader = _Line("")
+    reader.inner(text)
+    return _line(reader)
+
+
+def _line(reader: WordReader) -> Line:
     return Line(
         events=tuple(reader.events),
         whole=reader.whole and not reader.heredocs,
@@ -69,6 +80,9 @@ class _Commands:
         self.data: list[Word] = []
         self.last: Simple | _Frame | None = None
         """What ended last: what a pipe that comes now is fed by."""
+
+        self.descriptor = ""
+        """In front of the redirection that comes."""
 
         self.names = 0
         """Words behind `function`, `coproc` and `for` that are names."""
@@ -132,6 +146,8 @@ class _Commands:
         self.words, self.data, self.names = [], [], 0
 
     def new_line(self) -> None:
+        if self.mode == "command" and not (self.now.assignments or self.now.redirections):
+            return  # behind `|` and `&&` the command may begin in the next line
         self.end()
         if self.mode != "pattern" and not (self.mode == "data" and self._innermost == "case"):
             self.begin("")
@@ -169,7 +185,8 @@ class _Commands:
             self.now.source = source if isinstance(source, Simple) and source.words else None
 
     def open(self, kind: str, *, apart: bool = False, sure: bool = False) -> None:
-        opened = Open(apart=apart or self.now.apart, sure=sure, follows=self.now.follows)
+        fed = kind == "function" or self.now.fed
+        opened = Open(apart=apart or self.now.apart, sure=sure, follows=self.now.follows, fed=fed)
         self.reader.events.append(opened)
         self.frames.append(_Frame(kind, opened))
         self.waiting[kind] += 1
@@ -243,7 +260,10 @@ class _Commands:
         reader.blanks()
         pieces, raw = reader.word()
         word = word_of(pieces, raw)
-        redirection = Redirection(operator, word)
+        redirection = Redirection(operator, word, self.descriptor)
+        self.descriptor = ""
+        if self.mode == "after" and operator in INPUT and isinstance(self.last, _Frame):
+            self.last.opened.fed = True
         if operator in {"<<", "<<-"}:
             is_quoted = any(kind == "quoted" for kind, _ in pieces)
             reader.heredocs.append((redirection, "".join(part for _, part in pieces), is_quoted, operator == "<<-"))
@@ -255,6 +275,7 @@ class _Commands:
         reader = self.reader
         if (descriptor := _DESCRIPTOR.match(reader.text, reader.at)) is not None:
             reader.at = descriptor.end()
+            self.descriptor = descriptor[0]
             return
         begin = reader.at
         subscript = reader.subscript() if self.mode == "command" else ""
@@ -263,7 +284,7 @@ class _Commands:
             reader.at += 1
             return
         if subscript:
-            self.now.assignments = (*self.now.assignments, word_of([("bare", subscript), *pieces], subscript + raw))
+            self.now.assignments.append(word_of([("bare", subscript), *pieces], subscript + raw))
             reader.defines = True
         elif self.mode == "command":
             self.first(pieces, raw)
@@ -326,7 +347,7 @@ class _Commands:
         elif plain and raw == "coproc":
             self.coprocess()
         elif ASSIGNMENT.match(raw):
-            self.now.assignments = (*self.now.assignments, word_of(pieces, raw))
+            self.now.assignments.append(word_of(pieces, raw))
             self.reader.defines = True
         else:
             self.words += words_of(pieces, raw)

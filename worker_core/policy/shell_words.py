@@ -25,6 +25,7 @@ _IN_BRACES = re.compile(r"[^}\"'\\$`]++")
 _IN_BRACKETS = re.compile(r"[^\[\](){}'\"\\$`]++")
 _IN_TEXT = re.compile(r"[^\\$`]++")
 _IN_ARITHMETIC = re.compile(r"[^()\\$`]++")
+_DEFAULT = re.compile(r"!?(?:[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!_-]):?[-=?+]", re.ASCII)
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!_-])", re.ASCII)
 ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=", re.ASCII)
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[([^\]]{0,1000})\]{1,5}\+?=", re.ASCII)
@@ -57,12 +58,12 @@ class WordReader(ABC):
     def commands(self, closing: str) -> None:
         """Up to `closing`, or to the end."""
 
-    def nested(self, closing: str) -> None:
-        """A substitution: commands in a shell of their own."""
+    def nested(self, closing: str, *, fed: bool = False) -> None:
+        """A substitution: commands in a shell of their own. `fed`: they read what is written to it."""
         if self.is_too_deep():
             return
         self.depth += 1
-        self.events.append(Open(apart=True, sure=True))
+        self.events.append(Open(apart=True, sure=True, fed=fed))
         self.commands(closing)
         self.events.append(Close())
         self.depth -= 1
@@ -145,7 +146,7 @@ class WordReader(ABC):
             self.at += 2
         elif character in "<>":
             self.at += 2
-            self.nested(")")
+            self.nested(")", fed=character == ">")
             pieces.append(("computed", text[begin : self.at]))
         elif character == "$" and self.peek("$'"):
             self._ansi(pieces)
@@ -203,7 +204,7 @@ class WordReader(ABC):
                 self.nested(")")
         elif self.peek("${"):
             self.at += 2
-            self._braces()
+            self._braces(in_quotes=otherwise == "quoted")
         elif self.peek("$["):
             self.at += 2
             self._balanced(_IN_BRACKETS, "[", "]")
@@ -238,12 +239,13 @@ class WordReader(ABC):
             self.give_up()
         self.defines = self.defines or inner.defines
 
-    def _braces(self) -> None:
-        """`${...}`, behind its brace."""
+    def _braces(self, *, in_quotes: bool) -> None:
+        """`${...}`, behind its brace. Between double quotation marks, single ones mean nothing in a default."""
         if self.is_too_deep():
             return
         self.depth += 1
         ignored: list[Piece] = []
+        mean_nothing = in_quotes and _DEFAULT.match(self.text, self.at) is not None
         while self.goes_on():
             if (found := _IN_BRACES.match(self.text, self.at)) is not None:
                 self.at = found.end()
@@ -253,17 +255,24 @@ class WordReader(ABC):
             elif self.peek('"'):
                 self.at += 1
                 self._double(ignored)
-            elif self.peek("'") and (end := self.text.find("'", self.at + 1)) > 0:
+            elif self.peek("'") and not mean_nothing and (end := self.text.find("'", self.at + 1)) > 0:
+                self._evaluated(self.text[self.at + 1 : end])
                 self.at = end + 1
             elif self.peek("\\"):
                 self.at += 2
             elif self.peek("'"):
                 self.at += 1
             else:
-                self._substitution(ignored, "bare")
+                self._substitution(ignored, "quoted" if in_quotes else "bare")
         else:
             self.whole = False
         self.depth -= 1
+
+    def _evaluated(self, text: str) -> None:
+        """A quoted text that is arithmetic where it is an index or an offset; else it need not be whole."""
+        whole = self.whole
+        self.inner(text)
+        self.whole = whole
 
     def _balanced(self, plain: re.Pattern[str], opening: str, closing: str) -> None:
         """Up to the bracket that closes the one just read."""
@@ -325,7 +334,9 @@ class WordReader(ABC):
             elif character in " \t\r\n;|&<>(" and not self.peek("<(") and not self.peek(">("):
                 self.at += 1
             else:
-                self.word()
+                _, raw = self.word()
+                if raw.startswith("["):
+                    self._evaluated(raw.partition("=")[0])
         else:
             self.whole = False
         self.depth -= 1
@@ -336,7 +347,7 @@ class WordReader(ABC):
         if found is None:
             return ""
         self.at = found.end()
-        self._inner(found[1])
+        self.inner(found[1])
         return found[0]
 
     # --- here-documents -----------------------------------------------------------------------------------
@@ -352,10 +363,10 @@ class WordReader(ABC):
             self.whole = self.whole and found is not None
             redirection.body = self.text[begin:stop]
             if not is_quoted:
-                redirection.is_computed = self._inner(redirection.body)
+                redirection.is_computed = self.inner(redirection.body)
         self.heredocs.clear()
 
-    def _inner(self, text: str) -> bool:
+    def inner(self, text: str) -> bool:
         """The substitutions of a text that is no word. Says whether there is one."""
         if not any(character in text for character in "$`"):
             return False

@@ -12,9 +12,10 @@ from worker_core.policy.paths import Paths
 from worker_core.policy.rules import Subject
 
 MOST: Final = 500
-"""Different hosts that one text may name."""
+"""Different hosts, with users and ports, that one text may name."""
 
 _URL = re.compile(r"(?<![a-zA-Z0-9+.])([a-zA-Z0-9+.]++)://([^\s'\"<>`]++)")
+_AUTHORITY = re.compile(r"^[/\\]*+[^/\\?#]*+")
 _LOOPBACK = re.compile(r"(?:.*\.)?localhost|127\.[0-9.]+|::1|0\.0\.0\.0|::")
 
 
@@ -28,13 +29,18 @@ def urls_of(
 ) -> Iterator[Subject]:
     """What the URLs in a text name: hosts, and files where it is `file:`."""
     known: set[str] = set()
+    seen: set[str] = set()
     for found in _URL.finditer(text):
-        if len(known) > MOST:
+        is_file = found[1].lower() == "file"
+        where = found[2] if is_file else "".join(_AUTHORITY.findall(found[2])[:1])
+        if where in seen:
+            continue
+        if len(seen) > MOST:
             yield Subject(kind="host", text=found[0][:200], too_much="It names more hosts than are looked at.")
             return
-        if found[1].lower() == "file":
+        seen.add(where)
+        if is_file:
             host, slash, path = found[2].partition("/")
-            known.add(found[2])
             yield from paths.used(slash + path if host in {"", "localhost"} else path, folders or (None,))
             continue
         url = read_url(f"x://{found[2]}")

@@ -1,0 +1,69 @@
+"""What the policy's decision about one call costs, with an argument as long as a tool takes."""
+
+from __future__ import annotations
+
+import random
+import string
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_core.policy.builtin import built_in_rules
+from worker_core.policy.file import parse
+from worker_core.policy.rules import Policy
+from worker_core.policy.subjects import Reader, subjects_of
+
+LENGTH = 200_000
+ROUNDS = 5
+RULES = '[[deny]]\npath = "~/company/**"\n[[deny]]\ncommand = "git push --force*"\n[[ask]]\nhost = "*.example"\n'
+
+_LETTERS = string.ascii_letters + string.digits
+_WORD = "".join(random.Random(1).choices(_LETTERS, k=LENGTH))
+TEXTS = {
+    "one word": _WORD,
+    "base64 in lines": "\n".join(_WORD[at : at + 75] + "/" for at in range(0, LENGTH, 76)),
+    "paths": "src/a/b.py ~/company/c.txt /srv/d/e ",
+    "addresses": "https://api.example/v1?a=b user@host:path ",
+    "slashes": "/",
+    "words": "word ",
+    "assignments": "PAGER=x ",
+    "quotation marks": "'\"",
+    "substitutions": "echo $(date) `date` ",
+    "indexes": "'a[$(date)]' ",
+}
+"""Each is repeated to the length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Milliseconds of processor time, the least of some rounds; of all texts the one that takes longest."""
+
+    name: str
+    ours: float
+    bare: float
+    goal: float
+
+
+def measure_deciding() -> list[Measured]:
+    """As a file that is written, and as a command line."""
+    with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
+        policy = Policy(rules=parse(RULES, file="bench"), built_in=built_in_rules(own_folders=("/state",)))
+
+        def took(name: str, text: str) -> float:
+            times = []
+            for _ in range(ROUNDS):
+                began = time.thread_time()
+                reader = Reader(Path(folder), denied=policy.denied_words(folder))
+                policy.decide(subjects_of("tool", reader.arguments({name: text})), tool="tool", workspace=folder)
+                times.append(time.thread_time() - began)
+            return min(times) * 1000
+
+        whole = {kind: (text * (LENGTH // len(text) + 1))[:LENGTH] for kind, text in TEXTS.items()}
+        return [
+            Measured(
+                name=f"deciding about 200 kB as a {what}, beside `ls`",
+                ours=max(took(name, text) for text in whole.values()), bare=took(name, "ls"), goal=50,
+            )
+            for what, name in (("text", "content"), ("command", "command"))
+        ]  # fmt: skip
