@@ -131,21 +131,22 @@ def test_every_setting_has_a_variable_of_its_own_and_every_flag_one_setting() ->
 def test_a_value_that_is_kept_is_read_as_itself(tmp_path: Path) -> None:
     authorities = tmp_path / "ca.pem"
     authorities.write_text("")
-    texts = {
-        Kind.TEXT: "none", Kind.LIST: "8443", Kind.NUMBER: "7", Kind.TIME: "90 s", Kind.FILE: str(authorities),
-        Kind.SWITCH: "yes",
-    }  # fmt: skip
+    texts = (str(authorities), "none", "8443", "90 s", "yes", "owner", "https://x.example")
     for name, one in SETTINGS.items():
         if one.kind is Kind.SECRET:
             continue
-        url = "https://x.example" if name.endswith("_url") else ""
-        author = "owner" if name == "git_author" else ""
-        text = url or author or (one.choices[-1] if one.choices else texts[one.kind])
-        kept = load(environ={one.variable: text})
-        value = getattr(kept, name)
-        assert one.read(value) == value, name
-        assert one.read(as_text(value)) == value, name
-        assert replace(kept) == kept
+        read = 0
+        for text in (*one.choices, *texts):
+            try:
+                kept = load(environ={one.variable: text})
+            except ConfigurationError:
+                continue
+            read += 1
+            value = getattr(kept, name)
+            assert one.read(value) == value, name
+            assert one.read(as_text(value)) == value, name
+            assert replace(kept) == kept
+        assert read, name
 
 
 def test_settings_made_in_code_are_checked_as_well() -> None:
