@@ -16,7 +16,7 @@ import msgspec
 
 from desktop.look.language import tr
 from worker_core.control_socket.client import News, RunningWorker, StopName, Watch, running_workers
-from worker_core.errors import KubiyaError
+from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, SnapshotReplaced
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing
@@ -24,6 +24,7 @@ from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
+from worker_core.status_server import serving_status
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -67,6 +68,7 @@ class LocalWorker:
         self._snapshot = EngineSnapshot()
         self._engine: Engine | None = None
         self._control: ControlSocket | None = None
+        self._status = contextlib.ExitStack()
         self._service: _Attachment | None = None
         self._starting = asyncio.Lock()
         self._over = asyncio.Event()
@@ -205,6 +207,7 @@ class LocalWorker:
             self._service.close()
         if self._control is not None:
             await asyncio.to_thread(self._control.close)
+        self._status.close()
         for task in self._tasks:
             task.cancel()
 
@@ -227,6 +230,10 @@ class LocalWorker:
         engine.events.listen(self._heard)
         self._engine = engine
         self._over.clear()
+        try:
+            self._status.enter_context(serving_status(engine, wanted.settings.status_address))
+        except ConfigurationError as error:
+            log.warning("%s", error.sentence)
         await engine.start()
         self._control = ControlSocket(engine=engine, log_ring=self.log_ring, folder=self._paths.runtime)
         try:
@@ -241,6 +248,7 @@ class LocalWorker:
         if self._control is not None:
             await asyncio.to_thread(self._control.close)
             self._control = None
+        self._status.close()
         self._engine = None
         self._over.set()
         self._show(final)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.cli.conftest import NOBODY_LISTENS, CommandLine
@@ -278,3 +279,27 @@ async def test_a_killed_worker_is_not_counted(here: CommandLine, two: tuple[Work
         worker.process.wait(LIMIT_SECONDS)
     assert here("status", "--json").json == {"workers": []}
     assert list((here.home / "run").glob("worker-*")) == []
+
+
+@posix
+async def test_probes_see_it_serve_and_drain(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue, options=["--status-address", "0"]) as worker:
+        address = worker.wait_log("Status: ").partition("http://")[2].partition("/")[0]
+        async with httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as probe:
+            assert (await probe.get("/healthz")).status_code == 200
+            worker.wait_ready()
+            assert (await probe.get("/readyz")).text == "serving\n"
+            await in_a_tool_call(stage, client, queue, tmp_path, "while [ ! -e go ]; do sleep 0.05; done")
+            assert "kubiya_worker_executions_running 1\n" in (await probe.get("/metrics")).text
+            worker.process.send_signal(signal.SIGTERM)
+
+            async def drains() -> bool:
+                return (await probe.get("/readyz")).text == "draining\n"
+
+            await until(drains)
+            assert (await probe.get("/readyz")).status_code == 503
+            assert (await probe.get("/healthz")).status_code == 200
+            [workspace] = home(tmp_path).workspaces.glob("*/begun")
+            workspace.with_name("go").touch()
+            assert ended(worker) == 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from desktop.worker.face import WorkerFace
@@ -34,7 +36,7 @@ S = EngineState
 class Rig:
     """A worker, and what it published."""
 
-    def __init__(self, stage: Stage, folder: Path, queue_id: str) -> None:
+    def __init__(self, stage: Stage, folder: Path, queue_id: str, **settings: Any) -> None:
         self.events: list[Event] = []
         self.ring = LogRing()
         self.missing = ""
@@ -43,8 +45,9 @@ class Rig:
         async def provide() -> Wanted:
             if self.missing:
                 raise ConfigurationError(self.missing)
-            settings = Settings(control_plane_url=stage.info.control_plane_url, queue_ids=(queue_id,), sandbox="none")
-            return Wanted(settings=settings, api_key=Secret(stage.info.api_key))
+            url = stage.info.control_plane_url
+            wanted = Settings(control_plane_url=url, queue_ids=(queue_id,), sandbox="none", **settings)
+            return Wanted(settings=wanted, api_key=Secret(stage.info.api_key))
 
         self.worker = LocalWorker(provide=provide, paths=home(folder), redactor=Redactor(), log_ring=self.ring)
         self.worker.events.listen(self._heard)
@@ -95,6 +98,28 @@ def test_start_pause_stop_and_start_again(stage: Stage, tmp_path: Path) -> None:
             *(S.STARTING, S.RUNNING, S.PAUSED, S.RUNNING, S.DRAINING, S.STOPPED),
             *(S.STARTING, S.RUNNING, S.DRAINING, S.STOPPED),
         ]
+
+    run_on("qasync", live())
+
+
+def test_its_status_is_served_while_it_works(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = "{}:{}".format(*free.getsockname())
+            rig = Rig(stage, tmp_path, await new_queue(stage), status_address=address)
+            await rig.worker.start()  # works on, though somebody else has the place
+            await rig.reach(S.RUNNING)
+            await rig.worker.stop(StopMode.NOW)
+            await rig.worker.wait_over()
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        async with httpx2.AsyncClient(trust_env=False) as probe:
+            assert (await probe.get(f"http://{address}/readyz")).text == "serving\n"
+            await rig.worker.stop(StopMode.NOW)
+            await rig.worker.wait_over()
+            with pytest.raises(httpx2.ConnectError):
+                await probe.get(f"http://{address}/readyz")
+        await rig.worker.close()
 
     run_on("qasync", live())
 

@@ -24,6 +24,7 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import ConsoleFormat, ConsoleSink, FileSink, Sink
 from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
+from worker_core.status_server import serving_status
 
 if TYPE_CHECKING:
     from worker_core.paths import Paths
@@ -87,7 +88,10 @@ class Foreground:
             engine.events.listen(self._heard)
             prompter.attend(engine)
             control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime)
-            with _stop_signals(lambda name: self._asked_to_stop(engine, name)):
+            with (
+                _stop_signals(lambda name: self._asked_to_stop(engine, name)),
+                serving_status(engine, self._settings.status_address),
+            ):
                 await engine.start()
                 self._open(control)
                 snapshot = await engine.wait_stopped()

@@ -115,6 +115,19 @@ def _number(text: str) -> str | None:
     return str(ipaddress.IPv4Address(value))
 
 
+def listening_address(text: str) -> str:
+    """A place to listen at, as `host:port`. A port alone is this machine's loopback.
+
+    Raises:
+        ValueError: it is none; the message goes on from "X is Y; ".
+    """
+    bare = text.strip()
+    place = read_url(f"127.0.0.1:{bare}" if bare.isdecimal() else bare)
+    if place is None or not place.host or place.port is None or any(mark in bare for mark in "/\\?#@ "):
+        raise ValueError("it must be a port, or an address with one: 8080, 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080")
+    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's loopback."""
     name = host.strip("[]").lower()

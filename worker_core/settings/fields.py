@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
+from worker_core.network.hosts import listening_address
 from worker_core.network.proxy import check_proxy
 from worker_core.network.urls import base_url
 from worker_core.secrets import Secret
@@ -118,6 +119,18 @@ class Settings:
         flag_help="Leave instead of retrying for ever.",
     )
     """Leave with an error instead of retrying registration for ever (for CI)."""
+
+    status_address: str = setting(
+        "",
+        Group.WORK,
+        "Status address",
+        "For probes and Prometheus: a port, or host:port. Empty: none.",
+        flag="--status-address",
+        flag_help="Serve /healthz, /readyz and /metrics there.",
+        metavar="[HOST:]PORT",
+        reader=listening_address,
+    )
+    """Where `/healthz`, `/readyz` and `/metrics` are served: a port (on this machine alone), or `host:port`."""
 
     single_execution: bool = setting(
         False,

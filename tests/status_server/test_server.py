@@ -1,0 +1,317 @@
+"""Probes and Prometheus, over real sockets: answered by a thread, whatever the event loop and other callers do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+
+from worker_core.errors import ConfigurationError
+from worker_core.events import EventBus, ExecutionFinished
+from worker_core.settings import load
+from worker_core.snapshot import (
+    EngineSnapshot,
+    EngineState,
+    ExecutionView,
+    OutboxView,
+    QueueStatistics,
+    QueueView,
+)
+from worker_core.status_server import server as server_module
+from worker_core.status_server import serving_status
+from worker_core.status_server.pulse import Pulse
+from worker_core.status_server.server import CALLERS, Patience, StatusServer
+
+LIMIT = 20.0
+
+
+class Engine:
+    def __init__(self) -> None:
+        self.events = EventBus()
+        self.snapshot = snapshot()
+
+
+def snapshot(state: EngineState = EngineState.RUNNING, *, polling: bool = True, **more: object) -> EngineSnapshot:
+    queue = QueueView(queue_id="q-1", queue_name='laptops "of" Ada', polling=polling, reason="A secret-looking reason.")
+    return EngineSnapshot(state=state, version="1.2.3", executions_limit=4, queues=(queue,), **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+async def server(engine: Engine) -> AsyncIterator[StatusServer]:
+    made = StatusServer(engine, "127.0.0.1:0")
+    made.open()
+    yield made
+    made.close()
+
+
+async def get(server: StatusServer, path: str, **more: object) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        return await client.request("GET", f"http://{server.address}{path}", timeout=LIMIT, **more)  # type: ignore[arg-type]
+
+
+def talk(server: StatusServer, sent: bytes) -> bytes:
+    """Everything that comes back until the server closes."""
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=LIMIT) as connection:
+        connection.sendall(sent)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+        return received
+
+
+@pytest.mark.parametrize(
+    ("now", "code", "word"),
+    [
+        (snapshot(), 200, "serving"),
+        (snapshot(EngineState.STARTING), 503, "starting"),
+        (snapshot(EngineState.PAUSED), 503, "paused"),
+        (snapshot(EngineState.DRAINING), 503, "draining"),
+        (snapshot(EngineState.FAILED), 503, "failed"),
+        (snapshot(EngineState.STOPPED), 503, "stopped"),
+        (snapshot(polling=False), 503, "disconnected"),
+    ],
+)
+async def test_ready_says_why_not_in_one_word(
+    engine: Engine, server: StatusServer, now: EngineSnapshot, code: int, word: str
+) -> None:
+    engine.snapshot = now
+    answer = await get(server, "/readyz")
+    assert (answer.status_code, answer.text) == (code, f"{word}\n")
+    assert (await get(server, "/healthz")).text == "ok\n"
+    assert f"kubiya_worker_ready {int(code == 200)}\n" in (await get(server, "/metrics")).text
+
+
+async def test_metrics_are_what_prometheus_reads(engine: Engine, server: StatusServer) -> None:
+    queue = QueueView(
+        queue_id='q"\\1', polling=True, last_heartbeat_at=datetime.now(UTC) - timedelta(seconds=40),
+        statistics=QueueStatistics(
+            backlog=7, backlog_age_seconds=2.5, added_per_second=1, dispatched_per_second=1, pollers=3
+        ),
+    )  # fmt: skip
+    running = ExecutionView(
+        execution_id="e-1", queue_id="q", turn=1, status="running", step="model", started_at=datetime.now(UTC)
+    )
+    engine.snapshot = EngineSnapshot(
+        state=EngineState.RUNNING, version="1.2.3", queues=(queue,), executions=(running,), executions_limit=4,
+        outbox=OutboxView(pending=2, spooled=3, dropped=1, delivered=9),
+    )  # fmt: skip
+    for status in ("completed", "completed", "failed", "strange"):
+        engine.events.publish(ExecutionFinished(execution_id="e", status=status))
+    answer = await get(server, "/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    values = parsed(answer.text)
+    assert values['kubiya_worker_state{state="running"}'] == 1
+    assert values['kubiya_worker_executions_finished_total{outcome="completed"}'] == 2
+    assert values['kubiya_worker_executions_finished_total{outcome="failed"}'] == 1
+    assert values['kubiya_worker_executions_finished_total{outcome="other"}'] == 1
+    assert (values["kubiya_worker_executions_running"], values["kubiya_worker_executions_limit"]) == (1, 4)
+    assert (values["kubiya_worker_outbox_spooled"], values["kubiya_worker_outbox_dropped_total"]) == (3, 1)
+    assert values['kubiya_worker_queue_backlog{queue="q\\"\\\\1"}'] == 7
+    assert 40 <= values['kubiya_worker_queue_heartbeat_age_seconds{queue="q\\"\\\\1"}'] < 40 + LIMIT
+    assert values["process_resident_memory_bytes"] > 1_000_000
+    assert not [name for name in values if "poll_age" in name], "what is not known is left out"
+
+
+def parsed(text: str) -> dict[str, float]:
+    """Prometheus' text format, strictly: each series once, below its HELP and TYPE, all of one name together."""
+    values: dict[str, float] = {}
+    names: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            names.append(line.split(" ", 3)[2])
+        elif line.startswith("# TYPE "):
+            assert line.split(" ")[2:] in ([names[-1], "gauge"], [names[-1], "counter"])
+            assert (line.rpartition(" ")[2] == "counter") == names[-1].endswith("_total")
+        else:
+            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\["\\n])*"\})? (-?[0-9.e+-]+)', line)
+            assert found is not None, line
+            assert found[1] == names[-1]
+            assert line.rpartition(" ")[0] not in values
+            values[line.rpartition(" ")[0]] = float(found[3])
+    assert len(names) == len(set(names))
+    assert text.endswith("\n")
+    return values
+
+
+async def test_nothing_that_people_wrote_is_told(engine: Engine, server: StatusServer) -> None:
+    for path in ("/healthz", "/readyz", "/metrics"):
+        text = (await get(server, path)).text
+        assert "Ada" not in text
+        assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 405),
+        (b"DELETE /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 405),
+        (b"HEAD /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 405),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET /readyz/../metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET /readyz?verbose HTTP/1.1\r\nHost: localhost:80\r\n\r\n", 200),
+        (b"GET /readyz HTTP/1.0\r\n\r\n", 200),
+        (b"GET /readyz HTTP/1.1\r\n\r\n", 400),
+        (b"GET /readyz HTTP/1.1\r\nHost: rebound.example\r\n\r\n", 403),
+        (b"GET /readyz HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", 200),
+        (b"hello\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
+        (b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"x" * 20_000, 431),
+        (b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
+    ],
+)  # fmt: skip
+async def test_one_request_brings_one_answer(server: StatusServer, sent: bytes, status: int) -> None:
+    received = await asyncio.to_thread(talk, server, sent)
+    assert received.startswith(b"HTTP/1.1 %d " % status)
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in received.lower()
+
+
+async def test_a_name_is_welcome_where_it_listens_for_others(engine: Engine) -> None:
+    server = StatusServer(engine, "0.0.0.0:0")
+    server.open()
+    try:
+        port = server.address.rpartition(":")[2]
+        server.address = f"127.0.0.1:{port}"
+        assert (await get(server, "/readyz", headers={"Host": "worker.apps.svc:8080"})).status_code == 200
+    finally:
+        server.close()
+
+
+async def test_callers_that_are_silent_or_slow_hold_up_nobody(server: StatusServer) -> None:
+    host, _, port = server.address.rpartition(":")
+    silent: list[socket.socket] = []
+    try:
+        for number in range(3 * CALLERS):
+            silent.append(socket.create_connection((host, int(port)), timeout=LIMIT))
+            silent[-1].sendall(b"GET /readyz HTTP/1.1\r\nHo"[: number % 25])
+        assert (await get(server, "/readyz")).status_code == 200
+        for one in silent[: 2 * CALLERS]:
+            with contextlib.suppress(ConnectionError):
+                assert one.recv(1) == b"", "the first ones made room"
+    finally:
+        for one in silent:
+            one.close()
+
+
+async def test_a_caller_is_cut_when_its_time_is_over(server: StatusServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "CALL_LIMIT", timedelta(milliseconds=50))
+    received = await asyncio.to_thread(talk, server, b"GET /readyz HTTP/1.1\r\n")
+    assert received == b""
+
+
+async def test_a_caller_that_reads_nothing_is_cut_as_well(server: StatusServer) -> None:
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=LIMIT) as mute:
+        mute.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + b"x" * 100_000)
+        assert (await get(server, "/healthz")).status_code == 200
+
+
+def in_a_loop(scenario: Callable[[StatusServer], None], engine: Engine, *, patience: Patience) -> None:
+    """Run a blocking scenario on the engine's own loop: nothing else turns there meanwhile."""
+
+    async def run() -> None:
+        server = StatusServer(engine, "127.0.0.1:0", patience=patience)
+        server.open()
+        try:
+            scenario(server)
+        finally:
+            server.close()
+
+    asyncio.run(run())
+
+
+def test_a_blocked_loop_is_told_while_it_is_blocked(engine: Engine) -> None:
+    """The loop stands still in `scenario`; answers come all the same."""
+    said: list[tuple[str, str]] = []
+
+    def scenario(server: StatusServer) -> None:
+        def body(path: str) -> str:
+            received = talk(server, b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path.encode())
+            return received.rpartition(b"\r\n\r\n")[2].decode().strip()
+
+        assert body("/healthz") == "ok", "nobody knows yet"
+        until = time.monotonic() + LIMIT
+        while body("/healthz") == "ok":
+            assert time.monotonic() < until
+        said.append((body("/readyz"), body("/healthz")))
+        assert "kubiya_worker_event_loop_silent_seconds 0\n" not in body("/metrics")
+
+    in_a_loop(scenario, engine, patience=Patience(ready=timedelta(milliseconds=20), healthy=timedelta(milliseconds=50)))
+    assert said == [("stalled", "stalled")]
+
+
+async def test_a_loop_that_turns_again_is_well_again() -> None:
+    seconds = [0.0]
+    pulse = Pulse(asyncio.get_running_loop(), clock=lambda: seconds[0])
+    assert pulse.silent_seconds() == 0
+    seconds[0] = 7.0
+    assert pulse.silent_seconds() == 7
+    await asyncio.sleep(0)
+    assert pulse.silent_seconds() == 0, "it turned"
+    seconds[0] = 8.0
+    assert pulse.silent_seconds() == 1
+
+
+async def test_an_error_of_ours_is_one_answer_and_not_the_end(
+    server: StatusServer, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.snapshot = None  # type: ignore[assignment]
+    assert (await get(server, "/readyz")).status_code == 500
+    assert "A request for the status failed." in caplog.text
+    engine.snapshot = snapshot()
+    assert (await get(server, "/readyz")).status_code == 200
+
+
+async def test_a_place_that_is_taken_is_a_sentence(engine: Engine, server: StatusServer) -> None:
+    with pytest.raises(ConfigurationError, match="status_address"), serving_status(engine, server.address):
+        pass
+
+
+async def test_nothing_is_left_after_the_end(engine: Engine) -> None:
+    server = StatusServer(engine, "127.0.0.1:0")
+    server.open()
+    host, _, port = server.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=LIMIT) as waiting:
+        server.close()
+        server.close()
+        assert waiting.recv(1) == b""
+    assert not [thread for thread in threading.enumerate() if thread.name == "status-server"]
+    with pytest.raises(OSError):
+        socket.create_connection((host, int(port)), timeout=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("8080", "127.0.0.1:8080"), (" 0.0.0.0:80 ", "0.0.0.0:80"), ("[::]:8080", "[::]:8080"),
+        ("localhost:80", "localhost:80"), (":8080", None), ("http://x:1", None), ("x", None), ("70000", None),
+        ("u@h:1", None), ("h:1/x", None), ("::1", None), ("h:1#x", None), ("a b:1", None),
+    ],
+)  # fmt: skip
+def test_an_address_is_a_port_or_a_host_with_one(text: str, kept: str | None) -> None:
+    if kept is None:
+        with pytest.raises(ConfigurationError, match="it must be a port, or an address with one"):
+            load(environ={"KUBIYA_WORKER_STATUS_ADDRESS": text})
+    else:
+        assert load(environ={}, flags={"status_address": text}).status_address == kept
+
+
+async def test_no_address_opens_nothing(engine: Engine) -> None:
+    before = threading.active_count()
+    with serving_status(engine, ""):
+        assert threading.active_count() == before

@@ -1,0 +1,176 @@
+"""What probes and Prometheus are told: pure functions of a snapshot. Words are codes, all else is numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+
+from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
+
+Readiness = Literal["starting", "draining", "stopped", "failed", "paused", "stalled", "disconnected", "serving"]
+"""`stalled`: the event loop does not answer; `disconnected`: no queue is polled. Ready is `serving` alone."""
+
+FINISHED: Final = ("completed", "failed", "cancelled", "other")
+
+_CODES: Final[Mapping[EngineState, Readiness]] = {
+    EngineState.STARTING: "starting",
+    EngineState.DRAINING: "draining",
+    EngineState.STOPPED: "stopped",
+    EngineState.FAILED: "failed",
+    EngineState.PAUSED: "paused",
+}
+
+
+def readiness(snapshot: EngineSnapshot, *, stalled: bool) -> Readiness:
+    """The first reason that holds, in the order of `Readiness`."""
+    if (code := _CODES.get(snapshot.state)) is not None:
+        return code
+    if stalled:
+        return "stalled"
+    return "serving" if any(queue.polling for queue in snapshot.queues) else "disconnected"
+
+
+def outcome(status: str) -> str:
+    """What an execution's end counts as: one of `FINISHED`."""
+    return status if status in FINISHED else "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessView:
+    """This process, by the names that Prometheus' own clients give these metrics."""
+
+    cpu_seconds: float
+    resident_bytes: int
+    threads: int
+    started_at: float
+    """Seconds since the epoch."""
+
+    open_fds: int | None = None
+    """None where the system does not count them."""
+
+
+class _Metric(NamedTuple):
+    name: str
+    help: str
+    value: float | None
+    labels: Mapping[str, str] = {}
+
+
+def metrics(
+    snapshot: EngineSnapshot,
+    *,
+    now: datetime,
+    ready: bool,
+    silent_seconds: float,
+    finished: Mapping[str, int],
+    process: ProcessView,
+) -> str:
+    """Prometheus' text format, version 0.0.4. What is not known is left out.
+
+    Args:
+        snapshot: the engine's.
+        now: in UTC.
+        ready: what `/readyz` says.
+        silent_seconds: for which the event loop has not answered, at least.
+        finished: executions that ended here, by `outcome`.
+        process: this one.
+    """
+    lines: list[str] = []
+    last = ""
+    every = (
+        *_worker(snapshot, ready=ready, silent_seconds=silent_seconds, finished=finished),
+        *_queues(snapshot.queues, now=now),
+        *_sdk(snapshot),
+        *_process(process),
+    )
+    for one in every:
+        if one.value is None:
+            continue
+        if one.name != last:
+            last = one.name
+            kind = "counter" if one.name.endswith("_total") else "gauge"
+            lines += [f"# HELP {one.name} {one.help}", f"# TYPE {one.name} {kind}"]
+        labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in one.labels.items())
+        lines.append(f"{one.name}{{{labels}}} {one.value:.15g}" if labels else f"{one.name} {one.value:.15g}")
+    return "\n".join(lines) + "\n"
+
+
+def _worker(
+    snapshot: EngineSnapshot, *, ready: bool, silent_seconds: float, finished: Mapping[str, int]
+) -> Iterator[_Metric]:
+    prefix = "kubiya_worker"
+    yield _Metric(f"{prefix}_info", "The worker's version.", 1, {"version": snapshot.version})
+    yield _Metric(f"{prefix}_ready", "Whether /readyz says so.", ready)
+    for state in EngineState:
+        yield _Metric(
+            f"{prefix}_state", "1 for the state of the worker.", state is snapshot.state, {"state": state.value}
+        )
+    yield _Metric(f"{prefix}_event_loop_silent_seconds", "How long the event loop has not answered.", silent_seconds)
+    yield _Metric(f"{prefix}_executions_running", "Executions in the middle of a turn.", snapshot.tasks_in_flight)
+    yield _Metric(f"{prefix}_executions_known", "Executions that live here, running or not.", len(snapshot.executions))
+    yield _Metric(f"{prefix}_executions_limit", "How many may be in the middle of a turn.", snapshot.executions_limit)
+    for how in FINISHED:
+        yield _Metric(
+            f"{prefix}_executions_finished_total", "Executions that ended here.", finished.get(how, 0), {"outcome": how}
+        )
+    yield _Metric(f"{prefix}_approvals_waiting", "Tool calls that wait for an answer.", len(snapshot.approvals))
+    outbox = snapshot.outbox
+    yield _Metric(f"{prefix}_outbox_pending", "Events on their way to the control plane.", outbox.pending)
+    yield _Metric(f"{prefix}_outbox_spooled", "Events kept on disk meanwhile.", outbox.spooled)
+    yield _Metric(f"{prefix}_outbox_delivered_total", "Events that arrived.", outbox.delivered)
+    yield _Metric(f"{prefix}_outbox_dropped_total", "Events that were given up.", outbox.dropped)
+
+
+def _queues(queues: tuple[QueueView, ...], *, now: datetime) -> Iterator[_Metric]:
+    def each(name: str, said: str, values: Mapping[str, float | None]) -> Iterator[_Metric]:
+        for queue_id, value in values.items():
+            yield _Metric(f"kubiya_worker_queue_{name}", said, value, {"queue": queue_id})
+
+    def age(moment: datetime | None) -> float | None:
+        return None if moment is None else max(0.0, (now - moment).total_seconds())
+
+    counted = {queue.queue_id: queue.statistics for queue in queues if queue.statistics is not None}
+    yield from each("polling", "Whether it is polled.", {one.queue_id: one.polling for one in queues})
+    yield from each(
+        "heartbeat_age_seconds",
+        "Since the control plane took a heartbeat.",
+        {one.queue_id: age(one.last_heartbeat_at) for one in queues},
+    )
+    yield from each(
+        "poll_age_seconds",
+        "Since polls were seen to be answered.",
+        {one.queue_id: age(one.last_poll_at) for one in queues},
+    )
+    yield from each("backlog", "Tasks that wait, by Temporal.", {name: one.backlog for name, one in counted.items()})
+    yield from each(
+        "backlog_age_seconds",
+        "How long the oldest of them waits.",
+        {name: one.backlog_age_seconds for name, one in counted.items()},
+    )
+    yield from each("pollers", "Pollers of all workers.", {name: one.pollers for name, one in counted.items()})
+
+
+def _sdk(snapshot: EngineSnapshot) -> Iterator[_Metric]:
+    prefix, sdk = "kubiya_worker_temporal", snapshot.sdk
+    yield _Metric(f"{prefix}_polls_total", "Long polls answered.", sdk.polls)
+    yield _Metric(f"{prefix}_polls_empty_total", "Those of them that brought no task.", sdk.polls_empty)
+    yield _Metric(f"{prefix}_pollers", "Pollers of this worker.", sdk.pollers)
+    yield _Metric(f"{prefix}_slots_used", "Slots in use, of all kinds of tasks.", sdk.slots_used)
+    yield _Metric(f"{prefix}_slots_available", "Slots that are free.", sdk.slots_available)
+    yield _Metric(f"{prefix}_cached_workflows", "Workflows kept in memory.", sdk.cached_workflows)
+    yield _Metric(f"{prefix}_requests_total", "Requests to Temporal.", sdk.requests)
+    yield _Metric(f"{prefix}_request_failures_total", "Those of them that failed.", sdk.failures)
+
+
+def _process(process: ProcessView) -> Iterator[_Metric]:
+    yield _Metric("process_cpu_seconds_total", "Processor time of this process.", process.cpu_seconds)
+    yield _Metric("process_resident_memory_bytes", "Memory of this process.", process.resident_bytes)
+    yield _Metric("process_threads", "Threads of this process.", process.threads)
+    yield _Metric("process_open_fds", "Its open file descriptors.", process.open_fds)
+    yield _Metric("process_start_time_seconds", "When it began, since the epoch.", process.started_at)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,299 @@
+"""Serves the status of one engine over HTTP, in a thread of its own: a busy event loop cannot silence it.
+
+    GET /healthz   200 `ok`, or 503 `stalled`: the event loop has not answered for long; restart the process
+    GET /readyz    200 `serving`, or 503 and why not, one word of `report.Readiness`
+    GET /metrics   200, Prometheus' text format
+
+Nothing can be changed by it, and it says no more than words of a fixed list, numbers, queue ids and the version. One
+connection brings one answer. There is one thread for all: callers that send slowly, or nothing, wait for their end
+without holding up anybody, and where there are too many, the one that came first makes room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from worker_core.errors import ConfigurationError
+from worker_core.events import Event, EventBus, ExecutionFinished
+from worker_core.network.hosts import is_loopback, read_url
+from worker_core.snapshot import EngineSnapshot
+from worker_core.status_server.pulse import Pulse
+from worker_core.status_server.report import FINISHED, ProcessView, metrics, outcome, readiness
+
+if TYPE_CHECKING:
+    import h11
+
+log = logging.getLogger(__name__)
+
+CALLERS: Final = 64
+"""At the same time."""
+
+REQUEST_LIMIT_BYTES: Final = 8_192
+CALL_LIMIT: Final = timedelta(seconds=5)
+"""From the connection to its end."""
+
+_PLAIN: Final = "text/plain; charset=utf-8"
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Watched(Protocol):
+    """What is needed of an engine."""
+
+    snapshot: EngineSnapshot
+    events: EventBus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the event loop may be silent. It is noticed by whoever asks again meanwhile."""
+
+    ready: timedelta = timedelta(seconds=5)
+    healthy: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    status: int
+    body: str
+    kind: str = _PLAIN
+
+
+class _Caller:
+    """One connection: it is read until its request is whole, then written to, then left to close."""
+
+    def __init__(self, connection: socket.socket, *, until: float) -> None:
+        import h11
+
+        self.connection = connection
+        self.until = until
+        self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_LIMIT_BYTES)
+        self.to_send = b""
+        self.answered = False
+
+
+class StatusServer:
+    """Serves one engine. Open and close it on the engine's event loop."""
+
+    def __init__(self, engine: Watched, address: str, *, patience: Patience | None = None) -> None:
+        """Nothing is opened.
+
+        Args:
+            engine: what is reported about.
+            address: a checked `Settings.status_address`, not empty.
+            patience: when the loop counts as stalled.
+        """
+        self._engine = engine
+        self._wanted = address
+        self._patience = patience or Patience()
+        self._finished = dict.fromkeys(FINISHED, 0)
+        self._callers: dict[socket.socket, _Caller] = {}
+        self._closing = threading.Event()
+        self._unlisten: Callable[[], None] | None = None
+        self.address = ""
+        """Where it listens, as `host:port`; empty until it is open."""
+
+    def open(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            ConfigurationError: it cannot listen there.
+        """
+        import psutil
+
+        place = read_url(self._wanted)
+        assert place is not None
+        try:
+            found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, _, _, _, at = found[0]
+            self._listener = socket.create_server(at[:2], family=family, backlog=CALLERS)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The status cannot be served at {self._wanted} ({error.strerror or error}). Change the setting "
+                "status_address, or take it out."
+            ) from error
+        host, port = self._listener.getsockname()[:2]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._for_this_machine = is_loopback(host)
+        self._listener.settimeout(0)
+        self._bell, self._ringer = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._process = psutil.Process()
+        self._pulse = Pulse(asyncio.get_running_loop())
+        self._unlisten = self._engine.events.listen(self._heard, only=(ExecutionFinished,))
+        self._thread = threading.Thread(target=self._serve, name="status-server", daemon=True)
+        self._thread.start()
+        log.info("Status: http://%s/healthz, /readyz and /metrics.", self.address)
+
+    def close(self) -> None:
+        """End; connections are cut. May be called twice."""
+        if self._unlisten is None:
+            return
+        self._unlisten()
+        self._unlisten = None
+        self._closing.set()
+        self._ringer.send(b"!")
+        self._thread.join()
+        for one in (*self._callers, self._listener, self._bell, self._ringer):
+            one.close()
+        self._callers.clear()
+        self._selector.close()
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, ExecutionFinished):
+            self._finished[outcome(event.status)] += 1
+
+    # --- in the thread ----------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            oldest = next(iter(self._callers.values()), None)
+            ready = self._selector.select(None if oldest is None else max(0.0, oldest.until - time.monotonic()))
+            for key, _ in ready:
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif (caller := key.data) is not None and caller.connection in self._callers:
+                    self._attend(caller)
+            now = time.monotonic()
+            for caller in [one for one in self._callers.values() if one.until <= now]:
+                self._drop(caller)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            if not isinstance(error, BlockingIOError | ConnectionError):  # most likely, no descriptors are left
+                self._closing.wait(0.2)
+            return
+        connection.settimeout(0)
+        if len(self._callers) >= CALLERS:
+            self._drop(next(iter(self._callers.values())))
+        caller = _Caller(connection, until=time.monotonic() + CALL_LIMIT.total_seconds())
+        self._callers[connection] = caller
+        self._selector.register(connection, selectors.EVENT_READ, caller)
+
+    def _drop(self, caller: _Caller) -> None:
+        del self._callers[caller.connection]
+        self._selector.unregister(caller.connection)
+        caller.connection.close()
+
+    def _attend(self, caller: _Caller) -> None:
+        try:
+            with contextlib.suppress(BlockingIOError):
+                if caller.to_send:
+                    self._send(caller)
+                else:
+                    self._receive(caller)
+        except OSError:  # the other side left
+            self._drop(caller)
+
+    def _receive(self, caller: _Caller) -> None:
+        data = caller.connection.recv(4096)
+        if not data:
+            self._drop(caller)
+        elif not caller.answered:  # what comes behind the request is read, so that closing does not cut the answer
+            caller.http.receive_data(data)
+            self._answer(caller)
+
+    def _answer(self, caller: _Caller) -> None:
+        import h11
+
+        request: h11.Request | None = None
+        try:
+            event = caller.http.next_event()
+            if event is h11.NEED_DATA:
+                return
+            assert isinstance(event, h11.Request)
+            request = event
+            answer = self._answer_to(request)
+        except h11.RemoteProtocolError as error:
+            answer = _Answer(status=error.error_status_hint, body="The request cannot be read.\n")
+        except Exception:
+            log.exception("A request for the status failed.")
+            answer = _Answer(status=500, body="The worker's log has the details.\n")
+        body = answer.body.encode()
+        headers = [
+            ("Content-Type", answer.kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"), ("Connection", "close"),
+        ]  # fmt: skip
+        if answer.status == 405:
+            headers.append(("Allow", "GET"))
+        sent = caller.http.send(h11.Response(status_code=answer.status, headers=headers))
+        if request is None or request.method != b"HEAD":
+            sent = (sent or b"") + (caller.http.send(h11.Data(data=body)) or b"")
+        caller.to_send = sent or b""
+        caller.answered = True
+        self._send(caller)
+
+    def _send(self, caller: _Caller) -> None:
+        with contextlib.suppress(BlockingIOError):
+            caller.to_send = caller.to_send[caller.connection.send(caller.to_send) :]
+        if caller.to_send:
+            self._selector.modify(caller.connection, selectors.EVENT_WRITE, caller)
+        else:
+            caller.connection.shutdown(socket.SHUT_WR)
+            self._selector.modify(caller.connection, selectors.EVENT_READ, caller)
+
+    # --- answers ----------------------------------------------------------------------------------------------
+
+    def _answer_to(self, request: h11.Request) -> _Answer:
+        if request.method != b"GET":
+            return _Answer(status=405, body="GET alone.\n")
+        if self._for_this_machine and not _names_this_machine(request):
+            return _Answer(status=403, body="This is for this machine alone.\n")
+        silent = self._pulse.silent_seconds()
+        snapshot = self._engine.snapshot
+        why = readiness(snapshot, stalled=silent >= self._patience.ready.total_seconds())
+        match request.target.partition(b"?")[0]:
+            case b"/healthz":
+                well = silent < self._patience.healthy.total_seconds()
+                return _Answer(status=200 if well else 503, body="ok\n" if well else "stalled\n")
+            case b"/readyz":
+                return _Answer(status=200 if why == "serving" else 503, body=f"{why}\n")
+            case b"/metrics":
+                text = metrics(
+                    snapshot,
+                    now=datetime.now(UTC),
+                    ready=why == "serving",
+                    silent_seconds=silent,
+                    finished=dict(self._finished),
+                    process=self._look_at_process(),
+                )
+                return _Answer(status=200, body=text, kind=_PROMETHEUS)
+            case _:
+                return _Answer(status=404, body="/healthz, /readyz, /metrics\n")
+
+    def _look_at_process(self) -> ProcessView:
+        with self._process.oneshot():
+            times = self._process.cpu_times()
+            open_fds: int | None = None
+            if sys.platform != "win32":
+                open_fds = self._process.num_fds()
+            return ProcessView(
+                cpu_seconds=times.user + times.system,
+                resident_bytes=self._process.memory_info().rss,
+                threads=self._process.num_threads(),
+                started_at=self._process.create_time(),
+                open_fds=open_fds,
+            )
+
+
+def _names_this_machine(request: h11.Request) -> bool:
+    """A page in a browser that had its own name resolved to this machine's loopback still sends its own name."""
+    for name, value in request.headers:
+        if name == b"host":
+            place = read_url(value.decode("latin-1"))
+            return place is not None and is_loopback(place.host)
+    return True
