@@ -48,7 +48,7 @@ async def connected(one: ServerConfig, folder: Path, memory: Memory) -> AsyncIte
         one,
         launcher=DirectLauncher(),
         workspace=folder,
-        reach=Reach(hosts=("127.0.0.1:*",)),
+        reach=Reach(),
         ca_file=None,
         mask=str,
         call_mark="eras",

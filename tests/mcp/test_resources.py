@@ -12,9 +12,9 @@ from tests.mcp.test_servers import STDIO, agent_with, call, run, serving
 from tests.support.engine import home, new_agent, running_engine
 from tests.support.model_server import Reply, model_server, text
 from tests.support.playground import Stage
+from worker_core.mcp.listing import ResourcePage
 from worker_core.mcp.offering import LONGEST_INSTRUCTIONS, MOST_TOOLS, Offer, ServerTool
 from worker_core.mcp.results import resource_list
-from worker_core.mcp.session import ResourcePage
 from worker_core.secrets import Secret
 
 STRANGE = {"command": sys.executable, "args": [str(Path(__file__).with_name("strange_server.py"))]}

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from worker_core.logs.declared import secrets_in
+from worker_core.network.hosts import is_loopback
 
 Transport = Literal["stdio", "http", "sse"]
 
@@ -38,6 +39,18 @@ _TRANSPORTS: Mapping[str, Transport] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCredentials:
+    """OAuth without a person: what a remote server's authorization server knows this client by."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    issuer: str
+    """The authorization server that they belong to. They are sent to no other, whatever the MCP server says."""
+
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """One server, ready to be started or connected to. What may hold secrets is not in its `repr`."""
 
@@ -49,6 +62,7 @@ class ServerConfig:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    oauth: ClientCredentials | None = None
     call_timeout: timedelta | None = None
     """Upper limit of one call. None: the worker's own for tools."""
 
@@ -191,11 +205,16 @@ def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
             raise _Unusable(f"its header {name[:50]!r} holds a character that HTTP does not allow")
         if _CARRIES_A_SECRET.search(name):
             secrets.add(value.rpartition(" ")[2])
+    if (oauth := _oauth(raw, fill)) is not None:
+        secrets.add(oauth.client_secret)
+        if any(name.lower() == "authorization" for name in headers):
+            raise _Unusable("it has both `oauth` and a header Authorization; one of them is enough")
     return ServerConfig(
         alias=alias,
         transport=transport,
         url=url,
         headers=headers,
+        oauth=oauth,
         secrets=tuple(filter(None, secrets)),
         call_timeout=call_timeout,
         connect_timeout=connect_timeout,
@@ -234,14 +253,33 @@ def _command(raw: Mapping[str, Any], fill: _Fill) -> tuple[str, ...]:
     return (program, *given)
 
 
-def _url(url: str) -> str:
+def _url(url: str, what: str = "url") -> str:
     try:
         parts = urlsplit(url.strip())
         if parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port > 0):
             return url.strip()
     except ValueError:
         pass
-    raise _Unusable("its url is not an http:// or https:// address")
+    raise _Unusable(f"its {what} is not an http:// or https:// address")
+
+
+def _oauth(raw: Mapping[str, Any], fill: _Fill) -> ClientCredentials | None:
+    given = raw.get("oauth")
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise _Unusable("its oauth is not an object")
+    found = {key: fill(given.get(key), f"oauth {key}") for key in ("client_id", "client_secret", "issuer", "scope")}
+    for key in ("client_id", "client_secret", "issuer"):
+        if not found[key]:
+            raise _Unusable(
+                f"its oauth has no {key}; client credentials need client_id, client_secret and issuer, the address "
+                "of the authorization server that they belong to"
+            )
+    issuer = urlsplit(_url(found["issuer"], "oauth issuer"))
+    if issuer.scheme != "https" and not is_loopback(issuer.hostname or ""):
+        raise _Unusable("its oauth issuer is not an https:// address, so the secret would travel unprotected")
+    return ClientCredentials(**found)
 
 
 def _in_url(url: str) -> set[str]:

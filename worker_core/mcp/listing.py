@@ -8,7 +8,8 @@ characters can run for ever. So it gets the names alone, with parameters that it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -100,6 +101,32 @@ async def listed(session: ClientSession, flow: Flow) -> Listing:
         if not cursor or len(found) >= MOST_TOOLS:
             break
     return replace(about, tools=tuple(found), more=bool(cursor), fresh_for=fresh_for, names_headers=names_headers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourcePage:
+    """`listed` as the server described them, each with an address: nothing else of them is checked."""
+
+    listed: tuple[Mapping[str, Any], ...]
+    next_cursor: str
+
+
+async def resource_page(session: ClientSession, flow: Flow, cursor: str) -> ResourcePage:
+    """A page of what can be read; with the first one, the patterns of addresses as well.
+
+    Raises:
+        MCPError: it does not say.
+    """
+    from mcp import MCPError
+    from mcp.types import PaginatedRequestParams
+
+    page = await session.list_resources(params=PaginatedRequestParams(cursor=cursor) if cursor else None)
+    found = list(flow.listed)
+    if not cursor:
+        with suppress(MCPError):  # many have none, and know no such question
+            await session.list_resource_templates()
+            found += flow.listed
+    return ResourcePage(listed=tuple(found), next_cursor=page.next_cursor or "")
 
 
 def _text(tool: Mapping[str, Any], key: str) -> str:

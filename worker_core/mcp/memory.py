@@ -8,12 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker_core.mcp.offering import Listing
+
+if TYPE_CHECKING:
+    from mcp.shared.auth import OAuthToken
 
 MOST_SERVERS: Final = 200
 """Whatever was used longest ago is forgotten first."""
@@ -30,11 +33,19 @@ class Era(Enum):
     INITIALIZE = "initialize"
 
 
+@dataclass(slots=True)
+class Tokens:
+    """Of the authorization server of a configuration. Belongs to the loop of the MCP thread."""
+
+    kept: OAuthToken | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Server:
     era: Era = Era.UNKNOWN
     listing: Listing | None = None
     fresh_until: float = 0.0
+    tokens: Tokens = field(default_factory=Tokens)
 
 
 class Memory:
@@ -71,6 +82,11 @@ class Memory:
     def tools_changed(self, identity: str) -> None:
         """It says that its tools are others now."""
         self._change(identity, lambda known: replace(known, fresh_until=0.0))
+
+    def tokens(self, identity: str) -> Tokens:
+        """Where those of its authorization server are kept."""
+        self._change(identity, lambda known: known)
+        return self._get(identity).tokens
 
     def _get(self, identity: str) -> _Server:
         with self._lock:

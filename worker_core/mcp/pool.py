@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mcp.types import CallToolResult, ReadResourceResult
 
     from worker_core.logs.redaction import Redactor
-    from worker_core.mcp.session import Progress, ResourcePage, ServerSession
+    from worker_core.mcp.listing import ResourcePage
+    from worker_core.mcp.session import Progress, ServerSession
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
 
@@ -217,12 +218,11 @@ class McpPool:
             self._redactor.add(*config.secrets, owner=execution_id)
             if key not in self._sessions:
                 workspace = await asyncio.to_thread(self._workspace, execution_id)
-                mark = f"{execution_id}.mcp.{config.identity[:12]}"
-                self._sessions[key] = await self._thread.run(self._made(config, workspace, mark))
+                self._sessions[key] = await self._thread.run(self._made(config, execution_id, workspace))
         self._touch(execution_id, 0)
         return self._sessions[key]
 
-    async def _made(self, config: ServerConfig, workspace: Path, mark: str) -> ServerSession:
+    async def _made(self, config: ServerConfig, execution_id: str, workspace: Path) -> ServerSession:
         from worker_core.mcp.reach import reach_of
         from worker_core.mcp.session import ServerSession
 
@@ -233,8 +233,9 @@ class McpPool:
             reach=reach_of(self._settings),
             ca_file=self._settings.ca_file,
             mask=self._redactor.mask,
-            call_mark=mark,
+            call_mark=f"{execution_id}.mcp.{config.identity[:12]}",
             memory=self._memory,
+            learn_secret=lambda text: self._redactor.add(text, owner=execution_id),
         )
 
     def _touch(self, execution_id: str, change: int) -> None:

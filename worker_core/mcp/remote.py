@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,13 @@ from mcp.client.streamable_http import streamable_http_client
 
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Flow
+from worker_core.mcp.memory import Tokens
 from worker_core.mcp.messages import Repaired
 from worker_core.mcp.reach import Reach
+from worker_core.network.hosts import is_loopback
 from worker_core.network.http import CONNECT_LIMIT_SECONDS, USER_AGENT, tls_context
 from worker_core.network.named_proxy import named_proxy
+from worker_core.network.reachable import Refused
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
@@ -32,6 +36,7 @@ LONGEST_STREAM_BYTES = 512 * 1024 * 1024
 SILENCE = timedelta(minutes=5)
 """How long a stream of events may be silent; the call's own limit counts besides."""
 
+_MOST_ORIGINS = 4
 _STREAMS_AT_ONCE, _STREAM_PAUSE_SECONDS = 5, 10.0
 """Streams opened within so many seconds; the SDK reopens one that ended as fast as its server asks for."""
 
@@ -40,14 +45,33 @@ class TooMuch(httpx2.TransportError):
     """A server sent more than it may, or in a form that was not asked for."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """Connections to one origin."""
+
+    connections: httpx2.AsyncBaseTransport
+    is_proxied: bool
+
+    @classmethod
+    def made(cls, url: str, *, ca_file: Path | None) -> _Pool:
+        proxy = _proxy_for(url)
+        connections = httpx2.AsyncHTTPTransport(
+            verify=tls_context(url, ca_file=ca_file),
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=20),
+            proxy=proxy,
+        )
+        return cls(connections=connections, is_proxied=proxy is not None)
+
+
 class Guard(httpx2.AsyncBaseTransport):
     """Checks where a request goes, counts what comes back, and remembers what went wrong, for a sentence."""
 
     def __init__(self, reach: Reach, flow: Flow) -> None:
         self._reach = reach
         self._flow = flow
-        self._inner: httpx2.AsyncBaseTransport | None = None
-        self._through_proxy = False
+        self._pools: dict[str, _Pool] = {}
+        self._ca_file: Path | None = None
         self._opened: deque[float] = deque(maxlen=_STREAMS_AT_ONCE)
         self.failure: Exception | None = None
         """The last request that got no answer."""
@@ -59,22 +83,28 @@ class Guard(httpx2.AsyncBaseTransport):
         """Ids of messages that the server did not take since it does not know the session (404)."""
 
     def begin(self, url: str, *, ca_file: Path | None) -> None:
-        """Make the connections' pool. May read certificates."""
-        proxy = _proxy_for(url)
-        self._through_proxy = proxy is not None
-        self._inner = httpx2.AsyncHTTPTransport(
-            verify=tls_context(url, ca_file=ca_file),
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=20),
-            proxy=proxy,
-        )
+        """Make the pool of connections to the server itself. May read certificates."""
+        self._ca_file = ca_file
+        self._pools[_origin(httpx2.URL(url))] = _Pool.made(url, ca_file=ca_file)
+
+    async def _pool(self, url: httpx2.URL) -> _Pool:
+        """Of the host of a URL: the server's own, or one that its sign-in leads to."""
+        origin = _origin(url)
+        if origin not in self._pools:
+            if len(self._pools) > _MOST_ORIGINS:
+                raise TooMuch("its sign-in leads to too many servers")
+            if url.scheme != "https" and not is_loopback(url.host):
+                raise Refused(f"Its sign-in leads to {url.host}, without TLS.")
+            self._pools[origin] = await asyncio.to_thread(_Pool.made, str(url), ca_file=self._ca_file)
+        return self._pools[origin]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        assert self._inner is not None
         if request.method == "GET":
             await self._paced()
+        request.headers.setdefault("Accept-Encoding", "identity")
         try:
-            response = await self._inner.handle_async_request(await self._addressed(request))
+            pool = await self._pool(request.url)
+            response = await pool.connections.handle_async_request(await self._addressed(request, pool))
         except Exception as error:
             self.failure = error
             raise
@@ -96,11 +126,11 @@ class Guard(httpx2.AsyncBaseTransport):
             extensions=response.extensions,
         )
 
-    async def _addressed(self, request: httpx2.Request) -> httpx2.Request:
+    async def _addressed(self, request: httpx2.Request, pool: _Pool) -> httpx2.Request:
         url = request.url
         port = url.port or (443 if url.scheme == "https" else 80)
-        address = await self._reach.address(url.host, port, through_proxy=self._through_proxy, asker=self)
-        if self._through_proxy:
+        address = await self._reach.address(url.host, port, through_proxy=pool.is_proxied, asker=self)
+        if pool.is_proxied:
             return request
         return httpx2.Request(
             request.method,
@@ -109,6 +139,10 @@ class Guard(httpx2.AsyncBaseTransport):
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": url.host},  # the certificate is checked against the name
         )
+
+    def sign_in_failed(self, why: Exception) -> None:
+        """No token could be had."""
+        self.failure = why
 
     async def _paced(self) -> None:
         now = time.monotonic()
@@ -124,8 +158,8 @@ class Guard(httpx2.AsyncBaseTransport):
         self.unknown_session_for.add(str(message_id))
 
     async def aclose(self) -> None:
-        if self._inner is not None:
-            await self._inner.aclose()
+        for pool in self._pools.values():
+            await pool.connections.aclose()
 
 
 class _Counted(httpx2.AsyncByteStream):
@@ -152,7 +186,13 @@ class _Counted(httpx2.AsyncByteStream):
 
 @asynccontextmanager
 async def connected(
-    config: ServerConfig, guard: Guard, *, ca_file: Path | None, limit: timedelta
+    config: ServerConfig,
+    guard: Guard,
+    *,
+    ca_file: Path | None,
+    limit: timedelta,
+    tokens: Tokens,
+    learn_secret: Callable[[str], None],
 ) -> AsyncIterator[TransportStreams]:
     """The streams of a remote server.
 
@@ -161,7 +201,14 @@ async def connected(
         guard: every request goes through it.
         ca_file: PEM file of additional authorities.
         limit: of one answer to a request that is no stream.
+        tokens: for a server that is signed in to with client credentials.
+        learn_secret: hears each token that is used.
     """
+    sign_in = None
+    if config.oauth is not None:
+        from worker_core.mcp.oauth import SignIn
+
+        sign_in = SignIn(config, tokens, learn_secret=learn_secret, failed=guard.sign_in_failed)
     await asyncio.to_thread(guard.begin, config.url, ca_file=ca_file)
 
     def new_client(
@@ -178,6 +225,7 @@ async def connected(
             ),
             trust_env=False,
             follow_redirects=False,
+            auth=sign_in,
         )
 
     if config.transport == "sse":
@@ -189,6 +237,10 @@ async def connected(
             streamable_http_client(config.url, http_client=client, max_sse_event_size=LARGEST_ANSWER_BYTES) as streams,
         ):
             yield streams
+
+
+def _origin(url: httpx2.URL) -> str:
+    return f"{url.scheme}://{url.host}:{url.port or ''}"
 
 
 def _proxy_for(url: str) -> httpx2.Proxy | None:

@@ -16,7 +16,7 @@ from worker_core.tools.base import ToolContext
 if TYPE_CHECKING:
     from mcp.types import BlobResourceContents, CallToolResult, ContentBlock, ReadResourceResult, TextResourceContents
 
-    from worker_core.mcp.session import ResourcePage
+    from worker_core.mcp.listing import ResourcePage
 
 MOST_FILES: Final = 20
 LARGEST_FILE_BYTES: Final = 20 * 1024 * 1024

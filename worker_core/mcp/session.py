@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,7 @@ from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import Flow, Incoming, Outgoing
 from worker_core.mcp.greeting import greet, hear_of_changes, other_era
-from worker_core.mcp.listing import listed
+from worker_core.mcp.listing import ResourcePage, listed, resource_page
 from worker_core.mcp.memory import Era, Memory
 from worker_core.mcp.offering import Listing
 from worker_core.mcp.progress import Coalesced
@@ -54,14 +54,6 @@ class ServerTrouble(KubiyaError):
         self.in_mid_call = in_mid_call
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourcePage:
-    """`listed` as the server described them, each with an address: nothing else of them is checked."""
-
-    listed: tuple[Mapping[str, Any], ...]
-    next_cursor: str
-
-
 class ServerSession:
     """Lives on the loop of the MCP thread; all methods are called there.
 
@@ -74,6 +66,7 @@ class ServerSession:
         mask: hides secrets in what it prints.
         call_mark: marks its processes, so that none is overlooked.
         memory: of what servers offer, and how they are greeted.
+        learn_secret: hears what is to be masked from then on. May be called from another thread.
     """
 
     def __init__(
@@ -87,6 +80,7 @@ class ServerSession:
         mask: Callable[[str], str],
         call_mark: str,
         memory: Memory | None = None,
+        learn_secret: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.config = config
         self._launcher = launcher
@@ -96,6 +90,7 @@ class ServerSession:
         self._mask = mask
         self._call_mark = call_mark
         self._memory = memory or Memory()
+        self._learn_secret = learn_secret
         self._changes = 0
         self._listed_on: ClientSession | None = None
         self._session: ClientSession | None = None
@@ -181,21 +176,10 @@ class ServerSession:
         Raises:
             ServerTrouble: no answer came.
         """
-        from mcp import MCPError
-        from mcp.types import PaginatedRequestParams
 
         async def page_of(session: ClientSession) -> ResourcePage:
-            params = PaginatedRequestParams(cursor=cursor) if cursor else None
-            page = await session.list_resources(params=params)
             assert self._flow is not None
-            found = list(self._flow.listed)
-            if not cursor:
-                try:
-                    await session.list_resource_templates()
-                    found += self._flow.listed
-                except MCPError as error:
-                    log.debug("%s has no patterns of addresses: %s", self._name, error)
-            return ResourcePage(listed=tuple(found), next_cursor=page.next_cursor or "")
+            return await resource_page(session, self._flow, cursor)
 
         return await self._asked(page_of, limit=limit, asked=asked)
 
@@ -371,10 +355,12 @@ class ServerSession:
 
     def _why_unusable(self, error: Exception) -> str:
         if self._guard is not None and self._guard.status in _SIGN_IN:
-            return self._sentence(
-                f"asks for a sign-in (HTTP {self._guard.status}). It is there: give it a token that it takes, in its "
-                "headers"
-            )
+            asks = self._sentence(f"asks for a sign-in (HTTP {self._guard.status})")
+            if self.config.oauth is None:
+                return (
+                    f"{asks} It is there: give it a token that it takes in its headers, or client credentials in oauth."
+                )
+            return f"{asks} {self._what(self._guard.failure) if self._guard.failure else 'It takes no token of ours'}."
         return str(error) if isinstance(error, KubiyaError) else self._sentence(f"cannot be used ({self._what(error)})")
 
     async def _transport(self, stack: AsyncExitStack, flow: Flow) -> tuple[Any, Any]:
@@ -393,7 +379,14 @@ class ServerSession:
         stack.push_async_callback(guard.aclose)
         try:
             return await stack.enter_async_context(
-                connected(self.config, guard, ca_file=self._ca_file, limit=self.config.connect_timeout or CONNECT_LIMIT)
+                connected(
+                    self.config,
+                    guard,
+                    ca_file=self._ca_file,
+                    limit=self.config.connect_timeout or CONNECT_LIMIT,
+                    tokens=self._memory.tokens(self.config.identity),
+                    learn_secret=self._learn_secret,
+                )
             )
         except Exception as error:
             raise guard.failure or error from error
