@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -279,6 +280,14 @@ async def test_a_killed_worker_is_not_counted(here: CommandLine, two: tuple[Work
         worker.process.wait(LIMIT_SECONDS)
     assert here("status", "--json").json == {"workers": []}
     assert list((here.home / "run").glob("worker-*")) == []
+
+
+def test_a_status_address_that_is_taken_is_a_sentence(stage: Stage, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "{}:{}".format(*taken.getsockname())
+        with worker_process(stage, tmp_path, "queue", options=["--status-address", address]) as worker:
+            assert ended(worker) == 3
+    assert f"The status cannot be served at {address} (Address already in use)" in "\n".join(worker.log)
 
 
 @posix

@@ -23,6 +23,7 @@ MODULES: Final = (
     "keyring",
     "mcp.client.session",
     "worker_core.model.gateway",
+    "worker_core.status_server.server",
     "reportlab.pdfgen.canvas",
     "rich.console",
 )

@@ -22,7 +22,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
+
+import h11
+import psutil
 
 from worker_core.errors import ConfigurationError
 from worker_core.events import Event, EventBus, ExecutionFinished
@@ -30,9 +33,6 @@ from worker_core.network.hosts import is_loopback, read_url
 from worker_core.snapshot import EngineSnapshot
 from worker_core.status_server.pulse import Pulse
 from worker_core.status_server.report import FINISHED, ProcessView, metrics, outcome, readiness
-
-if TYPE_CHECKING:
-    import h11
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +73,6 @@ class _Caller:
     """One connection: it is read until its request is whole, then written to, then left to close."""
 
     def __init__(self, connection: socket.socket, *, until: float) -> None:
-        import h11
-
         self.connection = connection
         self.until = until
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=REQUEST_LIMIT_BYTES)
@@ -109,8 +107,6 @@ class StatusServer:
         Raises:
             ConfigurationError: it cannot listen there.
         """
-        import psutil
-
         place = read_url(self._wanted)
         assert place is not None
         try:
@@ -118,8 +114,9 @@ class StatusServer:
             family, _, _, _, at = found[0]
             self._listener = socket.create_server(at[:2], family=family, backlog=CALLERS)
         except OSError as error:
+            why = str(error.strerror or error).partition(" (while")[0]  # create_server says the place again
             raise ConfigurationError(
-                f"The status cannot be served at {self._wanted} ({error.strerror or error}). Change the setting "
+                f"The status cannot be served at {self._wanted} ({why}). Change the setting "
                 "status_address, or take it out."
             ) from error
         host, port = self._listener.getsockname()[:2]
@@ -208,8 +205,6 @@ class StatusServer:
             self._answer(caller)
 
     def _answer(self, caller: _Caller) -> None:
-        import h11
-
         request: h11.Request | None = None
         try:
             event = caller.http.next_event()
