@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,32 @@ def test_nothing_heavy_is_imported_before_polling_begins() -> None:
 @pytest.mark.parametrize("package", ["worker_core.tools.registry", "worker_core.sandbox.processes.process"])
 def test_tools_and_sandbox_know_nothing_of_temporal(package: str) -> None:
     assert not {name for name in loaded_by(f"import {package}") if name.startswith("temporalio")}
+
+
+def test_layers_have_no_exceptions() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    assert {one["id"] for one in contracts} >= {"worker-rooms", "worker-files", "workflows", "desktop-rooms"}
+    assert not [one["id"] for one in contracts if any(name.startswith("ignore") for name in one)]
+
+
+REPLAYED = sorted((ROOT / "worker_core/agents").glob("*.py")) + sorted(
+    (ROOT / "worker_core/agents/workflows").glob("*.py")
+)
+REPLAYABLE = {"CancelledError", "create_task", "current_task", "gather", "shield"}
+"""Of asyncio: what does the same at each replay on Temporal's loop."""
+
+
+@pytest.mark.parametrize("file", REPLAYED, ids=lambda file: file.stem)
+def test_what_is_replayed_asks_nothing_of_this_machine(file: Path) -> None:
+    """Beside the contract of its imports: no subprocess of asyncio, no clock, no file."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    used = {(ast.unparse(node.value), node.attr) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert {name for of, name in used if of == "asyncio"} <= REPLAYABLE
+    assert not {(of, name) for of, name in used if of == "datetime" and name in {"now", "utcnow", "today"}}
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"open", "input", "print"}
 
 
 def test_files_end_where_the_idea_ends() -> None:

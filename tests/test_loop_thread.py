@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from worker_core.basics.loop_thread import LoopThread
-from worker_core.errors import KubiyaError
+from worker_core.basics.loop_thread import LoopThread, TookTooLong
 
 
 def test_a_loop_in_a_thread_gives_results_errors_and_limits() -> None:
@@ -20,7 +19,7 @@ def test_a_loop_in_a_thread_gives_results_errors_and_limits() -> None:
     assert thread.call(answer(), limit=timedelta(seconds=5)) == 42
     with pytest.raises(TimeoutError, match="its own"):
         thread.call(fail(), limit=timedelta(seconds=5))
-    with pytest.raises(KubiyaError, match="longer than"):
+    with pytest.raises(TookTooLong, match="longer than"):
         thread.call(asyncio.sleep(60), limit=timedelta(milliseconds=1))
     thread.close()
     assert not thread.is_running

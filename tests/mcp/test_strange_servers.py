@@ -24,9 +24,9 @@ from tests.support.growth import LINEAR, twice_the_length_costs
 from tests.tools.http_server import Answer, Request, serving
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import MESSAGES_AT_ONCE, NOTICES_AT_ONCE, Budget, Flow, Incoming
-from worker_core.mcp.listing import LARGEST_PAGE_BYTES, MOST_LISTED
 from worker_core.mcp.messages import Repaired, read_message
 from worker_core.mcp.offering import Offer
+from worker_core.mcp.pages import LARGEST_PAGE_BYTES, MOST_LISTED
 from worker_core.mcp.progress import SOON, Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession, ServerTrouble

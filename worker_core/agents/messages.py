@@ -13,6 +13,18 @@ from worker_core.model.answer import ToolCall as ToolCall
 from worker_core.model.answer import Usage as Usage
 from worker_core.temporal.converter import Packed
 
+CONTEXT_FULL: Final = "ContextFull"
+"""Error type of a model call whose conversation is too long: it is summarised, and the model asked once more."""
+
+PASSING: Final = "GatewayPassing"
+"""Error type of a model call that may succeed some day: the conversation waits for its user instead of ending."""
+
+JOB_GONE: Final = "JobGone"
+"""Error type of a record that cannot be made, since the job was deleted."""
+
+APPROVAL_TIMED_OUT: Final = "timeout"
+"""What a workflow heard of a question that nobody answered (`RunTool.answer`)."""
+
 UNKNOWN_OUTCOME: Final = (
     "The outcome of this call is unknown: the worker stopped while it ran. It may or may not have taken effect. "
     "Look before you repeat it."
@@ -86,6 +98,42 @@ class Persona:
 
     skills: tuple[dict[str, Any], ...] = ()
     """Resolved skills (type, name, configuration): what the tools are made from again at each call."""
+
+    def server_tool(self, name: str) -> dict[str, Any]:
+        """The entry of a tool that an MCP server has; empty where it is the worker's own, or none."""
+        return next((tool for tool in self.tools if tool["name"] == name and tool.get("server")), {})
+
+    def call_of(
+        self,
+        call: ToolCall,
+        *,
+        execution_id: str,
+        turn: int,
+        parent_message_id: str,
+        timeout_seconds: float,
+        in_team: bool,
+        answer: str = "",
+        after_sequence: int = 0,
+    ) -> RunTool:
+        """The request to make a call of one of its tools."""
+        offered = self.server_tool(call.name)
+        return RunTool(
+            execution_id=execution_id,
+            kind=self.kind,
+            entity_id=self.entity_id,
+            turn=turn,
+            call=call,
+            skills=self.skills,
+            parent_message_id=parent_message_id,
+            timeout_seconds=timeout_seconds,
+            member_name=self.name,
+            in_team=in_team,
+            after_sequence=after_sequence,
+            mcp_server=str(offered.get("server") or ""),
+            mcp_tool=str(offered.get("tool") or ""),
+            mcp_servers=self.mcp_servers if offered else {},
+            answer=answer,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,6 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from worker_core.errors import KubiyaError
-
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _P = TypeVar("_P")
@@ -34,6 +32,10 @@ LOOK_EVERY_SECONDS = 0.25
 
 class ThreadClosed(Exception):
     """The thread ends: what was asked of it was cancelled."""
+
+
+class TookTooLong(Exception):
+    """A call did not end within its limit; the text is a sentence."""
 
 
 class LoopThread:
@@ -91,7 +93,7 @@ class LoopThread:
         """Run a coroutine there and block for its result.
 
         Raises:
-            KubiyaError: it took longer than `limit`; it is cancelled.
+            TookTooLong: it took longer than `limit`; it is cancelled.
             KeyboardInterrupt: Ctrl-C; likewise.
             ThreadClosed: the thread is being closed.
         """
@@ -141,7 +143,7 @@ def _result(future: Future[_T], limit: timedelta) -> _T:
                 raise
             left -= LOOK_EVERY_SECONDS
             if left <= 0:
-                raise KubiyaError(f"It took longer than {limit.total_seconds():g} s.") from None
+                raise TookTooLong(f"It took longer than {limit.total_seconds():g} s.") from None
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

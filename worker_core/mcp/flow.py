@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from worker_core.mcp.listing import LARGEST_PAGE_BYTES, PAGES, taken_apart
 from worker_core.mcp.messages import read_message, unreadable
+from worker_core.mcp.pages import LARGEST_PAGE_BYTES, PAGES, taken_apart
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from worker_core.basics.loop_thread import LoopThread
+from worker_core.basics.loop_thread import LoopThread, TookTooLong
 from worker_core.errors import KubiyaError
 from worker_core.paths import Paths
 from worker_core.playground.server import Playground, PlaygroundInfo
@@ -21,6 +21,8 @@ from worker_core.settings import Settings, load
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.engine.engine import Engine
+
+_T = TypeVar("_T")
 
 START_LIMIT: Final = timedelta(seconds=60)
 STOP_LIMIT: Final = timedelta(seconds=30)
@@ -77,7 +79,7 @@ class Backend:
         """
         if self._info is None:
             try:
-                self._info = self._thread.call(self._playground.start(), limit=START_LIMIT)
+                self._info = _called(self._thread, self._playground.start(), limit=START_LIMIT)
             except BaseException:
                 self.stop()
                 raise
@@ -88,7 +90,7 @@ class Backend:
         self._info = None
         try:
             if self._thread.is_running:
-                self._thread.call(self._playground.stop(), limit=STOP_LIMIT)
+                _called(self._thread, self._playground.stop(), limit=STOP_LIMIT)
         finally:
             self._thread.close()
 
@@ -124,7 +126,7 @@ class Backend:
             ]
             return scheduled.count("call_model")
 
-        return self._thread.call(count(), limit=ASK_LIMIT)
+        return _called(self._thread, count(), limit=ASK_LIMIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,15 +191,22 @@ def stage(backend: Backend, *, log_file: Path) -> Iterator[Stage]:
         return engine
 
     try:
-        engine = thread.call(start(), limit=START_LIMIT)
+        engine = _called(thread, start(), limit=START_LIMIT)
         try:
-            thread.call(_polling(engine), limit=START_LIMIT)
+            _called(thread, _polling(engine), limit=START_LIMIT)
             yield Stage(backend=backend, engine=engine)
         finally:
-            thread.call(_stop(engine), limit=STOP_LIMIT)
+            _called(thread, _stop(engine), limit=STOP_LIMIT)
     finally:
         thread.close()
         uninstall(pipeline)
+
+
+def _called(thread: LoopThread, work: Coroutine[Any, Any, _T], *, limit: timedelta) -> _T:
+    try:
+        return thread.call(work, limit=limit)
+    except TookTooLong as error:
+        raise KubiyaError(str(error)) from None
 
 
 async def _polling(engine: Engine) -> None:

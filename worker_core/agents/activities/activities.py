@@ -25,6 +25,7 @@ from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
+    JOB_GONE,
     Begin,
     Begun,
     ClaudeReply,
@@ -44,7 +45,6 @@ from worker_core.agents.messages import (
     ToolOutcome,
     TurnDecision,
 )
-from worker_core.agents.workflows.job_workflow import JOB_GONE
 from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution
 from worker_core.events import ExecutionFinished, ExecutionStarted

@@ -19,8 +19,16 @@ from temporalio.exceptions import ApplicationError
 from worker_core.agents.activities import tool_calls
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.execution_input import ExecutionInput
-from worker_core.agents.messages import ClaudeReply, ClaudeTurn, Message, Persona, RunTool, ToolCall, ToolOutcome
-from worker_core.agents.workflows.approvals import TIMED_OUT
+from worker_core.agents.messages import (
+    APPROVAL_TIMED_OUT,
+    ClaudeReply,
+    ClaudeTurn,
+    Message,
+    Persona,
+    RunTool,
+    ToolCall,
+    ToolOutcome,
+)
 from worker_core.basics.foreign_json import DEEPEST, tamed
 from worker_core.basics.shortening import LONGEST_TEXT, shortened
 from worker_core.basics.whole_text import WholeCharacters
@@ -283,21 +291,13 @@ class _Turn:
 
     def _request(self, persona: Persona, call: ToolCall, *, answer: str = "") -> RunTool:
         turn = self._turn
-        offered = next((tool for tool in persona.tools if tool["name"] == call.name and tool.get("server")), {})
-        return RunTool(
+        return persona.call_of(
+            call,
             execution_id=turn.execution_id,
-            kind=persona.kind,
-            entity_id=persona.entity_id,
             turn=turn.turn,
-            call=call,
-            skills=persona.skills,
             parent_message_id=self._message_id(),
             timeout_seconds=self._services.settings.tool_timeout.total_seconds(),
-            member_name=persona.name,
             in_team=bool(turn.members),
-            mcp_server=str(offered.get("server") or ""),
-            mcp_tool=str(offered.get("tool") or ""),
-            mcp_servers=persona.mcp_servers if offered else {},
             answer=answer,
         )
 
@@ -307,7 +307,7 @@ class _Turn:
         self._services.tracker.waits_for_approval(execution_id)
         while book.is_waiting(execution_id, call.call_id):
             if datetime.now(UTC) >= until:
-                return TIMED_OUT
+                return APPROVAL_TIMED_OUT
             await asyncio.sleep(_LOOKS_AT_ANSWER.total_seconds())
         return ""
 

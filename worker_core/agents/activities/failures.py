@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, TemporalError
 
-from worker_core.agents.workflows.retries import CONTEXT_FULL, PASSING
+from worker_core.agents.messages import CONTEXT_FULL, PASSING
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.errors import KubiyaError
 from worker_core.model.refusals import Cause, GatewayError

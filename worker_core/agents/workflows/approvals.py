@@ -9,7 +9,8 @@ from typing import Any
 
 from temporalio import workflow
 
-TIMED_OUT = "timeout"
+from worker_core.agents.messages import APPROVAL_TIMED_OUT
+
 _KEPT = 200
 """Answers that nobody has asked for yet; more than these are dropped, the oldest first."""
 
@@ -38,6 +39,6 @@ class Approvals:
             try:
                 await workflow.wait_condition(lambda: call_id in self.answers, timeout=left)
             except TimeoutError:
-                return TIMED_OUT
-        answer: Any = self.answers.pop(call_id, TIMED_OUT)
+                return APPROVAL_TIMED_OUT
+        answer: Any = self.answers.pop(call_id, APPROVAL_TIMED_OUT)
         return str(answer)

@@ -18,6 +18,7 @@ from worker_core.agents.conversation import author_of, for_session, for_state
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import NO_ANSWER
 from worker_core.agents.messages import (
+    PASSING,
     Carried,
     EndExecution,
     FinishTurn,
@@ -218,7 +219,7 @@ class ExecutionWorkflow:
         """Whether there is a user who can send another message, and whether that may help."""
         if error.activity_type != "call_model" or self._execution.unattended or self._progress.done:
             return False
-        return failure_of(error).type in {retries.PASSING, retries.TIMED_OUT}
+        return failure_of(error).type in {PASSING, retries.TIMED_OUT}
 
     async def _give_up_turn(self, failure: ApplicationError) -> TurnDecision:
         progress, execution = self._progress, self._execution

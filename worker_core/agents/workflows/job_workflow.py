@@ -12,12 +12,9 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelled_exception
 
 from worker_core.agents.execution_input import LONGEST_ID
-from worker_core.agents.messages import JobRecord, JobStatus
+from worker_core.agents.messages import JOB_GONE, JobRecord, JobStatus
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.model_loop import failure_of
-
-JOB_GONE = "JobGone"
-"""Error type of a record that cannot be made, since the job was deleted."""
 
 _PASSED_ON = (
     "organization_id", "prompt", "system_prompt", "model_id", "model_config", "mcp_servers", "runtime_type",

@@ -14,12 +14,12 @@ from worker_core.agents import compaction
 from worker_core.agents.conversation import arguments_object, consecutive_groups
 from worker_core.agents.history import for_model
 from worker_core.agents.messages import (
+    CONTEXT_FULL,
     UNKNOWN_OUTCOME,
     Message,
     ModelCall,
     ModelReply,
     Persona,
-    RunTool,
     ToolCall,
     ToolOutcome,
     Usage,
@@ -184,7 +184,7 @@ class ModelLoop:
     def _heard_full(self, error: ActivityError) -> bool:
         """Whether the conversation was too long; how long it may be is kept where the refusal says so."""
         failure = failure_of(error)
-        if failure.type != retries.CONTEXT_FULL:
+        if failure.type != CONTEXT_FULL:
             return False
         if said := retries.about(failure).get("limit_tokens"):
             self._progress.context_limits[self._persona.model] = int(said)
@@ -295,30 +295,22 @@ class ModelLoop:
     async def _run_tool(self, call: ToolCall, parent_message_id: str, *, answer: str = "") -> ToolOutcome:
         progress, persona = self._progress, self._persona
         timeouts = progress.home.timeouts
-        offered = next((tool for tool in persona.tools if tool["name"] == call.name and tool.get("server")), {})
         try:
             outcome: ToolOutcome = await self._home.call(
                 "run_tool",
-                lambda: RunTool(
+                lambda: persona.call_of(
+                    call,
                     execution_id=self._execution_id,
-                    kind=persona.kind,
-                    entity_id=persona.entity_id,
                     turn=progress.turn,
-                    call=call,
-                    skills=persona.skills,
                     parent_message_id=parent_message_id,
                     timeout_seconds=timeouts.tool_call,
-                    member_name=persona.name,
                     in_team=self._in_team,
-                    after_sequence=progress.sequence,
                     answer=answer,
-                    mcp_server=str(offered.get("server") or ""),
-                    mcp_tool=str(offered.get("tool") or ""),
-                    mcp_servers=persona.mcp_servers if offered else {},
+                    after_sequence=progress.sequence,
                 ),
                 ToolOutcome,
                 start_to_close_timeout=timedelta(seconds=timeouts.tool_call)
-                + (retries.SERVER_START if offered and offered.get("server") else timedelta(0)),
+                + (retries.SERVER_START if persona.server_tool(call.name) else timedelta(0)),
                 heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
                 retry_policy=retries.tool_retry(timeouts.tool_attempts),
             )

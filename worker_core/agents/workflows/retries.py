@@ -15,12 +15,6 @@ from worker_core.model.answer import Usage
 NEVER_REPEATED = "KubiyaPermanent"
 """Error type of failures that another attempt cannot mend."""
 
-CONTEXT_FULL = "ContextFull"
-"""Error type of a model call whose conversation is too long: it is summarised, and the model asked once more."""
-
-PASSING = "GatewayPassing"
-"""Error type of a model call that may succeed some day: the conversation waits for its user instead of ending."""
-
 TIMED_OUT = "Timeout"
 """Error type of a step that did not end in time."""
 
