@@ -78,6 +78,16 @@ def test_layers_have_no_exceptions() -> None:
     assert not [one["id"] for one in contracts if any(name.startswith("ignore") for name in one)]
 
 
+def test_the_architecture_names_every_room_with_its_layer() -> None:
+    rows = re.findall(
+        r"^\| (\w+) \| `worker_core/([a-z_]+)/", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    rooms = {folder.name for folder in (ROOT / "worker_core").iterdir() if (folder / "__init__.py").exists()}
+    assert {room for _, room in rows} == rooms
+    layers = ["face", "assembly", "meaning", "mechanism", "leaf"]
+    assert [layers.index(layer) for layer, _ in rows] == sorted(layers.index(layer) for layer, _ in rows)
+
+
 REPLAYED = sorted((ROOT / "worker_core/agents").glob("*.py")) + sorted(
     (ROOT / "worker_core/agents/workflows").glob("*.py")
 )
