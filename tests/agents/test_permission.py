@@ -24,10 +24,13 @@ from worker_core.policy.decision import Allowed, Ask, Denied, Permissions, Verdi
 from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.file import PolicyFile
 from worker_core.policy.questions import ApprovalBook, NotLasting
+from worker_core.sandbox.direct import DirectLauncher
+from worker_core.sandbox.launcher import Holds, Launcher
 from worker_core.settings import Settings
 from worker_core.tools.base import Tool
 from worker_core.tools.registry import SkillDefinition, offer
 
+WITHOUT = DirectLauncher()
 SHELL = {"name": "shell", "type": "shell", "configuration": {}}
 
 
@@ -51,8 +54,10 @@ class Place:
             redactor=Redactor(),
         )
 
-    async def decide(self, request: RunTool, tool: Tool, arguments: dict[str, Any]) -> Verdict:
-        call = ActivityEnvironment().run(to_decide, request, tool, arguments, queue_id="q")
+    async def decide(
+        self, request: RunTool, tool: Tool, arguments: dict[str, Any], *, launcher: Launcher = WITHOUT
+    ) -> Verdict:
+        call = ActivityEnvironment().run(to_decide, request, tool, arguments, queue_id="q", launcher=launcher)
         return await self.permissions.decide(call)
 
 
@@ -167,7 +172,9 @@ async def test_what_comes_up_in_a_call_is_decided_without_asking(place: Place) -
     tool = own("web_fetch", fetch)
 
     async def further(url: str, there: Place = place) -> str:
-        asked = ActivityEnvironment().run(to_decide, request("web_fetch", (fetch,)), tool, {}, queue_id="q")
+        asked = ActivityEnvironment().run(
+            to_decide, request("web_fetch", (fetch,)), tool, {}, queue_id="q", launcher=WITHOUT
+        )
         return await there.permissions.further(asked, lambda one: one.url(url))
 
     assert await further("https://good.example/") == ""
@@ -177,3 +184,65 @@ async def test_what_comes_up_in_a_call_is_decided_without_asking(place: Place) -
     assert await further("https://odd.example/") == ""
     lax = Place(place.folder, approvals="allow")
     assert "evil.example" in await further("https://evil.example/", lax)
+
+
+PRIVATE = ["echo data > /tmp/notes.txt", "cat /tmp/notes.txt", "~/bin/tool", "curl http://localhost:8765/"]
+
+
+class Walled(DirectLauncher):
+    """As a sandbox says it holds."""
+
+    enforces = frozenset(Holds)
+
+
+@pytest.mark.parametrize("line", PRIVATE)
+async def test_what_is_private_to_the_sandbox_needs_no_question(place: Place, line: str) -> None:
+    asked = request("shell")
+    assert isinstance(await place.decide(asked, own("shell"), {"command": line}), Ask)
+    assert isinstance(await place.decide(asked, own("shell"), {"command": line}, launcher=Walled()), Allowed)
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        ("cat ~/.ssh/id", Denied),
+        ("cat ~/../../srv/x", Ask),
+        ("HOME=/srv; cat ~/x", Ask),
+        ("export HOME=/srv; cat $HOME/x", Ask),
+        ("CDPATH=/srv; cd data && cat x", Ask),
+        ("HOME=/tmp npm ci", Allowed),
+        ("cat /tmp/../srv/x", Ask),
+        ("curl http://169.254.169.254/", Denied),
+        ("cat /srv/x", Ask),
+    ],
+)
+async def test_what_only_looks_private_is_asked_about(place: Place, line: str, verdict: type) -> None:
+    found = await place.decide(request("shell"), own("shell"), {"command": line}, launcher=Walled())
+    assert isinstance(found, verdict)
+
+
+async def test_a_rule_about_what_is_private_holds(place: Place) -> None:
+    place.file.write_text('[[deny]]\npath = "/tmp/**"\n[[ask]]\nhost = "localhost"\n')
+    for line, verdict in ((PRIVATE[0], Denied), (PRIVATE[3], Ask)):
+        found = await place.decide(request("shell"), own("shell"), {"command": line}, launcher=Walled())
+        assert isinstance(found, verdict)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "arguments"),
+    [("file_system", "read_file", {"path": "/tmp/x"}), ("web_fetch", "web_fetch", {"url": "http://localhost/"})],
+)
+async def test_a_tool_of_the_worker_itself_has_nothing_of_its_own(
+    place: Place, kind: str, name: str, arguments: dict[str, Any]
+) -> None:
+    skill = {"name": kind, "type": kind, "configuration": {}}
+    found = await place.decide(request(name, (skill,)), own(name, skill), arguments, launcher=Walled())
+    assert isinstance(found, Ask)
+
+
+async def test_a_server_elsewhere_has_nothing_of_its_own_here(place: Place) -> None:
+    here = ServerConfig(alias="notes", transport="stdio", command=("notes",))
+    for config, verdict in ((here, Allowed), (replace(here, transport="http", url="http://127.0.0.1:1/"), Ask)):
+        tool = ServerToolCall(MagicMock(), config, tool="add", say_progress=print)
+        found = await place.decide(request(tool.spec.name), tool, {"path": "/tmp/x"}, launcher=Walled())
+        assert isinstance(found, verdict), config

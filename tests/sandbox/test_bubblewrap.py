@@ -90,7 +90,7 @@ async def test_input_and_exit_code(tmp_path: Path) -> None:
 
 def test_what_it_enforces(tmp_path: Path) -> None:
     assert bubblewrap(tmp_path).enforces == frozenset(Holds)
-    assert bubblewrap(tmp_path, network=Network.HOST).enforces == frozenset(Holds) - {Holds.NETWORK}
+    assert bubblewrap(tmp_path, network=Network.HOST).enforces == frozenset(Holds) - {Holds.NETWORK, Holds.OWN_LOOPBACK}
 
 
 async def test_the_machines_network_only_where_it_is_set(tmp_path: Path) -> None:

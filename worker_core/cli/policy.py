@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from worker_core.cli.root import write_examples
-from worker_core.cli.situation import json_option, paths
+from worker_core.cli.situation import json_option, load_settings, paths
 from worker_core.cli.terminal import say
 from worker_core.cli.words import words
 from worker_core.errors import ExitCode
@@ -46,7 +46,8 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
     from worker_core.policy.decision import policy_file
     from worker_core.policy.patterns import slashed
     from worker_core.policy.rules import Action
-    from worker_core.policy.subjects import Reader, subjects_of
+    from worker_core.policy.subjects import OwnPlaces, Reader, subjects_of
+    from worker_core.sandbox.choice import choose
 
     if not (line or tool or path or host):
         raise click.UsageError("Name a command, a tool, a path or a host.")
@@ -60,10 +61,17 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
     name = tool or ("shell" if line else "read_file" if path else "web_fetch" if host else "")
     where = paths()
     folder = Path(workspace).resolve() if workspace else (where.workspaces / "example").resolve()
+    sandbox = choose(load_settings(), where)
+    sandbox.close()
+    reader = Reader(folder, own=OwnPlaces.held(sandbox.view.enforces))
     decision = (
         policy_file(where)
         .current()
-        .decide(subjects_of(name, Reader(folder).arguments(arguments)), tool=name, workspace=slashed(str(folder)))
+        .decide(
+            subjects_of(name, reader.arguments(arguments, is_started=bool(line))),
+            tool=name,
+            workspace=slashed(str(folder)),
+        )
     )
     if as_json:
         screen.say_json(

@@ -49,7 +49,7 @@ class McpTool(ABC):
         """The answer as text, and whether it is one of success."""
 
     def subjects(self, arguments: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
-        return reader.arguments(arguments)
+        return reader.arguments(arguments, is_started=self._config.transport == "stdio")
 
     def details(self, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:  # noqa: ARG002 - of whatever call
         """Whose tool it is: the name that the model uses tells neither the server nor its own name for it."""

@@ -64,6 +64,15 @@ _VARIABLE: Final = re.compile(
     r"|GIT_CONFIG_VALUE_\d+|GIT_CONFIG_PARAMETERS|BASH_ALIASES|BASH_CMDS|BASH_FUNC_.+|BASH_ENV|ENV",
     re.ASCII,
 )
+_GOES: Final = re.compile(r"\b(?:cd|pushd|chdir)\b")
+MOVES: Final = {
+    "HOME": re.compile(r"~|\bHOME\b(?!=)|\bcd\s*(?:$|[;&|)])"),
+    "CDPATH": _GOES,
+    "OLDPWD": _GOES,
+    "PWD": re.compile(r"PWD\b(?!=)"),
+}
+"""Variables that say where paths are, and where on a line that tells."""
+
 PROMPTS: Final = frozenset({"PS0", "PS1", "PS2", "PS4"})
 """Variables whose substitutions Bash runs."""
 

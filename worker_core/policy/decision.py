@@ -27,7 +27,7 @@ from worker_core.policy.patterns import slashed
 from worker_core.policy.question_text import compose, left_out, shown, written
 from worker_core.policy.questions import ApprovalBook, Asked, id_of
 from worker_core.policy.rules import Action, Decision, Finding, Subject
-from worker_core.policy.subjects import Reader, subjects_of
+from worker_core.policy.subjects import OwnPlaces, Reader, subjects_of
 from worker_core.settings import Settings
 from worker_core.snapshot import QuestionPart
 from worker_core.workspaces.workspace import Workspace
@@ -49,6 +49,9 @@ class Call:
     arguments: Mapping[str, Any]
     subjects: Callable[[Reader], Iterable[Subject]]
     """What it touches beside the tool itself. Raises KubiyaError where it could not run at all."""
+
+    own: OwnPlaces
+    """What processes that it starts have for themselves: nothing there needs a question."""
 
     details: Callable[[], Sequence[tuple[str, str]]] = tuple
     """What whoever is asked is shown besides the arguments. Never fails."""
@@ -209,7 +212,7 @@ class _Case:
         workspace = Workspace.open(self._permissions.workspaces, self._execution_id).path
         policy = self._permissions.policy.current()
         here = slashed(str(workspace))
-        reader = Reader(workspace, denied=policy.denied_words(here))
+        reader = Reader(workspace, denied=policy.denied_words(here), own=self._call.own)
         return policy.decide(subjects_of(self._call.tool, read(reader)), tool=self._call.tool, workspace=here)
 
     async def further(self, read: Callable[[Reader], Iterable[Subject]]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from worker_core.policy.behind import Behind, behind, name_of
-from worker_core.policy.carried import PROMPTS, Text, in_variable
+from worker_core.policy.carried import MOVES, PROMPTS, Text, in_variable
 from worker_core.policy.folders import Folder, Folders, below
 from worker_core.policy.network_programs import hosts_of, in_any_word
 from worker_core.policy.paths import Paths, in_word, known
@@ -140,6 +140,8 @@ class LineReader:
     def _assigned(self, word: Word, where: Folders, *, depth: int) -> Iterator[Subject]:
         """What a value that is given to a variable runs."""
         name, _, value = word.text.partition("=")
+        if name in MOVES and MOVES[name].search(self._whole):
+            yield self._unclear("It changes where paths are seen from.")
         if name in PROMPTS:
             yield from self._evaluated(value, where, depth=depth)
         text = in_variable(name, value)

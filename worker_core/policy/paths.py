@@ -120,7 +120,7 @@ class Paths:
         )
 
     def _is_private(self, named: str, plain: str) -> bool:
-        if self._own_home and (named == "~" or named.startswith("~/")):
+        if self._own_home and (named == "~" or named.startswith("~/")) and (below(named, ".") or "").startswith("~"):
             return True
         return self._own_tmp and f"{plain}/".startswith("/tmp/")  # noqa: S108 -- the call's own
 

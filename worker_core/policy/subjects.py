@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -17,6 +17,7 @@ from worker_core.policy.programs import SHELLS
 from worker_core.policy.rules import Subject
 from worker_core.policy.urls import host_subject, urls_of
 from worker_core.policy.words import Word, quoted
+from worker_core.sandbox.launcher import Holds
 
 _PATH_ARGUMENTS: Final = frozenset(
     {"path", "paths", "file", "files", "file_path", "filepath", "filename", "directory", "folder", "dir", "cwd",
@@ -37,6 +38,13 @@ class OwnPlaces:
     home: bool = False
     tmp: bool = False
     loopback: bool = False
+
+    @classmethod
+    def held(cls, enforces: Collection[str]) -> OwnPlaces:
+        """Told by what a launcher enforces (`Holds`): nothing where there is no sandbox, or none is known yet."""
+        return cls(
+            home=Holds.OWN_HOME in enforces, tmp=Holds.OWN_TMP in enforces, loopback=Holds.OWN_LOOPBACK in enforces
+        )
 
 
 class Reader:
@@ -102,9 +110,16 @@ class Reader:
         for text in _texts(value):
             yield from self._in_worker.mentioned(text, None)
 
-    def arguments(self, arguments: Mapping[str, Any]) -> Iterator[Subject]:
-        """Arguments that nobody here knows: each by its name and its form, however deep it stands."""
-        yield from _Unknown(self, self._in_process, self._here, self._own).read(arguments)
+    def arguments(self, arguments: Mapping[str, Any], *, is_started: bool = True) -> Iterator[Subject]:
+        """Arguments that nobody here knows: each by its name and its form, however deep it stands.
+
+        Args:
+            arguments: of the call.
+            is_started: a process that the worker starts gets them; else something that has nothing for itself here.
+
+        """
+        paths, own = (self._in_process, self._own) if is_started else (self._in_worker, OwnPlaces())
+        yield from _Unknown(self, paths, self._here, own).read(arguments)
 
 
 def subjects_of(tool: str, found: Iterable[Subject]) -> tuple[Subject, ...]:

@@ -43,6 +43,15 @@ class Holds(enum.StrEnum):
     LIMITS = "limits"
     """Processor time, memory, processes, open files and sizes of files."""
 
+    OWN_HOME = "own-home"
+    """`~` is no folder of the machine's user."""
+
+    OWN_TMP = "own-tmp"
+    """`/tmp` is not the machine's, and ends with the call."""
+
+    OWN_LOOPBACK = "own-loopback"
+    """127.0.0.1 is not the machine's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:

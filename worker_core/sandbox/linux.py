@@ -54,9 +54,10 @@ class Bubblewrap:
     def enforces(self) -> frozenset[str]:
         held = {
             Holds.PROCESS_GROUP, Holds.ENVIRONMENT, Holds.FILES, Holds.PROCESSES, Holds.PRIVILEGES, Holds.LIMITS,
+            Holds.OWN_HOME, Holds.OWN_TMP,
         }  # fmt: skip
         if self._walls.network is not Network.HOST:
-            held.add(Holds.NETWORK)
+            held |= {Holds.NETWORK, Holds.OWN_LOOPBACK}
         if self._filter:
             held.add(Holds.KERNEL)
         return frozenset(held)

@@ -46,7 +46,9 @@ class SandboxExec:
 
     @property
     def enforces(self) -> frozenset[str]:
-        held = {Holds.PROCESS_GROUP, Holds.ENVIRONMENT, Holds.FILES, Holds.PRIVILEGES, Holds.LIMITS}
+        held = {
+            Holds.PROCESS_GROUP, Holds.ENVIRONMENT, Holds.FILES, Holds.PRIVILEGES, Holds.LIMITS, Holds.OWN_HOME,
+        }  # fmt: skip
         return frozenset(held if self._walls.network is Network.HOST else held | {Holds.NETWORK})
 
     def door(self, port: int) -> str | None:

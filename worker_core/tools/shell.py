@@ -76,8 +76,9 @@ class ShellTool:
     def spec(self) -> ToolSpec:
         description = (
             f"Run a command line with {PurePath(self.shell[0]).stem} in the workspace and read its output (standard "
-            f"output and error together). Files stay for later calls; `cd` and variables do not. It gets no input, and "
-            f"its background processes end with the call. It is stopped after {self.timeout.total_seconds():g} s "
+            f"output and error together). Files in the workspace stay for later calls; what is put into /tmp "
+            f"or ~ may not, and `cd` and variables do not. It gets no input, and its background processes end with the "
+            f"call. It is stopped after {self.timeout.total_seconds():g} s "
             f"unless timeout_seconds says otherwise."
         )
         if self.allowed_commands is not None:

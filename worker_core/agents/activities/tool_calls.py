@@ -28,6 +28,7 @@ from worker_core.events import ToolFinished, ToolStarted
 from worker_core.mcp.tool import McpTool, mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.policy.decision import Ask, Call, Denied, Verdict
+from worker_core.policy.subjects import OwnPlaces
 from worker_core.sandbox.launcher import Launcher, Observed
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import Detailed, Tool, ToolContext, ToolResult
@@ -74,7 +75,11 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         result = failed(UNKNOWN_OUTCOME)
     else:
         arguments, wrong = _read_arguments(call)
-        asked = None if tool is None or wrong else to_decide(request, tool, arguments, queue_id=queue_id)
+        asked = (
+            None
+            if tool is None or wrong
+            else to_decide(request, tool, arguments, queue_id=queue_id, launcher=services.launcher)
+        )
         verdict: Verdict = Denied(sentence=wrong if tool is not None else f"There is no tool named {call.name!r} here.")
         if asked is not None:
             verdict = await services.permissions.decide(asked)
@@ -131,13 +136,14 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
     )
 
 
-def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, queue_id: str) -> Call:
+def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, queue_id: str, launcher: Launcher) -> Call:
     """What the policy is asked. What the call is named in its request decides nothing: the tool that would run does."""
     return Call(
         tool=tool.spec.name,
         bound_to=tool.identity if isinstance(tool, McpTool) else request.skills,
         arguments=arguments,
         subjects=partial(tool.subjects, arguments),
+        own=OwnPlaces.held(launcher.enforces),
         details=partial(tool.details, arguments) if isinstance(tool, Detailed) else tuple,
         execution_id=request.execution_id,
         call_id=request.call.call_id,
