@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
+from worker_core.basics.files import write_private
 from worker_core.paths import private_directory
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,4 @@ def read(file: Path) -> Preferences:
 def write(file: Path, chosen: Preferences) -> None:
     """Raises OSError."""
     private_directory(file.parent)
-    draft = file.with_suffix(".new")
-    draft.write_text(json.dumps(asdict(chosen), indent=2) + "\n", encoding="utf-8")
-    draft.replace(file)
+    write_private(file, f"{json.dumps(asdict(chosen), indent=2)}\n".encode(), durable=False)

@@ -21,7 +21,8 @@ from PySide6.QtCore import QLockFile, QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 from desktop.shell.peers import is_ours
-from worker_core.control_socket.endpoint import SOCKET_PATH_LIMIT_BYTES, remove_socket, short_folder, write_private
+from worker_core.basics.files import write_private
+from worker_core.control_socket.endpoint import SOCKET_PATH_LIMIT_BYTES, remove_socket, short_folder
 from worker_core.paths import private_directory
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class SingleInstance(QObject):
             if not server.listen(name):
                 raise OSError(server.errorString())
             self._server = server
-            write_private(self._place, name.encode())
+            write_private(self._place, name.encode(), durable=False)
         except OSError as error:
             log.warning("A second start cannot raise this window: %s", error)
         return True

@@ -13,6 +13,7 @@ from desktop.settings.store import SettingsStore
 from desktop.system.conditions import Machine, battery, why_not
 from desktop.system.platforms.ports import KeepAwake, PowerEvents
 from desktop.worker.face import WorkerFace
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
 from worker_core.snapshot import EngineSnapshot, EngineState
 
@@ -49,7 +50,7 @@ class PowerKeeper:
         """The reason against which the user resumed: it does not pause again until it has gone."""
         self._falling_asleep = False
         self._sleep_alarm: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskKeeper()
         power.listen(on_sleep=self.on_sleep, on_wake=self.on_wake)
 
     def close(self) -> None:
@@ -147,6 +148,4 @@ class PowerKeeper:
             except KubiyaError as error:
                 log.warning("%s", error.sentence)
 
-        task = asyncio.ensure_future(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(run())

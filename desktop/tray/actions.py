@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice, Notifications
 from desktop.system.platforms.ports import Autostart, AutostartEntry, autostart_state, set_autostart
 from desktop.worker.face import WorkerFace
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
 from worker_core.snapshot import StopMode
 
@@ -40,7 +40,7 @@ class Actions:
         self._open = open_window
         self._leave = leave
         self._redraw = redraw
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskKeeper()
 
     def carry_out(self, action: Action, target: str = "") -> None:
         now = datetime.now(UTC)
@@ -112,9 +112,7 @@ class Actions:
                 self._complain(error.sentence)
             self._redraw()
 
-        task = asyncio.ensure_future(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(run())
 
     def _complain(self, sentence: str) -> None:
         log.warning("%s", sentence)

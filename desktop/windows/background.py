@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from desktop.look.language import tr
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,8 @@ class Background(QObject):
     def __init__(self, parent: QObject | None = None, *, run: Run | None = None) -> None:
         """`run` starts a coroutine; by default as a task of the running loop."""
         super().__init__(parent)
-        self._run = run or self._as_task
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskKeeper()
+        self._run = run or partial(self._tasks.start, name="window")
 
     def ask(self, work: Coroutine[Any, Any, object], *, doing: str, done: Callable[[], object] | None = None) -> None:
         """Do it. `doing` completes "Could not …" where the error has no sentence of its own."""
@@ -45,8 +46,3 @@ class Background(QObject):
         else:
             if done is not None:
                 done()
-
-    def _as_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work, name="window")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

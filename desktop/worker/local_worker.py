@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from desktop.look.language import tr
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_socket.client import News, RunningWorker, StopName, Watch, running_workers
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, SnapshotReplaced
@@ -75,7 +76,7 @@ class LocalWorker:
         self._over.set()
         self._until: datetime | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskKeeper()
 
     # --- what there is ------------------------------------------------------------------------------------
 
@@ -208,8 +209,7 @@ class LocalWorker:
         if self._control is not None:
             await asyncio.to_thread(self._control.close)
         self._status.close()
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     # --- an engine here -----------------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class LocalWorker:
         except OSError as error:
             log.warning("The control socket cannot be opened (%s); other commands cannot see this worker.", error)
             self._control = None
-        self._keep(self._until_over(engine))
+        self._tasks.start(self._until_over(engine))
 
     async def _until_over(self, engine: Engine) -> None:
         final = await engine.wait_stopped()
@@ -308,11 +308,6 @@ class LocalWorker:
         """What is not in the snapshot changed (a pause's end): whoever draws may draw anew."""
         self.events.publish(SnapshotReplaced(snapshot=self._snapshot))
 
-    def _keep(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _set_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
@@ -323,7 +318,7 @@ class LocalWorker:
 
     def _alarmed(self) -> None:
         if self._until is not None and _now() >= self._until:
-            self._keep(self._go_on())
+            self._tasks.start(self._go_on())
         else:
             self._set_alarm()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from worker_core import __version__
+from worker_core.basics.files import nearest_existing
 from worker_core.basics.sizes import size
 from worker_core.errors import KubiyaError
 from worker_core.paths import Paths, UnsafeFolder
@@ -105,7 +106,7 @@ async def state_folder(paths: Paths) -> Check:
 
 def _state_folder(paths: Paths) -> Check:
     new = not paths.state.exists()
-    nearest = _existing(paths.state)
+    nearest = nearest_existing(paths.state)
     try:
         if new and not os.access(nearest, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied", str(nearest))
@@ -127,7 +128,7 @@ def _state_folder(paths: Paths) -> Check:
 
 async def disk(paths: Paths) -> Check:
     try:
-        usage = await asyncio.to_thread(shutil.disk_usage, _existing(paths.state))
+        usage = await asyncio.to_thread(shutil.disk_usage, nearest_existing(paths.state))
     except OSError as error:
         return fail("disk", f"The disk of {paths.state} does not answer ({error.strerror}).", "Check its mount.")
     said = f"{size(usage.free)} of {size(usage.total)} are free."
@@ -181,9 +182,3 @@ def _sandbox(paths: Paths, settings: Settings) -> Check:
     if choice.view.name == "none":
         return warn("sandbox", choice.reason, 'Repair that, and set require_sandbox = "always" or "ask".')
     return ok("sandbox", choice.reason)
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path

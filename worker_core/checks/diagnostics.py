@@ -6,6 +6,7 @@ Every text goes through the redactor once more, whatever masked it before, and t
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from typing import Final
 import msgspec
 
 from worker_core import __version__
+from worker_core.basics.files import write_private
 from worker_core.bundle import is_frozen
 from worker_core.checks.check import Check
 from worker_core.errors import KubiyaError
@@ -107,16 +109,13 @@ def write_bundle(file: Path, texts: Texts) -> None:
     Raises:
         KubiyaError: it cannot be written.
     """
-    draft = file.with_name(f".{file.name}.{os.getpid()}.new")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, text in texts.items():
+            bundle.writestr(f"kubiya-worker-diagnostics/{name}", text)
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
-            for name, text in texts.items():
-                bundle.writestr(f"kubiya-worker-diagnostics/{name}", text)
-        draft.replace(file)
+        write_private(file, content.getvalue(), durable=False)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise KubiyaError(
             f"The file {file} cannot be written ({error.strerror or error}). Choose another place."
         ) from error

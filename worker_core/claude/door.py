@@ -13,9 +13,11 @@ import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.model.gateway import STREAM_SILENCE_LIMIT_SECONDS, ModelGateway, redirected
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class ModelDoor:
         self._gateway = gateway
         self._before_request = before_request
         self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving = TaskKeeper()
         self.password = secrets.token_urlsafe(32)
         self.failure = ""
         """What the gateway or the way to it said last, where that was an error."""
@@ -67,16 +69,11 @@ class ModelDoor:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._serving:
-            task.cancel()
-        if self._serving:
-            await asyncio.wait(self._serving, timeout=1)
+        await self._serving.end(limit=timedelta(seconds=1))
         await self._client.aclose()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        self._serving.start(self._serve(reader, writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from worker_core.basics.plain import one_line
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.cli.prompter import Prompter
 from worker_core.cli.terminal import say
 from worker_core.control_socket.server import ControlSocket
@@ -54,7 +55,7 @@ class Foreground:
         self._style: ConsoleFormat = style
         self._ready: set[str] = set()
         self._stops = 0
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._stopping = TaskKeeper()
 
     async def run(self) -> int:
         """Serve until the engine has stopped.
@@ -159,9 +160,7 @@ class Foreground:
                 log.warning("%s: cancels what runs (%s), then signs off. Once more leaves at once.", name, turns)
             case StopMode.NOW:
                 log.warning("%s: leaves at once.", name)
-        task = asyncio.get_running_loop().create_task(engine.stop(mode=mode))
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        self._stopping.start(engine.stop(mode=mode))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.basics.visible import visible_line
 from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
@@ -65,7 +66,7 @@ class Prompter:
         self._question: Future[bool] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening = False
-        self._answering: set[asyncio.Task[None]] = set()
+        self._answering = TaskKeeper()
         self._answered: set[str] = set()
         """Questions whose answers are under way."""
 
@@ -160,9 +161,7 @@ class Prompter:
             answer = self._answer(self._shown.id, allow=allow, scope=scope, seal=self._seal)
             self._answered.add(self._shown.id)
             self._shown = None  # one answer is about one question
-            task = asyncio.get_running_loop().create_task(answer)
-            self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+            self._answering.start(answer)
 
     def _ask_anew(self) -> None:
         self._shown = None

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import AnswerTooLong, ControlPlaneError, ServerTrouble, Unreachable
 from worker_core.network.http import CONNECT_LIMIT_SECONDS, TOTAL_LIMIT_SECONDS, explain, new_client, proxy_of
 from worker_core.network.named_proxy import usable_proxy
@@ -74,7 +75,7 @@ class Connections:
         self._max_connections = max_connections
         self._clock = clock
         self._current: _Pool | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending = TaskKeeper()
         self.server = urlsplit(base_url).netloc
 
     async def request(
@@ -154,7 +155,7 @@ class Connections:
     async def aclose(self) -> None:
         self.reset()
         if self._ending:
-            await asyncio.gather(*self._ending)
+            await self._ending.ended()
 
     @contextmanager
     def _lease(self) -> Iterator[httpx2.AsyncClient]:
@@ -174,9 +175,7 @@ class Connections:
                 self._end(pool)
 
     def _end(self, pool: _Pool) -> None:
-        task = asyncio.get_running_loop().create_task(pool.client.aclose())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._ending.start(pool.client.aclose())
 
     def _explain(self, error: Exception, *, action: str, limit_seconds: float) -> ControlPlaneError:
         failure = explain(

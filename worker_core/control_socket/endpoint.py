@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 import psutil
 
+from worker_core.basics.files import write_private
 from worker_core.paths import private_directory
 
 Transport = Literal["unix", "tcp"]
@@ -95,7 +96,7 @@ def listen(folder: Path, *, transport: Transport) -> tuple[socket.socket, Endpoi
     try:
         listener.listen(16)
         file = folder / f"{name}.json"
-        write_private(file, msgspec.json.encode(endpoint))
+        write_private(file, msgspec.json.encode(endpoint), durable=False)
     except BaseException:
         listener.close()
         _remove_socket(endpoint)
@@ -162,13 +163,6 @@ def remove_socket(path: Path) -> None:
         path.unlink(missing_ok=True)
     if path.parent.name.startswith(_SHORT_PREFIX) and path.name == "s":
         shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def write_private(file: Path, content: bytes) -> None:
-    draft = file.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(content)
-    draft.replace(file)
 
 
 def _read(file: Path) -> Endpoint | None:

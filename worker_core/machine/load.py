@@ -10,6 +10,7 @@ from typing import Final
 
 import psutil
 
+from worker_core.basics.files import nearest_existing
 from worker_core.snapshot import Health
 
 _CGROUP: Final = Path("/sys/fs/cgroup")
@@ -34,7 +35,7 @@ class HealthSampler:
 
     def _sample(self) -> Health:
         memory = psutil.virtual_memory()
-        disk = shutil.disk_usage(_existing(self._disk_path))
+        disk = shutil.disk_usage(nearest_existing(self._disk_path))
         return Health(
             cpu_percent=psutil.cpu_percent(interval=None),
             memory_percent=memory.percent,
@@ -57,9 +58,3 @@ def available_memory_bytes() -> int:
         return available if limit == "max" else max(0, min(available, int(limit) - used))
     except (OSError, ValueError):  # no cgroup v2 here
         return available
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path

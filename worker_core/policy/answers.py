@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
 from worker_core.policy.questions import ApprovalBook, Asked
 from worker_core.snapshot import Scope
@@ -27,7 +27,7 @@ class Answers:
         """`client_of` gives Temporal's client of a queue, None while there is none."""
         self._book = book
         self._client_of = client_of
-        self._telling: set[asyncio.Task[None]] = set()
+        self._telling = TaskKeeper()
 
     def keep(self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal: str = "") -> Asked:
         """Write an answer down; from then on it holds.
@@ -60,6 +60,4 @@ class Answers:
         """The queue is polled (again): what its workflows were not told yet, they are told now."""
         for asked in self._book.untold():
             if asked.queue_id == queue_id:
-                task = asyncio.get_running_loop().create_task(self.tell(asked), name="approval")
-                self._telling.add(task)
-                task.add_done_callback(self._telling.discard)
+                self._telling.start(self.tell(asked), name="approval")

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from worker_core.basics.files import locked
 from worker_core.paths import private_directory
 
 ROTATE_AT_BYTES: Final = 10_000_000
@@ -59,7 +59,7 @@ class AuditLog:
         masked = _masked(facts, self._mask)
         with self._lock:
             private_directory(self.file.parent)
-            with _locked(self.file.with_suffix(".lock")):
+            with locked(self.file.with_suffix(".lock")):
                 previous, sequence = self._make_ready()
                 self._append(kind, masked, previous=previous, sequence=sequence)
 
@@ -219,26 +219,3 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, list | tuple):
         return [_masked(one, mask) for one in value[:20]]
     return value
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Alone among the processes that use this file as their lock."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # tries for ten seconds, then raises OSError
-            try:
-                yield
-            finally:
-                os.lseek(descriptor, 0, os.SEEK_SET)
-                msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from worker_core.basics.files import write_private
 from worker_core.errors import KubiyaError
 from worker_core.paths import is_private, private_directory
 from worker_core.policy.question_text import left_out, seal, shown
@@ -199,7 +199,7 @@ class ApprovalBook:
 
         """
         known = self.granted(execution_id) | keys
-        _write(self._of(execution_id) / _GRANTS, msgspec.json.encode(sorted(known)))
+        _put(self._of(execution_id) / _GRANTS, msgspec.json.encode(sorted(known)))
         self._granted[execution_id] = set(known)
 
     def forget(self, execution_id: str) -> None:
@@ -239,7 +239,7 @@ class ApprovalBook:
         return sorted(waiting, key=lambda asked: asked.asked_at)
 
     def _write(self, asked: Asked) -> None:
-        _write(self._file(asked), msgspec.json.encode(asked))
+        _put(self._file(asked), msgspec.json.encode(asked))
         self._asked[asked.execution_id, asked.call_id] = asked
         self._views.pop((asked.execution_id, asked.call_id), None)
         self._on_change()
@@ -251,11 +251,6 @@ class ApprovalBook:
         return self._of(asked.execution_id) / f"{asked.id}.json"
 
 
-def _write(file: Path, content: bytes) -> None:
+def _put(file: Path, content: bytes) -> None:
     private_directory(file.parent)
-    draft = file.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(file)
+    write_private(file, content, durable=True)

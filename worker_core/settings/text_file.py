@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.files import write_private
 from worker_core.errors import ConfigurationError
 from worker_core.paths import private_directory
 
@@ -58,14 +56,4 @@ def replace(path: Path, text: str) -> None:
     """
     target = path.resolve()
     private_directory(target.parent)
-    descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # made with mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(draft).unlink()
-        raise
+    write_private(target, text.encode(), durable=True)

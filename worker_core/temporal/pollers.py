@@ -18,6 +18,7 @@ from temporalio.worker import (
     WorkerTuner,
 )
 
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.temporal.admission import AdmissionSlots, Gate
 
 log = logging.getLogger(__name__)
@@ -145,9 +146,7 @@ class QueuePollers:
     def abandon(self) -> None:
         """Begin to stop and wait for nothing: for who leaves at once, and whose process may live on."""
         if not self._stopping and self._running is not None and not self._running.done():
-            task = asyncio.create_task(self.stop(limit=ABANDONED_LIMIT), name=f"abandoned {self._plan.queue}")
-            _abandoned.add(task)
-            task.add_done_callback(_abandoned.discard)
+            _abandoned.start(self.stop(limit=ABANDONED_LIMIT), name=f"abandoned {self._plan.queue}")
 
 
-_abandoned: set[asyncio.Task[bool]] = set()
+_abandoned = TaskKeeper()

@@ -15,6 +15,7 @@ from PySide6.QtCore import SLOT, QObject, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescriptor
 
 from desktop.system.platforms.ports import Notifier, Platform
+from worker_core.basics.files import write_private
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +77,8 @@ class XdgAutostart:
         if any(not one.isprintable() for one in self._command):  # a line break would begin another key
             raise OSError(errno.EINVAL, f"a login entry cannot name the program {self._command[0]!r}")
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.file.with_suffix(".new")
-        draft.write_text(_ENTRY.format(command=" ".join(map(_quoted, self._command))), encoding="utf-8")
-        draft.replace(self.file)
+        entry = _ENTRY.format(command=" ".join(map(_quoted, self._command)))
+        write_private(self.file, entry.encode(), durable=False, mode=0o644)
 
     def remove(self) -> None:
         self.file.unlink(missing_ok=True)

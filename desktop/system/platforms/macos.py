@@ -11,6 +11,7 @@ from typing import Final
 
 from desktop.system.platforms.nothing import NoPowerEvents
 from desktop.system.platforms.ports import Platform
+from worker_core.basics.files import write_private
 
 LABEL: Final = "ai.kubiya.worker.login"
 BUNDLE: Final = "ai.kubiya.worker"
@@ -51,9 +52,7 @@ class LaunchAgent:
             "AssociatedBundleIdentifiers": [BUNDLE],
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.file.with_suffix(".new")
-        draft.write_bytes(plistlib.dumps(content))
-        draft.replace(self.file)
+        write_private(self.file, plistlib.dumps(content), durable=False, mode=0o644)
 
     def remove(self) -> None:
         self.file.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from worker_core.basics.files import NEW, sync_folder, write_private
 from worker_core.errors import KubiyaError
 from worker_core.paths import private_directory
 from worker_core.tools.base import ToolResult
@@ -54,7 +55,6 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 _MARK = b"dispatched\n"
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _NOT_MADE = "the call was not made, since it could not be made at most once."
 
 
@@ -107,7 +107,7 @@ class Journal:
         file = self._file(execution_id, call_id)
         try:
             self._make_folder(file.parent)
-            descriptor = os.open(file, _NEW, 0o600)
+            descriptor = os.open(file, NEW, 0o600)
         except FileExistsError as error:
             raise JournalError("Another attempt of this tool call has begun; it was not made a second time.") from error
         except OSError as error:
@@ -117,7 +117,7 @@ class Journal:
                 stream.write(_MARK)
                 stream.flush()
                 os.fsync(stream.fileno())
-            _sync_folder(file.parent)
+            sync_folder(file.parent)
         except OSError as error:
             with contextlib.suppress(OSError):  # where it stays, the call counts as dispatched: wrong, but safe
                 file.unlink()
@@ -131,19 +131,10 @@ class Journal:
 
         """
         file = self._file(execution_id, call_id)
-        draft = file.with_suffix(f".{os.urandom(6).hex()}")
         try:
-            content = _encoded(result)
             self._make_folder(file.parent)
-            with os.fdopen(os.open(draft, _NEW, 0o600), "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(file)
-            _sync_folder(file.parent)
+            write_private(file, _encoded(result), durable=True)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise JournalError(
                 f"The tool call was made, but its result could not be kept ({_reason(error)}). Do not simply repeat "
                 "it: look first at what it changed."
@@ -171,7 +162,7 @@ class Journal:
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():
             private_directory(folder)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
 
     def _file(self, execution_id: str, call_id: str) -> Path:
         return self._folder / _name(execution_id) / f"{_name(call_id)}.json"
@@ -197,19 +188,6 @@ def _encoded(result: ToolResult) -> bytes:
         ),
         enc_hook=str,
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # a folder cannot be opened there; NTFS journals the rename itself
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network drives know no such thing
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _reason(error: OSError) -> str:

@@ -10,18 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from worker_core.basics.files import locked
 from worker_core.paths import private_directory
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -228,40 +223,10 @@ def _delete(path: Path) -> None:
 @contextlib.contextmanager
 def _folder_lock(folder: Path) -> Iterator[None]:
     """Only one process at a time makes or adopts files: a file cannot be deleted under its next owner."""
-    try:
-        private_directory(folder)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise SpoolError(str(error)) from error
-    try:
-        deadline = time.monotonic() + _LOCK_LIMIT_SECONDS
-        while not try_lock(descriptor):
-            if time.monotonic() > deadline:
-                raise SpoolError("another worker has been busy with the folder for too long")
-            time.sleep(0.02)
+    with contextlib.ExitStack() as held:
+        try:
+            private_directory(folder)
+            held.enter_context(locked(folder / "lock", limit_seconds=_LOCK_LIMIT_SECONDS))
+        except OSError as error:
+            raise SpoolError(str(error)) from error
         yield
-    finally:
-        os.close(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def try_lock(descriptor: int) -> bool:
-        """Take an exclusive lock that ends with the descriptor; False where another holds it."""
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def try_lock(descriptor: int) -> bool:
-        """Take an exclusive lock that ends with the descriptor; False where another holds it."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
