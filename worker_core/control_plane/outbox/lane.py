@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from worker_core.control_plane import wire
 from worker_core.control_plane.outbox.batching import Batch, ChunkBatcher
+from worker_core.events import EventBus, ExecutionEventPublished
 from worker_core.logs.redaction import masked_data
 
 if TYPE_CHECKING:
@@ -20,22 +21,18 @@ MERGED_TEXT_LIMIT = 16_000
 """Characters up to which text waiting behind a slow request is gathered into one event."""
 
 
-class Office(Protocol):
-    """What a lane needs of the outbox."""
+class Numbers:
+    """The sequence numbers of a process: microseconds since the epoch, or one more than the last if that is higher."""
 
-    mask: Callable[[str], str]
+    def __init__(self, clock_us: Callable[[], int]) -> None:
+        self._clock_us = clock_us
+        self.highest = 0
 
-    def next_sequence(self, after: int) -> int: ...
-
-    def accept(self, lane: Lane, item: Item) -> None: ...
-
-    def set_aside(self, lane: Lane) -> None: ...
-
-    def keep(self, lane: Lane) -> None: ...
-
-    def tell(self, lane: Lane, event_type: str, data: Mapping[str, Any], sequence: int) -> None: ...
-
-    def now(self) -> float: ...
+    def next(self, after: int) -> int:
+        """One above `after`."""
+        number = max(after + 1, self._clock_us())
+        self.highest = max(self.highest, number)
+        return number
 
 
 class Item:
@@ -87,9 +84,29 @@ class Lane:
     one more than the last, whichever is higher; so it rises over restarts and machines too.
     """
 
-    def __init__(self, *, execution_id: str, office: Office, window_seconds: float, after_sequence: int) -> None:
+    def __init__(
+        self,
+        *,
+        execution_id: str,
+        mask: Callable[[str], str],
+        numbers: Numbers,
+        bus: EventBus | None,
+        window_seconds: float,
+        on_gathering: Callable[[Lane], None],
+        on_event: Callable[[Lane], None],
+    ) -> None:
+        """A lane without events.
+
+        Args:
+            execution_id: whose events they are.
+            mask: applied to every text.
+            numbers: of the process.
+            bus: hears each event as ExecutionEventPublished.
+            window_seconds: streamed text of a message leaves at most once in it.
+            on_gathering: hears that there is text which is no event yet.
+            on_event: hears that there is one event more; it may be taken back.
+        """
         self.execution_id = execution_id
-        self.queue: deque[Item] = deque()
         self.rows: deque[Row] = deque()
         self.spooled = 0
         self.cursor = 0
@@ -98,8 +115,13 @@ class Lane:
         self.task: asyncio.Task[None] | None = None
         self.failures = 0
         self.delivered_before = 0
-        self._office = office
-        self._last = after_sequence
+        self._queue: deque[Item] = deque()
+        self._mask = mask
+        self._numbers = numbers
+        self._bus = bus
+        self._on_gathering = on_gathering
+        self._on_event = on_event
+        self._last = numbers.highest
         self._batcher = ChunkBatcher(window_seconds=window_seconds)
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -121,8 +143,8 @@ class Lane:
             data: JSON-like; every text in it is masked.
             important: False lets it be dropped first, when neither server nor disk take anything.
         """
-        self._emit(self._batcher.flush(now=self._office.now()))
-        told = {key: masked_data(value, self._office.mask) for key, value in data.items()}
+        self._emit(self._batcher.flush(now=_now()))
+        told = {key: masked_data(value, self._mask) for key, value in data.items()}
         self._add(event_type, told, important=important)
 
     def chunk(self, message_id: str, text: str, *, event_type: str = "message_chunk", **extra: Any) -> None:
@@ -136,9 +158,9 @@ class Lane:
         """
         if not text:
             return
-        fields = {"event_type": event_type, **masked_data(extra, self._office.mask)}
-        self._office.keep(self)
-        self._emit(self._batcher.add(message_id, text, fields, now=self._office.now()))
+        fields = {"event_type": event_type, **masked_data(extra, self._mask)}
+        self._on_gathering(self)
+        self._emit(self._batcher.add(message_id, text, fields, now=_now()))
         self._arm()
 
     async def flush(self, limit: timedelta) -> bool:
@@ -165,27 +187,43 @@ class Lane:
     # -- for the outbox -------------------------------------------------------------------------------------------
 
     @property
+    def in_memory(self) -> int:
+        """Events that are neither delivered nor on disk."""
+        return len(self._queue)
+
+    @property
     def idle(self) -> bool:
-        return not (self.queue or self.spooled or self.task or self.writing) and self._batcher.empty
+        return not (self._queue or self.spooled or self.task or self.writing) and self._batcher.empty
 
     def is_settled(self, sequence: int) -> bool:
-        return not self.queue or self.queue[0].sequence > sequence
+        return not self._queue or self._queue[0].sequence > sequence
 
-    def writable(self, most: int) -> list[Item]:
-        """The first events, ready to leave. One that cannot be written down, by a bug, is set aside: everything behind
-        it would wait for ever.
+    def writable(self, most: int) -> tuple[list[Item], list[Exception]]:
+        """The first events, ready to leave; and why others were left out, which cannot be written down by a bug:
+        everything behind them would wait for ever.
         """
         found: list[Item] = []
-        for item in tuple(islice(self.queue, most)):
+        left_out: list[Exception] = []
+        for item in tuple(islice(self._queue, most)):
             try:
                 item.body()
-            except Exception:  # noqa: BLE001 - whatever an event holds, the others go on
-                self.queue.remove(item)
-                self._office.set_aside(self)
+            except Exception as error:  # noqa: BLE001 - whatever an event holds, the others go on
+                self._queue.remove(item)
+                left_out.append(error)
             else:
                 found.append(item)
         self.settle()
-        return found
+        return found, left_out
+
+    def left(self, number: int) -> None:
+        """The first so many are delivered, or on disk."""
+        for _ in range(number):
+            self._queue.popleft()
+        self.settle()
+
+    def take_back(self) -> None:
+        """The last event goes nowhere."""
+        self._queue.pop()
 
     def settle(self) -> None:
         """Wake those whose events are no longer in memory alone."""
@@ -201,18 +239,18 @@ class Lane:
         on_its_way = 1 if self.sending and not self.spooled else 0
         kept: list[Item] = []
         dropped = 0
-        for index, item in enumerate(self.queue):
+        for index, item in enumerate(self._queue):
             if index >= on_its_way and dropped < number and not (text_alone and item.important):
                 dropped += 1
             else:
                 kept.append(item)
-        self.queue = deque(kept)
+        self._queue = deque(kept)
         self.settle()
         return dropped
 
     def send_gathered(self) -> None:
         """Let text that is being gathered leave now."""
-        self._emit(self._batcher.flush(now=self._office.now()))
+        self._emit(self._batcher.flush(now=_now()))
         self._disarm()
 
     # -- below ----------------------------------------------------------------------------------------------------
@@ -229,21 +267,31 @@ class Lane:
                 **fields,
             }
             text = batch.text  # before `absorb`, which may share the pieces
-            if not (self.queue and self.queue[-1].absorb(batch, event_type)):
+            if not (self._queue and self._queue[-1].absorb(batch, event_type)):
                 self._add(event_type, data, important=False, batch=batch)
-            self._office.tell(self, event_type, {**data, "content": text}, self._last)
+            self._tell(event_type, {**data, "content": text})
 
     def _add(self, event_type: str, data: dict[str, Any], *, important: bool, batch: Batch | None = None) -> None:
-        self._last = self._office.next_sequence(self._last)
+        self._last = self._numbers.next(self._last)
         item = Item(sequence=self._last, event_type=event_type, data=data, important=important, batch=batch)
-        self._office.accept(self, item)
+        self._queue.append(item)
+        self._on_event(self)
         if batch is None:
-            self._office.tell(self, event_type, data, self._last)
+            self._tell(event_type, data)
+
+    def _tell(self, event_type: str, data: Mapping[str, Any]) -> None:
+        """Let this process's own views see what leaves."""
+        if self._bus is not None and self._bus.hears(ExecutionEventPublished):
+            self._bus.publish(
+                ExecutionEventPublished(
+                    execution_id=self.execution_id, type=event_type, payload=data, sequence=self._last
+                )
+            )
 
     def _arm(self) -> None:
         due = self._batcher.next_due()
         if due is not None and self._timer is None:
-            delay = max(0.0, due - self._office.now())
+            delay = max(0.0, due - _now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._window_over)
 
     def _disarm(self) -> None:
@@ -253,5 +301,9 @@ class Lane:
 
     def _window_over(self) -> None:
         self._timer = None
-        self._emit(self._batcher.due(now=self._office.now()))
+        self._emit(self._batcher.due(now=_now()))
         self._arm()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

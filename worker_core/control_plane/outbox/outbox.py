@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused
-from worker_core.control_plane.outbox.lane import Item, Lane
+from worker_core.control_plane.outbox.lane import Item, Lane, Numbers
 from worker_core.control_plane.outbox.spool import SPOOL_LIMIT_BYTES, Row
 from worker_core.control_plane.outbox.spool_thread import SpoolThread
 from worker_core.errors import KubiyaError
-from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionEventPublished
+from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed
 from worker_core.network.backoff import Backoff
 from worker_core.network.outage import OutageLog
 from worker_core.snapshot import OutboxView
@@ -85,7 +85,7 @@ class Outbox:
             text_memory_limit: see TEXT_MEMORY_LIMIT.
             clock_us: wall clock in microseconds.
         """
-        self.mask = mask
+        self._mask = mask
         self._client = client
         self._disk = SpoolThread(folder, limit_bytes=spool_limit_bytes)
         self._bus = bus
@@ -93,11 +93,10 @@ class Outbox:
         self._backoff = backoff or Backoff(first=timedelta(seconds=0.5), limit=timedelta(seconds=15))
         self._memory_limit = memory_limit
         self._text_limit = text_memory_limit
-        self._clock_us = clock_us
+        self._numbers = Numbers(clock_us)
         self._outage = OutageLog(log=log, what="Delivery of events")
         self._lanes: WeakValueDictionary[str, Lane] = WeakValueDictionary()
         self._busy: dict[str, Lane] = {}
-        self._highest = 0
         self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._online = True
         self._closed = False
@@ -128,7 +127,7 @@ class Outbox:
             lane.advance(highest)
             lane.spooled += rows
             self._spooled += rows
-            self._highest = max(self._highest, highest)
+            self._numbers.highest = max(self._numbers.highest, highest)
             self._busy[execution_id] = lane
         log.info("%d events that an earlier worker could not deliver are sent now.", self._spooled)
         self._interrupted = True
@@ -140,9 +139,12 @@ class Outbox:
         if lane is None:
             lane = Lane(
                 execution_id=execution_id,
-                office=self,
+                mask=self._mask,
+                numbers=self._numbers,
+                bus=self._bus,
                 window_seconds=self._window.total_seconds(),
-                after_sequence=self._highest,
+                on_gathering=self._keep,
+                on_event=self._accept,
             )
             self._lanes[execution_id] = lane
         return lane
@@ -184,40 +186,18 @@ class Outbox:
             log.error("%d events are lost: neither the server nor the disk took them.", self._pending)
         await self._disk.close(delete=self._spooled == 0)
 
-    # -- for lanes ------------------------------------------------------------------------------------------------
+    # -- from lanes -----------------------------------------------------------------------------------------------
 
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def next_sequence(self, after: int) -> int:
-        number = max(after + 1, self._clock_us())
-        self._highest = max(self._highest, number)
-        return number
-
-    def keep(self, lane: Lane) -> None:
+    def _keep(self, lane: Lane) -> None:
         self._busy[lane.execution_id] = lane
 
-    def tell(self, lane: Lane, event_type: str, data: Mapping[str, Any], sequence: int) -> None:
-        """Let this process's own views see what leaves."""
-        if self._bus is not None and self._bus.hears(ExecutionEventPublished):
-            self._bus.publish(
-                ExecutionEventPublished(
-                    execution_id=lane.execution_id, type=event_type, payload=data, sequence=sequence
-                )
-            )
-
-    def set_aside(self, lane: Lane) -> None:
-        self._stumbled(f"An event of execution {lane.execution_id} cannot be written down; it is left out.")
-        self._dropped += 1
-        self._forget_pending(1)
-
-    def accept(self, lane: Lane, item: Item) -> None:
+    def _accept(self, lane: Lane) -> None:
         if self._closed:
+            lane.take_back()
             self._dropped += 1
             log.warning("An event of execution %s came after the end and is dropped.", lane.execution_id)
             return
-        self.keep(lane)
-        lane.queue.append(item)
+        self._keep(lane)
         self._pending += 1
         if self._pending > self._memory_limit or (self._disk.trouble and self._pending > self._text_limit):
             self._make_room()
@@ -226,15 +206,24 @@ class Outbox:
         elif not self._disk.trouble:
             self._wake_writer()
 
+    def _writable(self, lane: Lane, most: int) -> list[Item]:
+        items, left_out = lane.writable(most)
+        for error in left_out:
+            sentence = f"An event of execution {lane.execution_id} cannot be written down; it is left out."
+            self._stumbled(sentence, error)
+            self._dropped += 1
+            self._forget_pending(1)
+        return items
+
     # -- online ---------------------------------------------------------------------------------------------------
 
     def _start(self, lane: Lane) -> None:
-        if lane.task is None and (lane.queue or lane.spooled):
+        if lane.task is None and (lane.in_memory or lane.spooled):
             lane.task = asyncio.get_running_loop().create_task(self._drain(lane), name=f"events {lane.execution_id}")
 
     async def _drain(self, lane: Lane) -> None:
         try:
-            while self._online and (lane.queue or lane.spooled):
+            while self._online and (lane.in_memory or lane.spooled):
                 while lane.writing and self._writer is not None:
                     await asyncio.wait([self._writer])
                 async with self._slots:
@@ -252,7 +241,7 @@ class Outbox:
         """What follows for a lane whose task ended."""
         if not self._online:
             self._wake_writer()
-        elif lane.queue or lane.spooled:
+        elif lane.in_memory or lane.spooled:
             self._start(lane)
         if lane.idle:
             self._busy.pop(lane.execution_id, None)
@@ -265,7 +254,9 @@ class Outbox:
         try:
             return await self._deliver_first(lane)
         except Exception as error:  # noqa: BLE001 - a bug must not end the delivery of everything else, nor spin
-            return self._stumbled(f"Events could not be delivered on an internal error ({type(error).__name__}).")
+            return self._stumbled(
+                f"Events could not be delivered on an internal error ({type(error).__name__}).", error
+            )
         finally:
             lane.sending = False
             self._in_flight.discard(ended)
@@ -274,7 +265,7 @@ class Outbox:
 
     async def _deliver_first(self, lane: Lane) -> KubiyaError | None:
         row = await self._first_row(lane) if lane.spooled else None
-        items = [] if row else lane.writable(1)
+        items = [] if row else self._writable(lane, 1)
         if row is None and not items:
             return None
         sequence, body = (row.sequence, row.body) if row else (items[0].sequence, items[0].body())
@@ -291,25 +282,25 @@ class Outbox:
             return error
         except Exception as error:  # noqa: BLE001
             lane.failures += 1
-            said = self._stumbled(f"An event could not be sent on an internal error ({type(error).__name__}).")
+            said = self._stumbled(f"An event could not be sent on an internal error ({type(error).__name__}).", error)
             if lane.failures < _POISON_TRIES:
                 return said
             self._dropped += 1
         lane.failures = 0
         if row is None:
-            lane.queue.popleft()
+            lane.left(1)
             self._forget_pending(1)
         else:
             await self._forget_row(lane, row, sequence)
-        lane.settle()
+            lane.settle()
         if not self._online:
             self._nudged.set()
         return None
 
-    def _stumbled(self, sentence: str) -> KubiyaError:
-        """Over a bug of this program, in an `except` clause. It is told once; what it costs is in the numbers."""
+    def _stumbled(self, sentence: str, error: Exception) -> KubiyaError:
+        """Over a bug of this program. It is told once; what it costs is in the numbers."""
         level = logging.DEBUG if self._has_stumbled else logging.ERROR
-        log.log(level, "%s This is a bug of the worker; it is reported once.", sentence, exc_info=True)
+        log.log(level, "%s This is a bug of the worker; it is reported once.", sentence, exc_info=error)
         self._has_stumbled = True
         return KubiyaError(sentence)
 
@@ -405,7 +396,7 @@ class Outbox:
     def _next_to_probe(self) -> Lane | None:
         """In turns, so that one event which the server fails on does not speak for all."""
         for execution_id, lane in tuple(self._busy.items()):
-            if not (lane.sending or lane.writing) and (lane.queue or lane.spooled):
+            if not (lane.sending or lane.writing) and (lane.in_memory or lane.spooled):
                 del self._busy[execution_id]
                 self._busy[execution_id] = lane
                 return lane
@@ -430,8 +421,8 @@ class Outbox:
         try:
             while not self._online and await self._write_some():
                 pass
-        except Exception:  # noqa: BLE001
-            self._stumbled("Events could not be kept on disk on an internal error.")
+        except Exception as error:  # noqa: BLE001
+            self._stumbled("Events could not be kept on disk on an internal error.", error)
         finally:
             self._writer = None
 
@@ -440,9 +431,9 @@ class Outbox:
         lanes: list[tuple[Lane, int]] = []
         rows: list[Row] = []
         for lane in self._busy.values():
-            if not lane.queue or lane.sending:
+            if not lane.in_memory or lane.sending:
                 continue
-            items = lane.writable(_WRITE_ROWS - len(rows))
+            items = self._writable(lane, _WRITE_ROWS - len(rows))
             rows += [Row(lane.execution_id, item.sequence, item.body()) for item in items]
             lanes.append((lane, len(items)))
             lane.writing = True
@@ -458,12 +449,10 @@ class Outbox:
         if not taken:
             return False
         for lane, number in lanes:
-            for _ in range(number):
-                lane.queue.popleft()
             lane.spooled += number
+            lane.left(number)
             self._spooled += number
             self._forget_pending(number)
-            lane.settle()
         return True
 
     def _make_room(self) -> None:
