@@ -87,6 +87,10 @@ class Paths:
         return self.state / "workspaces"
 
     @property
+    def mcp_servers(self) -> Path:
+        return self.state / "mcp-servers"
+
+    @property
     def journal(self) -> Path:
         return self.state / "journal"
 

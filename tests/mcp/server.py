@@ -66,6 +66,12 @@ def build() -> MCPServer:
         return Path(path).read_text()
 
     @server.tool()
+    def store(path: str, text: str) -> str:
+        """Write any file."""
+        Path(path).write_text(text)
+        return "stored"
+
+    @server.tool()
     def fail() -> str:
         """Always fails."""
         raise ValueError("this is what it does")

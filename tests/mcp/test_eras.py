@@ -21,12 +21,13 @@ from tests.support.playground import until
 from tests.support.temporal import free_port
 from worker_core.logs.redaction import Redactor
 from worker_core.mcp.configuration import ServerConfig, Servers
+from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.memory import LONGEST_FRESH, MOST_SERVERS, Era, Memory
 from worker_core.mcp.offering import Listing
 from worker_core.mcp.pool import McpPool
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession, ServerTrouble
-from worker_core.sandbox.launcher import DirectLauncher
+from worker_core.sandbox.direct import DirectLauncher
 from worker_core.settings import Settings
 
 HERE = Path(__file__).parent
@@ -176,7 +177,13 @@ async def pool(folder: Path, **settings: Any) -> AsyncIterator[McpPool]:
         (folder / execution_id).mkdir(exist_ok=True)
         return folder / execution_id
 
-    one = McpPool(launcher=DirectLauncher(), workspace=workspace, settings=Settings(**settings), redactor=Redactor())
+    one = McpPool(
+        launcher=DirectLauncher(),
+        workspace=workspace,
+        settings=Settings(**settings),
+        redactor=Redactor(),
+        folders=ServerFolders(folder / "servers"),
+    )
     try:
         yield one
     finally:

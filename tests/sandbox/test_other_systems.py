@@ -64,7 +64,7 @@ def parse(text: str) -> list[object]:
 
 def made(network: Network = Network.ON, port: int | None = 3128) -> str:
     return profile(
-        workspace=Path('/Users/a/w "1"\\x'), readable=[Path("/py")], hidden=[Path("/Users/a/state")], network=network,
+        writable=[Path('/Users/a/w "1"\\x')], readable=[Path("/py")], hidden=[Path("/Users/a/state")], network=network,
         proxy_port=port,
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def test_windows(tmp_path: Path) -> None:
     launcher = RestrictedToken(walls=Walls(limits=Limits(processes=7)))
     wrapped = launcher.wrap(Command(argv=["cmd", "/c", "dir"], cwd=tmp_path, environment={}), workspace=tmp_path)
     assert wrapped.argv[0] == sys.executable
-    assert list(wrapped.argv[-4:]) == [str(tmp_path), "cmd", "/c", "dir"]
+    assert list(wrapped.argv[-5:]) == [str(tmp_path), "--", "cmd", "/c", "dir"]
     assert wrapped.environment["TEMP"].startswith(str(tmp_path))
     assert wrapped.limits is not None
     assert wrapped.limits.processes == 7

@@ -24,6 +24,7 @@ from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
 from worker_core.machine import changes, load
+from worker_core.mcp.folders import ServerFolders
 from worker_core.policy.answers import Answers
 from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
 from worker_core.secrets import Secret
@@ -117,6 +118,7 @@ class Engine:
             keep_failed=settings.keep_failed_workspaces,
             in_use=lambda: [view.execution_id for view in self._tracker.views()],
         )
+        self._server_folders = ServerFolders(paths.mcp_servers)
         self._sweeping: asyncio.Future[int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_early = launcher is None and ask_sandbox is None
@@ -380,6 +382,9 @@ class Engine:
 
     # --- the machine --------------------------------------------------------------------------------------
 
+    def _sweep_folders(self) -> int:
+        return self._sweep.run() + self._server_folders.sweep()
+
     async def _watch_machine(self) -> None:
         def sampled(sample: Health) -> None:
             self._health = sample
@@ -387,12 +392,12 @@ class Engine:
             for execution_id in self._tracker.forget_silent():
                 self._services.environments.forget(execution_id)
             if self._sweep.due:
-                self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep.run)
+                self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders)
             self._publish_soon()
 
         # Executions that ended elsewhere leave their records behind.
         await asyncio.to_thread(self._services.journal.sweep, older_than=JOURNAL_KEPT)
-        await asyncio.to_thread(self._sweep.run)
+        await asyncio.to_thread(self._sweep_folders)
         await changes.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
 
     def reconnect(self, reason: str) -> None:

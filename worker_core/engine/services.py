@@ -15,6 +15,7 @@ from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.events import EventBus
 from worker_core.logs.redaction import Redactor
 from worker_core.machine import identity, load
+from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.pool import McpPool
 from worker_core.paths import Paths
 from worker_core.policy.audit import AuditLog
@@ -92,6 +93,7 @@ def make_services(
             workspace=lambda execution_id: Workspace.open(paths.workspaces, execution_id).path,
             settings=settings,
             redactor=redactor,
+            folders=ServerFolders(paths.mcp_servers),
         ),
         claude=LoopThread("claude"),
         own_secrets=own_secrets,

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from worker_core.basics.loop_thread import LoopThread
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.fetching import fetches
+from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.memory import Memory
 from worker_core.mcp.offering import Listing, Offer
 from worker_core.mcp.output_schema import misfit
@@ -58,13 +60,15 @@ class McpPool:
         workspace: Callable[[str], Path],
         settings: Settings,
         redactor: Redactor,
+        folders: ServerFolders,
         idle: timedelta = IDLE,
     ) -> None:
-        """`workspace` makes the folder of an execution; called in a thread."""
+        """`workspace` makes the folder of an execution; called in a thread. `folders`: what servers keep."""
         self._launcher = launcher
         self._workspace = workspace
         self._settings = settings
         self._redactor = redactor
+        self._folders = folders
         self._idle = idle
         self._thread = LoopThread("mcp")
         self._sessions: dict[tuple[str, str], ServerSession] = {}
@@ -72,6 +76,7 @@ class McpPool:
         self._used: dict[str, float] = {}
         self._busy: dict[str, int] = {}
         self._making = asyncio.Lock()
+        self._fetching: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._sweeping: asyncio.Task[None] | None = None
 
     async def offer(
@@ -95,7 +100,8 @@ class McpPool:
             alias: asyncio.create_task(self._list(execution_id, config), name="mcp start")
             for alias, config in servers.usable.items()
         }
-        telling = asyncio.create_task(_tell_of_waiting(servers, starting, tell), name="mcp waiting")
+        waiting = self._tell_of_waiting(execution_id, servers, starting, tell)
+        telling = asyncio.create_task(waiting, name="mcp waiting")
         try:
             listed = await asyncio.gather(*starting.values(), return_exceptions=True)
         finally:
@@ -195,7 +201,12 @@ class McpPool:
         if (known := self._memory.fresh(config.identity)) is not None:
             return known  # it is started when it is called
         session = await self._session(execution_id, config)
-        return await self._thread.run(session.tools())
+        folder = self._folders.of(config)
+        if folder is None or folder.is_ready or not fetches(config.command):
+            return await self._thread.run(session.tools())
+        # Several that fetch the same into the same folder get into each other's way.
+        async with self._fetching.setdefault(folder.path, asyncio.Lock()):
+            return await self._thread.run(session.tools())
 
     async def _ask(
         self,
@@ -236,6 +247,8 @@ class McpPool:
             call_mark=f"{execution_id}.mcp.{config.identity[:12]}",
             memory=self._memory,
             learn_secret=lambda text: self._redactor.add(text, owner=execution_id),
+            folder=self._folders.of(config),
+            readable=self._settings.sandbox_readable,
         )
 
     def _touch(self, execution_id: str, change: int) -> None:
@@ -253,15 +266,22 @@ class McpPool:
                 if used < limit and not self._busy.get(execution_id):
                     await self.end(execution_id)
 
-
-async def _tell_of_waiting(
-    servers: Servers, starting: Mapping[str, asyncio.Task[Any]], tell: Callable[[str], None]
-) -> None:
-    began = time.monotonic()
-    await asyncio.sleep(TOLD_AFTER.total_seconds())
-    while True:
-        for alias, task in starting.items():
-            if not task.done():
-                busy = fetches(servers.usable[alias].command) or "it has not answered yet"
-                tell(f"Waiting for the MCP server {alias[:100]!r}: {busy} ({time.monotonic() - began:.0f} s).")
-        await asyncio.sleep(TOLD_EVERY.total_seconds())
+    async def _tell_of_waiting(
+        self,
+        execution_id: str,
+        servers: Servers,
+        starting: Mapping[str, asyncio.Task[Any]],
+        tell: Callable[[str], None],
+    ) -> None:
+        began = time.monotonic()
+        await asyncio.sleep(TOLD_AFTER.total_seconds())
+        while True:
+            for alias, task in starting.items():
+                if not task.done():
+                    config = servers.usable[alias]
+                    session = self._sessions.get((execution_id, config.identity))
+                    busy = fetches(config.command) or "it has not answered yet"
+                    said = f" It says: {session.doing}" if session is not None and session.doing else ""
+                    waited = time.monotonic() - began
+                    tell(f"Waiting for the MCP server {alias[:100]!r}: {busy} ({waited:.0f} s).{said}")
+            await asyncio.sleep(TOLD_EVERY.total_seconds())

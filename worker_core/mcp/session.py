@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.fetching import fetches
 from worker_core.mcp.flow import Flow, Incoming, Outgoing
+from worker_core.mcp.folders import ServerFolder
 from worker_core.mcp.greeting import greet, hear_of_changes, other_era
 from worker_core.mcp.listing import ResourcePage, listed, resource_page
 from worker_core.mcp.memory import Era, Memory
 from worker_core.mcp.offering import Listing
+from worker_core.mcp.program import unseen
 from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.network.backoff import Backoff
-from worker_core.sandbox.launcher import Launcher
+from worker_core.sandbox.launcher import Holds, Launcher
 
 if TYPE_CHECKING:
     from mcp import ClientSession
@@ -29,17 +32,21 @@ if TYPE_CHECKING:
     from mcp.types import CallToolResult, ReadResourceResult
 
     from worker_core.mcp.remote import Guard
-    from worker_core.mcp.stdio import ErrorTail
+    from worker_core.mcp.stdio import StdioServer
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 CONNECT_LIMIT = timedelta(seconds=30)
-"""Start, handshake and list of tools, where the configuration names no limit. `npx` may have to download first."""
+"""Start, handshake and list of tools, where the configuration names no limit."""
+
+FETCH_LIMIT = timedelta(minutes=10)
+"""The same, at least, where a program such as `npx` has to fetch the server first."""
 
 MOST_RESTARTS = 5
 """In the life of an execution."""
 
+ENDED_EARLY = "ended before it could be talked to"
 _SIGN_IN = frozenset({401, 403})
 
 Progress = Callable[[float, float | None, str | None], None]
@@ -67,6 +74,8 @@ class ServerSession:
         call_mark: marks its processes, so that none is overlooked.
         memory: of what servers offer, and how they are greeted.
         learn_secret: hears what is to be masked from then on. May be called from another thread.
+        folder: where it keeps what it keeps; None: nowhere.
+        readable: what the settings let tools read.
     """
 
     def __init__(
@@ -81,6 +90,8 @@ class ServerSession:
         call_mark: str,
         memory: Memory | None = None,
         learn_secret: Callable[[str], None] = lambda _: None,
+        folder: ServerFolder | None = None,
+        readable: tuple[Path, ...] = (),
     ) -> None:
         self.config = config
         self._launcher = launcher
@@ -93,6 +104,8 @@ class ServerSession:
         self._learn_secret = learn_secret
         self._changes = 0
         self._listed_on: ClientSession | None = None
+        self._folder = folder
+        self._readable = readable
         self._session: ClientSession | None = None
         self._flow: Flow | None = None
         self._owner: asyncio.Task[None] | None = None
@@ -100,7 +113,7 @@ class ServerSession:
         self._opening = asyncio.Lock()
         self._starts = 0
         self._backoff = Backoff(first=timedelta(milliseconds=500), limit=timedelta(seconds=15))
-        self._errors: ErrorTail | None = None
+        self._server: StdioServer | None = None
         self._guard: Guard | None = None
 
     async def tools(self) -> Listing:
@@ -109,7 +122,7 @@ class ServerSession:
         Raises:
             ServerTrouble: it cannot be reached, or does not answer in time.
         """
-        limit = self.config.connect_timeout or CONNECT_LIMIT
+        limit = self._start_limit
         try:
             async with asyncio.timeout(limit.total_seconds()):
                 session, _ = await self._connected()
@@ -194,7 +207,7 @@ class ServerSession:
     async def _asked(
         self, ask: Callable[[ClientSession], Awaitable[Answer]], *, limit: timedelta, asked: Callable[[], None]
     ) -> Answer:
-        connect = self.config.connect_timeout or CONNECT_LIMIT
+        connect = self._start_limit
         try:
             async with asyncio.timeout(connect.total_seconds()):
                 session, flow = await self._connected()
@@ -222,12 +235,26 @@ class ServerSession:
                 task.cancel()
             await asyncio.wait({calling}, timeout=1.0)  # the server hears of the cancellation
 
+    @property
+    def doing(self) -> str:
+        """The last line that its process printed beside messages; empty: none. For any thread."""
+        server = self._server
+        return "" if server is None else " ".join(self._mask(server.errors.last()).split())[:200]
+
+    @property
+    def _start_limit(self) -> timedelta:
+        limit = self.config.connect_timeout or CONNECT_LIMIT
+        has_to_fetch = self._folder is not None and not self._folder.is_ready and fetches(self.config.command)
+        return max(limit, FETCH_LIMIT) if has_to_fetch else limit
+
     async def _too_late(self, limit: timedelta) -> ServerTrouble:
+        if self._folder is not None:  # there may be a newer version, which has to be fetched
+            self._folder.mark(ready=False)
         await self.close()
         return ServerTrouble(f"{self._sentence(f'did not answer within {limit.total_seconds():g} s')}{self._said()}")
 
     def _broken_off(self, flow: Flow) -> ServerTrouble:
-        why = flow.violation or f"It broke off in mid-call.{self._said()}"
+        why = flow.violation or f"It broke off in mid-call.{self._ended()}{self._said()}"
         return ServerTrouble(f"{self._sentence('did not answer the call')} {why}", in_mid_call=True)
 
     def _failed_call(self, error: Exception, flow: Flow) -> ServerTrouble:
@@ -283,7 +310,7 @@ class ServerSession:
         ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # who waits may have gone
         self._closing = asyncio.Event()
         self._flow = Flow()
-        self._errors = self._guard = None
+        self._server = self._guard = None
         # The transports' cancel scopes belong to one task, so one task opens and closes them.
         self._owner = asyncio.create_task(self._own(self._flow, self._closing, ready), name="mcp server")
         try:
@@ -301,6 +328,7 @@ class ServerSession:
         from worker_core import __version__
 
         _quiet_sdk()
+        gone = False
         try:
             async with AsyncExitStack() as stack:
                 incoming, outgoing = await self._transport(stack, flow)
@@ -318,9 +346,12 @@ class ServerSession:
                 waits = [asyncio.ensure_future(one.wait()) for one in (closing, flow.over)]
                 try:
                     await asyncio.wait({greeting, *waits}, return_when=asyncio.FIRST_COMPLETED)
+                    gone = flow.over.is_set()
                     if self._greeted(greeting, era, flow) is Era.DISCOVER:
                         listening = asyncio.ensure_future(hear_of_changes(session))
                     self._session = session
+                    if self._folder is not None:
+                        self._folder.mark(ready=True)
                     if not ready.done():
                         ready.set_result(None)
                     await asyncio.wait(set(waits), return_when=asyncio.FIRST_COMPLETED)
@@ -332,7 +363,7 @@ class ServerSession:
                         await asyncio.wait({listening})
         except Exception as error:  # noqa: BLE001 - the transports raise many kinds
             if not ready.done():
-                ready.set_exception(ServerTrouble(f"{self._why_unusable(error)}{self._said()}"))
+                ready.set_exception(ServerTrouble(f"{self._why_unusable(error, gone=gone)}{self._said()}"))
             elif not closing.is_set():
                 log.warning("%s broke off: %s", self._name, self._what(error))
         except BaseException:
@@ -341,9 +372,11 @@ class ServerSession:
             raise
         finally:
             flow.over.set()
+            if self._server is not None and self._server.overfull and self._folder is not None:
+                self._folder.discard()
 
     def _greeted(self, greeting: asyncio.Future[Era], era: Era, flow: Flow) -> Era:
-        error: BaseException | None = ServerTrouble(self._sentence("ended before it could be talked to"))
+        error: BaseException | None = ServerTrouble(self._sentence(ENDED_EARLY))
         if greeting.done():
             error = greeting.exception()
         if error is not None:
@@ -353,7 +386,7 @@ class ServerSession:
         self._memory.note_era(self.config.identity, greeting.result())
         return greeting.result()
 
-    def _why_unusable(self, error: Exception) -> str:
+    def _why_unusable(self, error: Exception, *, gone: bool) -> str:
         if self._guard is not None and self._guard.status in _SIGN_IN:
             asks = self._sentence(f"asks for a sign-in (HTTP {self._guard.status})")
             if self.config.oauth is None:
@@ -361,6 +394,8 @@ class ServerSession:
                     f"{asks} It is there: give it a token that it takes in its headers, or client credentials in oauth."
                 )
             return f"{asks} {self._what(self._guard.failure) if self._guard.failure else 'It takes no token of ours'}."
+        if gone and self._server is not None:
+            return f"{self._sentence(ENDED_EARLY)}{self._ended()}{self._hidden()}"
         return str(error) if isinstance(error, KubiyaError) else self._sentence(f"cannot be used ({self._what(error)})")
 
     async def _transport(self, stack: AsyncExitStack, flow: Flow) -> tuple[Any, Any]:
@@ -368,9 +403,15 @@ class ServerSession:
             from worker_core.mcp.stdio import StdioServer, running
 
             server = StdioServer(self.config, flow=flow, log=self._log)
-            self._errors = server.errors
+            self._server = server
             await stack.enter_async_context(
-                running(server, self._launcher, workspace=self._workspace, call_mark=self._call_mark)
+                running(
+                    server,
+                    self._launcher,
+                    workspace=self._workspace,
+                    folder=self._folder,
+                    call_mark=self._call_mark,
+                )
             )
             return server.incoming, server.outgoing
         from worker_core.mcp.remote import Guard, connected
@@ -411,8 +452,22 @@ class ServerSession:
     def _log(self, line: str) -> None:
         log.debug("%s: %s", self._name, line)
 
+    def _ended(self) -> str:
+        """How its process ended, where it ended by itself or for using up too much."""
+        return "" if self._server is None else self._server.how_it_ended
+
+    def _hidden(self) -> str:
+        """What its configuration names and its sandbox does not show."""
+        if Holds.FILES not in self._launcher.enforces:
+            return ""
+        paths = unseen(self.config.command, seen=(self._workspace, *self._readable))
+        if not paths:
+            return ""
+        named = ", ".join(str(path)[:200] for path in paths[:3])
+        return f" Its sandbox does not show {named}: what it is to read is named in the setting sandbox_readable."
+
     def _said(self) -> str:
-        lines = [self._mask(line)[:300] for line in (self._errors.lines() if self._errors else ())]
+        lines = [self._mask(line)[:300] for line in (self._server.errors.lines() if self._server else ())]
         return f" Its last words: {' | '.join(lines)}." if lines else ""
 
     @property

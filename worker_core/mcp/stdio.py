@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import queue
 import re
-import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError
@@ -25,11 +25,14 @@ import anyio
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Budget, Flow
+from worker_core.mcp.folders import ServerFolder
 from worker_core.mcp.last_words import telling
 from worker_core.mcp.messages import read_message
+from worker_core.mcp.program import find
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.processes.process import ProcessTree, end_tree, in_thread, uninterrupted
+from worker_core.sandbox.processes.watcher import OWN_FOLDER
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -143,6 +146,12 @@ class ErrorTail:
     def stop(self) -> None:
         self._stopped.set()
 
+    def last(self) -> str:
+        """The last line that says something, as far as it was printed."""
+        lines = [line.strip() for line in self._kept[-LONGEST_ERROR_LINE:].replace(b"\r", b"\n").splitlines()]
+        said = next((line for line in reversed(lines) if line), b"")
+        return "" if said == lines[0] and len(self._kept) > LONGEST_ERROR_LINE else said.decode("utf-8", "replace")
+
     def lines(self) -> list[str]:
         """Those that say why it ended, else the last ones."""
         return telling(line[:LONGEST_ERROR_LINE].decode("utf-8", "replace") for line in self._kept.splitlines())
@@ -159,6 +168,7 @@ class StdioServer:
         self._loop = asyncio.get_running_loop()
         self._tree: ProcessTree | None = None
         self._ended = asyncio.Event()
+        self._killed = False
         self.in_a_hurry = False
         """It is not asked to end first."""
 
@@ -171,10 +181,20 @@ class StdioServer:
         self.outgoing, self._from_session = anyio.create_memory_object_stream[Any](0)
 
     @property
-    def exit_code(self) -> int | None:
-        return None if self._tree is None else self._tree.process.returncode
+    def how_it_ended(self) -> str:
+        """How the process ended, for a sentence; empty: it runs, never did, or had to be ended by us."""
+        if self._tree is None or self._killed or (code := self._tree.process.returncode) is None:
+            return ""
+        if self._tree.exceeded:
+            return f" {self._tree.exceeded}"
+        return f" It ended with exit code {code}." if code >= 0 else f" Signal {-code} ended it."
 
-    def begin(self, launcher: Launcher, *, workspace: Path, call_mark: str) -> None:
+    @property
+    def overfull(self) -> bool:
+        """It was ended since the folder that it keeps was too full."""
+        return self._tree is not None and self._tree.exceeded.startswith(OWN_FOLDER)
+
+    def begin(self, launcher: Launcher, *, workspace: Path, folder: ServerFolder | None, call_mark: str) -> None:
         """Start the process. Called in another thread.
 
         Raises:
@@ -182,17 +202,24 @@ class StdioServer:
             OSError: it could not be started.
         """
         environment = tool_environment({**_QUIET, **self._config.environment}, call_mark=call_mark)
-        program, *args = self._config.command
-        found = shutil.which(program, path=environment.get("PATH"))
-        if found is None and not (workspace / program).is_file():
-            brought = f" {_BROUGHT_BY[program]} brings it." if program in _BROUGHT_BY else ""
+        name, *args = self._config.command
+        program = find(name, search_path=environment.get("PATH", os.defpath))
+        if program is None and not (workspace / name).is_file():
+            brought = f" {_BROUGHT_BY[name]} brings it." if name in _BROUGHT_BY else ""
             raise KubiyaError(
-                f"The MCP server {self._config.alias[:100]!r} needs the program {program[:100]!r}, which is not "
+                f"The MCP server {self._config.alias[:100]!r} needs the program {name[:100]!r}, which is not "
                 f"installed on this machine, or not on the PATH of the worker.{brought}"
             )
-        command = launcher.wrap(
-            Command(argv=[found or program, *args], cwd=workspace, environment=environment), workspace=workspace
+        if program is not None:
+            environment["PATH"] = program.search_path(environment.get("PATH", os.defpath))
+        started = Command(
+            argv=[name if program is None else str(program.path), *args],
+            cwd=workspace,
+            environment=environment,
+            readable=() if program is None else program.readable,
+            home=None if folder is None else folder.use(),
         )
+        command = launcher.wrap(started, workspace=workspace)
         self._output = Lines(
             self._take,
             longest=LARGEST_ANSWER_BYTES,
@@ -216,7 +243,7 @@ class StdioServer:
                 self._outbox.put((line.encode() + b"\n", taken.set))
                 await taken.wait()
 
-    async def end(self) -> None:
+    async def close(self) -> None:
         """End the process and everything that it started."""
         for stream in (self.incoming, self._to_session, self.outgoing, self._from_session):
             stream.close()
@@ -227,6 +254,7 @@ class StdioServer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GRACE.total_seconds()):
                     await self._ended.wait()
+        self._killed = not self._ended.is_set()
         await end_tree(self._tree, self._ended)
 
     # --- in other threads ---------------------------------------------------------------------------------
@@ -280,14 +308,23 @@ class StdioServer:
 
 
 @asynccontextmanager
-async def running(server: StdioServer, launcher: Launcher, *, workspace: Path, call_mark: str) -> AsyncIterator[None]:
+async def running(
+    server: StdioServer, launcher: Launcher, *, workspace: Path, folder: ServerFolder | None, call_mark: str
+) -> AsyncIterator[None]:
     """The process runs in here; nothing of it is left afterwards.
+
+    Args:
+        server: not started yet.
+        launcher: isolates it.
+        workspace: where it runs.
+        folder: where it keeps what it keeps; None: nowhere.
+        call_mark: marks its processes.
 
     Raises:
         KubiyaError: there is no such program.
         OSError: it could not be started.
     """
-    starting = in_thread(partial(server.begin, launcher, workspace=workspace, call_mark=call_mark))
+    starting = in_thread(partial(server.begin, launcher, workspace=workspace, folder=folder, call_mark=call_mark))
     relaying: asyncio.Task[None] | None = None
     try:
         await asyncio.shield(starting)
@@ -304,4 +341,4 @@ async def _finish(server: StdioServer, starting: asyncio.Future[None], relaying:
         relaying.cancel()
         await asyncio.wait([relaying])
     server.outgoing.close()
-    await server.end()
+    await server.close()

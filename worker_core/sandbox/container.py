@@ -73,6 +73,11 @@ class Container:
         # It would copy into a tmpfs what that is to cover, and the other engine has no such option.
         self._empty = ",notmpcopyup" if is_podman else ""
 
+    def _home(self, kept: Path | None) -> list[str]:
+        if kept is None:
+            return ["--tmpfs", _tmpfs(str(HOME)) + self._empty]
+        return ["--mount", _mount(kept, where=HOME)]
+
     @property
     def enforces(self) -> frozenset[str]:
         held = set(Holds)
@@ -94,7 +99,7 @@ class Container:
             "--network", "bridge" if policy is Network.HOST else "none",
             "--pids-limit", str(limits.processes), "--memory", str(limits.memory_bytes),
             "--memory-swap", str(limits.memory_bytes),
-            "--tmpfs", _tmpfs(TMP) + self._empty, "--tmpfs", _tmpfs(str(HOME)) + self._empty,
+            "--tmpfs", _tmpfs(TMP) + self._empty, *self._home(command.home),
             "--mount", _mount(workspace), "--mount", _mount(files_child(), readonly=True),
         ]  # fmt: skip
         readable, covers = self._walls.shown()
@@ -181,10 +186,10 @@ def _tmpfs(path: str) -> str:
     return f"{path}:rw,nosuid,nodev,exec,mode=1777,size={TMP_BYTES}"
 
 
-def _mount(path: Path, *, readonly: bool = False) -> str:
+def _mount(path: Path, *, readonly: bool = False, where: Path | None = None) -> str:
     # A field of CSV: quoted, a comma in a path stays in it.
-    field = str(path).replace('"', '""')
-    return f'type=bind,"source={field}","target={field}"' + (",readonly" if readonly else "")
+    source, target = (str(one).replace('"', '""') for one in (path, where or path))
+    return f'type=bind,"source={source}","target={target}"' + (",readonly" if readonly else "")
 
 
 def find_program(search_path: str | None = None) -> str | None:

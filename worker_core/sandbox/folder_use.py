@@ -23,10 +23,17 @@ _MEGABYTE: Final = 1024 * 1024
 
 
 class FolderUse:
-    """One workspace while a call runs in it."""
+    """One workspace while a call runs in it.
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    Args:
+        folder: what is counted.
+        limits: what it may hold.
+        called: what it is, for the sentence.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, *, called: str = "The workspace") -> None:
         self._folder = folder
+        self._called = called
         self._limits = limits
         self._next_count = time.monotonic() + PERIOD_SECONDS
         self._count: FolderCount | None = None
@@ -65,7 +72,7 @@ class FolderUse:
         )
         if count.entries > limits.workspace_files:
             return (
-                f"The workspace holds more than {limits.workspace_files} files and folders, so it was stopped. "
+                f"{self._called} holds more than {limits.workspace_files} files and folders, so it was stopped. "
                 "Delete what is not needed before you go on."
             )
         size = count.bytes
@@ -77,7 +84,7 @@ class FolderUse:
             self._next_count = time.monotonic() + PERIOD_SECONDS
         if size > limits.workspace_bytes:
             return (
-                f"The workspace holds more than {_megabytes(limits.workspace_bytes)}, so it was stopped. "
+                f"{self._called} holds more than {_megabytes(limits.workspace_bytes)}, so it was stopped. "
                 "Delete what is not needed before you go on."
             )
         return ""

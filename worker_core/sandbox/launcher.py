@@ -75,6 +75,13 @@ class Command:
     loans: tuple[Loan, ...] = ()
     """What it inherits."""
 
+    readable: tuple[Path, ...] = ()
+    """What it may read besides the system's programs and what the settings say: its own installation."""
+
+    home: Path | None = None
+    """A folder of the worker's that is its home and stays. None: the home is empty, and gone with the process.
+    Without a sandbox the home is the user's."""
+
     group: CallGroup | None = None
     """The control group that it enters: what the kernel counts and bounds of it."""
 

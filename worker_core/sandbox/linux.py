@@ -100,7 +100,8 @@ class Bubblewrap:
         if self._filter:
             loans.append(data(self._filter))
             options += ["--seccomp", str(loans[-1].descriptor)]
-        options += [*self._mounts.options(workspace=workspace), "--chdir", str(command.cwd)]
+        shown = self._mounts.options(workspace=workspace, readable=command.readable, home=command.home)
+        options += [*shown, "--chdir", str(command.cwd)]
         loans.append(data(b"".join(os.fsencode(option) + b"\0" for option in options)))
         return replace(
             gated,

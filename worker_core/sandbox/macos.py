@@ -58,14 +58,21 @@ class SandboxExec:
         policy = narrower(self._walls.network, network)
         port = self._proxy_port if policy in {Network.ON, Network.ALLOW_LIST} else None
         text = profile(
-            workspace=workspace,
-            readable=[*interpreter_folders(), *gate_files(), files_child(), *self._walls.readable],
+            writable=[workspace, *([] if command.home is None else [command.home])],
+            readable=[
+                *interpreter_folders(),
+                *gate_files(),
+                files_child(),
+                *self._walls.readable,
+                *filter(self._walls.may_show, command.readable),
+            ],
             hidden=self._walls.hidden,
             network=policy,
             proxy_port=port,
         )
+        own = workspace / ".kubiya"
         variables = sandboxed_environment(
-            command.environment, home=workspace / ".kubiya" / "home", tmp=str(workspace / ".kubiya" / "tmp"),
+            command.environment, home=command.home or own / "home", tmp=str(own / "tmp"),
             proxy=None if port is None else f"http://127.0.0.1:{port}", keeps_proxies=policy is Network.HOST,
         )  # fmt: skip
         gated = Gate(limits=kernel_limits(self._walls.limits), folders=True).before(command, variables)
@@ -78,14 +85,19 @@ class SandboxExec:
 
 
 def profile(
-    *, workspace: Path, readable: Sequence[Path], hidden: Sequence[Path], network: Network, proxy_port: int | None
+    *,
+    writable: Sequence[Path],
+    readable: Sequence[Path],
+    hidden: Sequence[Path],
+    network: Network,
+    proxy_port: int | None,
 ) -> str:
-    """The profile for one workspace.
+    """The profile for one call.
 
     Args:
-        workspace: may be written, its links followed.
+        writable: may be written, its links followed: the workspace, and a home that stays.
         readable: may be read besides the system.
-        hidden: folders of the worker; only the workspace inside them is left open.
+        hidden: folders of the worker; only what is writable inside them is left open.
         network: what may be reached.
         proxy_port: the one port of 127.0.0.1 that may be connected to, with `on` and `allow-list`.
 
@@ -103,7 +115,7 @@ def profile(
         '(allow file-read* file-write-data (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty"))',
         '(allow file-read* (literal "/dev/random") (literal "/dev/urandom") (subpath "/dev/fd"))',
         f"(deny file-read* {_subpaths([*map(Path, _SECRET), *hidden])})",
-        f"(allow file-read* file-write* {_subpaths([workspace])})",
+        f"(allow file-read* file-write* {_subpaths(writable)})",
         f"(allow mach-lookup {' '.join(f'(global-name {_quoted(name)})' for name in _SERVICES)})",
     ]
     if network is Network.HOST:

@@ -15,7 +15,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,77 +75,84 @@ class Mounts:
     """Of one launcher."""
 
     def __init__(self, walls: Walls) -> None:
-        self._hidden = walls.hidden
+        self._walls = walls
         self._covered: tuple[Path, ...] | None = None
-        self._shown = list(_system(walls))
-        left_out = walls.left_out()
+        self._hidden: list[Path] = []
         self._named = [*interpreter_folders(), *gate_files(), files_child()]
-        self._named += [path for path in walls.readable if path not in left_out]
-        for path in map(real, self._named):
-            self._show(path)
-        self._links = self._linked(self._named)
-        self._sockets: tuple[Path, ...] = ()
-        self._sockets_seen = -_SOCKETS_SECONDS
+        self._named += [path for path in walls.readable if walls.may_show(path)]
+        self._shown = _with(self._named, list(_system(walls)))
+        self._links = _linked(self._named, self._shown)
+        self._bound: tuple[Path, ...] = ()
+        self._bound_seen = -_SOCKETS_SECONDS
 
-    def _show(self, path: Path) -> None:
-        if path.exists() and not self._sees(path):
-            self._shown.append(_Shown(where=path, source=path, taken_from=path))
-
-    def _linked(self, paths: Iterable[Path]) -> dict[Path, Path]:
-        """Names that lead to what is shown, by links that are not."""
-        found = {path: real(path) for path in paths if path != real(path)}
-        found |= {path: path.readlink() for path in map(Path, _LINKED_SYSTEM) if path.is_symlink()}
-        return {path: found[path] for path in outermost(found) if not self._sees(path)}
-
-    def _sees(self, path: Path) -> bool:
-        """Whether a path leads to where it leads on the machine."""
-        above = [one for one in (*self._shown, *_OWN) if path.is_relative_to(one.where)]
-        nearest = max(above, key=lambda one: len(one.where.parts), default=_OWN[0])
-        return nearest.taken_from == nearest.source
-
-    def options(self, *, workspace: Path) -> list[str]:
+    def options(self, *, workspace: Path, readable: Sequence[Path] = (), home: Path | None = None) -> list[str]:
         """For bubblewrap, in their order.
 
         Args:
-            workspace: the one folder that may be written.
+            workspace: the one folder that may be written, besides `home`.
+            readable: what this call alone may read.
+            home: what is there as the home; None: an empty folder.
 
         """
         place = real(workspace)
-        links = self._links if place == workspace else self._linked([*self._named, workspace])
-        covered = tuple(folder for folder in self._hidden if folder.is_dir())
+        named = [*self._named, *filter(self._walls.may_show, readable)]
+        shown = _with(named, list(self._shown)) if readable else self._shown
+        links = self._links if place == workspace and not readable else _linked([*named, workspace], shown)
+        covered = tuple(folder for folder in self._walls.hidden if folder.is_dir())
         if covered != self._covered:
-            self._covered, self._covers = covered, self._cover(outermost(map(real, covered)))
-        points: list[tuple[Path, int, tuple[str, ...]]] = [(one.where, 0, one.option) for one in self._shown]
+            self._covered, self._hidden = covered, outermost(map(real, covered))
+        covers = _cover(self._hidden, shown)
+        points: list[tuple[Path, int, tuple[str, ...]]] = [(one.where, 0, one.option) for one in shown]
         points += [(Path("/dev"), 1, _DEVICES), (Path("/proc"), 1, ("--proc", "/proc")), (Path(TMP), 1, _TEMPORARY)]
-        points += [(cover, 2, ("--tmpfs", str(cover))) for cover in self._covers]
-        points += [(path, 2, ("--ro-bind", "/dev/null", str(path))) for path in self._reachable_sockets()]
+        points += [(cover, 2, ("--tmpfs", str(cover))) for cover in covers]
+        points += [(path, 2, ("--ro-bind", "/dev/null", str(path))) for path in self._reachable_sockets(shown, covers)]
         points = [point for point in points if not point[0].is_relative_to(place)]
         points.sort(key=lambda point: (len(point[0].parts), point[1]))
         options = [word for _, _, words in points for word in words]
         for path, target in links.items():
             options += ["--symlink", str(target), str(path)]
-        options += ["--dir", str(HOME), "--bind", str(place), str(place)]
+        options += ["--dir", str(HOME)] if home is None else ["--bind", str(real(home)), str(HOME)]
+        options += ["--bind", str(place), str(place)]
         # Root of the machine may write to /proc/sys from any namespace.
-        for path in (Path("/dev"), Path("/proc"), *self._covers, Path("/")):
+        for path in (Path("/dev"), Path("/proc"), *covers, Path("/")):
             options += ["--remount-ro", str(path)]
         return options
 
-    def _cover(self, hidden: list[Path]) -> list[Path]:
-        """Where folders of the worker's would be seen."""
-        seen = [one.within(folder) for folder in hidden for one in self._shown]
-        return outermost(path for path in seen if path is not None)
-
-    def _reachable_sockets(self) -> tuple[Path, ...]:
+    def _reachable_sockets(self, shown: Sequence[_Shown], covers: Sequence[Path]) -> Iterator[Path]:
         """A socket that a tool can see answers it, however it is mounted."""
-        if time.monotonic() - self._sockets_seen >= _SOCKETS_SECONDS:
-            self._sockets_seen = time.monotonic()
-            seen = [one.within(path) for path in _sockets() for one in self._shown]
-            self._sockets = tuple(
-                path
-                for path in dict.fromkeys(filter(None, seen))
-                if not any(path.is_relative_to(cover) for cover in self._covers)
-            )
-        return self._sockets
+        if time.monotonic() - self._bound_seen >= _SOCKETS_SECONDS:
+            self._bound_seen = time.monotonic()
+            self._bound = tuple(_sockets())
+        seen = dict.fromkeys(one.within(path) for path in self._bound for one in shown)
+        yield from (path for path in seen if path and not any(path.is_relative_to(cover) for cover in covers))
+
+
+def _with(paths: Iterable[Path], shown: list[_Shown]) -> list[_Shown]:
+    """What is shown, and these as well."""
+    for path in map(real, paths):
+        if path.exists() and not _sees(path, shown):
+            shown.append(_Shown(where=path, source=path, taken_from=path))
+    return shown
+
+
+def _linked(paths: Iterable[Path], shown: Sequence[_Shown]) -> dict[Path, Path]:
+    """Names that lead to what is shown, by links that are not."""
+    found = {path: real(path) for path in paths if path != real(path)}
+    found |= {path: path.readlink() for path in map(Path, _LINKED_SYSTEM) if path.is_symlink()}
+    return {path: found[path] for path in outermost(found) if not _sees(path, shown)}
+
+
+def _sees(path: Path, shown: Sequence[_Shown]) -> bool:
+    """Whether a path leads to where it leads on the machine."""
+    above = [one for one in (*shown, *_OWN) if path.is_relative_to(one.where)]
+    nearest = max(above, key=lambda one: len(one.where.parts), default=_OWN[0])
+    return nearest.taken_from == nearest.source
+
+
+def _cover(hidden: Sequence[Path], shown: Sequence[_Shown]) -> list[Path]:
+    """Where folders of the worker's would be seen."""
+    seen = [one.within(folder) for folder in hidden for one in shown]
+    return outermost(path for path in seen if path is not None)
 
 
 _DEVICES = ("--dev", "/dev", "--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", _SHARED_MEMORY)

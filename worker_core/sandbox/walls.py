@@ -43,12 +43,12 @@ class Walls:
 
     def left_out(self) -> tuple[Path, ...]:
         """What is asked to be readable and is not: the worker's own, and what each call has of its own."""
+        return tuple(path for path in self.readable if not self.may_show(path))
+
+    def may_show(self, path: Path) -> bool:
+        """Whether something that is asked to be readable can be."""
         never = [*map(real, self.hidden), Path("/dev"), Path("/proc")]
-        return tuple(
-            path
-            for path in self.readable
-            if real(path) == Path(TMP) or any(real(path).is_relative_to(folder) for folder in never)
-        )
+        return real(path) != Path(TMP) and not any(real(path).is_relative_to(folder) for folder in never)
 
     def shown(self) -> tuple[tuple[Path, ...], list[Path]]:
         """For a mechanism that mounts what is readable under its own name: that, and what of it is to be covered."""

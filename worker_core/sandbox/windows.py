@@ -37,14 +37,15 @@ class RestrictedToken:
         interpreter = interpreter_path()
         if interpreter is None:
             raise FileNotFoundError(2, "There is no Python interpreter, which starts tools with fewer rights")
-        home = workspace / ".kubiya" / "home"
+        home = command.home or workspace / ".kubiya" / "home"
         environment = sandboxed_environment(
             command.environment, home=home, proxy=None, keeps_proxies=True, tmp=str(workspace / ".kubiya" / "tmp")
         )
+        written = [str(workspace), *([] if command.home is None else [str(command.home)])]
         environment |= dict.fromkeys(("TEMP", "TMP"), environment["TMPDIR"]) | {"USERPROFILE": str(home)}
         return replace(
             command,
-            argv=[interpreter, "-I", "-S", str(CHILD), str(workspace), *command.argv],
+            argv=[interpreter, "-I", "-S", str(CHILD), *written, "--", *command.argv],
             environment=environment,
             limits=self._walls.limits,
             workspace=workspace,

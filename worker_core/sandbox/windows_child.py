@@ -1,7 +1,7 @@
 """Starts a command with a restricted token of low integrity, and ends with its exit code.
 
-Arguments: workspace, command. Names and numbers are those of Microsoft's documentation of `CreateRestrictedToken`,
-`SetTokenInformation` and `CreateProcessAsUserW`.
+Arguments: folders that it may write, `--`, command. Names and numbers are those of Microsoft's documentation of
+`CreateRestrictedToken`, `SetTokenInformation` and `CreateProcessAsUserW`.
 """
 
 import ctypes
@@ -47,10 +47,12 @@ def label_arguments(workspace: str) -> list[str]:
 
 
 def main() -> int:
-    workspace, *command = sys.argv[1:]
+    at = sys.argv.index("--")
+    folders, command = sys.argv[1:at], sys.argv[at + 1 :]
     for name in ("HOME", "TEMP"):
         os.makedirs(os.environ[name], exist_ok=True)  # noqa: PTH103 -- this starts before every call
-    subprocess.run(label_arguments(workspace), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    for folder in folders:
+        subprocess.run(label_arguments(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     windows: Any = ctypes
     kernel = windows.WinDLL("kernel32", use_last_error=True)
     security = windows.WinDLL("advapi32", use_last_error=True)

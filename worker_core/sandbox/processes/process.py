@@ -150,6 +150,7 @@ class ProcessTree:
                     root=self.process.pid,
                     limits=command.limits,
                     workspace=command.workspace,
+                    home=command.home,
                     kill=self.kill,
                     group=command.group,
                 )

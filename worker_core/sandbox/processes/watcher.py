@@ -23,6 +23,8 @@ COUNT_SECONDS = 0.01
 
 LEAST_SECONDS = 0.001
 _MEGABYTE = 1024 * 1024
+OWN_FOLDER = "The folder that it keeps"
+"""How a sentence begins that says that `Command.home` is too full."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -32,17 +34,22 @@ class Watched:
     root: int
     limits: Limits
     workspace: Path | None
+    home: Path | None = None
+    """A folder of its own that stays, and may hold as much as a workspace."""
+
     kill: Callable[[], None]
     group: CallGroup | None = None
     exceeded: str = ""
     """Why it was ended, as a sentence for the model."""
 
     _use: CallUse = field(init=False)
-    _folder: FolderUse | None = field(init=False)
+    _folders: list[FolderUse] = field(init=False)
 
     def __post_init__(self) -> None:
         self._use = CallUse(self.root, limits=self.limits, disk=self.workspace, group=self.group)
-        self._folder = None if self.workspace is None else FolderUse(self.workspace, self.limits)
+        self._folders = [] if self.workspace is None else [FolderUse(self.workspace, self.limits)]
+        if self.home is not None:
+            self._folders.append(FolderUse(self.home, self.limits, called=OWN_FOLDER))
 
     def look(self, *, seconds: float) -> None:
         """`seconds` may go into the count of the workspace."""
@@ -53,8 +60,8 @@ class Watched:
             self.kill()
 
     def close(self) -> None:
-        if self._folder is not None:
-            self._folder.close()
+        for folder in self._folders:
+            folder.close()
 
     def note_end(self) -> None:
         """It ended: whether the kernel did that."""
@@ -73,9 +80,12 @@ class Watched:
                 return self._too_much_memory()
             if used.cpu_seconds > limits.cpu_time.total_seconds():
                 return f"It used more than {limits.cpu_time.total_seconds():g} s of processor time and was stopped."
-        if self._folder is None:
-            return ""
-        return self._folder.reason(seconds, nameless_bytes=0 if used is None else used.deleted_bytes)
+        for folder in self._folders:
+            # What has lost its name may be of any of them: it counts for each.
+            nameless_bytes = 0 if used is None else used.deleted_bytes
+            if reason := folder.reason(seconds / len(self._folders), nameless_bytes=nameless_bytes):
+                return reason
+        return ""
 
 
 class Watcher:
