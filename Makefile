@@ -33,11 +33,12 @@ quick: setup ## run the part of the suite that takes a few minutes
 test-gateways: setup ## the tests against a real LiteLLM and a real llama.cpp, which are installed into the user's cache once
 	@$(BIN)/python scripts/gateways.py
 
-lint: setup ## ruff, mypy --strict for Linux, macOS and Windows, import-linter
+lint: setup ## ruff, mypy --strict for Linux, macOS and Windows, import-linter, vulture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python scripts/check_types.py
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python scripts/check_dead_code.py
 
 format: setup ## let ruff format and repair what it can
 	@$(BIN)/ruff format .

@@ -19,7 +19,6 @@ class Space(IntEnum):
     L = 16
     XL = 24
     XXL = 32
-    XXXL = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

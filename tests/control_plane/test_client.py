@@ -144,13 +144,11 @@ async def test_nulls_and_wrong_types_do_not_matter_where_there_are_defaults(
     assert "s" not in repr(environment).replace("env_vars", "").replace("mcp_servers", "").replace("ResolvedE", "")
 
 
-async def test_metadata_is_merged_and_ids_are_path_segments(
-    plane: FakeControlPlane, client: ControlPlaneClient
-) -> None:
-    await client.merge_execution_metadata("../e 1", {"mine": 1}, models.ExecutionPatch(status="running"))
+async def test_ids_are_path_segments(plane: FakeControlPlane, client: ControlPlaneClient) -> None:
+    await client.patch_execution("../e 1", models.ExecutionPatch(status="running"))
     [patch] = plane.received("PATCH", ".*")
     assert patch.segments == ("executions", "../e 1")
-    assert patch.json() == {"status": "running", "execution_metadata": {"server_key": "kept", "mine": 1}}
+    assert patch.json() == {"status": "running"}
 
 
 async def test_the_clock_is_compared_with_the_servers(plane: FakeControlPlane, client: ControlPlaneClient) -> None:

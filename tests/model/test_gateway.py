@@ -229,7 +229,7 @@ async def test_a_conversation_that_is_too_long_is_told_apart(status: int, body: 
     async with answering(refused(status, body=json.dumps(body).encode())) as (gateway, _):
         with pytest.raises(GatewayError) as caught:
             await ask(gateway)
-    assert (caught.value.context_full, caught.value.retryable) == (full, False)
+    assert (caught.value.cause is Cause.CONTEXT_FULL, caught.value.retryable) == (full, False)
 
 
 WHOLE = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'

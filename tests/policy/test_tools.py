@@ -140,7 +140,7 @@ async def test_the_steps_that_a_program_makes_are_decided_before_they_run(here: 
     context = ToolContext(
         execution_id="e",
         call_id="c",
-        workspace=Workspace(path=here, existed_before=True),
+        workspace=Workspace(path=here),
         launcher=DirectLauncher(),
         may_touch=refuse,
     )

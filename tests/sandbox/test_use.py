@@ -265,7 +265,7 @@ for _ in range(12):
 def _seen(number: int, *, own: float, waited: float = 0.0) -> Process:
     return Process(
         id=number, started=0, is_zombie=False, threads=1, own_ticks=int(own * 100), waited_ticks=int(waited * 100),
-        resident_bytes=0, private_bytes=0,
+        resident_bytes=0,
     )  # fmt: skip
 
 

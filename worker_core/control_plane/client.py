@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
 from worker_core.control_plane import errors, models, wire
 from worker_core.control_plane.connections import Answer
 from worker_core.control_plane.operator_calls import OperatorCalls
@@ -110,23 +108,10 @@ class ControlPlaneClient(OperatorCalls):
         )
 
     async def patch_execution(self, execution_id: str, patch: models.ExecutionPatch) -> None:
-        """Change an execution. `execution_metadata` replaces the stored one: see `merge_execution_metadata`."""
+        """Change an execution. `execution_metadata` replaces the stored one: give it the server's keys, too (8.2)."""
         await self._call(
             "PATCH", f"/executions/{segment(execution_id)}", f"the change of execution {execution_id}", patch
         )
-
-    async def merge_execution_metadata(
-        self, execution_id: str, changes: Mapping[str, Any], patch: models.ExecutionPatch | None = None
-    ) -> models.ExecutionRecord:
-        """Read, merge `changes` into `execution_metadata`, write (8.2: a PATCH alone would lose the server's keys).
-
-        Returns the record as it was read.
-        """
-        record = await self.get_execution(execution_id)
-        merged = {**record.execution_metadata, **changes}
-        whole = msgspec.structs.replace(patch or models.ExecutionPatch(), execution_metadata=merged)
-        await self.patch_execution(execution_id, whole)
-        return record
 
     async def publish_event(self, execution_id: str, event: models.ExecutionEvent | bytes) -> None:
         """Publish one event, given as a model or as the JSON of one.
@@ -190,10 +175,6 @@ class ControlPlaneClient(OperatorCalls):
         action = f"the numbers of execution {turn.execution_id}"
         await self._call("POST", "/analytics/turns", action, body=turn, limit_seconds=RECORD_TURN_LIMIT_SECONDS)
 
-    async def record_batch(self, batch: models.AnalyticsBatch) -> None:
-        """Store numbers without any side effect (8.6)."""
-        await self._call("POST", "/analytics/batch", f"the numbers of execution {batch.execution_id}", body=batch)
-
     async def resolved_environment(self, kind: EntityKind, entity_id: str) -> models.ResolvedEnvironment:
         """Variables, MCP servers and prompt of an agent or team (8.9); empty where the server has none or fails."""
         path = f"/execution-environment/{kind}/{segment(entity_id)}/resolved/full"
@@ -218,11 +199,6 @@ class ControlPlaneClient(OperatorCalls):
 
     async def get_team(self, team_id: str) -> models.Team:
         return await self._get(models.Team, f"/teams/{segment(team_id)}", f"team {team_id}")
-
-    async def patch_agent(self, agent_id: str, *, status: str, state: Mapping[str, Any] | None = None) -> None:
-        """Show an agent's status (8.8)."""
-        body = {"status": status} | ({"state": state} if state is not None else {})
-        await self._call("PATCH", f"/agents/{segment(agent_id)}", f"the status of agent {agent_id}", body=body)
 
     async def create_job_execution(self, job: models.JobExecution) -> None:
         """Make the record of one run of a job (8.7); repeating it does no harm.

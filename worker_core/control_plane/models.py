@@ -247,23 +247,6 @@ class QueueWorker(Answer, frozen=True, kw_only=True):
     """As that worker sent it: `SystemInfo`, or whatever."""
 
 
-class QueueConfig(Answer, frozen=True, kw_only=True):
-    """A queue's configuration; `config_version` changes with it (6)."""
-
-    queue_id: str
-    config_version: str = ""
-    name: str = ""
-    status: str = ""
-    max_workers: int | None = None
-    heartbeat_interval: int = 0
-    tags: list[str] = msgspec.field(default_factory=list)
-    settings: dict[str, Any] = msgspec.field(default_factory=dict)
-    config_updated_at: str | None = None
-    recommended_package_version: str | None = None
-    environment_id: str = ""
-    environment_name: str = ""
-
-
 class Agent(Answer, frozen=True, kw_only=True):
     """An agent (9.1)."""
 
@@ -324,12 +307,3 @@ class JobExecution(Wish, frozen=True, kw_only=True, omit_defaults=True):
     job_id: str | None = None
     entity_id: str | None = None
     trigger_metadata: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class AnalyticsBatch(Wish, frozen=True, kw_only=True, omit_defaults=True):
-    """Numbers without the side effect of `TurnAnalytics` (8.6)."""
-
-    execution_id: str
-    turns: list[TurnAnalytics] = msgspec.field(default_factory=list)
-    tool_calls: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    tasks: list[dict[str, Any]] = msgspec.field(default_factory=list)

@@ -23,10 +23,6 @@ class OperatorCalls(Caller):
     async def queue(self, queue_id: str) -> models.Queue:
         return await self._get(models.Queue, f"/worker-queues/{segment(queue_id)}", f"worker queue {queue_id}")
 
-    async def queue_config(self, queue_id: str) -> models.QueueConfig:
-        path = f"/worker-queues/{segment(queue_id)}/config"
-        return await self._get(models.QueueConfig, path, f"the configuration of queue {queue_id}")
-
     async def queue_workers(self, queue_id: str) -> list[models.QueueWorker]:
         """The workers that are active on a queue, this one among them (6)."""
         path = f"/worker-queues/{segment(queue_id)}/workers"
@@ -34,15 +30,6 @@ class OperatorCalls(Caller):
 
     async def list_agents(self) -> list[models.Agent]:
         return await self._list(models.Agent, "/agents", "the list of agents", key="agents")
-
-    async def list_executions(
-        self, *, limit: int = 50, skip: int = 0, status: str | None = None
-    ) -> list[models.ExecutionRecord]:
-        """Executions, newest first."""
-        query = {"limit": str(limit), "skip": str(skip)} | ({"status": status} if status else {})
-        return await self._list(
-            models.ExecutionRecord, "/executions", "the list of executions", key="executions", query=query
-        )
 
     async def execute_agent(self, agent_id: str, wish: models.Execute) -> models.Submitted:
         """Submit a prompt to an agent."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
 from worker_core.engine.departure import Departure, StopWish, drain_reason, failure_of, farewell
 from worker_core.engine.queue import ServedQueue
@@ -122,7 +123,7 @@ class Engine:
         self._sweeping: asyncio.Future[int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_early = launcher is None and ask_sandbox is None
-        self._looking: asyncio.Future[None] | None = None
+        self._looking = TaskKeeper()
         self._single = SingleExecution(
             wait=settings.single_execution_wait,
             bus=self.events,
@@ -429,7 +430,7 @@ class Engine:
         if isinstance(event, PollingStarted) and self.snapshot.state is EngineState.STARTING:
             self._change(*self._at_work())
             if self._looks_early:  # in a thread: who deploys a worker is to read at once that it cannot run tools
-                self._looking = asyncio.get_running_loop().run_in_executor(None, self._chosen.look)
+                self._looking.start(asyncio.to_thread(self._chosen.look))
         if isinstance(event, PollingStarted):
             self._answers.tell_again(event.queue_id)
 

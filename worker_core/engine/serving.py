@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.service import RPCError
 
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventBus, PollingStalled, PollingStarted, QueueRegistered
 from worker_core.network.backoff import Backoff
@@ -123,7 +124,7 @@ class QueueServer:
         self._target: Target | None = None
         self._stalled = asyncio.Event()
         self._woke = asyncio.Event()
-        self._checking: asyncio.Task[None] | None = None
+        self._checking = TaskKeeper()
         self._last_sign = time.monotonic()
         self._polled_at: datetime | None = None
         self._polls_completed = 0
@@ -192,7 +193,7 @@ class QueueServer:
         self._session.nudge()
         self._woke.set()
         if self._client is not None:
-            self._checking = asyncio.create_task(self._check(self._client, reason))
+            self._checking.start(self._check(self._client, reason))
 
     async def _check(self, client: Client, reason: str) -> None:
         try:

@@ -77,10 +77,6 @@ class GatewayError(KubiyaError):
     def retryable(self) -> bool:
         return self.cause.retryable
 
-    @property
-    def context_full(self) -> bool:
-        return self.cause is Cause.CONTEXT_FULL
-
 
 _FULL_KINDS: Final = (
     "context_length_exceeded", "exceed_context_size", "contextwindowexceeded", "context_window_exceeded",

@@ -22,10 +22,6 @@ class OutageLog:
         self._said_at = 0.0
         self._failures = 0
 
-    @property
-    def lasts(self) -> bool:
-        return self._began_at is not None
-
     def failed(self, sentence: str, *, retry_in_seconds: float) -> None:
         """A try failed; the next one comes in `retry_in_seconds`."""
         now = self._clock()

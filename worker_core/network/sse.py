@@ -43,7 +43,6 @@ class SseParser:
         self._idle = 0
         self._last_id = ""
         self._first = True
-        self.retry_milliseconds: int | None = None
 
     def feed(self, content: bytes) -> list[ServerSentEvent]:
         """The events that `content` completes.
@@ -94,8 +93,6 @@ class SseParser:
                 self._data.append(value)
             case "id" if "\0" not in value:
                 self._last_id = value
-            case "retry" if value.isascii() and value.isdigit() and len(value) < 10:
-                self.retry_milliseconds = int(value)
             case _:
                 pass
         if name != "data":

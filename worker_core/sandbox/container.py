@@ -27,7 +27,6 @@ PROGRAMS = ("docker", "podman")
 PROBE_SECONDS = 10.0
 PULL_SECONDS = 300.0
 """How long fetching the image may take."""
-DEFAULT_IMAGE = "python:3.13-slim"
 _PYTHON = "python3"
 _COVER_BYTES = 65536
 

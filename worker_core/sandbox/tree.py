@@ -36,8 +36,6 @@ class Process:
     """Of children that ended and were waited for, and theirs."""
 
     resident_bytes: int
-    private_bytes: int
-    """Of these, what is no page of a file, and no memory that is shared with others."""
 
 
 def look(root: int, *, most: int) -> list[Process]:
@@ -53,7 +51,7 @@ def look(root: int, *, most: int) -> list[Process]:
             folder = f"/proc/{process_id}"
             fields = read(f"{folder}/stat").rpartition(b")")[2].split()
             pages = read(f"{folder}/statm").split()
-            resident, shared = int(pages[1]), int(pages[2])
+            resident = int(pages[1])
             found.append(
                 Process(
                     id=process_id,
@@ -63,7 +61,6 @@ def look(root: int, *, most: int) -> list[Process]:
                     own_ticks=int(fields[11]) + int(fields[12]),
                     waited_ticks=int(fields[13]) + int(fields[14]),
                     resident_bytes=resident * PAGE_BYTES,
-                    private_bytes=max(0, resident - shared) * PAGE_BYTES,
                 )
             )
             threads += found[-1].threads

@@ -170,7 +170,7 @@ class DockerTool:
     def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
         """What runs in a container does not see this machine's files; rules about commands count all the same."""
         asked = arguments.read(_OPERATIONS[self.name][0], arguments_)
-        there = _Setting(workspace=Workspace(path=reader.workspace, existed_before=True))
+        there = _Setting(workspace=Workspace(path=reader.workspace))
         if isinstance(asked, ImageArguments) and asked.action == "build":
             yield from reader.path(asked.folder)
         argv = ["run", *_run_options(asked, there)] if isinstance(asked, RunArguments) else _command(asked, there)

@@ -48,7 +48,6 @@ class Workspace:
     """A folder that belongs to one execution."""
 
     path: Path
-    existed_before: bool
 
     @classmethod
     def open(cls, root: Path, execution_id: str) -> Workspace:
@@ -63,13 +62,12 @@ class Workspace:
 
         """
         path = root / safe_name(execution_id)
-        existed = path.is_dir()
         private_directory(path)
         if not stat.S_ISDIR(path.lstat().st_mode):
             raise NotADirectoryError(f"The workspace {path} is a link; remove it.")
         with contextlib.suppress(OSError):
             os.utime(path)  # the sweep counts from the last use
-        return cls(path=path.resolve(), existed_before=existed)
+        return cls(path=path.resolve())
 
     @classmethod
     def find(cls, root: Path, execution_id: str) -> Workspace | None:
@@ -77,7 +75,7 @@ class Workspace:
         path = root / safe_name(execution_id)
         if path.is_symlink() or not path.is_dir():
             return None
-        return cls(path=path.resolve(), existed_before=True)
+        return cls(path=path.resolve())
 
     def resolve(self, relative: str) -> Path:
         """The path inside the workspace, links followed.

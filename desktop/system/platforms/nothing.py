@@ -5,14 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class NoKeepAwake:
-    def hold(self, reason: str) -> None:
-        pass
-
-    def release(self) -> None:
-        pass
-
-
 class NoPowerEvents:
     def listen(self, *, on_sleep: Callable[[], None], on_wake: Callable[[], None]) -> bool:
         return False

@@ -12,9 +12,6 @@ from temporalio.exceptions import ApplicationError
 
 from worker_core.model.answer import Usage
 
-NEVER_REPEATED = "KubiyaPermanent"
-"""Error type of failures that another attempt cannot mend."""
-
 TIMED_OUT = "Timeout"
 """Error type of a step that did not end in time."""
 
@@ -50,7 +47,6 @@ CONTROL_PLANE_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=1.7,
     maximum_interval=timedelta(seconds=10),
-    non_retryable_error_types=[NEVER_REPEATED],
 )
 """For ever: an execution outlives an outage of the control plane."""
 
@@ -62,13 +58,10 @@ def model_retry(attempts: int) -> RetryPolicy:
         backoff_coefficient=2.0,
         maximum_interval=timedelta(seconds=30),
         maximum_attempts=attempts,
-        non_retryable_error_types=[NEVER_REPEATED],
     )
 
 
-CLAUDE_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_attempts=5, non_retryable_error_types=[NEVER_REPEATED]
-)
+CLAUDE_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=5)
 """For turns that their worker did not survive: they go on in the same session, with a note."""
 
 
@@ -78,7 +71,6 @@ def tool_retry(attempts: int) -> RetryPolicy:
         initial_interval=timedelta(milliseconds=200),
         maximum_interval=timedelta(seconds=5),
         maximum_attempts=attempts,
-        non_retryable_error_types=[NEVER_REPEATED],
     )
 
 
