@@ -94,7 +94,7 @@ async def test_the_watch_tells_of_sleep_and_of_networks(tmp_path: Path, monkeypa
             every=timedelta(milliseconds=5),
         )
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(samples) < 5:
             await asyncio.sleep(0.005)
     watching.cancel()

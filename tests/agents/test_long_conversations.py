@@ -29,7 +29,7 @@ async def test_what_does_not_fit_becomes_a_summary(client: Client) -> None:
         for number in range(2, 8):
             await until_state(handle, "waiting_for_input")
             await handle.signal("add_message", {"role": "user", "content": f"turn {number}"})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(world.finished) < number:
                     await asyncio.sleep(0.02)
         await handle.signal("mark_as_done")
@@ -154,7 +154,7 @@ async def test_a_gateway_that_says_full_is_believed(client: Client) -> None:
     async with serving(client, world) as queue:
         handle = await start(client, queue)
         for number in range(1, 4):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(world.finished) < number:
                     await asyncio.sleep(0.02)
             await handle.signal("add_message", {"role": "user", "content": f"more {number}"})
@@ -179,7 +179,7 @@ async def test_a_gateway_is_sent_less_and_less_until_it_takes_it(client: Client)
     async with serving(client, world) as queue:
         handle = await start(client, queue, prompt="x" * 30_000)
         for number in range(1, 6):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len(world.finished) < number:
                     await asyncio.sleep(0.02)
             await handle.signal("add_message", {"role": "user", "content": f"more {number} " + "y" * 3_000})

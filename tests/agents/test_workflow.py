@@ -167,7 +167,7 @@ async def start(client: Client, queue: str, **changes: Any) -> WorkflowHandle[An
 
 
 async def until_state(handle: WorkflowHandle[Any, Any], status: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             state: dict[str, Any] = await handle.query("get_state")
             if state["status"] == status:
@@ -235,19 +235,19 @@ async def test_history_is_kept_over_three_turns_and_queued_messages_are_all_fed(
         state = await until_state(handle, "waiting_for_input")
         assert state["is_waiting_for_input"] is True
         await handle.signal("add_message", {"role": "user", "content": "two", "timestamp": "t", "message_id": "id2"})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(world.finished) < 2:
                 await asyncio.sleep(0.02)
         await until_state(handle, "waiting_for_input")
         world.hold_model = asyncio.Event()
         await handle.signal("add_message", {"role": "user", "content": "three", "message_id": "id3"})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(world.model_calls) < 3:
                 await asyncio.sleep(0.02)
         await handle.signal("add_message", {"role": "user", "content": "four"})
         await handle.signal("add_message", {"role": "user", "content": "five"})
         world.hold_model.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(world.finished) < 4:
                 await asyncio.sleep(0.02)
         await handle.signal("mark_as_done")
@@ -266,7 +266,7 @@ async def test_a_cancelled_execution_says_so_once_and_not_failed(client: Client)
     world = World(answer=lambda call: reply("never"), hold_model=asyncio.Event())
     async with serving(client, world) as queue:
         handle = await start(client, queue)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not world.model_calls:
                 await asyncio.sleep(0.02)
         await handle.cancel()
@@ -284,7 +284,7 @@ async def test_paused_makes_no_call_until_resumed(client: Client) -> None:
     world = World(answer=lambda call: next(answers), hold_model=asyncio.Event())
     async with serving(client, world) as queue:
         handle = await start(client, queue)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not world.model_calls:
                 await asyncio.sleep(0.02)
         await handle.signal("pause_execution")

@@ -65,7 +65,7 @@ def programs() -> list[psutil.Process]:
 
 
 async def gone() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while programs():
             await asyncio.sleep(0.05)
 
@@ -169,7 +169,7 @@ async def test_a_new_machine_is_told_what_was_said(stage: Stage, tmp_path: Path)
 async def test_cancelled_in_mid_stream(stage: Stage, tmp_path: Path) -> None:
     async with running_engine(stage, tmp_path) as rig:
         execution_id = await rig.execute("claude cancel\n!stream 20000 20", agent_id=await claude(stage))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while "word3" not in await rig.said(execution_id):
                 await asyncio.sleep(0.05)
         async with stage.client() as api:
@@ -187,13 +187,13 @@ async def test_cancelled_in_a_tool(stage: Stage, tmp_path: Path) -> None:
         prompt = "claude cancel tool\n" + tool("echo $$ > pid; sleep 1000")
         execution_id = await rig.execute(prompt, agent_id=await claude(stage))
         file = home(tmp_path).workspaces / execution_id / "pid"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not file.exists() or not file.read_text().strip():
                 await asyncio.sleep(0.05)
         async with stage.client() as api:
             await api.post(f"/executions/{execution_id}/cancel")
         await gone()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while psutil.pid_exists(int(file.read_text())):
                 await asyncio.sleep(0.05)
 
@@ -214,14 +214,14 @@ async def test_a_paused_execution_calls_no_model(stage: Stage, tmp_path: Path) -
         go = tmp_path / "go"
         wait = f"touch {tmp_path}/begun; until test -e {go}; do sleep 0.05; done"
         execution_id = await rig.execute("claude pause\n" + tool(wait, "!say on"), agent_id=await claude(stage))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (tmp_path / "begun").exists():
                 await asyncio.sleep(0.05)
         async with stage.client() as api:
             assert (await api.post(f"/executions/{execution_id}/pause")).status_code == 200
             go.touch()
             await rig.until(lambda: rig.snapshot.executions)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not await rig.sent(execution_id, "tool_completed"):
                     await asyncio.sleep(0.05)
             looked = time.monotonic() + 1.5
@@ -272,7 +272,7 @@ async def test_after_a_crash_the_session_goes_on_with_a_note(
         first.wait_ready()
         wish = Execute(prompt=f"claude killed {queue}\n!hang 5\n!history", worker_queue_id=queue)
         execution_id = (await client.execute_agent(agent_id, wish)).execution_id
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not stage.model_calls(f"claude killed {queue}"):
                 await asyncio.sleep(0.05)
         first.kill()

@@ -31,7 +31,7 @@ from worker_core.snapshot import EngineSnapshot
 if sys.platform == "win32":
     pytest.skip("there are no pseudo terminals of this kind", allow_module_level=True)
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 
 
 class Terminal:

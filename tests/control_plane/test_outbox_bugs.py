@@ -20,7 +20,7 @@ from worker_core.control_plane.outbox.lane import Item
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.network.backoff import Backoff
 
-LIMIT = timedelta(seconds=20)
+LIMIT = timedelta(seconds=60)
 
 
 class Server:

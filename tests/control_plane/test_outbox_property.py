@@ -19,7 +19,7 @@ from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.control_plane.outbox.spool_thread import SpoolThread
 from worker_core.network.backoff import Backoff
 
-LIMIT = timedelta(seconds=20)
+LIMIT = timedelta(seconds=60)
 EXECUTIONS = st.sampled_from(["one", "two", "three"])
 
 

@@ -180,7 +180,7 @@ async def test_a_nudge_cuts_the_waiting_short(plane: FakeControlPlane, tmp_path:
     plane.script("POST", START, Reply(status=503, headers={"Retry-After": "500"}))
     async with worker(plane, tmp_path) as it:
         registering = asyncio.create_task(it.session.register())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not it.count(RegistrationRetried):
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0)  # the waiting begins

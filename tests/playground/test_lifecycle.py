@@ -73,9 +73,9 @@ async def ending_of(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     assert process.stdout is not None
     assert process.stderr is not None
     out, err = process.stdout, process.stderr
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         texts = await asyncio.to_thread(lambda: (out.read(), err.read()))
-        return (await asyncio.to_thread(process.wait, 20), *texts)
+        return (await asyncio.to_thread(process.wait, 60), *texts)
 
 
 async def test_everything_survives_a_restart(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 POLL_SECONDS = 0.01
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 
 
 def alive(pid: int) -> bool:

@@ -23,7 +23,7 @@ from worker_core.secrets import Secret
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, EngineState
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 WITHOUT_SANDBOX = {"sandbox": "none", "require_sandbox": "never"}
 _numbers = itertools.count()
 

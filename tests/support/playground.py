@@ -20,7 +20,7 @@ import httpx2
 from worker_core.playground.server import Playground, PlaygroundInfo
 
 T = TypeVar("T")
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from tests.support.bus_service import BusService
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 WATCHER = "org.kde.StatusNotifierWatcher"
 ITEM = "org.kde.StatusNotifierItem"
 MENU = "com.canonical.dbusmenu"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.support.playground import Stage
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 
 
 @dataclass(slots=True)

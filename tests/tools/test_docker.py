@@ -170,7 +170,7 @@ async def test_a_container_of_a_call_that_is_stopped_is_removed(
     running = asyncio.ensure_future(
         call(tool("run"), {"image": "alpine", "command": ["hang"]}, environment=environment)
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(calls()) < 3:
             await asyncio.sleep(0.01)
     running.cancel()
