@@ -50,7 +50,7 @@ mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/run"
 
 inside() { env -i "${environment[@]}" chroot "$root" "$@"; }
-inside git -c advice.detachedHead=false clone -q /root/source.bundle /root/kubiya-worker
+inside git -c advice.detachedHead=false -c init.defaultBranch=main clone -q /root/source.bundle /root/kubiya-worker
 inside sh -c '. /etc/os-release && echo "== $PRETTY_NAME, $(python3 -V), $(git -C /root/kubiya-worker log -1 --format=%h)"'
 for target in $targets; do
     echo "== make $target"
