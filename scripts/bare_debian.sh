@@ -43,13 +43,21 @@ while read -r name; do environment+=("$name=${!name}"); done \
     < <(compgen -e | grep -iE '^(https?|all|no)_proxy$|^PIP_(INDEX_URL|EXTRA_INDEX_URL|DEFAULT_TIMEOUT)$' || true)
 
 git -C "$here" bundle create -q "$root/root/source.bundle" HEAD
-mount --bind "$root" "$root"  # bubblewrap wants a root that is a mount
+mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/run"
 
-inside() { env -i "${environment[@]}" chroot "$root" "$@"; }
+# Its root becomes this script's own, as on a machine: below chroot(1) the kernel makes no user namespaces
+# (user_namespaces(7)), so no sandbox would start.
+mkdir "$root/before"
+cd "$root"
+pivot_root . before
+umount --lazy /before
+rmdir /before
+
+inside() { env -i "${environment[@]}" "$@"; }
 inside git -c advice.detachedHead=false -c init.defaultBranch=main clone -q /root/source.bundle /root/kubiya-worker
 inside sh -c '. /etc/os-release && echo "== $PRETTY_NAME, $(python3 -V), $(git -C /root/kubiya-worker log -1 --format=%h)"'
 for target in $targets; do
