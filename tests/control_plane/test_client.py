@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.support.fake_control_plane import API_KEY, FakeControlPlane, Reply
 from tests.support.temporal import free_port
 from worker_core.control_plane import errors, models
+from worker_core.control_plane.caller import Caller
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.network import http
 from worker_core.network.sse import SseParser
@@ -97,9 +98,9 @@ async def test_nobody_there_and_nobody_answering(monkeypatch: pytest.MonkeyPatch
         await nobody.get_execution("e1")
     await nobody.aclose()
     plane.on("GET", "/worker-queues", Reply(behaviour="hang"))
-    silent = ControlPlaneClient(base_url=plane.url, api_key=Secret(API_KEY))
+    silent = Caller(base_url=plane.url, api_key=Secret(API_KEY))
     with pytest.raises(errors.Unreachable):
-        await silent._call("GET", "/worker-queues", "the list", limit_seconds=0.2)
+        await silent.call("GET", "/worker-queues", "the list", limit_seconds=0.2)
     await silent.aclose()
     assert http.TOTAL_LIMIT_SECONDS <= 60
 

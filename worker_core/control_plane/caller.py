@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -22,12 +23,22 @@ _SKEW_EVERY_SECONDS = 60.0
 _Model = TypeVar("_Model", bound=msgspec.Struct)
 
 
-class Caller:
-    """One control plane with one API key. Belongs to one event loop; close it with `aclose()`.
+class How(TypedDict, total=False):
+    """What a call may say besides its path."""
 
-    All methods raise a `ControlPlaneError`: `Unreachable`, `ServerTrouble` and `RateLimited` are worth another try.
-    Registration, heartbeats and the disconnect have connections of their own, so that no other traffic starves them.
-    """
+    body: object
+    """Bytes as they are, anything else as JSON."""
+
+    query: Mapping[str, str] | None
+    vital: bool
+    """On the connections that no other traffic starves."""
+
+    limit_seconds: float
+    """Of the whole call; 10 s by default."""
+
+
+class Caller:
+    """Sends calls and reads answers. Every failure is a `ControlPlaneError`."""
 
     def __init__(
         self,
@@ -39,19 +50,7 @@ class Caller:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Nothing is opened before the first call.
-
-        Args:
-            base_url: without `/api/v1`, with or without a final slash.
-            api_key: sent as Bearer token (protocol, 1.1).
-            ca_file: PEM file of additional certificate authorities.
-            allow_http: the setting: the key may go to other machines unencrypted.
-            clock: monotonic seconds.
-            now: wall clock, seconds since the epoch; compared with the server's.
-
-        Raises:
-            ConfigurationError: the key would go out unencrypted.
-        """
+        """See `ControlPlaneClient`."""
         check_private(base_url, whose="control plane", allow_http=allow_http)
         self.base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -92,95 +91,97 @@ class Caller:
             raise errors.CredentialsRefused(f"The API key {what}. Store it again with `kubiya-worker login`.")
         return {"Authorization": f"Bearer {key}"}
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        action: str,
-        body: object = None,
-        query: Mapping[str, str] | None = None,
-        vital: bool = False,
-        limit_seconds: float = TOTAL_LIMIT_SECONDS,
-    ) -> Answer:
-        content = body if isinstance(body, bytes) or body is None else wire.encode(body)
-        connections = self._vital if vital else self._common
+    async def send(self, method: str, path: str, action: str, **how: Unpack[How]) -> Answer:
+        """One call below `/api/v1`, whatever its status. `action` is what was wanted, for sentences."""
+        body = how.get("body")
+        connections = self._vital if how.get("vital") else self._common
         answer = await connections.request(
-            method, f"/api/v1{path}", action=action, content=content, query=query, limit_seconds=limit_seconds
+            method,
+            f"/api/v1{path}",
+            action=action,
+            content=body if isinstance(body, bytes) or body is None else wire.encode(body),
+            query=how.get("query"),
+            limit_seconds=how.get("limit_seconds", TOTAL_LIMIT_SECONDS),
         )
         self._measure_skew(answer)
         return answer
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        action: str,
-        body: object = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        vital: bool = False,
-        limit_seconds: float = TOTAL_LIMIT_SECONDS,
-    ) -> Answer:
-        answer = await self._send(
-            method, path, action=action, body=body, query=query, vital=vital, limit_seconds=limit_seconds
-        )
-        self._expect(answer, action=action)
+    async def call(self, method: str, path: str, action: str, **how: Unpack[How]) -> Answer:
+        """One call that succeeds."""
+        answer = await self.send(method, path, action, **how)
+        self.expect(answer, action=action)
         return answer
 
-    async def _get(self, model: type[_Model], path: str, action: str) -> _Model:
-        answer = await self._call("GET", path, action)
-        return self._read(model, self._decode(answer, action=action), action=action)
+    @asynccontextmanager
+    async def stream(
+        self, path: str, action: str, *, headers: Mapping[str, str], silence_seconds: float
+    ) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:
+        """A GET whose body is read as it comes; it has succeeded."""
+        async with self._common.stream(
+            f"/api/v1{path}", action=action, headers=headers, query={}, silence_seconds=silence_seconds
+        ) as (answer, chunks):
+            self.expect(answer, action=action)
+            yield answer, chunks
 
-    async def _list(
+    async def get(self, model: type[_Model], path: str, action: str) -> _Model:
+        answer = await self.call("GET", path, action)
+        return self.read(model, self.decode(answer, action=action), action=action)
+
+    async def get_list(
         self, model: type[_Model], path: str, action: str, *, key: str, query: Mapping[str, str] | None = None
     ) -> list[_Model]:
-        answer = await self._call("GET", path, action, query=query)
-        return wire.read_list(model, self._decode(answer, action=action), action=action, server=self.server, key=key)
+        answer = await self.call("GET", path, action, query=query)
+        return wire.read_list(model, self.decode(answer, action=action), action=action, server=self.server, key=key)
 
-    async def _optional(self, path: str, *, action: str) -> Any:
+    async def get_optional(self, path: str, *, action: str) -> Any:
         """JSON, or None for 404 and 500, which this server uses for "there is none" (protocol, 12 and 13)."""
-        answer = await self._send("GET", path, action=action)
+        answer = await self.send("GET", path, action)
         if answer.status in {404, 500}:
             return None
-        self._expect(answer, action=action)
-        return self._decode(answer, action=action)
+        self.expect(answer, action=action)
+        return self.decode(answer, action=action)
 
-    async def _command(self, execution_id: str, verb: str, *, body: object = None) -> None:
+    async def command(self, execution_id: str, verb: str, *, body: object = None) -> None:
         action = f"the request to {verb} execution {execution_id}" if verb != "message" else "the message"
-        answer = await self._call("POST", f"/executions/{segment(execution_id)}/{verb}", action, body=body)
-        raw = self._decode(answer, action=action) if answer.content else {}
+        answer = await self.call("POST", f"/executions/{segment(execution_id)}/{verb}", action, body=body)
+        raw = self.decode(answer, action=action) if answer.content else {}
         if isinstance(raw, Mapping) and raw.get("success") is False:
-            said = errors.words(answer.content, hide=self._api_key.reveal())
+            said = self.words(answer)
             raise errors.Rejected(
                 f"The control plane did not accept {action}: {said or 'it gave no reason'}.", status=answer.status
             )
 
-    def _expect(self, answer: Answer, *, action: str) -> None:
+    def words(self, answer: Answer) -> str:
+        """What the server said, without the key."""
+        return errors.words(answer.content, hide=self._api_key.reveal())
+
+    def expect(self, answer: Answer, *, action: str) -> None:
+        """Raise what a status means that is none of success."""
         if 200 <= answer.status < 300:
             return
         raise errors.from_status(
             answer.status,
             action=action,
             server=self.server,
-            said=errors.words(answer.content, hide=self._api_key.reveal()),
+            said=self.words(answer),
             retry_after_seconds=errors.retry_after(answer.headers),
             location=answer.headers.get("location", ""),
         )
 
-    def _check_success(self, answer: Answer, *, action: str) -> None:
-        raw = self._decode(answer, action=action)
+    def check_success(self, answer: Answer, *, action: str) -> None:
+        """Raise ServerTrouble for a body that says that nothing was stored, whatever the status (protocol, 12)."""
+        raw = self.decode(answer, action=action)
         if not isinstance(raw, Mapping) or raw.get("success") is False:
-            said = errors.words(answer.content, hide=self._api_key.reveal())
+            said = self.words(answer)
             raise errors.ServerTrouble(
                 f"The control plane {self.server} did not store {action}{f': {said}' if said else ''}.",
                 status=answer.status,
             )
 
-    def _decode(self, answer: Answer, *, action: str) -> Any:
+    def decode(self, answer: Answer, *, action: str) -> Any:
         return wire.decode(answer.content, action=action, server=self.server)
 
-    def _read(self, model: type[_Model], raw: object, *, action: str) -> _Model:
+    def read(self, model: type[_Model], raw: object, *, action: str) -> _Model:
         return wire.read(model, raw, action=action, server=self.server)
 
     def _measure_skew(self, answer: Answer) -> None:
