@@ -176,6 +176,38 @@ def is_private(path: Path) -> bool:
     return stat.S_ISREG(found.st_mode) and not _not_ours(found) and not found.st_mode & _WRITABLE_BY_OTHERS
 
 
+def who_else_writes(path: Path, found: os.stat_result) -> str:
+    """Who but this user could have written a file, as the beginning of a sentence; empty: nobody.
+
+    Args:
+        path: of the file, links followed.
+        found: what the system says of it.
+
+    """
+    if sys.platform == "win32" or path == Path(os.devnull):
+        return ""
+    if _not_ours(found):
+        return f"{_user(found.st_uid)}, whose it is,"
+    folder = path.parent.stat()
+    by_all = found.st_mode & stat.S_IWOTH and folder.st_mode & stat.S_IXOTH
+    by_group = found.st_mode & stat.S_IWGRP and folder.st_mode & stat.S_IXGRP and not _is_own_group(found.st_gid)
+    if not (by_all or by_group) or os.statvfs(path).f_flag & os.ST_RDONLY:
+        return ""
+    return "Other users of this machine"
+
+
+def _is_own_group(number: int) -> bool:
+    """Whether it is the group that holds this user alone, as most distributions make one for each."""
+    if sys.platform != "win32":
+        import grp
+        import pwd
+
+        with contextlib.suppress(KeyError):
+            user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
+            return (group.gr_name, number) == (user.pw_name, user.pw_gid) and set(group.gr_mem) <= {user.pw_name}
+    return False
+
+
 def _not_ours(found: os.stat_result) -> bool:
     """Root is trusted: it can do everything anyway."""
     return sys.platform != "win32" and found.st_uid not in {0, os.geteuid()}

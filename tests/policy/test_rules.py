@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -322,3 +324,65 @@ def test_always_keeps_the_file_and_is_not_asked_again(
     place = found("cat other").rule.place
     assert re.fullmatch(r".*policy\.toml:2", place)
     assert [one.name for one in file.parent.iterdir()] == ["policy.toml"]
+
+
+def damaged(kind: str, file: Path) -> None:
+    """A policy file that denies `touch`, or was meant to."""
+    file.write_text(DENIES_TOUCH)
+    match kind:
+        case "a pipe":
+            file.unlink()
+            os.mkfifo(file)
+        case "a link that leads nowhere":
+            file.unlink()
+            file.symlink_to(file.with_name("dotfiles.toml"))
+        case "writable by all":
+            file.parent.chmod(0o755)
+            file.chmod(0o666)
+        case "writable by a group":
+            file.parent.chmod(0o755)
+            os.chown(file, -1, 65534)
+            file.chmod(0o664)
+        case "another user's":
+            os.chown(file, 65534, 65534)
+        case _:
+            file.write_text(DENIES_TOUCH.replace("touch", "to\u200buch"))
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can give a file to others")
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("a pipe", "is no file"),
+        ("a link that leads nowhere", "is a link that leads nowhere"),
+        ("writable by all", "Other users of this machine could have written"),
+        ("writable by a group", "chmod go-w"),
+        ("another user's", "whose it is, could have written"),
+        ("a character that nobody sees", "holds <U+200B>, which nobody sees"),
+    ],
+)
+def test_a_file_that_cannot_be_believed_denies_every_call(tmp_path: Path, kind: str, said: str) -> None:
+    file = tmp_path / "policy.toml"
+    damaged(kind, file)
+    found = (
+        PolicyFile(file, built_in=BUILT_IN)
+        .current()
+        .decide(
+            subjects_of("shell", Reader(tmp_path).arguments({"command": "ls"})), tool="shell", workspace=str(tmp_path)
+        )
+    )
+    assert found.action is Action.DENY
+    assert said in found.sentence
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its files have no such modes")
+def test_a_file_that_others_cannot_come_to_is_believed(tmp_path: Path) -> None:
+    """As an editor makes it with the umask 002, in the worker's own folder."""
+    file = tmp_path / "policy.toml"
+    file.write_text(DENIES_TOUCH)
+    file.chmod(0o664)
+    tmp_path.chmod(0o700)
+    assert PolicyFile(file, built_in=BUILT_IN).rules()
+    file.unlink()
+    file.symlink_to(os.devnull)
+    assert PolicyFile(file, built_in=BUILT_IN).rules() == ()

@@ -27,7 +27,7 @@ def test_declared_variables_are_added_and_win() -> None:
 @pytest.mark.parametrize(
     "name",
     ["KUBIYA_API_KEY", "LITELLM_API_KEY", "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "ENV",
-     "NODE_OPTIONS", "BASH_FUNC_ls%%", "", "A=B", "A\0B", "A\ud800"],
+     "NODE_OPTIONS", "BASH_FUNC_ls%%", "SHELLOPTS", "BASHOPTS", "", "A=B", "A\0B", "A\ud800"],
 )  # fmt: skip
 def test_declared_variables_that_are_not_passed(name: str) -> None:
     assert set(tool_environment({name: "x"}, call_mark="e/c", inherited={})) == {CALL_MARK}

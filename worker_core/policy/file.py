@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from worker_core.basics.toml_text import basic_string
+from worker_core.basics.visible import unseen
 from worker_core.errors import ConfigurationError
 from worker_core.policy.patterns import literal
 from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
@@ -96,6 +97,12 @@ def _rule(action: Action, block: Any, *, file: str, line: int, body: str) -> Rul
                 raise broken(key, f"{key} must be a text or a list of texts.")
             if not all(isinstance(one, str) and one and "\0" not in one for one in patterns):
                 raise broken(key, f"{key} must hold texts that are not empty.")
+            if (
+                action is not Action.ALLOW
+                and key != "path"
+                and (hidden := next(filter(None, map(unseen, patterns)), ""))
+            ):
+                raise broken(key, f"{key} holds {hidden}, which nobody sees: it would fit nothing. Type it anew.")
             values[key] = tuple(patterns)
         elif key in _SWITCHES:
             if not isinstance(value, bool):
@@ -191,8 +198,8 @@ class PolicyFile:
         try:
             found = self.path.stat()
         except OSError as error:
-            return error.errno
-        return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode)
+            return error.errno, self.path.is_symlink()
+        return (found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode, found.st_uid)
 
 
 _UNREAD: Final = object()

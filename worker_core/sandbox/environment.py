@@ -22,9 +22,12 @@ _OWN = frozenset({"KUBIYA_API_KEY", "LITELLM_API_KEY", "LITELLM_MASTER_KEY", "OP
 """The worker's own: the server puts the caller's key under the first name into resolved environments."""
 
 _STEERS_THE_LOADER = re.compile(
-    r"(LD_|DYLD_|_RLD|BASH_FUNC_)|(PYTHONSTARTUP|PYTHONHOME|PYTHONPATH|BASH_ENV|ENV|NODE_OPTIONS)$"
+    r"(LD_|DYLD_|_RLD|BASH_FUNC_)|"
+    r"(PYTHONSTARTUP|PYTHONHOME|PYTHONPATH|BASH_ENV|ENV|NODE_OPTIONS|SHELLOPTS|BASHOPTS)$",
+    re.IGNORECASE if os.name == "nt" else 0,
 )
-"""Declared variables of these names would run code inside programs that never asked for it."""
+"""Declared variables of these names would run code inside programs that never asked for it, or (SHELLOPTS=noexec) have
+them run nothing and succeed."""
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_/-]")
 
@@ -52,7 +55,9 @@ def tool_environment(
     allowed = {
         name: value
         for name, value in declared.items()
-        if name not in _OWN and not _STEERS_THE_LOADER.match(name) and _is_possible(name, value)
+        if (name.upper() if os.name == "nt" else name) not in _OWN
+        and not _STEERS_THE_LOADER.match(name)
+        and _is_possible(name, value)
     }
     mark = f"{_NOT_PLAIN.sub('_', call_mark)[:150]}/{os.urandom(6).hex()}"
     return {**base, **allowed, CALL_MARK: mark}

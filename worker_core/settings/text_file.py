@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import os
+import shlex
+import stat
 from pathlib import Path
 from typing import Final
 
 from worker_core.basics.files import write_private
 from worker_core.errors import ConfigurationError
-from worker_core.paths import private_directory
+from worker_core.paths import private_directory, who_else_writes
 
 LARGEST_BYTES: Final = 1_000_000
 _MARK: Final = "\ufeff"
@@ -27,12 +30,23 @@ def read(path: Path, *, what: str) -> tuple[str, str]:
         what: its name in a sentence, such as `policy file`.
 
     Raises:
-        Unreadable: it cannot be read, is no UTF-8 text, or is too large.
+        Unreadable: it cannot be read, is no file, no UTF-8 text or too large, or others could have written it.
     """
     try:
-        with path.open("rb") as file:
+        # A pipe would be waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) and path.resolve() != Path(os.devnull):
+                raise Unreadable(f"The {what} {path} is no file.")
+            if who := who_else_writes(path.resolve(), found):
+                raise Unreadable(
+                    f"{who} could have written the {what} {path}, so it is not believed. Look into it, then make it "
+                    f"yours alone: chmod go-w {shlex.quote(str(path))}"
+                )
             content = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise Unreadable(f"The {what} {path} is a link that leads nowhere.") from None
         return "", ""
     except OSError as error:
         raise Unreadable(f"The {what} {path} cannot be read: {error.strerror}.") from error
