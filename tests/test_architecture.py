@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import re
 import subprocess
@@ -68,6 +69,29 @@ def test_nothing_heavy_is_imported_before_polling_begins() -> None:
 @pytest.mark.parametrize("package", ["worker_core.tools.registry", "worker_core.sandbox.processes.process"])
 def test_tools_and_sandbox_know_nothing_of_temporal(package: str) -> None:
     assert not {name for name in loaded_by(f"import {package}") if name.startswith("temporalio")}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package in ("worker_core", "desktop"):
+        for file in (ROOT / package).rglob("*.py"):
+            parts = file.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Packages too, late imports too, those for types too."""
+    files = modules()
+    graph: dict[str, set[str]] = {name: set() for name in files}
+    for name, file in files.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                wanted = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[name] |= {one if one in files else node.module for one in wanted} & files.keys()
+            elif isinstance(node, ast.Import):
+                graph[name] |= {alias.name for alias in node.names} & files.keys()
+    assert tuple(graphlib.TopologicalSorter(graph).static_order())
 
 
 def test_layers_have_no_exceptions() -> None:

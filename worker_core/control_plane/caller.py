@@ -91,23 +91,31 @@ class Caller:
             raise errors.CredentialsRefused(f"The API key {what}. Store it again with `kubiya-worker login`.")
         return {"Authorization": f"Bearer {key}"}
 
-    async def send(self, method: str, path: str, action: str, **how: Unpack[How]) -> Answer:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        action: str,
+        *,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        vital: bool = False,
+        limit_seconds: float = TOTAL_LIMIT_SECONDS,
+    ) -> Answer:
         """One call below `/api/v1`, whatever its status. `action` is what was wanted, for sentences."""
-        body = how.get("body")
-        connections = self._vital if how.get("vital") else self._common
-        answer = await connections.request(
+        answer = await (self._vital if vital else self._common).request(
             method,
             f"/api/v1{path}",
             action=action,
             content=body if isinstance(body, bytes) or body is None else wire.encode(body),
-            query=how.get("query"),
-            limit_seconds=how.get("limit_seconds", TOTAL_LIMIT_SECONDS),
+            query=query,
+            limit_seconds=limit_seconds,
         )
         self._measure_skew(answer)
         return answer
 
     async def call(self, method: str, path: str, action: str, **how: Unpack[How]) -> Answer:
-        """One call that succeeds."""
+        """One call that succeeds; `how` as in `send`."""
         answer = await self.send(method, path, action, **how)
         self.expect(answer, action=action)
         return answer

@@ -8,13 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from desktop.system.platforms.ports import KeepAwake, Platform, PowerEvents
+from desktop.system.platforms.ports import APP_ID, APP_NAME, KeepAwake, Platform, PowerEvents
 from worker_core import bundle
 
-APP_ID = "ai.kubiya.worker"
-"""Bundle id on macOS, AppUserModelID on Windows, desktop file name on Linux."""
-
-APP_NAME = "Kubiya Worker"
 PROGRAM = "kubiya-worker-desktop"
 AT_LOGIN = "--at-login"
 """Tells the tray that nobody is looking: it does not open its window."""

@@ -14,7 +14,7 @@ from typing import Final
 from PySide6.QtCore import SLOT, QObject, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescriptor
 
-from desktop.system.platforms.ports import Notifier, Platform
+from desktop.system.platforms.ports import APP_ID, APP_NAME, Notifier, Platform
 from worker_core.basics.files import write_private
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,6 @@ def platform(command: tuple[str, ...]) -> Platform:
 
 
 def _notifier() -> Notifier | None:
-    from desktop.system.platforms import APP_ID, APP_NAME
     from desktop.system.platforms.dbus_notifier import DBusNotifier
 
     if find_spec("jeepney") is None:  # it comes with the keychain, where there is one

@@ -7,6 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+APP_ID = "ai.kubiya.worker"
+"""Bundle id on macOS, AppUserModelID on Windows, desktop file name on Linux."""
+
+APP_NAME = "Kubiya Worker"
+
 
 class Autostart(enum.Enum):
     """Whether the tray starts at login."""
