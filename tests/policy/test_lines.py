@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.policy.calls import decided, touched
+from worker_core.policy import behind
 from worker_core.policy.rules import Action
 
 NO_RM = '[[deny]]\ncommand = "rm *"\n'
@@ -236,3 +237,10 @@ def test_what_a_process_has_open_itself_is_not_what_the_worker_has_open(tmp_path
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_where_files_have_no_case_programs_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decided("RM x", tmp_path, rules=NO_RM).action is Action.ALLOW
+    monkeypatch.setattr(behind, "FOLDED", True)
+    for line in ("RM x", "/bin/Rm x", "SUDO rm x", "Bash -c 'rm x'", "Rm.EXE x"):
+        assert decided(line, tmp_path, rules=NO_RM).action is Action.DENY, line

@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.policy.calls import decided
 from worker_core.basics.toml_text import basic_string
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import BrokenPolicy, PolicyFile, parse
 from worker_core.policy.patterns import literal, path_fits, text_pattern
 from worker_core.policy.rules import Action, Decision, Policy, Rule, Subject
 from worker_core.policy.shell_lines import read_line
+from worker_core.policy.spelling import Misspelt, as_compared
 from worker_core.policy.subjects import Reader, subjects_of
 
 BUILT_IN = built_in_rules(own_folders=("/state-of-the-worker",))
@@ -386,3 +388,54 @@ def test_a_file_that_others_cannot_come_to_is_believed(tmp_path: Path) -> None:
     file.unlink()
     file.symlink_to(os.devnull)
     assert PolicyFile(file, built_in=BUILT_IN).rules() == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ('host = "Evil.Example"', "curl https://evil.example"),
+        ('host = "evil.example."', "curl https://evil.example"),
+        ('host = "évil.example"', "curl https://évil.example"),
+        ('host = "*.évil.example"', "curl https://a.évil.example"),
+        ('host = "[2001:DB8::1]"', "curl http://[2001:db8:0::1]/"),
+        ('host = "::ffff:6.6.6.6"', "curl http://6.6.6.6/"),
+        ('host = "6.6.*"', "curl http://6.6.6.6/"),
+        ('command = "/usr/bin/git push*"', "git push"),
+        ('command = "git push*"', "/usr/bin/git push"),
+        ('command = "./git push*"', "./git push"),
+        ('path = "/srv/"', "cat /srv/x/y"),
+        ('path = "$HOME/company/**"', "cat ~/company/x"),
+        ('tool = "Shell"', "ls"),
+    ],
+)
+def test_a_rule_fits_however_what_it_names_is_spelt(tmp_path: Path, rule: str, line: str) -> None:
+    assert decided(line, tmp_path, rules=f"[[deny]]\n{rule}\n").action is Action.DENY
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ('host = "https://evil.example"', "names more than a host"),
+        ('host = "evil.example/"', "names more than a host"),
+        ('host = "evil.example:443"', "names a port"),
+        ('host = "[::1]:80"', "names a port"),
+        ('host = " evil.example"', "begins or ends with a blank"),
+        ('command = "rm * "', "begins or ends with a blank"),
+        ('command = "git  push"', "more than one blank"),
+        ('command = "git\\tpush"', "a tab"),
+        ('path = "file:///srv/**"', "is a URL"),
+    ],
+)
+def test_a_rule_that_would_fit_nothing_is_a_broken_file(rule: str, said: str) -> None:
+    with pytest.raises(BrokenPolicy, match=said):
+        parse(f"[[deny]]\n{rule}\n", file="f")
+
+
+@given(st.text(alphabet="abé.*[]:0123456789 /-", min_size=1, max_size=30))
+def test_a_spelling_that_is_compared_stays_as_it_is(text: str) -> None:
+    for field in ("host", "command", "path", "tool"):
+        try:
+            said = as_compared(field, text)
+        except Misspelt:
+            continue
+        assert as_compared(field, said) == said

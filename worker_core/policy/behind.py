@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from worker_core.policy.carried import Text, in_git, in_options, joined
+from worker_core.policy.patterns import FOLDED
 from worker_core.policy.programs import FINDS, RUNNERS, SHELL_VALUES, SHELLS, UNREAD, Runner
 from worker_core.policy.shell_lines import read_line
 from worker_core.policy.words import ANY_WORDS, Word, unquoted
@@ -44,7 +45,8 @@ class Behind:
 
 
 def name_of(word: Word) -> str:
-    return word.text.rstrip("/").rpartition("/")[2] or word.text
+    name = word.text.rstrip("/").rpartition("/")[2] or word.text
+    return name.lower().removesuffix(".exe") if FOLDED else name
 
 
 def behind(words: Words) -> Behind:

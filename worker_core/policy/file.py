@@ -23,6 +23,7 @@ from worker_core.basics.visible import unseen
 from worker_core.errors import ConfigurationError
 from worker_core.policy.patterns import literal
 from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
+from worker_core.policy.spelling import Misspelt, as_compared
 from worker_core.settings import text_file
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,10 @@ def _rule(action: Action, block: Any, *, file: str, line: int, body: str) -> Rul
                 and (hidden := next(filter(None, map(unseen, patterns)), ""))
             ):
                 raise broken(key, f"{key} holds {hidden}, which nobody sees: it would fit nothing. Type it anew.")
-            values[key] = tuple(patterns)
+            try:
+                values[key] = tuple(as_compared(key, one) for one in patterns)
+            except Misspelt as error:
+                raise broken(key, f"{key} {error}") from error
         elif key in _SWITCHES:
             if not isinstance(value, bool):
                 raise broken(key, f"{key} must be true or false.")

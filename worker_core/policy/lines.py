@@ -20,6 +20,7 @@ from worker_core.policy.rules import Subject
 from worker_core.policy.shell_events import Close, Data, Line, Open, Redirection, Simple
 from worker_core.policy.shell_lines import read_line, read_substitutions
 from worker_core.policy.shell_words import ASSIGNMENT, ansi
+from worker_core.policy.spelling import SYSTEM_PROGRAMS
 from worker_core.policy.urls import host_subject, urls_of
 from worker_core.policy.words import ANY_WORDS, Word, joined, shown
 
@@ -35,7 +36,6 @@ MOST_PLACES: Final = 100
 _LONGEST_BEHIND = 50
 """Words of such a command."""
 
-_SYSTEM_PROGRAMS = ("/bin/", "/usr/bin/", "/usr/local/bin/", "/opt/homebrew/bin/", "/sbin/", "/usr/sbin/")
 _TEXTS = {"<<", "<<-", "<<<"}
 _GOES = frozenset({"cd", "pushd", "chdir"})
 _REMOVES = frozenset({"rm", "rmdir", "mv", "unlink", "find", "rename", "ln"})
@@ -243,7 +243,7 @@ class LineReader:
         if unclear:
             yield self._unclear(unclear, alternatives=(shown(words),))
         name = name_of(first)
-        if "/" in first.text and not first.text.startswith(_SYSTEM_PROGRAMS):
+        if "/" in first.text and not first.text.startswith(SYSTEM_PROGRAMS):
             yield from self._word(first, here)
         seen_from = self._seen_from(name, words, here)
         if found.folder is not None:  # the rest is seen from there
@@ -303,7 +303,7 @@ class LineReader:
     def _subject(self, words: Sequence[Word], found: Behind, *, simple: Simple | None, exact: bool) -> Subject:
         first = words[0]
         name = name_of(first)
-        is_plain = "/" not in first.text or first.text.startswith(_SYSTEM_PROGRAMS)
+        is_plain = "/" not in first.text or first.text.startswith(SYSTEM_PROGRAMS)
         rest = words[1:]
         told, typed = [word.shown for word in rest], [word.text for word in rest]
         places = [0, *_past_leading_options(rest)]

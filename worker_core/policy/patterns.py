@@ -25,11 +25,15 @@ def literal(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def text_pattern(pattern: str) -> re.Pattern[str]:
-    """For commands, tools and hosts: `*` is any text. A final ` *` is also nothing, so `git push *` fits `git push`."""
+def text_pattern(pattern: str, *, folded: bool = False) -> re.Pattern[str]:
+    """For commands, tools and hosts: `*` is any text. A final ` *` is also nothing, so `git push *` fits `git push`.
+
+    `folded`: small and capital letters are the same.
+    """
+    flags = re.DOTALL | (re.IGNORECASE if folded else 0)
     if pattern.endswith(" *"):
-        return re.compile(f"{_expression(pattern[:-2], any_one='.')}(?: .*)?", re.DOTALL)
-    return re.compile(_expression(pattern, any_one="."), re.DOTALL)
+        return re.compile(f"{_expression(pattern[:-2], any_one='.')}(?: .*)?", flags)
+    return re.compile(_expression(pattern, any_one="."), flags)
 
 
 @functools.lru_cache(maxsize=4096)

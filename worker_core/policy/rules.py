@@ -133,7 +133,9 @@ class Rule:
                 if subject.kind == "path":
                     if path_fits(pattern, text, workspace=workspace, inside=subject.inside, private=subject.expected):
                         return pattern
-                elif text_pattern(pattern).fullmatch(text):
+                elif text_pattern(pattern, folded=subject.kind == "tool" and self.action is not Action.ALLOW).fullmatch(
+                    text
+                ):
                     return pattern
         return None
 
