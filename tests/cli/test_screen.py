@@ -14,7 +14,7 @@ from rich.console import Console
 from worker_core.basics.plain import width
 from worker_core.basics.sizes import size
 from worker_core.cli import screen
-from worker_core.cli.conversation import Outcome
+from worker_core.cli.conversation import TurnOutcome
 from worker_core.cli.facts import Fact, read
 from worker_core.cli.stream_view import OUTPUT_LINES, StreamView
 from worker_core.cli.wrapping import Wrapper
@@ -112,7 +112,7 @@ def test_no_event_breaks_the_view(data: str, kind: str) -> None:
     fact = read(ServerSentEvent(event=kind, data=data, id="1"))
     view = StreamView(terminal(40))
     view.take(fact)
-    view.end(Outcome(execution_id="e", status="completed"))
+    view.end(TurnOutcome(execution_id="e", status="completed"))
 
 
 def chunk(text: str, message_id: str = "m1") -> Fact:
@@ -142,7 +142,7 @@ def test_an_execution_in_the_terminal() -> None:
         chunk("There are "), chunk("three files.", "m1"),
     ):  # fmt: skip
         view.take(fact)
-    view.end(Outcome(execution_id="e", status="completed", seconds=1.25, usage={"total_tokens": 1234}, model="m"))
+    view.end(TurnOutcome(execution_id="e", status="completed", seconds=1.25, usage={"total_tokens": 1234}, model="m"))
     assert shown(console) == (
         "I will look at this folder and count.\n\n"
         "● shell  ls -la | wc -l\n  │ 3\n  ✓ 0.2 s\n\n"
@@ -181,7 +181,7 @@ def test_an_error_is_said_once() -> None:
     console = terminal(80)
     view = StreamView(console)
     view.take(Fact(kind="error", data={"severity": "error", "details": {"error_message": "The model is gone."}}))
-    view.end(Outcome(execution_id="e", status="failed", error="The model is gone."))
+    view.end(TurnOutcome(execution_id="e", status="failed", error="The model is gone."))
     assert shown(console).count("The model is gone.") == 1
     assert "✗ failed" in shown(console)
 
@@ -192,7 +192,7 @@ def test_what_models_and_tools_say_is_harmless() -> None:
     view.take(chunk("a\x1b]0;title\x07b\x1b[2J"))
     view.take(started(command="\x1b[31m$(x)\r"))
     view.take(completed("\x1b[1A\x1b[2Kgone\x9b5m"))
-    view.end(Outcome(execution_id="e", status="completed"))
+    view.end(TurnOutcome(execution_id="e", status="completed"))
     assert not {character for character in shown(console) if ord(character) < 32} - {"\n"}
     assert "\x9b" not in shown(console)
 

@@ -12,7 +12,7 @@ from tests.support import strange_data
 from tests.support.engine import running_engine
 from tests.support.playground import Stage
 from worker_core.playground import scripted
-from worker_core.playground.script import Step
+from worker_core.playground.script import ScriptedStep
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def halving(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model sends each 😀 as two halves in two chunks."""
     deltas = scripted._deltas
 
-    def halved(step: Step) -> list[dict[str, Any]]:
+    def halved(step: ScriptedStep) -> list[dict[str, Any]]:
         pieces = []
         for delta in deltas(step):
             before, smile, after = str(delta.get("content") or "").partition("😀")

@@ -16,12 +16,12 @@ from worker_core.policy.rules import Action, Decision, Subject
 from worker_core.policy.subjects import Reader, subjects_of
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.tools.base import Tool, ToolContext
-from worker_core.tools.registry import Offer, SkillDefinition, offer
+from worker_core.tools.registry import OfferedTools, SkillDefinition, offer
 from worker_core.tools.shell import default_shell
 from worker_core.workspaces.workspace import Workspace
 
 
-def offered(kind: str, **configuration: Any) -> Offer:
+def offered(kind: str, **configuration: Any) -> OfferedTools:
     return offer([SkillDefinition(name=kind, type=kind, configuration=configuration)])
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.sandbox.walls import needs_bubblewrap
 from worker_core.paths import Paths
 from worker_core.sandbox import choice, container, linux
-from worker_core.sandbox.choice import Choice, ChosenLauncher, SandboxMissing, choose
+from worker_core.sandbox.choice import ChosenLauncher, SandboxChoice, SandboxMissing, choose
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Command, Holds
 from worker_core.settings import Settings
@@ -154,9 +154,9 @@ def test_it_asks_once_and_remembers(paths: Paths, nothing: None, answer: bool, n
 def test_it_looks_once_and_lazily(tmp_path: Path) -> None:
     looked, heard = [], []
 
-    def look() -> Choice:
+    def look() -> SandboxChoice:
         looked.append(1)
-        return Choice(launcher=DirectLauncher(), reason="Because.")
+        return SandboxChoice(launcher=DirectLauncher(), reason="Because.")
 
     launcher = ChosenLauncher(look, on_choice=heard.append)
     assert (launcher.name, launcher.enforces, looked) == ("", frozenset(), [])
@@ -170,7 +170,7 @@ def test_it_looks_once_and_lazily(tmp_path: Path) -> None:
 @needs_bubblewrap
 def test_a_passing_failure_passes(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a first look on a machine that is very busy just then."""
-    heard: list[Choice] = []
+    heard: list[SandboxChoice] = []
     launcher = ChosenLauncher(lambda: choose(Settings(network="off"), paths), on_choice=heard.append)
     command = Command(argv=["true"], cwd=tmp_path, environment={})
     with monkeypatch.context() as slow:
@@ -188,8 +188,8 @@ def test_a_passing_failure_passes(paths: Paths, tmp_path: Path, monkeypatch: pyt
 
 def test_what_was_refused_is_looked_at_again_and_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "LOOK_AGAIN_SECONDS", 0.0)
-    no = Choice(launcher=None, reason="No.", lasts=False)
-    looks = iter([no, no, Choice(launcher=DirectLauncher(), reason="Yes.")])
+    no = SandboxChoice(launcher=None, reason="No.", lasts=False)
+    looks = iter([no, no, SandboxChoice(launcher=DirectLauncher(), reason="Yes.")])
     heard: list[str] = []
     launcher = ChosenLauncher(lambda: next(looks), on_choice=lambda made: heard.append(made.reason))
     command = Command(argv=["true"], cwd=tmp_path, environment={})
@@ -202,7 +202,7 @@ def test_what_was_refused_is_looked_at_again_and_told_once(tmp_path: Path, monke
 
 
 def test_a_look_that_fails_starts_no_tool(tmp_path: Path) -> None:
-    def look() -> Choice:
+    def look() -> SandboxChoice:
         raise PermissionError(13, "Permission denied")
 
     launcher = ChosenLauncher(look, on_choice=lambda made: None)
@@ -215,9 +215,9 @@ def test_one_that_is_found_when_the_worker_has_left_is_let_go(tmp_path: Path) ->
     closed: list[int] = []
     launcher: ChosenLauncher
 
-    def look() -> Choice:
+    def look() -> SandboxChoice:
         launcher.close()
-        return Choice(launcher=DirectLauncher(), reason="Late.", close=lambda: closed.append(1))
+        return SandboxChoice(launcher=DirectLauncher(), reason="Late.", close=lambda: closed.append(1))
 
     launcher = ChosenLauncher(look, on_choice=lambda made: None)
     launcher.look()

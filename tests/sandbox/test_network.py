@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_core.network.reachable import (
+    AddressRefused,
     Network,
     NetworkPolicy,
-    Refused,
     check_entry,
     is_public,
     normal_host,
@@ -73,13 +73,13 @@ def test_host_names(host: str, normal: str) -> None:
     "host", ["", ".", "127.1", "2130706433", "0x7f.0.0.1", "a b", "a\0b", "*.x", "-", "a..b", "x" * 300]
 )
 def test_no_host_names(host: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(AddressRefused):
         normal_host(host)
 
 
 @given(st.text())
 def test_anything_is_a_name_or_refused(host: str) -> None:
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(AddressRefused):
         assert normal_host(host).isascii()
 
 
@@ -92,9 +92,9 @@ def test_the_allow_list() -> None:
         ("example.com.evil", 443),
         ("api.example.com", 443),
     ):  # fmt: skip
-        with pytest.raises(Refused, match="network_allow"):
+        with pytest.raises(AddressRefused, match="network_allow"):
             policy.check_host(host, port)
-    with pytest.raises(Refused, match="no network"):
+    with pytest.raises(AddressRefused, match="no network"):
         NetworkPolicy(network=Network.OFF).check_host("example.com", 443)
     NetworkPolicy().check_host("anything.example", 8080)
 

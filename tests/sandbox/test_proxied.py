@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker_core.network.reachable import Address, Network, NetworkPolicy, Refused
+from worker_core.network.reachable import Address, AddressRefused, Network, NetworkPolicy
 from worker_core.sandbox.gatekeeper import Gatekeeper
 from worker_core.sandbox.proxied import read_head
 
@@ -80,7 +80,7 @@ def test_the_host_line_is_the_one_that_is_connected_to(target: str, line: str) -
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(said: bytes) -> None:
-    with pytest.raises((ValueError, Refused)):
+    with pytest.raises((ValueError, AddressRefused)):
         read_head(said)
 
 
@@ -96,7 +96,7 @@ def test_whatever_is_said_there_is_one_host_and_one_request(target: bytes, lines
     said = said[: said.index(b"\r\n\r\n") + 4]  # as it is read from a connection
     try:
         request = read_head(said)
-    except (ValueError, Refused):
+    except (ValueError, AddressRefused):
         return
     assert request.head.endswith(b"\r\n\r\n")
     assert request.head.count(b"\r\n\r\n") == 1
@@ -227,7 +227,7 @@ async def test_named_ports_take_tunnels(say: Say) -> None:
 
 def test_which_ports() -> None:
     def tunnel(policy: NetworkPolicy, port: int) -> bool:
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(AddressRefused):
             policy.check_host("a.example", port)
             policy.check_port("a.example", port, tunnel=True)
             return True

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.tools.conftest import Call
 from worker_core.tools.files import FileTool
 from worker_core.tools.python import PythonTool
-from worker_core.tools.registry import Offer, SkillDefinition, offer
+from worker_core.tools.registry import OfferedTools, SkillDefinition, offer
 from worker_core.tools.shell import ShellTool
 
 
-def offered(*skills: dict[str, Any]) -> Offer:
+def offered(*skills: dict[str, Any]) -> OfferedTools:
     return offer([SkillDefinition.from_wire(skill) for skill in skills])
 
 
@@ -63,8 +63,8 @@ def test_specs_are_what_models_and_histories_take(spec: Any) -> None:
 
 
 def test_an_agent_without_skills_has_no_tools() -> None:
-    assert offered() == Offer(tools={})
-    assert offered({"type": "shell", "enabled": False}) == Offer(tools={})
+    assert offered() == OfferedTools(tools={})
+    assert offered({"type": "shell", "enabled": False}) == OfferedTools(tools={})
 
 
 def test_unknown_skills_are_named() -> None:

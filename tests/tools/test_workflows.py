@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tests.tools.conftest import Call
 from worker_core.tools import workflow_steps
-from worker_core.tools.registry import Offer, SkillDefinition, offer
+from worker_core.tools.registry import OfferedTools, SkillDefinition, offer
 from worker_core.tools.workflow_steps import WrongWorkflow
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a POSIX shell")
 
 
-def offered(**configuration: Any) -> Offer:
+def offered(**configuration: Any) -> OfferedTools:
     return offer([SkillDefinition.from_wire({"type": "workflow_executor", "configuration": configuration})])
 
 

@@ -24,7 +24,7 @@ _EVIDENCE: Final = frozenset({"message_chunk", "member_message_chunk", "tool_sta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TurnOutcome:
     """How a turn ended."""
 
     execution_id: str
@@ -51,7 +51,7 @@ class Outcome:
                 return ExitCode.OK
 
 
-class Conversation:
+class TerminalConversation:
     """Belongs to one event loop, as its client does.
 
     Attributes:
@@ -79,11 +79,11 @@ class Conversation:
         self.execution_id = (await self._client.execute_agent(agent_id, wish)).execution_id
         return self.execution_id
 
-    async def first_turn(self) -> Outcome:
+    async def first_turn(self) -> TurnOutcome:
         """Follow an execution from its beginning to where it rests."""
         return await self._follow(_Turn(typed=self._prompt))
 
-    async def turn(self, message: str) -> Outcome:
+    async def turn(self, message: str) -> TurnOutcome:
         """Continue, and follow until the turn is over.
 
         Raises:
@@ -105,7 +105,7 @@ class Conversation:
         """
         await self._client.cancel(self.execution_id)
 
-    async def _follow(self, turn: _Turn) -> Outcome:
+    async def _follow(self, turn: _Turn) -> TurnOutcome:
         began = last_word = time.monotonic()
         backoff = Backoff(first=timedelta(milliseconds=500), limit=timedelta(seconds=10))
         while True:
@@ -153,12 +153,12 @@ class Conversation:
                     return status
         return None
 
-    async def _outcome(self, status: str, turn: _Turn, seconds: float) -> Outcome:
+    async def _outcome(self, status: str, turn: _Turn, seconds: float) -> TurnOutcome:
         try:
             record = await self._client.get_execution(self.execution_id)
         except ControlPlaneError:
-            return Outcome(execution_id=self.execution_id, status=status, error=turn.error, seconds=seconds)
-        return Outcome(
+            return TurnOutcome(execution_id=self.execution_id, status=status, error=turn.error, seconds=seconds)
+        return TurnOutcome(
             execution_id=self.execution_id,
             status=status,
             response=record.response or "",

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from worker_core.cli import screen
 from worker_core.cli.backend import backend_and_worker
-from worker_core.cli.conversation import Conversation, Outcome
+from worker_core.cli.conversation import TerminalConversation, TurnOutcome
 from worker_core.cli.stream_view import StreamView, tokens_of
 from worker_core.control_plane.models import Execute
 from worker_core.errors import ExitCode, KubiyaError
@@ -31,7 +31,7 @@ LIMIT: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    outcome: Outcome
+    outcome: TurnOutcome
     view: StreamView
     model_calls: int
     files: list[Path]
@@ -104,9 +104,9 @@ def _attempt(
         return run
 
 
-async def _execute(running: Stage, view: StreamView, limit: timedelta) -> Outcome:
+async def _execute(running: Stage, view: StreamView, limit: timedelta) -> TurnOutcome:
     client = running.backend.client()
-    conversation = Conversation(client, show=view.take, trouble=view.note)
+    conversation = TerminalConversation(client, show=view.take, trouble=view.note)
     try:
         async with asyncio.timeout(limit.total_seconds()):
             wish = Execute(prompt=DEMO_PROMPT, worker_queue_id=running.info.queue_id)

@@ -18,7 +18,7 @@ from worker_core.cli.terminal import say
 from worker_core.cli.words import read_stdin, words
 
 if TYPE_CHECKING:
-    from worker_core.cli.conversation import Conversation, Outcome
+    from worker_core.cli.conversation import TerminalConversation, TurnOutcome
     from worker_core.cli.stream_view import JsonView, StreamView
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.settings import Settings
@@ -109,13 +109,15 @@ def command(
 
 def _execute(runner: asyncio.Runner, settings: Settings, wish: _Wish) -> int:
     from worker_core.cli import screen
-    from worker_core.cli.conversation import Conversation
+    from worker_core.cli.conversation import TerminalConversation
     from worker_core.cli.situation import open_client
     from worker_core.cli.stream_view import JsonView, StreamView
 
     view = JsonView(artefacts=_artefacts) if wish.as_json else StreamView(screen.console())
     client = runner.run(open_client(settings))
-    conversation = Conversation(client, show=view.take, trouble=view.note, execution_id=wish.execution or wish.follow)
+    conversation = TerminalConversation(
+        client, show=view.take, trouble=view.note, execution_id=wish.execution or wish.follow
+    )
     try:
         if not wish.prompt and not wish.follow:  # interactive: the first message is asked for
             typed = next_message()
@@ -155,12 +157,12 @@ def _execute(runner: asyncio.Runner, settings: Settings, wish: _Wish) -> int:
 
 def converse(
     runner: asyncio.Runner,
-    conversation: Conversation,
+    conversation: TerminalConversation,
     view: StreamView | JsonView,
-    outcome: Outcome,
+    outcome: TurnOutcome,
     *,
     ask: Callable[[], str | None],
-) -> Outcome:
+) -> TurnOutcome:
     """Show how the turn ended; while there is a next message, take the next turn."""
     view.end(outcome)
     while outcome.status == "waiting_for_input" and (message := ask()) is not None:
@@ -198,7 +200,7 @@ def next_message() -> str | None:
 
 
 async def _begin(
-    client: ControlPlaneClient, conversation: Conversation, settings: Settings, wish: _Wish, prompt: str
+    client: ControlPlaneClient, conversation: TerminalConversation, settings: Settings, wish: _Wish, prompt: str
 ) -> None:
     agent_id, queue_id = await asyncio.gather(_agent_id(client, wish.agent), _queue_id(client, settings))
     from worker_core.control_plane.models import Execute

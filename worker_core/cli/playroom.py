@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worker_core.cli import screen
 from worker_core.cli.backend import backend, backend_and_worker
-from worker_core.cli.conversation import Conversation, Outcome
+from worker_core.cli.conversation import TerminalConversation, TurnOutcome
 from worker_core.cli.execute import next_message
 from worker_core.cli.stream_view import StreamView
 from worker_core.cli.terminal import say
@@ -37,9 +37,9 @@ def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None, o
                         continue
                     view = StreamView(console)
                     if conversation is None:
-                        conversation = Conversation(client, show=view.take, trouble=view.note)
+                        conversation = TerminalConversation(client, show=view.take, trouble=view.note)
                     else:
-                        conversation = Conversation(
+                        conversation = TerminalConversation(
                             client, show=view.take, trouble=view.note, execution_id=conversation.execution_id
                         )
                     outcome = _turn(runner, conversation, running, message, console)
@@ -57,11 +57,11 @@ def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None, o
 
 
 def _turn(
-    runner: asyncio.Runner, conversation: Conversation, running: Stage, message: str, console: Console
-) -> Outcome | None:
+    runner: asyncio.Runner, conversation: TerminalConversation, running: Stage, message: str, console: Console
+) -> TurnOutcome | None:
     """One turn; None where it failed or Ctrl-C cancelled it."""
 
-    async def take() -> Outcome:
+    async def take() -> TurnOutcome:
         if conversation.execution_id:
             return await conversation.turn(message)
         await conversation.begin(running.info.agent_id, Execute(prompt=message, worker_queue_id=running.info.queue_id))

@@ -15,34 +15,34 @@ from worker_core import __version__
 from worker_core.errors import KubiyaError
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command in the overview. Its module holds it under the name `command`."""
 
     module: str
     summary: str
 
 
-SECTIONS: Final[Mapping[str, Mapping[str, Entry]]] = {
+SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
     "Work": {
-        "start": Entry("start", "Serve worker queues, with live logs, until stopped."),
-        "execute": Entry("execute", "Submit a prompt to an agent and follow its stream."),
-        "queues": Entry("queues", "List the worker queues that your key can use."),
-        "playground": Entry("playground", "Try everything on this machine, without an account."),
+        "start": CommandEntry("start", "Serve worker queues, with live logs, until stopped."),
+        "execute": CommandEntry("execute", "Submit a prompt to an agent and follow its stream."),
+        "queues": CommandEntry("queues", "List the worker queues that your key can use."),
+        "playground": CommandEntry("playground", "Try everything on this machine, without an account."),
     },
     "Running workers of yours on this machine": {
-        "status": Entry("status", "Show what they do."),
-        "logs": Entry("logs", "Show their log lines."),
-        "pause": Entry("pause", "Take no new executions; what runs goes on."),
-        "resume": Entry("resume", "Take executions again."),
-        "stop": Entry("stop", "Let them leave: running turns end first."),
-        "approvals": Entry("approvals", "Show and answer tool calls that wait for you."),
+        "status": CommandEntry("status", "Show what they do."),
+        "logs": CommandEntry("logs", "Show their log lines."),
+        "pause": CommandEntry("pause", "Take no new executions; what runs goes on."),
+        "resume": CommandEntry("resume", "Take executions again."),
+        "stop": CommandEntry("stop", "Let them leave: running turns end first."),
+        "approvals": CommandEntry("approvals", "Show and answer tool calls that wait for you."),
     },
     "This machine": {
-        "login": Entry("login", "Store your API key in the keychain."),
-        "logout": Entry("logout", "Take it out of the keychain."),
-        "policy": Entry("policy", "Show, check and audit what agents may do here."),
-        "doctor": Entry("doctor", "Check what a worker needs, and say how to repair it."),
-        "purge": Entry("purge", "Remove everything that the worker keeps here."),
+        "login": CommandEntry("login", "Store your API key in the keychain."),
+        "logout": CommandEntry("logout", "Take it out of the keychain."),
+        "policy": CommandEntry("policy", "Show, check and audit what agents may do here."),
+        "doctor": CommandEntry("doctor", "Check what a worker needs, and say how to repair it."),
+        "purge": CommandEntry("purge", "Remove everything that the worker keeps here."),
     },
 }
 

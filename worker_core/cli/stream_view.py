@@ -13,7 +13,7 @@ from rich.text import Text
 
 from worker_core.basics.plain import one_line, plain, width
 from worker_core.cli import screen
-from worker_core.cli.conversation import Outcome
+from worker_core.cli.conversation import TurnOutcome
 from worker_core.cli.facts import MILD, Fact
 from worker_core.cli.wrapping import Wrapper
 
@@ -74,7 +74,7 @@ class StreamView:
             screen.hanging(self._console, Text("› ", style="accent"), Text(line, style="strong"), lead=2)
         self._blank = False
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: TurnOutcome) -> None:
         """The last line: how it ended, how long it took, what it used."""
         if outcome.response and not self.texts:
             self._write(outcome.response)
@@ -91,7 +91,7 @@ class StreamView:
         line.append_text(Text("".join(f" · {part}" for part in self._summary(outcome)), style="quiet"))
         self._print(line)
 
-    def _summary(self, outcome: Outcome) -> list[str]:
+    def _summary(self, outcome: TurnOutcome) -> list[str]:
         parts = [screen.duration(outcome.seconds)]
         if self.tools:
             failed = f" ({self.tools_failed} failed)" if self.tools_failed else ""
@@ -237,7 +237,7 @@ class JsonView:
     def note(self, sentence: str) -> None:
         screen.say_json({"event": "note", "data": {"message": sentence}})
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: TurnOutcome) -> None:
         screen.say_json(
             {
                 "event": "result",

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 import msgspec
 
 from worker_core.control_plane import errors, wire
-from worker_core.control_plane.connections import Answer, Connections
+from worker_core.control_plane.connections import Connections, HttpAnswer
 from worker_core.network.http import TOTAL_LIMIT_SECONDS
 from worker_core.network.urls import check_private, segment
 from worker_core.secrets import Secret
@@ -101,7 +101,7 @@ class Caller:
         query: Mapping[str, str] | None = None,
         vital: bool = False,
         limit_seconds: float = TOTAL_LIMIT_SECONDS,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """One call below `/api/v1`, whatever its status. `action` is what was wanted, for sentences."""
         answer = await (self._vital if vital else self._common).request(
             method,
@@ -114,7 +114,7 @@ class Caller:
         self._measure_skew(answer)
         return answer
 
-    async def call(self, method: str, path: str, action: str, **how: Unpack[How]) -> Answer:
+    async def call(self, method: str, path: str, action: str, **how: Unpack[How]) -> HttpAnswer:
         """One call that succeeds; `how` as in `send`."""
         answer = await self.send(method, path, action, **how)
         self.expect(answer, action=action)
@@ -123,7 +123,7 @@ class Caller:
     @asynccontextmanager
     async def stream(
         self, path: str, action: str, *, headers: Mapping[str, str], silence_seconds: float
-    ) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:
+    ) -> AsyncIterator[tuple[HttpAnswer, AsyncIterator[bytes]]]:
         """A GET whose body is read as it comes; it has succeeded."""
         async with self._common.stream(
             f"/api/v1{path}", action=action, headers=headers, query={}, silence_seconds=silence_seconds
@@ -159,11 +159,11 @@ class Caller:
                 f"The control plane did not accept {action}: {said or 'it gave no reason'}.", status=answer.status
             )
 
-    def words(self, answer: Answer) -> str:
+    def words(self, answer: HttpAnswer) -> str:
         """What the server said, without the key."""
         return errors.words(answer.content, hide=self._api_key.reveal())
 
-    def expect(self, answer: Answer, *, action: str) -> None:
+    def expect(self, answer: HttpAnswer, *, action: str) -> None:
         """Raise what a status means that is none of success."""
         if 200 <= answer.status < 300:
             return
@@ -176,7 +176,7 @@ class Caller:
             location=answer.headers.get("location", ""),
         )
 
-    def check_success(self, answer: Answer, *, action: str) -> None:
+    def check_success(self, answer: HttpAnswer, *, action: str) -> None:
         """Raise ServerTrouble for a body that says that nothing was stored, whatever the status (protocol, 12)."""
         raw = self.decode(answer, action=action)
         if not isinstance(raw, Mapping) or raw.get("success") is False:
@@ -186,13 +186,13 @@ class Caller:
                 status=answer.status,
             )
 
-    def decode(self, answer: Answer, *, action: str) -> Any:
+    def decode(self, answer: HttpAnswer, *, action: str) -> Any:
         return wire.decode(answer.content, action=action, server=self.server)
 
     def read(self, model: type[_Model], raw: object, *, action: str) -> _Model:
         return wire.read(model, raw, action=action, server=self.server)
 
-    def _measure_skew(self, answer: Answer) -> None:
+    def _measure_skew(self, answer: HttpAnswer) -> None:
         if self._clock() - self._skew_at < _SKEW_EVERY_SECONDS:
             return
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from worker_core.control_plane import errors, models, streams, wire
 from worker_core.control_plane.caller import Caller
-from worker_core.control_plane.connections import Answer
+from worker_core.control_plane.connections import HttpAnswer
 from worker_core.network.sse import ServerSentEvent
 from worker_core.network.urls import segment
 
@@ -376,7 +376,7 @@ class ControlPlaneClient:
         return streams.follow(self._caller, execution_id)
 
 
-def _is_json(answer: Answer) -> bool:
+def _is_json(answer: HttpAnswer) -> bool:
     return answer.headers.get("content-type", "").startswith("application/json")
 
 

@@ -28,7 +28,7 @@ AGE_LIMIT_SECONDS = 15 * 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HttpAnswer:
     """One HTTP response, read to its end. Header names are lower-case."""
 
     status: int
@@ -87,7 +87,7 @@ class Connections:
         content: bytes | None = None,
         query: Mapping[str, str] | None = None,
         limit_seconds: float = TOTAL_LIMIT_SECONDS,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """One call.
 
         Raises:
@@ -120,13 +120,13 @@ class Connections:
             raise AnswerTooLong(
                 f"The answer of {self.server} to {action} is longer than {limit >> 20} MB; it was not read to its end."
             )
-        return Answer(status=status, headers=response.headers, content=body)
+        return HttpAnswer(status=status, headers=response.headers, content=body)
 
     @asynccontextmanager
     async def stream(
         self, path: str, *, action: str, headers: Mapping[str, str], query: Mapping[str, str], silence_seconds: float
-    ) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:
-        """A GET whose body is read as it comes; the Answer's content is filled only for statuses from 400 up.
+    ) -> AsyncIterator[tuple[HttpAnswer, AsyncIterator[bytes]]]:
+        """A GET whose body is read as it comes; the answer's content is filled only for statuses from 400 up.
 
         Raises:
             Unreachable: no answer came, or it broke off, or nothing came for `silence_seconds`.
@@ -139,7 +139,7 @@ class Connections:
                 async with client.stream("GET", path, params=query, headers=all_headers, timeout=timeout) as response:
                     refused = response.status_code >= 400
                     content = await read_body(response, limit_bytes=REFUSAL_LIMIT_BYTES) if refused else b""
-                    answer = Answer(status=response.status_code, headers=response.headers, content=content)
+                    answer = HttpAnswer(status=response.status_code, headers=response.headers, content=content)
                     yield answer, response.aiter_bytes()
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=silence_seconds) from error

@@ -13,7 +13,7 @@ import msgspec
 from worker_core.secrets import Secret
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Received(msgspec.Struct, frozen=True, kw_only=True):
     """Base of what the server sends."""
 
 
@@ -21,7 +21,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of what the worker sends."""
 
 
-class StartResponse(Answer, frozen=True, kw_only=True):
+class StartResponse(Received, frozen=True, kw_only=True):
     """Registration of one worker on one queue (2.1)."""
 
     worker_id: str
@@ -50,7 +50,7 @@ class StartResponse(Answer, frozen=True, kw_only=True):
     control_plane_sdk_version: str = ""
 
 
-class Verdict(Answer, frozen=True, kw_only=True):
+class Verdict(Received, frozen=True, kw_only=True):
     """What the enforcer says of a tool call (8.10)."""
 
     allow: bool
@@ -112,7 +112,7 @@ class Disconnect(Wish, frozen=True, kw_only=True, omit_defaults=True):
     error_message: str | None = None
 
 
-class ExecutionRecord(Answer, frozen=True, kw_only=True):
+class ExecutionRecord(Received, frozen=True, kw_only=True):
     """An execution as the server has it (8.2)."""
 
     id: str
@@ -189,14 +189,14 @@ class TurnAnalytics(Wish, frozen=True, kw_only=True, omit_defaults=True):
     metrics: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class ResolvedFile(Answer, frozen=True, kw_only=True):
+class ResolvedFile(Received, frozen=True, kw_only=True):
     path: str
     content: str = ""
     mode: str = ""
     description: str = ""
 
 
-class ResolvedEnvironment(Answer, frozen=True, kw_only=True):
+class ResolvedEnvironment(Received, frozen=True, kw_only=True):
     """What an agent or team may use (8.9). `env_vars` holds secrets: no repr shows their values."""
 
     env_vars: dict[str, str] = msgspec.field(default_factory=dict)
@@ -213,7 +213,7 @@ class ResolvedEnvironment(Answer, frozen=True, kw_only=True):
         return f"ResolvedEnvironment(env_vars={sorted(self.env_vars)}, mcp_servers={sorted(self.mcp_servers)})"
 
 
-class Queue(Answer, frozen=True, kw_only=True):
+class Queue(Received, frozen=True, kw_only=True):
     """A worker queue (6)."""
 
     id: str
@@ -234,7 +234,7 @@ class Queue(Answer, frozen=True, kw_only=True):
     task_queue_name: str = ""
 
 
-class QueueWorker(Answer, frozen=True, kw_only=True):
+class QueueWorker(Received, frozen=True, kw_only=True):
     """A worker that is active on a queue: its heartbeats come (6)."""
 
     id: str
@@ -247,7 +247,7 @@ class QueueWorker(Answer, frozen=True, kw_only=True):
     """As that worker sent it: `SystemInfo`, or whatever."""
 
 
-class Agent(Answer, frozen=True, kw_only=True):
+class Agent(Received, frozen=True, kw_only=True):
     """An agent (9.1)."""
 
     id: str
@@ -264,7 +264,7 @@ class Agent(Answer, frozen=True, kw_only=True):
     execution_environment: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Team(Answer, frozen=True, kw_only=True):
+class Team(Received, frozen=True, kw_only=True):
     """A team; its members carry `id`, `name`, `status`, `capabilities`, `description` alone (9.6)."""
 
     id: str
@@ -287,7 +287,7 @@ class Execute(Wish, frozen=True, kw_only=True, omit_defaults=True):
     user_metadata: dict[str, Any] | None = None
 
 
-class Submitted(Answer, frozen=True, kw_only=True):
+class Submitted(Received, frozen=True, kw_only=True):
     """An execution was accepted."""
 
     execution_id: str

@@ -27,10 +27,10 @@ from worker_core.logs.narrator import narrate
 from worker_core.machine import changes, load
 from worker_core.mcp.folders import ServerFolders
 from worker_core.policy.answers import Answers
-from worker_core.sandbox.choice import Ask, Choice, ChosenLauncher, choose
+from worker_core.sandbox.choice import Ask, ChosenLauncher, SandboxChoice, choose
 from worker_core.secrets import Secret
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
-from worker_core.temporal.admission import Gate
+from worker_core.temporal.admission import AdmissionGate
 from worker_core.temporal.connection import metrics
 from worker_core.workspaces.sweeping import WorkspaceSweep
 
@@ -112,7 +112,7 @@ class Engine:
         self._answers = Answers(book=self._book, client_of=self._temporal_of)
         self._sampler = load.HealthSampler(disk_path=paths.state)
         self._health: Health | None = None
-        self._gate = Gate(has_room=lambda reserved: self._tracker.running + reserved < self._tracker.limit)
+        self._gate = AdmissionGate(has_room=lambda reserved: self._tracker.running + reserved < self._tracker.limit)
         self._sweep = WorkspaceSweep(
             paths.workspaces,
             kept=settings.workspace_kept,
@@ -341,7 +341,7 @@ class Engine:
         self._change(state, reason)
         self._stopped.set()
 
-    def _sandbox_chosen(self, choice: Choice) -> None:
+    def _sandbox_chosen(self, choice: SandboxChoice) -> None:
         """Called in the thread that looked."""
         log.log(logging.INFO if choice.launcher is not None else logging.ERROR, "%s", choice.view.reason)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker_core.engine.single_execution import SingleExecution
     from worker_core.logs.ring import LogRing
     from worker_core.machine.load import HealthSampler
-    from worker_core.temporal.admission import Gate
+    from worker_core.temporal.admission import AdmissionGate
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class ServedQueue:
         queue_id: str,
         *,
         clients: Clients,
-        gate: Gate,
+        gate: AdmissionGate,
         single: SingleExecution,
         log_ring: LogRing,
         sampler: HealthSampler,

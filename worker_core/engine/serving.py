@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker_core.control_plane.models import StartResponse
     from worker_core.control_plane.session import QueueSession
     from worker_core.settings import Settings
-    from worker_core.temporal.admission import Gate
+    from worker_core.temporal.admission import AdmissionGate
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class QueueServer:
         session: QueueSession,
         settings: Settings,
         clients: Clients,
-        gate: Gate,
+        gate: AdmissionGate,
         bus: EventBus,
         plan: Callable[[StartResponse], QueuePlan],
         on_change: Callable[[], None],

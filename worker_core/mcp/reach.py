@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from worker_core.network.names import NAMES
 from worker_core.network.reachable import (
+    AddressRefused,
     Network,
     NetworkPolicy,
-    Refused,
     is_public,
     normal_host,
     own_addresses,
@@ -44,7 +44,7 @@ class Reach:
             asker: who waits in line where name servers say nothing.
 
         Raises:
-            Refused: it may not be reached; the sentence says which setting would allow it.
+            AddressRefused: it may not be reached; the sentence says which setting would allow it.
             OSError: the name cannot be resolved.
         """
         name = normal_host(host)
@@ -52,9 +52,9 @@ class Reach:
         if not is_own:
             try:
                 self.policy.check_host(name, port)
-            except Refused as error:
+            except AddressRefused as error:
                 sentence = "The setting `network` is off." if self.policy.network is Network.OFF else error.sentence
-                raise Refused(f"{sentence} {_how_to_allow(name, port)}") from None
+                raise AddressRefused(f"{sentence} {_how_to_allow(name, port)}") from None
         try:
             async with asyncio.timeout(RESOLVE_LIMIT_SECONDS):
                 found = await NAMES.look_up(lambda: self.resolve(name, port), asker=asker)
@@ -67,7 +67,7 @@ class Reach:
             own = await asyncio.to_thread(own_addresses)
             # One bad address among good ones is how rebinding begins: none is used then.
             if not checked or not all(is_public(one, own=own) for one in checked):
-                raise Refused(
+                raise AddressRefused(
                     f"{name} is not on the public internet (it is this machine, its network, or a cloud's metadata "
                     f"service). {_how_to_allow(name, port)}"
                 )
@@ -78,7 +78,7 @@ class Reach:
     def _names(self, name: str, port: int) -> bool:
         try:
             NetworkPolicy(network=Network.ALLOW_LIST, hosts=self.hosts).check_host(name, port)
-        except Refused:
+        except AddressRefused:
             return False
         return True
 

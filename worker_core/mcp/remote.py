@@ -25,7 +25,7 @@ from worker_core.mcp.reach import Reach
 from worker_core.network.hosts import is_loopback
 from worker_core.network.http import CONNECT_LIMIT_SECONDS, USER_AGENT, tls_context
 from worker_core.network.named_proxy import named_proxy
-from worker_core.network.reachable import Refused
+from worker_core.network.reachable import AddressRefused
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
@@ -94,7 +94,7 @@ class Guard(httpx2.AsyncBaseTransport):
             if len(self._pools) > _MOST_ORIGINS:
                 raise TooMuch("its sign-in leads to too many servers")
             if url.scheme != "https" and not is_loopback(url.host):
-                raise Refused(f"Its sign-in leads to {url.host}, without TLS.")
+                raise AddressRefused(f"Its sign-in leads to {url.host}, without TLS.")
             self._pools[origin] = await asyncio.to_thread(_Pool.made, str(url), ca_file=self._ca_file)
         return self._pools[origin]
 

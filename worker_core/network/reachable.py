@@ -67,7 +67,7 @@ def narrower(allowed: Network, asked: Network | None) -> Network:
     return allowed if asked is None else min(allowed, asked, key=order.index)
 
 
-class Refused(KubiyaError):
+class AddressRefused(KubiyaError):
     """A connection that the policy does not allow."""
 
 
@@ -84,18 +84,18 @@ class NetworkPolicy:
     """Where HTTPS is spoken besides 443."""
 
     def check_host(self, host: str, port: int) -> None:
-        """Raise Refused where a name may not be reached; its addresses are looked at afterwards."""
+        """Raise AddressRefused where a name may not be reached; its addresses are looked at afterwards."""
         if self.network is Network.OFF:
-            raise Refused("This task has no network.")
+            raise AddressRefused("This task has no network.")
         if self.network is Network.ALLOW_LIST and not any(_fits(entry, host, port) for entry in self.hosts):
-            raise Refused(
+            raise AddressRefused(
                 f"{host}:{port} is not among the hosts that the worker's settings allow (network_allow): "
                 f"{', '.join(self.hosts) or 'none'}."
             )
 
     def check_port(self, host: str, port: int, *, tunnel: bool) -> None:
-        """Raise Refused where a port of a host that may be reached is not for HTTP, or a tunnel (CONNECT) is to lead to
-        one that is not for HTTPS: what goes through a tunnel, the proxy cannot see.
+        """Raise AddressRefused where a port of a host that may be reached is not for HTTP, or a tunnel (CONNECT) is to
+        lead to one that is not for HTTPS: what goes through a tunnel, the proxy cannot see.
         """
         if port in self.ports or (tunnel and port == 443):
             return
@@ -103,11 +103,11 @@ class NetworkPolicy:
             entry.endswith(f":{port}") and _fits(entry, host, port) for entry in self.hosts
         )
         if tunnel and (port == 80 or not named):
-            raise Refused(
+            raise AddressRefused(
                 f"HTTPS goes to port 443 and to those of the worker's setting network_ports; {port} is not among them."
             )
         if port in _NOT_HTTP and not named:
-            raise Refused(
+            raise AddressRefused(
                 f"Port {port} is not for HTTP. If it is here, put it into the worker's setting network_ports."
             )
 
@@ -138,7 +138,7 @@ def normal_host(host: str) -> str:
     """A host name in the form that is compared: small letters, no final dot, ASCII.
 
     Raises:
-        Refused: it is none.
+        AddressRefused: it is none.
 
     """
     bare = host.strip("[]").rstrip(".").lower()
@@ -152,7 +152,7 @@ def normal_host(host: str) -> str:
         name = ""
     # `127.1`, `0x7f.1` and `2130706433` are addresses to some resolvers.
     if not _HOST_NAME.fullmatch(name) or name.startswith("*") or _NUMBER.fullmatch(name.split(".")[-1]):
-        raise Refused(f"{host[:200]!r} is no host name.")
+        raise AddressRefused(f"{host[:200]!r} is no host name.")
     return name
 
 

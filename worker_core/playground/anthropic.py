@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from worker_core.playground.responses import EventStream
-from worker_core.playground.script import Call, Step
+from worker_core.playground.script import ScriptedCall, ScriptedStep
 from worker_core.playground.web import reply
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class AnthropicFace:
             headers = {"Retry-After": failure.retry_after} if failure.retry_after else None
             return _error(failure.status, f"Scripted error {failure.status}.", headers=headers)
         cut = failure.after_chunks if failure is not None else None
-        calls = [Call(name=_named(call.name, tools), arguments=call.arguments) for call in step.calls]
-        step = Step(chunks=step.chunks, delay_ms=step.delay_ms, calls=calls)
+        calls = [ScriptedCall(name=_named(call.name, tools), arguments=call.arguments) for call in step.calls]
+        step = ScriptedStep(chunks=step.chunks, delay_ms=step.delay_ms, calls=calls)
         lines = self._stream(step, entry, cut=cut)
         if wish.get("stream") is True:
             return EventStream(lines, cut=cut is not None)
@@ -64,7 +64,9 @@ class AnthropicFace:
             return _error(401, "invalid x-api-key")
         return reply({"input_tokens": len(await request.body()) // 4 + 1})
 
-    async def _stream(self, step: Step, entry: dict[str, Any], *, cut: int | None) -> AsyncGenerator[bytes, None]:
+    async def _stream(
+        self, step: ScriptedStep, entry: dict[str, Any], *, cut: int | None
+    ) -> AsyncGenerator[bytes, None]:
         entry["outcome"] = "abandoned"
         yield _event("message_start", message={**_head(entry), "content": [], "usage": _usage(entry)})
         index = 0
@@ -134,7 +136,7 @@ def _named(name: str, tools: Sequence[Mapping[str, Any]]) -> str:
     return next((one for one in names if name in {one, _PREFIX.sub("", one)}), name)
 
 
-def _content(step: Step) -> list[dict[str, Any]]:
+def _content(step: ScriptedStep) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = [{"type": "text", "text": "".join(step.chunks)}] if step.chunks else []
     for call in step.calls:
         block = {"type": "tool_use", "id": f"toolu_{uuid4().hex[:24]}", "name": call.name}
@@ -149,11 +151,11 @@ def _head(entry: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _stop(step: Step) -> str:
+def _stop(step: ScriptedStep) -> str:
     return "tool_use" if step.calls else "end_turn"
 
 
-def _written(step: Step) -> int:
+def _written(step: ScriptedStep) -> int:
     return (sum(map(len, step.chunks)) + sum(len(call.arguments) for call in step.calls)) // 4 + 1
 
 

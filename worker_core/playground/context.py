@@ -11,7 +11,7 @@ from worker_core.secrets import Secret
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from worker_core.playground.gateway import ModelGateway
+    from worker_core.playground.gateway import PlaygroundGateway
     from worker_core.playground.hub import Hub
     from worker_core.playground.store import Store
 
@@ -36,7 +36,7 @@ class Context:
     temporal_host: str
     public_url: str
     """Where this control plane answers; no final slash."""
-    gateway: ModelGateway
+    gateway: PlaygroundGateway
     api_key: Secret
 
 

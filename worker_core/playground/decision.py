@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from worker_core.playground import wire
-from worker_core.playground.gateway import ModelGateway, http_client
+from worker_core.playground.gateway import PlaygroundGateway, http_client
 from worker_core.playground.store import Row
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _INSTRUCTIONS: Final = (
 )
 
 
-async def decide(gateway: ModelGateway, execution: Row, turn: wire.Turn) -> str:
+async def decide(gateway: PlaygroundGateway, execution: Row, turn: wire.Turn) -> str:
     """The next status.
 
     An execution whose agent configuration says `single_turn` is over after its turn, whatever the model thinks.
@@ -52,7 +52,7 @@ def parse(answer: str) -> str:
     return min(places, key=lambda status: places[status]) if places else FALLBACK
 
 
-async def _ask(gateway: ModelGateway, execution: Row, turn: wire.Turn) -> str:
+async def _ask(gateway: PlaygroundGateway, execution: Row, turn: wire.Turn) -> str:
     question = {
         "task": (execution.get("prompt") or "")[:2000],
         "turn": turn.turn_number,

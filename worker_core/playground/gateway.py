@@ -21,7 +21,7 @@ LOCAL: Final = (("Ollama", 11434), ("LM Studio", 1234))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelGateway:
+class PlaygroundGateway:
     """An OpenAI-compatible base URL; `{url}/chat/completions` is its main door."""
 
     url: str
@@ -47,7 +47,7 @@ def http_client(url: str, *, timeout: timedelta) -> httpx2.AsyncClient:
     return client
 
 
-async def given(url: str, api_key: Secret, *, model: str | None) -> ModelGateway:
+async def given(url: str, api_key: Secret, *, model: str | None) -> PlaygroundGateway:
     """The gateway the user named. A chat model is taken unless one is given or the default is among them."""
     url = url.rstrip("/")
     chosen = model
@@ -55,23 +55,23 @@ async def given(url: str, api_key: Secret, *, model: str | None) -> ModelGateway
         names, fitting = await _models(url, api_key, limit=LIST_LIMIT)
         if names and DEFAULT_MODEL not in names:
             chosen = fitting or names[0]
-    return ModelGateway(url=url, api_key=api_key, name=url, model=chosen)
+    return PlaygroundGateway(url=url, api_key=api_key, name=url, model=chosen)
 
 
-async def discovered() -> ModelGateway | None:
+async def discovered() -> PlaygroundGateway | None:
     """A model server on this machine that answers within 0.3 s and has a chat model; None if there is none."""
     found = await asyncio.gather(*(_probe(name, port) for name, port in LOCAL))
     return next((gateway for gateway in found if gateway is not None), None)
 
 
-def scripted(public_url: str, api_key: Secret) -> ModelGateway:
+def scripted(public_url: str, api_key: Secret) -> PlaygroundGateway:
     """The built-in model, served beside the control plane."""
-    return ModelGateway(
+    return PlaygroundGateway(
         url=f"{public_url}/llm/v1", api_key=api_key, name="scripted model", model="scripted", scripted=True
     )
 
 
-async def _probe(name: str, port: int) -> ModelGateway | None:
+async def _probe(name: str, port: int) -> PlaygroundGateway | None:
     try:
         async with asyncio.timeout(PROBE_LIMIT.total_seconds()):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -82,7 +82,7 @@ async def _probe(name: str, port: int) -> ModelGateway | None:
         return None
     url, key = f"http://127.0.0.1:{port}/v1", Secret("local")
     _, fitting = await _models(url, key, limit=PROBE_LIMIT)
-    return ModelGateway(url=url, api_key=key, name=name, model=fitting) if fitting else None
+    return PlaygroundGateway(url=url, api_key=key, name=name, model=fitting) if fitting else None
 
 
 async def _models(url: str, api_key: Secret, *, limit: timedelta) -> tuple[list[str], str | None]:

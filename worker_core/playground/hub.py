@@ -25,7 +25,7 @@ WATCH_RETRY = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
-class Room:
+class ExecutionRoom:
     """The viewers of one execution, and how its workflow closed, if it did."""
 
     wakers: set[asyncio.Event] = field(default_factory=set)
@@ -39,7 +39,7 @@ class Hub:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[str, ExecutionRoom] = {}
         self.stopping = False
 
     def publish(
@@ -91,9 +91,11 @@ class Hub:
                 waker.set()
 
     @contextmanager
-    def view(self, execution_id: str, *, temporal: Client, workflow_id: str) -> Iterator[tuple[Room, asyncio.Event]]:
+    def view(
+        self, execution_id: str, *, temporal: Client, workflow_id: str
+    ) -> Iterator[tuple[ExecutionRoom, asyncio.Event]]:
         """Join the room of an execution. While anyone is in it, one task waits for the workflow to close."""
-        room = self._rooms.setdefault(execution_id, Room())
+        room = self._rooms.setdefault(execution_id, ExecutionRoom())
         waker = asyncio.Event()
         room.wakers.add(waker)
         if room.watcher is None:
@@ -112,7 +114,7 @@ class Hub:
         for execution_id in tuple(self._rooms):
             self.wake(execution_id)
 
-    async def _watch(self, room: Room, execution_id: str, temporal: Client, workflow_id: str) -> None:
+    async def _watch(self, room: ExecutionRoom, execution_id: str, temporal: Client, workflow_id: str) -> None:
         while room.closed is None:
             room.closed = await closing_of(temporal, workflow_id)
             if room.closed is None:

@@ -41,7 +41,7 @@ _SHELL: Final = "echo Hello from the Kubiya playground"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class ScriptedCall:
     """One tool call; `arguments` is JSON text, as the model would send it (valid or not)."""
 
     name: str
@@ -49,7 +49,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class ScriptedFailure:
     """A response that does not come whole. `times` None: every time."""
 
     status: int = 0
@@ -59,14 +59,14 @@ class Failure:
 
 
 @dataclass(slots=True, kw_only=True)
-class Step:
+class ScriptedStep:
     """One response of the model."""
 
     chunks: list[str] = field(default_factory=list)
     delay_ms: float = 0
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ScriptedCall] = field(default_factory=list)
     hang_seconds: float = 0
-    failure: Failure | None = None
+    failure: ScriptedFailure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,27 +112,27 @@ def text_of(message: Message) -> str:
     return content if isinstance(content, str) else ""
 
 
-def respond(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Step:
+def respond(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> ScriptedStep:
     """The next response of the conversation."""
     situation = Situation.of(messages)
     steps = parse(situation) or demonstration(situation, tools)
     return steps[min(situation.step, len(steps) - 1)]
 
 
-def parse(situation: Situation) -> list[Step] | None:
+def parse(situation: Situation) -> list[ScriptedStep] | None:
     """The responses that the directives ask for; None where there are none."""
     lines = [line.strip() for line in situation.text.splitlines()]
     directives = [line for line in lines if _word(line) in _DIRECTIVES]
     if not directives:
         return None
-    steps: list[Step] = []
-    current, gathering = Step(), False
+    steps: list[ScriptedStep] = []
+    current, gathering = ScriptedStep(), False
     for line in directives:
         word, _, rest = line.partition(" ")
         rest = rest.strip()
         if word != "!tool" and gathering and current.calls:
             steps.append(current)
-            current, gathering = Step(), False
+            current, gathering = ScriptedStep(), False
         match word:
             case "!parallel":
                 gathering = True
@@ -142,7 +142,7 @@ def parse(situation: Situation) -> list[Step] | None:
                 current.calls.append(_call(rest))
                 if not gathering:
                     steps.append(current)
-                    current = Step()
+                    current = ScriptedStep()
             case "!say":
                 current.chunks += words(rest)
             case "!history":
@@ -159,13 +159,13 @@ def parse(situation: Situation) -> list[Step] | None:
                 current.failure = _failure(word, rest)
     if current.calls:
         steps.append(current)
-        current = Step()
+        current = ScriptedStep()
     if not current.chunks:
         current.chunks = words(_summary(situation.outputs))
     return [*steps, current]
 
 
-def demonstration(situation: Situation, tools: Sequence[Mapping[str, Any]]) -> list[Step]:
+def demonstration(situation: Situation, tools: Sequence[Mapping[str, Any]]) -> list[ScriptedStep]:
     """What an ordinary prompt gets."""
     shell = _find(tools, exact=("shell",), part="shell", argument=("command", "cmd"))
     write = _find(tools, exact=("write_file", "save_file"), part="write", argument=("path", "file_name", "filename"))
@@ -174,15 +174,15 @@ def demonstration(situation: Situation, tools: Sequence[Mapping[str, Any]]) -> l
         prompt=prompt if len(prompt) <= 200 else prompt[:200] + "…",
         plan=_PLAN_TOOLS if shell and write else _PLAN_NONE if not (shell or write) else "I will use my one tool.",
     )
-    steps: list[Step] = []
+    steps: list[ScriptedStep] = []
     if shell:
-        steps.append(Step(calls=[Call(name=shell[0], arguments=json.dumps({shell[1]: _SHELL}))]))
+        steps.append(ScriptedStep(calls=[ScriptedCall(name=shell[0], arguments=json.dumps({shell[1]: _SHELL}))]))
     if write:
         heard = situation.outputs[0].strip() if shell and situation.outputs else "no command was run"
         content = f"Asked: {prompt}\nThe shell said: {heard}\n"
         arguments = {write[1]: f"playground-{len(situation.user_messages)}.txt", write[2]: content}
-        steps.append(Step(calls=[Call(name=write[0], arguments=json.dumps(arguments))]))
-    steps.append(Step(chunks=words(_summary(situation.outputs)) if steps else []))
+        steps.append(ScriptedStep(calls=[ScriptedCall(name=write[0], arguments=json.dumps(arguments))]))
+    steps.append(ScriptedStep(chunks=words(_summary(situation.outputs)) if steps else []))
     steps[0].chunks = words(greeting)
     for step in steps:
         step.delay_ms = 12
@@ -224,12 +224,12 @@ def _find(
     return None
 
 
-def _call(rest: str) -> Call:
+def _call(rest: str) -> ScriptedCall:
     name, _, arguments = rest.strip().partition(" ")
-    return Call(name=name, arguments=arguments.strip() or "{}")
+    return ScriptedCall(name=name, arguments=arguments.strip() or "{}")
 
 
-def _failure(word: str, rest: str) -> Failure:
+def _failure(word: str, rest: str) -> ScriptedFailure:
     times: int | None = None
     plain: list[str] = []
     for part in rest.split():
@@ -239,8 +239,8 @@ def _failure(word: str, rest: str) -> Failure:
             plain.append(part)
     number = int(_numbers(" ".join(plain[:1]), 500 if word == "!error" else 1)[0])
     if word == "!break":
-        return Failure(after_chunks=number, times=times)
-    return Failure(status=number if 400 <= number <= 599 else 500, times=times,
+        return ScriptedFailure(after_chunks=number, times=times)
+    return ScriptedFailure(status=number if 400 <= number <= 599 else 500, times=times,
                    retry_after=plain[1] if len(plain) > 1 else None)  # fmt: skip
 
 

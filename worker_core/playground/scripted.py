@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from worker_core.playground.responses import EventStream
-from worker_core.playground.script import Failure, Situation, Step, respond
+from worker_core.playground.script import ScriptedFailure, ScriptedStep, Situation, respond
 from worker_core.playground.web import reply
 from worker_core.secrets import Secret
 
@@ -78,7 +78,7 @@ class ScriptedModel:
 
     def next_step(
         self, messages: list[dict[str, Any]], wish: dict[str, Any]
-    ) -> tuple[Step, dict[str, Any], Failure | None]:
+    ) -> tuple[ScriptedStep, dict[str, Any], ScriptedFailure | None]:
         """What is answered to a conversation (in the shape of chat completions), its entry in the log, and whether
         this attempt fails.
         """
@@ -98,7 +98,7 @@ class ScriptedModel:
         return hmac.compare_digest(given.encode(), self._key.reveal().encode())
 
     async def _stream(
-        self, step: Step, entry: dict[str, Any], *, usage: bool, cut: int | None
+        self, step: ScriptedStep, entry: dict[str, Any], *, usage: bool, cut: int | None
     ) -> AsyncGenerator[bytes, None]:
         head = {"id": entry["id"], "object": "chat.completion.chunk", "created": int(entry["at"]), "model": MODEL}
         entry["outcome"] = "abandoned"
@@ -158,7 +158,7 @@ class ScriptedModel:
         return _error(401, "Incorrect API key provided.", "invalid_request_error", code="invalid_api_key")
 
 
-def _deltas(step: Step) -> list[dict[str, Any]]:
+def _deltas(step: ScriptedStep) -> list[dict[str, Any]]:
     """The pieces of a response; arguments of tool calls come in two halves, as real models send them."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": piece} for piece in step.chunks]
@@ -172,7 +172,7 @@ def _deltas(step: Step) -> list[dict[str, Any]]:
     return deltas
 
 
-def _whole(step: Step, entry: dict[str, Any]) -> dict[str, Any]:
+def _whole(step: ScriptedStep, entry: dict[str, Any]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": "".join(step.chunks) or None, "refusal": None}
     if step.calls:
         message["tool_calls"] = [
@@ -190,11 +190,11 @@ def _whole(step: Step, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finish(step: Step) -> str:
+def _finish(step: ScriptedStep) -> str:
     return "tool_calls" if step.calls else "stop"
 
 
-def _usage(step: Step, entry: dict[str, Any]) -> dict[str, int]:
+def _usage(step: ScriptedStep, entry: dict[str, Any]) -> dict[str, int]:
     """Four characters count as a token."""
     written = sum(map(len, step.chunks)) + sum(len(call.arguments) for call in step.calls)
     prompt, completion = entry["prompt_characters"] // 4 + 1, written // 4 + 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from worker_core.playground.app import Outage
-    from worker_core.playground.gateway import ModelGateway
+    from worker_core.playground.gateway import PlaygroundGateway
     from worker_core.playground.scripted import ScriptedModel
     from worker_core.playground.store import Store
     from worker_core.playground.temporal_server import TemporalServer
@@ -248,7 +248,7 @@ class Playground:
                 "--llm-url."
             )
 
-    async def _gateway(self, public_url: str, key: Secret) -> ModelGateway:
+    async def _gateway(self, public_url: str, key: Secret) -> PlaygroundGateway:
         from worker_core.playground import gateway
 
         if self._llm_url is not None:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from worker_core.playground.context import Context
 from worker_core.playground.executions import FINAL, execution_or_404, workflow_id_of
-from worker_core.playground.hub import Room, state_of
+from worker_core.playground.hub import ExecutionRoom, state_of
 from worker_core.playground.responses import EventStream
 from worker_core.playground.sessions import visible_messages
 from worker_core.playground.store import Row, now_text
@@ -107,7 +107,7 @@ async def _backlog(context: Context, execution_id: str, cursor: int) -> AsyncGen
             return
 
 
-def _is_over(context: Context, execution_id: str, room: Room, quiet_since: float) -> tuple[bool, float]:
+def _is_over(context: Context, execution_id: str, room: ExecutionRoom, quiet_since: float) -> tuple[bool, float]:
     """Whether the stream ends now, and else how long to wait before asking again, in seconds."""
     if room.closed is not None:
         return True, 0
@@ -120,7 +120,7 @@ def _is_over(context: Context, execution_id: str, room: Room, quiet_since: float
     return left <= 0, max(left, 0.01)
 
 
-async def _last_line(context: Context, execution_id: str, room: Room, cursor: int) -> bytes:
+async def _last_line(context: Context, execution_id: str, room: ExecutionRoom, cursor: int) -> bytes:
     row = context.store.get("executions", id=execution_id) or {"status": "failed"}
     status, response, usage = row["status"], row.get("response"), row.get("usage") or {}
     metadata, error = row.get("execution_metadata") or {}, row.get("error_message")

@@ -13,7 +13,7 @@ from worker_core.policy.behind import Behind, behind, name_of
 from worker_core.policy.carried import MOVES, PROMPTS, Text, in_variable
 from worker_core.policy.folders import Folder, Folders, below
 from worker_core.policy.network_programs import hosts_of, in_any_word
-from worker_core.policy.paths import Paths, in_word, known
+from worker_core.policy.paths import PathReader, in_word, known
 from worker_core.policy.patterns import slashed
 from worker_core.policy.programs import FINDS, FOLDER_OPTIONS, PLAIN, RUNNERS, SHELLS, UNREAD, listed
 from worker_core.policy.rules import Subject
@@ -60,7 +60,7 @@ class LineReader:
 
     """
 
-    def __init__(self, paths: Paths, *, whole: str, own_loopback: bool = False) -> None:
+    def __init__(self, paths: PathReader, *, whole: str, own_loopback: bool = False) -> None:
         self._paths = paths
         self._whole = whole
         self._own_loopback = own_loopback

@@ -37,7 +37,7 @@ _HOME = ("$HOME", "${HOME}")
 _HERE = ("$PWD", "${PWD}")
 
 
-class Paths:
+class PathReader:
     """Reads paths against one workspace.
 
     Args:

@@ -12,7 +12,7 @@ from worker_core.network.hosts import read_url
 from worker_core.policy.behind import behind, name_of
 from worker_core.policy.folders import Folder, below
 from worker_core.policy.lines import LineReader
-from worker_core.policy.paths import LONGEST, Paths
+from worker_core.policy.paths import LONGEST, PathReader
 from worker_core.policy.programs import SHELLS
 from worker_core.policy.rules import Subject
 from worker_core.policy.urls import host_subject, urls_of
@@ -60,8 +60,8 @@ class Reader:
     def __init__(self, workspace: Path, *, denied: Sequence[str] = ("",), own: OwnPlaces = OwnPlaces()) -> None:
         self._own = own
         self.workspace = Path(workspace)
-        self._in_worker = Paths(workspace, denied=denied)
-        self._in_process = Paths(workspace, denied=denied, own_home=own.home, own_tmp=own.tmp)
+        self._in_worker = PathReader(workspace, denied=denied)
+        self._in_process = PathReader(workspace, denied=denied, own_home=own.home, own_tmp=own.tmp)
         self._here: tuple[Folder, ...] = (self._in_worker.workspace,)
 
     # --- what tools say their arguments are ---------------------------------------------------------------
@@ -172,7 +172,7 @@ def _whole(argv: Sequence[str]) -> str:
 class _Unknown:
     """Reads a JSON value."""
 
-    def __init__(self, reader: Reader, paths: Paths, here: tuple[Folder, ...], own: OwnPlaces) -> None:
+    def __init__(self, reader: Reader, paths: PathReader, here: tuple[Folder, ...], own: OwnPlaces) -> None:
         self._reader = reader
         self._paths = paths
         self._here = here

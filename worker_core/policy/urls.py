@@ -8,7 +8,7 @@ from typing import Final
 
 from worker_core.network.hosts import host_name, read_url
 from worker_core.policy.folders import Folder
-from worker_core.policy.paths import Paths
+from worker_core.policy.paths import PathReader
 from worker_core.policy.rules import Subject
 
 MOST: Final = 500
@@ -25,7 +25,7 @@ def host_subject(host: str, *, own_loopback: bool = False) -> Subject:
 
 
 def urls_of(
-    text: str, paths: Paths, folders: Sequence[Folder] | None, *, own_loopback: bool = False
+    text: str, paths: PathReader, folders: Sequence[Folder] | None, *, own_loopback: bool = False
 ) -> Iterator[Subject]:
     """What the URLs in a text name: hosts, and files where it is `file:`."""
     known: set[str] = set()

@@ -65,7 +65,7 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class SandboxChoice:
     """What was found. `launcher` is None where tools must not be started."""
 
     launcher: Launcher | None
@@ -90,7 +90,7 @@ class Choice:
         )
 
 
-def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choice:
+def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> SandboxChoice:
     """Find the strongest mechanism that works here and that the settings want.
 
     `require_sandbox` decides what happens where none works. `always`: no tool is started. `never`: they run without.
@@ -106,7 +106,7 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choic
     if settings.sandbox == "none":
         why = 'The settings switch it off (sandbox = "none").'
         if settings.require_sandbox == "always":
-            return Choice(
+            return SandboxChoice(
                 launcher=None,
                 reason=f"Tools are not started: there is no sandbox. {why}",
                 remedy='Set sandbox = "auto", or another require_sandbox than "always".',
@@ -116,7 +116,7 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Choic
     found: list[Unusable] = []
     for name in _CANDIDATES if settings.sandbox == "auto" else (settings.sandbox,):
         match _MECHANISMS[name](settings, walls):
-            case Choice() as choice:
+            case SandboxChoice() as choice:
                 note = "".join(f" {path} is not shown: it is the worker's own." for path in walls.left_out())
                 return replace(choice, reason=choice.reason + note, close=partial(_let_go, choice.close, walls.runtime))
             case Unusable() as unusable:
@@ -155,7 +155,7 @@ def _runtime(paths: Paths) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
 
 
-def _bubblewrap(settings: Settings, walls: Walls) -> Choice | Unusable | None:
+def _bubblewrap(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | None:
     if platform.system() != "Linux":
         return None
     from worker_core.sandbox import linux
@@ -187,14 +187,14 @@ def _bubblewrap(settings: Settings, walls: Walls) -> Choice | Unusable | None:
         if egress is not None:
             egress.close()
 
-    return Choice(
+    return SandboxChoice(
         launcher=launcher,
         reason=f"Tools run in {linux.version(program)} ({program}); {_NETWORKS[walls.network]}.{note}",
         close=close,
     )
 
 
-def _sandbox_exec(settings: Settings, walls: Walls) -> Choice | Unusable | None:  # noqa: ARG001
+def _sandbox_exec(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | None:  # noqa: ARG001
     if platform.system() != "Darwin":  # not sys.platform: type checkers would leave out the rest
         return None
     from worker_core.sandbox import macos
@@ -203,22 +203,22 @@ def _sandbox_exec(settings: Settings, walls: Walls) -> Choice | Unusable | None:
         return Unusable(reason=f"{macos.PROGRAM} is missing.", is_there=False)
     # Without the proxy, which hands sockets over as Linux does, `on` and `allow-list` are `off`.
     reason = "no network" if walls.network is not Network.HOST else _NETWORKS[Network.HOST]
-    return Choice(launcher=macos.SandboxExec(walls=walls), reason=f"Tools run in sandbox-exec; {reason}.")
+    return SandboxChoice(launcher=macos.SandboxExec(walls=walls), reason=f"Tools run in sandbox-exec; {reason}.")
 
 
-def _restricted_token(settings: Settings, walls: Walls) -> Choice | Unusable | None:  # noqa: ARG001
+def _restricted_token(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | None:  # noqa: ARG001
     if platform.system() != "Windows":
         return None
     from worker_core.sandbox.windows import RestrictedToken
 
-    return Choice(
+    return SandboxChoice(
         launcher=RestrictedToken(walls=walls),
         reason="Tools run with a restricted token in a job object: they cannot write outside their workspace, but "
         "they can read what you can read, and the network is not filtered.",
     )
 
 
-def _container(settings: Settings, walls: Walls) -> Choice | Unusable | None:
+def _container(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | None:
     from worker_core.sandbox import container
     from worker_core.sandbox.interpreter import interpreter_path
 
@@ -238,10 +238,10 @@ def _container(settings: Settings, walls: Walls) -> Choice | Unusable | None:
         is_podman=container.is_podman(program),
     )
     reason = "no network" if walls.network is not Network.HOST else "they reach every network"
-    return Choice(launcher=launcher, reason=f"Tools run in containers of {settings.sandbox_image}; {reason}.")
+    return SandboxChoice(launcher=launcher, reason=f"Tools run in containers of {settings.sandbox_image}; {reason}.")
 
 
-_MECHANISMS: dict[str, Callable[[Settings, Walls], Choice | Unusable | None]] = {
+_MECHANISMS: dict[str, Callable[[Settings, Walls], SandboxChoice | Unusable | None]] = {
     "bubblewrap": _bubblewrap,
     "sandbox-exec": _sandbox_exec,
     "restricted-token": _restricted_token,
@@ -258,9 +258,9 @@ _NETWORKS = {
 }
 
 
-def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: Ask | None) -> Choice:
+def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: Ask | None) -> SandboxChoice:
     why = " ".join(one.reason for one in found) or "There is none for this system."
-    refused = Choice(
+    refused = SandboxChoice(
         launcher=None, reason=f"Tools are not started: there is no sandbox. {why}", remedy=_ANYWAY, lasts=False
     )
     match settings.require_sandbox:
@@ -277,8 +277,8 @@ def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: As
     return _direct(settings, why) if answer else refused
 
 
-def _direct(settings: Settings, why: str) -> Choice:
-    return Choice(
+def _direct(settings: Settings, why: str) -> SandboxChoice:
+    return SandboxChoice(
         launcher=DirectLauncher(limits=limits_of(settings)),
         reason=f"Tools run without a sandbox: they can read and change what the user of this worker can. {why}",
         lasts=False,
@@ -306,10 +306,10 @@ class ChosenLauncher:
 
     """
 
-    def __init__(self, choosing: Callable[[], Choice], *, on_choice: Callable[[Choice], None]) -> None:
+    def __init__(self, choosing: Callable[[], SandboxChoice], *, on_choice: Callable[[SandboxChoice], None]) -> None:
         self._choosing = choosing
         self._on_choice = on_choice
-        self._choice: Choice | None = None
+        self._choice: SandboxChoice | None = None
         self._looked_at = 0.0
         self._closed = False
         self._lock = threading.Lock()
@@ -347,7 +347,7 @@ class ChosenLauncher:
         if self._choice is not None:
             self._choice.close()
 
-    def _made(self) -> Choice:
+    def _made(self) -> SandboxChoice:
         with self._lock:
             before = self._choice
             if before is None or not (before.lasts or time.monotonic() - self._looked_at < LOOK_AGAIN_SECONDS):

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Final
 
 from worker_core.network.names import NAMES
-from worker_core.network.reachable import Address, NetworkPolicy, Refused, is_public, own_addresses
+from worker_core.network.reachable import Address, AddressRefused, NetworkPolicy, is_public, own_addresses
 from worker_core.sandbox.proxied import BLOCK_BYTES, Request, pass_body, read_head
 
 WORKER: Final = "worker.kubiya.internal"
@@ -85,7 +85,7 @@ class Gatekeeper:
         """
         try:
             await self._answer(reader, writer, doors, heard, asker)
-        except Refused as refusal:
+        except AddressRefused as refusal:
             _say(writer, "403 Forbidden", refusal.sentence)
         except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             _say(writer, "400 Bad Request", "This is a proxy for HTTP and HTTPS.")
@@ -127,7 +127,7 @@ class Gatekeeper:
         host, port = request.host, request.port
         if host == WORKER:
             if port not in doors:
-                raise Refused("The worker has no such door.")
+                raise AddressRefused("The worker has no such door.")
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.open_connection("127.0.0.1", port, limit=BLOCK_BYTES)
         self._policy.check_host(host, port)
@@ -136,7 +136,7 @@ class Gatekeeper:
             looked_up = self._resolve(host, port) if self._resolve else resolve(host, port, asker=asker)
             addresses = await looked_up
             if not addresses or not all(map(self._permits, addresses)):
-                raise Refused(f"{host} is an address of this machine, a private network or a metadata service.")
+                raise AddressRefused(f"{host} is an address of this machine, a private network or a metadata service.")
             failure: OSError = OSError(f"{host} has no address")
             for address in addresses:
                 try:

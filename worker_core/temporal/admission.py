@@ -19,7 +19,7 @@ from temporalio.worker import (
 )
 
 
-class Gate:
+class AdmissionGate:
     """Open when the worker wants work. Shared by all queues of an engine; belongs to its event loop."""
 
     def __init__(self, *, has_room: Callable[[int], bool]) -> None:
@@ -73,7 +73,7 @@ class _Permit(SlotPermit):
 class AdmissionSlots(CustomSlotSupplier):
     """Reserves a slot for `begin_execution` only while the gate admits one."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: AdmissionGate) -> None:
         self._gate = gate
 
     async def reserve_slot(self, ctx: SlotReserveContext) -> SlotPermit:  # noqa: ARG002

@@ -20,7 +20,7 @@ from worker_core.tools.base import ToolContext
 _ANSWER_LIMIT_BYTES: Final = 32 * 1024 * 1024
 
 
-class Unreadable(Exception):
+class UnreadablePage(Exception):
     """The sentence says why."""
 
 
@@ -39,13 +39,13 @@ async def read_html(html: str, *, url: str, context: ToolContext, limit: timedel
         limit: of the reading.
 
     Raises:
-        Unreadable: the page used up its limits, or there is no Python to read it with.
+        UnreadablePage: the page used up its limits, or there is no Python to read it with.
         KubiyaError: no process may be started.
         OSError: none could be started.
     """
     interpreter = interpreter_path()
     if interpreter is None:
-        raise Unreadable("There is no Python interpreter on this machine to read the page with; ask for it `raw`.")
+        raise UnreadablePage("There is no Python interpreter on this machine to read the page with; ask for it `raw`.")
     command = Command(
         argv=[interpreter, "-I", "-S", "-X", "utf8", "-c", program()],
         cwd=context.workspace.path,
@@ -63,7 +63,7 @@ async def read_html(html: str, *, url: str, context: ToolContext, limit: timedel
         answer = await asyncio.to_thread(msgspec.json.decode, content, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         why = result.exceeded or ("It took too long." if result.timed_out else "")
-        raise Unreadable(f"The text of the page could not be read; ask for it `raw`. {why}".strip()) from None
+        raise UnreadablePage(f"The text of the page could not be read; ask for it `raw`. {why}".strip()) from None
     return answer.title, answer.text
 
 

@@ -33,7 +33,7 @@ class SkillDefinition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class OfferedTools:
     """`unknown` holds a sentence for every skill, or setting of one, that is not honoured."""
 
     tools: Mapping[str, Tool]
@@ -44,7 +44,7 @@ class Offer:
         return tuple(tool.spec for tool in self.tools.values())
 
 
-def offer(skills: Iterable[SkillDefinition]) -> Offer:
+def offer(skills: Iterable[SkillDefinition]) -> OfferedTools:
     """The tools of the enabled skills. An agent without skills has none; of two that clash, the first wins."""
     tools: dict[str, Tool] = {}
     unknown: list[str] = []
@@ -60,7 +60,7 @@ def offer(skills: Iterable[SkillDefinition]) -> Offer:
         for name, tool in maker(Configuration(values=values, unknown=unknown)).items():
             if tools.setdefault(name, tool) != tool:
                 unknown.append(f"Several skills offer {name!r} with different settings; the first of them is used.")
-    return Offer(tools=tools, unknown=tuple(unknown))
+    return OfferedTools(tools=tools, unknown=tuple(unknown))
 
 
 # Each is imported when an agent first has such a skill: a worker starts without them.

@@ -14,7 +14,7 @@ import msgspec
 from worker_core.basics import foreign_json
 from worker_core.control_plane.errors import retry_after
 from worker_core.network.http import new_client
-from worker_core.network.reachable import Refused
+from worker_core.network.reachable import AddressRefused
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
@@ -117,7 +117,7 @@ class SlackTool:
             context.may_reach("slack.com", 443)
             async with asyncio.timeout(min(context.timeout.total_seconds(), 4 * LIMIT_SECONDS)):
                 return await self._answer(asked, token, context)
-        except Refused as error:
+        except AddressRefused as error:
             return arguments.failed(f"The settings of this worker forbid it: {error.sentence}")
         except (SlackRefused, arguments.WrongArguments) as error:
             return arguments.failed(str(error))

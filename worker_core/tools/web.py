@@ -25,14 +25,14 @@ from worker_core.network import reachable
 from worker_core.network.hosts import LONGEST_URL, read_url
 from worker_core.network.http import new_client
 from worker_core.network.names import NAMES
-from worker_core.network.reachable import Refused
+from worker_core.network.reachable import AddressRefused
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.charsets import decoded
 from worker_core.tools.configuration import Configuration
-from worker_core.tools.page import Unreadable, read_html
+from worker_core.tools.page import UnreadablePage, read_html
 from worker_core.tools.report import not_started, report_text
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=30)
@@ -117,7 +117,7 @@ class FetchTool:
             async with asyncio.timeout(limit.total_seconds()):
                 page = await self._fetch(asked.url.strip(), context)
                 text = await _readable(page, raw=asked.raw, context=context, limit=limit)
-        except (arguments.WrongArguments, NotFetched, Unreadable, KubiyaError) as error:
+        except (arguments.WrongArguments, NotFetched, UnreadablePage, KubiyaError) as error:
             return arguments.failed(str(error))
         except TimeoutError:
             return arguments.failed(f"The page did not come within {limit.total_seconds():g} s. Try another source.")
@@ -163,7 +163,7 @@ class FetchTool:
         port = named.port or usual
         try:
             context.may_reach(host, port)
-        except Refused as error:
+        except AddressRefused as error:
             raise NotFetched(f"The settings of this worker forbid it: {error.sentence}") from None
         try:
             found = await NAMES.look_up(lambda: self.resolve(host, port), asker=context.execution_id)

@@ -24,7 +24,7 @@ PBT_APMRESUMEAUTOMATIC: Final = 0x0012
 
 
 def platform(command: tuple[str, ...]) -> Platform:
-    return Platform(autostart=RunKey(command), keep_awake=ExecutionState(), power=PowerBroadcast())
+    return Platform(autostart=RunKey(command), keep_awake=PowerState(), power=PowerBroadcast())
 
 
 def set_identity(app_id: str) -> None:
@@ -83,7 +83,7 @@ class RunKey:
             return None
 
 
-class ExecutionState:
+class PowerState:
     """Of the calling thread: hold and release from the same one."""
 
     def hold(self, reason: str) -> None:

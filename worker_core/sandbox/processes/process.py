@@ -61,7 +61,7 @@ class ProcessResult:
     """The limit that it was ended for, as a sentence for the model."""
 
 
-class Sink(Protocol):
+class OutputSink(Protocol):
     """Takes what a process prints, from a thread of its own."""
 
     @property
@@ -98,9 +98,9 @@ class ProcessTree:
         command: Command,
         *,
         stdin: bytes | None,
-        output: Sink,
+        output: OutputSink,
         finished: Callable[[], None],
-        errors: Sink | None = None,
+        errors: OutputSink | None = None,
     ) -> None:
         self._sinks = (output,) if errors is None else (output, errors)
         self._finished = finished
@@ -220,7 +220,7 @@ class ProcessTree:
             if reading.ident is not None:
                 reading.join(max(0.0, until - time.monotonic()))
 
-    def _read(self, pipe: IO[bytes], sink: Sink) -> None:
+    def _read(self, pipe: IO[bytes], sink: OutputSink) -> None:
         with pipe, contextlib.suppress(OSError):
             descriptor = pipe.fileno()
             while piece := os.read(descriptor, 65536):
