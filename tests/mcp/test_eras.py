@@ -26,7 +26,8 @@ from worker_core.mcp.memory import LONGEST_FRESH, MOST_SERVERS, Era, Memory
 from worker_core.mcp.offering import Listing
 from worker_core.mcp.pool import McpPool
 from worker_core.mcp.reach import Reach
-from worker_core.mcp.session import ServerSession, ServerTrouble
+from worker_core.mcp.session import ServerSession
+from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.settings import Settings
 

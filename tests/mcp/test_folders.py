@@ -21,7 +21,8 @@ from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.folders import ServerFolder, ServerFolders, name_of
 from worker_core.mcp.pool import McpPool
 from worker_core.mcp.reach import Reach
-from worker_core.mcp.session import FETCH_LIMIT, ServerSession, ServerTrouble
+from worker_core.mcp.session import FETCH_LIMIT, ServerSession
+from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Launcher
 from worker_core.sandbox.limits import Limits
@@ -135,7 +136,8 @@ async def test_several_that_fetch_the_same_do_so_one_after_another_in_sight(
     monkeypatch.setattr("worker_core.mcp.pool.TOLD_AFTER", timedelta(0))
     monkeypatch.setattr("worker_core.mcp.pool.TOLD_EVERY", timedelta(seconds=0.05))
     gate, log = tmp_path / "gate", tmp_path / "log"
-    wait = f"while [ ! -e {gate} ]; do sleep 0.05; done"
+    os.mkfifo(gate)
+    wait = f"if mkdir {tmp_path / 'first'} 2> /dev/null; then read x < {gate}; fi"
     fetching = f"echo begin >> {log}; echo downloading swordfish 12% >&2; {wait}; echo end >> {log}{PRINTING}"
     one = config(environment=_npx(tmp_path, fetching))
     redactor = Redactor()
@@ -159,7 +161,7 @@ async def test_several_that_fetch_the_same_do_so_one_after_another_in_sight(
     starting = [asyncio.create_task(pool.offer(execution, servers, taken=set(), tell=tell)) for execution in ("a", "b")]
     try:
         await heard.wait()
-        gate.touch()
+        await asyncio.to_thread(gate.write_text, "go\n")
         offers = await asyncio.gather(*starting)
     finally:
         await pool.close()

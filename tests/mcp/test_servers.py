@@ -26,7 +26,8 @@ from tests.tools.http_server import Answer, Request
 from tests.tools.http_server import serving as answering
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.reach import Reach
-from worker_core.mcp.session import ServerSession, ServerTrouble
+from worker_core.mcp.session import ServerSession
+from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -29,8 +29,9 @@ from worker_core.mcp.offering import Offer
 from worker_core.mcp.pages import LARGEST_PAGE_BYTES, MOST_LISTED
 from worker_core.mcp.progress import SOON, Coalesced
 from worker_core.mcp.reach import Reach
-from worker_core.mcp.session import ServerSession, ServerTrouble
+from worker_core.mcp.session import ServerSession
 from worker_core.mcp.stdio import ERRORS_AT_ONCE, ErrorTail
+from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
 
 SERVER = Path(__file__).with_name("strange_server.py")
@@ -269,6 +270,17 @@ async def test_the_first_and_the_last_word_of_progress_are_passed_on(monkeypatch
     assert len(heard) <= 2 + SOON + 2
 
 
+def test_the_last_line_is_told_as_far_as_it_was_printed() -> None:
+    tail = ErrorTail(lambda _: None)
+    assert tail.last() == ""
+    tail.feed(b"Downloading a\n\n")
+    assert tail.last() == "Downloading a"
+    tail.feed(b"b 10 %\rb 20 %\r")
+    assert tail.last() == "b 20 %"
+    tail.feed(b"swordfish" * 1000)
+    assert tail.last() == "", "half a secret would not be masked"
+
+
 def test_error_output_is_read_at_a_pace_and_kept_at_its_end() -> None:
     logged: list[str] = []
     tail = ErrorTail(logged.append)
@@ -276,6 +288,7 @@ def test_error_output_is_read_at_a_pace_and_kept_at_its_end() -> None:
     for _ in range(ERRORS_AT_ONCE // len(line * 1000)):
         tail.feed(line * 1000)
     assert tail.lines() == ["something is wrong"]
+    assert tail.last() == "something is wrong"
     assert 100 <= len(logged) < 150
     flooding = threading.Thread(target=lambda: [tail.feed(b"x" * 65536) for _ in range(10_000)])
     flooding.start()

@@ -20,11 +20,11 @@ from worker_core.mcp.greeting import greet, hear_of_changes, other_era
 from worker_core.mcp.listing import ResourcePage, listed, resource_page
 from worker_core.mcp.memory import Era, Memory
 from worker_core.mcp.offering import Listing
-from worker_core.mcp.program import unseen
 from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
+from worker_core.mcp.trouble import ServerTrouble, Wording
 from worker_core.network.backoff import Backoff
-from worker_core.sandbox.launcher import Holds, Launcher
+from worker_core.sandbox.launcher import Launcher
 
 if TYPE_CHECKING:
     from mcp import ClientSession
@@ -51,14 +51,6 @@ _SIGN_IN = frozenset({401, 403})
 
 Progress = Callable[[float, float | None, str | None], None]
 """Progress, total, message."""
-
-
-class ServerTrouble(KubiyaError):
-    """A server cannot be used now. `in_mid_call`: it had been asked already."""
-
-    def __init__(self, sentence: str, *, in_mid_call: bool = False) -> None:
-        super().__init__(sentence)
-        self.in_mid_call = in_mid_call
 
 
 class ServerSession:
@@ -99,6 +91,8 @@ class ServerSession:
         self._reach = reach
         self._ca_file = ca_file
         self._mask = mask
+        self._wording = Wording(config=config, mask=mask)
+        self._sentence, self._what = self._wording.sentence, self._wording.what
         self._call_mark = call_mark
         self._memory = memory or Memory()
         self._learn_secret = learn_secret
@@ -223,7 +217,8 @@ class ServerSession:
                 return calling.result()
             if not ending.done():
                 raise ServerTrouble(
-                    self._sentence(f"did not answer the call within {limit.total_seconds():g} s"), in_mid_call=True
+                    self._sentence(f"did not answer the call within {limit.total_seconds():g} s"),
+                    in_mid_call=True,
                 )
             raise self._broken_off(flow)
         except ServerTrouble:
@@ -258,21 +253,7 @@ class ServerSession:
         return ServerTrouble(f"{self._sentence('did not answer the call')} {why}", in_mid_call=True)
 
     def _failed_call(self, error: Exception, flow: Flow) -> ServerTrouble:
-        from mcp import MCPError
-        from mcp_types import PARSE_ERROR
-        from pydantic import ValidationError
-
-        if flow.over.is_set():
-            return self._broken_off(flow)
-        if isinstance(error, ValidationError):
-            what = "answered the call with something that is no result of a tool"
-            return ServerTrouble(self._sentence(f"{what} ({self._what(error)})"), in_mid_call=True)
-        if isinstance(error, MCPError) and error.error.code == PARSE_ERROR:
-            what = "answered the call with something that cannot be read"
-            return ServerTrouble(self._sentence(f"{what} ({self._what(error)})"), in_mid_call=True)
-        if isinstance(error, MCPError):
-            return ServerTrouble(self._sentence(f"refused the call: {self._what(error)}"))
-        return ServerTrouble(self._sentence(f"broke off in mid-call ({self._what(error)})"), in_mid_call=True)
+        return self._broken_off(flow) if flow.over.is_set() else self._wording.failed_call(error)
 
     async def close(self) -> None:
         """End it, with everything that it started. It may be used again: then it is started anew."""
@@ -303,7 +284,7 @@ class ServerSession:
                 self._sentence(f"was started {self._starts} times and is not there; it is not started again")
             )
         if self._starts:
-            log.warning("%s is started anew.%s", self._name, self._said())
+            log.warning("%s is started anew.%s", self._wording.name, self._said())
             await asyncio.sleep(self._backoff.next_delay().total_seconds())
         self._starts += 1
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -365,7 +346,7 @@ class ServerSession:
             if not ready.done():
                 ready.set_exception(ServerTrouble(f"{self._why_unusable(error, gone=gone)}{self._said()}"))
             elif not closing.is_set():
-                log.warning("%s broke off: %s", self._name, self._what(error))
+                log.warning("%s broke off: %s", self._wording.name, self._what(error))
         except BaseException:
             if not ready.done():
                 ready.cancel()
@@ -395,7 +376,8 @@ class ServerSession:
                 )
             return f"{asks} {self._what(self._guard.failure) if self._guard.failure else 'It takes no token of ours'}."
         if gone and self._server is not None:
-            return f"{self._sentence(ENDED_EARLY)}{self._ended()}{self._hidden()}"
+            hidden = self._wording.unseen(self._launcher, seen=(self._workspace, *self._readable))
+            return f"{self._sentence(ENDED_EARLY)}{self._ended()}{hidden}"
         return str(error) if isinstance(error, KubiyaError) else self._sentence(f"cannot be used ({self._what(error)})")
 
     async def _transport(self, stack: AsyncExitStack, flow: Flow) -> tuple[Any, Any]:
@@ -450,40 +432,14 @@ class ServerSession:
         return listing
 
     def _log(self, line: str) -> None:
-        log.debug("%s: %s", self._name, line)
+        log.debug("%s: %s", self._wording.name, line)
 
     def _ended(self) -> str:
         """How its process ended, where it ended by itself or for using up too much."""
         return "" if self._server is None else self._server.how_it_ended
 
-    def _hidden(self) -> str:
-        """What its configuration names and its sandbox does not show."""
-        if Holds.FILES not in self._launcher.enforces:
-            return ""
-        paths = unseen(self.config.command, seen=(self._workspace, *self._readable))
-        if not paths:
-            return ""
-        named = ", ".join(str(path)[:200] for path in paths[:3])
-        return f" Its sandbox does not show {named}: what it is to read is named in the setting sandbox_readable."
-
     def _said(self) -> str:
-        lines = [self._mask(line)[:300] for line in (self._server.errors.lines() if self._server else ())]
-        return f" Its last words: {' | '.join(lines)}." if lines else ""
-
-    @property
-    def _name(self) -> str:
-        return f"The MCP server {self.config.alias[:100]!r} ({self.config.where})"
-
-    def _sentence(self, what: str) -> str:
-        return f"{self._name} {what}."
-
-    def _what(self, error: BaseException) -> str:
-        inner = error
-        while isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
-        # Libraries add lines with links to their own documentation.
-        first = self._mask(str(inner)).strip().partition("\nFor more information")[0]
-        return " ".join(first.split())[:300].rstrip(".") or type(inner).__name__
+        return "" if self._server is None else self._wording.last_words(self._server.errors.lines())
 
 
 def _quiet_sdk() -> None:

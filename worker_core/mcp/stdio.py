@@ -148,9 +148,11 @@ class ErrorTail:
 
     def last(self) -> str:
         """The last line that says something, as far as it was printed."""
-        lines = [line.strip() for line in self._kept[-LONGEST_ERROR_LINE:].replace(b"\r", b"\n").splitlines()]
-        said = next((line for line in reversed(lines) if line), b"")
-        return "" if said == lines[0] and len(self._kept) > LONGEST_ERROR_LINE else said.decode("utf-8", "replace")
+        kept = self._kept
+        if len(kept) > LONGEST_ERROR_LINE:  # from the beginning of a line: half a secret would not be masked
+            kept = kept[-LONGEST_ERROR_LINE:].partition(b"\n")[2]
+        lines = [line.strip() for line in kept.replace(b"\r", b"\n").splitlines()]
+        return next((line for line in reversed(lines) if line), b"").decode("utf-8", "replace")
 
     def lines(self) -> list[str]:
         """Those that say why it ended, else the last ones."""

@@ -58,7 +58,7 @@ class McpTool(ABC):
         return [("MCP server", f"{config.alias}, which is {at}"), ("its tool", self._its_name)]
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        from worker_core.mcp.session import ServerTrouble
+        from worker_core.mcp.trouble import ServerTrouble
 
         try:
             text, succeeded = await self._answered(arguments, context)

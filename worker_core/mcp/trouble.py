@@ -1,0 +1,73 @@
+"""How what is wrong with a server is said: in one sentence, without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker_core.errors import KubiyaError
+from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.program import unseen
+from worker_core.sandbox.launcher import Holds, Launcher
+
+
+class ServerTrouble(KubiyaError):
+    """A server cannot be used now. `in_mid_call`: it had been asked already."""
+
+    def __init__(self, sentence: str, *, in_mid_call: bool = False) -> None:
+        super().__init__(sentence)
+        self.in_mid_call = in_mid_call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """Of one server. `mask` hides secrets in what others say."""
+
+    config: ServerConfig
+    mask: Callable[[str], str]
+
+    @property
+    def name(self) -> str:
+        return f"The MCP server {self.config.alias[:100]!r} ({self.config.where})"
+
+    def sentence(self, what: str) -> str:
+        return f"{self.name} {what}."
+
+    def what(self, error: BaseException) -> str:
+        """An error of somebody else's, for the middle of a sentence."""
+        inner = error
+        while isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[0]
+        # Libraries add lines with links to their own documentation.
+        first = self.mask(str(inner)).strip().partition("\nFor more information")[0]
+        return " ".join(first.split())[:300].rstrip(".") or type(inner).__name__
+
+    def failed_call(self, error: Exception) -> ServerTrouble:
+        """Why a call of a server that is still there has no result."""
+        from mcp import MCPError
+        from mcp_types import PARSE_ERROR
+        from pydantic import ValidationError
+
+        if isinstance(error, ValidationError):
+            what = "answered the call with something that is no result of a tool"
+            return ServerTrouble(self.sentence(f"{what} ({self.what(error)})"), in_mid_call=True)
+        if isinstance(error, MCPError) and error.error.code == PARSE_ERROR:
+            what = "answered the call with something that cannot be read"
+            return ServerTrouble(self.sentence(f"{what} ({self.what(error)})"), in_mid_call=True)
+        if isinstance(error, MCPError):
+            return ServerTrouble(self.sentence(f"refused the call: {self.what(error)}"))
+        return ServerTrouble(self.sentence(f"broke off in mid-call ({self.what(error)})"), in_mid_call=True)
+
+    def last_words(self, lines: Sequence[str]) -> str:
+        """What its process printed, as a sentence that follows another."""
+        said = [self.mask(line)[:300] for line in lines]
+        return f" Its last words: {' | '.join(said)}." if said else ""
+
+    def unseen(self, launcher: Launcher, *, seen: Sequence[Path]) -> str:
+        """What its configuration names and its sandbox does not show, as a sentence that follows another."""
+        paths = unseen(self.config.command, seen=seen) if Holds.FILES in launcher.enforces else ()
+        if not paths:
+            return ""
+        named = ", ".join(str(path)[:200] for path in paths[:3])
+        return f" Its sandbox does not show {named}: what it is to read is named in the setting sandbox_readable."
