@@ -20,7 +20,7 @@ from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.tool import ServerToolCall
 from worker_core.policy.audit import AuditLog, entries
 from worker_core.policy.builtin import built_in_rules
-from worker_core.policy.decision import Allowed, Ask, Denied, Permissions, Verdict
+from worker_core.policy.decision import Allowed, Ask, Denied, Permissions, Ruling
 from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.file import PolicyFile
 from worker_core.policy.questions import ApprovalBook, NotLasting
@@ -56,7 +56,7 @@ class Place:
 
     async def decide(
         self, request: RunTool, tool: Tool, arguments: dict[str, Any], *, launcher: Launcher = WITHOUT
-    ) -> Verdict:
+    ) -> Ruling:
         call = ActivityEnvironment().run(to_decide, request, tool, arguments, queue_id="q", launcher=launcher)
         return await self.permissions.decide(call)
 

@@ -91,7 +91,7 @@ class Ask:
     expires_at: datetime
 
 
-Verdict = Allowed | Denied | Ask
+Ruling = Allowed | Denied | Ask
 
 
 class NotRecorded(KubiyaError):
@@ -143,7 +143,7 @@ class Permissions:
         self.redactor = redactor
         self.workspaces = workspaces
 
-    async def decide(self, call: Call) -> Verdict:
+    async def decide(self, call: Call) -> Ruling:
         """Whether it may run. Nothing that is denied or asked has come to any effect.
 
         Raises:
@@ -178,7 +178,7 @@ class _Case:
             json.dumps([call.tool, call.bound_to, call.arguments], sort_keys=True, default=str).encode()
         ).hexdigest()
 
-    async def decide(self) -> Verdict:
+    async def decide(self) -> Ruling:
         try:
             decision = await asyncio.to_thread(self._decision, self._call.subjects)
         except KubiyaError as error:  # nothing to decide about: it could not run
@@ -229,7 +229,7 @@ class _Case:
 
     # --- answers ------------------------------------------------------------------------------------------
 
-    async def _answered(self, decision: Decision, asking: tuple[Finding, ...]) -> Verdict:
+    async def _answered(self, decision: Decision, asking: tuple[Finding, ...]) -> Ruling:
         local = self._book.get(self._execution_id, self._call.call_id, digest=self._digest)
         claimed = self._call.claim
         if local is not None and local.answer:

@@ -27,7 +27,7 @@ from worker_core.control_plane.outbox.lane import Lane
 from worker_core.events import ToolFinished, ToolStarted
 from worker_core.mcp.tool import McpTool, mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
-from worker_core.policy.decision import Ask, Call, Denied, Verdict
+from worker_core.policy.decision import Ask, Call, Denied, Ruling
 from worker_core.policy.subjects import OwnPlaces
 from worker_core.sandbox.launcher import Launcher, Observed
 from worker_core.tools.arguments import failed
@@ -80,7 +80,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
             if tool is None or wrong
             else to_decide(request, tool, arguments, queue_id=queue_id, launcher=services.launcher)
         )
-        verdict: Verdict = Denied(sentence=wrong if tool is not None else f"There is no tool named {call.name!r} here.")
+        verdict: Ruling = Denied(sentence=wrong if tool is not None else f"There is no tool named {call.name!r} here.")
         if asked is not None:
             verdict = await services.permissions.decide(asked)
         if isinstance(verdict, Ask):
