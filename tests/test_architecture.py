@@ -175,7 +175,7 @@ def test_tooltips_are_plain_text() -> None:
         and not (isinstance(part, ast.Constant) and part.value == "")
     }
     of_the_tray = {"desktop/tray/view.py: tooltip(self._facts)", "desktop/tray/view.py: said"}
-    assert found == of_the_tray, "the tray's own has no `<`: tests/desktop/test_tray_words.py"
+    assert found == of_the_tray, "the tray's own has no `<`: tests/desktop/tray/test_words.py"
 
 
 def test_commands_print_through_the_one_function_that_filters() -> None:
@@ -234,3 +234,19 @@ def test_a_class_name_is_one_thing() -> None:
     several = {name: files for name, files in found.items() if len(files) > 1}
     assert several.keys() <= SHARED_NAMES.keys(), several
     assert not SHARED_NAMES.keys() - several.keys(), "they are one thing now: take them off the list"
+
+
+OF_THE_WHOLE_PROGRAM = {".", "desktop", "frozen", "gateways", "replay", "support"}
+
+
+def _folders(root: Path, pattern: str) -> set[str]:
+    return {file.parent.relative_to(root).as_posix() for file in root.rglob(pattern) if file.name != "__init__.py"}
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """What is in `worker_core/a/b` is tested in `tests/a/b`, what is in `desktop/a` in `tests/desktop/a`."""
+    rooms = _folders(ROOT / "worker_core", "*.py") | {f"desktop/{name}" for name in _folders(ROOT / "desktop", "*.py")}
+    rooms -= {".", "desktop/."}
+    tests = _folders(ROOT / "tests", "test_*.py") - OF_THE_WHOLE_PROGRAM
+
+    assert tests == rooms

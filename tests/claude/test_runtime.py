@@ -13,10 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.engine.test_crashes import Viewer
-from tests.engine.test_executions import sequences, tool
 from tests.engine.test_workflow_types import submit
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
+from tests.support.executions import Viewer, sequences, tool
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
 from worker_core.agents.activities import claude_turn

@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 from tests.cli.conftest import NOBODY_LISTENS, CommandLine
-from tests.sandbox.processes import alive, eventually, pid_in, written_pid
 from tests.support.engine import home, new_queue
 from tests.support.playground import Stage, until
+from tests.support.processes import alive, eventually, pid_in, written_pid
 from tests.support.worker_process import LIMIT_SECONDS, WorkerProcess, worker_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_executions import tool
 from tests.support.engine import home, new_queue
+from tests.support.executions import tool
 from tests.support.playground import Stage
 from tests.support.programs import path_without
 from tests.support.questions import view

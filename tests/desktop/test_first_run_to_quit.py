@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.desktop.test_program import ROOT, Session, icon_in, panel_of
-from tests.engine.test_executions import tool
+from tests.support.executions import tool
 from tests.support.notification_server import NotificationServer
 from tests.support.playground import Stage, running_playground
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from tests.desktop.test_program import Session, icon_in, panel_of
-from tests.engine.test_executions import tool
 from tests.support.engine import home, new_agent, new_queue
+from tests.support.executions import tool
 from tests.support.logind import Logind
 from tests.support.playground import Stage
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.engine.test_crashes import Viewer, client, submit  # noqa: F401 - a fixture
-from tests.engine.test_executions import tool
+from tests.engine.test_crashes import client  # noqa: F401 - a fixture
 from tests.support.engine import Rig, home, new_queue, running_engine
+from tests.support.executions import Viewer, submit, tool
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient

@@ -14,8 +14,8 @@ from typing import Any
 
 from temporalio.client import Client
 
-from tests.engine.test_executions import tool
 from tests.support.engine import new_agent, new_queue
+from tests.support.executions import tool
 from tests.support.playground import Stage, until
 from tests.support.worker_process import LIMIT_SECONDS, worker_process
 from worker_core.control_plane.client import ControlPlaneClient

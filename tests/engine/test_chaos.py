@@ -7,9 +7,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from tests.engine.test_crashes import Viewer, submit
-from tests.engine.test_executions import sequences, tool
 from tests.support.engine import home, new_queue
+from tests.support.executions import Viewer, sequences, submit, tool
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient

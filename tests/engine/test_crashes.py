@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_executions import sequences, tool
-from tests.support.engine import Rig, home, new_queue
+from tests.support.engine import home, new_queue
+from tests.support.executions import Viewer, sequences, submit, tool
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
 
 
@@ -22,18 +21,6 @@ async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
     made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
     yield made
     await made.aclose()
-
-
-class Viewer(Rig):
-    """What a rig asks of the control plane, where the engine is in another process."""
-
-    def __init__(self, stage: Stage, client: ControlPlaneClient) -> None:
-        self.stage, self.client = stage, client
-
-
-async def submit(stage: Stage, client: ControlPlaneClient, queue: str, prompt: str) -> str:
-    wish = Execute(prompt=prompt, worker_queue_id=queue)
-    return (await client.execute_agent(stage.info.agent_id, wish)).execution_id
 
 
 async def test_killed_between_two_tool_calls_nothing_is_repeated(

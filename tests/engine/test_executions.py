@@ -9,24 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.walls import needs_bubblewrap
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
+from tests.support.executions import sequences, tool
 from tests.support.playground import Stage, until
+from tests.support.walls import needs_bubblewrap
 from worker_core.agents.activities.journal import Journal, JournalError
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionFinished, HeartbeatSent
 from worker_core.sandbox import linux
 from worker_core.snapshot import EngineState, StopMode
 from worker_core.workspaces.workspace import Workspace
-
-
-def tool(command: str, *lines: str) -> str:
-    """A prompt's lines that make the scripted model run a shell command."""
-    return "\n".join([f"!tool shell {json.dumps({'command': command})}", *lines])
-
-
-def sequences(events: list[dict[str, object]]) -> list[int]:
-    return [event["data"]["sequence"] for event in events]  # type: ignore[index]
 
 
 async def test_three_turns_keep_their_history(stage: Stage, tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_crashes import Viewer, submit
-from tests.engine.test_executions import sequences, tool
 from tests.support.engine import home, new_queue
+from tests.support.executions import Viewer, sequences, submit, tool
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.agents.workflows.home import HOME_LOST_NOTE

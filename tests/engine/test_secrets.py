@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_executions import tool
 from tests.support.engine import new_agent, new_queue, running_engine
+from tests.support.executions import tool
 from tests.support.playground import Stage
 from worker_core.agents.activities import tracker
 from worker_core.logs.redaction import MASK, Redactor

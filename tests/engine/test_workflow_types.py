@@ -9,8 +9,8 @@ from typing import Any
 
 from temporalio.client import Client
 
-from tests.engine.test_executions import sequences, tool
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
+from tests.support.executions import sequences, tool
 from tests.support.playground import Stage, until
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.mcp.test_servers import SANDBOXED, STDIO, agent_with, call, run
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
 from tests.support.engine import home, new_agent, running_engine
 from tests.support.playground import Stage
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.logs.redaction import Redactor
 from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.folders import ServerFolder, ServerFolders, name_of

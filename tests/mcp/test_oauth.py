@@ -17,8 +17,8 @@ import pytest
 
 from tests.mcp.test_eras import pool
 from tests.mcp.test_servers import wait_for_port
+from tests.support.http_server import Answer, Request, Server, serving
 from tests.support.temporal import free_port
-from tests.tools.http_server import Answer, Request, Server, serving
 from worker_core.mcp.configuration import ServerConfig, Servers, read_servers
 from worker_core.mcp.pool import McpPool
 

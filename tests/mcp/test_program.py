@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.errors import KubiyaError
 from worker_core.mcp import program
 from worker_core.mcp.program import find, unseen

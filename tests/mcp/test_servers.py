@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.engine.test_executions import sequences
 from tests.support.engine import Rig, home, new_agent, running_engine
+from tests.support.executions import sequences
+from tests.support.http_server import Answer, Request
+from tests.support.http_server import serving as answering
 from tests.support.playground import Stage, until
 from tests.support.temporal import free_port
-from tests.tools.http_server import Answer, Request
-from tests.tools.http_server import serving as answering
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.mcp.strange_server import TOOLS
 from tests.support import strange_data
 from tests.support.growth import LINEAR, twice_the_length_costs
-from tests.tools.http_server import Answer, Request, serving
+from tests.support.http_server import Answer, Request, serving
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import MESSAGES_AT_ONCE, NOTICES_AT_ONCE, Budget, Flow, Incoming
 from worker_core.mcp.messages import Repaired, read_message

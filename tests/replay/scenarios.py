@@ -14,11 +14,11 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from tests.agents.test_workflow import World, reply, serving, start
-from tests.agents.test_workflow import tool as called
-from tests.engine.test_executions import tool
+from tests.agents.workflows.test_workflow import World, reply, serving, start
+from tests.agents.workflows.test_workflow import tool as called
 from tests.engine.test_workflow_types import job_input, new_team, submit, task
 from tests.support.engine import new_agent, new_queue, running_engine
+from tests.support.executions import tool
 from tests.support.playground import Stage, until
 from worker_core.agents.messages import ModelCall, ModelReply, ToolOutcome
 from worker_core.snapshot import StopMode

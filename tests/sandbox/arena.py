@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.sandbox.processes import wait_until
+from tests.support.processes import wait_until
 
 CANARY = "CANARY-5f1c2a"
 _IPC_CREATE, _IPC_REMOVE = 0o1000, 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.walls import MADE
+from tests.support.walls import MADE
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.processes import process

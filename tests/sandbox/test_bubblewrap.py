@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.processes import eventually
-from tests.sandbox.walls import bubblewrap, missing_bubblewrap
+from tests.support.processes import eventually
+from tests.support.walls import bubblewrap, missing_bubblewrap
 from worker_core.network.reachable import Network, narrower
 from worker_core.sandbox import linux
 from worker_core.sandbox.environment import tool_environment

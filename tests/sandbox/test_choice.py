@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.walls import needs_bubblewrap
+from tests.support.walls import needs_bubblewrap
 from worker_core.paths import Paths
 from worker_core.sandbox import choice, container, linux
 from worker_core.sandbox.choice import ChosenLauncher, SandboxChoice, SandboxMissing, choose

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.test_egress import Server, server  # noqa: F401 - a fixture
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.sandbox.egress.test_egress import Server, server  # noqa: F401 - a fixture
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.egress.egress import Egress

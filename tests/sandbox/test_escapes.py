@@ -15,7 +15,7 @@ import pytest
 
 from tests.sandbox.arena import CANARY, Arena, arena, victim
 from tests.sandbox.escapes import ESCAPES, Escape, document, replace_table
-from tests.sandbox.walls import bubblewrap, missing_bubblewrap
+from tests.support.walls import bubblewrap, missing_bubblewrap
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.sandbox.egress.egress import Egress
 from worker_core.sandbox.environment import tool_environment

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.walls import needs_bubblewrap
+from tests.support.walls import needs_bubblewrap
 
 USER = 65534
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import pytest
 
 from tests.sandbox.arena import survivors
 from tests.sandbox.conftest import run
-from tests.sandbox.processes import eventually
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.support.processes import eventually
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox import first_process
 from worker_core.sandbox.launcher import Command
 

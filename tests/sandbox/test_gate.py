@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.sandbox.conftest import run
-from tests.sandbox.processes import ignored_or_blocked
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.support.processes import ignored_or_blocked
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.network.reachable import Network
 from worker_core.sandbox import gate
 from worker_core.sandbox.direct import DirectLauncher

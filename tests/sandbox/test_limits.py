@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox.control_groups import CONTROLLERS, ControlGroups
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.environment import tool_environment

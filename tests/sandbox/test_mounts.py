@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox import mounts
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.mounts import Mounts

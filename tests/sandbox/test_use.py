@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.processes import LIMIT_SECONDS
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.support.processes import LIMIT_SECONDS
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox.control_groups import MEMORY, ControlGroups
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.environment import tool_environment

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.walls import bubblewrap
+from tests.support.walls import bubblewrap
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Launcher
 from worker_core.sandbox.limits import Limits

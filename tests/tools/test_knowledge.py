@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from tests.support.http_server import Answer, Request, Server, serving
 from tests.tools.conftest import Call
-from tests.tools.http_server import Answer, Request, Server, serving
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.secrets import Secret
 from worker_core.tools.knowledge import GraphTool

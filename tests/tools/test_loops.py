@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.processes import alive, eventually, pid_in, written_pid, zombies
 from tests.support import loops
 from tests.support.loops import LOOPS
+from tests.support.processes import alive, eventually, pid_in, written_pid, zombies
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.tools.base import ToolContext
 from worker_core.tools.files import FileTool

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.walls import bubblewrap, needs_bubblewrap
+from tests.support.walls import bubblewrap, needs_bubblewrap
 from tests.tools.conftest import Call
 from worker_core.sandbox.launcher import Launcher
 from worker_core.sandbox.limits import Limits

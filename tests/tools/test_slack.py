@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.support.http_server import Answer, Request, Server, serving
 from tests.tools.conftest import Call
-from tests.tools.http_server import Answer, Request, Server, serving
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.tools.slack import SlackTool
 

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import strange_data
+from tests.support.http_server import Answer, Request, Server, serving
 from tests.tools.conftest import Call
-from tests.tools.http_server import Answer, Request, Server, serving
 from worker_core.network import reachable
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.policy.rules import Subject

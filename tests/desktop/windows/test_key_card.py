@@ -20,7 +20,7 @@ from desktop.widgets.buttons import Button
 from desktop.windows.background import Background
 from desktop.windows.key_card import KeyCard
 from desktop.windows.main import MainWindow
-from tests.desktop.test_key_watch import token
+from tests.desktop.notices.test_key_watch import token
 from tests.desktop.windows.stand_ins import Bridge, Worker
 from tests.support.engine import home
 from tests.support.playground import Stage

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication
+
+from desktop.look import icons
+from desktop.look.theme import Theme
+from desktop.look.tokens import DARK, LIGHT, TYPE, Palette
+from tests.desktop.look.contrast import contrast, text_pairs
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_every_text_can_be_read_on_every_ground(palette: Palette) -> None:
+    weak = {name: round(contrast(*pair), 2) for name, pair in text_pairs(palette).items() if contrast(*pair) < 4.5}
+    assert weak == {}
+
+
+def test_contrast_is_measured_as_the_standard_says() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_the_scheme_changes_live(look: Theme, qtbot) -> None:
+    with qtbot.waitSignal(look.changed):
+        look.set_mode("dark")
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    assert app.palette().color(QPalette.ColorRole.Window).name() == DARK.window
+    assert DARK.window in app.styleSheet()
+    look.set_mode("light")
+    assert look.palette is LIGHT
+
+
+def test_the_systems_scheme_is_followed(look: Theme) -> None:
+    look.set_mode("system")
+    hints = QGuiApplication.styleHints()
+    try:
+        hints.setColorScheme(Qt.ColorScheme.Dark)
+        if hints.colorScheme() is Qt.ColorScheme.Dark:  # a platform may have no say in this
+            assert look.palette is DARK
+    finally:
+        hints.unsetColorScheme()
+
+
+@pytest.mark.parametrize("name", icons.names())
+@pytest.mark.parametrize("ratio", [1.0, 2.0, 3.0])
+def test_every_icon_draws_something_at_every_scale(qapp, name: str, ratio: float) -> None:
+    picture = icons.pixmap(name, "#123456", 18, ratio).toImage()
+    assert picture.width() == round(18 * ratio)
+    drawn = {picture.pixelColor(x, y).alpha() for x in range(picture.width()) for y in range(picture.height())}
+    assert max(drawn) > 128
+
+
+def test_the_type_scale_has_sizes_that_can_be_read(look: Theme) -> None:
+    assert all(look.font(role).pixelSize() >= 11 for role in TYPE)
+
+
+def test_the_windows_icon_is_the_mark_at_every_size(qapp) -> None:
+    made = icons.mark_icon()
+    for size in made.availableSizes():
+        picture = made.pixmap(size).toImage()
+        colours = {picture.pixelColor(x, y).name() for x in range(size.width()) for y in range(size.height())}
+        assert len(colours) > 8, size
+    assert {size.width() for size in made.availableSizes()} >= {16, 32, 256}

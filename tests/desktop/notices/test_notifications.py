@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from desktop.notices.action import Action
+from desktop.notices.notifications import LOST_AFTER, Level, Notice, Notifications
+from desktop.settings.preferences import NotificationLevel, Preferences
+from desktop.system.conditions import Machine, why_not
+from desktop.tray.facts import troubles
+from tests.support.snapshots import NOON, asking, snapshot
+from worker_core.events import (
+    EngineStateChanged,
+    ExecutionFinished,
+    ExecutionWaiting,
+    HeartbeatFailed,
+    HeartbeatSent,
+    PollingStalled,
+    PollingStarted,
+)
+from worker_core.snapshot import EngineState, SandboxView
+
+
+class Rig:
+    def __init__(self, level: NotificationLevel = "all") -> None:
+        self.said: list[Notice] = []
+        self.now = NOON
+        self.level: NotificationLevel = level
+        self.notifications = Notifications(deliver=self.said.append, level=lambda: self.level, now=lambda: self.now)
+
+    @property
+    def titles(self) -> list[str]:
+        return [notice.title for notice in self.said]
+
+
+def finished(number: int, status: str = "completed", error: str | None = None) -> ExecutionFinished:
+    return ExecutionFinished(execution_id=f"{number:08d}-x", status=status, error=error)
+
+
+def test_what_ended_is_told_and_leads_there() -> None:
+    rig = Rig()
+    rig.notifications.hear([finished(1), finished(2, "failed", "The model refused.")])
+    rig.notifications.hear([ExecutionWaiting(execution_id="00000003-x", turn=1)])
+    assert rig.titles == ["Execution finished", "Execution failed", "A turn has ended"]
+    assert [notice.level for notice in rig.said] == [Level.NEWS, Level.PROBLEM, Level.NEWS]
+    assert (rig.said[1].body, rig.said[1].action, rig.said[1].target) == (
+        "The model refused.",
+        Action.OPEN_EXECUTION,
+        "00000002-x",
+    )
+
+
+def test_many_at_once_are_one() -> None:
+    rig = Rig()
+    rig.notifications.hear([finished(number) for number in range(40)])
+    assert [notice.body for notice in rig.said] == ["40 executions finished."]
+
+
+@pytest.mark.parametrize(("level", "count"), [("all", 3), ("problems", 2), ("none", 0)])
+def test_levels(level: NotificationLevel, count: int) -> None:
+    rig = Rig(level)
+    rig.notifications.hear([finished(1), finished(2, "failed")])
+    rig.notifications.look(asking("May I?"))
+    assert (len(rig.said), len(rig.notifications.history)) == (count, 3)
+
+
+def test_silence_ends_by_itself_and_the_history_goes_on() -> None:
+    rig = Rig()
+    heard: list[Notice] = []
+    rig.notifications.listen(heard.append)
+    rig.notifications.snooze(NOON + timedelta(hours=1))
+    rig.notifications.hear([finished(1, "failed")])
+    assert (rig.said, len(heard), len(rig.notifications.history)) == ([], 1, 1)
+    rig.now += timedelta(hours=2)
+    rig.notifications.hear([finished(2)])
+    assert len(rig.said) == 1
+    assert rig.notifications.snoozed_until is None
+
+
+def test_a_question_is_asked_once() -> None:
+    rig = Rig()
+    for shown in (snapshot(), asking("Run it?"), asking("Run it?"), asking("Run it?", "And this?"), snapshot()):
+        rig.notifications.look(shown)
+    assert [(notice.body, notice.target) for notice in rig.said] == [("Run it?", "a0"), ("And this?", "a1")]
+
+
+def test_that_tools_are_not_started_is_told_once() -> None:
+    rig = Rig()
+    refused = SandboxView(name="refused", reason="Tools are not started: because.")
+    for view in (SandboxView(), refused, refused, SandboxView(name="bubblewrap", reason="It works."), refused):
+        rig.notifications.look(snapshot(sandbox=view))
+    assert rig.titles == ["Tools are not started"] * 2
+    assert (rig.said[0].body, rig.said[0].level) == (refused.reason, Level.PROBLEM)
+    assert troubles(snapshot(sandbox=refused)) == (refused.reason,)
+    assert troubles(snapshot(sandbox=SandboxView(name="none", reason="Without."))) == ()
+
+
+def test_a_worker_that_failed_is_told() -> None:
+    rig = Rig()
+    change: Any = EngineStateChanged(before=EngineState.RUNNING, after=EngineState.FAILED, reason="The key is wrong.")
+    rig.notifications.hear([change])
+    assert [(notice.title, notice.body) for notice in rig.said] == [("The worker has stopped", "The key is wrong.")]
+
+
+async def test_a_lost_connection_is_told_after_a_minute_once_and_when_it_is_back() -> None:
+    rig = Rig()
+    failed = HeartbeatFailed(queue_id="q", sentence="The control plane does not answer.")
+    stalled = PollingStalled(queue_id="q", sentence="Temporal does not answer.")
+    rig.notifications.hear([failed, stalled, failed])
+    alarm = rig.notifications._alarm
+    assert alarm is not None
+    assert alarm.when() == pytest.approx(asyncio.get_running_loop().time() + LOST_AFTER.total_seconds(), abs=5)
+    alarm.cancel()
+    rig.notifications.say_lost()
+    rig.notifications.say_lost()
+    rig.notifications.hear([failed, PollingStarted(queue_id="q", queue_name="q", worker_id="w")])
+    assert rig.titles == ["Connection lost for more than a minute"]
+    rig.notifications.hear([HeartbeatSent(queue_id="q", worker_id="w", full=False)])
+    assert rig.titles[1:] == ["Connection restored"]
+
+
+async def test_a_short_interruption_is_not_told() -> None:
+    rig = Rig()
+    rig.notifications.hear([HeartbeatFailed(queue_id="q", sentence="No answer.")])
+    alarm = rig.notifications._alarm
+    rig.notifications.hear([HeartbeatSent(queue_id="q", worker_id="w", full=False)])
+    assert alarm is not None
+    assert alarm.cancelled()
+    assert rig.said == []
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (Machine(), ""),
+        (Machine(battery_percent=10, on_battery=True), "below 20 %"),
+        (Machine(battery_percent=20, on_battery=True), ""),
+        (Machine(battery_percent=10, on_battery=False), ""),
+        (Machine(metered=True), "metered"),
+    ],
+)
+def test_conditions_say_why_not(machine: Machine, words: str) -> None:
+    chosen = Preferences(pause_below_battery_percent=20, pause_on_metered_network=True)
+    why = why_not(machine, chosen)
+    assert bool(why) is bool(words)
+    assert words in why
+    assert why_not(machine, Preferences()) == ""

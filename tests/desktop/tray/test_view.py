@@ -1,0 +1,132 @@
+"""The tray in Qt, offscreen: what is drawn, and what a click asks for. The real thing is in test_program.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import QByteArray
+from PySide6.QtGui import QAction
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QMenu
+from pytestqt.qtbot import QtBot
+
+from desktop.look.tokens import TRAY_DISCS, TRAY_MARKS
+from desktop.notices.action import Action
+from desktop.tray.icons import SIZES, icon, svg
+from desktop.tray.picture import IconState, Picture
+from desktop.tray.view import Tray
+from tests.desktop.look.contrast import contrast
+from tests.support.snapshots import asking, facts
+from worker_core.snapshot import EngineState
+
+pytestmark = pytest.mark.qt_log_ignore("No such signal .*systemTrayWindowChanged")
+
+
+@pytest.fixture
+def tray(qtbot: QtBot) -> Iterator[Tray]:
+    made = Tray(facts())
+    yield made
+    made.close()
+
+
+def find(menu: QMenu, *titles: str) -> QAction:
+    for title in titles:
+        action = next(action for action in menu.actions() if action.text() == title)
+        inner = action.menu()
+        if isinstance(inner, QMenu):
+            menu = inner
+    return action
+
+
+def test_no_place_for_icons_is_said(tray: Tray) -> None:
+    assert not tray.available
+
+
+def test_picking_an_item_asks_for_it_once(tray: Tray, qtbot: QtBot) -> None:
+    asked: list[tuple[Action, str]] = []
+    tray.chosen.connect(lambda action, target: asked.append((action, target)))
+    tray.show(facts(running=1))
+    find(tray._menu, "Pause", "For 1 hour").trigger()
+    find(tray._menu, "Execution 00000000, turn 1: model", "Cancel").trigger()
+    tray.show(facts(EngineState.STOPPED))
+    find(tray._menu, "Start").trigger()
+    assert asked == [(Action.PAUSE_HOUR, ""), (Action.CANCEL_EXECUTION, "00000000-aaaa"), (Action.START, "")]
+
+
+def test_an_open_menu_keeps_its_items_while_words_change(tray: Tray) -> None:
+    before = tray._menu.actions()
+    tray.show(facts(reason="Something else."))
+    assert tray._menu.actions() == before
+    assert find(tray._menu, "Something else.")
+    tray.show(facts(EngineState.STOPPED))
+    assert tray._menu.actions() != before
+
+
+def test_a_check_mark_shows_the_truth_not_the_click(tray: Tray) -> None:
+    action = find(tray._menu, "Start at login")
+    action.trigger()
+    assert action.isChecked()
+    tray.show(facts())  # it was not switched on
+    assert not find(tray._menu, "Start at login").isChecked()
+
+
+def test_an_ampersand_is_no_shortcut(tray: Tray) -> None:
+    tray.show(type(facts())(snapshot=asking("make a && b")))
+    assert find(tray._menu, "make a &&&& b")
+
+
+def test_the_tooltip_follows(tray: Tray) -> None:
+    tray.show(facts(EngineState.PAUSED, reason="Paused by you."))
+    assert tray._icon.toolTip() == "Kubiya Worker: Paused. Paused by you."
+
+
+def test_nothing_is_drawn_when_nothing_changed(tray: Tray, monkeypatch: pytest.MonkeyPatch) -> None:
+    tray.show(facts())
+    monkeypatch.setattr(tray._icon, "setIcon", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(tray, "_update", lambda *_: pytest.fail("filled again"))
+    tray.show(facts())
+
+
+def test_a_panel_that_comes_later_gets_a_new_icon(tray: Tray, qtbot: QtBot) -> None:
+    before = tray._icon
+    tray.panel_changed("org.kde.StatusNotifierWatcher", "", ":1.7")
+    assert tray._icon is not before
+    assert tray._icon.toolTip() == "Kubiya Worker: Running. Waiting for work."
+    after = tray._icon
+    tray.panel_changed("org.kde.StatusNotifierWatcher", ":1.7", "")
+    assert tray._icon is after
+
+
+@pytest.mark.parametrize("state", IconState)
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("template", [False, True])
+def test_every_icon_is_sound_svg_and_sharp_at_every_size(
+    qtbot: QtBot, state: IconState, dark: bool, template: bool
+) -> None:
+    assert QSvgRenderer(QByteArray(svg(state, dark=dark, template=template).encode())).isValid()
+    made = icon(Picture(state=state, badge="3"), dark=dark, template=template)
+    assert made.isMask() is template
+    assert {size.width() for size in made.availableSizes()} == set(SIZES)
+    image = made.pixmap(32, 32).toImage()
+    assert image.pixelColor(16, 3).alpha() > 200
+    assert image.pixelColor(0, 0).alpha() == 0
+
+
+def test_icons_differ_by_shape_not_only_by_colour(qtbot: QtBot) -> None:
+    shapes = {svg(state, dark=False, template=True) for state in IconState}
+    assert len(shapes) == len(IconState)
+
+
+def test_a_count_is_drawn(qtbot: QtBot) -> None:
+    one, two = (
+        icon(Picture(state=IconState.BUSY, badge=badge), dark=False, template=False).pixmap(22, 22).toImage()
+        for badge in ("1", "9+")
+    )
+    assert one != two
+
+
+@pytest.mark.parametrize("state", IconState)
+def test_marks_have_contrast(state: IconState) -> None:
+    for colour, mark in zip(TRAY_DISCS[state.value], TRAY_MARKS, strict=True):
+        assert contrast(colour, mark) >= 4.5, (state, colour)

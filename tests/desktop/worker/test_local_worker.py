@@ -1,0 +1,243 @@
+"""One face for an engine in this process and for a service that runs already; on the tray's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from desktop.worker.face import WorkerFace
+from desktop.worker.local_worker import LocalWorker, Wanted
+from tests.support.engine import LIMIT_SECONDS, home, new_queue
+from tests.support.executions import tool
+from tests.support.loops import run_on
+from tests.support.playground import Stage
+from tests.support.worker_process import worker_process
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.events import EngineStateChanged, Event
+from worker_core.logs.redaction import Redactor
+from worker_core.logs.ring import LogRing
+from worker_core.secrets import Secret
+from worker_core.settings import Settings
+from worker_core.snapshot import EngineState, StopMode
+
+S = EngineState
+
+
+class Rig:
+    """A worker, and what it published."""
+
+    def __init__(self, stage: Stage, folder: Path, queue_id: str, **settings: Any) -> None:
+        self.events: list[Event] = []
+        self.ring = LogRing()
+        self.missing = ""
+        self._changed = asyncio.Event()
+
+        async def provide() -> Wanted:
+            if self.missing:
+                raise ConfigurationError(self.missing)
+            url = stage.info.control_plane_url
+            wanted = Settings(control_plane_url=url, queue_ids=(queue_id,), sandbox="none", **settings)
+            return Wanted(settings=wanted, api_key=Secret(stage.info.api_key))
+
+        self.worker = LocalWorker(provide=provide, paths=home(folder), redactor=Redactor(), log_ring=self.ring)
+        self.worker.events.listen(self._heard)
+        assert isinstance(self.worker, WorkerFace)
+
+    def _heard(self, event: Event) -> None:
+        self.events.append(event)
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def reach(self, state: EngineState) -> None:
+        await self.until(lambda: self.worker.snapshot.state is state)
+
+    @property
+    def states(self) -> list[EngineState]:
+        return [event.after for event in self.events if isinstance(event, EngineStateChanged)]
+
+
+def test_start_pause_stop_and_start_again(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        rig = Rig(stage, tmp_path, await new_queue(stage))
+        worker = rig.worker
+        await worker.start()
+        await worker.start()
+        await rig.reach(S.RUNNING)
+        assert not worker.attached
+        (queue,) = worker.snapshot.queues
+        assert queue.queue_id in {one.id for one in await worker.list_queues()}
+        fleet = await worker.queue_workers([queue.queue_id])
+        assert [one.id for one in fleet[queue.queue_id]] == [queue.worker_id]
+        assert fleet[queue.queue_id][0].system_info["hostname"]
+        await worker.pause(reason="Paused by you.")
+        assert (worker.snapshot.state, worker.snapshot.reason) == (S.PAUSED, "Paused by you.")
+        await worker.resume()
+        await worker.stop(StopMode.DRAIN)
+        assert (await worker.wait_over()).state is S.STOPPED
+        await worker.start()
+        await rig.reach(S.RUNNING)
+        await worker.stop(StopMode.NOW)
+        await worker.wait_over()
+        await worker.close()
+        assert rig.states == [
+            *(S.STARTING, S.RUNNING, S.PAUSED, S.RUNNING, S.DRAINING, S.STOPPED),
+            *(S.STARTING, S.RUNNING, S.DRAINING, S.STOPPED),
+        ]
+
+    run_on("qasync", live())
+
+
+def test_its_status_is_served_while_it_works(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = "{}:{}".format(*free.getsockname())
+            rig = Rig(stage, tmp_path, await new_queue(stage), status_address=address)
+            await rig.worker.start()  # works on, though somebody else has the place
+            await rig.reach(S.RUNNING)
+            await rig.worker.stop(StopMode.NOW)
+            await rig.worker.wait_over()
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        async with httpx2.AsyncClient(trust_env=False) as probe:
+            assert (await probe.get(f"http://{address}/readyz")).text == "serving\n"
+            await rig.worker.stop(StopMode.NOW)
+            await rig.worker.wait_over()
+            with pytest.raises(httpx2.ConnectError):
+                await probe.get(f"http://{address}/readyz")
+        await rig.worker.close()
+
+    run_on("qasync", live())
+
+
+def test_a_timed_pause_ends_by_itself(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        rig = Rig(stage, tmp_path, await new_queue(stage))
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        far = datetime.now(UTC) + timedelta(hours=30)
+        await rig.worker.pause(reason="For long.", until=far)
+        assert rig.worker.paused_until == far
+        near = datetime.now(UTC) + timedelta(milliseconds=50)
+        await rig.worker.pause(reason="Not for long.", until=near)
+        assert rig.worker.snapshot.reason == "Not for long."
+        await rig.reach(S.RUNNING)
+        assert datetime.now(UTC) >= near
+        assert rig.worker.paused_until is None
+        await rig.worker.stop(StopMode.CANCEL)
+        await rig.worker.wait_over()
+        await rig.worker.close()
+
+    run_on("qasync", live())
+
+
+def test_what_is_missing_becomes_the_reason(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        rig = Rig(stage, tmp_path, await new_queue(stage))
+        rig.missing = "There is no API key."
+        with pytest.raises(ConfigurationError):
+            await rig.worker.start()
+        assert (rig.worker.snapshot.state, rig.worker.snapshot.reason) == (S.FAILED, "There is no API key.")
+        rig.missing = ""
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        await rig.worker.stop(StopMode.CANCEL)
+        await rig.worker.wait_over()
+        await rig.worker.close()
+
+    run_on("qasync", live())
+
+
+def test_a_service_that_runs_is_attached_to_shown_and_steered(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        queue_id = await new_queue(stage)
+        with worker_process(stage, tmp_path, queue_id) as service:
+            await asyncio.to_thread(service.wait_ready)
+            rig = Rig(stage, tmp_path, queue_id)
+            rig.worker._paths = type(home(tmp_path)).from_environment({"KUBIYA_WORKER_HOME": str(tmp_path)})
+            await rig.worker.start()
+            assert rig.worker.attached
+            assert rig.worker.snapshot.pid == service.process.pid != os.getpid()
+            await rig.worker.pause(reason="From the tray.")
+            await rig.until(lambda: S.PAUSED in rig.states)
+            assert rig.worker.snapshot.reason == "From the tray."
+            await rig.worker.resume()
+            await rig.reach(S.RUNNING)
+            await rig.worker.stop(StopMode.DRAIN)
+            await rig.until(lambda: not rig.worker.attached)
+            assert await asyncio.to_thread(service.process.wait, LIMIT_SECONDS) == 0
+        assert rig.worker.snapshot.state is S.STOPPED
+        assert "ended" in rig.worker.snapshot.reason
+        lines, _, _ = rig.ring.read_after(0)
+        assert any("Registered on queue" in line for line in lines)
+        await rig.worker.start()  # none is left: this process serves
+        await rig.reach(S.RUNNING)
+        assert (rig.worker.attached, rig.worker.snapshot.pid) == (False, os.getpid())
+        await rig.worker.stop(StopMode.CANCEL)
+        await rig.worker.wait_over()
+        await rig.worker.close()
+
+    run_on("qasync", live())
+
+
+async def ask_and_allow(rig: Rig, stage: Stage, queue_id: str, target: Path) -> None:
+    """An execution that wants out of its workspace; the answer goes through the face that windows have."""
+    client = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    try:
+        wish = Execute(prompt=f"asks {target}\n" + tool(f"echo done > {target}"), worker_queue_id=queue_id)
+        execution_id = (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+        await rig.until(lambda: rig.worker.snapshot.approvals)
+        [waiting] = rig.worker.snapshot.approvals
+        assert waiting.execution_id == execution_id
+        assert not target.exists()
+        with pytest.raises(KubiyaError, match="No approval waits"):
+            await rig.worker.answer_approval("nonsense", allow=True, scope="once")
+        await rig.worker.answer_approval(waiting.id, allow=True, scope="once")
+        await rig.until(lambda: not rig.worker.snapshot.approvals)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while (await client.get_execution(execution_id)).status != "waiting_for_input":
+                await asyncio.sleep(0.05)
+    finally:
+        await client.aclose()
+    assert target.read_text() == "done\n"
+
+
+def test_approvals_are_answered_here_and_in_a_service(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        queue_id = await new_queue(stage)
+        rig = Rig(stage, tmp_path / "here", queue_id)
+        with pytest.raises(KubiyaError, match="nothing waits"):
+            await rig.worker.answer_approval("x", allow=True, scope="once")
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        await ask_and_allow(rig, stage, queue_id, tmp_path / "one.txt")
+        await rig.worker.stop(StopMode.CANCEL)
+        await rig.worker.wait_over()
+        await rig.worker.close()
+        there = tmp_path / "there"
+        with worker_process(stage, there, queue_id, KUBIYA_WORKER_APPROVALS="ask") as service:
+            await asyncio.to_thread(service.wait_ready)
+            rig = Rig(stage, there, queue_id)
+            rig.worker._paths = type(home(there)).from_environment({"KUBIYA_WORKER_HOME": str(there)})
+            await rig.worker.start()
+            assert rig.worker.attached
+            await ask_and_allow(rig, stage, queue_id, tmp_path / "two.txt")
+            await rig.worker.stop(StopMode.DRAIN)
+            await rig.until(lambda: not rig.worker.attached)
+        await rig.worker.close()
+
+    run_on("qasync", live())
