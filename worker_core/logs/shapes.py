@@ -179,6 +179,16 @@ _TOKENS: Final = (
             (_behind("do[opr]_v1_"), "[0-9a-f]", 40),  # DigitalOcean
             (_behind("dckr_[po]at_"), _WORD, 20),
             (_behind("shpat_", "shpca_", "shppa_", "shpss_"), "[0-9A-Fa-f]", 32),  # Shopify
+            (_behind("lin_api_", "sntryu_"), _LETTERS, 40),  # Linear, Sentry
+            (_behind("sntrys_"), r"[A-Za-z0-9+/=_]", 40),
+            (_behind("figd_"), _WORD, 40),  # Figma
+            (_behind("glsa_"), r"\w", 40),  # Grafana
+            (_behind("sbp_"), "[0-9a-f]", 40),  # Supabase
+            (_behind("rubygems_"), "[0-9a-f]", 48),
+            (_behind("pscale_tkn_", "pscale_pw_"), _WORD, 32),  # PlanetScale
+            (_behind("lsv2_pt_", "lsv2_sk_"), "[0-9a-f_]", 40),  # LangSmith
+            (_alone("r8_"), _LETTERS, 37),  # Replicate
+            (_alone("vcp_"), _LETTERS, 40),  # Vercel
         ],
         least="(?=[A-Za-z0-9_-]{16})",
     ),
@@ -193,6 +203,11 @@ _TOKENS: Final = (
             (_behind("GOCSPX-"), _WORD, 20),  # Google
             (_behind("xai-", "pplx-"), _LETTERS, 30),
             (_behind("AGE-SECRET-KEY-"), "[0-9A-Z]", 40),
+            (_behind("NRAK-"), "[0-9A-Z]", 27),  # New Relic
+            (_behind("HRKU-"), _WORD, 36),  # Heroku
+            (_behind("tskey-auth-", "tskey-api-", "tskey-client-"), "[A-Za-z0-9-]", 20),  # Tailscale
+            (_behind("PMAK-"), "[0-9a-f-]", 59),  # Postman
+            (_alone("pul-"), "[0-9a-f]", 40),  # Pulumi
         ],
         least="(?=[A-Za-z0-9_.-]{10})",
     ),
@@ -274,6 +289,13 @@ def _value(words: str, head: str, body: str, least: int, *, if_: str = "") -> Sh
 
 
 _PLACES: Final = (
+    # Of npm's and Docker's files, Azure's connection strings, and Telegram's, Discord's and Microsoft Teams' addresses.
+    _value("_authtoken", r"_authtoken\s{0,4}=\s{0,4}\"?", _PLAIN, 16, if_=_PLAIN_WITH_DIGIT),
+    _value('"auth', r'"auth\\{0,3}"\s{0,4}:\s{0,4}\\{0,3}"', "[A-Za-z0-9+/=]", 20, if_=r"(?=[A-Za-z+/=]{0,80}\d)"),
+    _value("accountkey sharedaccesskey", r"(?:account|sharedaccess)key=", "[A-Za-z0-9+/=]", 40),
+    _value("/bot", r"/bot\d{6,12}:", _WORD, 30),
+    _value("/webhooks/", r"/webhooks/\d{15,20}/", _WORD, 40),
+    _value("/incomingwebhook/", r"/incomingwebhook/", "[A-Za-z0-9/_-]", 32),
     _value("authorization", f"authorization{_IS}(?:{_SCHEMES})\\s{{1,4}}", _OPAQUE, 4),
     _value("authorization", f"{_NO_PREFIX}authorization{_IS}", _PLAIN, 8, if_=_PLAIN_WITH_DIGIT),
     _value(
