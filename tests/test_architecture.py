@@ -250,3 +250,28 @@ def test_tests_mirror_the_rooms() -> None:
     tests = _folders(ROOT / "tests", "test_*.py") - OF_THE_WHOLE_PROGRAM
 
     assert tests == rooms
+
+
+def test_the_glossary_stays_short_and_in_order() -> None:
+    lines = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
+    words = [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:]
+    assert len(words) <= 40
+    assert words == sorted(set(words), key=str.lower)
+
+
+def test_every_place_that_contributors_are_sent_to_is_there() -> None:
+    named = re.findall(
+        r"`((?:worker_core|desktop|tests|scripts|docs)/[\w/.]+)`",
+        (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+    )
+    assert not [
+        name
+        for name in named
+        if not (ROOT / name).exists() and name not in {"worker_core/a/b", "desktop/a", "tests/a/b", "tests/desktop/a"}
+    ]
+
+
+def test_hooks_fetch_nothing() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"repo: (.*)", hooks) == ["local"]
+    assert "://" not in hooks
