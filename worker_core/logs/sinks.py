@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
+from worker_core.basics.files import locked
 from worker_core.logs.ring import LogLine
 from worker_core.paths import private_directory
 
@@ -132,8 +133,10 @@ class FileSink:
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _rotate(self, incoming: int) -> None:
-        """worker.log -> worker.log.1 -> ... -> gone. Where another process did it just now, there is nothing to do."""
-        with contextlib.suppress(OSError):  # on Windows a file that another worker holds open cannot be renamed
+        """worker.log -> worker.log.1 -> ... -> gone, by one worker at a time: where another does it, this one need not."""
+        lock = self._path.with_name(f".{self._path.name}.lock")
+        # On Windows a file that another worker holds open cannot be renamed.
+        with contextlib.suppress(OSError), locked(lock, limit_seconds=0):
             if self._path.stat().st_size + incoming <= self._limit:
                 return
             for number in range(self._keep - 1, 0, -1):
