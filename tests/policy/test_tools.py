@@ -11,7 +11,7 @@ import pytest
 
 from tests.policy.calls import policy
 from worker_core.mcp.configuration import ServerConfig
-from worker_core.mcp.tool import McpTool
+from worker_core.mcp.tool import ServerToolCall
 from worker_core.policy.rules import Action, Decision, Subject
 from worker_core.policy.subjects import Reader, subjects_of
 from worker_core.sandbox.direct import DirectLauncher
@@ -30,7 +30,7 @@ def of_a_server() -> Tool:
         raise AssertionError(progress)
 
     config = ServerConfig(alias="notes", transport="http", url="https://notes.example/")
-    return McpTool(None, config, tool="add", say_progress=say)  # type: ignore[arg-type]
+    return ServerToolCall(None, config, tool="add", say_progress=say)  # type: ignore[arg-type]
 
 
 def read(tool: Tool, arguments: Mapping[str, Any], workspace: Path, rules: str = "") -> tuple[Subject, ...]:
