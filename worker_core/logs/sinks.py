@@ -133,7 +133,7 @@ class FileSink:
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _rotate(self, incoming: int) -> None:
-        """worker.log -> worker.log.1 -> ... -> gone, by one worker at a time: where another does it, this one need not."""
+        """worker.log -> worker.log.1 -> ... -> gone, by one worker at a time: another then need not."""
         lock = self._path.with_name(f".{self._path.name}.lock")
         # On Windows a file that another worker holds open cannot be renamed.
         with contextlib.suppress(OSError), locked(lock, limit_seconds=0):
