@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 Scope = Literal["once", "execution", "always"]
 """How far an approval reaches. `always` writes a rule into the policy file."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""No field of a form is filled in."""
 
 
 class EngineState(enum.Enum):
@@ -85,6 +90,27 @@ class QuestionPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionField:
+    """Something that is to be filled in. Its words come from a stranger; they are bounded and escaped."""
+
+    name: str
+    label: str
+    kind: Literal["text", "number", "integer", "boolean", "choice", "choices"]
+    about: str = ""
+    required: bool = False
+    options: tuple[str, ...] = ()
+    """Of choices."""
+
+    shown: tuple[str, ...] = ()
+    """What stands for each option."""
+
+    default: str = ""
+    least: float = 0.0
+    most: float = 1e18
+    """Of a number; of the characters of a text; of how many are chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalView:
     """A tool call that waits for an answer."""
 
@@ -99,6 +125,12 @@ class ApprovalView:
     expires_at: datetime
     lasts: bool = True
     """It can be allowed for always. Not where parts of it are only known when it runs: a rule could not name it."""
+
+    in_call: bool = False
+    """The call is under way, and asks its user something: whoever allows it sends its server an answer."""
+
+    fields: tuple[QuestionField, ...] = ()
+    """What is to be filled in with that answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

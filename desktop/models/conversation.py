@@ -12,7 +12,7 @@ import msgspec
 
 from worker_core.basics.visible import visible
 from worker_core.policy.question_text import in_one_line, left_out, written
-from worker_core.snapshot import QuestionPart, WholeQuestion
+from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
 
 TEXT_LIMIT = 400_000
 """Characters kept of one message or of one tool's output; what is above is cut, and said so."""
@@ -85,6 +85,13 @@ class Approval:
     expires_at: datetime | None = None
     lasts: bool = True
     """It can be allowed for always."""
+
+    in_call: bool = False
+    """The call is under way, and its server asks something."""
+
+    fields: tuple[QuestionField, ...] = ()
+    values: dict[str, str] = field(default_factory=dict)
+    """What was filled in, when it is answered."""
 
     answer: str = ""
 
@@ -294,9 +301,18 @@ def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime
         tool=_text(payload.get("tool_name")) or "tool",
         parts=parts,
         left_out=left_out(parts),
+        in_call=payload.get("in_call") is True,
+        fields=_fields(payload.get("fields")),
         asked_at=at,
         expires_at=_time(payload.get("expires_at")),
     )
+
+
+def _fields(said: Any) -> tuple[QuestionField, ...]:
+    try:
+        return msgspec.convert(said or [], tuple[QuestionField, ...])
+    except msgspec.ValidationError:
+        return ()
 
 
 def _parts(said: Any) -> tuple[QuestionPart, ...]:

@@ -172,6 +172,8 @@ class ExecutionStore:
                 parts=waiting.parts,
                 left_out=waiting.left_out,
                 lasts=waiting.lasts,
+                in_call=waiting.in_call,
+                fields=waiting.fields,
                 asked_at=waiting.asked_at,
                 expires_at=waiting.expires_at,
             )

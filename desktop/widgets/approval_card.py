@@ -11,6 +11,7 @@ from desktop.look.tokens import Space, Tone
 from desktop.look.wording import ago_text
 from desktop.models.conversation import Approval
 from desktop.widgets.buttons import Button
+from desktop.widgets.form import Form
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Pill
 from desktop.widgets.question import QuestionView
@@ -45,7 +46,8 @@ class ApprovalCard(QFrame):
         self.setProperty("ground", "card")
         self.approval, self._answer = approval, answer
         self._tile = IconTile("approvals", tone="warning", size=36)
-        title = tr("{tool} asks to run", tool=visible_line(approval.tool))
+        asks = tr("{tool} asks you", tool=visible_line(approval.tool))
+        title = asks if approval.in_call else tr("{tool} asks to run", tool=visible_line(approval.tool))
         self.setAccessibleName(f"{title}: {approval.summary[:300]}")
         self._pill = Pill()
         when = "  ·  ".join(part for part in (where, ago_text(approval.asked_at)) if part)
@@ -56,9 +58,13 @@ class ApprovalCard(QFrame):
             self._pill,
             gap=Space.M,
         )
-        self._allow = Button(tr("Allow once"), icon="check", variant="primary")
+        allow = tr("Answer") if approval.in_call else tr("Allow once")
+        self._allow = Button(allow, icon="check", variant="primary")
         self._more = Button(tr("Allow always…"))
-        self._deny = Button(tr("Deny"), variant="danger")
+        self._more.setHidden(approval.in_call)
+        self._deny = Button(tr("Decline") if approval.in_call else tr("Deny"), variant="danger")
+        self.form = Form(approval.fields)
+        self.form.setVisible(bool(approval.fields))
         self._allow.clicked.connect(lambda: self._say(allow=True, scope="once"))
         self._deny.clicked.connect(lambda: self._say(allow=False, scope="once"))
         self._asked = False
@@ -75,7 +81,7 @@ class ApprovalCard(QFrame):
             line.addWidget(look)
         self._buttons.setLayout(line)
         self._question = QuestionView(approval.parts, read=lambda: read(approval))
-        self.setLayout(column(head, self._question, self._buttons, gap=Space.M, margins=(16, 14, 16, 14)))
+        self.setLayout(column(head, self._question, self.form, self._buttons, gap=Space.M, margins=(16, 14, 16, 14)))
         self.refresh()
 
     def refresh(self) -> None:
@@ -89,6 +95,7 @@ class ApprovalCard(QFrame):
         self._pill.say(text, tone)
         self._tile.set_tone("approvals", tone)
         self._buttons.setVisible(self.approval.waits)
+        self.form.setVisible(self.approval.waits and bool(self.approval.fields))
         self._question.show_parts(self.approval.parts)
         self._question.whole.setVisible(self.approval.waits)
         self._wake()
@@ -96,6 +103,7 @@ class ApprovalCard(QFrame):
     def _say(self, *, allow: bool, scope: Scope) -> None:
         self._asked = True
         self._wake()
+        self.approval.values = self.form.values
         self._answer(self.approval, allow, scope)
 
     def wake(self) -> None:

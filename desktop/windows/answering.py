@@ -21,7 +21,9 @@ class Answering:
     def answer(self, approval: Approval, allow: bool, scope: Scope) -> None:
         async def answer() -> None:
             try:
-                await self._desk.worker.answer_approval(approval.key, allow=allow, scope=scope, seal=approval.seal)
+                await self._desk.worker.answer_approval(
+                    approval.key, allow=allow, scope=scope, seal=approval.seal, values=approval.values if allow else {}
+                )
             except Exception:
                 for card in self._of(approval):
                     card.wake()

@@ -18,7 +18,7 @@ from desktop.settings.store import SettingsStore
 from desktop.system.platforms.ports import AutostartEntry
 from desktop.windows.background import Background
 from desktop.windows.connection_test import Examine
-from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, StopMode, WholeQuestion
 
 if TYPE_CHECKING:
     from worker_core.checks.diagnostics import Texts
@@ -39,7 +39,9 @@ class Worker(Protocol):
     async def resume_execution(self, execution_id: str) -> None: ...
     async def send_message(self, execution_id: str, text: str) -> None: ...
     async def whole_question(self, approval_id: str) -> WholeQuestion: ...
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> None: ...
+    async def answer_approval(
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
+    ) -> None: ...
 
 
 class Archive(Protocol):

@@ -4,11 +4,12 @@ a worker service that the tray attached to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from worker_core.events import EventBus
-from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, StopMode, WholeQuestion
 
 
 @runtime_checkable
@@ -54,7 +55,9 @@ class WorkerFace(Protocol):
     async def whole_question(self, approval_id: str) -> WholeQuestion:
         """Everything that a call which waits would do, where the snapshot leaves something out."""
 
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> None:
+    async def answer_approval(
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
+    ) -> None:
         """`scope` is how far the answer reaches: `once`, `execution` or `always`; `seal` that of a question which had
         to be read whole.
         """

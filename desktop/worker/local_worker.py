@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +24,7 @@ from worker_core.logs.ring import LogLine, LogRing
 from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
-from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
 from worker_core.status_server import serving_status
 
 if TYPE_CHECKING:
@@ -166,11 +166,15 @@ class LocalWorker:
             return self._engine.whole_question(approval_id)
         raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> None:
+    async def answer_approval(
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
+    ) -> None:
         if self._service is not None:
-            await self._service.ask(lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal))
+            await self._service.ask(
+                lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal, values=values)
+            )
         elif self._engine is not None:
-            await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal)
+            await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values)
         else:
             raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 

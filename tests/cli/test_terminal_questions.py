@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.events import EventBus
 from worker_core.secrets import Secret
-from worker_core.snapshot import EngineSnapshot
+from worker_core.snapshot import EngineSnapshot, QuestionField
 
 if sys.platform == "win32":
     pytest.skip("there are no pseudo terminals of this kind", allow_module_level=True)
@@ -119,6 +120,29 @@ async def run(stage: Stage, queue: str, command: str, terminal: Terminal, *steps
         return execution_id
     finally:
         await client.aclose()
+
+
+async def test_a_form_is_shown_with_the_command_that_fills_it_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prompter, "_is_ours", lambda: True)
+    monkeypatch.setattr(prompter.Prompter, "_listen", lambda self: None)
+    fields = (QuestionField(name="size", label="Size", kind="choice", required=True, options=("s",), shown=("s",)),)
+
+    class Engine:
+        events = EventBus()
+        snapshot = EngineSnapshot(
+            approvals=(replace(view("a1", at=datetime.now(UTC), asks="?"), in_call=True, fields=fields),)
+        )
+
+    asking = prompter.Prompter()
+    asking.attend(Engine())  # type: ignore[arg-type]
+    asking._show_next()
+    shown = capsys.readouterr().err
+    assert "size: Size; required; one of s" in shown
+    assert "kubiya-worker approvals allow a1 --set size=…" in shown
+    assert "n: decline >" in shown
+    assert "y:" not in shown, "a form is not agreed to unread"
 
 
 @pytest.mark.parametrize(("answer", "runs"), [("y", True), ("n", False)])

@@ -21,6 +21,8 @@ TOOLS: list[Any] = [
     {"name": "progress", "inputSchema": {"type": "object"}},
     {"name": "errors", "inputSchema": {"type": "object"}},
     {"name": "nonsense", "inputSchema": {"type": "object"}},
+    {"name": "asks", "inputSchema": {"type": "object"}},
+    {"name": "opens", "inputSchema": {"type": "object"}},
     {"name": "changed", "inputSchema": {"type": "object"}},
     {"name": "fine", "inputSchema": {"type": "object"}},
     {
@@ -72,6 +74,16 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
                 sys.stderr.write("something is wrong here, and here it is said\n" * 1000)
             sys.stderr.flush()
             answer(request_id, RESULT)
+        case "asks" | "opens":
+            form = {
+                "message": "What is your name?",
+                "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+            }
+            url = {"mode": "url", "message": "Sign in", "url": "https://id.example.com/x?y=1", "elicitationId": "e1"}
+            asked = {"id": "q1", "method": "elicitation/create", "params": form if name == "asks" else url}
+            say(json.dumps({"jsonrpc": "2.0", **asked}))
+            said = json.loads(sys.stdin.readline())
+            answer(request_id, {"content": [{"type": "text", "text": json.dumps(said.get("result"))}]})
         case "changed":
             say(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
             answer(request_id, RESULT)

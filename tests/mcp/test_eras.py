@@ -24,7 +24,7 @@ from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.memory import LONGEST_FRESH, MOST_SERVERS, Era, Memory
 from worker_core.mcp.offering import Listing
-from worker_core.mcp.pool import McpPool
+from worker_core.mcp.pool import Answer, McpPool
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
 from worker_core.mcp.trouble import ServerTrouble
@@ -32,12 +32,14 @@ from worker_core.sandbox.direct import DirectLauncher
 from worker_core.settings import Settings
 
 HERE = Path(__file__).parent
+PATIENCE = timedelta(minutes=2)
 NEW = ("server/discover", "tools/list")
 OLD = ("initialize", "notifications/initialized", "tools/list")
 
 
 def config(*command: str, **more: Any) -> ServerConfig:
-    return ServerConfig(alias="eras", transport="stdio", command=(sys.executable, *map(str, command)), **more)
+    command = (sys.executable, *map(str, command))
+    return ServerConfig(alias="eras", transport="stdio", command=command, connect_timeout=PATIENCE, **more)
 
 
 def strange(manners: str) -> ServerConfig:
@@ -201,6 +203,7 @@ async def called(one: McpPool, execution: str, server: ServerConfig, tool: str, 
         on_progress=lambda *_: None,
         asked=lambda: None,
     )
+    assert isinstance(answer, Answer)
     return "".join(part.text for part in answer.result.content if part.type == "text")
 
 

@@ -113,6 +113,7 @@ class Persona:
         timeout_seconds: float,
         in_team: bool,
         answer: str = "",
+        content: dict[str, Any] | None = None,
         after_sequence: int = 0,
     ) -> RunTool:
         """The request to make a call of one of its tools."""
@@ -133,6 +134,7 @@ class Persona:
             mcp_tool=str(offered.get("tool") or ""),
             mcp_servers=self.mcp_servers if offered else {},
             answer=answer,
+            content=content,
         )
 
 
@@ -255,6 +257,9 @@ class RunTool:
     mcp_servers: dict[str, Any] = field(default_factory=dict)
     answer: str = ""
     """What the workflow heard about it (`approvals.Approvals`): a claim, which the home machine judges."""
+
+    content: dict[str, Any] | None = None
+    """What was filled in with that answer, where its server asks for something in mid-call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import click
 from worker_core.cli.root import write_examples
 from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
+from worker_core.snapshot import NOTHING
 
 if TYPE_CHECKING:
     from worker_core.control_socket.client import RunningWorker
@@ -25,6 +27,7 @@ class _Group(click.Group):
                 "kubiya-worker approvals show 3f9a",
                 "kubiya-worker approvals allow 3f9a",
                 "kubiya-worker approvals allow 3f9a --scope always",
+                "kubiya-worker approvals allow 3f9a --set name=Ada --set notify=yes",
                 "kubiya-worker approvals deny 3f9a",
             ),
         )
@@ -81,11 +84,21 @@ def show(*, approval_id: str, pid: int | None, as_json: bool) -> None:
     default="once",
     help="This call; what it asks for in this execution; or always, which writes a rule (once).",
 )
+@click.option(
+    "--set",
+    "values",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Fills in a field of the form that a call asks for; once for each field.",
+)
 @click.option("--read", "seal", metavar="CODE", default="", help="Of a long call: what `show` says at its end.")
 @worker_option
 @json_option
-def allow(*, approval_id: str, scope: Scope, seal: str, pid: int | None, as_json: bool) -> None:
-    _answer(approval_id, allow=True, scope=scope, seal=seal, pid=pid, as_json=as_json)
+def allow(
+    *, approval_id: str, scope: Scope, values: tuple[str, ...], seal: str, pid: int | None, as_json: bool
+) -> None:
+    filled_in = dict(_pair(one) for one in values)
+    _answer(approval_id, allow=True, scope=scope, seal=seal, values=filled_in, pid=pid, as_json=as_json)
 
 
 @command.command("deny", help="Do not let a call run; the model is told so.")
@@ -98,6 +111,7 @@ def deny(*, approval_id: str, pid: int | None, as_json: bool) -> None:
 
 def show_all(*, pid: int | None, as_json: bool) -> None:
     from worker_core.cli import screen
+    from worker_core.policy.form import written_fields
     from worker_core.policy.question_text import written
 
     found = [(worker, view) for worker in _workers(pid) for view in worker.status().approvals]
@@ -110,6 +124,8 @@ def show_all(*, pid: int | None, as_json: bool) -> None:
             say(_head(view))
             for line in written(view.parts):
                 say(f"    {line}")
+            for line in written_fields(view.id, view.fields):
+                say(f"    {line}")
             if view.left_out:
                 say(f"    {view.left_out:,} characters are not shown: kubiya-worker approvals show {view.id}")
 
@@ -120,12 +136,28 @@ def _head(view: ApprovalView) -> str:
     return f"{view.id}  {visible_line(view.tool)}  until {view.expires_at.astimezone():%H:%M:%S}"
 
 
-def _answer(approval_id: str, *, allow: bool, scope: Scope, pid: int | None, as_json: bool, seal: str = "") -> None:
+def _pair(text: str) -> tuple[str, str]:
+    name, is_one, value = text.partition("=")
+    if not is_one:
+        raise click.UsageError(f"{text!r} is no NAME=VALUE.")
+    return name.strip(), value
+
+
+def _answer(
+    approval_id: str,
+    *,
+    allow: bool,
+    scope: Scope,
+    pid: int | None,
+    as_json: bool,
+    seal: str = "",
+    values: Mapping[str, str] = NOTHING,
+) -> None:
     from worker_core.basics.visible import visible_line
     from worker_core.cli import screen
 
     worker, view = _the_one(approval_id, pid=pid)
-    worker.approve(view.id, allow=allow, scope=scope, seal=seal)
+    worker.approve(view.id, allow=allow, scope=scope, seal=seal, values=values)
     if as_json:
         screen.say_json({"id": view.id, "answer": "allow" if allow else "deny", "scope": scope})
     else:
@@ -171,6 +203,7 @@ def _fields(worker: RunningWorker, view: ApprovalView) -> dict[str, object]:
         "tool": view.tool,
         "parts": _plain(view.parts),
         "left_out": view.left_out,
+        "fields": [asdict(field) for field in view.fields],
         "asked_at": view.asked_at.isoformat(),
         "expires_at": view.expires_at.isoformat(),
     }

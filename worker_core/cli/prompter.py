@@ -18,6 +18,7 @@ from worker_core.basics.visible import visible_line
 from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, Event, PollingStarted
+from worker_core.policy.form import written_fields
 from worker_core.policy.question_text import written
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 _MEANINGS: Final = {
     "y": "once", "e": "for this execution", "a": "always", "w": "read it whole", "n": "deny",
 }  # fmt: skip
+_IN_CALL: Final = {"y": "agree", "n": "decline"}
+"""Answers to what a call asks that is under way."""
+
 _WORDS: Final = {
     **{key: key for key in _MEANINGS},
     "yes": "y", "execution": "e", "always": "a", "whole": "w", "no": "n",
@@ -101,14 +105,19 @@ class Prompter:
         if not waiting or (self._shown is not None and waiting[0].id == self._shown.id) or not _is_ours():
             return
         self._shown, self._seal = waiting[0], ""
-        say(f"\napproval {self._shown.id}  {visible_line(self._shown.tool)}", err=True)
+        kind = "question" if self._shown.in_call else "approval"
+        say(f"\n{kind} {self._shown.id}  {visible_line(self._shown.tool)}", err=True)
         self._put_question(self._shown.parts)
 
     def _put_question(self, parts: tuple[QuestionPart, ...]) -> None:
         assert self._engine is not None
         for line in written(parts):
             say(f"    {line}", err=True)
-        choices = "   ".join(f"{key}: {_MEANINGS[key]}" for key in self._choices())
+        assert self._shown is not None
+        for line in written_fields(self._shown.id, self._shown.fields):
+            say(f"    {line}", err=True)
+        meanings = {**_MEANINGS, **(_IN_CALL if self._shown.in_call else {})}
+        choices = "   ".join(f"{key}: {meanings[key]}" for key in self._choices())
         others = len(self._engine.snapshot.approvals) - 1
         self._show_choices(f"{choices} ({others} more wait)" if others > 0 else choices)
 
@@ -122,6 +131,9 @@ class Prompter:
     def _choices(self) -> str:
         """What can be answered: nothing is allowed that was not shown, and for always only what is shown at once."""
         assert self._shown is not None
+        if self._shown.in_call:
+            # A form is filled in by its own command: a line that was typed for the prompt would be taken for a value.
+            return "n" if self._shown.fields else "wn" if self._shown.left_out and not self._seal else "yn"
         if not self._shown.left_out:
             return "yean" if self._shown.lasts else "yen"
         return "yen" if self._seal else "wn"

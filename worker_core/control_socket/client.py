@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -17,7 +17,7 @@ from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.endpoint import Endpoint
 from worker_core.errors import ExitCode, KubiyaError
 from worker_core.events import Event
-from worker_core.snapshot import EngineSnapshot, Scope, WholeQuestion
+from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, WholeQuestion
 
 ANSWER_LIMIT_SECONDS: Final = 12.0
 """A little more than the worker itself allows its engine."""
@@ -54,9 +54,13 @@ class RunningWorker:
     def resume(self) -> EngineSnapshot:
         return _snapshot(self._ask({"verb": "resume"}))
 
-    def approve(self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "") -> EngineSnapshot:
-        """`seal` is that of `whole_question`, where the snapshot leaves something out."""
-        request = {"verb": "approve", "id": approval_id, "allow": allow, "scope": scope, "seal": seal}
+    def approve(
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
+    ) -> EngineSnapshot:
+        """`seal` is that of `whole_question`, where the snapshot leaves something out; `values` fill in its fields."""
+        request: dict[str, Any] = {"verb": "approve", "id": approval_id, "allow": allow, "scope": scope, "seal": seal}
+        if values:
+            request["values"] = dict(values)
         return _snapshot(self._ask(request))
 
     def whole_question(self, approval_id: str) -> WholeQuestion:

@@ -8,7 +8,7 @@ are answered by more lines, until either side closes: `logs` with `follow`, `sto
     {"verb": "pause", "reason": "..."}                  -> {"snapshot": {...}}
     {"verb": "resume"}                                  -> {"snapshot": {...}}
     {"verb": "question", "id": "..."}                   -> {"question": {...}}, whole
-    {"verb": "approve", "id": "...", "allow": true, "scope": "once", "seal": "..."} -> {"snapshot": {...}}
+    {"verb": "approve", "id": "...", "allow": true, "scope": "once", "seal": "...", "values": {}} -> {"snapshot": {...}}
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
     {"verb": "logs", "after": 0, "last": 100, "follow": true} -> {"lines": [...], "cursor": 7, "dropped": 0}, ...
 
@@ -70,7 +70,9 @@ class Steered(Protocol):
     async def resume(self) -> None: ...
     async def stop(self, *, mode: StopMode = ...) -> None: ...
     def whole_question(self, approval_id: str) -> WholeQuestion: ...
-    async def answer_approval(self, approval_id: str, *, allow: bool, scope: Scope = ..., seal: str = ...) -> None: ...
+    async def answer_approval(
+        self, approval_id: str, *, allow: bool, scope: Scope = ..., seal: str = ..., values: Mapping[str, Any] = ...
+    ) -> None: ...
 
 
 class ControlSocket:
@@ -150,8 +152,8 @@ class ControlSocket:
     def resume(self) -> None:
         self._on_loop(self._engine.resume())
 
-    def approve(self, approval_id: str, *, allow: bool, scope: Scope, seal: str) -> None:
-        self._on_loop(self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal))
+    def approve(self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any]) -> None:
+        self._on_loop(self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values))
 
     def whole_question(self, approval_id: str) -> WholeQuestion:
         async def read() -> WholeQuestion:
@@ -292,7 +294,12 @@ class _Conversation:
                 if scope not in ("once", "execution", "always") or not isinstance(request.get("allow"), bool):
                     raise _Refused("An answer is allow (true or false) and a scope: once, execution or always.")
                 seal = str(request.get("seal") or "")
-                self._server.approve(str(request.get("id") or ""), allow=request["allow"], scope=scope, seal=seal)
+                values = request.get("values") or {}
+                if not isinstance(values, dict):
+                    raise _Refused("`values` is not an object.")
+                self._server.approve(
+                    str(request.get("id") or ""), allow=request["allow"], scope=scope, seal=seal, values=values
+                )
                 self._say_snapshot()
             case "question":
                 self._say({"ok": True, "question": self._server.whole_question(str(request.get("id") or ""))})

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from worker_core.mcp.folders import ServerFolders
 from worker_core.policy.answers import Answers
 from worker_core.sandbox.choice import Ask, ChosenLauncher, SandboxChoice, choose
 from worker_core.secrets import Secret
-from worker_core.snapshot import EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
 from worker_core.temporal.admission import AdmissionGate
 from worker_core.temporal.connection import metrics
 from worker_core.workspaces.sweeping import WorkspaceSweep
@@ -212,6 +213,7 @@ class Engine:
         scope: Scope = "once",
         by: str = "the user of this machine",
         seal: str = "",
+        values: Mapping[str, Any] = NOTHING,
     ) -> None:
         """Answer a tool call that waits (`snapshot.approvals`). The answer is kept: a restart does not lose it.
 
@@ -221,14 +223,16 @@ class Engine:
             scope: how far the answer reaches.
             by: who answered, for the audit log and the model.
             seal: of `whole_question`, which must have been read where the snapshot leaves something out.
+            values: what is filled in, by name, where the question has fields.
 
         Raises:
             NoSuchApproval: nothing of this id waits (any more).
             NotRead: it is to be allowed without having been read whole.
+            WrongValues: something is filled in wrongly.
             KubiyaError: the answer cannot be written down.
 
         """
-        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal)
+        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal, values=values)
         self._publish()
         await self._answers.tell(asked)
 

@@ -21,6 +21,7 @@ from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.memory import Memory
 from worker_core.mcp.offering import Listing, Offer
 from worker_core.mcp.output_schema import misfit
+from worker_core.mcp.under_way import Asking
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, ReadResourceResult
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from worker_core.mcp.session import Progress, ServerSession
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings
+    from worker_core.tools.base import UserAnswer
 
 log = logging.getLogger(__name__)
 Found = TypeVar("Found")
@@ -48,6 +50,8 @@ class Answer:
 
     result: CallToolResult
     misfit: str = ""
+    remarks: tuple[str, ...] = ()
+    """Sentences about what the server asked for and did not get."""
 
 
 class McpPool:
@@ -73,6 +77,9 @@ class McpPool:
         self._thread = LoopThread("mcp")
         self._sessions: dict[tuple[str, str], ServerSession] = {}
         self._memory = Memory()
+        self._asking: set[tuple[str, str]] = set()
+        """Calls that have stopped at a question."""
+
         self._used: dict[str, float] = {}
         self._busy: dict[str, int] = {}
         self._making = asyncio.Lock()
@@ -135,29 +142,48 @@ class McpPool:
         limit: timedelta,
         on_progress: Progress,
         asked: Callable[[], None],
-    ) -> Answer:
-        """One call. `on_progress` and `asked` are called on the MCP thread.
+        call_id: str = "",
+        answer: UserAnswer | None = None,
+    ) -> Answer | Asking:
+        """One call, or more of one that had stopped at a question.
+
+        `on_progress` and `asked` are called on the MCP thread.
 
         Raises:
             ServerTrouble: no answer came; its sentence is for the model.
             ThreadClosed: the worker leaves.
         """
-        if self._memory.listing(config.identity) is None:
+        if answer is None and self._memory.listing(config.identity) is None:
             with contextlib.suppress(KubiyaError):  # the call itself says what is wrong
                 await self._list(execution_id, config)
-        result = await self._ask(
+        if (execution_id, call_id) in self._asking:
+            self._asking.discard((execution_id, call_id))
+            self._touch(execution_id, -1)
+        found = await self._ask(
             execution_id,
             config,
             lambda session, least: session.call(
-                tool, dict(arguments), limit=least, on_progress=on_progress, asked=asked
+                tool,
+                dict(arguments),
+                limit=least,
+                on_progress=on_progress,
+                asked=asked,
+                call_id=call_id,
+                answer=answer,
             ),
             limit=limit,
         )
+        if isinstance(found, Asking):
+            self._asking.add((execution_id, call_id))
+            self._touch(execution_id, +1)  # it does not rest while it waits for its user
+            return found
+        result = found.result
         listing = self._memory.listing(config.identity) or Listing()
         promised = next((one.output_schema for one in listing.tools if one.name == tool), None)
         if promised is None or result.is_error:
-            return Answer(result=result)
-        return Answer(result=result, misfit=await asyncio.to_thread(misfit, promised, result.structured_content))
+            return Answer(result=result, remarks=found.remarks)
+        wrong = await asyncio.to_thread(misfit, promised, result.structured_content)
+        return Answer(result=result, misfit=wrong, remarks=found.remarks)
 
     async def resources(
         self, execution_id: str, config: ServerConfig, cursor: str, *, limit: timedelta, asked: Callable[[], None]
@@ -181,6 +207,7 @@ class McpPool:
     async def end(self, execution_id: str) -> None:
         """The execution is over, or rests: its servers end."""
         ending = [self._sessions.pop(key) for key in [key for key in self._sessions if key[0] == execution_id]]
+        self._asking = {one for one in self._asking if one[0] != execution_id}
         self._used.pop(execution_id, None)
         self._busy.pop(execution_id, None)
         if ending:
@@ -246,6 +273,7 @@ class McpPool:
             mask=self._redactor.mask,
             call_mark=f"{execution_id}.mcp.{config.identity[:12]}",
             memory=self._memory,
+            may_ask=self._settings.approvals == "ask",
             learn_secret=lambda text: self._redactor.add(text, owner=execution_id),
             folder=self._folders.of(config),
             readable=self._settings.sandbox_readable,

@@ -23,16 +23,18 @@ from worker_core.mcp.offering import Listing
 from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.trouble import ServerTrouble, Wording
+from worker_core.mcp.under_way import Asking, Called, UnderWay, call_with_questions, result_of
 from worker_core.network.backoff import Backoff
 from worker_core.sandbox.launcher import Launcher
 
 if TYPE_CHECKING:
     from mcp import ClientSession
-    from mcp.client.session import IncomingMessage
-    from mcp.types import CallToolResult, ReadResourceResult
+    from mcp.client.session import ClientRequestContext, IncomingMessage
+    from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, ErrorData, ReadResourceResult
 
     from worker_core.mcp.remote import Guard
     from worker_core.mcp.stdio import StdioServer
+    from worker_core.tools.base import UserAnswer
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -68,6 +70,7 @@ class ServerSession:
         learn_secret: hears what is to be masked from then on. May be called from another thread.
         folder: where it keeps what it keeps; None: nowhere.
         readable: what the settings let tools read.
+        may_ask: there is a user that it can ask something in mid-call. Otherwise it is told so.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class ServerSession:
         learn_secret: Callable[[str], None] = lambda _: None,
         folder: ServerFolder | None = None,
         readable: tuple[Path, ...] = (),
+        may_ask: bool = True,
     ) -> None:
         self.config = config
         self._launcher = launcher
@@ -96,6 +100,8 @@ class ServerSession:
         self._call_mark = call_mark
         self._memory = memory or Memory()
         self._learn_secret = learn_secret
+        self._may_ask = may_ask
+        self._under_way: dict[str, UnderWay[CallToolResult]] = {}
         self._changes = 0
         self._listed_on: ClientSession | None = None
         self._folder = folder
@@ -136,8 +142,10 @@ class ServerSession:
         limit: timedelta,
         on_progress: Progress,
         asked: Callable[[], None],
-    ) -> CallToolResult:
-        """Call a tool once.
+        call_id: str = "",
+        answer: UserAnswer | None = None,
+    ) -> Called | Asking:
+        """Call a tool once, or go on with a call that had stopped at a question.
 
         Args:
             tool: its name at the server.
@@ -145,37 +153,60 @@ class ServerSession:
             limit: of the call.
             on_progress: hears progress and total, and a message.
             asked: called right before the server is asked.
+            call_id: by which a call goes on.
+            answer: to the question that it had stopped at.
 
         Raises:
             ServerTrouble: no answer came.
         """
-        from mcp import MCPError, types
-        from mcp_types import HEADER_MISMATCH
-
-        told = Coalesced(on_progress)
-
-        async def said(progress: float, total: float | None, message: str | None) -> None:
-            told.hear(progress, total, message)
-
-        async def called(session: ClientSession) -> CallToolResult:
-            listing = self._memory.listing(self.config.identity)
-            has_headers = self.config.transport != "stdio" and listing is not None and listing.names_headers
-            if has_headers and self._listed_on is not session:
-                await self._list(session)  # the SDK makes headers of what it has listed alone
-            # Not `call_tool`: it loses a result that does not fit, and lists all tools before it looks.
-            request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=arguments))
-            try:
-                return await session.send_request(request, types.CallToolResult, progress_callback=said)
-            except MCPError as error:
-                if error.error.code != HEADER_MISMATCH:
-                    raise
-            await self._list(session)  # its tools have changed; the call was not made
-            return await session.send_request(request, types.CallToolResult, progress_callback=said)
-
+        one = self._under_way.get(call_id)
+        if answer is not None and one is not None and one.asking is not None:
+            one.told = Coalesced(on_progress)
+            one.asking.answer.set_result(result_of(answer))
+        elif answer is not None and not answer.state:
+            what = "asked its user something in mid-call, and was ended before the answer"
+            raise ServerTrouble(self._sentence(what), in_mid_call=True)
+        else:
+            session, flow = await self._ready()
+            asked()
+            one = UnderWay(flow, alias=self.config.alias)
+            one.told = Coalesced(on_progress)
+            one.begin(self._called(session, one, tool, arguments, answer))
+        self._under_way[call_id] = one
         try:
-            return await self._asked(called, limit=limit, asked=asked)
+            found = await self._waited(one, limit)
+            return found if isinstance(found, Asking) else Called(result=found, remarks=tuple(one.remarks))
         finally:
-            told.end()
+            one.told.end()
+            if one.asking is None:
+                self._under_way.pop(call_id, None)
+
+    async def _called(
+        self,
+        session: ClientSession,
+        one: UnderWay[CallToolResult],
+        tool: str,
+        arguments: dict[str, Any],
+        answer: UserAnswer | None,
+    ) -> CallToolResult:
+        listing = self._memory.listing(self.config.identity)
+        has_headers = self.config.transport != "stdio" and listing is not None and listing.names_headers
+        if has_headers and self._listed_on is not session:
+            await self._list(session)  # the SDK makes headers of what it has listed alone
+        return await call_with_questions(session, one, tool, arguments, answer=answer, list_anew=self._list)
+
+    async def _elicited(
+        self,
+        context: ClientRequestContext,  # noqa: ARG002 - the SDK's signature
+        params: ElicitRequestParams,
+    ) -> ElicitResult | ErrorData:
+        """A server before 2026-07-28 does not say which call asks: it is the newest that waits for nothing else."""
+        from mcp.types import INVALID_REQUEST, ErrorData
+
+        for one in reversed(self._under_way.values()):
+            if one.asking is None:
+                return await one.put(params)
+        return ErrorData(code=INVALID_REQUEST, message="no call is under way")
 
     async def resources(self, cursor: str, *, limit: timedelta, asked: Callable[[], None]) -> ResourcePage:
         """A page of what can be read there; with the first one, the patterns of addresses as well.
@@ -201,34 +232,33 @@ class ServerSession:
     async def _asked(
         self, ask: Callable[[ClientSession], Awaitable[Answer]], *, limit: timedelta, asked: Callable[[], None]
     ) -> Answer:
+        session, flow = await self._ready()
+        asked()
+        one: UnderWay[Answer] = UnderWay(flow, alias=self.config.alias)
+        one.begin(ask(session))
+        found = await self._waited(one, limit)
+        assert not isinstance(found, Asking)
+        return found
+
+    async def _ready(self) -> tuple[ClientSession, Flow]:
         connect = self._start_limit
         try:
             async with asyncio.timeout(connect.total_seconds()):
-                session, flow = await self._connected()
+                return await self._connected()
         except TimeoutError:
             raise await self._too_late(connect) from None
-        asked()
-        calling: asyncio.Future[Answer] = asyncio.ensure_future(ask(session))
-        ending = asyncio.ensure_future(flow.over.wait())
+
+    async def _waited(self, one: UnderWay[Answer], limit: timedelta) -> Answer | Asking:
         try:
-            both: set[asyncio.Future[Any]] = {calling, ending}
-            await asyncio.wait(both, timeout=limit.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
-            if calling.done():
-                return calling.result()
-            if not ending.done():
-                raise ServerTrouble(
-                    self._sentence(f"did not answer the call within {limit.total_seconds():g} s"),
-                    in_mid_call=True,
-                )
-            raise self._broken_off(flow)
-        except ServerTrouble:
-            raise
+            found = await one.wait(limit)
         except Exception as error:
-            raise self._failed_call(error, flow) from error
-        finally:
-            for task in both:
-                task.cancel()
-            await asyncio.wait({calling}, timeout=1.0)  # the server hears of the cancellation
+            raise self._failed_call(error, one.flow) from error
+        if found is not None:
+            return found
+        if one.flow.over.is_set():
+            raise self._broken_off(one.flow)
+        what = f"did not answer the call within {limit.total_seconds():g} s"
+        raise ServerTrouble(self._sentence(what), in_mid_call=True)
 
     @property
     def doing(self) -> str:
@@ -259,6 +289,10 @@ class ServerSession:
         """End it, with everything that it started. It may be used again: then it is started anew."""
         owner, self._owner, self._session = self._owner, None, None
         self._closing.set()
+        for one in list(self._under_way.values()):
+            if one.asking is not None:
+                await one.end()
+        self._under_way.clear()
         if owner is not None:
             await asyncio.wait({owner})
 
@@ -319,6 +353,7 @@ class ServerSession:
                         Outgoing(outgoing, flow),
                         client_info=Implementation(name="kubiya-worker", version=__version__),
                         message_handler=self._heard,
+                        elicitation_callback=self._elicited if self._may_ask else None,
                     )
                 )
                 era = self._memory.era(self.config.identity)

@@ -14,10 +14,11 @@ from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.offering import LIST_RESOURCES, READ_RESOURCE, ListArguments, ReadArguments, tool_name
 from worker_core.mcp.results import Reader as AnswerReader
 from worker_core.mcp.results import resource_list
+from worker_core.mcp.under_way import Asking
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.tools.arguments import WrongArguments, failed, read
-from worker_core.tools.base import ToolContext, ToolResult, ToolSpec
+from worker_core.tools.base import AsksUser, QuestionInCall, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.report import report_text
 
 if TYPE_CHECKING:
@@ -110,10 +111,17 @@ class ServerToolCall(McpTool):
             limit=context.timeout,
             on_progress=progress,
             asked=context.before_effect,
+            call_id=context.call_id,
+            answer=context.answer,
         )
+        if isinstance(answer, Asking):
+            question = answer.question
+            [whose, _] = self.details(arguments)
+            raise AsksUser(QuestionInCall(parts=(whose, *question.parts), fields=question.fields, state=answer.state))
         readable = tool_name(self._config.alias, READ_RESOURCE) if self._pool.has_resources(self._config) else ""
         reader = AnswerReader(context, read_resource=readable)
         text = await asyncio.to_thread(reader.result, answer.result, misfit=answer.misfit)
+        text = "\n".join((text, *(f"[{remark}]" for remark in answer.remarks)))
         return text, not answer.result.is_error
 
 

@@ -25,6 +25,7 @@ async def answer(context: Context, request: Request) -> Response:
         "answer": wish.answer,
         "scope": wish.scope,
         "by": USER["user_name"],
+        **({} if wish.content is None else {"content": wish.content}),
     }
     await signal(context, row, "answer_approval", said)
     return reply({"success": True, **said})

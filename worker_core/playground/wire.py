@@ -167,6 +167,8 @@ class ApprovalAnswer(Body, frozen=True, kw_only=True):
 
     answer: Literal["allow", "deny"]
     scope: Literal["once", "execution"] = "once"
+    content: dict[str, Any] | None = None
+    """What is filled in, where a call asks for something."""
 
 
 class Reason(Body, frozen=True, kw_only=True):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
@@ -29,17 +29,20 @@ class Answers:
         self._client_of = client_of
         self._telling = TaskKeeper()
 
-    def keep(self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal: str = "") -> Asked:
+    def keep(
+        self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal: str = "", values: Mapping[str, Any]
+    ) -> Asked:
         """Write an answer down; from then on it holds.
 
         Raises:
             NoSuchApproval: nothing of this id waits (any more).
+            WrongValues: something is filled in wrongly.
             NotRead: it leaves something out, and `seal` is not that of the whole question.
             KubiyaError: the answer cannot be written down.
 
         """
         try:
-            return self._book.answer(approval_id, allow=allow, scope=scope, by=by, seal_read=seal)
+            return self._book.answer(approval_id, allow=allow, scope=scope, by=by, seal_read=seal, values=values)
         except OSError as error:
             raise KubiyaError(f"The answer cannot be written down: {error.strerror or error}. Try again.") from error
 

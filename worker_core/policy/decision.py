@@ -165,6 +165,12 @@ class Permissions:
         return await _Case(self, call).further(read)
 
 
+def digest_of(call: Call) -> str:
+    """What an answer is bound to."""
+    content = json.dumps([call.tool, call.bound_to, call.arguments], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 class _Case:
     """One call that is to be decided."""
 
@@ -174,9 +180,7 @@ class _Case:
         self._book = permissions.book
         self._settings = permissions.settings
         self._execution_id = call.execution_id
-        self._digest = hashlib.sha256(
-            json.dumps([call.tool, call.bound_to, call.arguments], sort_keys=True, default=str).encode()
-        ).hexdigest()
+        self._digest = digest_of(call)
 
     async def decide(self) -> Ruling:
         try:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from worker_core.basics.files import write_private
 from worker_core.errors import KubiyaError
 from worker_core.paths import is_private, private_directory
+from worker_core.policy.form import content_of
 from worker_core.policy.question_text import left_out, seal, shown
-from worker_core.snapshot import ApprovalView, QuestionPart, Scope, WholeQuestion
+from worker_core.snapshot import NOTHING, ApprovalView, QuestionField, QuestionPart, Scope, WholeQuestion
 from worker_core.workspaces.workspace import safe_name
 
 _KEPT_AFTER = timedelta(days=2)
@@ -57,6 +58,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     lasts: bool = True
     """It may be allowed for always."""
+
+    in_call: bool = False
+    """Asked by a call that is under way, for its server."""
+
+    fields: tuple[QuestionField, ...] = ()
+    state: str = ""
+    """What such a call needs to go on where this worker has forgotten it."""
+
+    content: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What was filled in."""
 
     answer: Literal["", "allow", "deny"] = ""
     scope: Scope = "once"
@@ -106,6 +117,14 @@ class ApprovalBook:
         self._write(asked)
         return True
 
+    def put(self, asked: Asked) -> None:
+        """Note a question in the place of what stands for its call.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._write(asked)
+
     def whole(self, approval_id: str) -> WholeQuestion:
         """Everything that is asked.
 
@@ -115,7 +134,16 @@ class ApprovalBook:
         asked = self._one(approval_id)
         return WholeQuestion(id=asked.id, parts=asked.parts, seal=seal(asked.parts))
 
-    def answer(self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal_read: str = "") -> Asked:
+    def answer(
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope,
+        by: str,
+        seal_read: str = "",
+        values: Mapping[str, Any] = NOTHING,
+    ) -> Asked:
         """Note an answer to what waits. The beginning of an id will do where it is the only one.
 
         Args:
@@ -124,11 +152,13 @@ class ApprovalBook:
             scope: how far the answer reaches.
             by: who answered.
             seal_read: the seal of the whole question, where its view leaves something out.
+            values: what was filled in, by the names of its fields.
 
         Raises:
             NoSuchApproval: nothing of this id waits.
             NotRead: it is to be allowed, and its view leaves out what nobody has read.
             NotLasting: it is to be allowed for always, and a rule could not name it.
+            WrongValues: something is filled in wrongly.
             OSError: it cannot be written.
 
         """
@@ -146,9 +176,12 @@ class ApprovalBook:
                 "Parts of this call are only known when it runs, so no rule could name it. Allow it once, or for this "
                 "execution."
             )
+        content = content_of(asked.fields, values) if allow else {}
         # What was asked is not needed any more.
         answer = "allow" if allow else "deny"
-        answered = msgspec.structs.replace(asked, answer=answer, scope=scope, by=by, parts=())
+        answered = msgspec.structs.replace(
+            asked, answer=answer, scope="once" if asked.in_call else scope, by=by, parts=(), content=content
+        )
         self._write(answered)
         return answered
 
@@ -169,6 +202,8 @@ class ApprovalBook:
         return [asked for asked in self._asked.values() if asked.answer and not asked.told]
 
     def told(self, asked: Asked) -> None:
+        if (now := self._asked.get((asked.execution_id, asked.call_id))) is None or now.id != asked.id:
+            return  # the call has gone on
         self._write(msgspec.structs.replace(asked, told=True))
 
     def expire(self, execution_id: str, call_id: str) -> None:
@@ -179,6 +214,18 @@ class ApprovalBook:
             self._views.pop((execution_id, call_id), None)
             self._file(asked).unlink(missing_ok=True)
             self._on_change()
+
+    def in_call(self, execution_id: str, call_id: str, *, digest: str) -> Asked | None:
+        """The question that a call under way has asked last, answered or not."""
+        asked = self.get(execution_id, call_id, digest=digest)
+        return asked if asked is not None and asked.in_call else None
+
+    def drop(self, asked: Asked) -> None:
+        """The call has its answer and goes on: neither question nor answer is kept."""
+        self._asked.pop((asked.execution_id, asked.call_id), None)
+        self._views.pop((asked.execution_id, asked.call_id), None)
+        self._file(asked).unlink(missing_ok=True)
+        self._on_change()
 
     def granted(self, execution_id: str) -> frozenset[str]:
         """Subjects (their keys) that were allowed for the whole execution."""
@@ -230,6 +277,8 @@ class ApprovalBook:
                 asked_at=asked.asked_at,
                 expires_at=asked.expires_at,
                 lasts=asked.lasts,
+                in_call=asked.in_call,
+                fields=asked.fields,
             )
         return self._views[key]
 
@@ -239,6 +288,9 @@ class ApprovalBook:
         return sorted(waiting, key=lambda asked: asked.asked_at)
 
     def _write(self, asked: Asked) -> None:
+        earlier = self._asked.get((asked.execution_id, asked.call_id))
+        if earlier is not None and earlier.id != asked.id:
+            self._file(earlier).unlink(missing_ok=True)
         _put(self._file(asked), msgspec.json.encode(asked))
         self._asked[asked.execution_id, asked.call_id] = asked
         self._views.pop((asked.execution_id, asked.call_id), None)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from worker_core.policy.rules import Subject
     from worker_core.policy.subjects import Reader
     from worker_core.sandbox.launcher import Launcher
+    from worker_core.snapshot import QuestionField
     from worker_core.workspaces.workspace import Workspace
 
 
@@ -75,6 +76,38 @@ class ControlPlaneApi(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionInCall:
+    """What a call under way must ask its user before it goes on."""
+
+    parts: Sequence[tuple[str, str]]
+    """Names and texts, as they are shown."""
+
+    fields: Sequence[QuestionField] = ()
+    state: str = ""
+    """What is needed to go on where everything else was forgotten."""
+
+
+class AsksUser(Exception):
+    """The call is under way and waits. It goes on when it is run again, with `ToolContext.answer`."""
+
+    def __init__(self, question: QuestionInCall) -> None:
+        super().__init__("its user is asked")
+        self.question = question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAnswer:
+    """The answer to `AsksUser`."""
+
+    action: Literal["accept", "decline", "cancel"]
+    """`cancel`: nobody answered."""
+
+    content: Mapping[str, Any] = field(default_factory=dict)
+    state: str = ""
+    """Of the question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContext:
     """Everything a call may use. It holds no key of the worker's own."""
 
@@ -87,6 +120,9 @@ class ToolContext:
 
     timeout: timedelta = timedelta(minutes=10)
     """Upper limit for the call."""
+
+    answer: UserAnswer | None = None
+    """The call is under way, asked this, and goes on."""
 
     output_limit_bytes: int = 30_000
     """How much of the output the model reads."""
@@ -119,7 +155,7 @@ class Detailed(Protocol):
 
 
 class Tool(Protocol):
-    """One callable tool. `run` raises nothing but CancelledError; everything else is a ToolResult."""
+    """One callable tool. `run` raises nothing but CancelledError and AsksUser; everything else is a ToolResult."""
 
     @property
     def spec(self) -> ToolSpec: ...

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
 from desktop.models.conversation import Approval
 from desktop.widgets.approval_card import ApprovalCard
+from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeText
 from desktop.widgets.text import Label
 from tests.support.questions import parts
 from worker_core.basics.visible import visible
-from worker_core.snapshot import QuestionPart, WholeQuestion
+from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
 
 LEFT_OUT = 1_240
 LONG = WholeQuestion(id="a", parts=(QuestionPart(name="content", text="a" * 10 + "b" * LEFT_OUT),), seal="5ea1ed")
@@ -95,3 +97,34 @@ def test_a_question_has_nothing_beyond_its_edges(qtbot: QtBot) -> None:
         assert said in command.toPlainText()
     assert command.toPlainText().endswith("z")
     assert not card.grab().isNull()
+
+
+def test_what_a_call_asks_is_filled_in_and_sent(qtbot: QtBot) -> None:
+    fields = (
+        QuestionField(
+            name="size", label="Size", kind="choice", required=True, options=("s", "l"), shown=("Small", "L")
+        ),
+        QuestionField(name="name", label="Name", kind="text", about="Whose it is", required=True),
+        QuestionField(name="express", label="Express", kind="boolean"),
+        QuestionField(name="extras", label="Extras", kind="choices", options=("a", "b"), shown=("a", "b")),
+    )
+    approval = question(asks="What shall be ordered?")
+    approval.in_call, approval.fields, approval.lasts = True, fields, False
+    given: list[bool] = []
+    card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append(allow), read=lambda _: None)
+    qtbot.addWidget(card)
+    card.show()
+    seen = seen_in(card)
+    assert all(word in seen for word in ("asks you", "Size *", "Name *", "Whose it is", "Express", "a, b"))
+    assert card._more.isHidden(), "there is nothing to be allowed for always"
+    size, name = card.form.controls["size"], card.form.controls["name"]
+    assert isinstance(size, Choice)
+    assert isinstance(name, QLineEdit)
+    size.choose("l")
+    qtbot.keyClicks(name, " Ada ")
+    qtbot.mouseClick(card._allow, Qt.MouseButton.LeftButton)
+    assert given == [True]
+    assert approval.values == {"size": "l", "name": "Ada"}
+    approval.answer = "allowed"
+    card.refresh()
+    assert card.form.isHidden()

@@ -14,7 +14,7 @@ from typing import Any
 
 from temporalio import activity
 
-from worker_core.agents.activities import offered_tools
+from worker_core.agents.activities import in_call, offered_tools
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
 from worker_core.agents.activities.services import Services
 from worker_core.agents.conversation import arguments_object
@@ -27,11 +27,11 @@ from worker_core.control_plane.outbox.lane import Lane
 from worker_core.events import ToolFinished, ToolStarted
 from worker_core.mcp.tool import McpTool, mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
-from worker_core.policy.decision import Ask, Call, Denied, Ruling
+from worker_core.policy.decision import Allowed, Ask, Call, Denied, Ruling
 from worker_core.policy.subjects import OwnPlaces
 from worker_core.sandbox.launcher import Launcher, Observed
 from worker_core.tools.arguments import failed
-from worker_core.tools.base import Detailed, Tool, ToolContext, ToolResult
+from worker_core.tools.base import AsksUser, Detailed, Tool, ToolContext, ToolResult, UserAnswer
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.workspaces.workspace import Workspace
 
@@ -70,9 +70,6 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
     unknown, where = False, ""
     if isinstance(known, Finished):
         result = known.result
-    elif isinstance(known, Dispatched) and not (tool is not None and tool.spec.read_only):
-        unknown = True
-        result = failed(UNKNOWN_OUTCOME)
     else:
         arguments, wrong = _read_arguments(call)
         asked = (
@@ -80,26 +77,43 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
             if tool is None or wrong
             else to_decide(request, tool, arguments, queue_id=queue_id, launcher=services.launcher)
         )
-        verdict: Ruling = Denied(sentence=wrong if tool is not None else f"There is no tool named {call.name!r} here.")
-        if asked is not None:
-            verdict = await services.permissions.decide(asked)
-        if isinstance(verdict, Ask):
-            await lane.flush(_FLUSH_LIMIT)
-            wanted = ApprovalWanted(id=verdict.id, expires_at=verdict.expires_at.isoformat())
-            return ToolOutcome(succeeded=False, output="", approval=wanted, last_sequence=lane.last_sequence)
-        lane.publish(
-            f"{prefix}tool_started",
-            {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
-        )
-        services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
-        if isinstance(verdict, Denied):
-            result = failed(verdict.sentence)
+        answer: UserAnswer | Ask | None = None
+        if isinstance(known, Dispatched) and asked is not None:
+            answer = await in_call.going_on(services.permissions, asked, content=request.content)
+        if isinstance(answer, Ask):
+            return await _waits(answer, lane)
+        if isinstance(known, Dispatched) and answer is None and not (tool is not None and tool.spec.read_only):
+            unknown = True
+            result = failed(UNKNOWN_OUTCOME)
         else:
-            assert tool is not None
-            assert asked is not None
-            observed = Observed(services.launcher)
-            result = await _run_once(services, request, environment, tool, asked, observed)
-            where = _place(request, observed)
+            verdict: Ruling = Denied(
+                sentence=wrong if tool is not None else f"There is no tool named {call.name!r} here."
+            )
+            if answer is not None:
+                verdict = Allowed()  # it was decided before it began
+            elif asked is not None:
+                verdict = await services.permissions.decide(asked)
+            if isinstance(verdict, Ask):
+                return await _waits(verdict, lane)
+            if answer is None:
+                lane.publish(
+                    f"{prefix}tool_started",
+                    {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
+                )
+                services.bus.publish(
+                    ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name)
+                )
+            if isinstance(verdict, Denied):
+                result = failed(verdict.sentence)
+            else:
+                assert tool is not None
+                assert asked is not None
+                observed = Observed(services.launcher)
+                try:
+                    result = await _run_once(services, request, environment, tool, asked, observed, answer)
+                except AsksUser as error:
+                    return await _waits(await in_call.ask(services.permissions, asked, error.question), lane)
+                where = _place(request, observed)
     mask = services.redactor.mask
     # Tools mask what they read; a sentence about it may hold a part of it, too.
     result = replace(result, output=mask(result.output), error=result.error and mask(result.error))
@@ -134,6 +148,12 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         duration_ms=round(seconds * 1000),
         last_sequence=lane.last_sequence,
     )
+
+
+async def _waits(ask: Ask, lane: Lane) -> ToolOutcome:
+    await lane.flush(_FLUSH_LIMIT)
+    wanted = ApprovalWanted(id=ask.id, expires_at=ask.expires_at.isoformat())
+    return ToolOutcome(succeeded=False, output="", approval=wanted, last_sequence=lane.last_sequence)
 
 
 def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, queue_id: str, launcher: Launcher) -> Call:
@@ -208,6 +228,7 @@ async def _run_once(
     tool: Tool,
     decided: Call,
     launcher: Launcher,
+    answer: UserAnswer | None,
 ) -> ToolResult:
     call = request.call
     journal = services.journal
@@ -215,7 +236,7 @@ async def _run_once(
     settings = services.settings
 
     def mark() -> None:
-        if journaled:
+        if journaled and answer is None:
             journal.mark_dispatched(request.execution_id, call.call_id)
 
     try:
@@ -236,6 +257,7 @@ async def _run_once(
                 api=services.client,
                 mask=services.redactor.mask,
                 before_effect=mark,
+                answer=answer,
             ),
         )
     except JournalError as error:

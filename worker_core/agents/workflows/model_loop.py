@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -280,19 +281,23 @@ class ModelLoop:
         )
 
     async def _run_approved(self, call: ToolCall, parent_message_id: str) -> ToolOutcome:
-        """Run it; where its user must be asked first, wait for the answer as long as the first question lasts."""
+        """Run it; where its user must be asked, wait for the answer as long as the question lasts."""
         outcome = await self._run_tool(call, parent_message_id)
-        deadline = None
+        asked, deadline = "", workflow.now()
         while outcome.approval is not None:
             stop_if_cancelled()  # the call may have ended while its cancellation was on the way
-            deadline = deadline or datetime.fromisoformat(outcome.approval.expires_at)
+            if outcome.approval.id != asked:  # asked anew, the same one lasts no longer
+                asked, deadline = outcome.approval.id, datetime.fromisoformat(outcome.approval.expires_at)
             answer = await self._progress.approvals.wait(call.call_id, until=deadline)
             await self._wait()
             stop_if_cancelled()
-            outcome = await self._run_tool(call, parent_message_id, answer=answer)
+            content = self._progress.approvals.content(call.call_id)
+            outcome = await self._run_tool(call, parent_message_id, answer=answer, content=content)
         return outcome
 
-    async def _run_tool(self, call: ToolCall, parent_message_id: str, *, answer: str = "") -> ToolOutcome:
+    async def _run_tool(
+        self, call: ToolCall, parent_message_id: str, *, answer: str = "", content: dict[str, Any] | None = None
+    ) -> ToolOutcome:
         progress, persona = self._progress, self._persona
         timeouts = progress.home.timeouts
         try:
@@ -306,6 +311,7 @@ class ModelLoop:
                     timeout_seconds=timeouts.tool_call,
                     in_team=self._in_team,
                     answer=answer,
+                    content=content,
                     after_sequence=progress.sequence,
                 ),
                 ToolOutcome,
