@@ -28,7 +28,7 @@ from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.errors import KubiyaError
-from worker_core.mcp.elicitation import MOST_FIELDS, Question, Unaskable, question_of
+from worker_core.mcp.elicitation import MOST_FIELDS, Elicited, Unaskable, question_of
 from worker_core.policy.form import WrongValues, content_of, written_fields
 from worker_core.snapshot import QuestionField
 
@@ -213,7 +213,7 @@ async def test_a_form_is_filled_in_with_the_command(
 # --- pieces ---------------------------------------------------------------------------------------------------
 
 
-def form(message: str = "?", **properties: Any) -> Question:
+def form(message: str = "?", **properties: Any) -> Elicited:
     from mcp.types import ElicitRequestFormParams
 
     schema = {"type": "object", "properties": properties, "required": list(properties)[:1]}
@@ -272,6 +272,6 @@ def test_any_form_and_any_values_end_in_a_form_or_a_sentence(properties: Any, va
     try:
         question = form(**(properties if isinstance(properties, dict) else {"it": properties}))
     except Unaskable:
-        question = Question(parts=(), fields=(QuestionField(name="a", label="a", kind="integer"),))
+        question = Elicited(parts=(), fields=(QuestionField(name="a", label="a", kind="integer"),))
     with contextlib.suppress(WrongValues):
         content_of(question.fields, values if isinstance(values, dict) else {"a": values})

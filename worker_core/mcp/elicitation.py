@@ -38,14 +38,14 @@ class Unaskable(KubiyaError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Elicited:
     """What is shown and filled in."""
 
     parts: tuple[tuple[str, str], ...]
     fields: tuple[QuestionField, ...] = ()
 
 
-def question_of(alias: str, params: ElicitRequestParams) -> Question:
+def question_of(alias: str, params: ElicitRequestParams) -> Elicited:
     """The question as it is shown.
 
     Args:
@@ -65,11 +65,11 @@ def question_of(alias: str, params: ElicitRequestParams) -> Question:
             host, parts = "", urlsplit("")
         if parts.scheme not in {"http", "https"} or not host or len(params.url) > _LONGEST_URL:
             raise Unaskable(f"{server} asked its user to open something that is no web address; that was declined.")
-        return Question(
+        return Elicited(
             parts=(asks, ("opens the host", visible_line(host)), ("the address", visible_line(params.url))),
         )
     try:
-        return Question(parts=(asks,), fields=_fields(params.requested_schema))
+        return Elicited(parts=(asks,), fields=_fields(params.requested_schema))
     except _Wrong as error:
         raise Unaskable(f"{server} asked its user with a form that {error}; that was declined.") from None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from worker_core.mcp.elicitation import Question, Unaskable, question_of
+from worker_core.mcp.elicitation import Elicited, Unaskable, question_of
 from worker_core.mcp.progress import Coalesced
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Called:
 class Asking:
     """A question, and where its answer is waited for."""
 
-    question: Question
+    question: Elicited
     state: str
     answer: asyncio.Future[ElicitResult]
 
