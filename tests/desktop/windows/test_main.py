@@ -230,7 +230,8 @@ def test_an_approval_is_answered_in_the_conversation_and_on_its_page(stage: Stag
     stage.window.open_execution("e")
     card = stage.window.executions.detail.conversation._views["a"]
     card._allow.click()
-    assert stage.worker.asked == [("answer_approval", "a", {"allow": True, "scope": "once", "seal": ""})]
+    answer = {"allow": True, "scope": "once", "seal": "", "values": {}}
+    assert stage.worker.asked == [("answer_approval", "a", answer)]
     stage.window.show_page("approvals")
     (other,) = stage.window.page_named("approvals").findChildren(ApprovalCard)
     stage.worker.trouble = KubiyaError("Too late.")
