@@ -22,7 +22,9 @@ REQUIREMENTS = ROOT / "requirements" / "dev.txt"
 APT_LIST = ROOT / "requirements" / "apt.txt"
 OLDEST_PYTHON = (3, 11)
 
-PROGRAMS = ("Xvfb", "bwrap", "dbus-daemon", "dunst", "gnome-keyring-daemon", "objdump", "openbox", "openssl", "xdotool")
+PROGRAMS = (
+    "Xvfb", "bwrap", "curl", "dbus-daemon", "dunst", "gnome-keyring-daemon", "objdump", "openbox", "openssl", "xdotool",
+)  # fmt: skip
 """Of the system packages, what other Linux distributions have under other names."""
 
 

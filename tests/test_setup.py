@@ -124,5 +124,5 @@ def test_without_dpkg_the_programs_are_looked_for(project: Project) -> None:
     project.stand_in("bin/Xvfb", "")
     done = project.setup()
     if sys.platform == "linux":
-        assert done.stderr.startswith("Programs are missing: bwrap dbus-daemon dunst ")
+        assert done.stderr.startswith("Programs are missing: bwrap curl dbus-daemon dunst ")
     assert not [one for one in project.started if one.startswith("apt-get")]
