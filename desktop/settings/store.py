@@ -18,6 +18,7 @@ from desktop.settings.preferences import Preferences
 from worker_core import settings as settings_of
 from worker_core.basics.durations import duration_as_typed
 from worker_core.basics.toml_text import basic_string
+from worker_core.basics.whole_text import whole
 from worker_core.errors import ConfigurationError
 from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
@@ -72,7 +73,7 @@ class SettingsStore(QObject):
         text, mark = text_file.read(file, what="settings file")
         values = settings_of.parse(text, file=file)
         for name, value in changes.items():
-            given = value.strip() if isinstance(value, str) else value
+            given = _typed(value)
             if given is None or given == "":
                 values.pop(name, None)
                 continue
@@ -129,6 +130,13 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
         else:
             document[name] = tomlkit.value(_toml(value))
     return tomlkit.dumps(document)
+
+
+def _typed(value: Any) -> Any:
+    """Without blanks around it, and with whole characters: no file has halves of them."""
+    if isinstance(value, str):
+        return whole(value.strip())
+    return [_typed(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _read_back(text: str, *, file: Path) -> Settings:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PySide6.QtTest import QSignalSpy
 
@@ -13,6 +13,7 @@ from desktop.settings import preferences
 from desktop.settings.preferences import Preferences
 from desktop.settings.store import SettingsStore
 from tests.support.engine import home
+from worker_core.basics.whole_text import whole
 from worker_core.errors import ConfigurationError
 
 
@@ -115,6 +116,7 @@ def test_a_change_leaves_comments_order_and_everything_else_as_it_was(store: Set
     number=st.integers(1, 10**6),
     before=st.sampled_from(["", COMMENTED, COMMENTED.replace("\n", "\r\n"), "log_level = 'INFO'"]),
 )
+@example(model="m", queues=["\ud800"], number=1, before="")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_can_be_read(tmp_path: Path, model: str, queues: list[str], number: int, before: str) -> None:
     store = SettingsStore(home(tmp_path), environ={})
@@ -123,7 +125,7 @@ def test_what_is_written_can_be_read(tmp_path: Path, model: str, queues: list[st
     store.change(default_model=model, max_executions=number, queue_ids=queues or None)
     found = store.settings()
     assert (found.default_model, found.max_executions) == (model.strip(), number)
-    named = tuple(dict.fromkeys(one.encode("utf-8", "replace").decode().strip() for one in queues))
+    named = tuple(dict.fromkeys(whole(one).strip() for one in queues))
     assert found.queue_ids == tuple(one for one in named if one)
 
 
