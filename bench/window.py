@@ -8,6 +8,7 @@ the event loop is free. `p99` is over these probes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -15,11 +16,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+from unittest.mock import create_autospec
 
 import psutil
 from PySide6.QtCore import QEvent, QObject, QTimer
@@ -27,14 +29,23 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
 from desktop.models.conversation import Message
+from desktop.notices.notifications import Notifications
+from desktop.notices.updates import UpdateState, UpdateWatch
+from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
 from desktop.shell.bridge import Bridge
 from desktop.shell.garbage import GarbageKeeper
+from desktop.system.diagnosis import Diagnosis
+from desktop.system.open_elsewhere import Outside
+from desktop.windows.background import Background
+from desktop.windows.desk import Desk
 from desktop.windows.main import MainWindow
+from desktop.worker.face import WorkerFace
+from worker_core.control_plane.models import ExecutionRecord
 from worker_core.events import EventBus, ExecutionEventPublished
 from worker_core.logs.ring import LogLine, LogRing
 from worker_core.paths import Paths
-from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView
+from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView, Health
 
 BULK_LINES = 100_000
 LINES_A_SECOND = 2_000
@@ -48,17 +59,53 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 EXECUTION = "e-1"
 
 
-class Worker:
+def a_worker() -> Any:
     """A worker that says what the bench wants it to say."""
+    made = create_autospec(WorkerFace, instance=True)
+    made.events, made.attached, made.paused_until = EventBus(), False, None
+    running = ExecutionView(execution_id=EXECUTION, queue_id="q", turn=1, status="running", step="model", started_at=AT)
+    made.snapshot = EngineSnapshot(state=EngineState.RUNNING, reason="Running.", executions=(running,))
+    made.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
+    made.load_session.return_value = None
+    return made
 
-    def __init__(self) -> None:
-        self.events = EventBus()
-        self.attached = False
-        self.paused_until = None
-        running = ExecutionView(
-            execution_id=EXECUTION, queue_id="q", turn=1, status="running", step="model", started_at=AT
-        )
-        self.snapshot = EngineSnapshot(state=EngineState.RUNNING, reason="Running.", executions=(running,))
+
+async def _sample() -> Health:
+    return Health(
+        cpu_percent=1,
+        memory_percent=1,
+        memory_total_bytes=1,
+        memory_used_bytes=1,
+        disk_percent=1,
+        disk_total_bytes=1,
+        disk_used_bytes=1,
+        process_rss_bytes=1,
+        sampled_at=AT,
+    )
+
+
+def _at_once(work: Coroutine[Any, Any, None]) -> None:
+    """Nothing here waits for anything."""
+    with contextlib.suppress(StopIteration):
+        work.send(None)
+
+
+def a_desk(worker: WorkerFace, folder: Path) -> Desk:
+    paths = Paths.from_environment({"KUBIYA_WORKER_HOME": str(folder)})
+    return Desk(
+        worker=worker,
+        settings=SettingsStore(paths, environ={}),
+        policy=PolicyStore(paths.policy_file),
+        notices=Notifications(level=lambda: "all"),
+        updates=create_autospec(UpdateWatch, instance=True, state=UpdateState(), page=""),
+        diagnosis=create_autospec(Diagnosis, instance=True),
+        outside=Outside(workspaces=paths.workspaces),
+        keys=None,
+        autostart=None,
+        sample=_sample,
+        follow=lambda _: None,
+        background=Background(run=_at_once),
+    )
 
 
 class Pulse(QObject):
@@ -107,12 +154,15 @@ class Stage:
     def __init__(self, app: QApplication, folder: Path) -> None:
         self.app = app
         self.garbage = GarbageKeeper()  # as the tray's loop has it
-        self.worker = Worker()
+        self.worker = a_worker()
         self.ring = LogRing(20_000)
-        self.bridge = Bridge(self.worker, self.ring)  # type: ignore[arg-type]
-        store = SettingsStore(Paths.from_environment({"KUBIYA_WORKER_HOME": str(folder)}), environ={})
+        self.bridge = Bridge(self.worker, self.ring)
+        desk = a_desk(self.worker, folder)
         began = time.perf_counter()
-        self.window = MainWindow(self.worker, self.bridge, store)  # type: ignore[arg-type]
+        self.window = MainWindow(desk)
+        self.bridge.snapshot_changed.connect(self.window.take)
+        self.bridge.events_arrived.connect(self.window.apply)
+        self.bridge.logs_arrived.connect(self.window.add_lines)
         self.window.show()
         self.garbage.settle()
         self.settle()
@@ -196,8 +246,7 @@ class Stage:
 
     def event_to_pixel(self, message_id: str = "m-1") -> dict[str, float]:
         """From the engine's bus to the end of the paint that shows it."""
-        self.window.show_page("executions")
-        self.window.open_execution(EXECUTION)
+        self.window.show_page("executions", EXECUTION)
         self.settle()
         watcher = PaintWatcher(self.window.executions.detail.conversation.viewport())
         self.app.installEventFilter(watcher)
@@ -237,14 +286,13 @@ class Stage:
     def _is_painted(self, marker: str, watcher: PaintWatcher, began: float) -> bool:
         if not watcher.painted_since(began):
             return False
-        one = self.window.store.get(EXECUTION)
+        one = self.window.desk.executions.get(EXECUTION)
         said = [item for item in one.conversation.items if isinstance(item, Message)] if one is not None else []
         return bool(said) and marker in said[-1].text
 
     def streaming(self) -> dict[str, float]:
         """A model that says 5 000 chunks, 1 000 a second, with code and lists."""
-        self.window.show_page("executions")
-        self.window.open_execution(EXECUTION)
+        self.window.show_page("executions", EXECUTION)
         self.settle()
         pieces = [
             "Some words ",

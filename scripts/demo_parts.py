@@ -1,44 +1,98 @@
-"""Stand-ins for screenshots, where the window asks somebody: the fleet, the connection test, the first run."""
+"""A desk for screenshots, with stand-ins where the window asks somebody: worker, connection test, first run."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import cast
+from unittest.mock import create_autospec
 
-from demo_data import NOW
+from demo_data import NOW, snapshot
+from demo_data import notices as demo_notices
 
+from desktop.notices.notifications import Notifications
+from desktop.notices.updates import UpdateState, UpdateWatch
 from desktop.settings.keys import Owner
 from desktop.settings.onboarding import Onboarding
+from desktop.settings.policy_store import PolicyStore
+from desktop.settings.store import SettingsStore
+from desktop.system.diagnosis import Diagnosis
+from desktop.system.open_elsewhere import Outside
+from desktop.windows.background import Background
+from desktop.windows.desk import Desk
+from desktop.worker.face import WorkerFace
 from worker_core.checks.check import Check, ok, warn
-from worker_core.control_plane.models import Queue, QueueWorker
+from worker_core.control_plane.models import ExecutionRecord, Queue, QueueWorker
 from worker_core.errors import KubiyaError
+from worker_core.paths import Paths
+from worker_core.snapshot import EngineSnapshot, Health
 
 
-class Fleet:
+def desk(folder: Path, *, empty: bool) -> Desk:
+    """Everything that a window needs, in a folder of its own; with `empty`, as before the worker's first start."""
+    paths = Paths.from_environment({"KUBIYA_WORKER_HOME": str(folder)})
+    store = SettingsStore(paths, environ={})
+    notices = Notifications(level=lambda: "all")
+    worker = create_autospec(WorkerFace, instance=True)
+    worker.snapshot = EngineSnapshot() if empty else snapshot()
+    worker.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
+    worker.load_session.return_value = None
+    worker.queue_workers.side_effect = _serving
+    if not empty:
+        store.change(queue_ids="q-7f31, q-b210, q-0c44")
+        store.change(max_executions="8")
+        notices.remember(demo_notices())
+        paths.policy_file.parent.mkdir(parents=True, exist_ok=True)
+        paths.policy_file.write_text('[[rule]]\ntool = "shell"\ncommand = "git push*"\nthen = "ask"\n')
+    diagnosis = create_autospec(Diagnosis, instance=True)
+    diagnosis.test_connection = examine
+
+    async def sample() -> Health:
+        found = snapshot().health
+        assert found is not None
+        return found
+
+    return Desk(
+        worker=worker,
+        settings=store,
+        policy=PolicyStore(paths.policy_file),
+        notices=notices,
+        updates=create_autospec(UpdateWatch, instance=True, state=UpdateState(), page=""),
+        diagnosis=diagnosis,
+        outside=create_autospec(Outside, instance=True),
+        keys=None,
+        autostart=None,
+        sample=sample,
+        follow=lambda _: None,
+        background=background(),
+    )
+
+
+def background() -> Background:
+    """One that does at once what it is asked."""
+    return Background(run=asyncio.run)
+
+
+async def _serving(queue_ids: Sequence[str]) -> dict[str, list[QueueWorker]]:
     """Who serves the demo's queues."""
 
-    async def list_queues(self) -> list[Queue]:
-        return []
+    def worker(number: int, host: str, system: str, cpu: float, memory: float, done: int, ago: float) -> QueueWorker:
+        return QueueWorker(
+            id=f"w-{number}",
+            tasks_processed=done,
+            last_heartbeat=(NOW - timedelta(seconds=ago)).isoformat(),
+            system_info={"hostname": host, "os_name": system, "cpu_percent": cpu, "memory_percent": memory},
+        )
 
-    async def queue_workers(self, queue_ids: Sequence[str]) -> dict[str, list[QueueWorker]]:
-        def worker(
-            number: int, host: str, system: str, cpu: float, memory: float, done: int, ago: float
-        ) -> QueueWorker:
-            return QueueWorker(
-                id=f"w-{number}",
-                tasks_processed=done,
-                last_heartbeat=(NOW - timedelta(seconds=ago)).isoformat(),
-                system_info={"hostname": host, "os_name": system, "cpu_percent": cpu, "memory_percent": memory},
-            )
-
-        fleet = [
-            worker(1, "maya-laptop", "macOS 15.6", 34, 58, 148, 9),
-            worker(2, "build-07", "Debian 12", 71, 44, 2210, 21),
-            worker(3, "build-08", "Debian 12", 12, 39, 1984, 104),
-        ]
-        return {queue_id: fleet[: 3 - place] for place, queue_id in enumerate(queue_ids) if place < 2}
+    fleet = [
+        worker(1, "maya-laptop", "macOS 15.6", 34, 58, 148, 9),
+        worker(2, "build-07", "Debian 12", 71, 44, 2210, 21),
+        worker(3, "build-08", "Debian 12", 12, 39, 1984, 104),
+    ]
+    return {queue_id: fleet[: 3 - place] for place, queue_id in enumerate(queue_ids) if place < 2}
 
 
 async def examine(heard: Callable[[Check], object]) -> list[Check]:

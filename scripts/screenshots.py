@@ -6,15 +6,12 @@ Usage: python scripts/screenshots.py [--out FOLDER] [--scale 1|2|3] [--page NAME
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import os
 import random
 import sys
 import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
@@ -35,18 +32,13 @@ def main() -> int:
 
     import demo_data
     import demo_parts
-    from PySide6.QtCore import QObject, Signal
     from PySide6.QtWidgets import QApplication, QWidget
 
     from desktop.look import language
     from desktop.look.theme import theme
-    from desktop.notices.notifications import Notifications
-    from desktop.settings.store import SettingsStore
     from desktop.widgets.tool_card import ToolCard
     from desktop.windows.first_run import FirstRunWindow
     from desktop.windows.main import MainWindow
-    from worker_core.paths import Paths
-    from worker_core.snapshot import EngineSnapshot
 
     language.load([given.language])
 
@@ -54,62 +46,22 @@ def main() -> int:
         picture = window.grab().toImage()
         picture.convertToFormat(picture.Format.Format_RGB888).save(str(file), "PNG", 0)
 
-    def run_now(wish: Coroutine[Any, Any, None]) -> None:
-        asyncio.run(wish)
-
-    class Bridge(QObject):
-        snapshot_changed = Signal(object)
-        events_arrived = Signal(object)
-        logs_arrived = Signal(object)
-
-    class Worker:
-        snapshot = EngineSnapshot() if given.empty else demo_data.snapshot()
-
-        def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-            raise AttributeError(name)
-
-    class Policy:
-        def text(self) -> str:
-            return '[[rule]]\ntool = "shell"\ncommand = "git push*"\nthen = "ask"\n'
-
-        def check(self, _: str) -> str:
-            return ""
-
-        def save(self, text: str) -> None:
-            pass
-
     app = QApplication(sys.argv[:1])
-    bridge = Bridge()
     with tempfile.TemporaryDirectory() as folder:
-        store = SettingsStore(Paths.from_environment({"KUBIYA_WORKER_HOME": folder}), environ={})
-        if not given.empty:
-            store.change(queue_ids="q-7f31, q-b210, q-0c44")
-            store.change(max_executions="8")
         given.out.mkdir(parents=True, exist_ok=True)
         for mode in ("light", "dark"):
             theme().set_mode(mode)  # type: ignore[arg-type]
-            notices = Notifications(deliver=lambda _: None, level=lambda: "all")
+            desk = demo_parts.desk(Path(folder), empty=given.empty)
+            window = MainWindow(desk)
             if not given.empty:
-                notices.remember(demo_data.notices())
-            window = MainWindow(
-                Worker(),
-                bridge,
-                store,
-                policy=Policy(),
-                test_connection=demo_parts.examine,
-                notices=notices,
-                fleet=None if given.empty else demo_parts.Fleet(),
-                run=run_now,
-            )
-            if not given.empty:
-                window.store.apply(demo_data.events())
+                desk.executions.apply(demo_data.events())
                 for execution, agent in demo_data.agents().items():
-                    one = window.store.get(execution)
+                    one = desk.executions.get(execution)
                     assert one is not None
                     one.agent = agent
                 for step in range(120):
-                    bridge.snapshot_changed.emit(demo_data.snapshot(step))
-                bridge.logs_arrived.emit(demo_data.log_lines())
+                    window.take(demo_data.snapshot(step))
+                window.add_lines(demo_data.log_lines())
                 vitals = window.page_named("health").vitals  # type: ignore[attr-defined]
                 vitals.memory_total = 32 * demo_data.GB
                 chance = random.Random(3)  # noqa: S311
@@ -141,7 +93,7 @@ def main() -> int:
             window.show()
             for name in given.page:
                 if name == "first-run":
-                    first = FirstRunWindow(demo_parts.onboarding(refused=given.empty), run=run_now)
+                    first = FirstRunWindow(demo_parts.onboarding(refused=given.empty), demo_parts.background())
                     first.show()
                     first.key.setText("kb-demo")
                     first.check.click()
@@ -154,7 +106,7 @@ def main() -> int:
                     continue
                 window.show_page(name)
                 if name == "executions" and not given.empty:
-                    window.open_execution("4b1d77a0-checkout")
+                    window.show_page("executions", "4b1d77a0-checkout")
                 if name == "health":
                     window.page_named("health").draw()  # type: ignore[attr-defined]
                 for _ in range(12):

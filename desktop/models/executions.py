@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from desktop.models.conversation import Approval, Conversation, Item, Message
 from worker_core import events
 from worker_core.snapshot import ApprovalView, EngineSnapshot
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.models import ExecutionRecord
 
 KEPT = 500
 """Executions kept; the longest finished go first."""
@@ -126,29 +129,21 @@ class ExecutionStore:
         for (execution_id, _), item in changed.items():
             self._say(execution_id, item)
 
-    def describe(self, execution_id: str, record: Mapping[str, Any]) -> None:
+    def describe(self, execution_id: str, record: ExecutionRecord) -> None:
         """What the control plane knows of an execution (protocol, 8.2)."""
         one = self._executions.get(execution_id) or self._make(execution_id)
-        if name := str(record.get("entity_name") or ""):
-            one.agent = name
+        if record.entity_name:
+            one.agent = record.entity_name
             if one.agent_id:
-                self.agent_names[one.agent_id] = name
-        one.title = one.title or _title(str(record.get("prompt") or ""))
-        one.error = str(record.get("error_message") or one.error)
-        status = str(record.get("status") or "")
+                self.agent_names[one.agent_id] = record.entity_name
+        one.title = one.title or _title(record.prompt)
+        one.error = record.error_message or one.error
+        status = record.status
         if status and (one.status == "pending" or (one.status == "waiting_for_input" and status not in LIVE)):
             one.status = status  # what our own events said of it is nearer to the truth
-        usage = record.get("usage")
-        if isinstance(usage, Mapping):
-            one.tokens = max(one.tokens, _tokens(usage))
-        for name in ("started_at", "completed_at"):
-            if isinstance(said := record.get(name), str):
-                try:
-                    moment = datetime.fromisoformat(said)
-                except ValueError:
-                    continue
-                moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-                setattr(one, "started_at" if name == "started_at" else "ended_at", moment)
+        one.tokens = max(one.tokens, _tokens(record.usage))
+        one.started_at = _moment(record.started_at) or one.started_at
+        one.ended_at = _moment(record.completed_at) or one.ended_at
         self._say(execution_id)
 
     def load_session(self, execution_id: str, session: Mapping[str, Any] | None) -> None:
@@ -245,3 +240,12 @@ def _tokens(usage: Mapping[str, Any]) -> int:
         return total
     parts = (usage.get(name) for name in ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens"))
     return sum(part for part in parts if isinstance(part, int))
+
+
+def _moment(said: str | None) -> datetime | None:
+    """A time as the control plane writes it; None where it is none."""
+    try:
+        found = datetime.fromisoformat(said or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

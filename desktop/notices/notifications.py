@@ -63,15 +63,14 @@ class Notifications:
     def __init__(
         self,
         *,
-        deliver: Callable[[Notice], None],
         level: Callable[[], NotificationLevel],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`deliver` pops one up; `level` is the user's choice at the moment."""
+        """`level` is the user's choice at the moment."""
         self.history: deque[Notice] = deque(maxlen=HISTORY)
         self.unseen = 0
         self.snoozed_until: datetime | None = None
-        self._deliver = deliver
+        self._deliver: Callable[[Notice], None] | None = None
         self._level = level
         self._now = now
         self._listeners: list[Callable[[Notice], None]] = []
@@ -81,6 +80,10 @@ class Notifications:
         self._troubles: dict[tuple[str, str], str] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._said_lost = False
+
+    def deliver_to(self, show: Callable[[Notice], None]) -> None:
+        """Pop up with `show` what the user wants to see; until then nothing is."""
+        self._deliver = show
 
     def remember(self, notices: Sequence[Notice]) -> None:
         """What was said before this program started, oldest first. Nobody hears of it again."""
@@ -122,7 +125,8 @@ class Notifications:
                 return
             self.snoozed_until = None
         chosen = self._level()
-        if chosen == "all" or (chosen == "problems" and notice.level >= Level.PROBLEM):
+        wanted = chosen == "all" or (chosen == "problems" and notice.level >= Level.PROBLEM)
+        if wanted and self._deliver is not None:
             self._deliver(notice)
 
     def hear(self, events: Sequence[Event]) -> None:

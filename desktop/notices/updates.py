@@ -12,7 +12,7 @@ from typing import Final
 from desktop.look.language import tr
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
-from desktop.notices.releases import is_newer
+from desktop.notices.releases import RELEASES_URL, is_newer
 from desktop.settings.store import SettingsStore
 from worker_core import __version__
 from worker_core.errors import KubiyaError
@@ -44,9 +44,14 @@ class UpdateWatch:
         ask: Callable[[], Awaitable[str]],
         store: SettingsStore,
         say: Callable[[Notice], None],
+        page: str = RELEASES_URL,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`ask` gives the newest version or raises KubiyaError; when it was asked last stands in the preferences."""
+        """`ask` gives the newest version or raises KubiyaError; when it was asked last stands in the preferences.
+
+        `page` shows the releases to a person.
+        """
+        self.page = page
         self.state = UpdateState()
         self._ask = ask
         self._store = store

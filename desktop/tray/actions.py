@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from PySide6.QtCore import QObject, Signal
 
 from desktop.look.language import tr
 from desktop.look.wording import pause_reason, tomorrow_morning
@@ -20,26 +22,23 @@ from worker_core.snapshot import StopMode
 log = logging.getLogger(__name__)
 
 
-class Actions:
+class Actions(QObject):
     """One for the life of the tray."""
 
-    def __init__(
-        self,
-        *,
-        worker: WorkerFace,
-        notifications: Notifications,
-        autostart: AutostartEntry | None,
-        open_window: Callable[[str, str], None],
-        leave: Callable[[StopMode], None],
-        redraw: Callable[[], None],
-    ) -> None:
-        """`open_window` takes a page and what to show on it; `redraw` is called when something else changed."""
+    window_wanted = Signal(str, str)
+    """A page, and what to show on it; both may be empty."""
+
+    leave_wanted = Signal(object)
+    """A `StopMode`."""
+
+    done = Signal()
+    """Something was carried out: what is drawn may be different now."""
+
+    def __init__(self, *, worker: WorkerFace, notifications: Notifications, autostart: AutostartEntry | None) -> None:
+        super().__init__()
         self._worker = worker
         self._notifications = notifications
         self._autostart = autostart
-        self._open = open_window
-        self._leave = leave
-        self._redraw = redraw
         self._tasks = TaskKeeper()
 
     def carry_out(self, action: Action, target: str = "") -> None:
@@ -64,15 +63,15 @@ class Actions:
             case Action.CANCEL_EXECUTION:
                 self._do(self._worker.cancel_execution(target))
             case Action.OPEN:
-                self._open("", "")
+                self.window_wanted.emit("", "")
             case Action.OPEN_EXECUTION:
-                self._open("executions", target)
+                self.window_wanted.emit("executions", target)
             case Action.OPEN_APPROVAL:
-                self._open("approvals", target)
+                self.window_wanted.emit("approvals", target)
             case Action.LOGS:
-                self._open("logs", "")
+                self.window_wanted.emit("logs", "")
             case Action.SETTINGS:
-                self._open("settings", target)
+                self.window_wanted.emit("settings", target)
             case Action.SNOOZE_30_MINUTES:
                 self._notifications.snooze(now + timedelta(minutes=30))
             case Action.SNOOZE_HOUR:
@@ -84,14 +83,21 @@ class Actions:
             case Action.TOGGLE_AUTOSTART:
                 self._toggle_autostart()
             case Action.QUIT_DRAINED:
-                self._leave(StopMode.DRAIN)
+                self.leave_wanted.emit(StopMode.DRAIN)
             case Action.QUIT_NOW:
-                self._leave(StopMode.CANCEL)
+                self.leave_wanted.emit(StopMode.CANCEL)
             case Action.NOTHING:
                 return
-        self._redraw()
+        self.done.emit()
 
-    def answer(self, approval_id: str, *, allow: bool) -> None:
+    def follow(self, notice: Notice | None) -> None:
+        """Open what a notice is about; None: the window."""
+        if notice is None:
+            self.carry_out(Action.OPEN)
+        else:
+            self.carry_out(notice.action, notice.target)
+
+    def answer(self, approval_id: str, allow: bool) -> None:
         """Answer a question, for this one call."""
         self._do(self._worker.answer_approval(approval_id, allow=allow, scope="once"))
 
@@ -110,7 +116,7 @@ class Actions:
                 await command
             except KubiyaError as error:
                 self._complain(error.sentence)
-            self._redraw()
+            self.done.emit()
 
         self._tasks.start(run())
 

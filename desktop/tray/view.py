@@ -11,6 +11,7 @@ from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
 from desktop.notices.action import Action
+from desktop.notices.notifications import Level, Notice
 from desktop.tray.facts import TrayFacts
 from desktop.tray.icons import icon
 from desktop.tray.menu import Entry, menu
@@ -25,6 +26,9 @@ class Tray(QObject):
     chosen = Signal(object, str)
     """An `Action`, and what it is about (an id, or nothing)."""
 
+    notice_clicked = Signal(object)
+    """A `Notice`; None: it is not known which."""
+
     available_changed = Signal(bool)
 
     def __init__(self, facts: TrayFacts, parent: QObject | None = None) -> None:
@@ -32,6 +36,7 @@ class Tray(QObject):
         self._facts = facts
         self._shown: tuple[Picture, bool] | None = None
         self._entries: tuple[Entry, ...] = ()
+        self._notice: Notice | None = None
         self._menu = QMenu()
         self._menu.setAccessibleName("Kubiya Worker")
         # Filled right before it opens as well: what it says about time is then true.
@@ -51,12 +56,13 @@ class Tray(QObject):
         self._facts = facts
         self._draw()
 
-    def message(self, title: str, body: str, *, warn: bool) -> None:
-        """A system notification."""
-        kind = QSystemTrayIcon.MessageIcon.Warning if warn else QSystemTrayIcon.MessageIcon.Information
-        self._icon.showMessage(title, body, kind)
-
-    message_clicked = Signal()
+    def message(self, notice: Notice) -> None:
+        """A system notification, one at a time: a click on it is about the last one."""
+        self._notice = notice
+        icons = QSystemTrayIcon.MessageIcon
+        self._icon.showMessage(
+            notice.title, notice.body, icons.Warning if notice.level >= Level.PROBLEM else icons.Information
+        )
 
     def close(self) -> None:
         self._icon.hide()
@@ -70,7 +76,7 @@ class Tray(QObject):
         made = QSystemTrayIcon(self)
         made.setContextMenu(self._menu)
         made.activated.connect(self._activated)
-        made.messageClicked.connect(self.message_clicked)
+        made.messageClicked.connect(lambda: self.notice_clicked.emit(self._notice))
         self._icon = made
         self._shown = None
         self._entries = ()

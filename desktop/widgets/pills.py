@@ -78,6 +78,10 @@ class Dot(QWidget):
         self.setFixedSize(size + 6, size + 6)
         theme().changed.connect(self.update)
 
+    @property
+    def tone(self) -> Tone:
+        return self._tone
+
     def set_tone(self, tone: Tone) -> None:
         if tone != self._tone:
             self._tone = tone

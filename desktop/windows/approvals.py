@@ -39,12 +39,12 @@ class ApprovalsPage(Page):
         self.body.addWidget(self._heading)
         self.body.addLayout(self._answered)
         self.body.addStretch(1)
-        desk.store.listen(self._heard)
+        desk.executions.listen(self._heard)
         self.refresh()
 
     def refresh(self) -> None:
         """Bring the cards in line with the store."""
-        asked = self.desk.store.approvals()
+        asked = self.desk.executions.approvals()
         answered = [one for one in asked if not one.waits][:ANSWERED_SHOWN]
         shown = [one for one in asked if one.waits] + answered
         for gone in [key for key in self._cards if key not in {one.key for one in shown}]:
@@ -63,14 +63,14 @@ class ApprovalsPage(Page):
         self._heading.setVisible(bool(answered))
 
     def _card(self, approval: Approval) -> ApprovalCard:
-        one = self.desk.store.get(approval.execution_id)
+        one = self.desk.executions.get(approval.execution_id)
         where = " · ".join(part for part in (one.agent, one.title) if part) if one else approval.execution_id
         return ApprovalCard(
             approval,
             answer=self._answering.answer,
             read=self._answering.read,
             where=where,
-            show=lambda: self.desk.open_execution(approval.execution_id),
+            show=lambda: self.desk.frame.show_page("executions", approval.execution_id),
         )
 
     def _heard(self, execution_id: str, item: Item | None) -> None:

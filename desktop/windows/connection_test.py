@@ -30,11 +30,10 @@ _TONES: dict[str, Tone] = {"ok": "success", "warn": "warning", "fail": "danger",
 class ConnectionTest(QWidget):
     """A button, and below it what it found."""
 
-    def __init__(self, examine: Examine | None, background: Background) -> None:
+    def __init__(self, examine: Examine, background: Background) -> None:
         super().__init__()
         self._examine, self._background = examine, background
         self.button = Button(tr("Test the connection"), icon="network")
-        self.button.setEnabled(examine is not None)
         self.button.clicked.connect(self._start)
         self.result = Label(
             tr("Name, proxy, certificates, control plane, Temporal, gateway and your key, with the settings above."),
@@ -56,16 +55,13 @@ class ConnectionTest(QWidget):
         return tuple(self._shown)
 
     def _start(self) -> None:
-        examine = self._examine
-        if examine is None:
-            return
         self.button.setEnabled(False)
         self._clear()
         self._say(tr("Testing…"), "muted")
 
         async def ask() -> None:
             try:
-                found = await examine(self._add)
+                found = await self._examine(self._add)
             except KubiyaError as error:
                 self._say(error.sentence, "danger")
             else:

@@ -29,6 +29,8 @@ class CrashDialog(QDialog):
         self.text.setAccessibleName(tr("Report"))
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         copy, close = QPushButton(tr("Copy")), QPushButton(tr("Close"))
+        for part in (copy, close):
+            part.setAccessibleName(part.text())
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
         close.clicked.connect(self.reject)
         close.setDefault(True)

@@ -1,92 +1,84 @@
-"""What all pages share: the worker, the stores, and the ways to elsewhere."""
+"""What all pages of the window share. The composition root lays it out once."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QObject, Signal
+
+from desktop.look.tokens import Tone
 from desktop.models.executions import ExecutionStore
 from desktop.notices.notifications import Notice, Notifications
-from desktop.notices.releases import RELEASES_URL
 from desktop.notices.updates import UpdateWatch
 from desktop.settings.keys import Keys
 from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
+from desktop.system.diagnosis import Diagnosis
+from desktop.system.open_elsewhere import Outside
 from desktop.system.platforms.ports import AutostartEntry
 from desktop.windows.background import Background
-from desktop.windows.connection_test import Examine
-from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, StopMode, WholeQuestion
+from desktop.worker.face import WorkerFace
 
 if TYPE_CHECKING:
-    from worker_core.checks.diagnostics import Texts
+    from worker_core.snapshot import Health
 
 
-class Worker(Protocol):
-    """The worker, in this process or in another one of this machine."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """For the banner: what is said, and at most one thing to do about it."""
 
-    @property
-    def snapshot(self) -> EngineSnapshot: ...
-
-    async def start(self) -> None: ...
-    async def pause(self, *, reason: str, until: datetime | None = None) -> None: ...
-    async def resume(self) -> None: ...
-    async def stop(self, mode: StopMode) -> None: ...
-    async def cancel_execution(self, execution_id: str) -> None: ...
-    async def pause_execution(self, execution_id: str) -> None: ...
-    async def resume_execution(self, execution_id: str) -> None: ...
-    async def send_message(self, execution_id: str, text: str) -> None: ...
-    async def whole_question(self, approval_id: str) -> WholeQuestion: ...
-    async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
-    ) -> None: ...
+    text: str
+    tone: Tone = "danger"
+    action: str = ""
+    act: Callable[[], object] | None = None
 
 
-class Archive(Protocol):
-    """What the control plane remembers of executions; `ControlPlaneClient` is one."""
+class Frame(QObject):
+    """What pages ask of the window around them."""
 
-    async def get_execution(self, execution_id: str) -> Any: ...
-    async def load_session(self, execution_id: str) -> dict[str, Any] | None: ...
+    page_wanted = Signal(str, str)
+    """A page's name, and what to show on it."""
+
+    said = Signal(object)
+    """A `Sentence`."""
+
+    def show_page(self, name: str, target: str = "") -> None:
+        """As `MainWindow.show_page`."""
+        self.page_wanted.emit(name, target)
+
+    def say(
+        self, text: str, *, tone: Tone = "danger", action: str = "", act: Callable[[], object] | None = None
+    ) -> None:
+        """Show a sentence above the page."""
+        self.said.emit(Sentence(text=text, tone=tone, action=action, act=act))
 
 
-class Fleet(Protocol):
-    """What the control plane knows of queues and of those who serve them."""
-
-    async def list_queues(self) -> Sequence[Any]: ...
-    async def queue_workers(self, queue_ids: Sequence[str]) -> Mapping[str, Sequence[Any]]: ...
-
-
-Diagnose = Callable[[], Mapping[str, str]]
-
-
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    worker: Worker
-    store: ExecutionStore
-    background: Background
+    worker: WorkerFace
     settings: SettingsStore
-    policy: PolicyStore | None = None
-    archive: Archive | None = None
-    fleet: Fleet | None = None
-    workspaces: Path | None = None
-    open_url: Callable[[str], object] = lambda url: None
-    open_folder: Callable[[Path], object] = lambda folder: None
-    test_connection: Examine | None = None
-    keys: Keys | None = None
-    gather: Callable[[], Awaitable[Texts]] | None = None
-    """The texts of a report."""
-    updates: UpdateWatch | None = None
-    releases_url: str = RELEASES_URL
-    diagnose: Diagnose | None = None
+    policy: PolicyStore
+    notices: Notifications
+    updates: UpdateWatch
+    diagnosis: Diagnosis
+    outside: Outside
+    keys: Keys | None
+    """None in a playground, which has a key of its own."""
+
+    autostart: AutostartEntry | None
+    """None where the system has no such thing."""
+
+    sample: Callable[[], Awaitable[Health]]
+    """Measures this machine; asked while somebody looks, oftener than heartbeats are sent."""
+
+    follow: Callable[[Notice], object]
+    """Opens what a notice is about."""
+
     playground_model: Callable[[], str] = lambda: ""
     """Which model the playground has; empty where this is none."""
-    show_page: Callable[..., object] = lambda name, target="": None
-    open_execution: Callable[[str], object] = lambda execution_id: None
-    autostart: AutostartEntry | None = None
-    notices: Notifications | None = None
-    follow: Callable[[Notice], object] = lambda notice: None
-    """Open what a notice is about."""
-    say: Callable[..., object] = field(default=lambda *args, **kwargs: None)
-    """Show a sentence in the window's banner."""
+
+    background: Background = field(default_factory=Background)
+    executions: ExecutionStore = field(default_factory=ExecutionStore)
+    frame: Frame = field(default_factory=Frame)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from PySide6.QtGui import QGuiApplication
 
@@ -16,24 +15,21 @@ from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
 from desktop.windows.report import ReportDialog
 
-if TYPE_CHECKING:
-    from worker_core.checks.diagnostics import Texts
-
-Gather = Callable[[], Awaitable["Texts"]]
-
 
 class DiagnosticsCard(Card):
     def __init__(self, desk: Desk) -> None:
         copy = Button(tr("Copy"), icon="copy", variant="quiet")
         super().__init__(tr("Diagnostics"), aside=copy)
         self._desk = desk
-        snapshot = desk.worker.snapshot
+        snapshot, paths = desk.worker.snapshot, desk.settings.paths
         facts: Mapping[str, str] = {
             tr("Version"): snapshot.version or "–",
             tr("This machine"): snapshot.host_id or "–",
             tr("Process"): str(snapshot.pid or "–"),
             tr("Control plane"): snapshot.control_plane_url or "–",
-            **(desk.diagnose() if desk.diagnose is not None else {}),
+            tr("Settings"): str(paths.settings_file),
+            tr("State"): str(paths.state),
+            tr("Logs"): str(paths.logs),
         }
         for name, value in facts.items():
             said = Label(name, role="small", tone="muted")
@@ -41,17 +37,15 @@ class DiagnosticsCard(Card):
             self.body.addLayout(row(said, Label(value, role="code").selectable(), None, gap=16))
         text = "\n".join(f"{name}: {value}" for name, value in facts.items())
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
-        if desk.updates is not None:
-            self._add_updates(desk.updates)
-        if desk.gather is not None:
-            self._add_report(desk.gather)
+        self._add_updates(desk.updates)
+        self._add_report()
 
     def _add_updates(self, updates: UpdateWatch) -> None:
         self.update_said = Label("", role="small", tone="muted", wrap=True)
         self.ask_button = Button(tr("Check now"), icon="refresh")
         self.ask_button.clicked.connect(updates.ask_now)
         self.open_button = Button(tr("Open the page of the release"), variant="primary")
-        self.open_button.clicked.connect(lambda: self._desk.open_url(self._desk.releases_url))
+        self.open_button.clicked.connect(lambda: self._desk.outside.open_url(updates.page))
         line = row(self.update_said, self.open_button, self.ask_button)
         line.setStretch(0, 1)
         self.body.addWidget(Line())
@@ -78,7 +72,7 @@ class DiagnosticsCard(Card):
         updates.listen(show)
         show()
 
-    def _add_report(self, gather: Gather) -> None:
+    def _add_report(self) -> None:
         said = Label(
             tr("Settings, findings and the last log lines, masked. You read it before it is saved; nothing is sent."),
             role="small",
@@ -94,7 +88,7 @@ class DiagnosticsCard(Card):
         async def make() -> None:
             self.report_button.setEnabled(False)
             try:
-                ReportDialog(await gather(), self.window()).open()
+                ReportDialog(await self._desk.diagnosis.texts(), self.window()).open()
             finally:
                 self.report_button.setEnabled(True)
 

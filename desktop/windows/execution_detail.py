@@ -87,7 +87,7 @@ class ExecutionDetail(QWidget):
         layout.setStretch(2, 1)
 
     def show_execution(self, execution_id: str) -> None:
-        self._execution = self._desk.store.get(execution_id)
+        self._execution = self._desk.executions.get(execution_id)
         self.conversation.show_conversation(self._execution.conversation if self._execution else None)
         self.refresh()
 
@@ -95,7 +95,7 @@ class ExecutionDetail(QWidget):
         """The execution changed; `item` of its conversation is new or different."""
         if self._execution is None:
             return
-        current = self._desk.store.get(self._execution.execution_id)
+        current = self._desk.executions.get(self._execution.execution_id)
         if current is not self._execution:
             self.show_execution(self._execution.execution_id)
             return
@@ -156,7 +156,7 @@ class ExecutionDetail(QWidget):
     def _ask_cancel(self) -> None:
         if (one := self._execution) is None:
             return
-        self._desk.say(
+        self._desk.frame.say(
             tr("Cancel “{title}”? What it does now is ended, and cannot be taken up again.", title=one.title[:80]),
             tone="warning",
             action=tr("Cancel it"),
@@ -185,21 +185,21 @@ class ExecutionDetail(QWidget):
             return None
         if self._execution.workspace:
             return Path(self._execution.workspace)
-        folder = self._desk.workspaces / safe_name(self._execution.execution_id) if self._desk.workspaces else None
-        return folder if folder is not None and folder.is_dir() else None
+        folder = self._desk.settings.paths.workspaces / safe_name(self._execution.execution_id)
+        return folder if folder.is_dir() else None
 
     def _open_folder(self) -> None:
         if (folder := self._workspace()) is not None:
-            self._desk.open_folder(folder)
+            self._desk.outside.open_folder(folder)
 
     def _open_link(self, address: str) -> None:
         if address.startswith(("https://", "http://")):
-            self._desk.open_url(address)
+            self._desk.outside.open_url(address)
 
     def _copy_all(self) -> None:
         if (one := self._execution) is not None:
             QGuiApplication.clipboard().setText(one.conversation.to_markdown(title=one.title))
-            self._desk.say(tr("The conversation is on the clipboard."), tone="success")
+            self._desk.frame.say(tr("The conversation is on the clipboard."), tone="success")
 
     def _save(self, kind: str) -> None:
         if (one := self._execution) is None:
@@ -218,6 +218,6 @@ class ExecutionDetail(QWidget):
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            self._desk.say(tr("{path} cannot be written: {why}.", path=path, why=error.strerror), tone="danger")
+            self._desk.frame.say(tr("{path} cannot be written: {why}.", path=path, why=error.strerror), tone="danger")
         else:
-            self._desk.say(tr("Saved as {path}.", path=path), tone="success")
+            self._desk.frame.say(tr("Saved as {path}.", path=path), tone="success")

@@ -17,7 +17,6 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.lists import RowList
 from desktop.widgets.surfaces import EmptyState
 from desktop.widgets.text import Label, widget
-from desktop.windows.describing import as_fields
 from desktop.windows.desk import Desk
 from desktop.windows.execution_detail import ExecutionDetail
 
@@ -33,7 +32,7 @@ class ExecutionsPage(QWidget):
         self.setProperty("ground", "window")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName(tr("Executions"))
-        self._model = ExecutionListModel(desk.store, self)
+        self._model = ExecutionListModel(desk.executions, self)
         self._search = QLineEdit()
         self._search.setProperty("variant", "search")
         self._search.setPlaceholderText(tr("Search executions"))
@@ -82,7 +81,7 @@ class ExecutionsPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._split)
         self._opened = ""
-        self._stop = desk.store.listen(self._heard)
+        self._stop = desk.executions.listen(self._heard)
         self._clock = SeenClock(self, self._tick)
         for signal in (self._model.rowsInserted, self._model.rowsRemoved, self._model.modelReset):
             signal.connect(self._sort_out)
@@ -90,8 +89,8 @@ class ExecutionsPage(QWidget):
 
     def open(self, execution_id: str) -> None:
         """Show an execution; one that was not seen from its beginning is fetched."""
-        one = self.desk.store.get(execution_id)
-        if one is None or (not one.conversation.complete and self.desk.archive is not None):
+        one = self.desk.executions.get(execution_id)
+        if one is None or not one.conversation.complete:
             self._fetch(execution_id)
         self._opened = execution_id
         self._right.setCurrentWidget(self.detail)
@@ -133,7 +132,7 @@ class ExecutionsPage(QWidget):
     def _heard(self, execution_id: str, item: Item | None) -> None:
         if execution_id == self._opened:
             self.detail.heard(item)
-        self._clock.wind(self.desk.store.has_live)
+        self._clock.wind(self.desk.executions.has_live)
 
     def _tick(self) -> None:
         """Durations of what runs grow while somebody looks."""
@@ -141,13 +140,11 @@ class ExecutionsPage(QWidget):
         self.detail.tick()
 
     def _fetch(self, execution_id: str) -> None:
-        archive, store = self.desk.archive, self.desk.store
-        if archive is None:
-            return
+        worker, store = self.desk.worker, self.desk.executions
 
         async def fetch() -> None:
-            store.describe(execution_id, as_fields(await archive.get_execution(execution_id)))
-            store.load_session(execution_id, await archive.load_session(execution_id))
+            store.describe(execution_id, await worker.get_execution(execution_id))
+            store.load_session(execution_id, await worker.load_session(execution_id))
             if self._opened == execution_id:
                 self.detail.show_execution(execution_id)
 

@@ -21,7 +21,7 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.step import Step
 from desktop.widgets.text import Label, widget
-from desktop.windows.background import Background, Run
+from desktop.windows.background import Background
 from desktop.windows.main import Mark
 from worker_core.errors import KubiyaError
 from worker_core.secrets import KeychainError
@@ -40,12 +40,11 @@ class FirstRunWindow(QWidget):
     finished = Signal()
     playground_wanted = Signal()
 
-    def __init__(self, onboarding: Onboarding, *, run: Run | None = None) -> None:
-        """`run` starts coroutines; by default as tasks of the running loop."""
+    def __init__(self, onboarding: Onboarding, background: Background) -> None:
         super().__init__()
         theme()
         self._onboarding = onboarding
-        self._background = Background(self, run=run)
+        self._background = background
         self._background.failed.connect(self._complain)
         self._busy = False
         self.setWindowTitle("Kubiya Worker")

@@ -160,6 +160,6 @@ class LogsPage(Page):
         try:
             path.write_text("".join(f"{line}\n" for line in self.model.lines()), encoding="utf-8")
         except OSError as error:
-            self.desk.say(tr("{path} cannot be written: {why}.", path=path, why=error.strerror), tone="danger")
+            self.desk.frame.say(tr("{path} cannot be written: {why}.", path=path, why=error.strerror), tone="danger")
         else:
-            self.desk.say(tr("Saved as {path}.", path=path), tone="success")
+            self.desk.frame.say(tr("Saved as {path}.", path=path), tone="success")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QHideEvent, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
+from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QHideEvent, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.look.icons import paint_mark
@@ -17,24 +15,14 @@ from desktop.look.theme import theme
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import state_text, state_tone
 from desktop.models.conversation import Item
-from desktop.models.executions import ExecutionStore
-from desktop.notices.notifications import Notice, Notifications
-from desktop.notices.releases import RELEASES_URL
-from desktop.notices.updates import UpdateWatch
-from desktop.settings.keys import Keys
-from desktop.settings.policy_store import PolicyStore
-from desktop.settings.store import SettingsStore
-from desktop.system.platforms.ports import AutostartEntry
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
-from desktop.windows.background import Background, Run
-from desktop.windows.connection_test import Examine
 from desktop.windows.describing import Describing
-from desktop.windows.desk import Archive, Desk, Diagnose, Fleet, Worker
+from desktop.windows.desk import Desk, Sentence
 from desktop.windows.executions import ExecutionsPage
 from desktop.windows.health import HealthPage
 from desktop.windows.logs import LogsPage
@@ -47,13 +35,8 @@ from worker_core.events import Event
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import EngineSnapshot, Health
 
-if TYPE_CHECKING:
-    from worker_core.checks.diagnostics import Texts
-
 BANNER_SECONDS = 6
 PULSE_SECONDS = 2
-
-Sample = Callable[[], Coroutine[Any, Any, Health]]
 
 
 class Mark(QWidget):
@@ -70,90 +53,23 @@ class Mark(QWidget):
 
 
 class MainWindow(QMainWindow):
-    """Draws what `bridge` brings and asks of `worker` what the person wants. Closing it only hides it."""
+    """Draws what it is given with `take`, `apply` and `add_lines`, and asks the worker what the person wants.
 
-    def __init__(
-        self,
-        worker: Worker,
-        bridge: Any,
-        settings_store: SettingsStore,
-        *,
-        archive: Archive | None = None,
-        fleet: Fleet | None = None,
-        policy: PolicyStore | None = None,
-        workspaces: Path | None = None,
-        open_url: Callable[[str], object] | None = None,
-        open_folder: Callable[[Path], object] | None = None,
-        test_connection: Examine | None = None,
-        keys: Keys | None = None,
-        gather: Callable[[], Awaitable[Texts]] | None = None,
-        updates: UpdateWatch | None = None,
-        releases_url: str = RELEASES_URL,
-        diagnose: Diagnose | None = None,
-        playground_model: Callable[[], str] = lambda: "",
-        run: Run | None = None,
-        sample: Sample | None = None,
-        autostart: AutostartEntry | None = None,
-        notices: Notifications | None = None,
-        follow: Callable[[Notice], object] = lambda notice: None,
-    ) -> None:
-        """Args:
-        worker: see `desk.Worker`.
-        bridge: has the signals `snapshot_changed`, `events_arrived` and `logs_arrived`.
-        settings_store: reads and writes settings.
-        archive: where conversations are fetched that were not seen from their beginning.
-        fleet: who else serves the queues, and which there are; without it, neither is shown.
-        policy: without one, the settings page has no policy editor.
-        workspaces: the folder of all workspaces.
-        open_url: opens a web address outside; by default with the desktop's own means.
-        open_folder: the same for a folder.
-        test_connection: examines it, see `connection_test.Examine`.
-        keys: the API key; None where it cannot be changed.
-        gather: the texts of a report, masked.
-        updates: asks for newer releases, whose page is `releases_url`.
-        diagnose: more facts for the settings page.
-        playground_model: which model the playground has; empty where this is none.
-        run: starts coroutines; by default as tasks of the running loop.
-        sample: measures this machine, every two seconds while the window is seen; by default the heartbeats' values
-            are shown.
-        autostart: starts this program at login; None where the system has no such thing.
-        notices: what was said, for the page of notifications; `follow` opens what one of them is about.
-        """
+    Closing it only hides it.
+    """
+
+    def __init__(self, desk: Desk) -> None:
         super().__init__()
         theme()
         self.setWindowTitle("Kubiya Worker")
         self.resize(QSize(1180, 780))
         self.setMinimumSize(QSize(860, 560))
-        self.store = ExecutionStore()
-        background = Background(self, run=run)
+        self.desk = desk
         self.banner = Banner()
-        background.failed.connect(self.say)
-        self.desk = Desk(
-            worker=worker,
-            store=self.store,
-            background=background,
-            settings=settings_store,
-            archive=archive,
-            fleet=fleet,
-            policy=policy,
-            workspaces=workspaces,
-            open_url=open_url or (lambda url: QDesktopServices.openUrl(QUrl(url))),
-            open_folder=open_folder or (lambda folder: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))),
-            test_connection=test_connection,
-            keys=keys,
-            gather=gather,
-            updates=updates,
-            releases_url=releases_url,
-            diagnose=diagnose,
-            playground_model=playground_model,
-            show_page=self.show_page,
-            open_execution=self.open_execution,
-            autostart=autostart,
-            notices=notices,
-            follow=follow,
-            say=self.say,
-        )
-        self._describing = Describing(self.desk, looks=self.isVisible)
+        desk.background.failed.connect(self.say)
+        desk.frame.said.connect(self._say)
+        desk.frame.page_wanted.connect(self.show_page)
+        self._describing = Describing(self.desk, is_seen=self.isVisible)
         self.executions = ExecutionsPage(self.desk)
         self.logs = LogsPage(self.desk)
         self._settings = SettingsPage(self.desk)
@@ -167,7 +83,6 @@ class MainWindow(QMainWindow):
             "notifications": NoticesPage(self.desk),
             "settings": self._settings,
         }
-        self._sample = sample
         self._pulse = QTimer(self)
         self._pulse.setInterval(PULSE_SECONDS * 1000)
         self._pulse.timeout.connect(self._measure)
@@ -177,14 +92,10 @@ class MainWindow(QMainWindow):
         self._build()
         self._shortcuts()
         self._health: Health | None = None
-        self.store.listen(self._count)
-        if notices is not None:
-            notices.count(self._count_notices)
-            self._count_notices()
-        bridge.snapshot_changed.connect(self.take)
-        bridge.events_arrived.connect(self._events)
-        bridge.logs_arrived.connect(self._logs)
-        self.take(worker.snapshot)
+        desk.executions.listen(self._count)
+        desk.notices.count(self._count_notices)
+        self._count_notices()
+        self.take(desk.worker.snapshot)
         self.show_page("overview")
 
     # -- public ---------------------------------------------------------------------------------------------------
@@ -213,12 +124,9 @@ class MainWindow(QMainWindow):
         if name == "settings" and target == "key":
             self._settings.reveal_key()
         if name == "logs":
-            self.logs.know_executions([(one.execution_id, one.title or one.execution_id) for one in self.store.all()])
-
-    def open_execution(self, execution_id: str) -> None:
-        """Show an execution's conversation."""
-        self.show_page("executions")
-        self.executions.open(execution_id)
+            self.logs.know_executions(
+                [(one.execution_id, one.title or one.execution_id) for one in self.desk.executions.all()]
+            )
 
     def say(
         self, sentence: str, *, tone: Tone = "danger", action: str = "", act: Callable[[], object] | None = None
@@ -234,6 +142,14 @@ class MainWindow(QMainWindow):
         self._snapshot = snapshot
         self._show(snapshot)
 
+    def apply(self, arrived: Sequence[Event]) -> None:
+        """Show what happened, in order."""
+        self.desk.executions.apply(arrived)
+
+    def add_lines(self, lines: Sequence[LogLine]) -> None:
+        """Show what was logged."""
+        self.logs.arrived(lines)
+
     def _show(self, snapshot: EngineSnapshot) -> None:
         own, told = self._health, snapshot.health
         if own is not None and (told is None or told.sampled_at < own.sampled_at):
@@ -242,7 +158,7 @@ class MainWindow(QMainWindow):
         self._state.setText(state_text(snapshot.state))
         self._reason.setText(snapshot.reason)
         self._foot.setAccessibleName(f"{state_text(snapshot.state)}. {snapshot.reason[:300]}")
-        self.store.take(snapshot)
+        self.desk.executions.take(snapshot)
         for page in self._pages.values():
             page.take(snapshot)
         self._buttons["executions"].set_count(snapshot.tasks_in_flight)
@@ -310,21 +226,19 @@ class MainWindow(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._describing.catch_up()
-        if self._sample is not None:
-            self._measure()
-            self._pulse.start()
+        self._measure()
+        self._pulse.start()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
         super().hideEvent(event)
         self._pulse.stop()
 
     def _measure(self) -> None:
-        if self._sample is None or self.isMinimized() or self.page not in {"overview", "health"}:
+        if self.isMinimized() or self.page not in {"overview", "health"}:
             return
-        sample = self._sample
 
         async def measure() -> None:
-            self._health = await sample()
+            self._health = await self.desk.sample()
             if self.isVisible():
                 self._show(self._snapshot)
 
@@ -349,15 +263,11 @@ class MainWindow(QMainWindow):
             page = self.executions
         page.search()
 
-    def _events(self, arrived: Sequence[Event]) -> None:
-        self.store.apply(arrived)
-
-    def _logs(self, lines: Sequence[LogLine]) -> None:
-        self.logs.arrived(lines)
+    def _say(self, sentence: Sentence) -> None:
+        self.say(sentence.text, tone=sentence.tone, action=sentence.action, act=sentence.act)
 
     def _count_notices(self) -> None:
-        assert self.desk.notices is not None
         self._buttons["notifications"].set_count(self.desk.notices.unseen)
 
     def _count(self, execution_id: str, item: Item | None) -> None:
-        self._buttons["approvals"].set_count(self.store.approvals_waiting, urgent=True)
+        self._buttons["approvals"].set_count(self.desk.executions.approvals_waiting, urgent=True)

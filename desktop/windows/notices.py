@@ -41,19 +41,17 @@ class NoticesPage(Page):
         self.body.addWidget(self._none, 1)
         self.body.addWidget(self._card, 1)
         SeenClock(self, self._list.viewport().update, interval_ms=AGO_EVERY_MS, wound=True)
-        if desk.notices is not None:
-            self._model.show(list(desk.notices.history))
-            desk.notices.listen(self._heard)
+        self._model.show(list(desk.notices.history))
+        desk.notices.listen(self._heard)
         self._refresh()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
-        if self.desk.notices is not None:
-            self.desk.notices.seen()
+        self.desk.notices.seen()
 
     def _heard(self, notice: Notice) -> None:
         self._model.add(notice)
-        if self.isVisible() and self.desk.notices is not None:
+        if self.isVisible():
             self.desk.notices.seen()
         self._refresh()
 
@@ -69,7 +67,6 @@ class NoticesPage(Page):
             self.desk.follow(notice)
 
     def _forget(self) -> None:
-        if self.desk.notices is not None:
-            self.desk.notices.clear()
+        self.desk.notices.clear()
         self._model.show([])
         self._refresh()

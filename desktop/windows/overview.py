@@ -76,9 +76,9 @@ class StateCard(Card):
         self._stop = Button(tr("Stop"), icon="stop", variant="quiet")
         self._resume = Button(tr("Resume"), icon="play", variant="primary")
         self._key = Button(tr("Enter a key…"), icon="key")
-        self._key.clicked.connect(lambda: desk.show_page("settings", "key"))
+        self._key.clicked.connect(lambda: desk.frame.show_page("settings", "key"))
         self._settings = Button(tr("Open settings"), icon="settings")
-        self._settings.clicked.connect(lambda: desk.show_page("settings"))
+        self._settings.clicked.connect(lambda: desk.frame.show_page("settings"))
         self._pause.setMenu(self._pause_menu())
         self._start.clicked.connect(lambda: self._ask(desk.worker.start(), tr("start the worker")))
         self._resume.clicked.connect(lambda: self._ask(desk.worker.resume(), tr("resume the worker")))
@@ -157,7 +157,7 @@ class QueueLines(Card):
 
     def __init__(self, desk: Desk) -> None:
         button = Button(tr("All queues"), variant="quiet")
-        button.clicked.connect(lambda: desk.show_page("queues"))
+        button.clicked.connect(lambda: desk.frame.show_page("queues"))
         super().__init__(tr("Queues"), aside=button)
         self._lines = QVBoxLayout()
         self._lines.setSpacing(Space.M)
@@ -188,7 +188,7 @@ class HealthLines(Card):
 
     def __init__(self, desk: Desk) -> None:
         button = Button(tr("Details"), variant="quiet")
-        button.clicked.connect(lambda: desk.show_page("health"))
+        button.clicked.connect(lambda: desk.frame.show_page("health"))
         super().__init__(tr("This machine"), aside=button)
         self._meters: dict[str, tuple[Meter, Label]] = {}
         for key, name in (("cpu", tr("Processor")), ("memory", tr("Memory")), ("disk", tr("Disk"))):
@@ -226,14 +226,16 @@ class OverviewPage(Page):
         super().__init__(desk, title=tr("Overview"))
         self._state = StateCard(desk)
         self._queues, self._health = QueueLines(desk), HealthLines(desk)
-        self._model = ExecutionListModel(desk.store, self, limit=6)
+        self._model = ExecutionListModel(desk.executions, self, limit=6)
         every = Button(tr("All executions"), variant="quiet")
-        every.clicked.connect(lambda: desk.show_page("executions"))
+        every.clicked.connect(lambda: desk.frame.show_page("executions"))
         self._recent = Card(tr("Executions"), aside=every)
         self._recent.body.setContentsMargins(1, Space.L, 1, Space.S)
         self._recent.head.setContentsMargins(Space.L, 0, Space.S, 0)
         self._list = FittedList(tr("Recent executions"), self._model, ExecutionDelegate())
-        self._list.chosen.connect(lambda index: desk.open_execution(index.data(ExecutionRole).execution_id))
+        self._list.chosen.connect(
+            lambda index: desk.frame.show_page("executions", index.data(ExecutionRole).execution_id)
+        )
         nothing = EmptyState(
             "executions",
             tr("Nothing has run yet"),

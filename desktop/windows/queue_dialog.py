@@ -15,8 +15,8 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.text import Label
 from desktop.windows.background import Background
-from desktop.windows.desk import Fleet
 from desktop.windows.page import scroll_area
+from desktop.worker.face import WorkerFace
 from worker_core.errors import KubiyaError
 
 
@@ -25,7 +25,7 @@ class QueueDialog(QDialog):
 
     def __init__(
         self,
-        fleet: Fleet,
+        worker: WorkerFace,
         background: Background,
         *,
         picked: Sequence[str],
@@ -33,7 +33,7 @@ class QueueDialog(QDialog):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._fleet, self._background, self._picked, self._take = fleet, background, tuple(picked), take
+        self._worker, self._background, self._picked, self._take = worker, background, tuple(picked), take
         self.setWindowTitle(tr("Queues"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setProperty("ground", "window")
@@ -62,7 +62,7 @@ class QueueDialog(QDialog):
 
         async def ask() -> None:
             try:
-                found = usable_queues(await self._fleet.list_queues())
+                found = usable_queues(await self._worker.list_queues())
             except KubiyaError as error:
                 self.said.set_tone("danger")
                 self.said.setText(error.sentence)

@@ -130,14 +130,14 @@ class QueuesPage(Page):
             tr("No queue is served"),
             tr("Choose the queues that this worker takes work from; several at once are fine."),
             action=tr("Open settings"),
-            act=lambda: desk.show_page("settings"),
+            act=lambda: desk.frame.show_page("settings"),
         )
         self._none.setMinimumHeight(380)
         self.body.addWidget(self._none)
         self.body.addLayout(self._column)
         self.body.addStretch(1)
         self._asking = False
-        self._clock = SeenClock(self, self._ask, interval_ms=FLEET_EVERY_MS, wound=desk.fleet is not None)
+        self._clock = SeenClock(self, self._ask, interval_ms=FLEET_EVERY_MS, wound=True)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
@@ -145,14 +145,14 @@ class QueuesPage(Page):
 
     def _ask(self) -> None:
         """Who else serves these queues; one question at a time, and only while somebody looks."""
-        fleet, queue_ids = self.desk.fleet, tuple(self._cards)
-        if fleet is None or not queue_ids or self._asking:
+        worker, queue_ids = self.desk.worker, tuple(self._cards)
+        if not queue_ids or self._asking:
             return
         self._asking = True
 
         async def ask() -> None:
             try:
-                for queue_id, workers in (await fleet.queue_workers(queue_ids)).items():
+                for queue_id, workers in (await worker.queue_workers(queue_ids)).items():
                     if queue_id in self._cards:
                         self._cards[queue_id].know_workers(workers)
             except KubiyaError as error:  # the card says already whether the control plane answers

@@ -4,12 +4,15 @@ a worker service that the tray attached to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from worker_core.events import EventBus
 from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, StopMode, WholeQuestion
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.models import ExecutionRecord, Queue, QueueWorker
 
 
 @runtime_checkable
@@ -61,3 +64,15 @@ class WorkerFace(Protocol):
         """`scope` is how far the answer reaches: `once`, `execution` or `always`; `seal` that of a question which had
         to be read whole.
         """
+
+    async def get_execution(self, execution_id: str) -> ExecutionRecord:
+        """What the control plane remembers of an execution."""
+
+    async def load_session(self, execution_id: str) -> dict[str, Any] | None:
+        """Its stored conversation; None where there is none."""
+
+    async def list_queues(self) -> list[Queue]:
+        """Those that the key may see."""
+
+    async def queue_workers(self, queue_ids: Sequence[str]) -> dict[str, list[QueueWorker]]:
+        """Who serves these queues now."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.models.executions import KEPT, ExecutionStore
 from tests.support.questions import parts
+from worker_core.control_plane.models import ExecutionRecord
 from worker_core.events import ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
 from worker_core.snapshot import ApprovalView, EngineSnapshot, ExecutionView, QueueView
 
@@ -63,18 +64,21 @@ def test_the_control_planes_record_and_session_fill_what_was_not_seen() -> None:
     store = ExecutionStore()
     store.describe(
         "e",
-        {
-            "entity_name": "SRE",
-            "prompt": "Why?",
-            "status": "completed",
-            "usage": {"input_tokens": 3, "output_tokens": 4},
-            "started_at": "2026-01-01T00:00:00",
-        },
+        ExecutionRecord(
+            id="e",
+            entity_name="SRE",
+            prompt="Why?",
+            status="completed",
+            usage={"input_tokens": 3, "output_tokens": 4},
+            started_at="2026-01-01T00:00:00",
+            completed_at="some time ago",
+        ),
     )
     store.load_session("e", {"messages": [{"role": "user", "content": "Why?"}, "nonsense"]})
     one = store.get("e")
     assert one is not None
     assert (one.agent, one.title, one.status, one.tokens) == ("SRE", "Why?", "completed", 7)
+    assert (one.started_at, one.ended_at) == (AT.replace(hour=0), None)
     assert len(one.conversation.items) == 1
 
 

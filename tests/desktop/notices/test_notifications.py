@@ -29,7 +29,8 @@ class Rig:
         self.said: list[Notice] = []
         self.now = NOON
         self.level: NotificationLevel = level
-        self.notifications = Notifications(deliver=self.said.append, level=lambda: self.level, now=lambda: self.now)
+        self.notifications = Notifications(level=lambda: self.level, now=lambda: self.now)
+        self.notifications.deliver_to(self.said.append)
 
     @property
     def titles(self) -> list[str]:

@@ -1,9 +1,8 @@
-"""Preferences, settings, the lock, and reports of crashes: what is kept in files."""
+"""The lock of the one instance, and reports of crashes: what is kept in files."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import stat
@@ -15,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from desktop.shell.crash import NATIVE_FILE, CrashKeeper
 from desktop.shell.single_instance import SingleInstance
 from desktop.windows.crash_dialog import CrashDialog
+from tests.desktop.finding import click
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.secrets import Secret
@@ -181,4 +182,6 @@ def test_the_report_can_be_read_and_copied(qtbot: QtBot) -> None:
     qtbot.addWidget(dialog)
     assert dialog.text.toPlainText() == "what happened"
     assert dialog.text.accessibleName()
-    assert json.dumps(dialog.windowTitle())
+    assert dialog.windowTitle() == "Something went wrong"
+    click(dialog, "Copy")
+    assert QGuiApplication.clipboard().text() == "what happened"

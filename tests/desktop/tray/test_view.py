@@ -8,15 +8,18 @@ import pytest
 from PySide6.QtCore import QByteArray
 from PySide6.QtGui import QAction
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QMenu
+from PySide6.QtTest import QSignalSpy
+from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 from pytestqt.qtbot import QtBot
 
 from desktop.look.tokens import TRAY_DISCS, TRAY_MARKS
 from desktop.notices.action import Action
+from desktop.notices.notifications import Level, Notice
 from desktop.tray.icons import SIZES, icon, svg
 from desktop.tray.picture import IconState, Picture
 from desktop.tray.view import Tray
 from tests.desktop.look.contrast import contrast
+from tests.desktop.finding import settle
 from tests.support.snapshots import asking, facts
 from worker_core.snapshot import EngineState
 
@@ -30,7 +33,21 @@ def tray(qtbot: QtBot) -> Iterator[Tray]:
     made.close()
 
 
-def find(menu: QMenu, *titles: str) -> QAction:
+def menu_of(tray: Tray) -> QMenu:
+    menu = icon_of(tray).contextMenu()
+    assert menu is not None
+    return menu
+
+
+def icon_of(tray: Tray) -> QSystemTrayIcon:
+    """The one that is there now."""
+    settle()
+    [found] = tray.findChildren(QSystemTrayIcon)
+    return found
+
+
+def find(tray: Tray, *titles: str) -> QAction:
+    menu = menu_of(tray)
     for title in titles:
         action = next(action for action in menu.actions() if action.text() == title)
         inner = action.menu()
@@ -47,55 +64,70 @@ def test_picking_an_item_asks_for_it_once(tray: Tray, qtbot: QtBot) -> None:
     asked: list[tuple[Action, str]] = []
     tray.chosen.connect(lambda action, target: asked.append((action, target)))
     tray.show(facts(running=1))
-    find(tray._menu, "Pause", "For 1 hour").trigger()
-    find(tray._menu, "Execution 00000000, turn 1: model", "Cancel").trigger()
+    find(tray, "Pause", "For 1 hour").trigger()
+    find(tray, "Execution 00000000, turn 1: model", "Cancel").trigger()
     tray.show(facts(EngineState.STOPPED))
-    find(tray._menu, "Start").trigger()
+    find(tray, "Start").trigger()
     assert asked == [(Action.PAUSE_HOUR, ""), (Action.CANCEL_EXECUTION, "00000000-aaaa"), (Action.START, "")]
 
 
 def test_an_open_menu_keeps_its_items_while_words_change(tray: Tray) -> None:
-    before = tray._menu.actions()
+    before = menu_of(tray).actions()
     tray.show(facts(reason="Something else."))
-    assert tray._menu.actions() == before
-    assert find(tray._menu, "Something else.")
+    assert menu_of(tray).actions() == before
+    assert find(tray, "Something else.")
     tray.show(facts(EngineState.STOPPED))
-    assert tray._menu.actions() != before
+    assert menu_of(tray).actions() != before
 
 
 def test_a_check_mark_shows_the_truth_not_the_click(tray: Tray) -> None:
-    action = find(tray._menu, "Start at login")
+    action = find(tray, "Start at login")
     action.trigger()
     assert action.isChecked()
     tray.show(facts())  # it was not switched on
-    assert not find(tray._menu, "Start at login").isChecked()
+    assert not find(tray, "Start at login").isChecked()
 
 
 def test_an_ampersand_is_no_shortcut(tray: Tray) -> None:
     tray.show(type(facts())(snapshot=asking("make a && b")))
-    assert find(tray._menu, "make a &&&& b")
+    assert find(tray, "make a &&&& b")
 
 
 def test_the_tooltip_follows(tray: Tray) -> None:
     tray.show(facts(EngineState.PAUSED, reason="Paused by you."))
-    assert tray._icon.toolTip() == "Kubiya Worker: Paused. Paused by you."
+    assert icon_of(tray).toolTip() == "Kubiya Worker: Paused. Paused by you."
 
 
-def test_nothing_is_drawn_when_nothing_changed(tray: Tray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_drawn_when_nothing_changed(tray: Tray) -> None:
     tray.show(facts())
-    monkeypatch.setattr(tray._icon, "setIcon", lambda *_: pytest.fail("drawn again"))
-    monkeypatch.setattr(tray, "_update", lambda *_: pytest.fail("filled again"))
+    before = icon_of(tray).icon().cacheKey()
+    changes = [QSignalSpy(action.changed) for action in menu_of(tray).actions()]
     tray.show(facts())
+    assert icon_of(tray).icon().cacheKey() == before
+    assert [spy.count() for spy in changes] == [0] * len(changes)
+    tray.show(facts(EngineState.PAUSED))
+    assert icon_of(tray).icon().cacheKey() != before
 
 
 def test_a_panel_that_comes_later_gets_a_new_icon(tray: Tray, qtbot: QtBot) -> None:
-    before = tray._icon
+    before = icon_of(tray)
+    gone = QSignalSpy(before.destroyed)
     tray.panel_changed("org.kde.StatusNotifierWatcher", "", ":1.7")
-    assert tray._icon is not before
-    assert tray._icon.toolTip() == "Kubiya Worker: Running. Waiting for work."
-    after = tray._icon
+    after = icon_of(tray)
+    assert gone.count() == 1
+    assert after.toolTip() == "Kubiya Worker: Running. Waiting for work."
     tray.panel_changed("org.kde.StatusNotifierWatcher", ":1.7", "")
-    assert tray._icon is after
+    assert icon_of(tray) is after
+
+
+def test_a_click_on_a_message_is_about_the_last_one(tray: Tray) -> None:
+    clicked: list[object] = []
+    tray.notice_clicked.connect(clicked.append)
+    icon_of(tray).messageClicked.emit()
+    notice = Notice(title="Failed", body="No model.", level=Level.PROBLEM, action=Action.LOGS)
+    tray.message(notice)
+    icon_of(tray).messageClicked.emit()
+    assert clicked == [None, notice]
 
 
 @pytest.mark.parametrize("state", IconState)

@@ -12,6 +12,7 @@ from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeText
 from desktop.widgets.text import Label
+from tests.desktop.finding import button, offered
 from tests.support.questions import parts
 from worker_core.basics.visible import visible
 from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
@@ -29,19 +30,19 @@ def seen_in(card: ApprovalCard) -> str:
     return "\n".join([*texts, *(one.text() for one in card.findChildren(Label) if one.isVisible())])
 
 
-@pytest.mark.parametrize(("button", "answer"), [("_allow", (True, "once")), ("_deny", (False, "once"))])
-def test_an_approval_is_answered_once_and_waits_for_the_truth(qtbot: QtBot, button: str, answer: object) -> None:
+@pytest.mark.parametrize(("name", "answer"), [("Allow once", (True, "once")), ("Deny", (False, "once"))])
+def test_an_approval_is_answered_once_and_waits_for_the_truth(qtbot: QtBot, name: str, answer: object) -> None:
     approval, given = question(command="rm -rf x"), []
     card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append((allow, scope)), read=lambda _: None)
     qtbot.addWidget(card)
     card.show()
-    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
-    qtbot.mouseClick(getattr(card, button), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button(card, name), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button(card, name), Qt.MouseButton.LeftButton)
     assert given == [answer]
     assert approval.waits, "a view changes nothing by itself"
     approval.answer = "allowed"
     card.refresh()
-    assert card._buttons.isHidden()
+    assert not button(card, name).isVisible()
 
 
 def test_each_argument_stands_beside_its_name(qtbot: QtBot) -> None:
@@ -65,18 +66,18 @@ def test_what_is_left_out_is_read_before_it_is_allowed(qtbot: QtBot) -> None:
     card.resize(600, 400)
     card.show()
     assert "1,240 more characters" in seen_in(card)
-    assert not card._allow.isEnabled()
-    assert not card._more.isEnabled()
-    assert card._deny.isEnabled()
-    qtbot.mouseClick(card._question.whole, Qt.MouseButton.LeftButton)
+    assert not button(card, "Allow once").isEnabled()
+    assert not button(card, "Allow always…").isEnabled()
+    assert button(card, "Deny").isEnabled()
+    qtbot.mouseClick(button(card, "Read it whole"), Qt.MouseButton.LeftButton)
     assert reads == [approval]
     approval.read(LONG)
     card.refresh()
     qtbot.waitUntil(lambda: "b" * LEFT_OUT in seen_in(card))
     assert "more characters" not in seen_in(card)
-    assert card._allow.isEnabled()
-    assert not card._always.isVisible(), "nobody says always to what was not shown at once"
-    qtbot.mouseClick(card._allow, Qt.MouseButton.LeftButton)
+    assert button(card, "Allow once").isEnabled()
+    assert offered(card, "Allow always…") == ["For this execution"], "nobody says always to what was not shown at once"
+    qtbot.mouseClick(button(card, "Allow once"), Qt.MouseButton.LeftButton)
     assert given == ["once"]
 
 

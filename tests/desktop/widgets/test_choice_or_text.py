@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from desktop.widgets.choice_or_text import ChoiceOrText
 from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
+from tests.desktop.finding import click
 from tests.desktop.windows.stand_ins import shown_window
 
 
@@ -27,8 +28,7 @@ def line(window: MainWindow) -> SettingRow:
 
 @pytest.fixture
 def control(line: SettingRow) -> ChoiceOrText:
-    found = line._control
-    assert isinstance(found, ChoiceOrText)
+    [found] = line.findChildren(ChoiceOrText)
     return found
 
 
@@ -60,7 +60,7 @@ def test_the_other_options_hold_at_once(control: ChoiceOrText, line: SettingRow,
     assert kept(window) == "none"
     assert not control.field.isVisible()
     pick(control, "This one")
-    line._reset.click()
+    click(line, "Reset Proxy")
     assert (kept(window), control.choice.currentText()) == ("system", "As the system")
     assert not control.field.isVisible()
 

@@ -13,10 +13,12 @@ from desktop.widgets.buttons import Button, IconButton, NavButton, Switch
 from desktop.widgets.charts import AreaChart, Meter, Series
 from desktop.widgets.choice import Choice
 from desktop.widgets.clock import SeenClock
-from desktop.widgets.conversation_view import SHOWN, ConversationView
+from desktop.widgets.code import CodeText
+from desktop.widgets.conversation_view import SHOWN, ConversationView, MessageView
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.widgets.tool_card import ToolCard
+from tests.desktop.finding import button, click, named, seen, ticks
 from worker_core.basics.sizes import size
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -84,14 +86,15 @@ def test_a_tool_card_opens_with_the_keyboard_and_follows_its_call(qtbot) -> None
     card.show()
     assert card.runs
     card.tick()
-    qtbot.keyClick(card._head, Qt.Key.Key_Return)
+    head = named(card, "shell, Running, closed")
+    qtbot.keyClick(head, Qt.Key.Key_Return)
     assert card.is_open
     call.output, call.succeeded, call.duration_seconds = "<b>x</b>\n" * 3, True, 1.5
     card.refresh()
-    assert card._output is not None
-    assert "<b>x</b>" in card._output.text.toPlainText()
-    assert "Done" in card._head.accessibleName()
-    qtbot.keyClick(card._head, Qt.Key.Key_Space)
+    [_, output] = seen(card, CodeText)
+    assert "<b>x</b>" in output.toPlainText()
+    assert head.accessibleName() == "shell, Done, open"
+    qtbot.keyClick(head, Qt.Key.Key_Space)
     assert not card.is_open
 
 
@@ -106,16 +109,15 @@ def test_a_conversation_follows_its_end_until_the_person_reads_above(qtbot) -> N
     view.show_conversation(talk)
     bar = view.verticalScrollBar()
     qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.value() == bar.maximum())
-    assert len(view._views) == SHOWN
-    assert not view._earlier.isHidden()
+    assert len(seen(view, MessageView)) == SHOWN
     bar.setValue(0)
     assert not view.follows
     view.heard(talk.apply("message_chunk", {"message_id": "new", "content": "more " * 200}))
     view.grab()
     assert bar.value() == 0, "what arrives does not pull the reader away"
-    view._earlier.click()
-    assert len(view._views) == SHOWN + 11
-    assert view._earlier.isHidden()
+    click(view, "Show earlier")
+    assert len(seen(view, MessageView)) == SHOWN + 11
+    assert not button(view, "Show earlier").isVisible()
 
 
 def test_the_conversations_clock_runs_only_while_a_tool_runs_and_is_seen(qtbot) -> None:
@@ -124,14 +126,14 @@ def test_the_conversations_clock_runs_only_while_a_tool_runs_and_is_seen(qtbot) 
     qtbot.addWidget(view)
     view.show()
     view.show_conversation(talk)
-    assert not view._clock.isActive()
+    assert not ticks(view)
     view.heard(talk.apply("tool_started", {"tool_execution_id": "c", "tool_name": "x"}, at=AT))
-    assert view._clock.isActive()
+    assert ticks(view)
     view.hide()
-    assert not view._clock.isActive()
+    assert not ticks(view)
     view.show()
     view.heard(talk.apply("tool_completed", {"tool_execution_id": "c", "status": "success"}, at=AT))
-    assert not view._clock.isActive()
+    assert not ticks(view)
 
 
 def test_controls_have_names_and_keep_them_with_their_text(qtbot) -> None:
@@ -156,7 +158,7 @@ def test_a_banner_says_a_sentence_and_offers_one_thing(qtbot) -> None:
     qtbot.addWidget(banner)
     banner.say("<i>It failed.</i>", action="Retry", act=lambda: did.append(1))
     assert banner.sentence == "<i>It failed.</i>"
-    banner._button.click()
+    click(banner, "Retry")
     assert did == [1]
     assert banner.isHidden()
 

@@ -1,4 +1,4 @@
-"""A worker and a bridge that remember what was asked of them."""
+"""A desk whose worker remembers what was asked of it, and a window on it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
-from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
+from desktop.notices.notifications import Notifications
+from desktop.notices.updates import UpdateState, UpdateWatch
+from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
+from desktop.system.diagnosis import Diagnosis
+from desktop.system.open_elsewhere import Outside
+from desktop.windows.background import Background
+from desktop.windows.desk import Desk
 from desktop.windows.main import MainWindow
+from desktop.worker.face import WorkerFace
 from tests.support.engine import home
+from worker_core.control_plane.models import ExecutionRecord
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, ExecutionEventPublished
 from worker_core.logs.ring import LogLine
@@ -29,38 +38,36 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 HOSTILE = "<b onload=x>&amp;</b> \u202e שלום \x00 " + "y" * 10_000_000
 
 
-class Bridge(QObject):
-    snapshot_changed = Signal(object)
-    events_arrived = Signal(object)
-    logs_arrived = Signal(object)
+def a_worker(snapshot: EngineSnapshot | None = None) -> Any:
+    """A worker that takes every command of its face, and no other, and does nothing; the control plane knows little."""
+    made = create_autospec(WorkerFace, instance=True)
+    made.snapshot = snapshot or EngineSnapshot()
+    made.attached, made.paused_until = False, None
+    made.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
+    made.load_session.return_value = None
+    made.list_queues.return_value = []
+    made.queue_workers.return_value = {}
+    return made
 
 
-class Worker:
-    def __init__(self, snapshot: EngineSnapshot) -> None:
-        self.snapshot = snapshot
-        self.asked: list[tuple[Any, ...]] = []
-        self.trouble: Exception | None = None
+def remembers(worker: Any) -> None:
+    """From now on the control plane has a conversation of every execution but `gone`."""
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-
-        async def wish(*args: Any, **kwargs: Any) -> None:
-            self.asked.append((name, *args, kwargs))
-            if self.trouble is not None:
-                raise self.trouble
-
-        return wish
-
-
-class Archive:
-    async def get_execution(self, execution_id: str) -> dict[str, Any]:
+    async def get_execution(execution_id: str) -> ExecutionRecord:
         if execution_id == "gone":
             raise KubiyaError("The control plane has no such execution.")
-        return {"status": "completed", "entity_name": "Archivist", "prompt": "What was?"}
+        return ExecutionRecord(id=execution_id, status="completed", entity_name="Archivist", prompt="What was?")
 
-    async def load_session(self, execution_id: str) -> dict[str, Any] | None:
-        return {"messages": [{"role": "user", "content": "What was?"}, {"role": "assistant", "content": "This."}]}
+    worker.get_execution.side_effect = get_execution
+    worker.load_session.return_value = {
+        "messages": [{"role": "user", "content": "What was?"}, {"role": "assistant", "content": "This."}]
+    }
+
+
+def commands(worker: Any) -> list[Any]:
+    """What was asked of it, without what is only looked up."""
+    looked_up = {"get_execution", "load_session", "list_queues", "queue_workers"}
+    return [one for one in worker.mock_calls if one[0] not in looked_up]
 
 
 def run_now(wish: Any) -> None:
@@ -72,20 +79,55 @@ def run_now(wish: Any) -> None:
     raise AssertionError("The wish waits for something.")
 
 
+async def nothing_measured() -> Health:
+    return Health(
+        cpu_percent=0,
+        memory_percent=0,
+        memory_total_bytes=0,
+        memory_used_bytes=0,
+        disk_percent=0,
+        disk_total_bytes=0,
+        disk_used_bytes=0,
+        process_rss_bytes=0,
+        sampled_at=datetime.min.replace(tzinfo=UTC),
+    )
+
+
+def a_desk(folder: Path, **parts: Any) -> Desk:
+    """Real stores in a folder; a worker and ways out that take what their faces have, and do nothing."""
+    whole: dict[str, Any] = {
+        "worker": a_worker(),
+        "settings": SettingsStore(home(folder), environ={}),
+        "policy": PolicyStore(folder / "policy.toml"),
+        "notices": Notifications(level=lambda: "all"),
+        "updates": create_autospec(UpdateWatch, instance=True, state=UpdateState(), page="https://releases.example"),
+        "diagnosis": create_autospec(Diagnosis, instance=True),
+        "outside": create_autospec(Outside, instance=True),
+        "keys": None,
+        "autostart": None,
+        "sample": nothing_measured,
+        "follow": lambda _: None,
+        "background": Background(run=run_now),
+    }
+    return Desk(**{**whole, **parts})
+
+
 def shown_window(
     qtbot: QtBot,
-    tmp_path: Path,
+    folder: Path,
     *,
     snapshot: EngineSnapshot | None = None,
     settings: Mapping[str, str] | None = None,
     page: str = "overview",
     **parts: Any,
 ) -> MainWindow:
-    """The main window on one of its pages, with settings that were changed before; `parts` are its own arguments."""
-    store = SettingsStore(home(tmp_path), environ={})
+    """The main window on one of its pages, with settings that were changed before; `parts` are fields of its desk."""
+    if snapshot is not None:
+        parts["worker"] = a_worker(snapshot)
+    desk = a_desk(folder, **parts)
     if settings:
-        store.change(**settings)
-    made = MainWindow(Worker(snapshot or EngineSnapshot()), Bridge(), store, **parts)
+        desk.settings.change(**settings)
+    made = MainWindow(desk)
     qtbot.addWidget(made)
     made.show()
     made.show_page(page)

@@ -6,19 +6,21 @@ import asyncio
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from PySide6.QtWidgets import QDialog
 
-from desktop.notices.updates import UpdateState
-from desktop.settings.store import SettingsStore
+from desktop.notices.updates import UpdateState, UpdateWatch
 from desktop.widgets.text import Label
 from desktop.windows.background import Background
-from desktop.windows.connection_test import ConnectionTest
+from desktop.windows.connection_test import ConnectionTest, Examine
 from desktop.windows.diagnostics_card import DiagnosticsCard
 from desktop.windows.main import MainWindow
 from desktop.windows.report import ReportDialog
-from tests.desktop.windows.stand_ins import HOSTILE, Bridge, Worker, run_now
+from tests.desktop.finding import seen
+from tests.desktop.windows.stand_ins import HOSTILE, run_now, shown_window
 from tests.support.engine import home
 from worker_core.checks.check import Check, fail, ok, skip, warn
 from worker_core.errors import ConfigurationError
@@ -27,8 +29,8 @@ from worker_core.snapshot import EngineSnapshot
 GOOD = [ok("DNS", "It is 203.0.113.7."), skip("TLS", "Through the proxy."), ok("control plane", "It is healthy.")]
 
 
-def shown(qtbot, examine: Callable[..., object] | None) -> ConnectionTest:
-    made = ConnectionTest(examine, Background(run=run_now))  # type: ignore[arg-type]
+def shown(qtbot, examine: Examine) -> ConnectionTest:
+    made = ConnectionTest(examine, Background(run=run_now))
     qtbot.addWidget(made)
     made.show()
     made.button.click()
@@ -76,7 +78,6 @@ def test_settings_that_are_not_valid_are_a_sentence(qtbot) -> None:
     widget = shown(qtbot, examine)
     assert widget.result.text() == "ca_file must name a PEM file."
     assert widget.button.isEnabled()
-    assert not shown(qtbot, None).button.isEnabled()
 
 
 def test_a_report_is_read_before_it_is_saved(qtbot, tmp_path: Path) -> None:
@@ -95,68 +96,44 @@ def test_a_report_is_read_before_it_is_saved(qtbot, tmp_path: Path) -> None:
         assert len(bundle.namelist()) == 2
 
 
-class Updates:
-    def __init__(self) -> None:
-        self.state, self.asked = UpdateState(), 0
-        self._listeners: list[Callable[[], None]] = []
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        self._listeners.append(listener)
-
-    def ask_now(self) -> None:
-        self.asked += 1
-
-    def show(self, state: UpdateState) -> None:
-        self.state = state
-        for listener in self._listeners:
-            listener()
+@pytest.fixture
+def updates() -> Any:
+    return create_autospec(UpdateWatch, instance=True, state=UpdateState(), page="https://releases.example/page")
 
 
 @pytest.fixture
-def updates() -> Updates:
-    return Updates()
+def window(qtbot, tmp_path: Path, updates: Any) -> MainWindow:
+    made = shown_window(qtbot, tmp_path, page="settings", updates=updates)
+    made.desk.diagnosis.texts.return_value = {"system.txt": "Linux"}  # type: ignore[attr-defined]
+    return made
 
 
 @pytest.fixture
-def card(qtbot, tmp_path: Path, updates: Updates) -> DiagnosticsCard:
-    async def gather() -> dict[str, str]:
-        return {"system.txt": "Linux"}
-
-    window = MainWindow(
-        Worker(EngineSnapshot()),
-        Bridge(),
-        SettingsStore(home(tmp_path), environ={}),
-        run=run_now,
-        gather=gather,
-        updates=updates,  # type: ignore[arg-type]
-        releases_url="https://releases.example/page",
-        open_url=lambda url: opened.append(url),
-    )
-    opened: list[str] = []
-    qtbot.addWidget(window)
-    window.show()
-    window.show_page("settings")
-    found = window.page_named("settings").findChild(DiagnosticsCard)
-    assert found is not None
-    found.opened = opened  # type: ignore[attr-defined]
+def card(window: MainWindow) -> DiagnosticsCard:
+    [found] = seen(window, DiagnosticsCard)
     return found
 
 
-def test_the_line_about_releases_says_what_is_known(card: DiagnosticsCard, updates: Updates) -> None:
+def test_the_line_about_releases_says_what_is_known(window: MainWindow, card: DiagnosticsCard, updates: Any) -> None:
+    def tell(state: UpdateState) -> None:
+        updates.state = state
+        [told] = updates.listen.call_args.args
+        told()
+
     assert card.update_said.text() == "Nobody has asked yet whether there is a newer release."
     assert not card.open_button.isVisible()
     card.ask_button.click()
-    assert updates.asked == 1
-    updates.show(UpdateState(asking=True))
+    updates.ask_now.assert_called_once()
+    tell(UpdateState(asking=True))
     assert not card.ask_button.isEnabled()
-    updates.show(UpdateState(newest="0.0.1"))
+    tell(UpdateState(newest="0.0.1"))
     assert card.update_said.text() == "This is the newest release."
-    updates.show(UpdateState(trouble="github.com does not answer."))
+    tell(UpdateState(trouble="github.com does not answer."))
     assert card.update_said.text().endswith("github.com does not answer.")
-    updates.show(UpdateState(newest="99.1.0"))
+    tell(UpdateState(newest="99.1.0"))
     assert card.update_said.text() == "Kubiya Worker 99.1.0 is there"
     card.open_button.click()
-    assert card.opened == ["https://releases.example/page"]
+    window.desk.outside.open_url.assert_called_once_with("https://releases.example/page")  # type: ignore[attr-defined]
 
 
 def test_the_report_opens_from_settings(card: DiagnosticsCard) -> None:

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from desktop.settings.keys import Keys
 from desktop.settings.onboarding import Onboarding
 from desktop.settings.store import SettingsStore
+from desktop.widgets.step import Step
 from desktop.windows.background import Background
 from desktop.windows.crash_dialog import CrashDialog
 from desktop.windows.first_run import FirstRunWindow
@@ -19,7 +20,7 @@ from desktop.windows.key_card import KeyCard
 from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.report import ReportDialog
 from tests.desktop.windows.test_key_card import Keychain
-from tests.desktop.windows.test_queue_dialog import Fleet
+from tests.desktop.windows.test_queue_dialog import a_fleet
 from tests.desktop.windows.walking import nameless, unreachable
 from tests.support.engine import home
 from worker_core.control_plane.models import Queue
@@ -28,8 +29,9 @@ from worker_core.control_plane.models import Queue
 def first_run(folder: Path) -> QWidget:
     store = SettingsStore(home(folder), environ={})
     keys = Keys(store=store, keychain=Keychain(), environ={}, use_key=lambda _: None)  # type: ignore[arg-type]
-    made = FirstRunWindow(Onboarding(keys=keys, store=store, start_at_login=lambda: None))
-    made._queue_step.open()
+    made = FirstRunWindow(Onboarding(keys=keys, store=store, start_at_login=lambda: None), Background(run=asyncio.run))
+    for step in made.findChildren(Step):
+        step.open()
     made.choices.offer([Queue(id="a", name="a"), Queue(id="b", name="b")])
     made.choices.boxes["a"].setChecked(True)
     return made
@@ -44,7 +46,7 @@ def key_card(folder: Path) -> QWidget:
 
 
 def queues(_: Path) -> QWidget:
-    made = QueueDialog(Fleet(), Background(run=asyncio.run), picked=(), take=lambda _: None)
+    made = QueueDialog(a_fleet(), Background(run=asyncio.run), picked=(), take=lambda _: None)
     made.look()
     return made
 

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from desktop.settings.keys import Keys
 from desktop.settings.onboarding import Onboarding
 from desktop.settings.store import SettingsStore
+from desktop.windows.background import Background
 from desktop.windows.first_run import FirstRunWindow
 from tests.support.engine import home
 from tests.support.playground import Stage, running_playground
@@ -57,7 +58,7 @@ class Rig:
             use_key=self.used.append,
         )
         onboarding = Onboarding(keys=keys, store=self.store, start_at_login=self.autostart.write)
-        self.window = FirstRunWindow(onboarding, run=self._background.append)
+        self.window = FirstRunWindow(onboarding, Background(run=self._background.append))
         qtbot.addWidget(self.window)
         self.window.show()
 
@@ -187,12 +188,25 @@ def test_several_queues_none_and_again(rig: Rig) -> None:
     assert window.choices.picked == (made,)
     window.choices.boxes[made].click()
     assert not window.start.isEnabled()
-    window._show_queues([])
-    assert window.again.isVisible()
-    assert not window.start.isEnabled() or window.choices.picked
-    window.again.click()
+    assert not window.again.isVisible()
+
+
+def test_queues_that_are_made_meanwhile_are_looked_for_again(rig: Rig) -> None:
+    async def set_all(status: str) -> None:
+        async with rig.stage.client() as api:
+            for queue in (await api.get("/worker-queues")).json():
+                await api.patch(f"/worker-queues/{queue['id']}", json={"status": status})
+
+    asyncio.run(set_all("inactive"))
+    try:
+        rig.give(rig.stage.info.api_key)
+        assert rig.window.again.isVisible()
+        assert rig.window.choices.boxes == {}
+    finally:
+        asyncio.run(set_all("active"))
+    rig.window.again.click()
     rig.settle()
-    assert len(window.choices.boxes) == 2
+    assert rig.window.choices.boxes
 
 
 def test_without_an_account(rig: Rig) -> None:

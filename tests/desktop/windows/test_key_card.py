@@ -16,12 +16,12 @@ from desktop.settings.keys import Keys
 from desktop.settings.store import SettingsStore
 from desktop.tray.facts import TrayFacts
 from desktop.tray.menu import menu
-from desktop.widgets.buttons import Button
 from desktop.windows.background import Background
 from desktop.windows.key_card import KeyCard
 from desktop.windows.main import MainWindow
+from tests.desktop.finding import button, click, seen
 from tests.desktop.notices.test_key_watch import token
-from tests.desktop.windows.stand_ins import Bridge, Worker
+from tests.desktop.windows.stand_ins import shown_window
 from tests.support.engine import home
 from tests.support.playground import Stage
 from worker_core.errors import ExitCode
@@ -55,6 +55,7 @@ class Keychain:
 
 class Rig:
     def __init__(self, stage: Stage, folder: Path, **environ: str) -> None:
+        self.folder = folder
         self.url = stage.info.control_plane_url
         self.good = stage.info.api_key
         self.store = SettingsStore(home(folder), environ={"CONTROL_PLANE_URL": self.url})
@@ -66,6 +67,12 @@ class Rig:
         made = KeyCard(self.keys, Background(run=self.wanted.append))
         qtbot.addWidget(made)
         made.show()
+        self.settle()
+        return made
+
+    def window(self, qtbot: QtBot, snapshot: EngineSnapshot) -> MainWindow:
+        background = Background(run=self.wanted.append)
+        made = shown_window(qtbot, self.folder, snapshot=snapshot, keys=self.keys, background=background)
         self.settle()
         return made
 
@@ -177,22 +184,17 @@ def test_a_refused_key_leads_here_with_one_click(rig: Rig, qtbot: QtBot) -> None
     refused = EngineSnapshot(
         state=EngineState.FAILED, reason="The key was refused.", exit_code=ExitCode.CREDENTIALS_REFUSED
     )
-    worker = Worker(refused)
-    window = MainWindow(worker, Bridge(), rig.store, keys=rig.keys, run=rig.wanted.append)
-    qtbot.addWidget(window)
-    window.show()
+    window = rig.window(qtbot, refused)
     assert rig.keychain.asked == 0, "nobody looks at the card yet"
-    buttons = [one for one in window.findChildren(Button) if one.text() == "Enter a key…" and one.isVisible()]
-    buttons[0].click()
+    click(window.page_named("overview"), "Enter a key…")
     rig.settle()
-    card = window._settings._key
-    assert card is not None
+    [card] = seen(window, KeyCard)
     assert window.page == "settings"
     assert card.key.isVisible()
     card.key.setText(rig.good)
     card.check.click()
     rig.settle()
-    assert ("start", {}) in worker.asked
+    window.desk.worker.start.assert_called_once_with()  # type: ignore[attr-defined]
     entries = {entry.title: entry for entry in menu(TrayFacts(snapshot=refused))}
     assert (entries["Enter a key…"].action, entries["Enter a key…"].target) == (Action.SETTINGS, "key")
 
@@ -201,11 +203,8 @@ def test_other_failures_do_not_blame_the_key(rig: Rig, qtbot: QtBot) -> None:
     broken = EngineSnapshot(state=EngineState.FAILED, reason="No queue.", exit_code=ExitCode.QUEUE_UNUSABLE)
     assert "Enter a key…" not in {entry.title for entry in menu(TrayFacts(snapshot=broken))}
     unset = EngineSnapshot(state=EngineState.FAILED, reason="There is no queue.", exit_code=ExitCode.NOT_CONFIGURED)
-    window = MainWindow(Worker(unset), Bridge(), rig.store, keys=rig.keys, run=rig.wanted.append)
-    qtbot.addWidget(window)
-    window.show()
-    shown = [one for one in window.findChildren(Button) if one.isVisible() and one.isEnabled()]
-    assert not any(one.text() == "Enter a key…" for one in shown)
-    next(one for one in shown if one.text() == "Open settings").click()
+    window = rig.window(qtbot, unset)
+    assert not button(window.page_named("overview"), "Enter a key…").isVisible()
+    click(window.page_named("overview"), "Open settings")
     assert window.page == "settings"
     rig.settle()

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractItemView
 
 from desktop.models.notice_list import NoticeList, NoticeRole
 from desktop.notices.action import Action
 from desktop.notices.notifications import HISTORY, Level, Notice, Notifications
-from desktop.settings.store import SettingsStore
-from desktop.windows.main import MainWindow
-from desktop.windows.notices import NoticesPage
-from tests.desktop.windows.stand_ins import Bridge, Worker
-from tests.support.engine import home
-from worker_core.snapshot import EngineSnapshot
+from desktop.widgets.buttons import NavButton
+from tests.desktop.finding import button, click, named, reads, seen
+from tests.desktop.windows.stand_ins import shown_window
 
 
 def notice(number: int, level: Level = Level.NEWS, **more: object) -> Notice:
@@ -26,30 +24,22 @@ def notice(number: int, level: Level = Level.NEWS, **more: object) -> Notice:
 
 class Stage:
     def __init__(self, qtbot, folder: Path) -> None:
-        self.notifications = Notifications(deliver=lambda _: None, level=lambda: "all")
+        self.notifications = Notifications(level=lambda: "all")
         self.notifications.remember([notice(0, at=datetime.now(UTC) - timedelta(days=1))])
         self.followed: list[Notice] = []
-        self.window = MainWindow(
-            Worker(EngineSnapshot()),
-            Bridge(),
-            SettingsStore(home(folder), environ={}),
-            notices=self.notifications,
-            follow=self.followed.append,
-        )
-        qtbot.addWidget(self.window)
-        self.window.show()
-        page = self.window.page_named("notifications")
-        assert isinstance(page, NoticesPage)
-        self.page = page
+        self.window = shown_window(qtbot, folder, notices=self.notifications, follow=self.followed.append)
+        self.page = self.window.page_named("notifications")
+        self.list = named(self.page, "Notifications", QAbstractItemView)
 
     @property
     def titles(self) -> list[str]:
-        model = self.page._list.model()
+        model = self.list.model()
         return [model.index(row, 0).data(NoticeRole).title for row in range(model.rowCount())]
 
     @property
     def count(self) -> str:
-        return self.window._buttons["notifications"].accessibleName()
+        [entry] = [one for one in seen(self.window, NavButton) if one.text() == "Notifications"]
+        return entry.accessibleName()
 
 
 @pytest.fixture
@@ -79,19 +69,19 @@ def test_silenced_ones_are_there_too(stage: Stage) -> None:
 def test_one_is_followed_by_keyboard(stage: Stage, qtbot) -> None:
     stage.notifications.say(notice(1, Level.QUESTION, action=Action.OPEN_APPROVAL, target="a1"))
     stage.window.show_page("notifications")
-    stage.page._list.setFocus()
-    stage.page._list.setCurrentIndex(stage.page._list.model().index(0, 0))
-    qtbot.keyClick(stage.page._list, Qt.Key.Key_Return)
+    stage.list.setFocus()
+    stage.list.setCurrentIndex(stage.list.model().index(0, 0))
+    qtbot.keyClick(stage.list, Qt.Key.Key_Return)
     assert [(one.action, one.target) for one in stage.followed] == [(Action.OPEN_APPROVAL, "a1")]
 
 
 def test_all_can_be_forgotten(stage: Stage) -> None:
     stage.window.show_page("notifications")
-    stage.page._clear.click()
+    click(stage.page, "Clear")
     assert stage.titles == []
     assert list(stage.notifications.history) == []
-    assert stage.page._none.isVisible()
-    assert not stage.page._clear.isVisible()
+    assert reads(stage.page, "Nothing was said yet")
+    assert not button(stage.page, "Clear").isVisible()
     stage.notifications.say(notice(1))
     assert stage.titles == ["title 1"]
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import call
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QWidget
 
 from desktop.widgets.fleet import SHOWN, FleetList
 from desktop.widgets.pills import Dot
 from desktop.windows.main import MainWindow
 from desktop.windows.queues import FLEET_EVERY_MS, QueuesPage
-from tests.desktop.windows.stand_ins import HOSTILE, busy, run_now, shown_window
+from tests.desktop.finding import reads, settle, ticks
+from tests.desktop.windows.stand_ins import HOSTILE, a_worker, busy, shown_window
 from worker_core.control_plane.models import QueueWorker
 from worker_core.errors import KubiyaError
 
@@ -33,30 +36,17 @@ def worker(number: int, **more: Any) -> QueueWorker:
     return QueueWorker(**fields)
 
 
-class Fleet:
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, ...]] = []
-        self.trouble: KubiyaError | None = None
-        self.workers = [worker(1), worker(2)]
-
-    async def list_queues(self) -> list[Any]:
-        return []
-
-    async def queue_workers(self, queue_ids: Sequence[str]) -> dict[str, list[QueueWorker]]:
-        self.asked.append(tuple(queue_ids))
-        if self.trouble is not None:
-            raise self.trouble
-        return dict.fromkeys(queue_ids, self.workers)
+@pytest.fixture
+def fleet() -> Any:
+    """A worker whose control plane knows two workers on every queue."""
+    made = a_worker(busy())
+    made.queue_workers.side_effect = lambda queue_ids: {one: [worker(1), worker(2)] for one in queue_ids}
+    return made
 
 
 @pytest.fixture
-def fleet() -> Fleet:
-    return Fleet()
-
-
-@pytest.fixture
-def window(qtbot, tmp_path: Path, fleet: Fleet) -> MainWindow:
-    return shown_window(qtbot, tmp_path, snapshot=busy(), fleet=fleet, run=run_now)
+def window(qtbot, tmp_path: Path, fleet: Any) -> MainWindow:
+    return shown_window(qtbot, tmp_path, worker=fleet)
 
 
 @pytest.fixture
@@ -66,39 +56,45 @@ def page(window: MainWindow) -> QueuesPage:
     return found
 
 
+def lines(shown: FleetList) -> list[QWidget]:
+    settle()
+    parts = shown.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    return [part for part in parts if part.layout() is not None]
+
+
 def names(shown: FleetList) -> list[str]:
-    lines = [shown._lines.itemAt(place).widget() for place in range(shown._lines.count())]
-    return [line.accessibleName() for line in lines]
+    return [line.accessibleName() for line in lines(shown)]
 
 
-def test_workers_are_asked_for_while_somebody_looks(window: MainWindow, page: QueuesPage, fleet: Fleet) -> None:
-    assert fleet.asked == []
-    assert not page._clock.runs
+def test_workers_are_asked_for_while_somebody_looks(window: MainWindow, page: QueuesPage, fleet: Any) -> None:
+    fleet.queue_workers.assert_not_called()
+    assert not ticks(page)
     window.show_page("queues")
-    assert fleet.asked == [("q", "p")]
-    assert page._clock.runs
-    assert page._clock._timer.interval() == FLEET_EVERY_MS
-    assert names(page._cards["q"].fleet)[0].startswith("host-001. Debian 12  ·  processor 7 %")
+    fleet.queue_workers.assert_called_once_with(("q", "p"))
+    assert [one.interval() for one in page.findChildren(QTimer) if one.isActive()] == [FLEET_EVERY_MS]
+    assert names(page.findChildren(FleetList)[0])[0].startswith("host-001. Debian 12  ·  processor 7 %")
     window.show_page("overview")
-    assert not page._clock.runs
+    assert not ticks(page)
 
 
-def test_a_queue_that_comes_later_is_asked_about(window: MainWindow, page: QueuesPage, fleet: Fleet) -> None:
+def test_a_queue_that_comes_later_is_asked_about(window: MainWindow, fleet: Any) -> None:
     window.show_page("queues")
     another = replace(busy().queues[0], queue_id="new")
     window.take(replace(busy(), queues=(*busy().queues, another)))
-    assert fleet.asked[-1] == ("q", "p", "new")
+    assert fleet.queue_workers.call_args == call(("q", "p", "new"))
     window.take(replace(busy(), queues=(*busy().queues, another)))
-    assert len(fleet.asked) == 2
+    assert fleet.queue_workers.call_count == 2
 
 
-def test_a_control_plane_that_does_not_answer_is_no_banner(window: MainWindow, page: QueuesPage, fleet: Fleet) -> None:
-    fleet.trouble = KubiyaError("The control plane does not answer.")
+def test_a_control_plane_that_does_not_answer_is_no_banner(window: MainWindow, page: QueuesPage, fleet: Any) -> None:
+    answer = fleet.queue_workers.side_effect
+    fleet.queue_workers.side_effect = KubiyaError("The control plane does not answer.")
     window.show_page("queues")
     assert not window.banner.isVisible()
-    fleet.trouble = None
-    page._ask()
-    assert len(names(page._cards["q"].fleet)) == 2, "it is asked again"
+    fleet.queue_workers.side_effect = answer
+    window.show_page("overview")
+    window.show_page("queues")
+    assert len(names(page.findChildren(FleetList)[0])) == 2, "it is asked again"
 
 
 def test_ours_comes_first_and_late_ones_are_marked(qtbot) -> None:
@@ -111,18 +107,19 @@ def test_ours_comes_first_and_late_ones_are_marked(qtbot) -> None:
     assert [name.split(".")[0] for name in names(shown)] == ["host-003", "host-001", "host-002"]
     assert "this worker" in names(shown)[0]
     assert "12 done" in names(shown)[1]
-    assert [dot._tone for dot in shown.findChildren(Dot)] == ["success", "warning", "warning"]
+    assert [dot.tone for dot in shown.findChildren(Dot)] == ["success", "warning", "warning"]
 
 
 def test_many_workers_are_counted(qtbot) -> None:
     shown = FleetList()
     qtbot.addWidget(shown)
     shown.show_workers([worker(number) for number in range(SHOWN + 30)], ours="", now=NOW)
-    assert shown._lines.count() == SHOWN + 1
-    assert shown._title.text() == f"{SHOWN + 30} workers"
-    lines = [shown._lines.itemAt(place).widget() for place in range(shown._lines.count())]
+    assert len(lines(shown)) == SHOWN
+    assert reads(shown, f"{SHOWN + 30} workers")
+    assert reads(shown, "and 30 more")
+    before = lines(shown)
     shown.show_workers([worker(number) for number in range(SHOWN + 30)], ours="", now=NOW)
-    assert lines == [shown._lines.itemAt(place).widget() for place in range(shown._lines.count())], "nothing is redrawn"
+    assert lines(shown) == before, "nothing is redrawn"
     shown.show_workers([], ours="", now=NOW)
     assert not shown.isVisible()
 
@@ -138,5 +135,5 @@ def test_many_workers_are_counted(qtbot) -> None:
 def test_whatever_a_worker_says_of_itself_it_has_a_line(qtbot, info: dict[str, Any], heard: str) -> None:
     shown = FleetList()
     shown.show_workers([worker(1, system_info=info, last_heartbeat=heard)], ours="", now=NOW)
-    assert shown._lines.count() == 1
+    assert len(lines(shown)) == 1
     shown.deleteLater()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QLabel, QPlainTextEdit
+from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit, QPlainTextEdit
 
 from desktop.settings.policy_store import PolicyStore
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from desktop.windows.settings import SettingsPage
+from tests.desktop.finding import button, click, named, reads, texts
 from tests.desktop.windows.stand_ins import shown_window
 
 
@@ -70,15 +71,16 @@ def test_each_group_stands_once() -> None:
 
 def test_times_are_shown_and_typed_with_units(page: SettingsPage) -> None:
     line = page.rows["workspace_kept"]
-    assert line._control.text() == "7 d"
-    line._control.setText("soon")
-    line._control.editingFinished.emit()
+    [field] = line.findChildren(QLineEdit)
+    assert field.text() == "7 d"
+    field.setText("soon")
+    field.editingFinished.emit()
     assert line.complaint == (
         "workspace_kept is 'soon'; it must be seconds, or a time such as 30 s, 5 min, 2 h or 7 d."
     )
-    line._control.setText("36 hours")
-    line._control.editingFinished.emit()
-    assert (line.complaint, line._control.text()) == ("", "1 d 12 h")
+    field.setText("36 hours")
+    field.editingFinished.emit()
+    assert (line.complaint, field.text()) == ("", "1 d 12 h")
     assert 'workspace_kept = "1 d 12 h"' in page.desk.settings.paths.settings_file.read_text()
 
 
@@ -87,18 +89,19 @@ def test_words_find_settings(page: SettingsPage, window: MainWindow, qtbot) -> N
     qtbot.keyClick(window, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
     qtbot.keyClicks(window.focusWidget(), "TLS temporal")
     assert shown(page) == ["temporal_tls"]
-    page._search.setText("approvals")  # the title of a group
+    search = named(page, "Search settings", QLineEdit)
+    search.setText("approvals")  # the title of a group
     assert {"approvals", "approval_timeout", "remote_approvals"} <= set(shown(page))
-    page._search.setText("no such thing")
+    search.setText("no such thing")
     assert shown(page) == []
-    assert page._none.isVisible()
-    page._search.clear()
+    assert reads(page, "Nothing matches")
+    search.clear()
     assert shown(page) == everything
-    assert not page._none.isVisible()
+    assert not reads(page, "Nothing matches")
 
 
 def test_start_at_login_says_what_is_there(page: SettingsPage, window: MainWindow, entry: Entry) -> None:
-    switch = page._login._control
+    switch = button(page, "Start at login")
     assert not switch.isChecked()
     switch.click()
     assert entry.command == entry.supposed()
@@ -107,21 +110,22 @@ def test_start_at_login_says_what_is_there(page: SettingsPage, window: MainWindo
     window.show_page("overview")
     window.show_page("settings")
     assert not switch.isChecked()
-    assert page._login._note.text().startswith("Another copy")
+    assert any(text.startswith("Another copy") for text in texts(page))
     switch.click()
     assert entry.command == entry.supposed()
     entry.vetoed = True
-    page._show_autostart()
-    assert "switched off by the system" in page._login._note.text()
+    window.show_page("overview")
+    window.show_page("settings")
+    assert any("switched off by the system" in text for text in texts(page))
     switch.click()
     assert entry.command is None
 
 
 def test_an_entry_that_cannot_be_written_is_a_sentence(page: SettingsPage, entry: Entry) -> None:
     entry.trouble = OSError(13, "Permission denied")
-    page._login._control.click()
-    assert page._login.complaint == "Start at login could not be changed: Permission denied."
-    assert not page._login._control.isChecked()
+    click(page, "Start at login")
+    assert reads(page, "Start at login could not be changed: Permission denied.")
+    assert not button(page, "Start at login").isChecked()
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])

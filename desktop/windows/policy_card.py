@@ -1,0 +1,62 @@
+"""Settings, the policy: its file as text, checked as it is typed, saved only where the worker could read it."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QPlainTextEdit
+
+from desktop.look.language import tr
+from desktop.look.theme import theme
+from desktop.widgets.buttons import Button
+from desktop.widgets.layouts import row
+from desktop.widgets.surfaces import Card
+from desktop.widgets.text import Label
+from desktop.windows.desk import Desk
+from worker_core.errors import KubiyaError
+
+
+class PolicyCard(Card):
+    """Of the policy file of this machine."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(tr("Policy"))
+        store = desk.policy
+        try:
+            text, unreadable = store.text(), ""
+        except KubiyaError as error:
+            text, unreadable = "", error.sentence
+        editor = QPlainTextEdit(text)
+        editor.setReadOnly(bool(unreadable))
+        editor.setProperty("variant", "field")
+        editor.setFont(theme().font("code"))
+        editor.setAccessibleName(tr("Policy"))
+        editor.setTabChangesFocus(True)
+        editor.setMinimumHeight(220)
+        wrong = unreadable or store.check(text)
+        verdict = Label(wrong, role="small", tone="danger" if wrong else "muted", wrap=True)
+        save = Button(tr("Save the policy"), variant="primary")
+        save.setEnabled(False)
+
+        def check() -> None:
+            wrong = store.check(editor.toPlainText())
+            verdict.set_tone("danger" if wrong else "success")
+            verdict.setText(wrong or tr("The policy can be read."))
+            save.setEnabled(not wrong and editor.toPlainText() != text)
+
+        def write() -> None:
+            nonlocal text
+            try:
+                store.save(editor.toPlainText())
+            except KubiyaError as error:
+                desk.frame.say(error.sentence)
+            else:
+                text = editor.toPlainText()
+                save.setEnabled(False)
+                desk.frame.say(tr("The policy is saved."), tone="success")
+
+        editor.textChanged.connect(check)
+        save.clicked.connect(write)
+        self.body.addWidget(Label(tr("What agents may do, must ask about, and may never do."), tone="muted"))
+        self.body.addWidget(editor)
+        line = row(verdict, save)
+        line.setStretch(0, 1)
+        self.body.addLayout(line)

@@ -1,0 +1,120 @@
+"""Settings, this program: what a person wants of the window and the tray themselves."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QLineEdit
+
+from desktop.look.language import LANGUAGES, tr
+from desktop.look.theme import theme
+from desktop.system.platforms.ports import Autostart, autostart_state, set_autostart
+from desktop.widgets.buttons import Switch
+from desktop.widgets.choice import Choice
+from desktop.widgets.setting_row import SettingCard, SettingRow
+from desktop.windows.desk import Desk
+from worker_core.errors import ConfigurationError
+from worker_core.settings import as_text
+
+
+class ProgramCard(SettingCard):
+    """Preferences, which hold at once; and the entry that starts the program at login, looked at when it is seen."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(tr("This program"))
+        self._desk = desk
+        preferences = desk.settings.preferences
+
+        def choice(name: str, options: list[tuple[str, str]]) -> Choice:
+            made = Choice(name, options)
+            made.setFixedWidth(160)
+            return made
+
+        modes = [("system", tr("As the system")), ("light", tr("Light")), ("dark", tr("Dark"))]
+        levels = [("all", tr("Everything")), ("problems", tr("Problems alone")), ("none", tr("Nothing"))]
+        languages = [("", tr("As the system")), *LANGUAGES]
+        battery = QLineEdit()
+        battery.setFixedWidth(110)
+        controls: list[tuple[str, str, str, Switch | Choice | QLineEdit | None]] = [
+            ("appearance", tr("Appearance"), tr("Light or dark."), choice(tr("Appearance"), modes)),
+            (
+                "language",
+                tr("Language"),
+                tr("From the next start of this program on."),
+                choice(tr("Language"), languages),
+            ),
+            (
+                "notifications",
+                tr("Notifications"),
+                tr("What the system tells you about."),
+                choice(tr("Notifications"), levels),
+            ),
+            ("start_worker", tr("Start working when this program starts"), "", None),
+            ("keep_awake", tr("Keep this machine awake while a task runs"), "", None),
+            ("drain_before_sleep", tr("Take nothing new before the machine sleeps"), "", None),
+            ("pause_on_metered_network", tr("Pause on metered networks"), tr("Takes nothing new on them."), None),
+            ("pause_below_battery_percent", tr("Pause below this battery level"), tr("Percent. 0: never."), battery),
+            ("check_for_updates", tr("Ask for newer releases"), tr("Once a day; nothing is downloaded."), None),
+        ]
+        for name, title, meaning, control in controls:
+            change = self._appear if name == "appearance" else partial(self._prefer, name)
+            line = SettingRow(title, meaning, control or Switch(title), change=change)
+            value = getattr(preferences, name)
+            line.show_value(value if isinstance(value, bool) else as_text(value))
+            self.add(line)
+            if name == "notifications":
+                self.add(self._at_login())
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self._show_autostart()
+
+    def _at_login(self) -> SettingRow:
+        title = tr("Start at login")
+        self._login = SettingRow(
+            title, tr("Start Kubiya Worker when you log in"), Switch(title), change=self._change_autostart
+        )
+        self._show_autostart()
+        return self._login
+
+    def _show_autostart(self) -> None:
+        state = autostart_state(self._desk.autostart)
+        self._login.show_value(state in {Autostart.ON, Autostart.BLOCKED})
+        self._login.setEnabled(state is not Autostart.UNSUPPORTED)
+        self._login.remark(
+            {
+                Autostart.UNSUPPORTED: tr("Start at login is not possible here"),
+                Autostart.BLOCKED: tr("Start at login (switched off by the system)"),
+                Autostart.FOREIGN: tr("Another copy of this program starts now; switch it on to start this one."),
+            }.get(state, "")
+        )
+
+    def _change_autostart(self, wanted: str | bool) -> str:
+        said = ""
+        try:
+            set_autostart(self._desk.autostart, on=bool(wanted))
+        except OSError as error:
+            said = tr("Start at login could not be changed: {reason}.", reason=error.strerror or error)
+        self._show_autostart()
+        self._desk.settings.changed.emit()
+        return said
+
+    def _appear(self, value: str | bool) -> str:
+        said = self._prefer("appearance", value)
+        if value in {"system", "light", "dark"}:
+            theme().set_mode(value)  # type: ignore[arg-type]
+        return said
+
+    def _prefer(self, name: str, value: str | bool) -> str:
+        known = getattr(self._desk.settings.preferences, name)
+        given: str | bool | int = value
+        if type(known) is int:
+            if not str(value).isdigit() or int(value) > 100:
+                return tr("It must be a number from 0 to 100.")
+            given = int(value)
+        try:
+            self._desk.settings.prefer(**{name: given})
+        except ConfigurationError as error:
+            return error.sentence
+        return ""
