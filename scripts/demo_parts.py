@@ -46,7 +46,7 @@ def desk(folder: Path, *, empty: bool) -> Desk:
         store.change(max_executions="8")
         notices.remember(demo_notices())
         paths.policy_file.parent.mkdir(parents=True, exist_ok=True)
-        paths.policy_file.write_text('[[rule]]\ntool = "shell"\ncommand = "git push*"\nthen = "ask"\n')
+        paths.policy_file.write_text('[[ask]]\ncommand = "git push*"\n')
     diagnosis = create_autospec(Diagnosis, instance=True)
     diagnosis.test_connection = examine
 

@@ -8,7 +8,7 @@ import logging
 from desktop.notices.key_watch import KeyWatch
 from desktop.settings.store import SettingsStore
 from desktop.shell.launch import Launch
-from desktop.worker.local_worker import Provide, Wanted
+from desktop.worker.wanted import Provide, Wanted
 from worker_core.playground.stage import Backend, worker_settings
 from worker_core.secrets import KeyringStore, Secret, resolve_api_key
 

@@ -20,7 +20,7 @@ from pytestqt.qtbot import QtBot
 from desktop.shell.crash import NATIVE_FILE, CrashKeeper
 from desktop.shell.single_instance import SingleInstance
 from desktop.windows.crash_dialog import CrashDialog
-from tests.desktop.finding import click
+from tests.support.finding import click
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.secrets import Secret

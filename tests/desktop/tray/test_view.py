@@ -19,7 +19,7 @@ from desktop.tray.icons import SIZES, icon, svg
 from desktop.tray.picture import IconState, Picture
 from desktop.tray.view import Tray
 from tests.desktop.look.contrast import contrast
-from tests.desktop.finding import settle
+from tests.support.finding import settle
 from tests.support.snapshots import asking, facts
 from worker_core.snapshot import EngineState
 

@@ -12,7 +12,7 @@ from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeText
 from desktop.widgets.text import Label
-from tests.desktop.finding import button, offered
+from tests.support.finding import button, offered
 from tests.support.questions import parts
 from worker_core.basics.visible import visible
 from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion

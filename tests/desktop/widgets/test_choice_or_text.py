@@ -10,8 +10,8 @@ from PySide6.QtCore import Qt
 from desktop.widgets.choice_or_text import ChoiceOrText
 from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
-from tests.desktop.finding import click
 from tests.desktop.windows.stand_ins import shown_window
+from tests.support.finding import click
 
 
 @pytest.fixture

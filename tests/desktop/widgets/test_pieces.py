@@ -18,7 +18,7 @@ from desktop.widgets.conversation_view import SHOWN, ConversationView, MessageVi
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.widgets.tool_card import ToolCard
-from tests.desktop.finding import button, click, named, seen, ticks
+from tests.support.finding import button, click, named, seen, ticks
 from worker_core.basics.sizes import size
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

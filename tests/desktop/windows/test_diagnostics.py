@@ -19,9 +19,9 @@ from desktop.windows.connection_test import ConnectionTest, Examine
 from desktop.windows.diagnostics_card import DiagnosticsCard
 from desktop.windows.main import MainWindow
 from desktop.windows.report import ReportDialog
-from tests.desktop.finding import seen
 from tests.desktop.windows.stand_ins import HOSTILE, run_now, shown_window
 from tests.support.engine import home
+from tests.support.finding import seen
 from worker_core.checks.check import Check, fail, ok, skip, warn
 from worker_core.errors import ConfigurationError
 from worker_core.snapshot import EngineSnapshot

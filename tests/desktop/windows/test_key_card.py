@@ -19,10 +19,10 @@ from desktop.tray.menu import menu
 from desktop.windows.background import Background
 from desktop.windows.key_card import KeyCard
 from desktop.windows.main import MainWindow
-from tests.desktop.finding import button, click, seen
 from tests.desktop.notices.test_key_watch import token
 from tests.desktop.windows.stand_ins import shown_window
 from tests.support.engine import home
+from tests.support.finding import button, click, seen
 from tests.support.playground import Stage
 from worker_core.errors import ExitCode
 from worker_core.secrets import KeychainError, KeychainLocked, NoKeychain, Secret, account_of

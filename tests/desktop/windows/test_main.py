@@ -18,9 +18,9 @@ from desktop.widgets.pills import Pill
 from desktop.windows.execution_detail import ExecutionDetail
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
-from tests.desktop.finding import button, choose, click, named, reads, seen, ticks
 from tests.desktop.windows.stand_ins import HOSTILE, a_desk, a_worker, busy, commands, lines, remembers, talk
 from tests.desktop.windows.walking import interactive, nameless, unreachable
+from tests.support.finding import button, choose, click, named, reads, seen, ticks
 from worker_core.checks.check import Check, ok
 from worker_core.control_plane.models import ExecutionRecord
 from worker_core.errors import KubiyaError
@@ -263,8 +263,9 @@ def test_links_are_opened_outside_and_only_web_addresses(stage: Stage) -> None:
 
 def test_what_ends_is_told_in_list_and_detail(stage: Stage) -> None:
     stage.window.show_page("executions", "e")
+    assert [pill.text for pill in seen(stage.detail, Pill)].count("Failed") == 1, "a tool call of it"
     stage.window.apply([ExecutionFinished(execution_id="e", status="failed", error="No model.")])
-    assert named(stage.detail, "Failed", Pill).isVisible()
+    assert [pill.text for pill in seen(stage.detail, Pill)].count("Failed") == 2
     assert not named(stage.detail, "Message to the agent", QLineEdit).isVisible()
 
 
@@ -339,10 +340,10 @@ def test_preferences_the_connection_test_and_the_policy(stage: Stage, look: Them
     save = button(page, "Save the policy")
     editor.setPlainText("[[nonsense")
     assert not save.isEnabled()
-    editor.setPlainText('[[rule]]\ntool = "shell"\nthen = "ask"\n')
+    editor.setPlainText('[[ask]]\ncommand = "git push*"\n')
     save.click()
     assert stage.window.banner.sentence == "The policy is saved."
-    assert 'then = "ask"' in stage.desk.policy.text()
+    assert "git push*" in stage.desk.policy.text()
 
 
 def test_the_log_searches_follows_and_exports(stage: Stage, tmp_path: Path, qtbot) -> None:

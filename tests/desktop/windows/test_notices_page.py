@@ -13,8 +13,8 @@ from desktop.models.notice_list import NoticeList, NoticeRole
 from desktop.notices.action import Action
 from desktop.notices.notifications import HISTORY, Level, Notice, Notifications
 from desktop.widgets.buttons import NavButton
-from tests.desktop.finding import button, click, named, reads, seen
 from tests.desktop.windows.stand_ins import shown_window
+from tests.support.finding import button, click, named, reads, seen
 
 
 def notice(number: int, level: Level = Level.NEWS, **more: object) -> Notice:

@@ -11,8 +11,8 @@ from pytestqt.qtbot import QtBot
 
 from desktop.windows.main import MainWindow
 from desktop.windows.queue_dialog import QueueDialog
-from tests.desktop.finding import click, named
 from tests.desktop.windows.stand_ins import a_worker, shown_window
+from tests.support.finding import click, named
 from worker_core.control_plane.models import Queue
 from worker_core.errors import KubiyaError
 

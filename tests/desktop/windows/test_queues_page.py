@@ -18,8 +18,8 @@ from desktop.widgets.fleet import SHOWN, FleetList
 from desktop.widgets.pills import Dot
 from desktop.windows.main import MainWindow
 from desktop.windows.queues import FLEET_EVERY_MS, QueuesPage
-from tests.desktop.finding import reads, settle, ticks
 from tests.desktop.windows.stand_ins import HOSTILE, a_worker, busy, shown_window
+from tests.support.finding import reads, settle, ticks
 from worker_core.control_plane.models import QueueWorker
 from worker_core.errors import KubiyaError
 

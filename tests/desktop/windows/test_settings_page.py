@@ -13,8 +13,8 @@ from desktop.settings.policy_store import PolicyStore
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from desktop.windows.settings import SettingsPage
-from tests.desktop.finding import button, click, named, reads, texts
 from tests.desktop.windows.stand_ins import shown_window
+from tests.support.finding import button, click, named, reads, texts
 
 
 class Entry:

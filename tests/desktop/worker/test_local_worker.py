@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from desktop.worker.face import WorkerFace
-from desktop.worker.local_worker import LocalWorker, Wanted
+from desktop.worker.local_worker import LocalWorker
+from desktop.worker.wanted import Wanted
 from tests.support.engine import LIMIT_SECONDS, home, new_queue
 from tests.support.executions import tool
 from tests.support.loops import run_on
@@ -26,6 +27,7 @@ from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.events import EngineStateChanged, Event
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
+from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineState, StopMode
@@ -36,7 +38,9 @@ S = EngineState
 class Rig:
     """A worker, and what it published."""
 
-    def __init__(self, stage: Stage, folder: Path, queue_id: str, **settings: Any) -> None:
+    def __init__(
+        self, stage: Stage, folder: Path, queue_id: str, *, paths: Paths | None = None, **settings: Any
+    ) -> None:
         self.events: list[Event] = []
         self.ring = LogRing()
         self.missing = ""
@@ -49,7 +53,7 @@ class Rig:
             wanted = Settings(control_plane_url=url, queue_ids=(queue_id,), sandbox="none", **settings)
             return Wanted(settings=wanted, api_key=Secret(stage.info.api_key))
 
-        self.worker = LocalWorker(provide=provide, paths=home(folder), redactor=Redactor(), log_ring=self.ring)
+        self.worker = LocalWorker(provide=provide, paths=paths or home(folder), redactor=Redactor(), log_ring=self.ring)
         self.worker.events.listen(self._heard)
         assert isinstance(self.worker, WorkerFace)
 
@@ -167,8 +171,7 @@ def test_a_service_that_runs_is_attached_to_shown_and_steered(stage: Stage, tmp_
         queue_id = await new_queue(stage)
         with worker_process(stage, tmp_path, queue_id) as service:
             await asyncio.to_thread(service.wait_ready)
-            rig = Rig(stage, tmp_path, queue_id)
-            rig.worker._paths = type(home(tmp_path)).from_environment({"KUBIYA_WORKER_HOME": str(tmp_path)})
+            rig = Rig(stage, tmp_path, queue_id, paths=Paths.from_environment({"KUBIYA_WORKER_HOME": str(tmp_path)}))
             await rig.worker.start()
             assert rig.worker.attached
             assert rig.worker.snapshot.pid == service.process.pid != os.getpid()
@@ -231,8 +234,7 @@ def test_approvals_are_answered_here_and_in_a_service(stage: Stage, tmp_path: Pa
         there = tmp_path / "there"
         with worker_process(stage, there, queue_id, KUBIYA_WORKER_APPROVALS="ask") as service:
             await asyncio.to_thread(service.wait_ready)
-            rig = Rig(stage, there, queue_id)
-            rig.worker._paths = type(home(there)).from_environment({"KUBIYA_WORKER_HOME": str(there)})
+            rig = Rig(stage, there, queue_id, paths=Paths.from_environment({"KUBIYA_WORKER_HOME": str(there)}))
             await rig.worker.start()
             assert rig.worker.attached
             await ask_and_allow(rig, stage, queue_id, tmp_path / "two.txt")

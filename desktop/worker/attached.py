@@ -1,0 +1,135 @@
+"""A worker service of this user that runs already: what happens in it is heard, and commands go to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from worker_core.control_socket.client import News, RunningWorker, StopName, Watch
+from worker_core.errors import KubiyaError
+from worker_core.events import Event, SnapshotReplaced
+from worker_core.logs.ring import LogLine, LogRing
+from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
+
+log = logging.getLogger(__name__)
+
+LOGS_AT_FIRST: Final = 500
+"""Log lines that a service is asked for when it is attached to."""
+
+_MODES: Final[dict[StopMode, StopName]] = {StopMode.DRAIN: "drain", StopMode.CANCEL: "cancel", StopMode.NOW: "now"}
+
+
+class Attached:
+    """Two threads listen to the service: what happens, and what it logs. All calls come on the loop that made it."""
+
+    attached = True
+
+    def __init__(
+        self,
+        worker: RunningWorker,
+        watch: Watch,
+        *,
+        log_ring: LogRing,
+        publish: Callable[[Event], None],
+        ended: Callable[[KubiyaError | None], None],
+    ) -> None:
+        self._worker, self._watch, self._log_ring = worker, watch, log_ring
+        self._publish, self._ended = publish, ended
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        threading.Thread(target=self._listen, name="attached-worker", daemon=True).start()
+        threading.Thread(target=self._read_logs, name="attached-logs", daemon=True).start()
+
+    @classmethod
+    async def to(
+        cls,
+        worker: RunningWorker,
+        *,
+        log_ring: LogRing,
+        publish: Callable[[Event], None],
+        ended: Callable[[KubiyaError | None], None],
+    ) -> Attached:
+        """Attach to it. `ended` is called once when it ends, or breaks off with an error.
+
+        Raises:
+            KubiyaError: it does not answer.
+        """
+        watch = await asyncio.to_thread(worker.watch)
+        try:
+            snapshot = await asyncio.to_thread(worker.status)
+        except KubiyaError:
+            watch.close()
+            raise
+        made = cls(worker, watch, log_ring=log_ring, publish=publish, ended=ended)
+        publish(SnapshotReplaced(snapshot=snapshot))
+        return made
+
+    async def pause(self, reason: str) -> None:
+        await self._ask(lambda worker: worker.pause(reason=reason))
+
+    async def resume(self) -> None:
+        await self._ask(lambda worker: worker.resume())
+
+    async def stop(self, mode: StopMode) -> None:
+        await self._ask(lambda worker: next(worker.stop(mode=_MODES[mode], wait=False)))
+
+    async def whole_question(self, approval_id: str) -> WholeQuestion:
+        return await asyncio.to_thread(self._worker.whole_question, approval_id)
+
+    async def answer_approval(
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any]
+    ) -> None:
+        await self._ask(lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal, values=values))
+
+    def reconnect(self, reason: str) -> None:
+        """A service watches its machine by itself."""
+
+    async def close(self) -> None:
+        """Let go; the service goes on."""
+        self._closed = True
+        self._watch.close()
+
+    async def _ask(self, call: Callable[[RunningWorker], EngineSnapshot]) -> None:
+        snapshot = await asyncio.to_thread(call, self._worker)
+        if not self._closed:
+            self._publish(SnapshotReplaced(snapshot=snapshot))
+
+    def _told(self, news: News) -> None:
+        if news.dropped:
+            log.warning("%d events of the worker service came too fast to be shown.", news.dropped)
+        for event in news.events:
+            self._publish(event)
+        self._publish(SnapshotReplaced(snapshot=news.snapshot))
+
+    def _listen(self) -> None:
+        failure: KubiyaError | None = None
+        try:
+            for news in self._watch:
+                self._hand_over(partial(self._told, news))
+        except KubiyaError as error:
+            failure = error
+        except Exception as error:
+            log.exception("The watch of the worker service failed.")
+            failure = KubiyaError(f"The worker service could not be watched any longer ({type(error).__name__}).")
+        self._hand_over(partial(self._ended, failure))
+
+    def _read_logs(self) -> None:
+        with contextlib.suppress(KubiyaError):  # what matters is said by the watch
+            for answer in self._worker.logs(last=LOGS_AT_FIRST, follow=True):
+                if self._closed:
+                    return
+                for line in answer.get("lines", ()):
+                    with contextlib.suppress(msgspec.ValidationError):
+                        self._log_ring.append(msgspec.convert(line, LogLine))
+
+    def _hand_over(self, call: Callable[[], None]) -> None:
+        if not self._closed:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody looks any more
+                self._loop.call_soon_threadsafe(call)

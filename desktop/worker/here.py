@@ -1,0 +1,103 @@
+"""An engine in this process, with a control socket and a status address, so that others see it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from desktop.worker.wanted import Wanted
+from worker_core.errors import ConfigurationError
+from worker_core.events import Event
+from worker_core.logs.redaction import Redactor
+from worker_core.logs.ring import LogRing
+from worker_core.paths import Paths
+from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
+from worker_core.status_server import serving_status
+
+if TYPE_CHECKING:
+    from worker_core.control_socket.server import ControlSocket
+    from worker_core.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+class Here:
+    """From `begin` to `over`."""
+
+    attached = False
+
+    def __init__(self, engine: Engine, socket: ControlSocket, *, status_address: str) -> None:
+        self._engine, self._socket, self._status_address = engine, socket, status_address
+        self._opened = False
+        self._status = ExitStack()
+
+    @classmethod
+    async def make(
+        cls, wanted: Wanted, *, paths: Paths, redactor: Redactor, log_ring: LogRing, publish: Callable[[Event], None]
+    ) -> Here:
+        """One that is not started; `publish` gets everything that its engine publishes."""
+        # A second of imports: in a thread, while the window draws.
+        await asyncio.to_thread(importlib.import_module, "worker_core.engine.engine")
+        from worker_core.control_socket.server import ControlSocket
+        from worker_core.engine.engine import Engine
+
+        engine = Engine(
+            settings=wanted.settings, api_key=wanted.api_key, paths=paths, redactor=redactor, log_ring=log_ring
+        )
+        engine.events.listen(publish)
+        socket = ControlSocket(engine=engine, log_ring=log_ring, folder=paths.runtime)
+        return cls(engine, socket, status_address=wanted.settings.status_address)
+
+    async def begin(self) -> None:
+        """Raises KubiyaError: it cannot be started."""
+        try:
+            self._status.enter_context(serving_status(self._engine, self._status_address))
+        except ConfigurationError as error:
+            log.warning("%s", error.sentence)
+        await self._engine.start()
+        try:
+            self._socket.open()
+        except OSError as error:
+            log.warning("The control socket cannot be opened (%s); other commands cannot see this worker.", error)
+        else:
+            self._opened = True
+
+    async def over(self) -> EngineSnapshot:
+        """Until it has stopped; its last snapshot."""
+        final = await self._engine.wait_stopped()
+        await self.close()
+        return final
+
+    async def pause(self, reason: str) -> None:
+        if self._engine.snapshot.state is EngineState.PAUSED:  # the engine keeps its first reason
+            await self._engine.resume()
+        await self._engine.pause(reason)
+
+    async def resume(self) -> None:
+        await self._engine.resume()
+
+    async def stop(self, mode: StopMode) -> None:
+        await self._engine.stop(mode=mode)
+
+    async def whole_question(self, approval_id: str) -> WholeQuestion:
+        return self._engine.whole_question(approval_id)
+
+    async def answer_approval(
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any]
+    ) -> None:
+        await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values)
+
+    def reconnect(self, reason: str) -> None:
+        if self._engine.snapshot.state not in {EngineState.STOPPED, EngineState.FAILED}:
+            self._engine.reconnect(reason)
+
+    async def close(self) -> None:
+        """Nobody sees it any more. The engine must have been stopped before."""
+        opened, self._opened = self._opened, False
+        if opened:
+            await asyncio.to_thread(self._socket.close)
+        self._status.close()
