@@ -42,6 +42,7 @@ CALLED_BY_NAME: Final = {
     "code in colours, likewise": "code_*",
     "whoever reads the exit code": "USAGE",
     "Qt, as long as it lives": "_watcher",
+    "unittest.mock, of a stand-in": "side_effect return_value",
     "typing, of a dictionary": "vital",
     "tests": "pending_timers scripted_model temporal_pid set_outage placeholders",
 }
