@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_core.mcp.configuration import ServerConfig
-from worker_core.mcp.tool import McpTool
+from worker_core.mcp.tool import ServerToolCall
 from worker_core.tools.base import Detailed, Tool
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.tools.shell import default_shell
@@ -61,8 +61,8 @@ def test_a_shell_of_the_skills_own_choice() -> None:
 
 
 def test_the_server_of_a_tool_whatever_the_model_calls_it() -> None:
-    def tool(**config: Any) -> McpTool:
-        return McpTool(None, ServerConfig(alias="prod", **config), tool="delete", say_progress=print)  # type: ignore[arg-type]
+    def tool(**config: Any) -> ServerToolCall:
+        return ServerToolCall(None, ServerConfig(alias="prod", **config), tool="delete", say_progress=print)  # type: ignore[arg-type]
 
     assert details(tool(transport="stdio", command=("npx", "-y", "a server")), {}) == [
         ("MCP server", "prod, which is npx -y 'a server'"),
