@@ -61,10 +61,10 @@ class ApprovalCard(QFrame):
         allow = tr("Answer") if approval.in_call else tr("Allow once")
         self._allow = Button(allow, icon="check", variant="primary")
         self._more = Button(tr("Allow always…"))
-        self._more.setHidden(approval.in_call)
+        if approval.in_call:
+            self._more.hide()
         self._deny = Button(tr("Decline") if approval.in_call else tr("Deny"), variant="danger")
         self.form = Form(approval.fields)
-        self.form.setVisible(bool(approval.fields))
         self._allow.clicked.connect(lambda: self._say(allow=True, scope="once"))
         self._deny.clicked.connect(lambda: self._say(allow=False, scope="once"))
         self._asked = False
