@@ -20,7 +20,7 @@ from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from tests.desktop.windows.stand_ins import HOSTILE, a_desk, a_worker, busy, commands, lines, remembers, talk
 from tests.desktop.windows.walking import interactive, nameless, unreachable
-from tests.support.finding import button, choose, click, named, reads, seen, ticks
+from tests.support.finding import button, choose, click, named, reads, seen, settle, ticks
 from worker_core.checks.check import Check, ok
 from worker_core.control_plane.models import ExecutionRecord
 from worker_core.errors import KubiyaError
@@ -157,7 +157,10 @@ def test_a_slash_that_is_typed_is_a_slash(stage: Stage, qtbot) -> None:
 
 def test_the_sidebar_is_walked_with_the_arrow_keys(stage: Stage, qtbot) -> None:
     window = stage.window
+    with qtbot.waitActive(window):
+        window.activateWindow()
     window.show_page("overview")
+    settle()
     for expected in ("executions", "queues", "logs"):
         qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Down)
         assert window.page == expected
