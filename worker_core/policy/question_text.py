@@ -96,9 +96,18 @@ def written(parts: Iterable[QuestionPart]) -> list[str]:
     return lines
 
 
+_LINE: Final = 2_000
+"""Characters of a part; whoever shows them cuts to the room that there is, which is less."""
+
+
 def in_one_line(parts: Iterable[QuestionPart]) -> str:
     """For a menu or a notification. The working folder is left out: it is the execution's own."""
-    return visible_line("  ".join(f"{part.name}: {part.text}" for part in parts if part.kind != "place"))
+    named = (f"{part.name}: {_begin(part.text)}" for part in parts if part.kind != "place")
+    return visible_line("  ".join(named))
+
+
+def _begin(text: str) -> str:
+    return text if len(text) <= _LINE else f"{text[:_LINE]}…"
 
 
 class _Hider:
