@@ -54,7 +54,10 @@ def expressions() -> Iterator[Expression]:
                 getattr(re, part.attr)
                 for argument in (*node.args[1:], *(one.value for one in node.keywords))
                 for part in ast.walk(argument)
-                if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "re"
+                if isinstance(part, ast.Attribute)
+                and isinstance(part.value, ast.Name)
+                and part.value.id == "re"
+                and isinstance(getattr(re, part.attr), re.RegexFlag)
             )
             if node.func.attr == "compile":
                 methods = used.get(named.get(id(node), ""), {"search"})

@@ -150,15 +150,25 @@ def elements(pattern: str, *, within_folder: bool = False) -> tuple[Element, ...
             inner = pattern[at + 1 : end]
             negated = "^" if inner[:1] in {"!", "^"} and len(inner) > 1 else ""
             inner = inner[1:] if negated else inner
-            inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", inner)
-            if re.search(r"(.)-(.)", inner) and any(a > b for a, b in re.findall(r"(.)-(.)", inner)):
-                inner = inner.replace("-", r"\-")
-            found.append(re.compile(f"[{negated}{inner}{'/' if negated and within_folder else ''}]"))
+            found.append(re.compile(f"[{negated}{_members(inner)}{'/' if negated and within_folder else ''}]"))
             at = end
         else:
             found.append(character)
         at += 1
     return tuple(found)
+
+
+def _members(inner: str) -> str:
+    """Of a set, for `re`: a range backwards is its three characters, and nothing else stands for more than itself."""
+    said, at = "", 0
+    while at < len(inner):
+        if inner[at + 1 : at + 2] == "-" and inner[at] <= inner[at + 2 : at + 3]:
+            said += f"{re.escape(inner[at])}-{re.escape(inner[at + 2])}"
+            at += 3
+        else:
+            said += re.escape(inner[at])
+            at += 1
+    return said
 
 
 def _tokens(pattern: str, *, any_one: str) -> list[str]:

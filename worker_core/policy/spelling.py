@@ -62,7 +62,7 @@ def _host(pattern: str) -> str:
         raise Misspelt("names a port; a rule is about a host, at whatever port.")
     if _GLOB.search(pattern) is None or _ADDRESS.fullmatch(pattern) is not None:
         return host_name(pattern)
-    labels = pattern.strip("[]").rstrip(".").split(".") if not pattern.startswith("[") else [pattern]
+    labels = pattern.rstrip(".").split(".") if not pattern.startswith("[") else [pattern]
     return ".".join(
         one.lower() if _GLOB.search(one) else host_name(one) if not one.isdecimal() else one for one in labels
     )
