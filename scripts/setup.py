@@ -42,7 +42,10 @@ def fingerprint() -> str:
 
 def apt_packages() -> list[str]:
     lines = APT_LIST.read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    # Another Python than the system's brings its library along, and the system has no package of its version.
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}" if sys.base_prefix == "/usr" else ""
+    return [name.replace("PYTHON", here) for name in names if here or "PYTHON" not in name]
 
 
 def missing_apt_packages() -> list[str]:

@@ -119,6 +119,15 @@ def test_what_is_missing_and_cannot_be_installed_is_named_first(project: Project
     assert "the tests that need them are skipped" in first
 
 
+@pytest.mark.parametrize(("of_the_system", "asked"), [(True, True), (False, False)])
+def test_the_library_of_the_systems_python_is_a_package(project: Project, of_the_system: bool, asked: bool) -> None:
+    (project.folder / "requirements/apt.txt").write_text("needed\nlibpythonPYTHON\n")
+    prefix = "/usr" if of_the_system else "/opt/another"
+    said = project.setup(before=f"os.geteuid = lambda: 1000; sys.base_prefix = {prefix!r}").stderr.splitlines()[0]
+    name = f" needed libpython{sys.version_info[0]}.{sys.version_info[1]}"
+    assert (said.endswith(name), "PYTHON" in said) == (asked, False)
+
+
 def test_without_dpkg_the_programs_are_looked_for(project: Project) -> None:
     (project.programs / "dpkg-query").unlink()
     project.stand_in("bin/Xvfb", "")

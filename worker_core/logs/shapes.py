@@ -221,7 +221,7 @@ _TOKENS: Final = (
         most=_TOKEN_LENGTH,
         least="(?=[A-Za-z0-9_-]{20})",
     ),
-    _family("AIza", [("", _WORD, 35)]),  # Google
+    _family("AIza", [(_alone("AIza"), _WORD, 35)]),  # Google
     _family(r"hooks\.slack\.com/", [("(?:services|workflows)/", "[A-Za-z0-9/]", 20)]),
     Shape(
         is_one=f"A[KS]IA{_alone('A[KS]IA')}([A-Z2-7]{{16}})(?![A-Za-z0-9])",
