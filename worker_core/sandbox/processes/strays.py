@@ -21,7 +21,7 @@ _PROC_SELF = Path("/proc/self/environ")
 _PASSES = 5
 """One may start another while we look; whoever is faster than this many looks is not stopped by more of them."""
 
-_EXEC_SECONDS = 0.5
+_EXEC_SECONDS = 5.0
 """How long to wait for a program that is being loaded: more than a busy machine takes, unless its disk is gone."""
 
 _ENVIRONMENT_END = 51 - 3
