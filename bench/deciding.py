@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 import string
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from bench.processor_time import Measured, least
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import parse
 from worker_core.policy.rules import Policy
@@ -35,29 +34,17 @@ TEXTS = {
 """Each is repeated to the length."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Milliseconds of processor time, the least of some rounds; of all texts the one that takes longest."""
-
-    name: str
-    ours: float
-    bare: float
-    goal: float
-
-
 def measure_deciding() -> list[Measured]:
-    """As a file that is written, and as a command line."""
+    """As a file that is written, and as a command line: of all texts the one that takes longest."""
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
         policy = Policy(rules=parse(RULES, file="bench"), built_in=built_in_rules(own_folders=("/state",)))
 
         def took(name: str, text: str) -> float:
-            times = []
-            for _ in range(ROUNDS):
-                began = time.thread_time()
+            def decide() -> None:
                 reader = Reader(Path(folder), denied=policy.denied_words(folder))
                 policy.decide(subjects_of("tool", reader.arguments({name: text})), tool="tool", workspace=folder)
-                times.append(time.thread_time() - began)
-            return min(times) * 1000
+
+            return least(decide, rounds=ROUNDS)
 
         whole = {kind: (text * (LENGTH // len(text) + 1))[:LENGTH] for kind, text in TEXTS.items()}
         return [

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 API_KEY_VARIABLE: Final = "KUBIYA_API_KEY"
+KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
+"""Taken out of the environment once they are read, so that no child process finds them there."""
+
 SERVICE: Final = "kubiya-worker"
 KEYCHAIN_LIMIT: Final = timedelta(seconds=15)
 """A locked keychain asks the user in a window; nobody may sit there."""

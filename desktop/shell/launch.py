@@ -13,10 +13,7 @@ from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
 from worker_core.playground.server import Playground
 from worker_core.playground.stage import Backend
-from worker_core.secrets import API_KEY_VARIABLE, Secret
-
-KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
-"""Taken out of the environment once they are read, so that no child process finds them there."""
+from worker_core.secrets import API_KEY_VARIABLE, KEY_VARIABLES, Secret
 
 RING_LINES: Final = 10_000
 """What may be written between two looks of the window, a tenth of a second apart."""

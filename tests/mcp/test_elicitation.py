@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +16,11 @@ from hypothesis import given
 from tests.engine.test_approvals import asked, decided
 from tests.engine.test_approvals import run as command
 from tests.engine.test_crashes import Viewer, client  # noqa: F401 - a fixture
-from tests.mcp.test_servers import agent_with, call, wait_for_port
+from tests.mcp.test_servers import agent_with, call
 from tests.support import strange_data
 from tests.support.engine import Rig, home, new_queue, running_engine
+from tests.support.listening import PORT, listening
 from tests.support.playground import Stage, until
-from tests.support.temporal import free_port
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
@@ -140,23 +137,9 @@ async def test_a_secret_is_not_asked_for(stage: Stage, tmp_path: Path) -> None:
     assert text.startswith("sign-in: decline\n[The MCP server 'shop' asked its user with a form that wants a secret")
 
 
-@contextlib.contextmanager
-def shop_over_http(folder: Path) -> Iterator[int]:
-    port = free_port()
-    command = [sys.executable, str(HERE / "asking_server.py"), "streamable-http", str(port)]
-    environment = {**os.environ, "SHOP": str(folder / "shop.txt")}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    try:
-        wait_for_port(port, process)
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
-
-
 async def test_a_question_outlives_the_worker(stage: Stage, tmp_path: Path) -> None:
     queue = await new_queue(stage)
-    with shop_over_http(tmp_path) as port:
+    with listening(HERE / "asking_server.py", "streamable-http", PORT, SHOP=str(tmp_path / "shop.txt")) as port:
         agent = await agent_with(stage, {"shop": {"url": f"http://127.0.0.1:{port}/mcp"}})
         options: Any = {"approvals": "ask", "mcp_hosts": (f"127.0.0.1:{port}",), "queue_ids": (queue,)}
         async with running_engine(stage, tmp_path, **options) as rig:

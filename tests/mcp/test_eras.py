@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.mcp.test_servers import wait_for_port
 from tests.mcp.test_strange_servers import ask
+from tests.support.listening import PORT, listening
 from tests.support.playground import until
-from tests.support.temporal import free_port
 from worker_core.logs.redaction import Redactor
 from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.folders import ServerFolders
@@ -147,22 +143,8 @@ async def test_an_old_server_is_asked_for_its_tools_each_time(tmp_path: Path) ->
             assert "tools/list" in (tmp_path / execution / "asked.txt").read_text()
 
 
-@contextlib.contextmanager
-def serving_over_http(folder: Path) -> Iterator[int]:
-    port = free_port()
-    command = [sys.executable, str(HERE / "era_server.py"), "streamable-http", str(port), "new"]
-    environment = {**os.environ, "ASKED": str(folder / "asked.txt")}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    try:
-        wait_for_port(port, process)
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
-
-
 async def test_a_new_server_over_http_gets_its_headers(tmp_path: Path) -> None:
-    with serving_over_http(tmp_path) as port:
+    with listening(HERE / "era_server.py", "streamable-http", PORT, "new", ASKED=str(tmp_path / "asked.txt")) as port:
         server = ServerConfig(alias="eras", transport="http", url=f"http://127.0.0.1:{port}/mcp")
         async with pool(tmp_path, mcp_hosts=(f"127.0.0.1:{port}",)) as one:
             offer = await one.offer("first", Servers(usable={"eras": server}, left_out={}), taken=set())

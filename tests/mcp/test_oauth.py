@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.mcp.test_eras import pool
-from tests.mcp.test_servers import wait_for_port
 from tests.support.http_server import Answer, Request, Server, serving
-from tests.support.temporal import free_port
+from tests.support.listening import PORT, listening
 from worker_core.mcp.configuration import ServerConfig, Servers, read_servers
 from worker_core.mcp.pool import McpPool
 
@@ -72,18 +70,8 @@ def issuing(folder: Path) -> Iterator[Issuer]:
         yield issuer
 
 
-@contextlib.contextmanager
-def private_server(issuer: str, file: Path) -> Iterator[int]:
-    port = free_port()
-    program = Path(__file__).with_name("signed_in_server.py")
-    command = [sys.executable, str(program), str(port), issuer, str(file)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for_port(port, process)
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
+def private_server(issuer: Issuer) -> AbstractContextManager[int]:
+    return listening(Path(__file__).with_name("signed_in_server.py"), PORT, issuer.url, str(issuer.file))
 
 
 def config(port: int, issuer: str, *, secret: str = SECRET) -> ServerConfig:
@@ -106,7 +94,7 @@ async def offered(one: McpPool, execution: str, server: ServerConfig) -> tuple[l
 
 
 async def test_a_token_is_had_used_kept_and_had_anew(tmp_path: Path) -> None:
-    with issuing(tmp_path) as issuer, private_server(issuer.url, issuer.file) as port:
+    with issuing(tmp_path) as issuer, private_server(issuer) as port:
         server = config(port, issuer.url)
         async with pool(tmp_path, mcp_hosts=hosts(port, issuer)) as one:
             assert await offered(one, "first", server) == (["secret"], [])
@@ -127,7 +115,7 @@ async def test_a_token_is_had_used_kept_and_had_anew(tmp_path: Path) -> None:
 
 
 async def test_credentials_that_are_not_taken_are_told(tmp_path: Path) -> None:
-    with issuing(tmp_path) as issuer, private_server(issuer.url, issuer.file) as port:
+    with issuing(tmp_path) as issuer, private_server(issuer) as port:
         async with pool(tmp_path, mcp_hosts=hosts(port, issuer)) as one:
             tools, [sentence] = await offered(one, "first", config(port, issuer.url, secret="another-secret"))
     assert tools == []
@@ -137,7 +125,7 @@ async def test_credentials_that_are_not_taken_are_told(tmp_path: Path) -> None:
 
 
 async def test_the_server_does_not_choose_who_gets_the_credentials(tmp_path: Path) -> None:
-    with issuing(tmp_path) as hostile, private_server(hostile.url, hostile.file) as port:
+    with issuing(tmp_path) as hostile, private_server(hostile) as port:
         async with pool(tmp_path, mcp_hosts=hosts(port, hostile)) as one:
             for claimed in ("", "https://auth.example.com"):
                 hostile.claims = claimed
@@ -149,7 +137,7 @@ async def test_the_server_does_not_choose_who_gets_the_credentials(tmp_path: Pat
 
 
 async def test_the_authorization_server_is_under_the_network_policy(tmp_path: Path) -> None:
-    with issuing(tmp_path) as issuer, private_server(issuer.url, issuer.file) as port:
+    with issuing(tmp_path) as issuer, private_server(issuer) as port:
         async with pool(tmp_path, mcp_hosts=(f"127.0.0.1:{port}",)) as one:
             tools, [sentence] = await offered(one, "first", config(port, issuer.url))
     assert tools == []

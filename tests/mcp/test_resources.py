@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.mcp.test_servers import STDIO, agent_with, call, run, serving
+from tests.mcp.test_servers import SERVER, STDIO, agent_with, call, run
 from tests.support.engine import home, new_agent, running_engine
+from tests.support.listening import PORT, listening
 from tests.support.model_server import Reply, model_server, text
 from tests.support.playground import Stage
 from worker_core.mcp.listing import ResourcePage
@@ -38,7 +39,7 @@ async def test_a_result_that_does_not_fit_reaches_the_model_with_a_remark(stage:
 
 @pytest.mark.parametrize("kind", ["stdio", "streamable-http"])
 async def test_resources_are_listed_linked_to_and_read(stage: Stage, tmp_path: Path, kind: str) -> None:
-    with serving("streamable-http") as port:
+    with listening(SERVER, "streamable-http", PORT) as port:
         remote = {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}
         agent = await agent_with(stage, {"notes": STDIO if kind == "stdio" else remote})
         async with running_engine(stage, tmp_path, mcp_hosts=(f"127.0.0.1:{port}",)) as rig:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,8 +19,8 @@ from tests.support.engine import Rig, home, new_agent, running_engine
 from tests.support.executions import sequences
 from tests.support.http_server import Answer, Request
 from tests.support.http_server import serving as answering
+from tests.support.listening import PORT, listening
 from tests.support.playground import Stage, until
-from tests.support.temporal import free_port
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
@@ -148,32 +145,9 @@ async def test_a_cancelled_call_is_cancelled_there_too(stage: Stage, tmp_path: P
         assert (home(tmp_path).workspaces / execution_id / "cancelled").exists()
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-
-
-@contextlib.contextmanager
-def serving(kind: str) -> Iterator[int]:
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, str(SERVER), kind, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_for_port(port, process)
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
-
-
 @pytest.mark.parametrize(("kind", "path"), [("streamable-http", "mcp"), ("sse", "sse")])
 async def test_servers_over_http(stage: Stage, tmp_path: Path, kind: str, path: str) -> None:
-    with serving(kind) as port:
+    with listening(SERVER, kind, PORT) as port:
         remote = {
             "notes": {"type": kind, "url": f"http://localhost:{port}/{path}", "headers": {"X-Token": "{{TOKEN}}"}}
         }

@@ -15,17 +15,14 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.support import strange_data
 from tests.support.http_server import Answer, Request, Server, serving
 from tests.tools.conftest import Call
 from worker_core.network import reachable
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
-from worker_core.tools.html_text import LONGEST_TEXT, text_of
+from worker_core.tools.html_text import LONGEST_TEXT
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.tools.web import LARGEST_BYTES, FetchTool
 
@@ -332,24 +329,6 @@ async def test_secrets_on_a_page_are_masked(call: Call, server: Server, pages: P
     assert result.output.endswith("it is ***")
 
 
-@given(st.lists(strange_data.texts | st.sampled_from(
-    ["<p>", "</p>", "<a href='x'>", "<a href='http://['>", "</a>", "<script>", "</script>", "<!--", "-->", "<![CDATA[",
-     "&#x0;", "&#xd800;", "&#99999999999;", "<title>", "<li", "<head>", "<body>", "text", "<pre>", "</pre>", "<h9>",
-     "<img alt=a>", "<![", "<![if x", "<![endif]", "]]>", "]>", "<!", "<!DOCTYPE x [", "<!ELEMENT", "<!ENTITY % a",
-     "<?", "?>", "<!doctype", "<a <b", "<a=", "</", "</>", "</ x", "<svg>", "\0",
-     "<x" * 5000])).map("".join))  # fmt: skip
-def test_whatever_the_html_there_is_a_text(html: str) -> None:
-    title, text = text_of(f"<p>before</p>{html}", url="https://example.test/")
-    assert isinstance(title, str)
-    assert text.startswith("before")
-
-
-@pytest.mark.parametrize("mark", ["<![", "<![foo[", "<![if !IE]", "<!DOCTYPE html [ <!FOO", "<![%x;["])
-def test_what_the_parser_would_raise_for_hides_no_more_than_itself(mark: str) -> None:
-    _, text = text_of(f"<p>one</p>{mark}> <p>two</p>", url="https://example.test/")
-    assert text == "one\n\ntwo"
-
-
 async def test_the_work_of_a_hostile_page_is_done_in_another_process(call: Call, server: Server, pages: Pages) -> None:
     pages["/"] = Answer(200, HTML, (b"<p><a href=x>" * 150_000,))
     before = os.times()
@@ -402,28 +381,6 @@ async def test_silent_name_servers_delay_no_other_execution(call: Call, server: 
         held.over.set()
     for result in await asyncio.gather(*hostile):
         assert "cannot be resolved" in (result.error or "")
-
-
-@pytest.mark.parametrize(
-    "beginning",
-    ["<a ", "<!--", "<![CDATA[", "<a href='", "</", "<?", "<!x", "<script>x", "<a b=c ", "&#", "<p><a href=x>"],
-)
-def test_a_hostile_page_is_read_in_little_time(beginning: str) -> None:
-    """Two megabytes of what never ends take the parser of the standard library hours at once."""
-    html = (beginning * (LARGEST_BYTES // len(beginning)))[:LARGEST_BYTES]
-    before = os.times()
-    text_of(f"<p>seen</p>{html}", url="https://example.test/")
-    after = os.times()
-    assert after.user + after.system - before.user - before.system < 15
-
-
-def test_a_long_script_does_not_hide_what_follows() -> None:
-    script = "<script>" + "var x = '<b>' < 3;" * 20_000 + "</script>"
-    _, text = text_of(f"<p>one</p>{script}<p>two {'word ' * 10_000}</p><p>three", url="https://example.test/")
-    assert text.startswith("one\n\ntwo word")
-    assert text.count("word") == 10_000
-    assert text.endswith("three")
-    assert "var" not in text
 
 
 def test_settings() -> None:

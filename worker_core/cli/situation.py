@@ -6,21 +6,18 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from worker_core import settings as settings_of
 from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
-from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, resolve_api_key
+from worker_core.secrets import KEY_VARIABLES, KeyringStore, Secret, resolve_api_key
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.settings import Settings
-
-KEY_VARIABLES: Final = (API_KEY_VARIABLE, "LITELLM_API_KEY")
-"""Taken out of the environment once they are read, so that no child process finds them there."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,6 @@ from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
 from worker_core.machine import changes, load
-from worker_core.mcp.folders import ServerFolders
 from worker_core.policy.answers import Answers
 from worker_core.sandbox.choice import Ask, ChosenLauncher, SandboxChoice, choose
 from worker_core.secrets import Secret
@@ -50,6 +50,9 @@ JOURNAL_KEPT = timedelta(days=30)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
+TURN_SECONDS = 0.0005
+"""How long a thread that computes keeps the interpreter while others wait for it (Python's own default is ten times as
+much). The loop of all executions waits so long at each of its turns while a thread masks, unpacks or reads a flood."""
 
 
 class Engine:
@@ -120,7 +123,6 @@ class Engine:
             keep_failed=settings.keep_failed_workspaces,
             in_use=lambda: [view.execution_id for view in self._tracker.views()],
         )
-        self._server_folders = ServerFolders(paths.mcp_servers)
         self._sweeping: asyncio.Future[int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_early = launcher is None and ask_sandbox is None
@@ -168,6 +170,7 @@ class Engine:
         """Begin; returns while STARTING goes on in the background. Does nothing when started already."""
         if self._supervising is not None or self._stopped.is_set():
             return
+        sys.setswitchinterval(TURN_SECONDS)
         self._loop = asyncio.get_running_loop()
         self._change(EngineState.STARTING, "Registering with the control plane.")
         narrate(self.events)
@@ -388,7 +391,7 @@ class Engine:
     # --- the machine --------------------------------------------------------------------------------------
 
     def _sweep_folders(self) -> int:
-        return self._sweep.run() + self._server_folders.sweep()
+        return self._sweep.run() + self._services.mcp.folders.sweep()
 
     async def _watch_machine(self) -> None:
         def sampled(sample: Health) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -46,10 +45,6 @@ CALLS_PER_EXECUTION = 2
 """Default activity slots per place for an execution: a few calls may run side by side."""
 
 CALLS_AT_LEAST = 8
-TURN_SECONDS = 0.0005
-"""How long a thread that computes keeps the interpreter while others wait for it (Python's own default is ten times as
-much). The loop of all executions waits so long at each of its turns while a thread masks, unpacks or reads a flood."""
-
 CANCEL_AFTER = timedelta(seconds=1)
 """Polling stops when turns have ended, or when what runs is to be cancelled: there is nothing to wait for then."""
 
@@ -85,7 +80,6 @@ class ServedQueue:
             status: says what heartbeats tell of a queue.
             on_change: hears that the server's view was replaced.
         """
-        sys.setswitchinterval(TURN_SECONDS)
         self._services = services
         self._gate = gate
         self._single = single

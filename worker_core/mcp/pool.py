@@ -72,7 +72,7 @@ class McpPool:
         self._workspace = workspace
         self._settings = settings
         self._redactor = redactor
-        self._folders = folders
+        self.folders = folders
         self._idle = idle
         self._thread = LoopThread("mcp")
         self._sessions: dict[tuple[str, str], ServerSession] = {}
@@ -228,7 +228,7 @@ class McpPool:
         if (known := self._memory.fresh(config.identity)) is not None:
             return known  # it is started when it is called
         session = await self._session(execution_id, config)
-        folder = self._folders.of(config)
+        folder = self.folders.of(config)
         if folder is None or folder.is_ready or not fetches(config.command):
             return await self._thread.run(session.tools())
         # Several that fetch the same into the same folder get into each other's way.
@@ -275,7 +275,7 @@ class McpPool:
             memory=self._memory,
             may_ask=self._settings.approvals == "ask",
             learn_secret=lambda text: self._redactor.add(text, owner=execution_id),
-            folder=self._folders.of(config),
+            folder=self.folders.of(config),
             readable=self._settings.sandbox_readable,
         )
 

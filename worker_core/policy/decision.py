@@ -164,6 +164,50 @@ class Permissions:
         """
         return await _Case(self, call).further(read)
 
+    def tell_asked(self, asked: Asked) -> None:
+        """Whoever looks on hears that a question stands in the book."""
+        seen = shown(asked.parts)
+        data = {
+            "approval_id": asked.id,
+            "tool_name": asked.tool,
+            "tool_execution_id": asked.call_id,
+            "summary": "\n".join(written(seen)),
+            "parts": msgspec.to_builtins(seen),
+            "left_out": left_out(seen),
+            "expires_at": asked.expires_at.isoformat(),
+            "message": f"{asked.tool} {'asks its user' if asked.in_call else 'waits for an approval'}",
+        }
+        if asked.in_call:
+            data |= {"in_call": True, "fields": msgspec.to_builtins(asked.fields)}
+        self.outbox.lane(asked.execution_id).publish("approval_requested", data)
+        self.bus.publish(ApprovalRequested(approval_id=asked.id, execution_id=asked.execution_id, tool_name=asked.tool))
+
+    def tell_answered(self, call: Call, approval_id: str, answer: str, *, by: str, scope: str = "once") -> None:
+        """Whoever looks on hears what became of a question."""
+        self.outbox.lane(call.execution_id).publish(
+            "approval_answered",
+            {
+                "approval_id": approval_id,
+                "tool_name": call.tool,
+                "tool_execution_id": call.call_id,
+                "answer": answer,
+                "scope": scope,
+                "by": by,
+                "message": f"{call.tool}: {answer} ({by})",
+            },
+        )
+        self.bus.publish(
+            ApprovalAnswered(approval_id=approval_id, execution_id=call.execution_id, answer=answer, by=by)
+        )
+
+    def record(self, call: Call, kind: str, **facts: Any) -> None:
+        """Write into the audit log what is decided about a call. Blocks.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.audit.record(kind, execution=call.execution_id, call=call.call_id, tool=call.tool, **facts)
+
 
 def digest_of(call: Call) -> str:
     """What an answer is bound to."""
@@ -298,28 +342,9 @@ class _Case:
         known = self._book.get(self._execution_id, self._call.call_id, digest=self._digest)
         if self._book.ask(asked):
             await self._record("ask", decision, approval=asked.id, subjects=[one.subject.text for one in asking])
-            seen = shown(parts)
-            self._permissions.outbox.lane(self._execution_id).publish(
-                "approval_requested",
-                {
-                    "approval_id": asked.id,
-                    "tool_name": asked.tool,
-                    "tool_execution_id": self._call.call_id,
-                    "summary": "\n".join(written(seen)),
-                    "parts": msgspec.to_builtins(seen),
-                    "left_out": left_out(seen),
-                    "expires_at": asked.expires_at.isoformat(),
-                    "message": f"{asked.tool} waits for an approval",
-                },
-            )
-            self._permissions.bus.publish(
-                ApprovalRequested(
-                    approval_id=asked.id,
-                    execution_id=self._execution_id,
-                    tool_name=asked.tool,
-                )
-            )
-            log.warning("%s waits for an approval (%s): %s", asked.tool, asked.id, seen[-1].text.replace("\n", "; "))
+            self._permissions.tell_asked(asked)
+            last = shown(parts)[-1].text.replace("\n", "; ")
+            log.warning("%s waits for an approval (%s): %s", asked.tool, asked.id, last)
         return Ask(id=asked.id, expires_at=(known or asked).expires_at)
 
     def _question(self, asking: tuple[Finding, ...] = ()) -> tuple[QuestionPart, ...]:
@@ -344,39 +369,15 @@ class _Case:
 
     async def _tell(self, answer: str, decision: Decision, *, by: str, scope: str = "once") -> None:
         await self._record("answer", decision, answer=answer, by=by, scope=scope)
-        self._permissions.outbox.lane(self._execution_id).publish(
-            "approval_answered",
-            {
-                "approval_id": id_of(self._execution_id, self._call.call_id),
-                "tool_name": self._call.tool,
-                "tool_execution_id": self._call.call_id,
-                "answer": answer,
-                "scope": scope,
-                "by": by,
-                "message": f"{self._call.tool}: {answer} ({by})",
-            },
-        )
-        self._permissions.bus.publish(
-            ApprovalAnswered(
-                approval_id=id_of(self._execution_id, self._call.call_id),
-                execution_id=self._execution_id,
-                answer=answer,
-                by=by,
-            )
-        )
+        asked = id_of(self._execution_id, self._call.call_id)
+        self._permissions.tell_answered(self._call, asked, answer, by=by, scope=scope)
 
     async def _record(self, kind: str, decision: Decision, **facts: Any) -> None:
-        about: dict[str, Any] = {
-            "execution": self._execution_id,
-            "call": self._call.call_id,
-            "tool": self._call.tool,
-        }
-        about["rule"] = f"{decision.finding.rule_text} [{decision.rule.place}]"
-
         def record() -> None:
+            about = {"rule": f"{decision.finding.rule_text} [{decision.rule.place}]"}
             if kind != "allow":
                 about["arguments"] = "\n".join(written(shown(self._question())))
                 about["decision"] = decision.sentence
-            self._permissions.audit.record(kind, **about, **facts)
+            self._permissions.record(self._call, kind, **about, **facts)
 
         await asyncio.to_thread(record)

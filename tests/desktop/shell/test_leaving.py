@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from desktop.shell.launch import KEY_VARIABLES, Launch, Options
+from desktop.shell.launch import Launch, Options
 from desktop.shell.leaving import Leaving
-from worker_core.secrets import API_KEY_VARIABLE, Secret
+from worker_core.secrets import API_KEY_VARIABLE, KEY_VARIABLES, Secret
 from worker_core.snapshot import StopMode
 
 

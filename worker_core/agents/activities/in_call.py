@@ -11,10 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from worker_core.agents.messages import APPROVAL_TIMED_OUT
-from worker_core.events import ApprovalAnswered, ApprovalRequested
 from worker_core.policy.decision import Ask, Call, NotRecorded, digest_of
 from worker_core.policy.form import WrongValues, content_of
 from worker_core.policy.question_text import compose, left_out, shown, written
@@ -51,31 +48,13 @@ async def ask(permissions: Permissions, call: Call, question: QuestionInCall) ->
         fields=tuple(question.fields),
         state=question.state,
     )
+    decision = "its server asks in mid-call: " + "\n".join(written(shown(parts)))
     try:
         permissions.book.put(asked)
-        text = "\n".join(written(shown(parts)))
-        await _record(permissions, call, "ask", approval=asked.id, decision=f"its server asks in mid-call: {text}")
+        await asyncio.to_thread(permissions.record, call, "ask", approval=asked.id, decision=decision)
     except OSError as error:
         raise NotRecorded(f"The question cannot be written down ({error.strerror or error}).") from error
-    seen = shown(parts)
-    permissions.outbox.lane(call.execution_id).publish(
-        "approval_requested",
-        {
-            "approval_id": asked.id,
-            "tool_name": asked.tool,
-            "tool_execution_id": call.call_id,
-            "summary": "\n".join(written(seen)),
-            "parts": msgspec.to_builtins(seen),
-            "left_out": left_out(seen),
-            "in_call": True,
-            "fields": msgspec.to_builtins(asked.fields),
-            "expires_at": asked.expires_at.isoformat(),
-            "message": f"{asked.tool} asks its user",
-        },
-    )
-    permissions.bus.publish(
-        ApprovalRequested(approval_id=asked.id, execution_id=call.execution_id, tool_name=asked.tool)
-    )
+    permissions.tell_asked(asked)
     log.warning("%s asks its user (%s).", asked.tool, asked.id)
     return Ask(id=asked.id, expires_at=asked.expires_at)
 
@@ -102,23 +81,11 @@ async def going_on(
     said = {"accept": "allow", "decline": "deny", "cancel": "timeout"}[answer.action]
     try:
         # What was filled in stands in no record.
-        await _record(permissions, call, "answer", approval=asked.id, answer=said, by=by, scope="once")
+        await asyncio.to_thread(permissions.record, call, "answer", approval=asked.id, answer=said, by=by, scope="once")
     except OSError as error:
         raise NotRecorded(f"The answer cannot be written down ({error.strerror or error}).") from error
     permissions.book.drop(asked)
-    permissions.outbox.lane(call.execution_id).publish(
-        "approval_answered",
-        {
-            "approval_id": asked.id,
-            "tool_name": asked.tool,
-            "tool_execution_id": call.call_id,
-            "answer": said,
-            "scope": "once",
-            "by": by,
-            "message": f"{asked.tool}: {said} ({by})",
-        },
-    )
-    permissions.bus.publish(ApprovalAnswered(approval_id=asked.id, execution_id=call.execution_id, answer=said, by=by))
+    permissions.tell_answered(call, asked.id, said, by=by)
     return answer
 
 
@@ -142,8 +109,3 @@ def _answer(
         except WrongValues as error:
             log.warning("The control plane's answer to %s is none: %s", asked.id, error)
     return None, ""
-
-
-async def _record(permissions: Permissions, call: Call, kind: str, **facts: Any) -> None:
-    about = {"execution": call.execution_id, "call": call.call_id, "tool": call.tool}
-    await asyncio.to_thread(lambda: permissions.audit.record(kind, **about, **facts))

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from worker_core.control_plane.outbox.lane import Lane
 from worker_core.events import ToolFinished, ToolStarted
 from worker_core.mcp.tool import McpTool, mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
-from worker_core.policy.decision import Allowed, Ask, Call, Denied, Ruling
+from worker_core.policy.decision import Ask, Call, Denied, Ruling
 from worker_core.policy.subjects import OwnPlaces
 from worker_core.sandbox.launcher import Launcher, Observed
 from worker_core.tools.arguments import failed
@@ -67,56 +67,25 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         common["member_name"] = request.member_name
     prefix = "member_" if request.member_name else ""
     started = time.monotonic()
-    unknown, where = False, ""
+
+    def begin() -> None:
+        about = {"tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"}
+        lane.publish(f"{prefix}tool_started", {**common, **about})
+        services.bus.publish(ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name))
+
+    done: _Done | Ask
     if isinstance(known, Finished):
-        result = known.result
+        done = _Done(result=known.result)
     else:
-        arguments, wrong = _read_arguments(call)
-        asked = (
-            None
-            if tool is None or wrong
-            else to_decide(request, tool, arguments, queue_id=queue_id, launcher=services.launcher)
-        )
-        answer: UserAnswer | Ask | None = None
-        if isinstance(known, Dispatched) and asked is not None:
-            answer = await in_call.going_on(services.permissions, asked, content=request.content)
-        if isinstance(answer, Ask):
-            return await _waits(answer, lane)
-        if isinstance(known, Dispatched) and answer is None and not (tool is not None and tool.spec.read_only):
-            unknown = True
-            result = failed(UNKNOWN_OUTCOME)
-        else:
-            verdict: Ruling = Denied(
-                sentence=wrong if tool is not None else f"There is no tool named {call.name!r} here."
-            )
-            if answer is not None:
-                verdict = Allowed()  # it was decided before it began
-            elif asked is not None:
-                verdict = await services.permissions.decide(asked)
-            if isinstance(verdict, Ask):
-                return await _waits(verdict, lane)
-            if answer is None:
-                lane.publish(
-                    f"{prefix}tool_started",
-                    {**common, "tool_arguments": arguments_object(call.arguments), "message": f"Running {call.name}"},
-                )
-                services.bus.publish(
-                    ToolStarted(execution_id=request.execution_id, call_id=call.call_id, tool_name=call.name)
-                )
-            if isinstance(verdict, Denied):
-                result = failed(verdict.sentence)
-            else:
-                assert tool is not None
-                assert asked is not None
-                observed = Observed(services.launcher)
-                try:
-                    result = await _run_once(services, request, environment, tool, asked, observed, answer)
-                except AsksUser as error:
-                    return await _waits(await in_call.ask(services.permissions, asked, error.question), lane)
-                where = _place(request, observed)
+        dispatched = isinstance(known, Dispatched)
+        done = await _done(services, request, environment, tool, queue_id=queue_id, dispatched=dispatched, begin=begin)
+    if isinstance(done, Ask):
+        await lane.flush(_FLUSH_LIMIT)
+        wanted = ApprovalWanted(id=done.id, expires_at=done.expires_at.isoformat())
+        return ToolOutcome(succeeded=False, output="", approval=wanted, last_sequence=lane.last_sequence)
     mask = services.redactor.mask
     # Tools mask what they read; a sentence about it may hold a part of it, too.
-    result = replace(result, output=mask(result.output), error=result.error and mask(result.error))
+    result = replace(done.result, output=mask(done.result.output), error=done.result.error and mask(done.result.error))
     seconds = time.monotonic() - started
     lane.publish(
         f"{prefix}tool_completed",
@@ -127,7 +96,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
             "tool_error": result.error,
             "message": f"{call.name} {'done' if result.succeeded else 'failed'}",
             "duration_ms": round(seconds * 1000),
-            **({"sandbox": where} if where else {}),
+            **({"sandbox": done.where} if done.where else {}),
         },
     )
     services.bus.publish(
@@ -144,16 +113,79 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         succeeded=result.succeeded,
         output=result.output,
         error=result.error,
-        unknown=unknown,
+        unknown=done.unknown,
         duration_ms=round(seconds * 1000),
         last_sequence=lane.last_sequence,
     )
 
 
-async def _waits(ask: Ask, lane: Lane) -> ToolOutcome:
-    await lane.flush(_FLUSH_LIMIT)
-    wanted = ApprovalWanted(id=ask.id, expires_at=ask.expires_at.isoformat())
-    return ToolOutcome(succeeded=False, output="", approval=wanted, last_sequence=lane.last_sequence)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What became of a call."""
+
+    result: ToolResult
+    unknown: bool = False
+    """It may have had its effect, or not."""
+
+    where: str = ""
+    """Where it had it; see `_place`."""
+
+
+async def _done(
+    services: Services,
+    request: RunTool,
+    environment: ResolvedEnvironment,
+    tool: Tool | None,
+    *,
+    queue_id: str,
+    dispatched: bool,
+    begin: Callable[[], None],
+) -> _Done | Ask:
+    """Decide about the call and run it, or go on with one that had stopped at a question.
+
+    Args:
+        services: of the engine.
+        request: the call.
+        environment: of the agent.
+        tool: None: there is none of that name.
+        queue_id: where an answer to a question is told.
+        dispatched: an earlier attempt has begun with it.
+        begin: tells whoever looks on that it begins.
+    """
+    arguments, wrong = _read_arguments(request.call)
+    asked = (
+        None
+        if tool is None or wrong
+        else to_decide(request, tool, arguments, queue_id=queue_id, launcher=services.launcher)
+    )
+    answer: UserAnswer | None = None
+    if dispatched and asked is not None:
+        heard = await in_call.going_on(services.permissions, asked, content=request.content)
+        if isinstance(heard, Ask):
+            return heard
+        answer = heard
+    if answer is None:  # else it was decided before it began
+        if dispatched and not (tool is not None and tool.spec.read_only):
+            return _Done(result=failed(UNKNOWN_OUTCOME), unknown=True)
+        if asked is None:
+            ruling: Ruling = Denied(
+                sentence=wrong if tool is not None else f"There is no tool named {request.call.name!r} here."
+            )
+        else:
+            ruling = await services.permissions.decide(asked)
+        if isinstance(ruling, Ask):
+            return ruling
+        begin()
+        if isinstance(ruling, Denied):
+            return _Done(result=failed(ruling.sentence))
+    assert tool is not None
+    assert asked is not None
+    observed = Observed(services.launcher)
+    try:
+        result = await _run_once(services, request, environment, tool, asked, observed, answer)
+    except AsksUser as error:
+        return await in_call.ask(services.permissions, asked, error.question)
+    return _Done(result=result, where=_place(request, observed))
 
 
 def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, queue_id: str, launcher: Launcher) -> Call:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 from worker_core.agents.activities import failures, session_store
 from worker_core.agents.activities.services import Services
 from worker_core.agents.messages import FinishTurn, GiveUpTurn, TurnDecision
-from worker_core.control_plane.models import ExecutionPatch, TurnAnalytics
+from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, TurnAnalytics
+from worker_core.control_plane.outbox.lane import Lane
 from worker_core.events import ExecutionWaiting
 
 FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
@@ -23,21 +25,9 @@ async def finish(services: Services, turn: FinishTurn, *, repeated: bool) -> Tur
     """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
     lane = services.outbox.lane(turn.execution_id)
     lane.advance(turn.after_sequence)
-    record, session, _ = await asyncio.gather(
-        services.client.get_execution(turn.execution_id),
-        services.client.load_session(turn.execution_id),
-        lane.flush(failures.LAST_EVENTS_LIMIT),
-    )
+    record, session = await _as_it_stands(services, lane)
     await asyncio.gather(
-        session_store.store(
-            services,
-            turn.execution_id,
-            stored=session,
-            news=turn.messages,
-            user_id=turn.user_id,
-            turn=turn.turn,
-            repeated=repeated,
-        ),
+        _store(services, turn, stored=session, repeated=repeated),
         services.client.patch_execution(
             turn.execution_id,
             ExecutionPatch(
@@ -105,20 +95,8 @@ async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> Tu
             actions=(GO_ON,),
         ),
     )
-    record, session, _ = await asyncio.gather(
-        services.client.get_execution(turn.execution_id),
-        services.client.load_session(turn.execution_id),
-        lane.flush(failures.LAST_EVENTS_LIMIT),
-    )
-    await session_store.store(
-        services,
-        turn.execution_id,
-        stored=session,
-        news=turn.messages,
-        user_id=turn.user_id,
-        turn=turn.turn,
-        repeated=repeated,
-    )
+    record, session = await _as_it_stands(services, lane)
+    await _store(services, turn, stored=session, repeated=repeated)
     status = record.status if record.status in FINAL_STATUSES else "waiting_for_input"
     await services.client.patch_execution(
         turn.execution_id,
@@ -131,6 +109,30 @@ async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> Tu
     services.tracker.turn_ended(turn.execution_id)
     services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
     return TurnDecision(status="waiting_for_input", last_sequence=lane.last_sequence)
+
+
+async def _as_it_stands(services: Services, lane: Lane) -> tuple[ExecutionRecord, dict[str, Any] | None]:
+    """The record and the session of an execution, while its last events leave."""
+    record, session, _ = await asyncio.gather(
+        services.client.get_execution(lane.execution_id),
+        services.client.load_session(lane.execution_id),
+        lane.flush(failures.LAST_EVENTS_LIMIT),
+    )
+    return record, session
+
+
+async def _store(
+    services: Services, turn: FinishTurn | GiveUpTurn, *, stored: dict[str, Any] | None, repeated: bool
+) -> None:
+    await session_store.store(
+        services,
+        turn.execution_id,
+        stored=stored,
+        news=turn.messages,
+        user_id=turn.user_id,
+        turn=turn.turn,
+        repeated=repeated,
+    )
 
 
 async def _decision(services: Services, execution_id: str) -> str:
