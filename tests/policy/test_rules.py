@@ -434,6 +434,8 @@ def test_a_rule_that_would_fit_nothing_is_a_broken_file(rule: str, said: str) ->
         parse(f"[[deny]]\n{rule}\n", file="f")
 
 
+@example(":0]")
+@example("0[")
 @given(st.text(alphabet="abé.*[]:0123456789 /-", min_size=1, max_size=30))
 def test_a_spelling_that_is_compared_stays_as_it_is(text: str) -> None:
     for field in ("host", "command", "path", "tool"):

@@ -36,7 +36,9 @@ def as_compared(field: str, pattern: str) -> str:
         raise Misspelt("begins or ends with a blank, so it would fit nothing.")
     match field:
         case "host":
-            return _host(pattern)
+            host = _host(pattern)
+            # Its form may have a port, or blanks, that what was written hid behind brackets.
+            return host if host == pattern else as_compared(field, host)
         case "command":
             if "'" not in pattern and re.search(r"\s\s|[^\S ]", pattern) is not None:
                 raise Misspelt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,7 +32,8 @@ class Page:
                 self.send_header("Set-Cookie", "followed=1")
                 self.send_header("Content-Length", str(len(page.body)))
                 self.end_headers()
-                self.wfile.write(page.body)
+                with contextlib.suppress(ConnectionError):  # one that refuses the size hangs up
+                    self.wfile.write(page.body)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -211,14 +211,27 @@ async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 async def test_a_process_that_cannot_be_watched_is_ended(
     shell: MakeCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def fail(group: int, mark: str) -> None:
-        (tmp_path / "pid").write_text(f"{group}\n")
-        raise OSError("no more processes")
+    def fail(group: int | None, mark: str) -> None:
+        if group is not None:
+            (tmp_path / "pid").write_text(f"{group}\n")
+            raise OSError("no more processes")
 
     monkeypatch.setattr(WARDEN, "watch", fail)
     with pytest.raises(OSError, match="cannot be watched"):
         await run(shell("sleep 1000"))
     assert not alive(pid_in(tmp_path / "pid"))
+
+
+async def test_nothing_is_started_that_could_not_be_watched(
+    shell: MakeCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(group: int | None, mark: str) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(WARDEN, "watch", fail)
+    with pytest.raises(OSError, match="cannot be watched"):
+        await run(shell("touch effect"))
+    assert not (tmp_path / "effect").exists()
 
 
 async def test_no_more_threads(shell: MakeCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.support.processes import alive, pid_in, wait_until, written_pid
+from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.processes.warden import Warden
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="on Windows the job object does it")
@@ -66,6 +67,25 @@ def test_it_ends_what_lives_and_only_that(warden: Warden, sleeper: Sleeper) -> N
     assert ended.wait(20) == dropped.wait(20) == -signal.SIGKILL
     assert not shell.is_running()
     assert kept.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process shows another one's environment")
+def test_what_is_started_while_the_worker_dies_is_found_by_its_mark(warden: Warden) -> None:
+    warden.watch(None, "execution/one/x")
+    warden.watch(None, "execution/another/x")
+    warden.release(None, "execution/another/x")
+    started = []
+    try:
+        for call in ("one", "another"):
+            environment = {**os.environ, CALL_MARK: f"execution/{call}/x"}
+            started.append(subprocess.Popen(["sleep", "1000"], start_new_session=True, env=environment))
+        warden.close()
+        assert started[0].wait(20) == -signal.SIGKILL
+        assert started[1].poll() is None
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_it_ignores_the_signals_that_end_the_worker(warden: Warden, sleeper: Sleeper) -> None:

@@ -113,6 +113,7 @@ class ProcessTree:
         self._watched: Watched | None = None
         shield_worker()
         try:
+            self._announce()
             with _as_file(stdin) as given:
                 self.process = subprocess.Popen(
                     list(command.argv),
@@ -126,6 +127,7 @@ class ProcessTree:
                     pass_fds=[loan.descriptor for loan in self._loans],
                 )
         except BaseException:
+            self._announced()
             self._end_loans()
             self._leave_group()
             raise
@@ -140,6 +142,7 @@ class ProcessTree:
                 self._job = Job(self.process, limits=command.limits)
             else:
                 WARDEN.watch(self.process.pid, self._mark)
+                self._announced()
             pipes = (self.process.stdout, self.process.stderr)
             self._readings = [
                 threading.Thread(target=self._read, args=(pipe, sink), name="tool output", daemon=True)
@@ -163,8 +166,21 @@ class ProcessTree:
             self._wait_for_the_rest()
             self.process.communicate()
             self._unwatch()
+            self._announced()
             WARDEN.release(self.process.pid, self._mark)
-            raise OSError(getattr(error, "errno", None) or errno.EAGAIN, f"it cannot be watched: {error}") from error
+            raise _unwatchable(error) from error
+
+    def _announce(self) -> None:
+        """Before the start: the worker may be killed before it knows the process id."""
+        if self._mark:
+            try:
+                WARDEN.watch(None, self._mark)
+            except OSError as error:
+                raise _unwatchable(error) from error
+
+    def _announced(self) -> None:
+        if self._mark:
+            WARDEN.release(None, self._mark)
 
     def _wait(self) -> None:
         try:
@@ -393,6 +409,10 @@ async def uninterrupted(work: Coroutine[Any, Any, _Given]) -> _Given:
     if cancelled is not None:
         raise cancelled
     return task.result()
+
+
+def _unwatchable(error: Exception) -> OSError:
+    return OSError(getattr(error, "errno", None) or errno.EAGAIN, f"it cannot be watched: {error}")
 
 
 @contextlib.contextmanager

@@ -25,7 +25,9 @@ while read -r what call; do
     -*" $call "*) live="${{live%% $call *}} ${{live#* $call }}" ;;
   esac
 done
-for call in $live; do kill -s KILL -- "-${{call%%:*}}"; done
+for call in $live; do
+  [ -z "${{call%%:*}}" ] || kill -s KILL -- "-${{call%%:*}}"
+done
 # Three times: what becomes another program just now shows no environment for a moment.
 for again in 0 0.1 0.3; do
   sleep "$again"
@@ -49,11 +51,11 @@ class Warden:
         self._live: set[str] = set()
         self._lock = threading.Lock()
 
-    def watch(self, group: int, mark: str) -> None:
-        """A process group lives.
+    def watch(self, group: int | None, mark: str) -> None:
+        """A process group lives, or is about to.
 
         Args:
-            group: its id.
+            group: its id; None: it is started now, and by its mark alone it can be found, on Linux.
             mark: value of `KUBIYA_TOOL_CALL` in it; no spaces, nothing that a shell expands.
 
         Raises:
@@ -66,8 +68,8 @@ class Warden:
             self._live.discard(_call(group, mark))
             raise
 
-    def release(self, group: int, mark: str) -> None:
-        """A process group has ended."""
+    def release(self, group: int | None, mark: str) -> None:
+        """A process group has ended, or was not started, or is watched by its id now."""
         with contextlib.suppress(OSError):
             self._note("-", _call(group, mark))
 
@@ -121,8 +123,8 @@ class Warden:
             self._process.stdin.write(lines.encode())
 
 
-def _call(group: int, mark: str) -> str:
-    return f"{group}:{mark or '!'}"
+def _call(group: int | None, mark: str) -> str:
+    return f"{'' if group is None else group}:{mark or '!'}"
 
 
 WARDEN = Warden()
