@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ async def serving(
     """An engine that starts for ever (nothing listens where its control plane would be), and its socket."""
     engine = make_engine(url="http://127.0.0.1:1", key="key-0123456789", queue_ids=[QUEUE], folder=folder)
     ring, runtime = LogRing(), runtime or folder / "run"
-    control = ControlSocket(engine=engine, log_ring=ring, folder=runtime, transport=transport)
+    control = ControlSocket(engine=engine, log_ring=ring, folder=runtime, name="rack-7", transport=transport)
     await engine.start()
     control.open()
     try:
@@ -101,6 +102,23 @@ async def test_status_pause_and_resume(tmp_path: Path, transport: Transport) -> 
         assert (paused.state, paused.reason) == (EngineState.PAUSED, "On battery.")
         assert engine.snapshot.state is EngineState.PAUSED
         assert (await asyncio.to_thread(worker.resume)).state is EngineState.STARTING
+
+
+async def test_whether_the_loop_turns(tmp_path: Path, transport: Transport) -> None:
+    async with serving(tmp_path, transport) as (_, _, runtime):
+        [endpoint] = found(runtime)
+        assert endpoint.name == "rack-7"
+        ask = json.dumps({"verb": "pulse", "token": endpoint.token}).encode() + b"\n"
+        assert (await raw(endpoint, ask))["silent_seconds"] == 0
+
+        def asked_twice_meanwhile() -> list[float]:
+            with ThreadPoolExecutor() as pool:  # the loop waits for it, and does not turn
+                return [pool.submit(asyncio.run, raw(endpoint, ask)).result()["silent_seconds"] for _ in "12"]
+
+        first, second = asked_twice_meanwhile()
+        assert second > first == 0
+        await asyncio.sleep(0)
+        assert (await raw(endpoint, ask))["silent_seconds"] == 0
 
 
 async def test_stop_waits_and_tells_how_it_ended(tmp_path: Path, transport: Transport) -> None:

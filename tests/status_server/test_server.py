@@ -27,7 +27,6 @@ from worker_core.snapshot import (
 )
 from worker_core.status_server import server as server_module
 from worker_core.status_server import serving_status
-from worker_core.status_server.pulse import Pulse
 from worker_core.status_server.server import CALLERS, Patience, StatusServer
 
 LIMIT = 20.0
@@ -253,18 +252,6 @@ def test_a_blocked_loop_is_told_while_it_is_blocked(engine: Engine) -> None:
 
     in_a_loop(scenario, engine, patience=Patience(ready=timedelta(milliseconds=20), healthy=timedelta(milliseconds=50)))
     assert said == [("stalled", "stalled")]
-
-
-async def test_a_loop_that_turns_again_is_well_again() -> None:
-    seconds = [0.0]
-    pulse = Pulse(asyncio.get_running_loop(), clock=lambda: seconds[0])
-    assert pulse.silent_seconds() == 0
-    seconds[0] = 7.0
-    assert pulse.silent_seconds() == 7
-    await asyncio.sleep(0)
-    assert pulse.silent_seconds() == 0, "it turned"
-    seconds[0] = 8.0
-    assert pulse.silent_seconds() == 1
 
 
 async def test_an_error_of_ours_is_one_answer_and_not_the_end(

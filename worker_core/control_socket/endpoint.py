@@ -37,6 +37,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     born: float
     host: str
+    name: str = ""
+    """What its user calls it; empty: nothing."""
+
     path: str = ""
     port: int = 0
     token: str = ""
@@ -74,7 +77,7 @@ def default_transport() -> Transport:
     return "unix" if hasattr(socket, "AF_UNIX") and sys.platform != "win32" else "tcp"
 
 
-def listen(folder: Path, *, transport: Transport) -> tuple[socket.socket, Endpoint, Path]:
+def listen(folder: Path, *, transport: Transport, name: str = "") -> tuple[socket.socket, Endpoint, Path]:
     """A listening socket that only this user reaches, and the file that tells where it is.
 
     Raises:
@@ -84,10 +87,10 @@ def listen(folder: Path, *, transport: Transport) -> tuple[socket.socket, Endpoi
     if os.name == "posix":
         folder.chmod(0o700)
     process = psutil.Process()
-    own = Endpoint(pid=process.pid, born=process.create_time(), host=socket.gethostname())
-    name = f"worker-{own.pid}-{secrets.token_hex(3)}"
+    own = Endpoint(pid=process.pid, born=process.create_time(), host=socket.gethostname(), name=name)
+    stem = f"worker-{own.pid}-{secrets.token_hex(3)}"
     if transport == "unix":
-        listener, path = _listen_unix(folder / f"{name}.sock")
+        listener, path = _listen_unix(folder / f"{stem}.sock")
         endpoint = msgspec.structs.replace(own, path=path)
     else:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -95,7 +98,7 @@ def listen(folder: Path, *, transport: Transport) -> tuple[socket.socket, Endpoi
         endpoint = msgspec.structs.replace(own, port=listener.getsockname()[1], token=secrets.token_urlsafe(32))
     try:
         listener.listen(16)
-        file = folder / f"{name}.json"
+        file = folder / f"{stem}.json"
         write_private(file, msgspec.json.encode(endpoint), durable=False)
     except BaseException:
         listener.close()

@@ -4,6 +4,7 @@ One JSON line asks, one JSON line answers: `{"ok": true, ...}`, or `{"ok": false
 are answered by more lines, until either side closes: `logs` with `follow`, `stop` with `wait`, and `watch`.
 
     {"verb": "status"}                                  -> {"snapshot": {...}}
+    {"verb": "pulse"}                                   -> {"silent_seconds": 0.0}: its loop did not turn
     {"verb": "watch"}                                   -> {"snapshot": {...}, "events": [], "dropped": 0}, ...
     {"verb": "pause", "reason": "..."}                  -> {"snapshot": {...}}
     {"verb": "resume"}                                  -> {"snapshot": {...}}
@@ -32,6 +33,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from worker_core.basics.pulse import Pulse
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.endpoint import Transport
 from worker_core.errors import KubiyaError
@@ -78,18 +80,22 @@ class Steered(Protocol):
 class ControlSocket:
     """Serves one engine. Open and close it on the engine's event loop."""
 
-    def __init__(self, *, engine: Steered, log_ring: LogRing, folder: Path, transport: Transport | None = None) -> None:
+    def __init__(
+        self, *, engine: Steered, log_ring: LogRing, folder: Path, name: str = "", transport: Transport | None = None
+    ) -> None:
         """Nothing is opened.
 
         Args:
             engine: what is steered.
             log_ring: what `logs` reads.
             folder: `paths.runtime`; made private.
+            name: what the worker's user calls it.
             transport: by default what this system has.
         """
         self._engine = engine
         self._ring = log_ring
         self._folder = folder
+        self._name = name
         self._transport: Transport = transport or endpoints.default_transport()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: socket.socket | None = None
@@ -108,10 +114,11 @@ class ControlSocket:
             OSError: the folder cannot be used.
         """
         endpoints.found(self._folder)
-        self._listener, endpoint, file = endpoints.listen(self._folder, transport=self._transport)
+        self._listener, endpoint, file = endpoints.listen(self._folder, transport=self._transport, name=self._name)
         self._token = endpoint.token
         self._forget = lambda: endpoints.forget(endpoint, file)
         self._loop = asyncio.get_running_loop()
+        self._pulse = Pulse(self._loop)
         self._unlisten = self._engine.events.listen(self._heard, only=(SnapshotReplaced,))
         threading.Thread(target=self._accept, args=(self._listener,), name="control-socket", daemon=True).start()
 
@@ -142,6 +149,9 @@ class ControlSocket:
     @property
     def ring(self) -> LogRing:
         return self._ring
+
+    def silent_seconds(self) -> float:
+        return self._pulse.silent_seconds()
 
     def admits(self, request: Mapping[str, Any]) -> bool:
         return not self._token or hmac.compare_digest(str(request.get("token", "")).encode(), self._token.encode())
@@ -281,6 +291,8 @@ class _Conversation:
         match request.get("verb"):
             case "status":
                 self._say_snapshot()
+            case "pulse":
+                self._say({"ok": True, "silent_seconds": self._server.silent_seconds()})
             case "watch":
                 self._keep_telling()
             case "pause":

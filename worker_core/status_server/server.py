@@ -27,11 +27,11 @@ from typing import Final, Protocol
 import h11
 import psutil
 
+from worker_core.basics.pulse import Pulse
 from worker_core.errors import ConfigurationError
 from worker_core.events import Event, EventBus, ExecutionFinished
 from worker_core.network.hosts import is_loopback, read_url
 from worker_core.snapshot import EngineSnapshot
-from worker_core.status_server.pulse import Pulse
 from worker_core.status_server.report import FINISHED, ProcessView, metrics, outcome, readiness
 
 log = logging.getLogger(__name__)
