@@ -60,7 +60,7 @@ def template() -> str:
     said = described()
     lines = [
         "# Settings of Kubiya Worker: every one, with its default. Take the # away from what you change.",
-        "# `kubiya-worker doctor` says where this file is. Flags win over the environment, the environment over it.",
+        "# `kubiya-worker config path` says where this file is. Flags win over the environment, that over it.",
         "# Written by scripts/settings_reference.py.",
     ]
     for group, settings in groupby(SETTINGS.values(), key=lambda one: one.group):

@@ -40,6 +40,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
     "This machine": {
         "login": CommandEntry("login", "Store your API key in the keychain."),
         "logout": CommandEntry("logout", "Take it out of the keychain."),
+        "config": CommandEntry("config", "Show the settings with their origins, and check their file."),
         "policy": CommandEntry("policy", "Show, check and audit what agents may do here."),
         "doctor": CommandEntry("doctor", "Check what a worker needs, and say how to repair it."),
         "purge": CommandEntry("purge", "Remove everything that the worker keeps here."),

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(allow|ask|deny)[ \t]*\]\]", re.MULTILINE)
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_LINE_NAMED = re.compile(r", line (\d{1,9}): ")
 _SWITCHES: Final = ("override", "always")
 _WRITING = threading.Lock()
 
@@ -44,6 +45,12 @@ TEMPLATE: Final = """\
 
 class BrokenPolicy(ConfigurationError):
     """The file cannot be used; the sentence says why, with the line."""
+
+    @property
+    def line(self) -> int:
+        """The first that the sentence names, from 1; 0: it is about the whole file."""
+        found = _LINE_NAMED.search(self.sentence)
+        return int(found[1]) if found else 0
 
 
 def parse(text: str, *, file: str) -> tuple[Rule, ...]:

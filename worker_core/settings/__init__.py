@@ -15,6 +15,7 @@ from worker_core.settings.fields import (
     TlsMode,
 )
 from worker_core.settings.load import change, load, parse
+from worker_core.settings.reading import Fault, Origin, Reading, read
 
 __all__ = [
     "DEFAULT_CONTROL_PLANE_URL",
@@ -22,10 +23,13 @@ __all__ = [
     "SETTINGS",
     "ApprovalMode",
     "ClaudeFallback",
+    "Fault",
     "Group",
     "Kind",
     "LogLevel",
     "NetworkName",
+    "Origin",
+    "Reading",
     "RequireSandbox",
     "SandboxName",
     "Setting",
@@ -35,5 +39,6 @@ __all__ = [
     "change",
     "load",
     "parse",
+    "read",
     "shown",
 ]

@@ -7,16 +7,15 @@ flags are seconds, or texts such as `5 min`. Secrets are never read from it.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from worker_core.errors import ConfigurationError
-from worker_core.secrets import read_key
-from worker_core.settings import text_file
 from worker_core.settings.declaration import Kind, shown
 from worker_core.settings.fields import SETTINGS, Settings
+from worker_core.settings.reading import no_such, read
 
 
 def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:
@@ -30,17 +29,7 @@ def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
     Raises:
         ConfigurationError: a value is not valid; the sentence names where it came from.
     """
-    found: dict[str, Any] = {}
-    if file is not None:
-        values = parse(text_file.read(file, what="settings file")[0], file=file)
-        found |= _checked(values, where=lambda name: f"`{name}` in {file}")
-    texts = {name: text for name, one in SETTINGS.items() if (text := environ.get(one.variable))}
-    secrets = {name: texts.pop(name) for name, one in SETTINGS.items() if one.kind is Kind.SECRET and name in texts}
-    found |= {name: read_key(text, name=SETTINGS[name].variable) for name, text in secrets.items()}
-    found |= _checked(texts, where=lambda name: SETTINGS[name].variable)
-    given = {name: value for name, value in (flags or {}).items() if value is not None and value != ()}
-    found |= _checked(given, where=lambda name: SETTINGS[name].flag or name if name in SETTINGS else name)
-    return Settings(**found)
+    return read(environ=environ, flags=flags, file=file).settings()
 
 
 def change(settings: Settings, name: str, value: Any) -> Settings:
@@ -49,7 +38,13 @@ def change(settings: Settings, name: str, value: Any) -> Settings:
     Raises:
         ConfigurationError: there is no such setting, or the value is not valid.
     """
-    return replace(settings, **_checked({name: value}, where=str))
+    one = SETTINGS.get(name)
+    if one is None or one.kind is Kind.SECRET:
+        raise ConfigurationError(no_such(name, value, where=name))
+    try:
+        return replace(settings, **{name: one.read(value)})
+    except ValueError as error:
+        raise ConfigurationError(f"{name} is {shown(value)}; {error}.") from error
 
 
 def parse(text: str, *, file: Path) -> dict[str, Any]:
@@ -62,17 +57,3 @@ def parse(text: str, *, file: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"The settings file {file} is not valid TOML: {error}.") from error
-
-
-def _checked(values: Mapping[str, Any], *, where: Callable[[str], str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        one = SETTINGS.get(name)
-        if one is None or one.kind is Kind.SECRET:
-            hint = " Secrets belong in the keychain: `kubiya-worker login`." if "key" in name else ""
-            raise ConfigurationError(f"There is no setting named {where(name)}.{hint}")
-        try:
-            found[name] = one.read(value)
-        except ValueError as error:
-            raise ConfigurationError(f"{where(name)} is {shown(value)}; {error}.") from error
-    return found

@@ -18,7 +18,11 @@ _MARK: Final = "\ufeff"
 
 
 class Unreadable(ConfigurationError):
-    """There is a file, and it is no text that can be used; the sentence says why."""
+    """There is a file, and it is no text that can be used; the sentence says why, and `line` where, from 1."""
+
+    def __init__(self, sentence: str, *, line: int = 0) -> None:
+        super().__init__(sentence)
+        self.line = line
 
 
 def read(path: Path, *, what: str) -> tuple[str, str]:
@@ -53,12 +57,12 @@ def read(path: Path, *, what: str) -> tuple[str, str]:
     if len(content) > LARGEST_BYTES:
         raise Unreadable(f"The {what} {path} is larger than {LARGEST_BYTES} bytes.")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise Unreadable(f"{path}, line 1: this is UTF-16, not UTF-8 text. Save it as UTF-8.")
+        raise Unreadable(f"{path}, line 1: this is UTF-16, not UTF-8 text. Save it as UTF-8.", line=1)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise Unreadable(f"{path}, line {line}: this is not UTF-8 text. Save it as UTF-8.") from error
+        raise Unreadable(f"{path}, line {line}: this is not UTF-8 text. Save it as UTF-8.", line=line) from error
     return (text[1:], text[0]) if text.startswith(_MARK) else (text, "")
 
 

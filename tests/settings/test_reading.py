@@ -1,0 +1,119 @@
+"""All faults at once, each with its place, and where each value is from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from worker_core.errors import ConfigurationError
+from worker_core.settings import SETTINGS, Kind, Settings, read
+from worker_core.settings.reading import nearest
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def test_where_each_value_is_from(file: Path) -> None:
+    file.write_text('# mine\nlog_level = "DEBUG"\n\nmax_executions = 3\nheartbeat_interval = 20\n')
+    reading = read(
+        environ={"HEARTBEAT_INTERVAL": "25", "LITELLM_API_KEY": "sk-canary-1"},
+        flags={"max_executions": 5, "queue_ids": ()},
+        file=file,
+    )
+    origins = {name: (one.source, one.where) for name, one in reading.origins.items()}
+    assert origins == {
+        "log_level": ("file", f"{file}:2"),
+        "heartbeat_interval": ("environment", "HEARTBEAT_INTERVAL"),
+        "llm_api_key": ("environment", "LITELLM_API_KEY"),
+        "max_executions": ("flag", "--max-executions"),
+    }
+    assert reading.origin("queue_ids").source == "default"
+    assert reading.settings().max_executions == 5
+    assert "canary" not in repr(reading)
+
+
+def test_all_faults_are_found_at_once_with_their_places(file: Path) -> None:
+    file.write_text(
+        'max_executoins = 4\nlog_level = "DEBUG"\nsandbox = "cage"\nproxy =  1\nnetwork_allow = [\n"https://x"]\n'
+        '[work]\nqueue_ids = ["a"]\n'
+    )
+    reading = read(environ={"HEARTBEAT_INTERVAL": "soon"}, file=file)
+    assert [(one.name, one.line, one.column, one.meant) for one in reading.faults] == [
+        ("max_executoins", 1, 1, "max_executions"),
+        ("sandbox", 3, 11, ""),
+        ("proxy", 4, 10, ""),
+        ("network_allow", 5, 17, ""),
+        ("work", 7, 2, ""),
+        ("HEARTBEAT_INTERVAL", 0, 0, ""),
+    ]
+    assert all(one.sentence.endswith((".", "?")) for one in reading.faults)
+    assert "take the line [work] away" in reading.faults[4].sentence
+    with pytest.raises(ConfigurationError, match=r"line 1\. Did you mean `max_executions`\? .*config check.* 5 more"):
+        reading.settings()
+    assert reading.settings_without_faults() == Settings(log_level="DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [('log_level = "DEBUG"\nx = [1\n', 2, 1), ("a = 1\na = 2\n", 2, 6), ('a = "\n', 1, 6), ("[x\n", 1, 3)],
+)
+def test_what_is_no_toml_is_one_fault_with_its_place(file: Path, text: str, line: int, column: int) -> None:
+    file.write_text(text)
+    [fault] = read(environ={}, file=file).faults
+    assert (fault.line, fault.column) == (line, column)
+    assert f"line {line}, column {column}: " in fault.sentence
+    assert str(file) in fault.sentence
+
+
+def test_what_is_no_text_is_one_fault(file: Path) -> None:
+    file.write_bytes(b"# fine\nlog_level = '\xff'\n")
+    [fault] = read(environ={}, file=file).faults
+    assert (fault.file, fault.line) == (str(file), 2)
+    file.unlink()
+    file.mkdir()
+    [fault] = read(environ={}, file=file).faults
+    assert fault.line == 0
+    assert "is no file" in fault.sentence or "cannot be read" in fault.sentence
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("max_executoins", "max_executions"),
+        ("max-executions", "max_executions"),
+        ("QUEUE_ID", "queue_ids"),
+        ("log-level", "log_level"),
+        ("KUBIYA_WORKER_SANDBOX", "sandbox"),
+        ("model", "model_override"),
+        ("llm_api_key", ""),
+        ("api_key", ""),
+        ("colour", ""),
+    ],
+)
+def test_the_name_that_was_meant(written: str, meant: str) -> None:
+    assert nearest(written) == meant
+
+
+@pytest.mark.parametrize("name", [name for name, one in SETTINGS.items() if one.kind is not Kind.SECRET])
+def test_a_name_that_lost_a_letter_is_understood(name: str) -> None:
+    assert nearest(name[:3] + name[4:]) == name
+
+
+def test_variables_without_effect_are_noticed_and_those_of_others_left_alone() -> None:
+    environ = {
+        "KUBIYA_WORKER_HEARTBEAT_INTERVAL": "20",
+        "KUBIYA_WORKER_MAX_EXECUTION": "3",
+        "KUBIYA_WORKER_HOME": "/x",
+        "KUBIYA_WORKER_SERVICE_HOST": "10.0.0.1",
+        "KUBIYA_WORKER_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "KUBIYA_WORKER_SANDBOX": "none",
+    }
+    reading = read(environ=environ)
+    assert not reading.faults
+    assert [(one.name, one.meant) for one in reading.remarks] == [
+        ("KUBIYA_WORKER_HEARTBEAT_INTERVAL", "HEARTBEAT_INTERVAL"),
+        ("KUBIYA_WORKER_MAX_EXECUTION", "KUBIYA_WORKER_MAX_EXECUTIONS"),
+    ]

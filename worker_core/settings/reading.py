@@ -1,0 +1,247 @@
+"""Every setting that a file, the environment and flags name: its value, where that is from, and all that is wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from worker_core.errors import ConfigurationError
+from worker_core.secrets import read_key
+from worker_core.settings import text_file
+from worker_core.settings.declaration import Kind, shown
+from worker_core.settings.fields import SETTINGS, Settings
+from worker_core.settings.places import Place, place_of_error, places
+
+FILE_CALLED: Final = "settings file"
+_OURS: Final = "KUBIYA_WORKER_"
+_NEAR: Final = 0.75
+
+Source = Literal["default", "file", "environment", "flag", "server"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a value is from. `where` is `FILE:LINE`, a variable, a flag, or empty."""
+
+    source: Source = "default"
+    where: str = ""
+
+    def __str__(self) -> str:
+        return self.where or self.source
+
+
+DEFAULT: Final = Origin()
+_NOWHERE: Final = Place(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that is wrong. Line and column count from 1; 0: it has no such place."""
+
+    sentence: str
+    said: str = ""
+    """The same for whoever has read the place already; empty: the sentence."""
+
+    name: str = ""
+    """Of the setting, variable or flag, as it was written."""
+
+    meant: str = ""
+    """The name that was probably meant."""
+
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was found. `values` and `origins` are by the settings' names, and hold what is right alone."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, Origin]
+    faults: tuple[Fault, ...] = ()
+    """With one of these, no worker starts."""
+
+    remarks: tuple[Fault, ...] = ()
+    """What has no effect, and looks as if it should."""
+
+    def settings(self) -> Settings:
+        """Settings with these values.
+
+        Raises:
+            ConfigurationError: there are faults; the sentence is that of the first.
+        """
+        if self.faults:
+            more = len(self.faults) - 1
+            rest = f" `kubiya-worker config check` names {more} more." if more else ""
+            raise ConfigurationError(self.faults[0].sentence + rest)
+        return Settings(**self.values)
+
+    def settings_without_faults(self) -> Settings:
+        """The same, with what is wrong left at its default."""
+        return Settings(**self.values)
+
+    def origin(self, name: str) -> Origin:
+        return self.origins.get(name, DEFAULT)
+
+
+def read(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Reading:
+    """All three, in rising order of strength: file, environment, flags. Never raises.
+
+    Args:
+        environ: usually `os.environ`; an empty variable is none. Secrets are read from here alone.
+        flags: field name -> value; None and empty tuples mean "not given".
+        file: TOML file; one that does not exist counts as empty.
+    """
+    found = _Found()
+    if file is not None:
+        found.read_file(file)
+    found.read_environment(environ)
+    for name, value in (flags or {}).items():
+        if value is not None and value != ():
+            flag = SETTINGS[name].flag or name if name in SETTINGS else name
+            found.take(name, value, where=flag, origin=Origin(source="flag", where=flag))
+    return Reading(
+        values=found.values, origins=found.origins, faults=tuple(found.faults), remarks=tuple(_remarks(environ))
+    )
+
+
+class _Found:
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, Origin] = {}
+        self.faults: list[Fault] = []
+
+    def read_file(self, file: Path) -> None:
+        try:
+            text, _ = text_file.read(file, what=FILE_CALLED)
+        except text_file.Unreadable as error:
+            self.faults.append(Fault(sentence=error.sentence, file=str(file), line=error.line))
+            return
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            line, column, said = place_of_error(error, text)
+            sentence = f"The settings file {file} is not valid TOML: line {line}, column {column}: {said}."
+            alone = f"This is not valid TOML: {said}. Nothing behind it was looked at."
+            self.faults.append(Fault(sentence=sentence, said=alone, file=str(file), line=line, column=column))
+            return
+        except RecursionError:
+            sentence = f"The settings file {file} is not valid TOML: it is nested too deep."
+            self.faults.append(Fault(sentence=sentence, file=str(file), line=1))
+            return
+        where = places(text)
+        for name, value in values.items():
+            place = where.get(name, _NOWHERE)
+            at = f"{file}:{place.line}" if place.line else str(file)
+            self.take(name, value, where="", origin=Origin(source="file", where=at), file=str(file), place=place)
+
+    def read_environment(self, environ: Mapping[str, str]) -> None:
+        for name, one in SETTINGS.items():
+            if not (text := environ.get(one.variable)):
+                continue
+            origin = Origin(source="environment", where=one.variable)
+            if one.kind is not Kind.SECRET:
+                self.take(name, text, where=one.variable, origin=origin)
+                continue
+            try:
+                self._keep(name, read_key(text, name=one.variable), origin)
+            except ConfigurationError as error:
+                self.faults.append(Fault(sentence=error.sentence, name=one.variable))
+
+    def take(
+        self, name: str, value: Any, *, where: str, origin: Origin, file: str = "", place: Place = _NOWHERE
+    ) -> None:
+        """One that was given, by the name of a field. `where` is how it was written, where that was not in a file."""
+        one = SETTINGS.get(name)
+        line = f", line {place.line}" if place.line else ""
+        written, called = (f"`{name}`", f"`{name}` in {file}{line}") if file else (where, where)
+        if one is None or one.kind is Kind.SECRET:
+            self.faults.append(
+                Fault(
+                    sentence=no_such(name, value, where=called),
+                    said=no_such(name, value, where=written),
+                    name=name,
+                    meant=nearest(name),
+                    file=file,
+                    line=place.line,
+                    column=place.column,
+                )
+            )
+            return
+        try:
+            self._keep(name, one.read(value), origin)
+        except ValueError as error:
+            wrong = f"{shown(value)}; {error}."
+            self.faults.append(
+                Fault(
+                    sentence=f"{called} is {wrong}",
+                    said=f"{written} is {wrong}",
+                    name=where or name,
+                    file=file,
+                    line=place.value_line,
+                    column=place.value_column,
+                )
+            )
+
+    def _keep(self, name: str, value: Any, origin: Origin) -> None:
+        self.values[name] = value
+        self.origins[name] = origin
+
+
+def nearest(name: str) -> str:
+    """The setting that somebody who wrote this meant; empty: it is like none.
+
+    Args:
+        name: as in a file: a variable's or a flag's name is understood as well.
+    """
+    plain = name.strip().lstrip("-").replace("-", "_")
+    for one in SETTINGS.values():
+        if plain.lower() in {one.name, one.variable.lower(), one.flag.lstrip("-").replace("-", "_")}:
+            return one.name if one.kind is not Kind.SECRET else ""
+    known = [one.name for one in SETTINGS.values() if one.kind is not Kind.SECRET]
+    return _like(plain.lower().removeprefix(_OURS.lower()), known)
+
+
+def no_such(name: str, value: object, *, where: str) -> str:
+    """The sentence about a name that is no setting's."""
+    return f"There is no setting named {where}.{_hint(name, value, nearest(name))}"
+
+
+def _like(name: str, known: Sequence[str]) -> str:
+    import difflib  # where something is wrong alone
+
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)), "")
+
+
+def _hint(name: str, value: object, meant: str) -> str:
+    if meant:
+        return f" Did you mean `{meant}`?"
+    if "key" in name.lower():
+        return " Secrets belong in the keychain: `kubiya-worker login`."
+    if isinstance(value, dict):
+        return f" Settings stand alone, without tables: take the line [{name}] away."
+    return ""
+
+
+def _remarks(environ: Mapping[str, str]) -> list[Fault]:
+    """Variables that are like a setting's and are none. Others that begin like ours belong to somebody: Kubernetes
+    gives each pod some for each service.
+    """
+    variables = {one.variable for one in SETTINGS.values()}
+    tails = {one.variable.removeprefix(_OURS): one.variable for one in SETTINGS.values()}
+    tails |= {name.upper(): one.variable for name, one in SETTINGS.items()}
+    remarks = []
+    for name in sorted(environ):
+        if not name.startswith(_OURS) or (tail := name.removeprefix(_OURS)) in _NO_SETTINGS or name in variables:
+            continue
+        if meant := tails.get(_like(tail, list(tails))):
+            sentence = f"The variable {name} has no effect. Did you mean {meant}?"
+            remarks.append(Fault(sentence=sentence, name=name, meant=meant))
+    return remarks
+
+
+_NO_SETTINGS: Final = frozenset({"HOME", "RELEASES_URL"})
