@@ -55,6 +55,9 @@ class QueueView:
     organization_id: str = ""
     temporal_namespace: str = ""
     polling: bool = False
+    credentials_refused: bool = False
+    """The control plane or Temporal refuses the key, as of its last judgement."""
+
     reason: str = ""
     last_heartbeat_at: datetime | None = None
     last_poll_at: datetime | None = None

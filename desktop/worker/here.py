@@ -1,4 +1,4 @@
-"""An engine in this process, with a control socket and a status address, so that others see it."""
+"""An engine in this process, with a control socket and a status port, so that others see it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from worker_core.status_server import serving_status
 if TYPE_CHECKING:
     from worker_core.control_socket.server import ControlSocket
     from worker_core.engine.engine import Engine
+    from worker_core.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,8 @@ class Here:
 
     attached = False
 
-    def __init__(self, engine: Engine, socket: ControlSocket, *, status_address: str) -> None:
-        self._engine, self._socket, self._status_address = engine, socket, status_address
+    def __init__(self, engine: Engine, socket: ControlSocket, settings: Settings) -> None:
+        self._engine, self._socket, self._settings = engine, socket, settings
         self._opened = False
         self._status = ExitStack()
 
@@ -50,12 +51,14 @@ class Here:
         )
         engine.events.listen(publish)
         socket = ControlSocket(engine=engine, log_ring=log_ring, folder=paths.runtime)
-        return cls(engine, socket, status_address=wanted.settings.status_address)
+        return cls(engine, socket, wanted.settings)
 
     async def begin(self) -> None:
         """Raises KubiyaError: it cannot be started."""
         try:
-            self._status.enter_context(serving_status(self._engine, self._status_address))
+            self._status.enter_context(
+                serving_status(self._engine, host=self._settings.status_host, port=self._settings.status_port)
+            )
         except ConfigurationError as error:
             log.warning("%s", error.sentence)
         await self._engine.start()

@@ -282,18 +282,18 @@ async def test_a_killed_worker_is_not_counted(here: CommandLine, two: tuple[Work
     assert list((here.home / "run").glob("worker-*")) == []
 
 
-def test_a_status_address_that_is_taken_is_a_sentence(stage: Stage, tmp_path: Path) -> None:
+def test_a_status_port_that_is_taken_is_a_sentence(stage: Stage, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = "{}:{}".format(*taken.getsockname())
-        with worker_process(stage, tmp_path, "queue", options=["--status-address", address]) as worker:
+        port = taken.getsockname()[1]
+        with worker_process(stage, tmp_path, "queue", options=["--status-port", str(port)]) as worker:
             assert ended(worker) == 3
-    assert f"The status cannot be served at {address} (Address already in use)" in "\n".join(worker.log)
+    assert f"The status cannot be served at 127.0.0.1:{port} (Address already in use)" in "\n".join(worker.log)
 
 
 @posix
 async def test_probes_see_it_serve_and_drain(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
     queue = await new_queue(stage)
-    with worker_process(stage, tmp_path, queue, options=["--status-address", "0"]) as worker:
+    with worker_process(stage, tmp_path, queue, options=["--status-port", "0"]) as worker:
         address = worker.wait_log("Status: ").partition("http://")[2].partition("/")[0]
         async with httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as probe:
             assert (await probe.get("/healthz")).status_code == 200

@@ -14,9 +14,11 @@ from tests.support.cut_proxy import CutProxy
 from tests.support.engine import Rig, new_queue, running_engine
 from tests.support.fake_control_plane import FakeControlPlane, Reply, Request
 from tests.support.playground import Stage
+from tests.support.refusing_temporal import PERMISSION_DENIED, UNAUTHENTICATED, RefusingTemporal
 from worker_core.engine.serving import Timing
 from worker_core.events import PollingStalled, PollingStarted, QueueRegistered, WokeUp
 from worker_core.snapshot import EngineState
+from worker_core.status_server.readiness import Patience, readiness
 
 
 def token(lives_for: timedelta, serial: int = 0) -> str:
@@ -108,6 +110,60 @@ async def test_polling_that_silently_stopped_is_noticed_and_made_anew(stage: Sta
         await proxy.restore()
         await rig.until(lambda: len(rig.published(PollingStarted)) == 2)
         await works(rig, "unstalled")
+
+
+def readiness_of(rig: Rig) -> str:
+    return readiness(rig.snapshot, now=datetime.now(UTC), silent_seconds=0.0, patience=Patience())
+
+
+async def test_a_key_that_temporal_refuses_is_renewed_and_said_meanwhile(stage: Stage, tmp_path: Path) -> None:
+    """Within the minute for which the SDK bears a refusal: polling is not begun anew."""
+    port = int(stage.info.temporal_host.rpartition(":")[2])
+    timing = Timing(look_every=timedelta(seconds=0.1), refresh_rest=timedelta(seconds=0.1))
+    async with (
+        RefusingTemporal(PERMISSION_DENIED) as refusing,
+        CutProxy(target_port=port) as proxy,
+        relay(stage, temporal_host=lambda: proxy.address) as plane,
+        running_engine(stage, tmp_path, url=plane.url, timing=timing) as rig,
+    ):
+        assert readiness_of(rig) == "serving"
+        proxy.aim(refusing.port)
+        await proxy.cut()
+        await rig.until(lambda: readiness_of(rig) == "credentials")
+        await rig.until(lambda: len(rig.published(QueueRegistered)) >= 2)
+        proxy.aim(port)
+        await proxy.cut()
+        await works(rig, "taken again")
+        await rig.until(lambda: readiness_of(rig) == "serving")
+        assert len(rig.published(PollingStarted)) == 1
+
+
+async def test_a_key_that_temporal_refuses_from_the_beginning_is_said(stage: Stage, tmp_path: Path) -> None:
+    async with (
+        RefusingTemporal(UNAUTHENTICATED) as refusing,
+        relay(stage, temporal_host=f"127.0.0.1:{refusing.port}") as plane,
+        running_engine(stage, tmp_path, url=plane.url, ready=False) as rig,
+    ):
+        await rig.until(lambda: rig.snapshot.queues[0].credentials_refused)
+        assert "Key refused" in rig.snapshot.queues[0].reason
+
+
+async def test_a_key_that_the_control_plane_refuses_is_said_until_it_takes_it_again(
+    stage: Stage, tmp_path: Path
+) -> None:
+    async with relay(stage) as plane, running_engine(stage, tmp_path, url=plane.url) as rig:
+        beat = r"/workers/[^/]+/heartbeat"
+        plane.on("POST", beat, Reply(status=403, body={"detail": "no longer"}))
+        rig.engine.reconnect("Now.")
+        await rig.until(lambda: readiness_of(rig) == "credentials")
+        plane.on("POST", beat, Reply(status=503))
+        sent = len(plane.received("POST", beat))
+        rig.engine.reconnect("Now.")
+        await plane.wait_for(lambda: len(plane.received("POST", beat)) > sent)
+        assert readiness_of(rig) == "credentials", "trouble says nothing about the key"
+        plane.on("POST", beat, Reply(status=200, body={}))
+        rig.engine.reconnect("Now.")
+        await rig.until(lambda: readiness_of(rig) == "serving")
 
 
 async def test_after_sleep_dead_connections_are_replaced_and_live_ones_kept(stage: Stage, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from worker_core.snapshot import (
 )
 from worker_core.status_server import server as server_module
 from worker_core.status_server import serving_status
-from worker_core.status_server.server import CALLERS, Patience, StatusServer
+from worker_core.status_server.readiness import Patience
+from worker_core.status_server.server import CALLERS, StatusServer
 
 LIMIT = 20.0
 
@@ -39,8 +40,21 @@ class Engine:
 
 
 def snapshot(state: EngineState = EngineState.RUNNING, *, polling: bool = True, **more: object) -> EngineSnapshot:
-    queue = QueueView(queue_id="q-1", queue_name='laptops "of" Ada', polling=polling, reason="A secret-looking reason.")
-    return EngineSnapshot(state=state, version="1.2.3", executions_limit=4, queues=(queue,), **more)  # type: ignore[arg-type]
+    queue = QueueView(
+        queue_id="q-1", queue_name='laptops "of" Ada', polling=polling, reason="A secret-looking reason.",
+        last_poll_at=datetime.now(UTC),
+    )  # fmt: skip
+    fields = {"since": datetime.now(UTC), "queues": (queue,), **more}
+    return EngineSnapshot(state=state, version="1.2.3", executions_limit=4, **fields)  # type: ignore[arg-type]
+
+
+def queue(**more: object) -> QueueView:
+    fields = {"queue_id": "q", "polling": True, "last_poll_at": datetime.now(UTC), **more}
+    return QueueView(**fields)  # type: ignore[arg-type]
+
+
+REFUSED = queue(credentials_refused=True)
+SILENT = queue(last_poll_at=datetime.now(UTC) - timedelta(minutes=3))
 
 
 @pytest.fixture
@@ -50,7 +64,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 async def server(engine: Engine) -> AsyncIterator[StatusServer]:
-    made = StatusServer(engine, "127.0.0.1:0")
+    made = StatusServer(engine, host="127.0.0.1", port=0)
     made.open()
     yield made
     made.close()
@@ -79,9 +93,17 @@ def talk(server: StatusServer, sent: bytes) -> bytes:
         (snapshot(EngineState.STARTING), 503, "starting"),
         (snapshot(EngineState.PAUSED), 503, "paused"),
         (snapshot(EngineState.DRAINING), 503, "draining"),
-        (snapshot(EngineState.FAILED), 503, "failed"),
-        (snapshot(EngineState.STOPPED), 503, "stopped"),
-        (snapshot(polling=False), 503, "disconnected"),
+        (snapshot(EngineState.FAILED), 503, "draining"),
+        (snapshot(EngineState.STOPPED), 503, "draining"),
+        (snapshot(EngineState.STOPPED, since=None), 503, "starting"),
+        (snapshot(polling=False), 503, "stalled"),
+        (snapshot(queues=(REFUSED,)), 503, "credentials"),
+        (snapshot(EngineState.PAUSED, queues=(REFUSED,)), 503, "credentials"),
+        (snapshot(EngineState.DRAINING, queues=(REFUSED,)), 503, "draining"),
+        (snapshot(EngineState.PAUSED, queues=(SILENT,)), 503, "paused"),
+        (snapshot(queues=(SILENT,)), 503, "stalled"),
+        (snapshot(queues=(SILENT, REFUSED)), 503, "credentials"),
+        (snapshot(queues=(SILENT, REFUSED, queue())), 200, "serving"),
     ],
 )
 async def test_ready_says_why_not_in_one_word(
@@ -181,7 +203,7 @@ async def test_one_request_brings_one_answer(server: StatusServer, sent: bytes, 
 
 
 async def test_a_name_is_welcome_where_it_listens_for_others(engine: Engine) -> None:
-    server = StatusServer(engine, "0.0.0.0:0")
+    server = StatusServer(engine, host="0.0.0.0", port=0)
     server.open()
     try:
         port = server.address.rpartition(":")[2]
@@ -224,7 +246,7 @@ def in_a_loop(scenario: Callable[[StatusServer], None], engine: Engine, *, patie
     """Run a blocking scenario on the engine's own loop: nothing else turns there meanwhile."""
 
     async def run() -> None:
-        server = StatusServer(engine, "127.0.0.1:0", patience=patience)
+        server = StatusServer(engine, host="127.0.0.1", port=0, patience=patience)
         server.open()
         try:
             scenario(server)
@@ -265,12 +287,16 @@ async def test_an_error_of_ours_is_one_answer_and_not_the_end(
 
 
 async def test_a_place_that_is_taken_is_a_sentence(engine: Engine, server: StatusServer) -> None:
-    with pytest.raises(ConfigurationError, match="status_address"), serving_status(engine, server.address):
+    port = int(server.address.rpartition(":")[2])
+    with (
+        pytest.raises(ConfigurationError, match="--status-port"),
+        serving_status(engine, host="127.0.0.1", port=port),
+    ):
         pass
 
 
 async def test_nothing_is_left_after_the_end(engine: Engine) -> None:
-    server = StatusServer(engine, "127.0.0.1:0")
+    server = StatusServer(engine, host="127.0.0.1", port=0)
     server.open()
     host, _, port = server.address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=LIMIT) as waiting:
@@ -285,20 +311,37 @@ async def test_nothing_is_left_after_the_end(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
-        ("8080", "127.0.0.1:8080"), (" 0.0.0.0:80 ", "0.0.0.0:80"), ("[::]:8080", "[::]:8080"),
-        ("localhost:80", "localhost:80"), (":8080", None), ("http://x:1", None), ("x", None), ("70000", None),
-        ("u@h:1", None), ("h:1/x", None), ("::1", None), ("h:1#x", None), ("a b:1", None),
+        (" 0.0.0.0 ", "0.0.0.0"), ("::", "::"), ("[::1]", "::1"), ("localhost", "localhost"), ("::1", "::1"),
+        (":8080", None), ("http://x", None), ("x:1", None), ("[::1]:80", None), ("u@h", None), ("h/x", None),
+        ("a b", None),
     ],
 )  # fmt: skip
-def test_an_address_is_a_port_or_a_host_with_one(text: str, kept: str | None) -> None:
+def test_a_host_is_one_without_a_port(text: str, kept: str | None) -> None:
     if kept is None:
-        with pytest.raises(ConfigurationError, match="it must be a port, or an address with one"):
-            load(environ={"KUBIYA_WORKER_STATUS_ADDRESS": text})
+        with pytest.raises(ConfigurationError, match="it must be an address or a name without a port"):
+            load(environ={"KUBIYA_WORKER_STATUS_HOST": text})
     else:
-        assert load(environ={}, flags={"status_address": text}).status_address == kept
+        assert load(environ={}, flags={"status_host": text}).status_host == kept
 
 
-async def test_no_address_opens_nothing(engine: Engine) -> None:
+@pytest.mark.parametrize(("text", "kept"), [("8080", 8080), (" 0 ", 0), ("65535", 65535)])
+def test_a_port_is_a_number(text: str, kept: int) -> None:
+    assert load(environ={"KUBIYA_WORKER_STATUS_PORT": text}).status_port == kept
+    assert load(environ={}, flags={"status_port": kept}).status_port == kept
+
+
+@pytest.mark.parametrize("text", ["70000", "-1", "8080.0", "x", "1e3", "0.0.0.0:80", "\u0661", "9" * 5000])
+def test_other_things_are_no_port(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="it must be a port, from 0 to 65535"):
+        load(environ={"KUBIYA_WORKER_STATUS_PORT": text})
+
+
+def test_it_is_off_and_this_machine_s_own_unless_told() -> None:
+    settings = load(environ={})
+    assert (settings.status_port, settings.status_host) == (None, "127.0.0.1")
+
+
+async def test_no_port_opens_nothing(engine: Engine) -> None:
     before = threading.active_count()
-    with serving_status(engine, ""):
+    with serving_status(engine, host="127.0.0.1", port=None):
         assert threading.active_count() == before

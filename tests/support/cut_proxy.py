@@ -20,6 +20,10 @@ class CutProxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def aim(self, port: int) -> None:
+        """Forward new connections to another port; existing ones stay."""
+        self._target = (self._target[0], port)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"

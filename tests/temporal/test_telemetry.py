@@ -25,9 +25,8 @@ def test_counters_add_up_and_gauges_are_the_newest_of_each_queue() -> None:
         telemetry.take("temporal_worker_task_slots_available", 10 - used, {"task_queue": queue, "worker_type": kind})
     for poller in ("workflow_task", "sticky_workflow_task"):
         telemetry.take("temporal_num_pollers", 2, {"task_queue": "q", "poller_type": poller})
-    telemetry.take("temporal_long_request", 1, {"operation": "PollWorkflowTaskQueue"})
-    telemetry.take("temporal_long_request", 2, {"operation": "PollActivityTaskQueue"})
-    telemetry.take("temporal_long_request", 5, {"operation": "GetWorkflowExecutionHistory"})
+    telemetry.take("temporal_long_request", 9, {"operation": "PollWorkflowTaskQueue"})
+    telemetry.take("temporal_workflow_task_queue_poll_succeed", 1, {"task_queue": "q"})
     telemetry.take("temporal_workflow_task_queue_poll_empty", 1, {"task_queue": "q"})
     telemetry.take("temporal_activity_poll_no_task", 1, {"task_queue": "q"})
     telemetry.take("temporal_request", 4, {})
@@ -49,6 +48,7 @@ def test_counters_add_up_and_gauges_are_the_newest_of_each_queue() -> None:
         failures=2,
         wait_ms=15.0,
     )
+    assert (telemetry.polls_answered("q"), telemetry.polls_answered("p")) == (3, 0)
     assert telemetry.is_polling("q")
     assert not telemetry.is_polling("p")
 

@@ -91,7 +91,7 @@ class Foreground:
             control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime)
             with (
                 _stop_signals(lambda name: self._asked_to_stop(engine, name)),
-                serving_status(engine, self._settings.status_address),
+                serving_status(engine, host=self._settings.status_host, port=self._settings.status_port),
             ):
                 await engine.start()
                 self._open(control)

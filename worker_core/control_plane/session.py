@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
-from worker_core.control_plane.errors import ControlPlaneError, QueueNotFound
+from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, QueueNotFound
 from worker_core.control_plane.models import Disconnect, Heartbeat, Start, StartResponse
 from worker_core.control_plane.system_info import system_info
 from worker_core.events import HeartbeatFailed, HeartbeatSent, RegistrationRetried
@@ -73,6 +73,7 @@ class QueueSession:
         redactor: Redactor,
         runtimes: tuple[str, ...] = ("default",),
         backoff: Backoff | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing is sent before `register`.
 
@@ -87,9 +88,13 @@ class QueueSession:
             redactor: learns the keys that a registration brings before anybody can use them.
             runtimes: that executions may ask for here, by the protocol's ids (9.2).
             backoff: between tries to register; 1 s to 60 s by default.
+            on_change: hears that `credentials_refused` changed.
         """
         self.queue_id = queue_id
         self.last_heartbeat_at: datetime | None = None
+        self.credentials_refused = False
+        """As of the last time that the control plane judged the key."""
+
         self._client = client
         self._settings = settings
         self._bus = bus
@@ -100,6 +105,7 @@ class QueueSession:
         self._redactor = redactor
         self._runtimes = runtimes
         self._backoff = backoff or Backoff()
+        self._on_change = on_change
         self._registration: StartResponse | None = None
         self._asked = asyncio.Event()
         self._full_asked = True
@@ -145,6 +151,7 @@ class QueueSession:
                 registration = await self._client.start_queue(self.queue_id, start)
                 break
             except ControlPlaneError as error:
+                self._answered(error)
                 if not error.retryable or self._settings.fail_fast:
                     raise
                 delay = self._backoff.next_delay(retry_after_seconds=error.retry_after_seconds)
@@ -162,6 +169,7 @@ class QueueSession:
                     async with asyncio.timeout(delay.total_seconds()):
                         await self._nudged.wait()
         outage.recovered()
+        self._answered()
         for secret in (
             registration.temporal_api_key,
             registration.litellm_api_key,
@@ -260,14 +268,23 @@ class QueueSession:
             async with asyncio.timeout(HEARTBEAT_LIMIT.total_seconds()):
                 await self._client.heartbeat(self.registration.worker_id, beat)
         except ControlPlaneError as error:
+            self._answered(error)
             return error.sentence
         except TimeoutError:
             return f"The control plane did not take a heartbeat within {HEARTBEAT_LIMIT.total_seconds():g} s."
         except Exception as error:
             log.exception("A heartbeat could not be made.")
             return f"A heartbeat could not be made ({type(error).__name__})."
+        self._answered()
         self._log_cursor = cursor
         return None
+
+    def _answered(self, error: ControlPlaneError | None = None) -> None:
+        if error is not None and not isinstance(error, CredentialsRefused):
+            return  # it says nothing of the key
+        refused, self.credentials_refused = self.credentials_refused, error is not None
+        if refused != self.credentials_refused:
+            self._on_change()
 
     # --- the end ------------------------------------------------------------------------------------------
 

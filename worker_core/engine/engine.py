@@ -468,7 +468,12 @@ class Engine:
         self.snapshot = replace(
             self.snapshot,
             queues=tuple(
-                replace(queue.server.view, last_heartbeat_at=queue.session.last_heartbeat_at) for queue in self._queues
+                replace(
+                    queue.server.view,
+                    last_heartbeat_at=queue.session.last_heartbeat_at,
+                    credentials_refused=queue.server.view.credentials_refused or queue.session.credentials_refused,
+                )
+                for queue in self._queues
             ),
             executions=self._tracker.views(),
             approvals=self._book.views(),

@@ -97,6 +97,7 @@ class ServedQueue:
             sampler=sampler,
             redactor=services.redactor,
             runtimes=supported_runtimes(),
+            on_change=on_change,
         )
         self.server = QueueServer(
             session=self.session,

@@ -124,10 +124,12 @@ class QueueServer:
         self._target: Target | None = None
         self._stalled = asyncio.Event()
         self._woke = asyncio.Event()
+        self._renew_now = False
         self._checking = TaskKeeper()
         self._last_sign = time.monotonic()
         self._polled_at: datetime | None = None
-        self._polls_completed = 0
+        self._polls_answered = 0
+        self._polls_refused = 0
         self.view = QueueView(queue_id=session.queue_id, reason="Registering with the control plane.")
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -224,7 +226,11 @@ class QueueServer:
                 if self._settings.fail_fast:
                     raise
                 seconds = backoff.next_delay().total_seconds()
-                self._update(polling=False, reason=f"{error.sentence} Trying again in {seconds:.0f} s.")
+                self._update(
+                    polling=False,
+                    credentials_refused=error.refuses_key,
+                    reason=f"{error.sentence} Trying again in {seconds:.0f} s.",
+                )
                 outage.failed(error.sentence, retry_in_seconds=seconds)
                 await self._sleep(seconds)
         outage.recovered()
@@ -233,10 +239,12 @@ class QueueServer:
         self._pollers = QueuePollers(self._client, self._plan(self._session.registration), self._gate)
         self._pollers.start()
         self._last_sign = time.monotonic()
+        telemetry, queue = metrics().telemetry, self.view.queue_id  # of the process: others may have polled before
+        self._polls_answered, self._polls_refused = telemetry.polls_answered(queue), telemetry.polls_refused(queue)
         if not await self._wait_for_polls():
             return
         registration = self._session.registration
-        self._update(polling=True, reason="Polling.", last_poll_at=datetime.now(UTC))
+        self._update(polling=True, credentials_refused=False, reason="Polling.", last_poll_at=datetime.now(UTC))
         self._bus.publish(
             PollingStarted(
                 queue_id=self.view.queue_id, queue_name=registration.queue_name, worker_id=registration.worker_id
@@ -266,8 +274,8 @@ class QueueServer:
             self._clients.drop(self._client)
         await self._sleep(seconds)
 
-    async def _sleep(self, seconds: float) -> None:
-        """Wait, until the machine woke up or its network changed at the latest."""
+    async def _sleep(self, seconds: float | None) -> None:
+        """Wait, until the machine woke up or its network changed at the latest. None: for that alone."""
         self._woke.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -283,10 +291,13 @@ class QueueServer:
 
     async def look(self) -> None:
         assert self._client is not None
-        polls = metrics().drain()
+        metrics().drain()
         described = await describe(self._client, self.view.queue_id, identity=self._plan_identity)
-        seen = polls > self._polls_completed
-        self._polls_completed = polls
+        telemetry, queue = metrics().telemetry, self.view.queue_id
+        answered, refused = telemetry.polls_answered(queue), telemetry.polls_refused(queue)
+        seen = answered > self._polls_answered
+        self._judged(refused=refused > self._polls_refused, answered=seen)
+        self._polls_answered, self._polls_refused = answered, refused
         if described is not None:
             if described.polled_at is not None and described.polled_at != self._polled_at:
                 self._polled_at, seen = described.polled_at, True
@@ -298,23 +309,31 @@ class QueueServer:
         elif now - self._last_sign > self._timing.stalled_after.total_seconds():
             self._stall(f"There has been no sign of polling for {now - self._last_sign:.0f} s.")
 
+    def _judged(self, *, refused: bool, answered: bool) -> None:
+        """Temporal lets polls go on for a minute with a key that it refuses: time to get a new one."""
+        if refused:
+            log.error("Queue %s: Temporal refuses the key. The control plane is asked for another.", self._name)
+            self._update(credentials_refused=True)
+            self._renew_now = True
+            self._woke.set()
+        elif answered and self.view.credentials_refused:
+            self._update(credentials_refused=False)
+
     def _stall(self, sentence: str) -> None:
         self._update(reason=sentence)
         self._bus.publish(PollingStalled(queue_id=self.view.queue_id, sentence=sentence))
         self._stalled.set()
 
     async def _refresh(self) -> None:
-        """Register again before the Temporal key expires, and hand the new key to the live connection."""
-        while (expiry := self._expiry()) is not None:
-            # A key that lives shorter than the margin is renewed at half of its life.
-            now = self._session.server_now()
-            due = expiry - min(self._timing.refresh_ahead, max((expiry - now) / 2, timedelta(0)))
-            while (left := (due - self._session.server_now()).total_seconds()) > 0:
-                await self._sleep(left)  # a machine that slept has slept through a part of it
+        """Register again before the Temporal key expires or when it is refused; the connection gets the new one."""
+        while True:
+            await self._until_due()
+            self._renew_now = False
+            expiry = self._expiry()
             try:
                 await self._renew()
             except ControlPlaneError as error:
-                if self._session.server_now() >= expiry:
+                if expiry is not None and self._session.server_now() >= expiry:
                     raise
                 # The polls go on with the old key as long as it lasts; somebody may put things right meanwhile.
                 log.error("Queue %s: Temporal's key could not be renewed. %s", self._name, error.sentence)
@@ -335,6 +354,18 @@ class QueueServer:
             self._target = target
             log.info("Queue %s: Temporal's key was renewed.", self._name)
             await asyncio.sleep(self._timing.refresh_rest.total_seconds())
+
+    async def _until_due(self) -> None:
+        """Until the key is to be renewed; one that lives shorter than the margin, at half of its life."""
+        expiry, now = self._expiry(), self._session.server_now()
+        if expiry is not None:
+            due = expiry - min(self._timing.refresh_ahead, max((expiry - now) / 2, timedelta(0)))
+        while not self._renew_now:
+            # A machine that slept has slept through a part of it.
+            left = None if expiry is None else (due - self._session.server_now()).total_seconds()
+            if left is not None and left <= 0:
+                return
+            await self._sleep(left)
 
     async def _renew(self) -> None:
         self._show_registration(await self._session.refresh())

@@ -115,17 +115,18 @@ def _number(text: str) -> str | None:
     return str(ipaddress.IPv4Address(value))
 
 
-def listening_address(text: str) -> str:
-    """A place to listen at, as `host:port`. A port alone is this machine's loopback.
+def listening_host(text: str) -> str:
+    """Where to listen, in its one form.
 
     Raises:
-        ValueError: it is none; the message goes on from "X is Y; ".
+        ValueError: it is no host; the message goes on from "X is Y; ".
     """
     bare = text.strip()
-    place = read_url(f"127.0.0.1:{bare}" if bare.isdecimal() else bare)
-    if place is None or not place.host or place.port is None or any(mark in bare for mark in "/\\?#@ "):
-        raise ValueError("it must be a port, or an address with one: 8080, 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080")
-    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+    is_v6 = bare.count(":") > 1 and not bare.startswith("[")
+    place = read_url(f"[{bare}]" if is_v6 else bare)
+    if place is None or not place.host or place.port is not None or any(mark in bare for mark in "/\\?#@ "):
+        raise ValueError("it must be an address or a name without a port: 127.0.0.1, 0.0.0.0, ::, localhost")
+    return place.host
 
 
 def is_loopback(host: str) -> bool:

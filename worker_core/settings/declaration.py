@@ -62,7 +62,7 @@ def setting(
     flag: str = "",
     flag_help: str = "",
     metavar: str = "",
-    reader: Callable[[str], object] | None = None,
+    reader: Callable[[Any], object] | None = None,
 ) -> _T:
     """The default of a field of `Settings`, with everything that is said about it.
 
@@ -75,8 +75,8 @@ def setting(
         flag: of `start`, such as `--max-executions`. Empty: it has none.
         flag_help: of the flag, without the variable and the default. By default title and meaning.
         metavar: what the flag's help calls the value. By default as the kind says.
-        reader: of a text, or of each of a list: answers the value as it is kept, or raises a ValueError whose message
-            goes on from "X is Y; ".
+        reader: of a text, of each of a list, or of a number as it came: answers the value as it is kept, or raises a
+            ValueError whose message goes on from "X is Y; ".
     """
     said = {"group": group, "title": title, "meaning": meaning, "variable": variable, "reader": reader}
     return dataclasses.field(
@@ -103,7 +103,7 @@ class Setting:
     choices: tuple[str, ...]
     """Of a `Literal`; else empty."""
 
-    reader: Callable[[str], object] | None
+    reader: Callable[[Any], object] | None
 
     def read(self, value: object) -> Any:
         """A value as it is kept; one that is kept already stays as it is.
@@ -120,7 +120,7 @@ class Setting:
             case Kind.LIST:
                 return tuple(dict.fromkeys(map(self.reader or str, _parts(value))))
             case Kind.NUMBER:
-                return _number(value)
+                return (self.reader or _number)(value)
             case Kind.TIME:
                 return _time(value)
             case Kind.FILE:

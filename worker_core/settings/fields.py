@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
-from worker_core.network.hosts import listening_address
+from worker_core.network.hosts import listening_host
 from worker_core.network.proxy import check_proxy
 from worker_core.network.urls import base_url
 from worker_core.secrets import Secret
@@ -40,6 +40,13 @@ def _host(text: str) -> str:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
         raise ValueError("ports are numbers from 1 to 65535")
+    return int(text)
+
+
+def _listening_port(value: object) -> int:
+    text = str(value).strip()
+    if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and int(text[:6]) < 65536):
+        raise ValueError("it must be a port, from 0 to 65535")
     return int(text)
 
 
@@ -120,17 +127,29 @@ class Settings:
     )
     """Leave with an error instead of retrying registration for ever (for CI)."""
 
-    status_address: str = setting(
-        "",
+    status_port: int | None = setting(
+        None,
         Group.WORK,
-        "Status address",
-        "For probes and Prometheus: a port, or host:port. Empty: none.",
-        flag="--status-address",
-        flag_help="Serve /healthz, /readyz and /metrics there.",
-        metavar="[HOST:]PORT",
-        reader=listening_address,
+        "Status port",
+        "For probes and Prometheus. Empty: none.",
+        flag="--status-port",
+        flag_help="Serve /healthz, /readyz and /metrics there. 0: any that is free.",
+        metavar="PORT",
+        reader=_listening_port,
     )
-    """Where `/healthz`, `/readyz` and `/metrics` are served: a port (on this machine alone), or `host:port`."""
+    """Port of `/healthz`, `/readyz` and `/metrics`. Unset: none. 0: one that is free; the log says which."""
+
+    status_host: str = setting(
+        "127.0.0.1",
+        Group.WORK,
+        "Status host",
+        "0.0.0.0 or :: for others than this machine.",
+        flag="--status-host",
+        flag_help="Where the status port is: 0.0.0.0 or :: for others than this machine.",
+        metavar="HOST",
+        reader=listening_host,
+    )
+    """Where the status port is opened: this machine alone, unless told otherwise (`0.0.0.0`, `::`)."""
 
     single_execution: bool = setting(
         False,

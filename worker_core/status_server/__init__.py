@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics` for probes and Prometheus, where the setting `status_address` names a place."""
+"""`/healthz`, `/readyz` and `/metrics` for probes and Prometheus, where the setting `status_port` names a port."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serving_status(engine: Watched, address: str) -> Iterator[None]:
-    """Serve the status of an engine inside the block, on whose loop it runs; without an address, nothing is loaded.
+def serving_status(engine: Watched, *, host: str, port: int | None) -> Iterator[None]:
+    """Serve the status of an engine inside the block, on whose loop it runs; without a port, nothing is loaded.
 
     Raises:
         ConfigurationError: it cannot listen there.
     """
-    if not address:
+    if port is None:
         yield
         return
     from worker_core.status_server.server import StatusServer
 
-    server = StatusServer(engine, address)
+    server = StatusServer(engine, host=host, port=port)
     server.open()
     try:
         yield

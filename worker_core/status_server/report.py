@@ -1,35 +1,15 @@
-"""What probes and Prometheus are told: pure functions of a snapshot. Words are codes, all else is numbers."""
+"""What Prometheus is told: a pure function of a snapshot. Words are codes, all else is numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
 
-Readiness = Literal["starting", "draining", "stopped", "failed", "paused", "stalled", "disconnected", "serving"]
-"""`stalled`: the event loop does not answer; `disconnected`: no queue is polled. Ready is `serving` alone."""
-
 FINISHED: Final = ("completed", "failed", "cancelled", "other")
-
-_CODES: Final[Mapping[EngineState, Readiness]] = {
-    EngineState.STARTING: "starting",
-    EngineState.DRAINING: "draining",
-    EngineState.STOPPED: "stopped",
-    EngineState.FAILED: "failed",
-    EngineState.PAUSED: "paused",
-}
-
-
-def readiness(snapshot: EngineSnapshot, *, stalled: bool) -> Readiness:
-    """The first reason that holds, in the order of `Readiness`."""
-    if (code := _CODES.get(snapshot.state)) is not None:
-        return code
-    if stalled:
-        return "stalled"
-    return "serving" if any(queue.polling for queue in snapshot.queues) else "disconnected"
 
 
 def outcome(status: str) -> str:

@@ -1,7 +1,7 @@
 """Serves the status of one engine over HTTP, in a thread of its own: a busy event loop cannot silence it.
 
     GET /healthz   200 `ok`, or 503 `stalled`: the event loop has not answered for long; restart the process
-    GET /readyz    200 `serving`, or 503 and why not, one word of `report.Readiness`
+    GET /readyz    200 `serving`, or 503 and why not, one word of `readiness.Readiness`
     GET /metrics   200, Prometheus' text format
 
 Nothing can be changed by it, and it says no more than words of a fixed list, numbers, queue ids and the version. One
@@ -32,7 +32,8 @@ from worker_core.errors import ConfigurationError
 from worker_core.events import Event, EventBus, ExecutionFinished
 from worker_core.network.hosts import is_loopback, read_url
 from worker_core.snapshot import EngineSnapshot
-from worker_core.status_server.report import FINISHED, ProcessView, metrics, outcome, readiness
+from worker_core.status_server.readiness import Patience, readiness
+from worker_core.status_server.report import FINISHED, ProcessView, metrics, outcome
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +53,6 @@ class Watched(Protocol):
 
     snapshot: EngineSnapshot
     events: EventBus
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long the event loop may be silent. It is noticed by whoever asks again meanwhile."""
-
-    ready: timedelta = timedelta(seconds=5)
-    healthy: timedelta = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +76,17 @@ class _Caller:
 class StatusServer:
     """Serves one engine. Open and close it on the engine's event loop."""
 
-    def __init__(self, engine: Watched, address: str, *, patience: Patience | None = None) -> None:
+    def __init__(self, engine: Watched, *, host: str, port: int, patience: Patience | None = None) -> None:
         """Nothing is opened.
 
         Args:
             engine: what is reported about.
-            address: a checked `Settings.status_address`, not empty.
-            patience: when the loop counts as stalled.
+            host: an address or a name to listen at.
+            port: 0: any that is free.
+            patience: when the worker counts as stalled.
         """
         self._engine = engine
-        self._wanted = address
+        self._host, self._port = host, port
         self._patience = patience or Patience()
         self._finished = dict.fromkeys(FINISHED, 0)
         self._callers: dict[socket.socket, _Caller] = {}
@@ -107,20 +101,18 @@ class StatusServer:
         Raises:
             ConfigurationError: it cannot listen there.
         """
-        place = read_url(self._wanted)
-        assert place is not None
         try:
-            found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             family, _, _, _, at = found[0]
             self._listener = socket.create_server(at[:2], family=family, backlog=CALLERS)
         except OSError as error:
             why = str(error.strerror or error).partition(" (while")[0]  # create_server says the place again
             raise ConfigurationError(
-                f"The status cannot be served at {self._wanted} ({why}). Change the setting "
-                "status_address, or take it out."
+                f"The status cannot be served at {_place(self._host, self._port)} ({why}). Change --status-port or "
+                "--status-host, or take them out."
             ) from error
         host, port = self._listener.getsockname()[:2]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address = _place(host, port)
         self._for_this_machine = is_loopback(host)
         self._listener.settimeout(0)
         self._bell, self._ringer = socket.socketpair()
@@ -249,8 +241,8 @@ class StatusServer:
         if self._for_this_machine and not _names_this_machine(request):
             return _Answer(status=403, body="This is for this machine alone.\n")
         silent = self._pulse.silent_seconds()
-        snapshot = self._engine.snapshot
-        why = readiness(snapshot, stalled=silent >= self._patience.ready.total_seconds())
+        snapshot, now = self._engine.snapshot, datetime.now(UTC)
+        why = readiness(snapshot, now=now, silent_seconds=silent, patience=self._patience)
         match request.target.partition(b"?")[0]:
             case b"/healthz":
                 well = silent < self._patience.healthy.total_seconds()
@@ -260,7 +252,7 @@ class StatusServer:
             case b"/metrics":
                 text = metrics(
                     snapshot,
-                    now=datetime.now(UTC),
+                    now=now,
                     ready=why == "serving",
                     silent_seconds=silent,
                     finished=dict(self._finished),
@@ -283,6 +275,10 @@ class StatusServer:
                 started_at=self._process.create_time(),
                 open_fds=open_fds,
             )
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _names_this_machine(request: h11.Request) -> bool:

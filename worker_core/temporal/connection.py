@@ -32,9 +32,17 @@ _CORE_LOG_FILTER = "error,temporalio_sdk_core::telemetry::metrics=off"
 
 
 class TemporalUnreachable(KubiyaError):
-    """Temporal did not answer or refused the connection."""
+    """Temporal did not answer or refused the connection.
+
+    Attributes:
+        refuses_key: it answered, and does not take the key.
+    """
 
     exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, sentence: str, *, refuses_key: bool = False) -> None:
+        super().__init__(sentence)
+        self.refuses_key = refuses_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +86,10 @@ class Metrics:
         self.telemetry = Telemetry()
         self.broken = False
 
-    def drain(self) -> int:
-        """Take in what the SDK has counted. Returns the number of long polls answered so far, by anybody."""
+    def drain(self) -> None:
+        """Take in what the SDK has counted."""
         for update in self._updates():
             self.telemetry.take(update.metric.name, update.value, update.attributes)
-        return self.telemetry.polls_completed
 
     def _updates(self) -> Sequence[BufferedMetricUpdate]:
         if self.broken:
@@ -146,7 +153,8 @@ async def connect(target: Target, *, identity: str, mask: Callable[[str], str]) 
     except (RuntimeError, TimeoutError) as error:
         manner = "with TLS" if target.uses_tls else "without TLS"
         raise TemporalUnreachable(
-            f"Temporal at {target.host} (namespace {target.namespace}, {manner}) cannot be reached: {_cause(error)}."
+            f"Temporal at {target.host} (namespace {target.namespace}, {manner}) cannot be reached: {_cause(error)}.",
+            refuses_key=_REFUSED.search(str(error)) is not None,
         ) from error
 
 
@@ -160,6 +168,7 @@ def proxy_for(target_host: str) -> HttpConnectProxyConfig | None:
 
 
 _MESSAGE = re.compile(r'message: "((?:[^"\\]|\\.)++)"')
+_REFUSED = re.compile(r"code: (?:PermissionDenied|Unauthenticated)\b")
 _QUOTED = re.compile(r'(?<!\\)"((?:[^"\\]|\\.)++)"')
 
 

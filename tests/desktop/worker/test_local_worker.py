@@ -110,7 +110,7 @@ def test_its_status_is_served_while_it_works(stage: Stage, tmp_path: Path) -> No
     async def live() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = "{}:{}".format(*free.getsockname())
-            rig = Rig(stage, tmp_path, await new_queue(stage), status_address=address)
+            rig = Rig(stage, tmp_path, await new_queue(stage), status_port=free.getsockname()[1])
             await rig.worker.start()  # works on, though somebody else has the place
             await rig.reach(S.RUNNING)
             await rig.worker.stop(StopMode.NOW)
