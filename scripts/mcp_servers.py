@@ -68,7 +68,7 @@ class Bench:
         from worker_core.sandbox import gatekeeper
         from worker_core.sandbox.choice import choose
         from worker_core.sandbox.direct import DirectLauncher
-        from worker_core.settings import Settings
+        from worker_core.settings import Settings, SettingsInForce
 
         settings = Settings()
         paths = Paths(config=folder / "config", state=folder / "state", runtime=folder / "run")
@@ -93,7 +93,7 @@ class Bench:
             return McpPool(
                 launcher=launcher,
                 workspace=workspace,
-                settings=settings,
+                settings=SettingsInForce(settings),
                 redactor=Redactor(),
                 folders=ServerFolders(state),
             )

@@ -24,7 +24,7 @@ from worker_core.logs.ring import LogLine, LogRing
 from worker_core.machine.load import HealthSampler
 from worker_core.network.backoff import Backoff
 from worker_core.secrets import Secret
-from worker_core.settings import Settings
+from worker_core.settings import Settings, SettingsInForce
 
 QUEUE = "6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d"
 START = r"/worker-queues/[^/]+/start"
@@ -53,7 +53,7 @@ class Worker:
         self.session = QueueSession(
             client=self.client,
             queue_id=queue_id,
-            settings=Settings(**{"control_plane_url": url, "heartbeat_interval": QUICK, **settings}),
+            settings=SettingsInForce(Settings(**{"control_plane_url": url, "heartbeat_interval": QUICK, **settings})),
             bus=self.bus,
             status=lambda: self.now,
             log_ring=self.ring,

@@ -25,7 +25,7 @@ from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
 from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
-from worker_core.settings import Settings
+from worker_core.settings import Settings, SettingsInForce
 
 HERE = Path(__file__).parent
 PATIENCE = timedelta(minutes=2)
@@ -165,7 +165,7 @@ async def pool(folder: Path, **settings: Any) -> AsyncIterator[McpPool]:
     one = McpPool(
         launcher=DirectLauncher(),
         workspace=workspace,
-        settings=Settings(**settings),
+        settings=SettingsInForce(Settings(**settings)),
         redactor=Redactor(),
         folders=ServerFolders(folder / "servers"),
     )

@@ -26,7 +26,7 @@ from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Launcher
 from worker_core.sandbox.limits import Limits
-from worker_core.settings import Settings
+from worker_core.settings import Settings, SettingsInForce
 
 PRINTING = f"""
 exec {sys.executable} -u {Path(__file__).with_name("least_server.py")}"""
@@ -145,7 +145,7 @@ async def test_several_that_fetch_the_same_do_so_one_after_another_in_sight(
     pool = McpPool(
         launcher=DirectLauncher(),
         workspace=lambda _: tmp_path,
-        settings=Settings(),
+        settings=SettingsInForce(Settings()),
         redactor=redactor,
         folders=ServerFolders(tmp_path / "servers"),
     )

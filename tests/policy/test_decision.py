@@ -26,7 +26,7 @@ from worker_core.policy.file import PolicyFile
 from worker_core.policy.questions import ApprovalBook, NotLasting
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Holds, Launcher
-from worker_core.settings import Settings
+from worker_core.settings import Settings, SettingsInForce
 from worker_core.tools.base import Tool
 from worker_core.tools.registry import SkillDefinition, offer
 
@@ -41,7 +41,7 @@ class Place:
         self.folder = folder
         self.file = folder / "policy.toml"
         self.book = ApprovalBook(folder / "approvals")
-        chosen = Settings(approval_timeout=timedelta(minutes=1), **settings)
+        chosen = SettingsInForce(Settings(approval_timeout=timedelta(minutes=1), **settings))
         self.permissions = Permissions(
             policy=PolicyFile(self.file, built_in=built_in_rules()),
             book=self.book,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from worker_core.logs.redaction import Redactor
     from worker_core.logs.ring import LogRing
     from worker_core.machine.load import HealthSampler
-    from worker_core.settings import Settings
+    from worker_core.settings import SettingsInForce
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class QueueSession:
         *,
         client: ControlPlaneClient,
         queue_id: str,
-        settings: Settings,
+        settings: SettingsInForce,
         bus: EventBus,
         status: Callable[[], WorkerStatus],
         log_ring: LogRing,
@@ -96,7 +96,7 @@ class QueueSession:
         """As of the last time that the control plane judged the key."""
 
         self._client = client
-        self._settings = settings
+        self._in_force = settings
         self._bus = bus
         self._status = status
         self._ring = log_ring
@@ -152,7 +152,7 @@ class QueueSession:
                 break
             except ControlPlaneError as error:
                 self._answered(error)
-                if not error.retryable or self._settings.fail_fast:
+                if not error.retryable or self._in_force.current.fail_fast:
                     raise
                 delay = self._backoff.next_delay(retry_after_seconds=error.retry_after_seconds)
                 outage.failed(error.sentence, retry_in_seconds=delay.total_seconds())
@@ -208,7 +208,7 @@ class QueueSession:
     def interval(self) -> timedelta:
         """Between two heartbeats: what the user said, else the server, else 30 s; 60 s at most."""
         said = timedelta(seconds=self.registration.heartbeat_interval)
-        wished = self._settings.heartbeat_interval or (said if said > timedelta(0) else DEFAULT_INTERVAL)
+        wished = self._in_force.current.heartbeat_interval or (said if said > timedelta(0) else DEFAULT_INTERVAL)
         return min(wished, LONGEST_INTERVAL)
 
     def start_heartbeats(self) -> None:

@@ -20,7 +20,7 @@ from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
 from worker_core.engine.departure import Departure, StopWish, drain_reason, failure_of, farewell
 from worker_core.engine.queue import ServedQueue
-from worker_core.engine.services import make_services
+from worker_core.engine.services import executions_limit, make_services
 from worker_core.engine.serving import Clients, Timing
 from worker_core.engine.single_execution import SingleExecution
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
@@ -30,6 +30,7 @@ from worker_core.machine import changes, load
 from worker_core.policy.answers import Answers
 from worker_core.sandbox.choice import Ask, ChosenLauncher, SandboxChoice, choose
 from worker_core.secrets import Secret
+from worker_core.settings import SettingsInForce
 from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
 from worker_core.temporal.admission import AdmissionGate
 from worker_core.temporal.connection import metrics
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from worker_core.logs.ring import LogRing
     from worker_core.paths import Paths
     from worker_core.sandbox.launcher import Launcher
-    from worker_core.settings import Settings
+    from worker_core.settings import Adopted, Settings
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +97,11 @@ class Engine:
         redactor.add(api_key)
         redactor.add(settings.llm_api_key)
         self.events = EventBus()
-        self._settings = settings
+        self._in_force = SettingsInForce(settings)
         self._api_key = api_key
         self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
         self._services = make_services(
-            settings=settings,
+            in_force=self._in_force,
             api_key=api_key,
             paths=paths,
             bus=self.events,
@@ -175,7 +176,7 @@ class Engine:
         self._change(EngineState.STARTING, "Registering with the control plane.")
         narrate(self.events)
         self.events.listen(self._on_event, only=(PollingStarted,))
-        if self._settings.single_execution:
+        if self.settings.single_execution:
             self._single.switch_on("Single-execution mode")
         self._supervising = asyncio.create_task(self._supervise(), name="engine")
 
@@ -239,10 +240,28 @@ class Engine:
         self._publish()
         await self._answers.tell(asked)
 
+    def adopt(self, settings: Settings) -> Adopted:
+        """Go on with these settings, as far as they may change while a worker runs; the rest is left as it is."""
+        adopted = self._in_force.adopt(settings)
+        if "max_executions" in adopted.applied:
+            self._tracker.limit = executions_limit(settings)
+            self._gate.look_again()
+            self.snapshot = replace(self.snapshot, executions_limit=self._tracker.limit)
+        if "heartbeat_interval" in adopted.applied:
+            self._beat()
+        self._sweep.kept, self._sweep.keep_failed = self.settings.workspace_kept, self.settings.keep_failed_workspaces
+        self._publish_soon()
+        return adopted
+
     async def wait_stopped(self) -> EngineSnapshot:
         """Wait for STOPPED or FAILED and everything flushed; the snapshot holds the exit code."""
         await self._stopped.wait()
         return self.snapshot
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force now."""
+        return self._in_force.current
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -307,7 +326,7 @@ class Engine:
             tracker=self._tracker,
             tracker_changed=self._tracker_change,
             servers=[queue.server for queue in self._queues],
-            drain_timeout=self._settings.drain_timeout,
+            drain_timeout=self.settings.drain_timeout,
             say=lambda sentence: self._change(EngineState.DRAINING, sentence),
         ).run()
         return self._single.exit_code if code is ExitCode.OK else code
@@ -368,7 +387,7 @@ class Engine:
     # --- what queues ask for ------------------------------------------------------------------------------
 
     def _own_secrets(self) -> frozenset[str]:
-        known = [self._api_key, self._settings.llm_api_key]
+        known = [self._api_key, self.settings.llm_api_key]
         for queue in self._queues:
             known.extend(queue.secrets())
         return frozenset(secret.reveal() for secret in known if secret)

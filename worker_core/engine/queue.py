@@ -90,7 +90,7 @@ class ServedQueue:
         self.session = QueueSession(
             client=services.client,
             queue_id=queue_id,
-            settings=services.settings,
+            settings=services.in_force,
             bus=services.bus,
             status=lambda: status(queue_id),
             log_ring=log_ring,

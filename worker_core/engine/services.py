@@ -24,13 +24,13 @@ from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.questions import ApprovalBook
 from worker_core.sandbox.launcher import Launcher
 from worker_core.secrets import Secret
-from worker_core.settings import Settings
+from worker_core.settings import Settings, SettingsInForce
 from worker_core.workspaces.workspace import Workspace
 
 
 def make_services(
     *,
-    settings: Settings,
+    in_force: SettingsInForce,
     api_key: Secret,
     paths: Paths,
     bus: EventBus,
@@ -43,7 +43,7 @@ def make_services(
     """Nothing is started, and nothing sent.
 
     Args:
-        settings: validated.
+        in_force: validated settings.
         api_key: of the control plane.
         paths: where state is kept.
         bus: of the engine.
@@ -56,19 +56,20 @@ def make_services(
     Raises:
         ConfigurationError: a policy file that cannot be read, or a state folder that cannot be used.
     """
+    settings = in_force.current
     policy = policy_file(paths)
     policy.rules()
     host_id = identity.host_id(paths.host_id_file)
     client = ControlPlaneClient.of(settings, api_key)
     outbox = Outbox(client=client, folder=paths.spool, bus=bus, mask=redactor.mask)
     return Services(
-        settings=settings,
+        in_force=in_force,
         host_id=host_id,
         client=client,
         outbox=outbox,
         journal=Journal(paths.journal),
         tracker=ExecutionTracker(
-            limit=settings.max_executions or identity.default_executions(load.available_memory_bytes()),
+            limit=executions_limit(settings),
             on_change=on_executions,
         ),
         bus=bus,
@@ -78,8 +79,8 @@ def make_services(
             policy=policy,
             book=ApprovalBook(paths.approvals, on_change=on_questions),
             audit=AuditLog(paths.audit_file, mask=redactor.mask),
-            enforcer=Enforcer(client=client, settings=settings, redactor=redactor),
-            settings=settings,
+            enforcer=Enforcer(client=client, settings=in_force, redactor=redactor),
+            settings=in_force,
             outbox=outbox,
             bus=bus,
             redactor=redactor,
@@ -91,10 +92,15 @@ def make_services(
         mcp=McpPool(
             launcher=launcher,
             workspace=lambda execution_id: Workspace.open(paths.workspaces, execution_id).path,
-            settings=settings,
+            settings=in_force,
             redactor=redactor,
             folders=ServerFolders(paths.mcp_servers),
         ),
         claude=LoopThread("claude"),
         own_secrets=own_secrets,
     )
+
+
+def executions_limit(settings: Settings) -> int:
+    """Executions in mid-turn at once: what the settings say, else by the memory that is free now."""
+    return settings.max_executions or identity.default_executions(load.available_memory_bytes())

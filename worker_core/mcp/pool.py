@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from worker_core.mcp.listing import ResourcePage
     from worker_core.mcp.session import Progress, ServerSession
     from worker_core.sandbox.launcher import Launcher
-    from worker_core.settings import Settings
+    from worker_core.settings import SettingsInForce
     from worker_core.tools.base import UserAnswer
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class McpPool:
         *,
         launcher: Launcher,
         workspace: Callable[[str], Path],
-        settings: Settings,
+        settings: SettingsInForce,
         redactor: Redactor,
         folders: ServerFolders,
         idle: timedelta = IDLE,
@@ -70,7 +70,7 @@ class McpPool:
         """`workspace` makes the folder of an execution; called in a thread. `folders`: what servers keep."""
         self._launcher = launcher
         self._workspace = workspace
-        self._settings = settings
+        self._in_force = settings
         self._redactor = redactor
         self.folders = folders
         self._idle = idle
@@ -264,19 +264,20 @@ class McpPool:
         from worker_core.mcp.reach import reach_of
         from worker_core.mcp.session import ServerSession
 
+        settings = self._in_force.current
         return ServerSession(
             config,
             launcher=self._launcher,
             workspace=workspace,
-            reach=reach_of(self._settings),
-            ca_file=self._settings.ca_file,
+            reach=reach_of(settings),
+            ca_file=settings.ca_file,
             mask=self._redactor.mask,
             call_mark=f"{execution_id}.mcp.{config.identity[:12]}",
             memory=self._memory,
-            may_ask=self._settings.approvals == "ask",
+            may_ask=settings.approvals == "ask",
             learn_secret=lambda text: self._redactor.add(text, owner=execution_id),
             folder=self.folders.of(config),
-            readable=self._settings.sandbox_readable,
+            readable=settings.sandbox_readable,
         )
 
     def _touch(self, execution_id: str, change: int) -> None:

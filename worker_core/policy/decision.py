@@ -28,7 +28,7 @@ from worker_core.policy.question_text import compose, left_out, shown, written
 from worker_core.policy.questions import ApprovalBook, Asked, id_of
 from worker_core.policy.rules import Action, Decision, Finding, Subject
 from worker_core.policy.subjects import OwnPlaces, Reader, subjects_of
-from worker_core.settings import Settings
+from worker_core.settings import Settings, SettingsInForce
 from worker_core.snapshot import QuestionPart
 from worker_core.workspaces.workspace import Workspace
 
@@ -114,7 +114,7 @@ class Permissions:
         book: ApprovalBook,
         audit: AuditLog,
         enforcer: Enforcer,
-        settings: Settings,
+        settings: SettingsInForce,
         outbox: Outbox,
         bus: EventBus,
         redactor: Redactor,
@@ -137,11 +137,16 @@ class Permissions:
         self.book = book
         self.audit = audit
         self.enforcer = enforcer
-        self.settings = settings
+        self._in_force = settings
         self.outbox = outbox
         self.bus = bus
         self.redactor = redactor
         self.workspaces = workspaces
+
+    @property
+    def settings(self) -> Settings:
+        """What becomes of questions now."""
+        return self._in_force.current
 
     async def decide(self, call: Call) -> Ruling:
         """Whether it may run. Nothing that is denied or asked has come to any effect.

@@ -10,7 +10,7 @@ from typing import Any
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.logs.redaction import Redactor, masked_data
-from worker_core.settings import Settings
+from worker_core.settings import SettingsInForce
 
 log = logging.getLogger(__name__)
 
@@ -18,15 +18,15 @@ log = logging.getLogger(__name__)
 class Enforcer:
     """Asked about each call where the setting `enforcer` is on."""
 
-    def __init__(self, *, client: ControlPlaneClient, settings: Settings, redactor: Redactor) -> None:
+    def __init__(self, *, client: ControlPlaneClient, settings: SettingsInForce, redactor: Redactor) -> None:
         """`redactor` masks the arguments that are sent."""
         self._client = client
-        self._settings = settings
+        self._in_force = settings
         self._redactor = redactor
 
     async def refusal(self, *, tool: str, arguments: Mapping[str, Any], execution_id: str, entity_id: str) -> str:
         """Why it refuses a call, to stand behind "denied"; empty where it does not, or is not asked."""
-        if not self._settings.enforcer:
+        if not self._in_force.current.enforcer:
             return ""
         try:
             verdict = await self._client.enforce(
@@ -49,7 +49,7 @@ class Enforcer:
                 }
             )
         except (ControlPlaneError, ValueError) as error:
-            if self._settings.enforcer_required:
+            if self._in_force.current.enforcer_required:
                 return f"since the control plane's enforcer did not answer, and the settings require it ({error})"
             log.warning("The control plane's enforcer did not answer; the call is decided without it. %s", error)
             return ""

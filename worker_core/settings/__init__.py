@@ -14,6 +14,7 @@ from worker_core.settings.fields import (
     Settings,
     TlsMode,
 )
+from worker_core.settings.in_force import Adopted, SettingsInForce
 from worker_core.settings.load import change, load, parse
 from worker_core.settings.reading import Fault, Origin, Reading, read
 
@@ -21,6 +22,7 @@ __all__ = [
     "DEFAULT_CONTROL_PLANE_URL",
     "DEFAULT_MODEL",
     "SETTINGS",
+    "Adopted",
     "ApprovalMode",
     "ClaudeFallback",
     "Fault",
@@ -34,6 +36,7 @@ __all__ = [
     "SandboxName",
     "Setting",
     "Settings",
+    "SettingsInForce",
     "TlsMode",
     "as_text",
     "change",

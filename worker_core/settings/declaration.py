@@ -63,6 +63,7 @@ def setting(
     flag_help: str = "",
     metavar: str = "",
     reader: Callable[[Any], object] | None = None,
+    live: bool = False,
 ) -> _T:
     """The default of a field of `Settings`, with everything that is said about it.
 
@@ -77,8 +78,9 @@ def setting(
         metavar: what the flag's help calls the value. By default as the kind says.
         reader: of a text, of each of a list, or of a number as it came: answers the value as it is kept, or raises a
             ValueError whose message goes on from "X is Y; ".
+        live: it may change while a worker runs: its users ask `SettingsInForce` each time.
     """
-    said = {"group": group, "title": title, "meaning": meaning, "variable": variable, "reader": reader}
+    said = {"group": group, "title": title, "meaning": meaning, "variable": variable, "reader": reader, "live": live}
     return dataclasses.field(
         default=default, metadata={**said, "flag": flag, "flag_help": flag_help, "metavar": metavar}
     )
@@ -104,6 +106,9 @@ class Setting:
     """Of a `Literal`; else empty."""
 
     reader: Callable[[Any], object] | None
+
+    live: bool
+    """It may change while a worker runs."""
 
     def read(self, value: object) -> Any:
         """A value as it is kept; one that is kept already stays as it is.

@@ -77,6 +77,7 @@ class Settings:
         "Empty: sized to this machine's memory.",
         flag="--max-executions",
         flag_help="In mid-turn at once. Default: by memory.",
+        live=True,
     )
     """Executions in the middle of a turn at the same time. Unset: sized to the machine's memory."""
 
@@ -97,11 +98,16 @@ class Settings:
         "Running turns get this long before they are cancelled.",
         flag="--drain-timeout",
         flag_help="Limit of the first stop.",
+        live=True,
     )
     """How long a first stop request waits for running turns before it cancels them."""
 
     home_lost_after: timedelta = setting(
-        timedelta(minutes=5), Group.WORK, "Wait for a lost machine", "How long an execution waits for its workspace."
+        timedelta(minutes=5),
+        Group.WORK,
+        "Wait for a lost machine",
+        "How long an execution waits for its workspace.",
+        live=True,
     )
     """How long an execution waits for the machine that holds its workspace."""
 
@@ -113,6 +119,7 @@ class Settings:
         variable="HEARTBEAT_INTERVAL",
         flag="--heartbeat-interval",
         flag_help="Default: what the server says, else 30 s.",
+        live=True,
     )
     """Time between heartbeats. Unset: what the server says, 30 s where it says nothing. Never above 60 s: the
     server stops counting a worker as active after 150 s of silence."""
@@ -228,6 +235,7 @@ class Settings:
         "OpenAI-compatible address. Empty: what the control plane says.",
         variable="LITELLM_API_BASE",
         reader=base_url,
+        live=True,
     )
     """OpenAI-compatible base URL. Empty: what the control plane says at registration."""
 
@@ -241,7 +249,12 @@ class Settings:
     """Key of the model gateway, from the environment alone. Empty: what the control plane says at registration."""
 
     default_model: str = setting(
-        DEFAULT_MODEL, Group.MODELS, "Default model", "For executions that name none.", variable="LITELLM_DEFAULT_MODEL"
+        DEFAULT_MODEL,
+        Group.MODELS,
+        "Default model",
+        "For executions that name none.",
+        variable="LITELLM_DEFAULT_MODEL",
+        live=True,
     )
     """Model for executions that name none."""
 
@@ -254,16 +267,17 @@ class Settings:
         flag="--model",
         flag_help="For all executions, whatever they name.",
         metavar="NAME",
+        live=True,
     )
     """Model for all executions, whatever they name."""
 
     context_limit_tokens: int = setting(
-        100_000, Group.MODELS, "Conversation limit", "Tokens; older parts become a summary before that."
+        100_000, Group.MODELS, "Conversation limit", "Tokens; older parts become a summary before that.", live=True
     )
     """How much of a conversation the model is given, in tokens. What is older becomes a summary before that."""
 
     model_timeout: timedelta = setting(
-        timedelta(minutes=30), Group.MODELS, "Longest model call", "One attempt, its whole stream."
+        timedelta(minutes=30), Group.MODELS, "Longest model call", "One attempt, its whole stream.", live=True
     )
     """Limit for one attempt of a model call, its whole stream."""
 
@@ -272,11 +286,12 @@ class Settings:
         Group.MODELS,
         "Longest wait for the gateway",
         "In one model call, when it asks for fewer requests.",
+        live=True,
     )
     """How long one model call waits, all in all, for a gateway that asks for fewer requests or is overloaded."""
 
     model_attempts: int = setting(
-        6, Group.MODELS, "Attempts of a model call", "When the gateway refuses it for the moment."
+        6, Group.MODELS, "Attempts of a model call", "When the gateway refuses it for the moment.", live=True
     )
     """Attempts of a model call that the gateway refused for now, or broke off; what cannot help is not repeated."""
 
@@ -285,6 +300,7 @@ class Settings:
         Group.MODELS,
         "Without Claude Code",
         "What becomes of executions that ask for it where it is not installed.",
+        live=True,
     )
     """What becomes of an execution that asks for the runtime `claude_code` where that is not installed."""
 
@@ -294,31 +310,46 @@ class Settings:
         "Author of commits",
         "Name <address>, or: owner, as this machine's git says. Empty: none.",
         reader=check_git_author,
+        live=True,
     )
     """Whose name stands in commits that tools make: `Name <address>`, or `owner`, whom this machine's git names. Empty:
     nobody's, so that git refuses to commit."""
 
     tool_timeout: timedelta = setting(
-        timedelta(minutes=10), Group.TOOLS, "Longest tool call", "A skill may ask for less."
+        timedelta(minutes=10), Group.TOOLS, "Longest tool call", "A skill may ask for less.", live=True
     )
     """Upper limit for one tool call; a skill may ask for less."""
 
     tool_output_limit_bytes: int = setting(
-        30_000, Group.TOOLS, "Output the model reads", "Bytes per tool call; the whole stays in the workspace."
+        30_000,
+        Group.TOOLS,
+        "Output the model reads",
+        "Bytes per tool call; the whole stays in the workspace.",
+        live=True,
     )
     """How much of a tool's output the model reads, in bytes. The whole is kept in the workspace."""
 
     tool_attempts: int = setting(
-        10, Group.TOOLS, "Attempts of a tool call", "Of one without an effect so far; others are never repeated."
+        10,
+        Group.TOOLS,
+        "Attempts of a tool call",
+        "Of one without an effect so far; others are never repeated.",
+        live=True,
     )
     """Attempts of a tool call that did not come to its effect: a call that may have had one is never repeated."""
 
     workspace_kept: timedelta = setting(
-        timedelta(days=7), Group.TOOLS, "Keep workspaces", "After an execution has ended, its files stay this long."
+        timedelta(days=7),
+        Group.TOOLS,
+        "Keep workspaces",
+        "After an execution has ended, its files stay this long.",
+        live=True,
     )
     """How long the workspace of an execution stays after its end."""
 
-    keep_failed_workspaces: bool = setting(False, Group.TOOLS, "Keep workspaces of failures", "Until you remove them.")
+    keep_failed_workspaces: bool = setting(
+        False, Group.TOOLS, "Keep workspaces of failures", "Until you remove them.", live=True
+    )
     """Workspaces of failed executions stay until somebody removes them (`kubiya-worker purge`, or by hand)."""
 
     sandbox: SandboxName = setting(
@@ -381,16 +412,17 @@ class Settings:
         Group.APPROVALS,
         "Calls that the policy asks about",
         "Ask: you decide. Deny or allow: where nobody can be asked.",
+        live=True,
     )
     """What becomes of calls that the policy says to ask about. `deny` or `allow` where nobody can be asked."""
 
     approval_timeout: timedelta = setting(
-        timedelta(minutes=10), Group.APPROVALS, "Time to answer", "After it, the call is denied."
+        timedelta(minutes=10), Group.APPROVALS, "Time to answer", "After it, the call is denied.", live=True
     )
     """How long a call waits for its approval; then it is denied."""
 
     remote_approvals: bool = setting(
-        False, Group.APPROVALS, "Control plane may allow", "It may always deny, and never writes rules."
+        False, Group.APPROVALS, "Control plane may allow", "It may always deny, and never writes rules.", live=True
     )
     """Whether the control plane may allow, too: a call, or all like it in an execution. It may always deny, and never
     writes rules."""
@@ -401,10 +433,13 @@ class Settings:
         "Ask the enforcer",
         "The control plane's, after the policy of this machine.",
         variable="KUBIYA_ENFORCE_ENABLED",
+        live=True,
     )
     """Ask the control plane's enforcer about each call, after the policy of this machine."""
 
-    enforcer_required: bool = setting(False, Group.APPROVALS, "Deny without the enforcer", "Where it does not answer.")
+    enforcer_required: bool = setting(
+        False, Group.APPROVALS, "Deny without the enforcer", "Where it does not answer.", live=True
+    )
     """Deny where the enforcer does not answer. Off: such calls are decided without it."""
 
     tool_cpu_time: timedelta = setting(
@@ -438,6 +473,7 @@ class Settings:
         variable="LOG_LEVEL",
         flag="--log-level",
         flag_help="What is logged.",
+        live=True,
     )
     """What is logged: this and what is worse."""
 

@@ -55,8 +55,8 @@ class WorkspaceSweep:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._root = root
-        self._kept = kept
-        self._keep_failed = keep_failed
+        self.kept = kept
+        self.keep_failed = keep_failed
         self._in_use = in_use
         self._now = now
         self._next = 0.0
@@ -104,9 +104,9 @@ class WorkspaceSweep:
             ended = marker.lstat().st_mtime
             if ended >= used:
                 status, used = marker.read_text(encoding="utf-8"), ended
-        if status == "failed" and self._keep_failed:
+        if status == "failed" and self.keep_failed:
             return False
-        kept = self._kept if status is not None else max(self._kept, LONGEST_WAIT)
+        kept = self.kept if status is not None else max(self.kept, LONGEST_WAIT)
         return self._now() - used > kept.total_seconds()
 
     def _forget(self, marker: str) -> None:

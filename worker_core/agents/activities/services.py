@@ -19,14 +19,14 @@ from worker_core.mcp.pool import McpPool
 from worker_core.model.gateway import ModelGateway
 from worker_core.policy.decision import Permissions
 from worker_core.sandbox.launcher import Launcher
-from worker_core.settings import Settings
+from worker_core.settings import Settings, SettingsInForce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """One of each per engine."""
 
-    settings: Settings
+    in_force: SettingsInForce
     host_id: str
     client: ControlPlaneClient
     outbox: Outbox
@@ -45,6 +45,11 @@ class Services:
 
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""
+
+    @property
+    def settings(self) -> Settings:
+        """As they are now: ask anew for each step."""
+        return self.in_force.current
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
