@@ -1,0 +1,179 @@
+{{/* The pod, the same for both kinds of workload. */}}
+{{- define "worker.pod" -}}
+metadata:
+  labels:
+    {{- include "worker.labels" . | nindent 4 }}
+    {{- with .Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
+  annotations:
+    # A change of settings or of a key that this chart makes starts the pods anew, one after the other.
+    checksum/settings: {{ toJson (list .Values.settings .Values.extraEnv .Values.labels .Values.gateway .Values.apiKey) | sha256sum }}
+    {{- if eq .Values.kind "Deployment" }}
+    cluster-autoscaler.kubernetes.io/safe-to-evict: "true"
+    {{- end }}
+    {{- with .Values.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
+spec:
+  serviceAccountName: {{ include "worker.serviceAccount" . }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- if .Values.sandbox.bubblewrap.enabled }}
+  hostUsers: false
+  {{- end }}
+  # The drain, and half a minute for the last events and the sign-off.
+  terminationGracePeriodSeconds: {{ add .Values.drainSeconds 30 }}
+  {{- with .Values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with .Values.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    {{- with .Values.runAsUser }}
+    runAsUser: {{ . }}
+    {{- end }}
+    {{- with .Values.fsGroup }}
+    fsGroup: {{ . }}
+    fsGroupChangePolicy: OnRootMismatch
+    {{- end }}
+    seccompProfile:
+      {{- if .Values.sandbox.bubblewrap.enabled }}
+      type: Localhost
+      localhostProfile: {{ .Values.sandbox.bubblewrap.localhostProfile }}
+      {{- else }}
+      type: RuntimeDefault
+      {{- end }}
+  containers:
+    - name: worker
+      image: {{ include "worker.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args:
+        - start
+        - --json
+        - --status-host=0.0.0.0
+        - --status-port={{ .Values.status.port }}
+      env:
+        - name: QUEUE_ID
+          value: {{ required "queues: name at least one worker queue, such as --set queues={ID}" (join "," .Values.queues) | quote }}
+        {{- with .Values.controlPlaneUrl }}
+        - name: CONTROL_PLANE_URL
+          value: {{ . | quote }}
+        {{- end }}
+        # A file, not a variable: process 1 keeps its variables where a tool of the same user could read them.
+        - name: KUBIYA_API_KEY_FILE
+          value: /run/secrets/kubiya/api-key
+        - name: KUBIYA_WORKER_HOME
+          value: /var/lib/kubiya-worker
+        - name: HOME
+          value: /var/lib/kubiya-worker/home
+        - name: TMPDIR
+          value: /tmp
+        - name: KUBIYA_WORKER_DRAIN_TIMEOUT
+          value: {{ .Values.drainSeconds | quote }}
+        - name: KUBIYA_WORKER_SANDBOX
+          value: {{ .Values.sandbox.mechanism }}
+        - name: KUBIYA_WORKER_REQUIRE_SANDBOX
+          value: {{ .Values.sandbox.require }}
+        {{- if .Values.labels }}
+        - name: KUBIYA_WORKER_LABELS
+          value: {{ range $index, $name := keys .Values.labels | sortAlpha }}{{ if $index }},{{ end }}{{ $name }}={{ get $.Values.labels $name }}{{ end }}
+        {{- end }}
+        {{- with .Values.gateway.url }}
+        - name: LITELLM_API_BASE
+          value: {{ . | quote }}
+        {{- end }}
+        {{- if .Values.gateway.secretName }}
+        - name: LITELLM_API_KEY_FILE
+          value: /run/secrets/gateway/api-key
+        {{- end }}
+        {{- range $name := keys .Values.settings | sortAlpha }}
+        - name: {{ $name }}
+          value: {{ get $.Values.settings $name | toString | quote }}
+        {{- end }}
+        {{- with .Values.extraEnv }}{{ toYaml . | nindent 8 }}{{ end }}
+      ports:
+        - name: status
+          containerPort: {{ .Values.status.port }}
+      # Up within two minutes, or started again. An outage of the control plane does not count: /healthz is about the
+      # process alone.
+      startupProbe:
+        httpGet: { path: /healthz, port: status }
+        periodSeconds: 2
+        failureThreshold: 60
+      livenessProbe:
+        httpGet: { path: /healthz, port: status }
+        periodSeconds: 20
+        timeoutSeconds: 5
+        failureThreshold: 6
+      readinessProbe:
+        httpGet: { path: /readyz, port: status }
+        periodSeconds: 5
+        timeoutSeconds: 3
+        failureThreshold: 1
+      {{- with .Values.resources }}
+      resources: {{ toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities:
+          drop: [ALL]
+        {{- if .Values.sandbox.bubblewrap.enabled }}
+        procMount: Unmasked
+        {{- end }}
+      volumeMounts:
+        - name: state
+          mountPath: /var/lib/kubiya-worker
+        - name: tmp
+          mountPath: /tmp
+        - name: api-key
+          mountPath: /run/secrets/kubiya
+          readOnly: true
+        {{- if .Values.gateway.secretName }}
+        - name: gateway-key
+          mountPath: /run/secrets/gateway
+          readOnly: true
+        {{- end }}
+  volumes:
+    {{- if eq .Values.kind "Deployment" }}
+    - name: state
+      emptyDir:
+        sizeLimit: {{ .Values.storage.size }}
+    {{- end }}
+    - name: tmp
+      emptyDir:
+        sizeLimit: {{ .Values.storage.temporarySize }}
+    - name: api-key
+      secret:
+        secretName: {{ .Values.apiKey.secretName }}
+        defaultMode: 0440
+        items:
+          - key: {{ .Values.apiKey.secretKey }}
+            path: api-key
+    {{- if .Values.gateway.secretName }}
+    - name: gateway-key
+      secret:
+        secretName: {{ .Values.gateway.secretName }}
+        defaultMode: 0440
+        items:
+          - key: {{ .Values.gateway.secretKey }}
+            path: api-key
+    {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints: {{ toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
