@@ -12,7 +12,7 @@ endif
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-gateways test-mcp lint format lock bench screenshots package freeze clean
+.PHONY: help setup run test quick test-chart test-gateways test-mcp lint format lock bench screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ quick: setup ## run the part of the suite that takes a few minutes
 
 test-gateways: setup ## the tests against a real LiteLLM and a real llama.cpp, which are installed into the user's cache once
 	@$(BIN)/python scripts/gateways.py
+
+test-chart: setup ## check the Helm chart, its manifests and the Dockerfile (WRITE=--write: the manifests anew)
+	@$(BIN)/python scripts/chart.py $(WRITE)
 
 test-mcp: setup ## start 26 well-known MCP servers and call each (WRITE=--write: into docs/mcp-servers.md)
 	@$(BIN)/python scripts/mcp_servers.py $(WRITE)

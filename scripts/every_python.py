@@ -83,6 +83,7 @@ def main() -> int:
         return 0
     results = [make("lint", f"PYTHON={one}"), make("test", f"PYTHON={one}")]
     results += [make("quick", f"PYTHON={python}", f"VENV=.venvs/3.{minor}") for minor, (python, _) in others.items()]
+    results.append(make("test-chart", f"PYTHON={one}", "WRITE=--if-possible"))
     return 0 if all(results) else 1
 
 

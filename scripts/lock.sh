@@ -15,3 +15,4 @@ compile pyproject.toml --output-file requirements/worker.txt
 compile pyproject.toml --extra playground --output-file requirements/playground.txt
 compile pyproject.toml --extra dev --extra desktop --extra playground --no-emit-package kubiya-worker --output-file requirements/dev.txt
 compile requirements/gateways.in --output-file requirements/gateways.txt
+compile requirements/chart.in --output-file requirements/chart.txt

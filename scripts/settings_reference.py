@@ -1,4 +1,5 @@
-"""What is written about settings in files, from their declarations: the README's table and `docs/config.toml`.
+"""What is written about settings in files, from their declarations: the README's table, `docs/config.toml`, and which
+variables the Helm chart's values may name.
 
 Usage: python scripts/settings_reference.py
 """
@@ -6,6 +7,7 @@ Usage: python scripts/settings_reference.py
 from __future__ import annotations
 
 import ast
+import json
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +19,12 @@ from worker_core.settings import SETTINGS, Kind, Setting, as_text, fields
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 TEMPLATE = ROOT / "docs" / "config.toml"
+CHART = ROOT / "installers" / "kubernetes" / "chart" / "values.schema.json"
+SET_BY_THE_CHART = {
+    "control_plane_url", "drain_timeout", "llm_base_url", "queue_ids", "require_sandbox", "sandbox", "status_address",
+}  # fmt: skip
+"""From other values, which say more than one thing each."""
+NOT_IN_PODS = {"container", "restricted-token", "sandbox-exec"}
 BEGIN = "<!-- settings: written by scripts/settings_reference.py -->"
 END = "<!-- end of settings -->"
 
@@ -104,7 +112,38 @@ def readme() -> str:
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
+def chart() -> str:
+    """The schema of the chart's values as it ought to be."""
+    schema = json.loads(CHART.read_text(encoding="utf-8"))
+    values = schema["properties"]
+    values["settings"]["properties"] = {
+        one.variable: _schema(one)
+        for one in sorted(SETTINGS.values(), key=lambda one: one.variable)
+        if one.name not in SET_BY_THE_CHART and one.kind is not Kind.SECRET
+    }
+    sandbox = values["sandbox"]["properties"]
+    sandbox["mechanism"]["enum"] = [one for one in SETTINGS["sandbox"].choices if one not in NOT_IN_PODS]
+    sandbox["require"]["enum"] = list(SETTINGS["require_sandbox"].choices)
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _schema(one: Setting) -> dict[str, object]:
+    """Of a value that becomes a variable. YAML reads an `on` without quotation marks as a truth value."""
+    match one.kind:
+        case Kind.CHOICE:
+            return {"enum": list(one.choices)}
+        case Kind.SWITCH:
+            return {"enum": [True, False, "true", "false"]}
+        case Kind.NUMBER:
+            return {"type": ["integer", "string"], "pattern": "^[0-9]+$"}
+        case Kind.TIME:
+            return {"type": ["number", "string"]}
+        case _:
+            return {"type": ["string", "number"]}
+
+
 def main() -> None:
+    CHART.write_text(chart(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")
     TEMPLATE.write_text(template(), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The README's table and `docs/config.toml` say what the declarations say."""
+"""The README's table, `docs/config.toml` and the Helm chart's schema say what the declarations say."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def test_the_files_are_as_the_declarations_have_them(reference: ModuleType) -> N
     write = "python scripts/settings_reference.py"
     assert reference.README.read_text(encoding="utf-8") == reference.readme(), write
     assert reference.TEMPLATE.read_text(encoding="utf-8") == reference.template(), write
+    assert reference.CHART.read_text(encoding="utf-8") == reference.chart(), write
 
 
 def test_every_setting_stands_in_the_table_once(reference: ModuleType) -> None:

@@ -93,7 +93,7 @@ REFUSED: Mapping[str, tuple[int, int]] = {
     "setdomainname": (171, 162),
     "vhangup": (153, 58),
 }
-_ONLY_X86 = {"iopl": 172, "ioperm": 173, "modify_ldt": 154, "uselib": 134, "_sysctl": 156}
+ONLY_X86 = {"iopl": 172, "ioperm": 173, "modify_ldt": 154, "uselib": 134, "_sysctl": 156}
 
 _SPECIAL: Mapping[str, tuple[int, int]] = {
     "clone": (56, 220),
@@ -121,7 +121,7 @@ def program(machine: str) -> bytes:
         return b""
     audit_name, column = _MACHINES[machine]
     refused = sorted(
-        {numbers[column] for numbers in REFUSED.values()} | (set(_ONLY_X86.values()) if column == 0 else set())
+        {numbers[column] for numbers in REFUSED.values()} | (set(ONLY_X86.values()) if column == 0 else set())
     )
     special = {name: numbers[column] for name, numbers in _SPECIAL.items()}
     code: list[bytes] = [

@@ -1,14 +1,15 @@
 {{- define "worker.name" -}}
-{{ default .Chart.Name .Values.nameOverride | trunc 53 | trimSuffix "-" }}
+{{ default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
+{{/* 52 letters at most: pods of a StatefulSet carry a hash of the set's revision behind its name, in a label of 63. */}}
 {{- define "worker.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{ .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
 {{- else if contains (include "worker.name" .) .Release.Name -}}
-{{ .Release.Name | trunc 53 | trimSuffix "-" }}
+{{ .Release.Name | trunc 52 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name (include "worker.name" .) | trunc 53 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name (include "worker.name" .) | trunc 52 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 
@@ -21,7 +22,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "worker.selector" . }}
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "worker.serviceAccount" -}}
@@ -34,4 +35,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- else -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
+{{- end }}
+
+{{/* A value as text. Numbers of a file are floating: by itself Helm writes 1000000 as 1e+06. */}}
+{{- define "worker.text" -}}
+{{ kindIs "float64" . | ternary (printf "%.15g" .) (toString .) }}
+{{- end }}
+
+{{/* What a scaler may take away: one pod at a time, after a quiet spell. Each drains before it goes. */}}
+{{- define "worker.scaling" -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+scaleDown:
+  stabilizationWindowSeconds: {{ .Values.autoscaling.scaleDownSeconds }}
+  policies:
+    - type: Pods
+      value: 1
+      periodSeconds: {{ min 1800 (max 60 (add .Values.drainSeconds 60 | int)) }}
 {{- end }}

@@ -5,11 +5,8 @@ metadata:
     {{- include "worker.labels" . | nindent 4 }}
     {{- with .Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
-    # A change of settings or of a key that this chart makes starts the pods anew, one after the other.
-    checksum/settings: {{ toJson (list .Values.settings .Values.extraEnv .Values.labels .Values.gateway .Values.apiKey) | sha256sum }}
-    {{- if eq .Values.kind "Deployment" }}
-    cluster-autoscaler.kubernetes.io/safe-to-evict: "true"
-    {{- end }}
+    # These do not keep the cluster's autoscaler from emptying a node: nothing in them outlives the pod anyway.
+    cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes: {{ ternary "tmp" "state,tmp" (eq .Values.kind "StatefulSet") }}
     {{- with .Values.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
 spec:
   serviceAccountName: {{ include "worker.serviceAccount" . }}
@@ -18,8 +15,8 @@ spec:
   {{- if .Values.sandbox.bubblewrap.enabled }}
   hostUsers: false
   {{- end }}
-  # The drain, and half a minute for the last events and the sign-off.
-  terminationGracePeriodSeconds: {{ add .Values.drainSeconds 30 }}
+  # drainSeconds, and a minute at most to end what still runs then, deliver the last events and sign off.
+  terminationGracePeriodSeconds: {{ add .Values.drainSeconds 60 }}
   {{- with .Values.image.pullSecrets }}
   imagePullSecrets:
     {{- range . }}
@@ -33,10 +30,8 @@ spec:
   runtimeClassName: {{ . }}
   {{- end }}
   securityContext:
+    # No runAsUser: the image names one, and OpenShift gives another.
     runAsNonRoot: true
-    {{- with .Values.runAsUser }}
-    runAsUser: {{ . }}
-    {{- end }}
     {{- with .Values.fsGroup }}
     fsGroup: {{ . }}
     fsGroupChangePolicy: OnRootMismatch
@@ -50,13 +45,9 @@ spec:
       {{- end }}
   containers:
     - name: worker
-      image: {{ include "worker.image" . }}
+      image: {{ include "worker.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      args:
-        - start
-        - --json
-        - --status-host=0.0.0.0
-        - --status-port={{ .Values.status.port }}
+      args: [start, --log-format=json]
       env:
         - name: QUEUE_ID
           value: {{ required "queues: name at least one worker queue, such as --set queues={ID}" (join "," .Values.queues) | quote }}
@@ -70,19 +61,17 @@ spec:
         - name: KUBIYA_WORKER_HOME
           value: /var/lib/kubiya-worker
         - name: HOME
-          value: /var/lib/kubiya-worker/home
+          value: /var/lib/kubiya-worker
         - name: TMPDIR
           value: /tmp
+        - name: KUBIYA_WORKER_STATUS_ADDRESS
+          value: {{ printf "%s:%v" .Values.status.host .Values.status.port | quote }}
         - name: KUBIYA_WORKER_DRAIN_TIMEOUT
           value: {{ .Values.drainSeconds | quote }}
         - name: KUBIYA_WORKER_SANDBOX
           value: {{ .Values.sandbox.mechanism }}
         - name: KUBIYA_WORKER_REQUIRE_SANDBOX
           value: {{ .Values.sandbox.require }}
-        {{- if .Values.labels }}
-        - name: KUBIYA_WORKER_LABELS
-          value: {{ range $index, $name := keys .Values.labels | sortAlpha }}{{ if $index }},{{ end }}{{ $name }}={{ get $.Values.labels $name }}{{ end }}
-        {{- end }}
         {{- with .Values.gateway.url }}
         - name: LITELLM_API_BASE
           value: {{ . | quote }}
@@ -93,7 +82,7 @@ spec:
         {{- end }}
         {{- range $name := keys .Values.settings | sortAlpha }}
         - name: {{ $name }}
-          value: {{ get $.Values.settings $name | toString | quote }}
+          value: {{ include "worker.text" (get $.Values.settings $name) | quote }}
         {{- end }}
         {{- with .Values.extraEnv }}{{ toYaml . | nindent 8 }}{{ end }}
       ports:
@@ -115,8 +104,10 @@ spec:
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 1
+      # Why it left stands in `kubectl describe pod`.
+      terminationMessagePolicy: FallbackToLogsOnError
       {{- with .Values.resources }}
-      resources: {{ toYaml . | nindent 8 }}
+      resources: {{- toYaml . | nindent 8 }}
       {{- end }}
       securityContext:
         allowPrivilegeEscalation: false
@@ -139,6 +130,7 @@ spec:
           mountPath: /run/secrets/gateway
           readOnly: true
         {{- end }}
+        {{- with .Values.extraVolumeMounts }}{{ toYaml . | nindent 8 }}{{ end }}
   volumes:
     {{- if eq .Values.kind "Deployment" }}
     - name: state
@@ -148,6 +140,7 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: {{ .Values.storage.temporarySize }}
+    # Mounted as a folder, so that a key that is changed in the secret arrives without a new pod.
     - name: api-key
       secret:
         secretName: {{ .Values.apiKey.secretName }}
@@ -164,16 +157,17 @@ spec:
           - key: {{ .Values.gateway.secretKey }}
             path: api-key
     {{- end }}
+    {{- with .Values.extraVolumes }}{{ toYaml . | nindent 4 }}{{ end }}
   {{- with .Values.nodeSelector }}
-  nodeSelector: {{ toYaml . | nindent 4 }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.tolerations }}
-  tolerations: {{ toYaml . | nindent 4 }}
+  tolerations: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.affinity }}
-  affinity: {{ toYaml . | nindent 4 }}
+  affinity: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.topologySpreadConstraints }}
-  topologySpreadConstraints: {{ toYaml . | nindent 4 }}
+  topologySpreadConstraints: {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}

@@ -1,0 +1,64 @@
+"""Environments beside `.venv`, for tests whose tools are large or do not go with our packages.
+
+Each lies in the user's cache, made once for each version of its requirements. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+READY = ".ready"
+INSTALL_SECONDS = 600
+
+
+def environment(name: str) -> Path:
+    """Where the environment of `requirements/NAME.txt` is or will be."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    made_of = f"{sys.version}{platform.machine()}".encode() + requirements(name).read_bytes()
+    return cache / f"kubiya-worker-{name}" / hashlib.sha256(made_of).hexdigest()[:16]
+
+
+def requirements(name: str) -> Path:
+    return ROOT / "requirements" / f"{name}.txt"
+
+
+def python_of(folder: Path) -> Path:
+    """Its interpreter."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def set_up(name: str, *, what: str) -> str:
+    """Make it, once.
+
+    Args:
+        name: of its requirements.
+        what: it brings, for whoever waits.
+
+    Returns:
+        Why it could not be made, or an empty text.
+    """
+    folder = environment(name)
+    if (folder / READY).exists():
+        return ""
+    print(f"Installing {what} into {folder} (about a minute) ...", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
+    # Not compiled: most of it is never imported.
+    command = [str(python_of(folder)), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+    command += ["--only-binary", ":all:", "--require-hashes", "--requirement", str(requirements(name))]
+    try:
+        done = subprocess.run(command, timeout=INSTALL_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"the installation took longer than {INSTALL_SECONDS} s"
+    if done.returncode != 0:
+        return "the installation failed (above)"
+    (folder / READY).touch()
+    return ""

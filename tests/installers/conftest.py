@@ -1,0 +1,59 @@
+"""What the chart becomes with each set of values, rendered once by Helm's own engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ("1.29", "1.33", "1.37")
+"""The oldest that the chart takes, one between, and the newest whose schemas there are."""
+
+Case = dict[str, Any]
+"""An answer of `scripts/helm_engine.py`."""
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """The environment with Helm's engine, Kubernetes' schemas and hadolint."""
+    folder = os.environ.get("KUBIYA_TEST_CHART", "")
+    if not folder:
+        pytest.skip("`make test-chart` sets up Helm's engine, Kubernetes' schemas and hadolint")
+    return Path(folder)
+
+
+def script(name: str) -> ModuleType:
+    """A file of `scripts/`, which find each other in their own folder."""
+    folder = ROOT / "scripts"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def chart() -> ModuleType:
+    return script("chart")
+
+
+@pytest.fixture(scope="session")
+def rendering(tools: Path, chart: ModuleType) -> Any:
+    """Everything asked of Helm's engine, in one process: `examples` and `values` by name, and `lint`."""
+    from tests.installers.test_chart import VALUES
+
+    examples = sorted(chart.EXAMPLES.glob("*.yaml"))
+    cases: list[Case] = [{"file": str(one), "release": chart.RELEASE, "namespace": chart.NAMESPACE} for one in examples]
+    cases += [{"values": values, "release": "one", "namespace": "agents"} for values in VALUES.values()]
+    request = {"chart": str(chart.CHART), "cases": cases, "versions": KUBERNETES}
+    answer = chart.ask(chart.python_of(tools), request)
+    names = [*(one.stem for one in examples), *VALUES]
+    return {"lint": answer["lint"], "cases": dict(zip(names, answer["cases"], strict=True)), "examples": examples}
