@@ -178,7 +178,7 @@ def test_numbers_of_values_reach_the_worker_as_they_were_written(rendering: Any)
     settings = load(environ={one: value for one, value in variables(rendering["cases"]["everything"]).items() if value})
     assert (settings.workspace_files, settings.enforcer, settings.tool_timeout.total_seconds()) == (1_000_000, True, 90)
     assert settings.queue_ids == ("q", "r")
-    assert settings.status_address == "0.0.0.0:8080"
+    assert (settings.status_host, settings.status_port) == ("0.0.0.0", 8080)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -64,8 +64,10 @@ spec:
           value: /var/lib/kubiya-worker
         - name: TMPDIR
           value: /tmp
-        - name: KUBIYA_WORKER_STATUS_ADDRESS
-          value: {{ printf "%s:%v" .Values.status.host .Values.status.port | quote }}
+        - name: KUBIYA_WORKER_STATUS_HOST
+          value: {{ .Values.status.host | quote }}
+        - name: KUBIYA_WORKER_STATUS_PORT
+          value: {{ .Values.status.port | quote }}
         - name: KUBIYA_WORKER_DRAIN_TIMEOUT
           value: {{ .Values.drainSeconds | quote }}
         - name: KUBIYA_WORKER_SANDBOX
