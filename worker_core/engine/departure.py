@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from worker_core.agents.activities.tracker import ExecutionTracker
+from worker_core.control_plane.session import QueueSession
 from worker_core.engine.serving import STOP_MARGIN, QueueServer
 from worker_core.errors import ExitCode, KubiyaError
 from worker_core.snapshot import StopMode
@@ -107,6 +108,20 @@ class Departure:
         in_time = await asyncio.gather(*(server.stop(limit=2 * STOP_MARGIN) for server in self._servers))
         if not all(in_time):
             log.error("A call did not end after it was cancelled; it is left behind.")
+
+
+async def sign_off(
+    sessions: Sequence[QueueSession], code: ExitCode, failure: KubiyaError | None, *, limit: timedelta
+) -> None:
+    """Tell the control plane about all queues, side by side; what takes longer than `limit` is given up."""
+    reason, message = ("shutdown", None) if failure is None else ("error", failure.sentence)
+    leaving = [
+        asyncio.create_task(one.leave(reason=reason, exit_code=int(code), error_message=message), name="sign-off")
+        for one in sessions
+    ]
+    _, late = await asyncio.wait(leaving, timeout=limit.total_seconds())
+    for task in late:
+        task.cancel()
 
 
 def drain_reason(running: int) -> str:

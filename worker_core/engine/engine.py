@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from worker_core import __version__
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
-from worker_core.engine.departure import Departure, StopWish, drain_reason, failure_of, farewell
+from worker_core.engine.departure import Departure, StopWish, drain_reason, failure_of, farewell, sign_off
 from worker_core.engine.queue import ServedQueue
 from worker_core.engine.services import executions_limit, make_services
 from worker_core.engine.serving import Clients, Timing
@@ -340,17 +340,8 @@ class Engine:
         for queue in self._queues:
             if queue.task is not None:
                 queue.task.cancel()
-        reason, message = ("shutdown", None) if failure is None else ("error", failure.sentence)
-        leaving = [
-            asyncio.create_task(
-                queue.session.leave(reason=reason, exit_code=int(code), error_message=message), name="sign-off"
-            )
-            for queue in self._queues
-        ]
         limit = QUICK_SIGN_OFF_LIMIT if quick else SIGN_OFF_LIMIT
-        _, late = await asyncio.wait(leaving, timeout=limit.total_seconds())
-        for task in late:
-            task.cancel()
+        await sign_off([queue.session for queue in self._queues], code, failure, limit=limit)
         if self._single.done:
             await asyncio.gather(*(queue.remove_if_ephemeral(limit=SIGN_OFF_LIMIT) for queue in self._queues))
         with contextlib.suppress(TimeoutError):

@@ -20,7 +20,7 @@ _AT: Final = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KeyPlace:
     """Of a name and of its value, lines and columns from 1."""
 
     line: int
@@ -29,14 +29,14 @@ class Place:
     value_column: int
 
 
-def places(text: str) -> dict[str, Place]:
+def places(text: str) -> dict[str, KeyPlace]:
     """The first place of each name at the top level, the names of tables among them.
 
     Args:
         text: valid TOML. Of any other text some names may be missing or stand elsewhere; it never raises, and takes
             time in proportion to the text.
     """
-    found: dict[str, Place] = {}
+    found: dict[str, KeyPlace] = {}
     lines = _Lines(text)
     at, in_table = 0, False
     while at < len(text):
@@ -50,7 +50,7 @@ def places(text: str) -> dict[str, Place]:
         name, behind = _name(text, begin)
         value = behind if is_header else _value_at(text, behind)
         if name and (is_header or not in_table):
-            found.setdefault(name, Place(*lines.at(begin), *lines.at(value)))
+            found.setdefault(name, KeyPlace(*lines.at(begin), *lines.at(value)))
         in_table = in_table or is_header
         at = max(_end_of_line(text, value if not is_header else at), at + 1)
     return found

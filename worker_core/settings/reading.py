@@ -13,7 +13,7 @@ from worker_core.secrets import read_key
 from worker_core.settings import text_file
 from worker_core.settings.declaration import Kind, shown
 from worker_core.settings.fields import SETTINGS, Settings
-from worker_core.settings.places import Place, place_of_error, places
+from worker_core.settings.places import KeyPlace, place_of_error, places
 
 FILE_CALLED: Final = "settings file"
 _OURS: Final = "KUBIYA_WORKER_"
@@ -34,7 +34,7 @@ class Origin:
 
 
 DEFAULT: Final = Origin()
-_NOWHERE: Final = Place(0, 0, 0, 0)
+_NOWHERE: Final = KeyPlace(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ class _Found:
                 self.faults.append(Fault(sentence=error.sentence, name=one.variable))
 
     def take(
-        self, name: str, value: Any, *, where: str, origin: Origin, file: str = "", place: Place = _NOWHERE
+        self, name: str, value: Any, *, where: str, origin: Origin, file: str = "", place: KeyPlace = _NOWHERE
     ) -> None:
         """One that was given, by the name of a field. `where` is how it was written, where that was not in a file."""
         one = SETTINGS.get(name)
