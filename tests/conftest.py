@@ -3,13 +3,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.playground import Stage, running_playground
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.secrets import Secret
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,6 +50,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One playground for all tests that only need one: each uses agents, queues and prompts of its own."""
     with running_playground(tmp_path_factory.mktemp("playground")) as running:
         yield running
+
+
+@pytest.fixture
+async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
+    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    yield made
+    await made.aclose()
 
 
 _status = 0

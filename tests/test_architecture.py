@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 import graphlib
-import json
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.imports import ROOT, loaded_by
+
 WINDOWS = {"PySide6", "shiboken6", "qasync", "desktop"}
 HEAVY = {
     "anthropic",
@@ -51,15 +49,6 @@ def test_worker_core_knows_no_window(file: Path) -> None:
 
 def test_the_architecture_is_said_where_people_look() -> None:
     assert STATEMENT in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").replace("\n", " ")
-
-
-def loaded_by(statement: str) -> set[str]:
-    """Modules in memory after a statement, in an interpreter of its own."""
-    program = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
-    return set(json.loads(answer.stdout.splitlines()[-1]))
 
 
 def test_nothing_heavy_is_imported_before_polling_begins() -> None:

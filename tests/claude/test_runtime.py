@@ -6,14 +6,13 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.engine.test_workflow_types import submit
+from tests.engine.submitted import submit
 from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.executions import Viewer, sequences, tool
 from tests.support.playground import Stage
@@ -23,7 +22,6 @@ from worker_core.claude import installation
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.sandbox.linux import find_program
-from worker_core.secrets import Secret
 
 there = pytest.mark.skipif(
     not installation.installed(), reason="claude-agent-sdk (the extra `claude`) is not installed or has no program here"
@@ -67,13 +65,6 @@ async def gone() -> None:
     async with asyncio.timeout(60):
         while programs():
             await asyncio.sleep(0.05)
-
-
-@pytest.fixture
-async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
-    yield made
-    await made.aclose()
 
 
 @there

@@ -20,16 +20,8 @@ from tests.support.processes import alive, eventually, pid_in, written_pid
 from tests.support.worker_process import LIMIT_SECONDS, WorkerProcess, worker_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
-from worker_core.secrets import Secret
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a console has one kind of stop signal there")
-
-
-@pytest.fixture
-async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
-    yield made
-    await made.aclose()
 
 
 async def submit(stage: Stage, client: ControlPlaneClient, queue: str, prompt: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.desktop.test_program import ROOT, Session, icon_in, panel_of
+from tests.desktop.session import ROOT, Session, icon_in, panel_of
 from tests.support.executions import tool
 from tests.support.notification_server import NotificationServer
 from tests.support.playground import Stage, running_playground

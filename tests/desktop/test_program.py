@@ -7,64 +7,25 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.desktop.session import ROOT, Session, family, icon_in, panel_of
 from tests.support.tray_host import (
     LIMIT_SECONDS,
-    Panel,
-    TrayIcon,
     desktop_environment,
     private_bus,
     private_display,
     until,
 )
 
-ROOT = Path(__file__).parents[2]
-
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Xvfb and D-Bus are Linux's")
 
 
-@dataclass(slots=True)
-class Session:
-    """A desktop with a user who may start the program."""
-
-    bus: str
-    home: Path
-    environment: dict[str, str]
-    command: tuple[str, ...] = (sys.executable, "-m", "desktop")
-
-    @contextlib.contextmanager
-    def started(self, *options: str) -> Iterator[subprocess.Popen[str]]:
-        process = self.start(*options)
-        try:
-            yield process
-        finally:
-            children = _family(process.pid)
-            if process.poll() is None:
-                process.kill()
-            _, said = process.communicate(timeout=LIMIT_SECONDS)
-            for child in children:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-            assert "Traceback" not in said, said
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*self.command, *options],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def log(self, below: str = "worker") -> str:
-        return (self.home / below / "state" / "logs" / "desktop.log").read_text(encoding="utf-8")
+def _all_gone(processes: Sequence[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
 @pytest.fixture(scope="module")
@@ -77,36 +38,6 @@ def display() -> Iterator[str]:
 def session(display: str, tmp_path: Path) -> Iterator[Session]:
     with private_bus() as bus:
         yield Session(bus, tmp_path, desktop_environment(tmp_path, display=display, bus=bus))
-
-
-@contextlib.contextmanager
-def panel_of(session: Session) -> Iterator[Panel]:
-    panel = Panel(session.bus)
-    try:
-        yield panel
-    finally:
-        panel.close()
-
-
-@contextlib.contextmanager
-def icon_in(session: Session, panel: Panel) -> Iterator[TrayIcon]:
-    until(lambda: panel.items, what="an icon in the panel")
-    icon = TrayIcon(session.bus, panel)
-    try:
-        yield icon
-    finally:
-        icon.close()
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _all_gone(processes: Sequence[psutil.Process]) -> bool:
-    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
 def test_from_start_to_an_executed_task_to_quit(session: Session) -> None:
@@ -124,11 +55,11 @@ def test_from_start_to_an_executed_task_to_quit(session: Session) -> None:
             until(lambda: "Start" in icon.labels())
             icon.click("Start")
             until(lambda: "Running" in icon.tooltip)
-            family = _family(program.pid)
-            assert family, "the playground's Temporal server"
+            left = family(program.pid)
+            assert left, "the playground's Temporal server"
             icon.click("Quit")
             assert program.wait(LIMIT_SECONDS) == 0
-        until(lambda: _all_gone(family), what="no process left behind")
+        until(lambda: _all_gone(left), what="no process left behind")
     log = session.log("play/worker")
     assert "stopped: Stopped." in log
     assert "ERROR" not in log

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.desktop.test_program import Session, icon_in, panel_of
+from tests.desktop.session import Session, icon_in, panel_of
 from tests.support.engine import home, new_agent, new_queue
 from tests.support.executions import tool
 from tests.support.logind import Logind

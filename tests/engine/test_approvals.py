@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.engine.test_crashes import client  # noqa: F401 - a fixture
+from tests.engine.answering import asked, decided, run
 from tests.support.engine import Rig, home, new_queue, running_engine
 from tests.support.executions import Viewer, submit, tool
 from tests.support.playground import Stage, until
@@ -21,13 +19,6 @@ from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested
-from worker_core.policy.audit import entries, verify
-from worker_core.snapshot import ApprovalView
-
-
-async def asked(rig: Rig) -> ApprovalView:
-    await rig.until(lambda: rig.snapshot.approvals)
-    return rig.snapshot.approvals[0]
 
 
 async def cancel(stage: Stage, execution_id: str) -> None:
@@ -39,12 +30,6 @@ async def tool_message(rig: Rig, execution_id: str) -> str:
     session = await rig.client.load_session(execution_id)
     assert session is not None
     return str([message for message in session["messages"] if message["role"] == "tool"])
-
-
-def decided(folder: Path) -> list[tuple[str, str]]:
-    found = verify(home(folder).audit_file)
-    assert not found.problems
-    return [(entry["kind"], entry.get("answer", "")) for entry in entries(home(folder).audit_file)]
 
 
 def asking(folder: Path) -> tuple[Path, str]:
@@ -295,24 +280,10 @@ async def _logged(caplog: pytest.LogCaptureFixture, words: str) -> bool:
     return words in caplog.text
 
 
-def run(folder: Path, *arguments: str, code: int = 0) -> str:
-    """What it printed; with a code that is not 0, what it complained of."""
-    done = subprocess.run(
-        [sys.executable, "-m", "worker_core", *arguments],
-        env={**os.environ, "KUBIYA_WORKER_HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
-
-
 async def test_a_long_call_is_read_and_allowed_with_the_command(
     stage: Stage,
     tmp_path: Path,
-    client: ControlPlaneClient,  # noqa: F811
+    client: ControlPlaneClient,
 ) -> None:
     target, command = asking(tmp_path)
     long = f"{command}; : {'x' * 9_000}"
@@ -346,7 +317,7 @@ async def test_a_long_call_is_read_and_allowed_with_the_command(
 async def test_a_killed_worker_keeps_waiting_and_is_answered_by_the_command(
     stage: Stage,
     tmp_path: Path,
-    client: ControlPlaneClient,  # noqa: F811
+    client: ControlPlaneClient,
 ) -> None:
     target, command = asking(tmp_path)
     queue, viewer = await new_queue(stage), Viewer(stage, client)

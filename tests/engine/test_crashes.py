@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.support.engine import home, new_queue
 from tests.support.executions import Viewer, sequences, submit, tool
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.secrets import Secret
-
-
-@pytest.fixture
-async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
-    yield made
-    await made.aclose()
 
 
 async def test_killed_between_two_tool_calls_nothing_is_repeated(

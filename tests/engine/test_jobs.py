@@ -13,7 +13,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from tests.engine.test_workflow_types import new_team, task
+from tests.engine.submitted import new_team, task
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.playground import Stage, until
 

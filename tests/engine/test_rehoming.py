@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from tests.support.engine import home, new_queue
 from tests.support.executions import Viewer, sequences, submit, tool
@@ -13,16 +10,8 @@ from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.agents.workflows.home import HOME_LOST_NOTE
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.secrets import Secret
 
 SOON = {"KUBIYA_WORKER_HOME_LOST_AFTER": "3"}
-
-
-@pytest.fixture
-async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
-    yield made
-    await made.aclose()
 
 
 async def test_between_calls_the_next_machine_goes_on_with_the_conversation(

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
 
-from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
+from tests.engine.submitted import job_input, new_team, submit, task
+from tests.support.engine import home, new_queue, running_engine
 from tests.support.executions import sequences, tool
 from tests.support.playground import Stage, until
-
-
-def task(member: str, *lines: str) -> str:
-    """A line that makes the scripted leader give a member a task."""
-    return f"!tool delegate_to_{member} {json.dumps({'task': chr(10).join(lines)})}"
-
-
-async def new_team(stage: Stage, *members: str) -> str:
-    ids = [await new_agent(stage, name=name, description=f"knows {name}") for name in members]
-    async with stage.client() as api:
-        answer = await api.post("/teams", json={"name": "team", "agent_ids": ids})
-        assert answer.status_code == 201, answer.text
-        team_id: str = answer.json()["id"]
-        return team_id
-
-
-async def submit(stage: Stage, path: str, rig: Rig, **fields: Any) -> str:
-    async with stage.client() as api:
-        answer = await api.post(path, json={"worker_queue_id": rig.snapshot.queues[0].queue_id, **fields})
-        assert answer.status_code == 200, answer.text
-        execution_id: str = answer.json()["execution_id"]
-        return execution_id
 
 
 def asked_at(stage: Stage, beginning: str) -> float:
@@ -138,16 +116,6 @@ async def test_a_dynamic_team_and_a_failure_that_is_a_result(stage: Stage, tmp_p
     assert "".join(event["data"]["content"] for event in said) == "hello from one"
     assert result["status"] == "FAILED"
     assert "refused the key" in result["error_message"]
-
-
-def job_input(stage: Stage, job_id: str, **changes: Any) -> dict[str, Any]:
-    return {
-        "execution_id": None, "agent_id": stage.info.agent_id, "team_id": None, "organization_id": "playground",
-        "prompt": f"job {job_id}\n!say reported", "system_prompt": None, "model_id": None, "model_config": {},
-        "agent_config": {}, "mcp_servers": {}, "runtime_type": "default",
-        "user_metadata": {"job_id": job_id, "job_name": "nightly", "trigger_type": "cron"},
-        **changes,
-    }  # fmt: skip
 
 
 async def test_a_cron_run_ends_by_itself_and_is_recorded(stage: Stage, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from worker_core import __version__
 
 if TYPE_CHECKING:
-    from tests.desktop.test_program import Session
+    from tests.desktop.session import Session
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 120
@@ -114,7 +114,7 @@ def test_a_task_from_start_to_end(programs: Path, environment: dict[str, str]) -
 def session(programs: Path, tmp_path: Path) -> Iterator[Session]:
     if not sys.platform.startswith("linux"):
         pytest.skip("Xvfb and D-Bus are Linux's")
-    from tests.desktop.test_program import Session
+    from tests.desktop.session import Session
     from tests.support.tray_host import desktop_environment, private_bus, private_display
 
     with private_display() as display, private_bus() as bus:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.engine.test_approvals import asked, decided
-from tests.engine.test_approvals import run as command
-from tests.engine.test_crashes import Viewer, client  # noqa: F401 - a fixture
-from tests.mcp.test_servers import agent_with, call
+from tests.engine.answering import asked, decided
+from tests.engine.answering import run as command
+from tests.mcp.calling import agent_with, call
 from tests.support import strange_data
 from tests.support.engine import Rig, home, new_queue, running_engine
+from tests.support.executions import Viewer
 from tests.support.listening import PORT, listening
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
@@ -171,7 +171,7 @@ async def test_where_the_server_cannot_go_on_the_outcome_is_unknown(stage: Stage
 async def test_a_form_is_filled_in_with_the_command(
     stage: Stage,
     tmp_path: Path,
-    client: ControlPlaneClient,  # noqa: F811
+    client: ControlPlaneClient,
 ) -> None:
     agent = await agent_with(stage, {"shop": SHOP})
     queue = await new_queue(stage)

@@ -12,12 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.mcp.test_strange_servers import ask
+from tests.mcp.pools import ask, pool
 from tests.support.listening import PORT, listening
 from tests.support.playground import until
-from worker_core.logs.redaction import Redactor
 from worker_core.mcp.configuration import ServerConfig, Servers
-from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.memory import LONGEST_FRESH, MOST_SERVERS, Era, Memory
 from worker_core.mcp.offering import Listing
 from worker_core.mcp.pool import Answer, McpPool
@@ -25,7 +23,6 @@ from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
 from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
-from worker_core.settings import Settings, SettingsInForce
 
 HERE = Path(__file__).parent
 PATIENCE = timedelta(minutes=2)
@@ -154,25 +151,6 @@ async def test_a_new_server_over_http_gets_its_headers(tmp_path: Path) -> None:
             assert await called(one, "second", server, "regional", region="south") == "in south"
             told = [line for line in (tmp_path / "asked.txt").read_text().splitlines() if "listen" not in line]
             assert told == ["server/discover", "tools/list", "tools/call"], "headers need the list of this connection"
-
-
-@asynccontextmanager
-async def pool(folder: Path, **settings: Any) -> AsyncIterator[McpPool]:
-    def workspace(execution_id: str) -> Path:
-        (folder / execution_id).mkdir(exist_ok=True)
-        return folder / execution_id
-
-    one = McpPool(
-        launcher=DirectLauncher(),
-        workspace=workspace,
-        settings=SettingsInForce(Settings(**settings)),
-        redactor=Redactor(),
-        folders=ServerFolders(folder / "servers"),
-    )
-    try:
-        yield one
-    finally:
-        await one.close()
 
 
 async def called(one: McpPool, execution: str, server: ServerConfig, tool: str, **arguments: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.mcp.test_servers import SANDBOXED, STDIO, agent_with, call, run
+from tests.mcp.calling import SANDBOXED, STDIO, agent_with, call, run
 from tests.support.engine import home, new_agent, running_engine
 from tests.support.playground import Stage
 from tests.support.walls import bubblewrap, needs_bubblewrap

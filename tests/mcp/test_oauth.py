@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.mcp.test_eras import pool
+from tests.mcp.pools import pool
 from tests.support.http_server import Answer, Request, Server, serving
 from tests.support.listening import PORT, listening
 from worker_core.mcp.configuration import ServerConfig, Servers, read_servers

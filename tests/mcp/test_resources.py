@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.mcp.test_servers import SERVER, STDIO, agent_with, call, run
+from tests.mcp.calling import SERVER, STDIO, agent_with, call, run
 from tests.support.engine import home, new_agent, running_engine
 from tests.support.listening import PORT, listening
 from tests.support.model_server import Reply, model_server, text

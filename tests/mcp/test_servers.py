@@ -10,12 +10,12 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from tests.support.engine import Rig, home, new_agent, running_engine
+from tests.mcp.calling import SANDBOXED, SERVER, STDIO, agent_with, call, run
+from tests.support.engine import home, running_engine
 from tests.support.executions import sequences
 from tests.support.http_server import Answer, Request
 from tests.support.http_server import serving as answering
@@ -26,29 +26,6 @@ from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
 from worker_core.mcp.trouble import ServerTrouble
 from worker_core.sandbox.direct import DirectLauncher
-
-ROOT = Path(__file__).resolve().parents[2]
-SERVER = ROOT / "tests" / "mcp" / "server.py"
-STDIO = {"command": sys.executable, "args": [str(SERVER), "stdio"]}
-SANDBOXED: dict[str, Any] = {"sandbox": "auto", "sandbox_readable": (ROOT,)}
-
-
-def call(name: str, **arguments: Any) -> str:
-    return f"!tool {name} {json.dumps(arguments)}"
-
-
-async def run(rig: Rig, agent_id: str, *lines: str) -> tuple[str, list[str]]:
-    """One turn; its execution and what the model was told by each tool."""
-    execution_id = await rig.execute("\n".join(["mcp", *lines, "!say over"]), agent_id=agent_id)
-    record = await rig.reach(execution_id, "waiting_for_input", "failed")
-    assert record.response == "over", record.error_message
-    session = await rig.client.load_session(execution_id)
-    assert session is not None
-    return execution_id, [message["content"] for message in session["messages"] if message["role"] == "tool"]
-
-
-async def agent_with(stage: Stage, servers: dict[str, Any], **environment: Any) -> str:
-    return await new_agent(stage, execution_environment={"mcp_servers": servers, **environment})
 
 
 def children() -> set[int]:

@@ -7,9 +7,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.mcp.pools import ask
 from tests.mcp.strange_server import TOOLS
 from tests.support import strange_data
 from tests.support.growth import LINEAR, twice_the_length_costs
@@ -32,11 +32,9 @@ from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
 from worker_core.mcp.stdio import ERRORS_AT_ONCE, ErrorTail
 from worker_core.mcp.trouble import ServerTrouble
-from worker_core.mcp.under_way import Called
 from worker_core.sandbox.direct import DirectLauncher
 
 SERVER = Path(__file__).with_name("strange_server.py")
-LIMIT = timedelta(seconds=60)
 
 
 @asynccontextmanager
@@ -54,12 +52,6 @@ async def strange(folder: Path, *arguments: str) -> AsyncIterator[ServerSession]
         yield session
     finally:
         await session.close()
-
-
-async def ask(session: ServerSession, tool: str, *, told: Callable[..., None] = lambda *_: None, **given: Any) -> str:
-    answer = await session.call(tool, given, limit=LIMIT, on_progress=told, asked=lambda: None)
-    assert isinstance(answer, Called)
-    return "".join(part.text for part in answer.result.content if part.type == "text")
 
 
 async def test_an_answer_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:

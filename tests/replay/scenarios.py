@@ -14,9 +14,9 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from tests.agents.workflows.test_workflow import World, reply, serving, start
-from tests.agents.workflows.test_workflow import tool as called
-from tests.engine.test_workflow_types import job_input, new_team, submit, task
+from tests.agents.workflows.world import World, reply, serving, start
+from tests.agents.workflows.world import tool as called
+from tests.engine.submitted import job_input, new_team, submit, task
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.executions import tool
 from tests.support.playground import Stage, until

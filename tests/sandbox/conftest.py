@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.sandbox.egress.served import Server
 from tests.support.walls import MADE
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
@@ -44,3 +46,13 @@ async def run(command: Command, **options: Any) -> process.ProcessResult:
     return await process.run_process(
         command, **{"timeout": timedelta(seconds=30), "output_limit_bytes": 1000, **options}
     )
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    listening = await asyncio.start_server(made.answer, "127.0.0.1", 0)
+    made.port = listening.sockets[0].getsockname()[1]
+    yield made
+    listening.close()
+    await listening.wait_closed()

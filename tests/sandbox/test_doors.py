@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.egress.test_egress import Server, server  # noqa: F401 - a fixture
+from tests.sandbox.egress.served import Server
 from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.sandbox.direct import DirectLauncher
@@ -32,14 +32,14 @@ async def through(gatekeeper: Gatekeeper, request: str, *, doors: Collection[int
 
 
 @pytest.mark.parametrize("policy", [NetworkPolicy(network=Network.ALLOW_LIST), NetworkPolicy(network=Network.OFF)])
-async def test_a_door_is_open_whatever_the_policy(server: Server, policy: NetworkPolicy) -> None:  # noqa: F811
+async def test_a_door_is_open_whatever_the_policy(server: Server, policy: NetworkPolicy) -> None:
     gatekeeper = Gatekeeper(policy)
     request = f"GET http://{WORKER}:{server.port}/x HTTP/1.1\r\n\r\n"
     assert "no such door" in await through(gatekeeper, request)
     assert (await through(gatekeeper, request, doors={server.port})).endswith("hello ")
 
 
-async def test_the_name_opens_nothing_else(server: Server) -> None:  # noqa: F811
+async def test_the_name_opens_nothing_else(server: Server) -> None:
     gatekeeper = Gatekeeper(NetworkPolicy(network=Network.ALLOW_LIST))
     for host in (f"127.0.0.1:{server.port}", f"x.{WORKER}:{server.port}", f"{WORKER}:{server.port + 1}", WORKER):
         assert " 403 " in await through(gatekeeper, f"GET http://{host}/ HTTP/1.1\r\n\r\n", doors={server.port}), host
@@ -70,7 +70,7 @@ def test_a_sandbox_comes_by_the_proxy(tmp_path: Path) -> None:
 @needs_bubblewrap
 async def test_a_door_belongs_to_one_call_and_ends_with_it(
     tmp_path: Path,
-    server: Server,  # noqa: F811
+    server: Server,
 ) -> None:
     """Nobody takes it back: the port may be a stranger's later, and the way to it is gone with the call."""
     egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy(network=Network.ALLOW_LIST)))

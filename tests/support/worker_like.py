@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import resource
+import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +37,18 @@ async def main(root: str, command: str) -> None:
     unit = 1024 if sys.platform == "darwin" else 1  # bytes there, kilobytes elsewhere
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     sys.stdout.write(json.dumps({**dataclasses.asdict(result), "peak_grown_kb": grown // unit}))
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def start_worker_like(tmp_path: Path, command: str, **variables: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.worker_like", str(tmp_path), command],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.processes.test_warden import start_worker_like
+from tests.support.worker_like import start_worker_like
 from tests.tools.conftest import Call
 from worker_core.logs.redaction import Redactor
 from worker_core.sandbox.processes import process

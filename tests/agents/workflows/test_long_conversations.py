@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from tests.agents.workflows.test_workflow import World, reply, serving, start, tool, until_state
+from tests.agents.workflows.world import World, reply, serving, start, tool, until_state
 from worker_core.agents import compaction
 from worker_core.agents.messages import ModelCall, ModelReply, ToolOutcome, Usage
 

@@ -21,7 +21,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
-from tests.agents.workflows.test_workflow import World, reply, start, tool
+from tests.agents.workflows.world import World, reply, start, tool
 from tests.support import strange_data
 from worker_core.agents import compaction, conversation, history
 from worker_core.agents.execution_input import ExecutionInput

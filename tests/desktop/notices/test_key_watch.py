@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,14 +13,10 @@ from hypothesis import strategies as st
 from desktop.notices.action import Action
 from desktop.notices.key_watch import LONGEST_WAIT, KeyWatch
 from desktop.notices.notifications import Level, Notice
+from tests.desktop.keys import token
 from worker_core.secrets import Secret, expires_at
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-def token(**claims: Any) -> Secret:
-    parts = [base64.urlsafe_b64encode(json.dumps(one).encode()).rstrip(b"=").decode() for one in ({"alg": "x"}, claims)]
-    return Secret(".".join([*parts, "signature"]))
 
 
 def ending(after: timedelta) -> Secret:

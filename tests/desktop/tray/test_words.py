@@ -16,8 +16,8 @@ from desktop.system.platforms.ports import Autostart
 from desktop.tray.facts import TrayFacts
 from desktop.tray.menu import LINE, ROWS, Entry, menu
 from desktop.tray.picture import IconState, Picture, picture, reason, status, tooltip
+from tests.support.imports import loaded_by
 from tests.support.snapshots import NOON, asking, execution, facts, queue, snapshot, troubled
-from tests.test_architecture import loaded_by
 from worker_core.snapshot import EngineState
 
 S, Icon = EngineState, IconState

@@ -21,7 +21,7 @@ from desktop.windows.desk import Desk
 from desktop.windows.main import MainWindow
 from desktop.worker.face import WorkerFace
 from tests.support.engine import home
-from worker_core.control_plane.models import ExecutionRecord
+from worker_core.control_plane.models import ExecutionRecord, Queue
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, ExecutionEventPublished
 from worker_core.logs.ring import LogLine
@@ -204,3 +204,14 @@ def talk(text: str = "words", execution_id: str = "e") -> list[Event]:
 
 def lines(text: str = "words", count: int = 3) -> list[LogLine]:
     return [LogLine(at=AT, level="INFO", logger="l", message=f"{text} {number}") for number in range(count)]
+
+
+def a_fleet() -> Any:
+    """A worker whose control plane has three queues."""
+    made = a_worker()
+    made.list_queues.return_value = [
+        Queue(id="q-2", name="builds", environment_name="Production", status="active"),
+        Queue(id="q-1", name="alerts & more", environment_name="Production"),
+        Queue(id="q-3", name="old", environment_name="Staging", status="inactive"),
+    ]
+    return made

@@ -19,8 +19,8 @@ from desktop.windows.first_run import FirstRunWindow
 from desktop.windows.key_card import KeyCard
 from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.report import ReportDialog
-from tests.desktop.windows.test_key_card import Keychain
-from tests.desktop.windows.test_queue_dialog import a_fleet
+from tests.desktop.windows.keychain import Keychain
+from tests.desktop.windows.stand_ins import a_fleet
 from tests.desktop.windows.walking import nameless, unreachable
 from tests.support.engine import home
 from worker_core.control_plane.models import Queue

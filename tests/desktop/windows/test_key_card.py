@@ -19,7 +19,8 @@ from desktop.tray.menu import menu
 from desktop.windows.background import Background
 from desktop.windows.key_card import KeyCard
 from desktop.windows.main import MainWindow
-from tests.desktop.notices.test_key_watch import token
+from tests.desktop.keys import token
+from tests.desktop.windows.keychain import Keychain
 from tests.desktop.windows.stand_ins import shown_window
 from tests.support.engine import home
 from tests.support.finding import button, click, seen
@@ -27,30 +28,6 @@ from tests.support.playground import Stage
 from worker_core.errors import ExitCode
 from worker_core.secrets import KeychainError, KeychainLocked, NoKeychain, Secret, account_of
 from worker_core.snapshot import EngineSnapshot, EngineState
-
-
-class Keychain:
-    """As `KeyringStore`; says what it is told to say."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Secret] = {}
-        self.trouble: KeychainError | None = None
-        self.asked = 0
-
-    async def name(self) -> str:
-        self.asked += 1
-        if self.trouble is not None:
-            raise self.trouble
-        return "A keyring"
-
-    async def get(self, url: str) -> Secret | None:
-        return self.kept.get(account_of(url))
-
-    async def set(self, url: str, secret: Secret) -> None:
-        self.kept[account_of(url)] = secret
-
-    async def delete(self, url: str) -> bool:
-        return self.kept.pop(account_of(url), None) is not None
 
 
 class Rig:

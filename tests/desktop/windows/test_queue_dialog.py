@@ -11,21 +11,9 @@ from pytestqt.qtbot import QtBot
 
 from desktop.windows.main import MainWindow
 from desktop.windows.queue_dialog import QueueDialog
-from tests.desktop.windows.stand_ins import a_worker, shown_window
+from tests.desktop.windows.stand_ins import a_fleet, shown_window
 from tests.support.finding import click, named
-from worker_core.control_plane.models import Queue
 from worker_core.errors import KubiyaError
-
-
-def a_fleet() -> Any:
-    """A worker whose control plane has three queues."""
-    made = a_worker()
-    made.list_queues.return_value = [
-        Queue(id="q-2", name="builds", environment_name="Production", status="active"),
-        Queue(id="q-1", name="alerts & more", environment_name="Production"),
-        Queue(id="q-3", name="old", environment_name="Staging", status="inactive"),
-    ]
-    return made
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 import shutil
@@ -10,12 +9,13 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.sandbox.conftest import run
+from tests.sandbox.egress.served import Server
 from tests.support.processes import eventually, ignored_or_blocked
 from tests.support.walls import bubblewrap, missing_bubblewrap
 from worker_core.network.reachable import Address, Network, NetworkPolicy
@@ -29,35 +29,6 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or bool(missing_bubblewrap()), reason=missing_bubblewrap() or "namespaces are Linux's"
 )
 HERE: list[Address] = [ipaddress.ip_address("127.0.0.1")]
-
-
-class Server:
-    """Says on which port it was reached, by whom it was asked for, and echoes what follows."""
-
-    def __init__(self) -> None:
-        self.heads: list[bytes] = []
-        self.port = 0
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        self.heads.append(head)
-        length = next(
-            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
-        )
-        body = await reader.readexactly(length)
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello " + body)
-        await writer.drain()
-        writer.close()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    made = Server()
-    listening = await asyncio.start_server(made.answer, "127.0.0.1", 0)
-    made.port = listening.sockets[0].getsockname()[1]
-    yield made
-    listening.close()
-    await listening.wait_closed()
 
 
 async def names(host: str, port: int) -> list[Address]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.sandbox.egress.test_egress import Server, server  # noqa: F401 - a fixture
+from tests.sandbox.egress.served import Server
 from tests.support.processes import eventually
 from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.network.reachable import Address, NetworkPolicy
@@ -144,7 +144,7 @@ def closed(one: socket.socket) -> bool:
 async def test_a_call_that_holds_all_it_may_leaves_others_theirs(
     call: Callable[[], Call],
     silent: Silent,
-    server: Server,  # noqa: F811
+    server: Server,
 ) -> None:
     greedy, modest = call(), call()
     most = egress_module.MOST_OF_ONE_CALL
@@ -160,7 +160,7 @@ async def test_a_call_that_holds_all_it_may_leaves_others_theirs(
 async def test_when_all_are_in_use_the_greediest_makes_room(
     call: Callable[[], Call],
     silent: Silent,
-    server: Server,  # noqa: F811
+    server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(egress_module, "MOST_CONNECTIONS", 12)
@@ -177,7 +177,7 @@ async def test_when_all_are_in_use_the_greediest_makes_room(
 async def test_a_call_that_has_all_its_connections_in_use_loses_silent_ones(
     call: Callable[[], Call],
     silent: Silent,
-    server: Server,  # noqa: F811
+    server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(egress_module, "MOST_OF_ONE_CALL", 4)
@@ -259,7 +259,7 @@ async def test_what_a_call_said_at_last_still_leaves(
 
 async def test_who_does_not_read_is_cut_and_not_waited_for(
     call: Callable[[], Call],
-    server: Server,  # noqa: F811
+    server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(egress_module, "LEAVE_SECONDS", 0.1)
@@ -341,7 +341,7 @@ time.sleep(600)
 
 
 @needs_bubblewrap
-async def test_two_executions_side_by_side(egress: Egress, tmp_path: Path, server: Server) -> None:  # noqa: F811
+async def test_two_executions_side_by_side(egress: Egress, tmp_path: Path, server: Server) -> None:
     launcher = bubblewrap(tmp_path / "walls", egress=egress)
 
     def command(*argv: str, name: str) -> Command:

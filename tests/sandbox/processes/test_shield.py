@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.processes.test_warden import ROOT, start_worker_like
+from tests.support.worker_like import ROOT, start_worker_like
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc shows processes to each other on Linux only")
 

@@ -11,12 +11,11 @@ import psutil
 import pytest
 
 from tests.support.processes import alive, pid_in, wait_until, written_pid
+from tests.support.worker_like import start_worker_like
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.processes.warden import Warden
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="on Windows the job object does it")
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -46,15 +45,6 @@ def warden() -> Iterator[Warden]:
 def shell_of(warden: Warden) -> psutil.Process:
     assert warden._process is not None
     return psutil.Process(warden._process.pid)
-
-
-def start_worker_like(tmp_path: Path, command: str, **variables: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.worker_like", str(tmp_path), command],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-    )
 
 
 def test_it_ends_what_lives_and_only_that(warden: Warden, sleeper: Sleeper) -> None:
