@@ -89,7 +89,9 @@ async def test_a_queue_with_another_worker_stays(
 
 async def test_it_does_not_wait_for_ever(stage: Stage, tmp_path: Path) -> None:
     wait = timedelta(milliseconds=200)
-    async with running_engine(stage, tmp_path / "none", single_execution=True, single_execution_wait=wait) as rig:
+    async with running_engine(
+        stage, tmp_path / "none", ready=False, single_execution=True, single_execution_wait=wait
+    ) as rig:
         final = await rig.stopped()
         assert final.exit_code == ExitCode.NO_EXECUTION
         assert final.reason.startswith("Stopped: no execution came within ")

@@ -117,7 +117,7 @@ class Engine:
         self._answers = Answers(book=self._book, client_of=self._temporal_of)
         self._sampler = load.HealthSampler(disk_path=paths.state)
         self._health: Health | None = None
-        self._gate = AdmissionGate(has_room=lambda reserved: self._tracker.running + reserved < self._tracker.limit)
+        self._gate = AdmissionGate(limit=lambda: self._tracker.limit, running=self._tracker.running_by_queue)
         self._sweep = WorkspaceSweep(
             paths.workspaces,
             kept=settings.workspace_kept,

@@ -24,6 +24,7 @@ from worker_core.control_plane.session import QueueSession, WorkerStatus
 from worker_core.engine.serving import Clients, QueueServer, Timing
 from worker_core.model.gateway import ModelGateway
 from worker_core.secrets import Secret
+from worker_core.settings.per_queue import of_queue
 from worker_core.temporal.pollers import QueuePlan
 
 if TYPE_CHECKING:
@@ -81,7 +82,12 @@ class ServedQueue:
             on_change: hears that the server's view was replaced.
         """
         self._services = services
-        self._gate = gate
+        settings = services.settings
+        self._gate = gate.of(
+            queue_id,
+            limit=of_queue(settings.queue_limits, queue_id),
+            priority=of_queue(settings.queue_priorities, queue_id) or 0,
+        )
         self._single = single
         self._identity = clients.identity
         self._gateway: ModelGateway | None = None
@@ -103,7 +109,7 @@ class ServedQueue:
             session=self.session,
             settings=services.settings,
             clients=clients,
-            gate=gate,
+            gate=self._gate,
             bus=services.bus,
             plan=self._plan,
             on_change=on_change,
@@ -158,7 +164,8 @@ class ServedQueue:
             await self._gateway.aclose()
 
     def _takes(self, execution_id: str) -> bool:
-        return self._gate.is_open and self._single.takes(execution_id, activity.info().workflow_id or "")
+        here = self._services.tracker.runs(execution_id)  # a second attempt
+        return (here or self._gate.takes) and self._single.takes(execution_id, activity.info().workflow_id or "")
 
     def _plan(self, registration: StartResponse) -> QueuePlan:
         services = self._services

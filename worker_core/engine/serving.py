@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from worker_core.control_plane.models import StartResponse
     from worker_core.control_plane.session import QueueSession
     from worker_core.settings import Settings
-    from worker_core.temporal.admission import AdmissionGate
+    from worker_core.temporal.admission import QueueGate
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class QueueServer:
         session: QueueSession,
         settings: Settings,
         clients: Clients,
-        gate: AdmissionGate,
+        gate: QueueGate,
         bus: EventBus,
         plan: Callable[[StartResponse], QueuePlan],
         on_change: Callable[[], None],

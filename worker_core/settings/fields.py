@@ -18,6 +18,7 @@ from worker_core.network.proxy import check_proxy
 from worker_core.network.urls import base_url
 from worker_core.secrets import Secret
 from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown
+from worker_core.settings.per_queue import PerQueue, read_limit, read_number
 
 DEFAULT_CONTROL_PLANE_URL: Final = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL: Final = "kubiya/claude-sonnet-4"
@@ -80,6 +81,30 @@ class Settings:
         live=True,
     )
     """Executions in the middle of a turn at the same time. Unset: sized to the machine's memory."""
+
+    queue_limits: tuple[PerQueue, ...] = setting(
+        (),
+        Group.WORK,
+        "Executions at once, by queue",
+        "ID=NUMBER, with commas between them. Other queues share all places.",
+        flag="--queue-limit",
+        flag_help="At most so many of this queue in mid-turn at once.",
+        metavar="ID=NUMBER",
+        reader=read_limit,
+    )
+    """Executions of one queue in the middle of a turn at the same time, as `ID=NUMBER`. Others share all places."""
+
+    queue_priorities: tuple[PerQueue, ...] = setting(
+        (),
+        Group.WORK,
+        "Priorities of queues",
+        "ID=NUMBER, with commas between them. The highest comes first; 0 where none is named.",
+        flag="--queue-priority",
+        flag_help="The queue with the highest number comes first (0).",
+        metavar="ID=NUMBER",
+        reader=read_number,
+    )
+    """While places are short, the queue with the highest number comes first. As `ID=NUMBER`; 0 where none is named."""
 
     max_activities: int | None = setting(
         None,

@@ -19,7 +19,7 @@ from temporalio.worker import (
 )
 
 from worker_core.basics.tasks import TaskKeeper
-from worker_core.temporal.admission import AdmissionGate, AdmissionSlots
+from worker_core.temporal.admission import AdmissionSlots, QueueGate
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ ABANDONED_LIMIT = timedelta(seconds=30)
 class QueuePollers:
     """Two SDK workers on one client. Used once: a restart makes a new object (and a new client)."""
 
-    def __init__(self, client: Client, plan: QueuePlan, gate: AdmissionGate) -> None:
+    def __init__(self, client: Client, plan: QueuePlan, gate: QueueGate) -> None:
         self._plan = plan
         self.client = client
         autoscaling = PollerBehaviorAutoscaling(minimum=1, maximum=8, initial=2)

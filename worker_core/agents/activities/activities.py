@@ -88,7 +88,8 @@ class AgentActivities:
         """Mark the execution running, tell viewers, resolve what the agent may use, and make this its home."""
         services, execution = self._services, begin.input
         if not self._queue.takes(execution.execution_id):
-            # A poll that was under way when the gate closed brought it. It goes back to the queue, for another worker.
+            # A poll that was under way when the gate closed, or when another queue took the last place, brought it. It
+            # goes back to the queue, for another worker.
             raise ApplicationError(
                 "This worker takes no new executions now.", type="HandedBack", next_retry_delay=HANDED_BACK_FOR
             )
@@ -98,10 +99,11 @@ class AgentActivities:
         try:
             async with heartbeating():
                 return await self._begin(begin)
-        except asyncio.CancelledError:
+        except BaseException as error:
             services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
             services.environments.forget(execution.execution_id)
-            self._queue.gives_back(execution.execution_id)
+            if isinstance(error, asyncio.CancelledError):
+                self._queue.gives_back(execution.execution_id)
             raise
 
     async def _begin(self, begin: Begin) -> Begun:

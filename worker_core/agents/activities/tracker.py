@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,16 @@ class ExecutionTracker:
         """Executions in the middle of a turn."""
         with self._lock:
             return sum(1 for entry in self._entries.values() if entry.status == "running")
+
+    def running_by_queue(self) -> Counter[str]:
+        """Executions in the middle of a turn, by the id of their queue."""
+        with self._lock:
+            return Counter(entry.queue_id for entry in self._entries.values() if entry.status == "running")
+
+    def runs(self, execution_id: str) -> bool:
+        """Whether an execution holds a place here."""
+        with self._lock:
+            return (entry := self._entries.get(execution_id)) is not None and entry.status == "running"
 
     @property
     def busy_steps(self) -> int:
