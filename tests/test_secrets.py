@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from worker_core import settings
 from worker_core.errors import ConfigurationError, ExitCode
+from worker_core.key_sources import resolve_api_key
 from worker_core.secrets import (
     KeychainFailed,
     KeychainLocked,
@@ -31,7 +32,6 @@ from worker_core.secrets import (
     Secret,
     account_of,
     read_key,
-    resolve_api_key,
 )
 
 URL = "https://cp.example.test"

@@ -188,12 +188,17 @@ def who_else_writes(path: Path, found: os.stat_result) -> str:
         return ""
     if _not_ours(found):
         return f"{_user(found.st_uid)}, whose it is,"
+    return "Other users of this machine" if others_may_write(path, found) else ""
+
+
+def others_may_write(path: Path, found: os.stat_result) -> bool:
+    """Whether a file's rights let others than its owner write it. Arguments as those of `who_else_writes`."""
+    if sys.platform == "win32":
+        return False
     folder = path.parent.stat()
     by_all = found.st_mode & stat.S_IWOTH and folder.st_mode & stat.S_IXOTH
     by_group = found.st_mode & stat.S_IWGRP and folder.st_mode & stat.S_IXGRP and not _is_own_group(found.st_gid)
-    if not (by_all or by_group) or os.statvfs(path).f_flag & os.ST_RDONLY:
-        return ""
-    return "Other users of this machine"
+    return bool(by_all or by_group) and not os.statvfs(path).f_flag & os.ST_RDONLY
 
 
 def _is_own_group(number: int) -> bool:

@@ -7,7 +7,7 @@ import base64
 import json
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Never, Protocol, TypeVar
@@ -37,19 +37,19 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        self._value: Final = value
+        self._value = value
 
     def reveal(self) -> str:
         return self._value
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return bool(self.reveal())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
+        return isinstance(other, Secret) and other.reveal() == self.reveal()
 
     def __hash__(self) -> int:
-        return hash(self._value)
+        return hash(self.reveal())
 
     def __repr__(self) -> str:
         return "Secret('****')" if self._value else "Secret('')"
@@ -232,29 +232,6 @@ def account_of(url: str) -> str:
     default = {"http": 80, "https": 443}.get(parts.scheme)
     port = f":{parts.port}" if parts.port is not None and parts.port != default else ""
     return f"{parts.scheme}://{shown}{port}{parts.path.rstrip('/')}"
-
-
-async def resolve_api_key(environ: Mapping[str, str], store: SecretStore, url: str) -> tuple[Secret, str]:
-    """The API key for a control plane, and where it came from: `KUBIYA_API_KEY`, else `the keychain`.
-
-    Raises:
-        ConfigurationError: there is none, or what there is cannot be one; the sentence says what to do.
-        KeychainError: the keychain would have to be asked, and cannot be.
-    """
-    if given := read_key(environ.get(API_KEY_VARIABLE, ""), name=API_KEY_VARIABLE):
-        return given, API_KEY_VARIABLE
-    try:
-        stored = await store.get(url)
-    except NoKeychain as error:
-        raise ConfigurationError(
-            f"There is no API key: {API_KEY_VARIABLE} is not set, and this machine has no keychain to look in. "
-            f"Set {API_KEY_VARIABLE}."
-        ) from error
-    if stored is None:
-        raise ConfigurationError(
-            f"There is no API key for {account_of(url)}. Run `kubiya-worker login`, or set {API_KEY_VARIABLE}."
-        )
-    return read_key(stored.reveal(), name=f"What the keychain holds for {account_of(url)}"), "the keychain"
 
 
 def _usable_backend() -> KeyringBackend:

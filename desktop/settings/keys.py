@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from desktop.look.language import tr
 from desktop.settings.store import SettingsStore
 from worker_core.errors import ConfigurationError
+from worker_core.key_sources import API_KEY, given_key
 from worker_core.secrets import (
-    API_KEY_VARIABLE,
     KeychainError,
     KeychainLocked,
     KeychainTimeout,
@@ -39,8 +39,9 @@ class Owner:
 class KeyState:
     """Where the key is. `locked` may pass by itself, `unavailable` will not; `sentence` says why, for these two."""
 
-    kind: Literal["stored", "environment", "missing", "locked", "unavailable"]
+    kind: Literal["stored", "environment", "file", "missing", "locked", "unavailable"]
     keychain: str = ""
+    file: str = ""
     ends_at: datetime | None = None
     sentence: str = ""
 
@@ -69,8 +70,13 @@ class Keys:
 
     async def stored(self) -> KeyState:
         """Where the key for this control plane is. Never raises for a keychain's sake: that is a state."""
-        if given := self._environ.get(API_KEY_VARIABLE, "").strip():
-            return KeyState(kind="environment", ends_at=expires_at(Secret(given)))
+        try:
+            given = given_key(API_KEY, self._environ, self._store.settings_in_use().api_key_file)
+        except ConfigurationError as error:
+            return KeyState(kind="unavailable", sentence=error.sentence)
+        if given is not None:
+            kind: Literal["environment", "file"] = "environment" if given.source == API_KEY.variable else "file"
+            return KeyState(kind=kind, file=given.source, ends_at=expires_at(given.secret))
         try:
             name = await self._keychain.name()
             key = await self._keychain.get(self.control_plane_url)

@@ -9,8 +9,9 @@ from desktop.notices.key_watch import KeyWatch
 from desktop.settings.store import SettingsStore
 from desktop.shell.launch import Launch
 from desktop.worker.wanted import Provide, Wanted
+from worker_core.key_sources import resolve_api_key
 from worker_core.playground.stage import Backend, worker_settings
-from worker_core.secrets import KeyringStore, Secret, resolve_api_key
+from worker_core.secrets import KeyringStore, Secret
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,11 @@ def of_playground(backend: Backend) -> Provide:
 
 
 def of_user(store: SettingsStore, keychain: KeyringStore, launch: Launch, key_watch: KeyWatch) -> Provide:
-    """Read anew at every question: file, environment, keychain."""
+    """Read anew at every question: settings, environment, key file, keychain."""
 
     async def provide() -> Wanted:
         settings = store.settings_in_use()
-        key, _ = await resolve_api_key(launch.environ, keychain, settings.control_plane_url)
+        key, _ = await resolve_api_key(launch.environ, keychain, settings.control_plane_url, file=settings.api_key_file)
         key_watch.watch(key)
         return Wanted(settings=settings, api_key=key)
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from worker_core.key_sources import API_KEY, given_key
 from worker_core.logs.redaction import Redactor
 from worker_core.paths import Paths
-from worker_core.secrets import API_KEY_VARIABLE, Secret
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot
 
@@ -67,11 +67,11 @@ class Diagnosis:
     ) -> list[Check]:
         from worker_core.checks.examine import examine
 
-        key = self._environ.get(API_KEY_VARIABLE, "").strip()
+        settings = self._settings()
         return await examine(
-            self._settings(),
+            settings,
             paths=self._paths,
-            environment_key=Secret(key) if key else None,
+            given=given_key(API_KEY, self._environ, settings.api_key_file),
             connection_only=connection_only,
             redactor=self._redactor,
             heard=heard,

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _TONES: Final[dict[str, Tone]] = {
     "stored": "success",
     "environment": "success",
+    "file": "success",
     "missing": "warning",
     "locked": "warning",
     "unavailable": "danger",
@@ -111,6 +112,8 @@ class KeyCard(Card):
                 said = tr("It is in {keychain}.", keychain=state.keychain)
             case "environment":
                 said = tr("It comes from the environment ({name}) and is kept nowhere.", name=API_KEY_VARIABLE)
+            case "file":
+                said = tr("It stands in the file {file}.", file=state.file)
             case "missing":
                 said = tr("{keychain} holds no key for this control plane.", keychain=state.keychain)
             case _:
@@ -121,7 +124,7 @@ class KeyCard(Card):
         self.note.setVisible(bool(ends))
         self.again.setVisible(state.kind in {"locked", "unavailable"})
         self.forget.setVisible(state.kind == "stored")
-        self.replace.setVisible(state.kind != "environment")
+        self.replace.setVisible(state.kind not in {"environment", "file"})
         self.replace.setText(tr("Replace…") if state.kind == "stored" else tr("Enter a key…"))
 
     # -- another one ----------------------------------------------------------------------------------------------

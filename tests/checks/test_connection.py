@@ -16,6 +16,7 @@ from tests.support.tls import Authority
 from worker_core.checks import network
 from worker_core.checks.check import Check, ok, skip, timed
 from worker_core.checks.examine import examine
+from worker_core.key_sources import GivenKey
 from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
@@ -118,7 +119,7 @@ async def test_every_connection_is_tested_through_the_proxy(
     found = await examine(
         settings,
         paths=Paths.from_environment({"KUBIYA_WORKER_HOME": str(tmp_path / "home")}),
-        environment_key=Secret("kb-key-0123456789"),
+        given=GivenKey(Secret("kb-key-0123456789"), "KUBIYA_API_KEY"),
         temporal_host=f"temporal.{HOST}:7233",
         connection_only=True,
         heard=heard.append,

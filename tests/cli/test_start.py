@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from tests.cli.conftest import NOBODY_LISTENS, CommandLine
@@ -304,3 +305,24 @@ async def test_probes_see_it_serve_and_drain(stage: Stage, tmp_path: Path, clien
             [workspace] = home(tmp_path).workspaces.glob("*/begun")
             workspace.with_name("go").touch()
             assert ended(worker) == 0
+
+
+async def test_a_key_from_a_file_reaches_neither_log_nor_process_list(stage: Stage, tmp_path: Path) -> None:
+    queue, file = await new_queue(stage), tmp_path / "key"
+    file.write_text(f"{stage.info.api_key}\n")
+    file.chmod(0o600)
+    with worker_process(
+        stage, tmp_path / "home", queue, options=["--api-key-file", str(file)], KUBIYA_API_KEY=""
+    ) as worker:
+        worker.wait_ready()
+        process = psutil.Process(worker.process.pid)
+        assert stage.info.api_key not in " ".join((*process.cmdline(), *process.environ().values()))
+        assert worker.terminate() == 0
+    assert stage.info.api_key not in "".join((*worker.log, *worker.lines))
+
+
+def test_a_key_file_that_is_not_there_is_a_sentence(stage: Stage, tmp_path: Path) -> None:
+    file = tmp_path / "none"
+    with worker_process(stage, tmp_path, "queue", KUBIYA_API_KEY="", KUBIYA_API_KEY_FILE=str(file)) as worker:
+        assert ended(worker) == 3
+    assert any(f"The key file {file} cannot be read (No such file or directory)." in line for line in worker.log)

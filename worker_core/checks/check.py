@@ -138,15 +138,16 @@ async def disk(paths: Paths) -> Check:
     return warn("disk", said, repair) if usage.free < DISK_WARN_BYTES else ok("disk", said)
 
 
-async def keychain(settings: Settings, *, key_in_environment: bool) -> tuple[Check, Secret | None]:
-    """The keychain, and the key it holds for this control plane."""
+async def keychain(settings: Settings, *, given_by: str = "") -> tuple[Check, Secret | None]:
+    """The keychain, and the key it holds for this control plane. `given_by`: where there is a key already."""
     store = KeyringStore()
     try:
         name = await store.name()
         found = await store.get(settings.control_plane_url)
     except KubiyaError as error:
-        if key_in_environment:
-            return skip("keychain", "None can be used here, and none is needed: the key is in the environment."), None
+        if given_by:
+            where = "the environment" if given_by == API_KEY_VARIABLE else given_by
+            return skip("keychain", f"None can be used here, and none is needed: the key is in {where}."), None
         return fail("keychain", error.sentence, f"Unlock or install a keychain, or set {API_KEY_VARIABLE}."), None
     holds = "holds a key" if found else "holds no key"
     return ok("keychain", f"{name} {holds} for {account_of(settings.control_plane_url)}."), found

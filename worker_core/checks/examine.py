@@ -9,9 +9,9 @@ from typing import Any, Final
 from worker_core.checks import check, network
 from worker_core.checks.check import Check, fail
 from worker_core.errors import KubiyaError
+from worker_core.key_sources import API_KEY, GivenKey
 from worker_core.logs.redaction import Redactor
 from worker_core.paths import Paths
-from worker_core.secrets import API_KEY_VARIABLE, Secret
 from worker_core.settings import Settings
 
 LIMIT_SECONDS: Final = 30.0
@@ -26,7 +26,7 @@ async def examine(
     settings: Settings,
     *,
     paths: Paths,
-    environment_key: Secret | None = None,
+    given: GivenKey | None = None,
     temporal_host: str = "",
     connection_only: bool = False,
     redactor: Redactor | None = None,
@@ -37,7 +37,7 @@ async def examine(
     Args:
         settings: as a worker would start with them.
         paths: of this installation.
-        environment_key: the API key where it came from the environment; else the keychain is asked.
+        given: the API key where it came from the environment or a file; else the keychain is asked.
         temporal_host: `host:port`, where the caller knows it.
         connection_only: leave out what is no matter of the network and the key.
         redactor: learns the key that is found.
@@ -52,12 +52,12 @@ async def examine(
 
     async def key_side() -> list[Check]:
         _, stored = await asyncio.shield(asked_keychain)
-        key = environment_key or stored
+        key, source = given or (stored, "the keychain")
         if key is not None and redactor is not None:
             redactor.add(key)
         if key is None:
-            return [fail("API key", "There is none.", f"kubiya-worker login, or set {API_KEY_VARIABLE}.")]
-        source = API_KEY_VARIABLE if environment_key is not None else "the keychain"
+            repair = f"kubiya-worker login, or set {API_KEY.variable} or {API_KEY.file_variable}."
+            return [fail("API key", "There is none.", repair)]
         return await network.key_and_clock(settings, key, source=source, queues=settings.queue_ids)
 
     async def server_side() -> list[Check]:
@@ -74,7 +74,7 @@ async def examine(
         return found
 
     asked_keychain = asyncio.create_task(
-        check.keychain(settings, key_in_environment=environment_key is not None), name="ask the keychain"
+        check.keychain(settings, given_by="" if given is None else given.source), name="ask the keychain"
     )
     asked_server = asyncio.create_task(network.health(settings), name="ask the control plane")
     groups: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = []

@@ -49,7 +49,7 @@ def command(*, as_json: bool, temporal_host: str, queue_ids: tuple[str, ...], bu
     from worker_core.cli import screen
     from worker_core.cli.situation import hide_keys, load_settings, paths
     from worker_core.errors import ConfigurationError
-    from worker_core.secrets import API_KEY_VARIABLE, read_key
+    from worker_core.key_sources import API_KEY, given_key
 
     environ = dict(os.environ)
     redactor = redactor_of(environ)
@@ -57,12 +57,12 @@ def command(*, as_json: bool, temporal_host: str, queue_ids: tuple[str, ...], bu
     try:
         settings = load_settings({"queue_ids": ids, **flags})
         hide_keys()
-        key = read_key(environ.get(API_KEY_VARIABLE, ""), name=API_KEY_VARIABLE) or None
+        given = given_key(API_KEY, environ, settings.api_key_file)
     except ConfigurationError as error:
         checks: list[Check] = [fail("settings", error.sentence, "Correct it; nothing else was checked.")]
     else:
         checks = asyncio.run(
-            examine(settings, paths=paths(), environment_key=key, temporal_host=temporal_host, redactor=redactor)
+            examine(settings, paths=paths(), given=given, temporal_host=temporal_host, redactor=redactor)
         )
     failed = sum(check.verdict == "fail" for check in checks)
     if bundle is not None:

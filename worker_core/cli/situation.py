@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from worker_core import settings as settings_of
+from worker_core.key_sources import resolve_api_key
 from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
-from worker_core.secrets import KEY_VARIABLES, KeyringStore, Secret, resolve_api_key
+from worker_core.secrets import KEY_VARIABLES, KeyringStore, Secret
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -38,14 +39,14 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 
 
 async def take_api_key(settings: Settings) -> Secret:
-    """The API key, from the environment (where it is then no more) or the keychain.
+    """The API key, from the environment (where it is then no more), a file or the keychain.
 
     Raises:
         ConfigurationError, KeychainError: there is none.
     """
-    key, _ = await resolve_api_key(os.environ, KeyringStore(), settings.control_plane_url)
+    given = await resolve_api_key(os.environ, KeyringStore(), settings.control_plane_url, file=settings.api_key_file)
     hide_keys()
-    return key
+    return given.secret
 
 
 def hide_keys() -> None:

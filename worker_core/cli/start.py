@@ -14,8 +14,8 @@ from worker_core.cli.setting_options import setting_options
     cls=Examples,
     help="""Serve worker queues in the foreground, with live logs on stderr.
 
-    The API key comes from KUBIYA_API_KEY, else from the keychain, where `login` puts it. On stdout stands one line
-    per queue, once it is polled:
+    The API key comes from KUBIYA_API_KEY or from a file, else from the keychain, where `login` puts it. On stdout
+    stands one line per queue, once it is polled:
 
     \b
         ready  queue=NAME (ID)  worker=ID
@@ -24,6 +24,7 @@ from worker_core.cli.setting_options import setting_options
     examples=(
         "kubiya-worker start --queue-id 6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d",
         "kubiya-worker start --queue-id A,B --queue-id C --max-executions 4",
+        "kubiya-worker start --queue-id A --api-key-file /run/secrets/kubiya-api-key",
         "kubiya-worker start --queue-id A --single-execution",
         "kubiya-worker start --queue-id A --fail-fast --log-format json",
     ),

@@ -92,7 +92,9 @@ class Engine:
                 "There is no queue to serve. Name one: `kubiya-worker start --queue-id ID`, or set QUEUE_ID."
             )
         if not api_key:
-            raise ConfigurationError("There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY.")
+            raise ConfigurationError(
+                "There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY or KUBIYA_API_KEY_FILE."
+            )
         paths.check()
         redactor.add(api_key)
         redactor.add(settings.llm_api_key)

@@ -16,6 +16,7 @@ from typing import Any
 
 from worker_core.basics.foreign_json import DEEPEST, TOO_DEEP
 from worker_core.basics.whole_text import whole
+from worker_core.key_sources import KeyInFile
 from worker_core.logs.forms import LONGEST, SHORTEST, forms_of, without_line_breaks
 from worker_core.logs.known_texts import KnownTexts
 from worker_core.logs.shapes import View, hidden_in
@@ -47,6 +48,9 @@ class Redactor:
             secrets: many at once cost less than one after the other.
             owner: an execution, with which they are forgotten. By default they are known as long as the process lives.
         """
+        for secret in secrets:
+            if isinstance(secret, KeyInFile):
+                secret.listen(self.add)
         values = {secret.reveal() if isinstance(secret, Secret) else secret for secret in secrets}
         forms = {value: forms_of(value) for value in values if value not in self._values}
         with self._lock:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from worker_core.basics.loop_thread import LoopThread, TookTooLong
 from worker_core.errors import KubiyaError
+from worker_core.key_sources import LLM_API_KEY, given_key
 from worker_core.paths import Paths
 from worker_core.playground.server import Playground, PlaygroundInfo
 from worker_core.secrets import Secret, read_key
@@ -37,13 +38,15 @@ _OF_THE_USER: Final = ("KUBIYA_WORKER_ALLOW_HTTP", "KUBIYA_WORKER_SANDBOX", "KUB
 
 
 def gateway_key(environ: Mapping[str, str] = os.environ) -> Secret:
-    """The key for a gateway that the user named: LITELLM_API_KEY, else OPENAI_API_KEY; empty where there is none.
+    """The key for a gateway that the user named: LITELLM_API_KEY or its file, else OPENAI_API_KEY; empty: none.
 
     Raises:
         ConfigurationError: it is none.
     """
-    name = "LITELLM_API_KEY" if environ.get("LITELLM_API_KEY") else "OPENAI_API_KEY"
-    return read_key(environ.get(name, ""), name=name)
+    file = environ.get(LLM_API_KEY.file_variable)
+    if given := given_key(LLM_API_KEY, environ, Path(file) if file else None):
+        return given.secret
+    return read_key(environ.get("OPENAI_API_KEY", ""), name="OPENAI_API_KEY")
 
 
 class Backend:

@@ -129,7 +129,7 @@ class Setting:
             case Kind.TIME:
                 return _time(value)
             case Kind.FILE:
-                return _file(value)
+                return _file(value) if self.reader is None else self.reader(str(value))
             case Kind.CHOICE:
                 return _choice(value, self.choices)
             case Kind.SWITCH:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
+from worker_core.key_sources import API_KEY, LLM_API_KEY
 from worker_core.network.hosts import listening_host
 from worker_core.network.proxy import check_proxy
 from worker_core.network.urls import base_url
@@ -212,6 +213,19 @@ class Settings:
     )
     """Base of the control plane, without `/api/v1` and without a final slash."""
 
+    api_key_file: Path | None = setting(
+        None,
+        Group.CONNECTION,
+        "File of the API key",
+        "Instead of the keychain; read again when it changes.",
+        variable=API_KEY.file_variable,
+        flag="--api-key-file",
+        flag_help="File that holds the API key.",
+        reader=_path,
+    )
+    """File that holds the API key, as secrets of containers are handed over. Read again when it changes. Without it,
+    `$CREDENTIALS_DIRECTORY/kubiya-api-key` is looked for (systemd), then the keychain is asked."""
+
     temporal_tls: TlsMode = setting(
         "auto",
         Group.CONNECTION,
@@ -269,9 +283,22 @@ class Settings:
         Group.MODELS,
         "Key of the model gateway",
         "Empty: what the control plane says.",
-        variable="LITELLM_API_KEY",
+        variable=LLM_API_KEY.variable,
     )
-    """Key of the model gateway, from the environment alone. Empty: what the control plane says at registration."""
+    """Key of the model gateway, from the environment or a file. Empty: what the control plane says at registration."""
+
+    llm_api_key_file: Path | None = setting(
+        None,
+        Group.MODELS,
+        "File of the model gateway's key",
+        "Read again when it changes.",
+        variable=LLM_API_KEY.file_variable,
+        flag="--llm-api-key-file",
+        flag_help="File that holds the model gateway's key.",
+        reader=_path,
+    )
+    """File that holds the model gateway's key; read again when it changes. Without it,
+    `$CREDENTIALS_DIRECTORY/litellm-api-key` is looked for (systemd)."""
 
     default_model: str = setting(
         DEFAULT_MODEL,

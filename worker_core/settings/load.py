@@ -1,7 +1,8 @@
 """Flags over environment over file, with a sentence for whatever is wrong in one of them.
 
 The file is TOML at `Paths.settings_file`, with the names of the fields as keys. Times there, in the environment and in
-flags are seconds, or texts such as `5 min`. Secrets are never read from it.
+flags are seconds, or texts such as `5 min`. Secrets are never read from it:
+a file of their own may hold them, which it names.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
     """Settings from the file, the environment and the flags, in rising order of strength.
 
     Args:
-        environ: usually `os.environ`; an empty variable is none. Secrets are read from here alone.
+        environ: usually `os.environ`; an empty variable is none. Secrets come from here or from a file of their own.
         flags: field name -> value; None and empty tuples mean "not given".
         file: TOML file; one that does not exist counts as empty.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from worker_core.errors import ConfigurationError
-from worker_core.secrets import read_key
+from worker_core.key_sources import LLM_API_KEY, given_key
 from worker_core.settings import text_file
 from worker_core.settings.declaration import Kind, shown
 from worker_core.settings.fields import SETTINGS, Settings
@@ -92,7 +92,7 @@ def read(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
     """All three, in rising order of strength: file, environment, flags. Never raises.
 
     Args:
-        environ: usually `os.environ`; an empty variable is none. Secrets are read from here alone.
+        environ: usually `os.environ`; an empty variable is none. Secrets come from here or from a file of their own.
         flags: field name -> value; None and empty tuples mean "not given".
         file: TOML file; one that does not exist counts as empty.
     """
@@ -104,6 +104,7 @@ def read(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
         if value is not None and value != ():
             flag = SETTINGS[name].flag or name if name in SETTINGS else name
             found.take(name, value, where=flag, origin=Origin(source="flag", where=flag))
+    found.read_key(environ)
     return Reading(
         values=found.values, origins=found.origins, faults=tuple(found.faults), remarks=tuple(_remarks(environ))
     )
@@ -141,16 +142,21 @@ class _Found:
 
     def read_environment(self, environ: Mapping[str, str]) -> None:
         for name, one in SETTINGS.items():
-            if not (text := environ.get(one.variable)):
-                continue
-            origin = Origin(source="environment", where=one.variable)
-            if one.kind is not Kind.SECRET:
+            if one.kind is not Kind.SECRET and (text := environ.get(one.variable)):
+                origin = Origin(source="environment", where=one.variable)
                 self.take(name, text, where=one.variable, origin=origin)
-                continue
-            try:
-                self._keep(name, read_key(text, name=one.variable), origin)
-            except ConfigurationError as error:
-                self.faults.append(Fault(sentence=error.sentence, name=one.variable))
+
+    def read_key(self, environ: Mapping[str, str]) -> None:
+        """The one secret; after all others, which may name its file."""
+        try:
+            given = given_key(LLM_API_KEY, environ, self.values.get("llm_api_key_file"))
+        except ConfigurationError as error:
+            self.faults.append(Fault(sentence=error.sentence, name=LLM_API_KEY.variable))
+            return
+        if given is not None:
+            of_variable = given.source == LLM_API_KEY.variable
+            origin = Origin(source="environment" if of_variable else "file", where=given.source)
+            self._keep("llm_api_key", given.secret, origin)
 
     def take(
         self, name: str, value: Any, *, where: str, origin: Origin, file: str = "", place: KeyPlace = _NOWHERE
@@ -221,7 +227,7 @@ def _hint(name: str, value: object, meant: str) -> str:
     if meant:
         return f" Did you mean `{meant}`?"
     if "key" in name.lower():
-        return " Secrets belong in the keychain: `kubiya-worker login`."
+        return " Secrets belong in the keychain (`kubiya-worker login`), or in a file that `api_key_file` names."
     if isinstance(value, dict):
         return f" Settings stand alone, without tables: take the line [{name}] away."
     return ""
