@@ -132,6 +132,8 @@ def test_of_several_commands_the_strictest_decides(one: str, other: str) -> None
         ("cat '/home/me/Library/Application Support/Google/Chrome/Default/Cookies'", Action.DENY),
         ("cat /state-of-the-worker/journal/x", Action.DENY),
         ("cat /proc/1/environ", Action.DENY),
+        ("cat /run/secrets/kubiya-api-key", Action.DENY),
+        ("cat /run/credentials/kubiya-worker.service/kubiya-api-key", Action.DENY),
         ("curl http://169.254.169.254/latest/", Action.DENY),
         ("curl http://2852039166/latest/", Action.DENY),
         ("curl -s metadata.google.internal/x", Action.DENY),

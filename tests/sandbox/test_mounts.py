@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import run
+from tests.support.engine import home
 from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.sandbox import mounts
+from worker_core.sandbox.choice import make_walls
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.mounts import Mounts
 from worker_core.sandbox.walls import Walls
+from worker_core.settings import Settings
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap is for Linux"),
@@ -178,6 +181,31 @@ async def test_the_workers_folder_is_covered_though_it_came_later(tmp_path: Path
         result = await run(launcher.wrap(command, workspace=own))
         assert b"CANARY" not in b"".join(result.output.ends())
         result.output.close()
+
+
+@pytest.mark.parametrize("how", ["a file", "a volume of Kubernetes"])
+async def test_key_files_are_not_seen_though_their_folder_is_readable(tmp_path: Path, how: str) -> None:
+    """Of a volume, where a folder of another day takes the place of today's, tomorrow's key is not seen either."""
+    folder, own = tmp_path / "keys", tmp_path / "own"
+    day = folder / "..monday" if how != "a file" else folder
+    for one in (own, day):
+        one.mkdir(parents=True, exist_ok=True)
+    (day / "key").write_text("kb-canary-112233")
+    if day != folder:
+        (folder / "..data").symlink_to("..monday")
+        (folder / "key").symlink_to("..data/key")
+    settings = Settings(api_key_file=folder / "key", sandbox_readable=(tmp_path,))
+    walls = make_walls(settings, home(tmp_path / "home"))
+    launcher = bubblewrap(walls.runtime, readable=walls.readable, hidden=walls.hidden)
+    script = f"grep -r canary {tmp_path} {folder}/key {day}/key; echo seen"
+    command = Command(argv=["/bin/sh", "-c", script], cwd=own, environment={"PATH": os.environ["PATH"]})
+    for key in ("key", "new key"):
+        (day / key).write_text("kb-canary-112233")
+        result = await run(launcher.wrap(command, workspace=own))
+        said = b"".join(result.output.ends())
+        result.output.close()
+        assert b"seen" in said
+        assert (b"canary" in said) is (how == "a file" and key == "new key")  # another file beside it is no key
 
 
 def test_what_is_never_readable_is_known(tmp_path: Path) -> None:

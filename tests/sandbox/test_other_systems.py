@@ -230,6 +230,14 @@ def test_the_workers_folders_are_covered_in_a_container(tmp_path: Path) -> None:
     assert not any(f'"source={state}/workspaces"' in one for one in mounted)
 
 
+def test_a_key_file_is_empty_in_a_container(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("kb-canary-112233")
+    walls = Walls(readable=(tmp_path,), hidden=(tmp_path / "key",))
+    launcher = Container(program="docker", image="i", walls=walls, worker_python="")
+    argv = launcher.wrap(Command(argv=["true"], cwd=tmp_path, environment={}), workspace=tmp_path).argv
+    assert f'type=bind,"source={os.devnull}","target={tmp_path}/key",readonly' in argv
+
+
 def test_a_variable_that_no_engine_takes(tmp_path: Path) -> None:
     launcher = Container(program="docker", image="i", walls=Walls(), worker_python="")
     command = Command(argv=["true"], cwd=tmp_path, environment={"a b": "1"})

@@ -19,6 +19,7 @@ _SECRET_PATHS: Sequence[tuple[str, tuple[str, ...]]] = (
         "**/AppData/*/Microsoft/Vault/**", "**/.1password/**", "**/.config/op/**", "**/.netrc", "**/_netrc",
         "**/.git-credentials", "**/.pgpass", "**/.vault-token", "**/.age/**", "**/.config/sops/**",
         "/etc/shadow*", "/etc/gshadow*", "/etc/sudoers", "/etc/sudoers.d/**", "/etc/ssh/ssh_host_*",
+        "/run/secrets/**", "/var/run/secrets/**", "/run/credentials/**",
         "**/proc/*/environ", "**/proc/*/mem", "**/proc/*/fd/**", "**/proc/*/root/**",
     )),
     (_BROWSER, (

@@ -14,17 +14,19 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.key_sources import CREDENTIALS_VARIABLE
 from worker_core.network.reachable import Network
 from worker_core.paths import Paths, private_directory
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.limits import limits_of
+from worker_core.sandbox.walls import real
 from worker_core.snapshot import SandboxView
 
 if TYPE_CHECKING:
@@ -138,9 +140,21 @@ def make_walls(settings: Settings, paths: Paths) -> Walls:
         limits=limits_of(settings),
         network=Network(settings.network),
         readable=settings.sandbox_readable,
-        hidden=(paths.state, paths.config, paths.runtime),
+        hidden=(paths.state, paths.config, paths.runtime, *_places_of_keys(settings)),
         runtime=_runtime(paths),
     )
+
+
+def _places_of_keys(settings: Settings) -> Iterator[Path]:
+    """Key files; of one that a link in its folder leads to, as in volumes of Kubernetes, the folder: tomorrow's lies
+    there, too.
+    """
+    for file in (settings.api_key_file, settings.llm_api_key_file):
+        if file is not None:
+            folder = real(file.parent)
+            yield folder if real(file).parent != folder and real(file).is_relative_to(folder) else file
+    if folder_of_credentials := os.environ.get(CREDENTIALS_VARIABLE):
+        yield Path(folder_of_credentials)
 
 
 def _runtime(paths: Paths) -> Path:

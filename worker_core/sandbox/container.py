@@ -105,6 +105,9 @@ class Container:
         for path in readable:
             argv += ["--mount", _mount(path, readonly=True)]
         for path in covers:
+            if path.is_file():
+                argv += ["--mount", _mount(Path(os.devnull), readonly=True, where=path)]
+                continue
             argv += [
                 "--tmpfs",
                 f"{path}:rw,nosuid,nodev,noexec,size={_COVER_BYTES}{self._empty}",

@@ -76,8 +76,6 @@ class Mounts:
 
     def __init__(self, walls: Walls) -> None:
         self._walls = walls
-        self._covered: tuple[Path, ...] | None = None
-        self._hidden: list[Path] = []
         self._named = [*interpreter_folders(), *gate_files(), files_child()]
         self._named += [path for path in walls.readable if walls.may_show(path)]
         self._shown = _with(self._named, list(_system(walls)))
@@ -98,14 +96,14 @@ class Mounts:
         named = [*self._named, *filter(self._walls.may_show, readable)]
         shown = _with(named, list(self._shown)) if readable else self._shown
         links = self._links if place == workspace and not readable else _linked([*named, workspace], shown)
-        covered = tuple(folder for folder in self._walls.hidden if folder.is_dir())
-        if covered != self._covered:
-            self._covered, self._hidden = covered, outermost(map(real, covered))
-        covers = _cover(self._hidden, shown)
+        hidden = outermost(path for path in map(real, self._walls.hidden) if path.exists())
+        covers = _cover([path for path in hidden if path.is_dir()], shown)
+        empty = [*_cover([path for path in hidden if not path.is_dir()], shown)]
+        empty += self._reachable_sockets(shown, covers)
         points: list[tuple[Path, int, tuple[str, ...]]] = [(one.where, 0, one.option) for one in shown]
         points += [(Path("/dev"), 1, _DEVICES), (Path("/proc"), 1, ("--proc", "/proc")), (Path(TMP), 1, _TEMPORARY)]
         points += [(cover, 2, ("--tmpfs", str(cover))) for cover in covers]
-        points += [(path, 2, ("--ro-bind", "/dev/null", str(path))) for path in self._reachable_sockets(shown, covers)]
+        points += [(path, 2, ("--ro-bind", "/dev/null", str(path))) for path in empty]
         points = [point for point in points if not point[0].is_relative_to(place)]
         points.sort(key=lambda point: (len(point[0].parts), point[1]))
         options = [word for _, _, words in points for word in words]
@@ -150,7 +148,7 @@ def _sees(path: Path, shown: Sequence[_Shown]) -> bool:
 
 
 def _cover(hidden: Sequence[Path], shown: Sequence[_Shown]) -> list[Path]:
-    """Where folders of the worker's would be seen."""
+    """Where what is the worker's would be seen."""
     seen = [one.within(folder) for folder in hidden for one in shown]
     return outermost(path for path in seen if path is not None)
 

@@ -33,7 +33,8 @@ class Walls:
     """Folders and files that tools may read besides the system's programs."""
 
     hidden: tuple[Path, ...] = ()
-    """Folders of the worker: covered where they lie below something readable, and nothing in them is readable."""
+    """Folders and files of the worker: covered where they lie below something readable, and nothing in them is
+    readable."""
 
     runtime: Path = Path()
     """Private folder for what the mechanism needs."""
@@ -54,7 +55,7 @@ class Walls:
         """For a mechanism that mounts what is readable under its own name: that, and what of it is to be covered."""
         left_out = self.left_out()
         paths = tuple(path for path in self.readable if path not in left_out)
-        hidden = [real(folder) for folder in self.hidden if folder.is_dir()]
+        hidden = [path for path in map(real, self.hidden) if path.exists()]
         seen = [
             path / folder.relative_to(real(path))
             for path in paths
