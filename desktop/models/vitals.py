@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from worker_core.machine.memory import memory
 from worker_core.snapshot import SdkView
 
 POINTS = 120
@@ -56,10 +57,10 @@ class Vitals:
             sdk: what Temporal's SDK counts.
             pid: the worker's process, whose memory is noted; 0: this one.
         """
-        memory = psutil.virtual_memory()
-        self.memory_total = memory.total
+        there = memory()
+        self.memory_total = there.total_bytes
         self._note("cpu", psutil.cpu_percent(interval=None))
-        self._note("memory", memory.percent)
+        self._note("memory", there.percent)
         self._note_process(pid or os.getpid())
         self._note("delay", delay_ms)
         self._note("slots", float(slots))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.system_info import system_info
-from worker_core.machine import changes, load
+from worker_core.machine import changes
 from worker_core.machine.changes import SLEPT_FOR, SleepDetector
 from worker_core.machine.load import HealthSampler
 
@@ -62,20 +62,6 @@ def test_the_fingerprint_is_stable_and_without_loopback() -> None:
     first = changes.network_fingerprint()
     assert first == changes.network_fingerprint()
     assert not any(address.startswith("127.") for _, address in first)
-
-
-@pytest.mark.parametrize(
-    ("limit", "used", "expected"),
-    [("max", "5", None), ("1000", "400", 600), ("100", "400", 0), ("nonsense", "1", None)],
-)
-def test_a_container_has_what_its_limit_leaves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, expected: int | None
-) -> None:
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text(f"{used}\n")
-    monkeypatch.setattr(load, "_CGROUP", tmp_path)
-    available = load.available_memory_bytes()
-    assert available > 1_000_000 if expected is None else available == expected
 
 
 async def test_the_watch_tells_of_sleep_and_of_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,14 +124,16 @@ def write_bundle(file: Path, texts: Texts) -> None:
 def _system() -> str:
     import psutil
 
-    memory = psutil.virtual_memory()
+    from worker_core.machine.memory import memory
+
+    there = memory()
     now = datetime.now().astimezone()
     facts = {
         "Kubiya Worker": f"{__version__}{' (frozen)' if is_frozen() else ''}",
         "Time": f"{now.astimezone(UTC).isoformat(timespec='seconds')}, zone {now.tzname()}",
         "System": platform.platform(),
-        "Machine": f"{platform.machine()}, {os.cpu_count()} processors, {memory.total / 1e9:.1f} GB",
-        "Memory in use": f"{memory.percent:.0f} %",
+        "Machine": f"{platform.machine()}, {os.cpu_count()} processors, {there.total_bytes / 1e9:.1f} GB",
+        "Memory in use": f"{there.percent:.0f} %",
         "Up since": datetime.fromtimestamp(psutil.boot_time(), UTC).isoformat(timespec="seconds"),
         "Python": f"{platform.python_version()} ({sys.platform})",
         "Session": " ".join(

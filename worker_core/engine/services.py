@@ -14,7 +14,8 @@ from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.events import EventBus
 from worker_core.logs.redaction import Redactor
-from worker_core.machine import identity, load
+from worker_core.machine import identity
+from worker_core.machine.memory import memory
 from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.pool import McpPool
 from worker_core.paths import Paths
@@ -103,4 +104,4 @@ def make_services(
 
 def executions_limit(settings: Settings) -> int:
     """Executions in mid-turn at once: what the settings say, else by the memory that is free now."""
-    return settings.max_executions or identity.default_executions(load.available_memory_bytes())
+    return settings.max_executions or identity.default_executions(memory().available_bytes)

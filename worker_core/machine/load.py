@@ -6,14 +6,12 @@ import asyncio
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import psutil
 
 from worker_core.basics.files import nearest_existing
+from worker_core.machine.memory import memory
 from worker_core.snapshot import Health
-
-_CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 class HealthSampler:
@@ -34,27 +32,16 @@ class HealthSampler:
         return await asyncio.to_thread(self._sample)
 
     def _sample(self) -> Health:
-        memory = psutil.virtual_memory()
+        there = memory()
         disk = shutil.disk_usage(nearest_existing(self._disk_path))
         return Health(
             cpu_percent=psutil.cpu_percent(interval=None),
-            memory_percent=memory.percent,
-            memory_total_bytes=memory.total,
-            memory_used_bytes=memory.used,
+            memory_percent=there.percent,
+            memory_total_bytes=there.total_bytes,
+            memory_used_bytes=there.used_bytes,
             disk_percent=round(100.0 * disk.used / disk.total, 1) if disk.total else 0.0,
             disk_total_bytes=disk.total,
             disk_used_bytes=disk.used,
             process_rss_bytes=self._process.memory_info().rss,
             sampled_at=datetime.now(UTC),
         )
-
-
-def available_memory_bytes() -> int:
-    """Memory that new work may take: of the machine, or of the container where that is less."""
-    available = psutil.virtual_memory().available
-    try:
-        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
-        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-        return available if limit == "max" else max(0, min(available, int(limit) - used))
-    except (OSError, ValueError):  # no cgroup v2 here
-        return available
