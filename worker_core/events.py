@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from worker_core.snapshot import EngineSnapshot, EngineState
 
@@ -120,6 +120,21 @@ class ToolFinished(Event):
     tool_name: str
     succeeded: bool
     duration_seconds: float
+    failure: Literal["", "denied", "unknown"] = ""
+    """Why it did not succeed, where the tool itself did not fail: it was not allowed, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCalled(Event):
+    """A model call ended, with all its tries. Tokens as the gateway counted; `prompt_tokens` has the cached in it."""
+
+    execution_id: str
+    succeeded: bool
+    duration_seconds: float
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cost_dollars: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

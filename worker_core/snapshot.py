@@ -42,6 +42,8 @@ class QueueStatistics:
     added_per_second: float
     dispatched_per_second: float
     pollers: int
+    home_backlog: int = 0
+    """Calls that wait for this machine alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

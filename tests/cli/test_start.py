@@ -18,6 +18,7 @@ from tests.cli.conftest import NOBODY_LISTENS, CommandLine
 from tests.support.engine import home, new_queue
 from tests.support.playground import Stage, until
 from tests.support.processes import alive, eventually, pid_in, written_pid
+from tests.support.prometheus_text import parsed
 from tests.support.worker_process import LIMIT_SECONDS, WorkerProcess, worker_process
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
@@ -293,7 +294,9 @@ async def test_probes_see_it_serve_and_drain(stage: Stage, tmp_path: Path, clien
             worker.wait_ready()
             assert (await probe.get("/readyz")).text == "serving\n"
             await in_a_tool_call(stage, client, queue, tmp_path, "while [ ! -e go ]; do sleep 0.05; done")
-            assert "kubiya_worker_executions_running 1\n" in (await probe.get("/metrics")).text
+            told = parsed((await probe.get("/metrics")).text)
+            assert told["kubiya_worker_executions_running"] == 1
+            assert any(name.startswith("temporal_activity_schedule_to_start_latency_seconds_count") for name in told)
             worker.process.send_signal(signal.SIGTERM)
 
             async def drains() -> bool:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Literal
 
 import httpx2
 import pytest
+from temporalio.runtime import (
+    BUFFERED_METRIC_KIND_COUNTER,
+    BUFFERED_METRIC_KIND_GAUGE,
+    BUFFERED_METRIC_KIND_HISTOGRAM,
+    BufferedMetricUpdate,
+)
 
+from tests.support.prometheus_text import parsed
 from worker_core.errors import ConfigurationError
-from worker_core.events import EventBus, ExecutionFinished
+from worker_core.events import EventBus, ExecutionFinished, ModelCalled, PollingStalled, ToolFinished
 from worker_core.settings import load
 from worker_core.snapshot import (
     EngineSnapshot,
@@ -24,11 +33,15 @@ from worker_core.snapshot import (
     OutboxView,
     QueueStatistics,
     QueueView,
+    SandboxView,
 )
 from worker_core.status_server import server as server_module
 from worker_core.status_server import serving_status
+from worker_core.status_server.counts import TOKENS
+from worker_core.status_server.families import of_the_sdk, prometheus_text
 from worker_core.status_server.readiness import Patience
 from worker_core.status_server.server import CALLERS, StatusServer
+from worker_core.temporal.series import MOST_SERIES, SdkSeries
 
 LIMIT = 20.0
 
@@ -120,14 +133,15 @@ async def test_metrics_are_what_prometheus_reads(engine: Engine, server: StatusS
     queue = QueueView(
         queue_id='q"\\1', polling=True, last_heartbeat_at=datetime.now(UTC) - timedelta(seconds=40),
         statistics=QueueStatistics(
-            backlog=7, backlog_age_seconds=2.5, added_per_second=1, dispatched_per_second=1, pollers=3
+            backlog=7, backlog_age_seconds=2.5, added_per_second=1, dispatched_per_second=1, pollers=3, home_backlog=2,
         ),
     )  # fmt: skip
     running = ExecutionView(
         execution_id="e-1", queue_id="q", turn=1, status="running", step="model", started_at=datetime.now(UTC)
     )
+    waiting = replace(running, execution_id="e-2", status="waiting_for_approval")
     engine.snapshot = EngineSnapshot(
-        state=EngineState.RUNNING, version="1.2.3", queues=(queue,), executions=(running,), executions_limit=4,
+        state=EngineState.RUNNING, version="1.2.3", queues=(queue,), executions=(running, waiting), executions_limit=4,
         outbox=OutboxView(pending=2, spooled=3, dropped=1, delivered=9),
     )  # fmt: skip
     for status in ("completed", "completed", "failed", "strange"):
@@ -140,32 +154,79 @@ async def test_metrics_are_what_prometheus_reads(engine: Engine, server: StatusS
     assert values['kubiya_worker_executions_finished_total{outcome="failed"}'] == 1
     assert values['kubiya_worker_executions_finished_total{outcome="other"}'] == 1
     assert (values["kubiya_worker_executions_running"], values["kubiya_worker_executions_limit"]) == (1, 4)
+    assert values['kubiya_worker_executions_waiting{for="approval"}'] == 1
     assert (values["kubiya_worker_outbox_spooled"], values["kubiya_worker_outbox_dropped_total"]) == (3, 1)
     assert values['kubiya_worker_queue_backlog{queue="q\\"\\\\1"}'] == 7
+    assert values['kubiya_worker_queue_home_backlog{queue="q\\"\\\\1"}'] == 2
     assert 40 <= values['kubiya_worker_queue_heartbeat_age_seconds{queue="q\\"\\\\1"}'] < 40 + LIMIT
     assert values["process_resident_memory_bytes"] > 1_000_000
     assert not [name for name in values if "poll_age" in name], "what is not known is left out"
 
 
-def parsed(text: str) -> dict[str, float]:
-    """Prometheus' text format, strictly: each series once, below its HELP and TYPE, all of one name together."""
-    values: dict[str, float] = {}
-    names: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("# HELP "):
-            names.append(line.split(" ", 3)[2])
-        elif line.startswith("# TYPE "):
-            assert line.split(" ")[2:] in ([names[-1], "gauge"], [names[-1], "counter"])
-            assert (line.rpartition(" ")[2] == "counter") == names[-1].endswith("_total")
-        else:
-            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\["\\n])*"\})? (-?[0-9.e+-]+)', line)
-            assert found is not None, line
-            assert found[1] == names[-1]
-            assert line.rpartition(" ")[0] not in values
-            values[line.rpartition(" ")[0]] = float(found[3])
-    assert len(names) == len(set(names))
-    assert text.endswith("\n")
-    return values
+async def test_what_adds_up_is_counted_from_events(engine: Engine, server: StatusServer) -> None:
+    def tool(*, succeeded: bool, failure: Literal["", "denied", "unknown"] = "") -> ToolFinished:
+        return ToolFinished(
+            execution_id="e", call_id="c", tool_name="shell", succeeded=succeeded, duration_seconds=1.0, failure=failure
+        )
+
+    used = ModelCalled(
+        execution_id="e", succeeded=True, duration_seconds=2.0, prompt_tokens=900, completion_tokens=70,
+        cached_tokens=400, cost_dollars=0.25,
+    )  # fmt: skip
+    for event in (
+        *(tool(succeeded=True), tool(succeeded=True), tool(succeeded=False), tool(succeeded=False, failure="denied")),
+        *(used, used, replace(used, succeeded=False, prompt_tokens=0, completion_tokens=0, cached_tokens=0)),
+        *(PollingStalled(queue_id="q-1", sentence="."), PollingStalled(queue_id="other", sentence=".")),
+    ):
+        engine.events.publish(event)
+    engine.snapshot = replace(engine.snapshot, sandbox=SandboxView(name="bubblewrap"))
+    values = parsed((await get(server, "/metrics")).text)
+    prefix = "kubiya_worker_"
+    assert {name: value for name, value in values.items() if name.startswith(f"{prefix}tool_calls")} == {
+        f'{prefix}tool_calls_total{{outcome="succeeded"}}': 2, f'{prefix}tool_calls_total{{outcome="failed"}}': 1,
+        f'{prefix}tool_calls_total{{outcome="denied"}}': 1, f'{prefix}tool_calls_total{{outcome="unknown"}}': 0,
+    }  # fmt: skip
+    assert values[f'{prefix}model_calls_total{{outcome="failed"}}'] == 1
+    assert [values[f'{prefix}model_tokens_total{{kind="{kind}"}}'] for kind in TOKENS] == [1800, 140, 800]
+    assert values[f"{prefix}model_cost_dollars_total"] == 0.75
+    assert values[f'{prefix}queue_reconnects_total{{queue="q-1"}}'] == 1
+    assert values[f'{prefix}sandbox_info{{sandbox="bubblewrap"}}'] == 1
+
+
+def update(name: str, kind: int, value: float, unit: str = "", **labels: str) -> BufferedMetricUpdate:
+    metric = SimpleNamespace(name=name, kind=kind, unit=unit or None, description="What\nit is")
+    return SimpleNamespace(metric=metric, value=value, attributes=labels)  # type: ignore[return-value]
+
+
+def test_the_sdk_s_metrics_are_told_by_prometheus_conventions() -> None:
+    series = SdkSeries()
+    for one in (
+        update("temporal_request", BUFFERED_METRIC_KIND_COUNTER, 2, operation="Poll", service_name="x"),
+        update("temporal_request", BUFFERED_METRIC_KIND_COUNTER, 3, operation="Poll"),
+        update("temporal_num_pollers", BUFFERED_METRIC_KIND_GAUGE, 5, task_queue='q"'),
+        update("temporal_num_pollers", BUFFERED_METRIC_KIND_GAUGE, 4, task_queue='q"'),
+        *(
+            update("temporal_request_latency", BUFFERED_METRIC_KIND_HISTOGRAM, value, "s", operation="Poll")
+            for value in (0.001, 0.2, 0.25, 9999.0)
+        ),
+        update("temporal_payload_size", BUFFERED_METRIC_KIND_HISTOGRAM, 3, "bytes"),
+    ):
+        series.take(one)
+    values = parsed(prometheus_text(of_the_sdk(series.metrics.values())))
+    assert values['temporal_request_total{operation="Poll"}'] == 5
+    assert values['temporal_num_pollers{task_queue="q\\""}'] == 4
+    assert values['temporal_request_latency_seconds_bucket{operation="Poll",le="0.25"}'] == 3
+    assert values['temporal_request_latency_seconds_count{operation="Poll"}'] == 4
+    assert values["temporal_payload_size_bytes_sum"] == 3
+
+
+def test_series_of_the_sdk_have_a_bound() -> None:
+    series = SdkSeries()
+    for number in range(2 * MOST_SERIES):
+        series.take(update("temporal_request", BUFFERED_METRIC_KIND_COUNTER, 1, workflow_type=str(number)))
+        series.take(update("temporal_request", BUFFERED_METRIC_KIND_COUNTER, 1, workflow_type="0"))
+    assert len(series.metrics["temporal_request"].values) == MOST_SERIES
+    assert series.metrics["temporal_request"].values[("workflow_type", "0"),] == 2 * MOST_SERIES + 1
 
 
 async def test_nothing_that_people_wrote_is_told(engine: Engine, server: StatusServer) -> None:

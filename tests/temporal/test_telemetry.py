@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def test_counters_add_up_and_gauges_are_the_newest_of_each_queue() -> None:
     telemetry.take("temporal_request_failure", 1, {})
     telemetry.take("temporal_long_request_failure", 1, {})
     telemetry.take("temporal_sticky_cache_size", 7, {"task_queue": "q"})
-    for wait in (10, 20):
+    for wait in (0.01, 0.02):
         telemetry.take("temporal_activity_schedule_to_start_latency", wait, {})
     assert telemetry.view() == SdkView(
         polls=3,
@@ -55,9 +56,9 @@ def test_counters_add_up_and_gauges_are_the_newest_of_each_queue() -> None:
 
 def test_only_the_newest_waits_count() -> None:
     telemetry = Telemetry()
-    for wait in [1000] * 100 + [10] * 50:
+    for wait in [1.0] * 100 + [0.01] * 50:
         telemetry.take("temporal_activity_schedule_to_start_latency", wait, {})
-    assert telemetry.view().wait_ms == 10
+    assert telemetry.view().wait_ms == pytest.approx(10)
 
 
 @given(

@@ -492,6 +492,6 @@ class Engine:
             tasks_processed=self._tracker.processed,
             outbox=self._services.outbox.view(),
             health=self._health,
-            sdk=metrics().telemetry.view(),
+            sdk=metrics().view(),
         )
         self.events.publish(SnapshotReplaced(snapshot=self.snapshot))

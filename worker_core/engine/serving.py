@@ -292,7 +292,8 @@ class QueueServer:
     async def look(self) -> None:
         assert self._client is not None
         metrics().drain()
-        described = await describe(self._client, self.view.queue_id, identity=self._plan_identity)
+        plan = self._plan(self._session.registration)
+        described = await describe(self._client, self.view.queue_id, home_queue=plan.home_queue, identity=plan.identity)
         telemetry, queue = metrics().telemetry, self.view.queue_id
         answered, refused = telemetry.polls_answered(queue), telemetry.polls_refused(queue)
         seen = answered > self._polls_answered
@@ -388,10 +389,6 @@ class QueueServer:
     @property
     def _name(self) -> str:
         return self.view.queue_name or self.view.queue_id
-
-    @property
-    def _plan_identity(self) -> str:
-        return self._plan(self._session.registration).identity
 
     def _show_registration(self, registration: StartResponse) -> None:
         self._update(

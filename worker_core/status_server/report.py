@@ -1,20 +1,16 @@
-"""What Prometheus is told: a pure function of a snapshot. Words are codes, all else is numbers."""
+"""What is measured of a worker: a pure function of its snapshot and counts. Words are codes, all else is numbers."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
-
-FINISHED: Final = ("completed", "failed", "cancelled", "other")
-
-
-def outcome(status: str) -> str:
-    """What an execution's end counts as: one of `FINISHED`."""
-    return status if status in FINISHED else "other"
+from worker_core.status_server.counts import Counts
+from worker_core.status_server.families import Family, families
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,48 +34,37 @@ class _Metric(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
-def metrics(
+def measured(
     snapshot: EngineSnapshot,
     *,
     now: datetime,
     ready: bool,
     silent_seconds: float,
-    finished: Mapping[str, int],
+    counts: Counts,
     process: ProcessView,
-) -> str:
-    """Prometheus' text format, version 0.0.4. What is not known is left out.
+) -> list[Family]:
+    """Everything of ours.
 
     Args:
         snapshot: the engine's.
         now: in UTC.
         ready: what `/readyz` says.
         silent_seconds: for which the event loop has not answered, at least.
-        finished: executions that ended here, by `outcome`.
+        counts: since the worker began.
         process: this one.
     """
-    lines: list[str] = []
-    last = ""
-    every = (
-        *_worker(snapshot, ready=ready, silent_seconds=silent_seconds, finished=finished),
-        *_queues(snapshot.queues, now=now),
-        *_sdk(snapshot),
-        *_process(process),
+    return families(
+        (
+            *_worker(snapshot, ready=ready, silent_seconds=silent_seconds),
+            *_work(snapshot, counts),
+            *_queues(snapshot.queues, counts, now=now),
+            *_sdk(snapshot),
+            *_process(process),
+        )
     )
-    for one in every:
-        if one.value is None:
-            continue
-        if one.name != last:
-            last = one.name
-            kind = "counter" if one.name.endswith("_total") else "gauge"
-            lines += [f"# HELP {one.name} {one.help}", f"# TYPE {one.name} {kind}"]
-        labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in one.labels.items())
-        lines.append(f"{one.name}{{{labels}}} {one.value:.15g}" if labels else f"{one.name} {one.value:.15g}")
-    return "\n".join(lines) + "\n"
 
 
-def _worker(
-    snapshot: EngineSnapshot, *, ready: bool, silent_seconds: float, finished: Mapping[str, int]
-) -> Iterator[_Metric]:
+def _worker(snapshot: EngineSnapshot, *, ready: bool, silent_seconds: float) -> Iterator[_Metric]:
     prefix = "kubiya_worker"
     yield _Metric(f"{prefix}_info", "The worker's version.", 1, {"version": snapshot.version})
     yield _Metric(f"{prefix}_ready", "Whether /readyz says so.", ready)
@@ -88,13 +73,37 @@ def _worker(
             f"{prefix}_state", "1 for the state of the worker.", state is snapshot.state, {"state": state.value}
         )
     yield _Metric(f"{prefix}_event_loop_silent_seconds", "How long the event loop has not answered.", silent_seconds)
+    yield _Metric(
+        f"{prefix}_sandbox_info",
+        "What isolates tools; empty until it is looked for.",
+        1,
+        {"sandbox": snapshot.sandbox.name},
+    )
+
+
+def _work(snapshot: EngineSnapshot, counts: Counts) -> Iterator[_Metric]:
+    prefix = "kubiya_worker"
     yield _Metric(f"{prefix}_executions_running", "Executions in the middle of a turn.", snapshot.tasks_in_flight)
     yield _Metric(f"{prefix}_executions_known", "Executions that live here, running or not.", len(snapshot.executions))
     yield _Metric(f"{prefix}_executions_limit", "How many may be in the middle of a turn.", snapshot.executions_limit)
-    for how in FINISHED:
+    waiting = Counter(one.status for one in snapshot.executions)
+    for whom in ("input", "approval"):
         yield _Metric(
-            f"{prefix}_executions_finished_total", "Executions that ended here.", finished.get(how, 0), {"outcome": how}
+            f"{prefix}_executions_waiting",
+            "Those of them that wait for their user, in the last quarter of an hour.",
+            waiting[f"waiting_for_{whom}"],
+            {"for": whom},
         )
+    for name, said, by in (
+        ("executions_finished", "Executions that ended here.", counts.finished),
+        ("tool_calls", "Tool calls that ended.", counts.tools),
+        ("model_calls", "Model calls that ended, with all their tries.", counts.models),
+    ):
+        for how, count in by.items():
+            yield _Metric(f"{prefix}_{name}_total", said, count, {"outcome": how})
+    for kind, count in counts.tokens.items():
+        yield _Metric(f"{prefix}_model_tokens_total", "Tokens; input has the cached in it.", count, {"kind": kind})
+    yield _Metric(f"{prefix}_model_cost_dollars_total", "As far as gateways say.", counts.cost_dollars)
     yield _Metric(f"{prefix}_approvals_waiting", "Tool calls that wait for an answer.", len(snapshot.approvals))
     outbox = snapshot.outbox
     yield _Metric(f"{prefix}_outbox_pending", "Events on their way to the control plane.", outbox.pending)
@@ -103,7 +112,7 @@ def _worker(
     yield _Metric(f"{prefix}_outbox_dropped_total", "Events that were given up.", outbox.dropped)
 
 
-def _queues(queues: tuple[QueueView, ...], *, now: datetime) -> Iterator[_Metric]:
+def _queues(queues: tuple[QueueView, ...], counts: Counts, *, now: datetime) -> Iterator[_Metric]:
     def each(name: str, said: str, values: Mapping[str, float | None]) -> Iterator[_Metric]:
         for queue_id, value in values.items():
             yield _Metric(f"kubiya_worker_queue_{name}", said, value, {"queue": queue_id})
@@ -114,6 +123,16 @@ def _queues(queues: tuple[QueueView, ...], *, now: datetime) -> Iterator[_Metric
     counted = {queue.queue_id: queue.statistics for queue in queues if queue.statistics is not None}
     yield from each("polling", "Whether it is polled.", {one.queue_id: one.polling for one in queues})
     yield from each(
+        "credentials_refused",
+        "Whether the control plane or Temporal refuses the key.",
+        {one.queue_id: one.credentials_refused for one in queues},
+    )
+    yield from each(
+        "reconnects_total",
+        "Connections made anew.",
+        {one.queue_id: counts.reconnects[one.queue_id] for one in queues},
+    )
+    yield from each(
         "heartbeat_age_seconds",
         "Since the control plane took a heartbeat.",
         {one.queue_id: age(one.last_heartbeat_at) for one in queues},
@@ -123,11 +142,16 @@ def _queues(queues: tuple[QueueView, ...], *, now: datetime) -> Iterator[_Metric
         "Since polls were seen to be answered.",
         {one.queue_id: age(one.last_poll_at) for one in queues},
     )
-    yield from each("backlog", "Tasks that wait, by Temporal.", {name: one.backlog for name, one in counted.items()})
+    yield from each(
+        "backlog", "Tasks that wait for any worker, by Temporal.", {name: one.backlog for name, one in counted.items()}
+    )
     yield from each(
         "backlog_age_seconds",
         "How long the oldest of them waits.",
         {name: one.backlog_age_seconds for name, one in counted.items()},
+    )
+    yield from each(
+        "home_backlog", "Calls that wait for this machine.", {name: one.home_backlog for name, one in counted.items()}
     )
     yield from each("pollers", "Pollers of all workers.", {name: one.pollers for name, one in counted.items()})
 
@@ -150,7 +174,3 @@ def _process(process: ProcessView) -> Iterator[_Metric]:
     yield _Metric("process_threads", "Threads of this process.", process.threads)
     yield _Metric("process_open_fds", "Its open file descriptors.", process.open_fds)
     yield _Metric("process_start_time_seconds", "When it began, since the epoch.", process.started_at)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -29,11 +29,14 @@ import psutil
 
 from worker_core.basics.pulse import Pulse
 from worker_core.errors import ConfigurationError
-from worker_core.events import Event, EventBus, ExecutionFinished
+from worker_core.events import EventBus
 from worker_core.network.hosts import is_loopback, read_url
 from worker_core.snapshot import EngineSnapshot
+from worker_core.status_server.counts import Counts
+from worker_core.status_server.families import of_the_sdk, prometheus_text
 from worker_core.status_server.readiness import Patience, readiness
-from worker_core.status_server.report import FINISHED, ProcessView, metrics, outcome
+from worker_core.status_server.report import ProcessView, measured
+from worker_core.temporal.connection import metrics as sdk_metrics
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ class StatusServer:
         self._engine = engine
         self._host, self._port = host, port
         self._patience = patience or Patience()
-        self._finished = dict.fromkeys(FINISHED, 0)
+        self._counts = Counts()
         self._callers: dict[socket.socket, _Caller] = {}
         self._closing = threading.Event()
         self._unlisten: Callable[[], None] | None = None
@@ -121,7 +124,8 @@ class StatusServer:
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._process = psutil.Process()
         self._pulse = Pulse(asyncio.get_running_loop())
-        self._unlisten = self._engine.events.listen(self._heard, only=(ExecutionFinished,))
+        self._unlisten = self._counts.listen(self._engine.events)
+        sdk_metrics().keep_series()
         self._thread = threading.Thread(target=self._serve, name="status-server", daemon=True)
         self._thread.start()
         log.info("Status: http://%s/healthz, /readyz and /metrics.", self.address)
@@ -139,10 +143,6 @@ class StatusServer:
             one.close()
         self._callers.clear()
         self._selector.close()
-
-    def _heard(self, event: Event) -> None:
-        if isinstance(event, ExecutionFinished):
-            self._finished[outcome(event.status)] += 1
 
     # --- in the thread ----------------------------------------------------------------------------------------
 
@@ -250,15 +250,16 @@ class StatusServer:
             case b"/readyz":
                 return _Answer(status=200 if why == "serving" else 503, body=f"{why}\n")
             case b"/metrics":
-                text = metrics(
+                ours = measured(
                     snapshot,
                     now=now,
                     ready=why == "serving",
                     silent_seconds=silent,
-                    finished=dict(self._finished),
+                    counts=self._counts,
                     process=self._look_at_process(),
                 )
-                return _Answer(status=200, body=text, kind=_PROMETHEUS)
+                theirs = sdk_metrics().series(of_the_sdk)
+                return _Answer(status=200, body=prometheus_text((*ours, *theirs)), kind=_PROMETHEUS)
             case _:
                 return _Answer(status=404, body="/healthz, /readyz, /metrics\n")
 

@@ -5,20 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
 
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
-from temporalio.runtime import BufferedMetricUpdate, LoggingConfig, MetricBuffer, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    BufferedMetricUpdate,
+    LoggingConfig,
+    MetricBuffer,
+    MetricBufferDurationFormat,
+    Runtime,
+    TelemetryConfig,
+)
 
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.network.named_proxy import named_proxy
 from worker_core.network.tls import uses_tls
 from worker_core.secrets import Secret, read_key
 from worker_core.settings import TlsMode
+from worker_core.snapshot import SdkView
 from worker_core.temporal.converter import data_converter
+from worker_core.temporal.series import Metric, SdkSeries
 from worker_core.temporal.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -29,6 +40,9 @@ BUFFERED_UPDATES = 20_000
 
 _CORE_LOG_FILTER = "error,temporalio_sdk_core::telemetry::metrics=off"
 """The SDK's core writes to stderr itself. A buffer that ran over would be told of there thousands of times."""
+
+
+_Result = TypeVar("_Result")
 
 
 class TemporalUnreachable(KubiyaError):
@@ -72,14 +86,18 @@ class Target:
 
 
 class Metrics:
-    """The SDK's metrics, read in process: no port is opened.
+    """The SDK's metrics, read in process: no port is opened. Any thread may call.
 
-    The SDK allows one runtime a process to be the default, and its buffer must be emptied: `drain` does. A buffer that
-    ran over cannot be read any more (the SDK panics on a metric whose definition was dropped); `broken` is then set.
+    A runtime has one way to tell its metrics, and this one serves all who want them at once: the window, Prometheus and
+    OpenTelemetry. The SDK allows one runtime a process to be the default, and its buffer must be emptied: `drain` does.
+    A buffer that ran over cannot be read any more (the SDK panics on a metric whose definition was dropped); `broken`
+    is then set.
     """
 
     def __init__(self) -> None:
-        self._buffer = MetricBuffer(BUFFERED_UPDATES)
+        self._buffer = MetricBuffer(BUFFERED_UPDATES, duration_format=MetricBufferDurationFormat.SECONDS)
+        self._lock = Lock()
+        self._series: SdkSeries | None = None
         self.runtime = Runtime(
             telemetry=TelemetryConfig(metrics=self._buffer, logging=LoggingConfig(filter=_CORE_LOG_FILTER))
         )
@@ -88,8 +106,27 @@ class Metrics:
 
     def drain(self) -> None:
         """Take in what the SDK has counted."""
-        for update in self._updates():
-            self.telemetry.take(update.metric.name, update.value, update.attributes)
+        with self._lock:
+            for update in self._updates():
+                self.telemetry.take(update.metric.name, update.value, update.attributes)
+                if self._series is not None:
+                    self._series.take(update)
+
+    def keep_series(self) -> None:
+        """From now on, every metric is kept, for `series`."""
+        with self._lock:
+            self._series = self._series or SdkSeries()
+
+    def series(self, read: Callable[[Iterable[Metric]], _Result]) -> _Result:
+        """What `read` makes of every metric, as of now; of none where they are not kept."""
+        self.drain()
+        with self._lock:
+            return read(self._series.metrics.values() if self._series is not None else ())
+
+    def view(self) -> SdkView:
+        """Condensed, as far as drained."""
+        with self._lock:
+            return self.telemetry.view()
 
     def _updates(self) -> Sequence[BufferedMetricUpdate]:
         if self.broken:
@@ -105,7 +142,8 @@ class Metrics:
 
     def is_polling(self, task_queue: str) -> bool:
         """Whether the SDK reported a poller of this queue, as far as drained."""
-        return self.telemetry.is_polling(task_queue)
+        with self._lock:
+            return self.telemetry.is_polling(task_queue)
 
 
 _metrics: Metrics | None = None

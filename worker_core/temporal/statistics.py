@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue, TaskQueueStats
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -24,22 +24,21 @@ class QueueDescription:
     polled_at: datetime | None
 
 
-async def describe(client: Client, task_queue: str, *, identity: str) -> QueueDescription | None:
-    """The queue's statistics, or None where the server may not or cannot tell (permission, old server, network)."""
+async def describe(client: Client, task_queue: str, *, home_queue: str, identity: str) -> QueueDescription | None:
+    """The queue's statistics, or None where the server may not or cannot tell (permission, old server, network).
+
+    Args:
+        client: connected.
+        task_queue: that any worker may serve.
+        home_queue: of this machine.
+        identity: of our own pollers.
+    """
     backlog, age, added, dispatched = 0, 0.0, 0.0, 0.0
     pollers: set[str] = set()
     polled_at: datetime | None = None
     try:
         for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
-            answer = await client.workflow_service.describe_task_queue(
-                DescribeTaskQueueRequest(
-                    namespace=client.namespace,
-                    task_queue=TaskQueue(name=task_queue),
-                    task_queue_type=kind,
-                    report_stats=True,
-                ),
-                timeout=_LIMIT,
-            )
+            answer = await _asked(client, task_queue, kind)
             stats: TaskQueueStats = answer.stats
             backlog += stats.approximate_backlog_count
             age = max(age, stats.approximate_backlog_age.ToTimedelta().total_seconds())
@@ -50,6 +49,7 @@ async def describe(client: Client, task_queue: str, *, identity: str) -> QueueDe
                 if poller.identity == identity:
                     seen = poller.last_access_time.ToDatetime(tzinfo=UTC)
                     polled_at = seen if polled_at is None else max(polled_at, seen)
+        home = await _asked(client, home_queue, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
     except RPCError:
         return None
     return QueueDescription(
@@ -59,6 +59,19 @@ async def describe(client: Client, task_queue: str, *, identity: str) -> QueueDe
             added_per_second=added,
             dispatched_per_second=dispatched,
             pollers=len(pollers),
+            home_backlog=home.stats.approximate_backlog_count,
         ),
         polled_at=polled_at,
+    )
+
+
+async def _asked(client: Client, task_queue: str, kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:
+    return await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=task_queue),
+            task_queue_type=kind,
+            report_stats=True,
+        ),
+        timeout=_LIMIT,
     )

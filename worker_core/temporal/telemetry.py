@@ -36,10 +36,10 @@ class Telemetry:
         self._used: dict[tuple[str, str], int] = {}
         self._available: dict[tuple[str, str], int] = {}
         self._cached: dict[str, int] = {}
-        self._waits_ms: deque[float] = deque(maxlen=_WAITS_KEPT)
+        self._waits: deque[float] = deque(maxlen=_WAITS_KEPT)
 
     def take(self, name: str, value: float, attributes: Mapping[str, Any]) -> None:
-        """One update: counters tell what was added, all others what is."""
+        """One update: counters tell what was added, all others what is; times in seconds."""
         queue = str(attributes.get("task_queue", ""))
         if name in _POLLS:
             self._polls[queue] += int(value)
@@ -61,7 +61,7 @@ class Telemetry:
             case "temporal_sticky_cache_size":
                 self._cached[queue] = int(value)
             case "temporal_activity_schedule_to_start_latency":
-                self._waits_ms.append(float(value))
+                self._waits.append(float(value))
 
     def polls_answered(self, task_queue: str) -> int:
         """Of this queue, so far."""
@@ -77,7 +77,7 @@ class Telemetry:
 
     def view(self) -> SdkView:
         """As of the last update."""
-        waits = self._waits_ms
+        waits = self._waits
         return SdkView(
             polls=self._polls.total(),
             polls_empty=self._polls_empty,
@@ -89,7 +89,7 @@ class Telemetry:
             cached_workflows=sum(self._cached.values()),
             requests=self._requests,
             failures=self._failures,
-            wait_ms=sum(waits) / len(waits) if waits else None,
+            wait_ms=1000 * sum(waits) / len(waits) if waits else None,
         )
 
     def _used_by(self, kind: str) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import json
 import os
+import time
 import uuid
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents.activities import tool_calls
+from worker_core.agents.activities.model_call import called
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
@@ -120,8 +122,10 @@ class _Turn:
         services, turn = self._services, self._turn
         workspace = await asyncio.to_thread(Workspace.open, services.workspaces, turn.execution_id)
         order = await asyncio.to_thread(self._order, workspace)
+        begun = time.monotonic()
         try:
             outcome = await services.claude.run(self._there(order))
+            called(services, turn.execution_id, outcome.usage, succeeded=True, seconds=time.monotonic() - begun)
         finally:
             self._ends()
             await self._lane.flush(_FLUSH_LIMIT)

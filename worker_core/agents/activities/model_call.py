@@ -18,6 +18,7 @@ from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.compaction import CHARACTERS_PER_TOKEN
 from worker_core.agents.messages import ModelCall, ModelReply
 from worker_core.basics.durations import duration_as_typed
+from worker_core.events import ModelCalled
 from worker_core.model import endings
 from worker_core.model.answer import Answer, Usage
 from worker_core.model.calls import with_code
@@ -47,6 +48,21 @@ async def run_model_call(services: Services, queue: QueueContext, call: ModelCal
     return await _Call(services, queue, call, attempt).run()
 
 
+def called(services: Services, execution_id: str, usage: Usage, *, succeeded: bool, seconds: float) -> None:
+    """Tell this machine of a model call that ended."""
+    services.bus.publish(
+        ModelCalled(
+            execution_id=execution_id,
+            succeeded=succeeded,
+            duration_seconds=seconds,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            cost_dollars=usage.cost,
+        )
+    )
+
+
 class _Call:
     def __init__(self, services: Services, queue: QueueContext, call: ModelCall, attempt: int) -> None:
         self._services = services
@@ -69,12 +85,14 @@ class _Call:
         self._message_id = ""
         # An activity's first attempt begins anew: what an earlier one spent, the workflow has counted.
         self._spent = services.spent.of(call.execution_id, call.message_id) if attempt > 1 else Usage()
+        self._spent_here = Usage()
 
     async def run(self) -> ModelReply:
         options, _ = options_of(self._call.model_config)
         request = ModelRequest(
             model=self._call.model, messages=self._call.messages, tools=self._call.tools, options=options
         )
+        begun, reply = time.monotonic(), None
         try:
             answer = await self._answered(request)
             answer = await self._bettered(request, answer)
@@ -85,6 +103,13 @@ class _Call:
             self._say_broken(error)
             raise
         finally:
+            called(
+                self._services,
+                self._call.execution_id,
+                self._spent_here,
+                succeeded=reply is not None,
+                seconds=time.monotonic() - begun,
+            )
             await self._lane.flush(_FLUSH_LIMIT)
         return replace(reply, last_sequence=self._lane.last_sequence)
 
@@ -154,7 +179,9 @@ class _Call:
                         self._warn(f"The model {request.model} is thinking.")
         finally:
             send(masked.flush())
-            self._spent += _usage_of(reader, request)
+            used = _usage_of(reader, request)
+            self._spent += used
+            self._spent_here += used
         return reader.answer()
 
     def _next_message_id(self) -> str:

@@ -106,6 +106,7 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
             tool_name=call.name,
             succeeded=result.succeeded,
             duration_seconds=seconds,
+            failure="denied" if done.denied else "unknown" if done.unknown else "",
         )
     )
     await lane.flush(_FLUSH_LIMIT)
@@ -127,6 +128,7 @@ class _Done:
     unknown: bool = False
     """It may have had its effect, or not."""
 
+    denied: bool = False
     where: str = ""
     """Where it had it; see `_place`."""
 
@@ -177,7 +179,7 @@ async def _done(
             return ruling
         begin()
         if isinstance(ruling, Denied):
-            return _Done(result=failed(ruling.sentence))
+            return _Done(result=failed(ruling.sentence), denied=True)
     assert tool is not None
     assert asked is not None
     observed = Observed(services.launcher)
