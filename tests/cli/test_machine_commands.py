@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -16,9 +17,11 @@ from tests.cli.conftest import CommandLine, Keychain
 from worker_core.basics.plain import plain
 from worker_core.cli.logs import tail
 from worker_core.logs.ring import LogLine, now
-from worker_core.logs.sinks import FileSink
+from worker_core.logs.sinks import FileSink, LogFormat
 from worker_core.paths import Paths
 from worker_core.secrets import SERVICE, account_of
+
+STYLES: list[LogFormat] = ["text", "json", "json"]
 
 
 def line(message: str, level: str = "INFO") -> LogLine:
@@ -47,10 +50,10 @@ def test_the_end_of_a_log_file_is_what_was_written(
 ) -> None:
     file = tmp_path_factory.mktemp("logs") / "worker.log"
     file.touch()
-    sink = FileSink(file)
-    for message in messages:
+    for style, message in zip(itertools.cycle(STYLES), messages):
+        sink = FileSink(file, style=style)
         sink.write(line(message))
-    sink.close()
+        sink.close()
     found = [one.message.split() for one in tail(file, last)]
     assert found == [message.split() for message in messages][len(messages) - min(last, len(messages)) :]
 

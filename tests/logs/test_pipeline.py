@@ -3,6 +3,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,7 +133,7 @@ def test_a_closed_console_stops_nothing() -> None:
 
 def test_the_file_rotates_and_keeps_a_fixed_number(tmp_path: Path) -> None:
     path = tmp_path / "worker.log"
-    sink = FileSink(path, limit_bytes=300, keep=2)
+    sink = FileSink(path, limit_mb=0.0003, files=3)
     for number in range(40):
         sink.write(LogLine(at=now(), level="INFO", logger="t", message=f"line {number}"))
     sink.close()
@@ -142,9 +145,59 @@ def test_the_file_rotates_and_keeps_a_fixed_number(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0 or path.drive
 
 
+def lines_of(folder: Path) -> list[str]:
+    """What all log files hold, oldest first."""
+    files = sorted(folder.glob("worker.log*"), key=lambda file: -int(file.suffix[1:] if file.suffix != ".log" else 0))
+    return [row.rpartition(" ")[2] for file in files for row in file.read_text().splitlines()]
+
+
+def test_a_file_that_somebody_reads_rotates(tmp_path: Path) -> None:
+    path = tmp_path / "worker.log"
+    sink = FileSink(path, limit_mb=0.0003, files=3)
+    sink.write(LogLine(at=now(), level="INFO", logger="t", message="0"))
+    with path.open() as reader:
+        for number in range(1, 12):
+            sink.write(LogLine(at=now(), level="INFO", logger="t", message=f"{number}"))
+        assert reader.readline().endswith(" 0\n"), "it reads on in what it opened"
+    sink.close()
+    assert lines_of(tmp_path) == [f"{number}" for number in range(12)][-len(lines_of(tmp_path)) :]
+    assert len(lines_of(tmp_path)) >= 6
+
+
+def test_a_file_that_cannot_be_renamed_is_copied_and_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where whoever reads a file keeps it at its name."""
+
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Another process uses the file", str(self))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    path = tmp_path / "worker.log"
+    sink = FileSink(path, limit_mb=0.0003, files=3)
+    sink.write(LogLine(at=now(), level="INFO", logger="t", message="0"))
+    before = path.stat().st_ino
+    for number in range(1, 12):
+        sink.write(LogLine(at=now(), level="INFO", logger="t", message=f"{number}"))
+    sink.close()
+    assert path.stat().st_ino == before
+    assert all(file.stat().st_size <= 300 for file in tmp_path.iterdir())
+    assert lines_of(tmp_path) == [f"{number}" for number in range(12)][-len(lines_of(tmp_path)) :]
+    assert len(lines_of(tmp_path)) >= 6
+
+
+@pytest.mark.parametrize("files", [1, 2, 5])
+def test_logs_never_hold_more_than_was_said(tmp_path: Path, files: int) -> None:
+    sink = FileSink(tmp_path / "worker.log", limit_mb=0.0003, files=files)
+    for number in range(100):
+        sink.write(LogLine(at=now(), level="INFO", logger="t", message=f"line {number}"))
+    sink.close()
+    assert len(list(tmp_path.glob("worker.log*"))) == files
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= files * 300
+    assert "line 99" in (tmp_path / "worker.log").read_text()
+
+
 def test_workers_that_share_a_file_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "worker.log"
-    sinks = [FileSink(path, limit_bytes=300, keep=500) for _ in "abcd"]
+    sinks = [FileSink(path, limit_mb=0.0003, files=501) for _ in "abcd"]
 
     def write(sink: FileSink, name: str) -> None:
         for number in range(100):
@@ -183,6 +236,31 @@ def test_a_full_disk_stops_nothing() -> None:
     sink.write(LogLine(at=now(), level="INFO", logger="t", message="x"))
     sink.write(LogLine(at=now(), level="INFO", logger="t", message="y"))
     assert complaints.getvalue().count("No space left") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="root alone may mount a disk to fill it")
+def test_a_disk_that_was_full_holds_whole_lines_afterwards(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(4096))
+        complaints = io.StringIO()
+        sink = FileSink(disk / "worker.log", complain=complaints)
+        for number in range(100):
+            sink.write(LogLine(at=now(), level="INFO", logger="t", message=f"line {number} {'x' * 90}"))
+        assert complaints.getvalue().count("No space left") == 1
+        ballast.unlink()
+        sink.write(LogLine(at=now(), level="INFO", logger="t", message="there is room again"))
+        sink.close()
+        last, torn = (disk / "worker.log").read_text().splitlines()[-1:-3:-1]
+        assert last.endswith("INFO    t: there is room again")
+        assert not torn.endswith("x" * 90), "the disk was full in the middle of a line"
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_threads_do_not_mix_their_lines(pipeline: LogPipeline, console: io.StringIO) -> None:

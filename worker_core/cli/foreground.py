@@ -23,7 +23,7 @@ from worker_core.events import Event, PollingStarted
 from worker_core.logs.pipeline import install, uninstall
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
-from worker_core.logs.sinks import ConsoleFormat, ConsoleSink, FileSink, Sink
+from worker_core.logs.sinks import ConsoleSink, FileSink, Sink
 from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
 from worker_core.status_server import serving_status
 
@@ -48,11 +48,10 @@ class WorkerFailed(KubiyaError):
 class Foreground:
     """One worker from start to exit code. Run it on the main thread's event loop."""
 
-    def __init__(self, *, settings: Settings, api_key: Secret, paths: Paths, style: ConsoleFormat = "text") -> None:
+    def __init__(self, *, settings: Settings, api_key: Secret, paths: Paths) -> None:
         self._settings = settings
         self._api_key = api_key
         self._paths = paths
-        self._style: ConsoleFormat = style
         self._ready: set[str] = set()
         self._stops = 0
         self._stopping = TaskKeeper()
@@ -71,8 +70,14 @@ class Foreground:
         redactor.add(self._api_key)
         redactor.add(self._settings.llm_api_key)
         sinks: list[Sink] = [
-            ConsoleSink(sys.stderr, style=self._style),
-            FileSink(self._paths.worker_log, complain=sys.stderr),
+            ConsoleSink(sys.stderr, style=self._settings.log_format),
+            FileSink(
+                self._paths.worker_log,
+                limit_mb=self._settings.log_file_mb,
+                files=self._settings.log_files,
+                style=self._settings.log_format,
+                complain=sys.stderr,
+            ),
         ]
         pipeline = install(redactor=redactor, sinks=sinks, ring=ring, level=self._settings.log_level)
         began = time.monotonic()
@@ -127,7 +132,7 @@ class Foreground:
 
     def _farewell(self, snapshot: EngineSnapshot, seconds: float) -> None:
         tasks = snapshot.tasks_processed
-        if snapshot.state is EngineState.FAILED and self._style == "text":
+        if snapshot.state is EngineState.FAILED and self._settings.log_format == "text":
             return  # the error says it
         self._print(
             f"{snapshot.state.value}  tasks={tasks}  seconds={seconds:.1f}  exit={snapshot.exit_code}",
@@ -142,7 +147,7 @@ class Foreground:
 
     def _print(self, line: str, fields: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError, ValueError):  # whoever read it is gone; the worker works on
-            say(json.dumps(fields) if self._style == "json" else line)
+            say(json.dumps(fields) if self._settings.log_format == "json" else line)
 
     def _asked_to_stop(self, engine: Engine, name: str) -> None:
         if self._stops == 0 and engine.snapshot.state is EngineState.DRAINING:

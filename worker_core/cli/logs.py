@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -84,7 +85,9 @@ def tail(file: Path, last: int) -> list[LogLine]:
         content = stream.read().decode("utf-8", "replace")
     kept: deque[LogLine] = deque(maxlen=last)
     for row in content.splitlines():
-        if match := _FILE_LINE.fullmatch(row):
+        if (line := _json_line(row)) is not None:
+            kept.append(line)
+        elif match := _FILE_LINE.fullmatch(row):
             kept.append(
                 LogLine(at=_time(match["at"]), level=match["level"], logger=match["logger"], message=match["message"])
             )
@@ -94,6 +97,17 @@ def tail(file: Path, last: int) -> list[LogLine]:
                 LogLine(at=before.at, level=before.level, logger=before.logger, message=f"{before.message}\n{row}")
             )
     return list(kept)
+
+
+def _json_line(row: str) -> LogLine | None:
+    import msgspec
+
+    from worker_core.logs.ring import LogLine
+
+    if row.startswith("{"):
+        with contextlib.suppress(msgspec.DecodeError):
+            return msgspec.json.decode(row, type=LogLine)
+    return None
 
 
 def _time(text: str) -> datetime:

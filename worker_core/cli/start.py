@@ -30,8 +30,7 @@ from worker_core.cli.setting_options import setting_options
     ),
 )
 @setting_options()
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Of stderr and stdout (text).")
-def command(*, queue_ids: tuple[str, ...], log_format: str, **flags: Any) -> NoReturn:
+def command(*, queue_ids: tuple[str, ...], **flags: Any) -> NoReturn:
     import asyncio
 
     from worker_core.cli import leave, situation
@@ -42,9 +41,7 @@ def command(*, queue_ids: tuple[str, ...], log_format: str, **flags: Any) -> NoR
 
     async def run() -> NoReturn:
         key = await situation.take_api_key(settings)
-        foreground = Foreground(
-            settings=settings, api_key=key, paths=situation.paths(), style="json" if log_format == "json" else "text"
-        )
+        foreground = Foreground(settings=settings, api_key=key, paths=situation.paths())
         # The loop is not tidied up once a worker has run: the SDK may hold on to tasks that it was left with.
         leave(await foreground.run())
 

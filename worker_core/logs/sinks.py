@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol, TextIO
+from typing import Final, Literal, Protocol, TextIO
 
 from worker_core.basics.files import locked
 from worker_core.logs.ring import LogLine
 from worker_core.paths import private_directory
 
-ConsoleFormat = Literal["text", "json"]
+LogFormat = Literal["text", "json"]
 
-FILE_LIMIT_BYTES = 5 * 1024 * 1024
-FILES_KEPT = 5
+FILE_LIMIT_MB: Final = 100
+FILES: Final = 5
+_BYTES_PER_MB: Final = 1_000_000
 
 _DIM, _RESET = "\x1b[2m", "\x1b[0m"
 _COLOURS: Mapping[str, str] = {
@@ -56,7 +58,7 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
 class ConsoleSink:
     """`HH:MM:SS LEVEL message` in local time; coloured on a terminal; or one JSON object a line."""
 
-    def __init__(self, stream: TextIO, *, style: ConsoleFormat = "text", colour: bool | None = None) -> None:
+    def __init__(self, stream: TextIO, *, style: LogFormat = "text", colour: bool | None = None) -> None:
         self._stream = stream
         self._style = style
         self._colour = wants_colour(stream) if colour is None else colour
@@ -86,23 +88,45 @@ class ConsoleSink:
 
 
 class FileSink:
-    """A log file, readable by its owner alone, rotated by size.
+    """A log file, readable by its owner alone, rotated by size, whoever reads it meanwhile.
 
     A full disk or a read-only folder costs lines, never the worker; `complain` hears of it once.
     """
 
     def __init__(
-        self, path: Path, *, limit_bytes: int = FILE_LIMIT_BYTES, keep: int = FILES_KEPT, complain: TextIO | None = None
+        self,
+        path: Path,
+        *,
+        limit_mb: float = FILE_LIMIT_MB,
+        files: int = FILES,
+        style: LogFormat = "text",
+        complain: TextIO | None = None,
     ) -> None:
+        """Nothing is opened before the first line.
+
+        Args:
+            path: its folder is made where it is missing.
+            limit_mb: of the file, in millions of bytes; then it becomes `path.1`, and that `path.2`.
+            files: how many there are at most, with the one that is written.
+            style: `text`: `TIME LEVEL LOGGER: MESSAGE`, further lines as they are; `json`: an object a line.
+            complain: hears that it cannot be written.
+        """
         self._path = path
-        self._limit = limit_bytes
-        self._keep = keep
+        self._limit = round(limit_mb * _BYTES_PER_MB)
+        self._files = files
+        self._style: LogFormat = style
         self._complain = complain
         self._file: int | None = None
+        self._torn = False
+        """The last line is there in part: the disk took no more of it."""
+
         self._complained = False
 
     def write(self, line: LogLine) -> None:
-        text = f"{line.at.isoformat(timespec='milliseconds')} {line.level:<7} {line.logger}: {line.message}\n"
+        if self._style == "json":
+            text = json.dumps(line.to_json(), ensure_ascii=False) + "\n"
+        else:
+            text = f"{line.at.isoformat(timespec='milliseconds')} {line.level:<7} {line.logger}: {line.message}\n"
         try:
             self._write(text.encode("utf-8", "backslashreplace"))
         except OSError as error:
@@ -124,9 +148,12 @@ class FileSink:
             self._drop_file()
             self._rotate(len(data))
             self._open()
+        if self._torn:
+            data = b"\n" + data
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
+            self._torn = bool(view)
 
     def _open(self) -> None:
         private_directory(self._path.parent)
@@ -135,15 +162,16 @@ class FileSink:
     def _rotate(self, incoming: int) -> None:
         """worker.log -> worker.log.1 -> ... -> gone, by one worker at a time: another then need not."""
         lock = self._path.with_name(f".{self._path.name}.lock")
-        # On Windows a file that another worker holds open cannot be renamed.
         with contextlib.suppress(OSError), locked(lock, limit_seconds=0):
             if self._path.stat().st_size + incoming <= self._limit:
                 return
-            for number in range(self._keep - 1, 0, -1):
-                older = self._numbered(number)
-                if older.exists():
-                    older.replace(self._numbered(number + 1))
-            self._path.replace(self._numbered(1))
+            for number in range(self._files - 2, 0, -1):
+                if self._numbered(number).exists():
+                    _move(self._numbered(number), self._numbered(number + 1))
+            if self._files > 1:
+                _move(self._path, self._numbered(1))
+            else:
+                os.truncate(self._path, 0)
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
@@ -164,3 +192,17 @@ class FileSink:
                 "until it can.\n"
             )
             self._complain.flush()
+
+
+def _move(older: Path, to: Path) -> None:
+    """Rename a file; where somebody holds it so that it cannot be (on Windows, whoever reads it), empty it instead.
+
+    What stands in it is copied before, if it can be: the size of all logs is bounded in any case.
+    """
+    try:
+        older.replace(to)
+    except OSError:
+        with contextlib.suppress(OSError):
+            shutil.copyfile(older, to)
+            to.chmod(0o600)
+        os.truncate(older, 0)

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
 from worker_core.key_sources import API_KEY, LLM_API_KEY
+from worker_core.logs.sinks import FILE_LIMIT_MB, FILES, LogFormat
 from worker_core.network.hosts import listening_host
 from worker_core.network.proxy import check_proxy
 from worker_core.network.urls import base_url
@@ -528,6 +529,24 @@ class Settings:
         live=True,
     )
     """What is logged: this and what is worse."""
+
+    log_format: LogFormat = setting(
+        "text",
+        Group.LOGGING,
+        "Log format",
+        "`json`: one object a line, in the terminal and in the file.",
+        flag="--log-format",
+        flag_help="Of stderr, stdout and the log file.",
+    )
+    """`text`, or `json`: one object a line; of the terminal and of the log file."""
+
+    log_file_mb: int = setting(
+        FILE_LIMIT_MB, Group.LOGGING, "Largest log file", "In megabytes; then another one is begun."
+    )
+    """How large a log file becomes before another one is begun, in megabytes."""
+
+    log_files: int = setting(FILES, Group.LOGGING, "Log files", "How many are kept; the oldest goes.")
+    """How many log files are kept, the newest included."""
 
     def __post_init__(self) -> None:
         for one in SETTINGS.values():
