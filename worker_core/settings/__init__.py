@@ -1,19 +1,16 @@
 """What the user may decide: each setting declared once (`fields`), read from file, environment and flags (`load`)."""
 
-from worker_core.settings.declaration import Group, Kind, Setting, as_text, shown
-from worker_core.settings.fields import (
-    DEFAULT_CONTROL_PLANE_URL,
-    DEFAULT_MODEL,
-    SETTINGS,
+from worker_core.settings.choices import (
     ApprovalMode,
     ClaudeFallback,
     LogLevel,
     NetworkName,
     RequireSandbox,
     SandboxName,
-    Settings,
     TlsMode,
 )
+from worker_core.settings.declaration import Group, Kind, Setting, as_text, shown
+from worker_core.settings.fields import DEFAULT_CONTROL_PLANE_URL, DEFAULT_MODEL, SETTINGS, Settings
 from worker_core.settings.in_force import Adopted, SettingsInForce
 from worker_core.settings.load import change, load, parse
 from worker_core.settings.reading import Fault, Origin, Reading, read

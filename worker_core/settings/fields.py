@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
@@ -19,42 +19,24 @@ from worker_core.network.hosts import listening_host
 from worker_core.network.proxy import check_proxy
 from worker_core.network.urls import base_url
 from worker_core.secrets import Secret
+from worker_core.settings.choices import (
+    ApprovalMode,
+    ClaudeFallback,
+    LogLevel,
+    NetworkName,
+    RequireSandbox,
+    SandboxName,
+    TlsMode,
+    host,
+    listening_port,
+    path,
+    port,
+)
 from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown
 from worker_core.settings.per_queue import PerQueue, read_limit, read_number
 
 DEFAULT_CONTROL_PLANE_URL: Final = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL: Final = "kubiya/claude-sonnet-4"
-
-TlsMode = Literal["auto", "on", "off"]
-ApprovalMode = Literal["ask", "deny", "allow"]
-SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
-RequireSandbox = Literal["ask", "always", "never"]
-ClaudeFallback = Literal["fail", "default"]
-NetworkName = Literal["off", "allow-list", "on", "host"]
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-
-
-def _host(text: str) -> str:
-    from worker_core.network.reachable import check_entry
-
-    return check_entry(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
-        raise ValueError("ports are numbers from 1 to 65535")
-    return int(text)
-
-
-def _listening_port(value: object) -> int:
-    text = str(value).strip()
-    if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and int(text[:6]) < 65536):
-        raise ValueError("it must be a port, from 0 to 65535")
-    return int(text)
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +151,7 @@ class Settings:
         flag="--status-port",
         flag_help="Serve /healthz, /readyz and /metrics there. 0: any that is free.",
         metavar="PORT",
-        reader=_listening_port,
+        reader=listening_port,
     )
     """Port of `/healthz`, `/readyz` and `/metrics`. Unset: none. 0: one that is free; the log says which."""
 
@@ -427,7 +409,7 @@ class Settings:
     """Image of the sandbox `container`."""
 
     sandbox_readable: tuple[Path, ...] = setting(
-        (), Group.ISOLATION, "More that tools may read", "Files and folders, with commas between them.", reader=_path
+        (), Group.ISOLATION, "More that tools may read", "Files and folders, with commas between them.", reader=path
     )
     """Files and folders that sandboxed tools may read besides the system's programs."""
 
@@ -442,12 +424,12 @@ class Settings:
     `off`: nothing. `host`: this machine's own network, unfiltered."""
 
     network_allow: tuple[str, ...] = setting(
-        (), Group.ISOLATION, "Allowed hosts", "Such as example.com, *.example.com or example.com:8443.", reader=_host
+        (), Group.ISOLATION, "Allowed hosts", "Such as example.com, *.example.com or example.com:8443.", reader=host
     )
     """Hosts for the network `allow-list`: `example.com`, `*.example.com`, `example.com:8443`."""
 
     network_ports: tuple[int, ...] = setting(
-        (), Group.ISOLATION, "More ports of HTTPS", "Besides 443, where the network is on: 8443, 9443.", reader=_port
+        (), Group.ISOLATION, "More ports of HTTPS", "Besides 443, where the network is on: 8443, 9443.", reader=port
     )
     """Ports at which HTTPS is spoken besides 443, for the network `on`. In `network_allow` a host names its own."""
 
@@ -456,7 +438,7 @@ class Settings:
         Group.ISOLATION,
         "Your own MCP servers",
         "Reached whatever the network setting says: localhost:3000.",
-        reader=_host,
+        reader=host,
     )
     """MCP servers of your own that `network` would refuse: `localhost:3000`, `tools.corp.example`."""
 

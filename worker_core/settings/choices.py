@@ -1,0 +1,37 @@
+"""The words that some settings are chosen from, and how some are read: a ValueError goes on from "X is Y; "."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+TlsMode = Literal["auto", "on", "off"]
+ApprovalMode = Literal["ask", "deny", "allow"]
+SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
+RequireSandbox = Literal["ask", "always", "never"]
+ClaudeFallback = Literal["fail", "default"]
+NetworkName = Literal["off", "allow-list", "on", "host"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def host(text: str) -> str:
+    from worker_core.network.reachable import check_entry
+
+    return check_entry(text)
+
+
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
+        raise ValueError("ports are numbers from 1 to 65535")
+    return int(text)
+
+
+def listening_port(value: object) -> int:
+    text = str(value).strip()
+    if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and int(text[:6]) < 65536):
+        raise ValueError("it must be a port, from 0 to 65535")
+    return int(text)
+
+
+def path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
