@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import json
 from datetime import timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from textwrap import wrap
 
 from worker_core.basics.toml_text import basic_string
-from worker_core.settings import SETTINGS, Kind, Setting, as_text, fields
+from worker_core.settings import SETTINGS, Kind, Setting, as_text, fields, tool_fields
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -32,14 +32,22 @@ END = "<!-- end of settings -->"
 
 def described() -> dict[str, str]:
     """The text below each field; where there is none, what the page says."""
-    tree = ast.parse(Path(fields.__file__).read_text(encoding="utf-8"))
-    [settings] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"]
     found = {name: f"{one.title}. {one.meaning}" for name, one in SETTINGS.items()}
-    for field, below in zip(settings.body, settings.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            assert isinstance(field.target, ast.Name)
-            found[field.target.id] = " ".join(str(below.value.value).split())
+    for file in (fields.__file__, tool_fields.__file__):
+        for settings in ast.parse(Path(file).read_text(encoding="utf-8")).body:
+            if isinstance(settings, ast.ClassDef):
+                found |= texts_below(settings)
     return found
+
+
+def texts_below(settings: ast.ClassDef) -> dict[str, str]:
+    """By field."""
+    return {
+        field.target.id: " ".join(str(below.value.value).split())
+        for field, below in pairwise(settings.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+    }
 
 
 def table() -> str:

@@ -139,8 +139,10 @@ class Setting:
 
 
 def declared(settings: type) -> dict[str, Setting]:
-    """What a dataclass of settings declares, by name."""
-    return {field.name: _declared(field) for field in dataclasses.fields(settings)}
+    """What a dataclass of settings declares, by name, in the order of the groups."""
+    groups = list(Group)
+    every = [_declared(field) for field in dataclasses.fields(settings)]
+    return {one.name: one for one in sorted(every, key=lambda one: groups.index(one.group))}
 
 
 def _declared(field: dataclasses.Field[Any]) -> Setting:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from worker_core.basics.git_author import check_git_author
 from worker_core.errors import ConfigurationError
 from worker_core.key_sources import API_KEY, LLM_API_KEY
 from worker_core.logs.sinks import FILE_LIMIT_MB, FILES, LogFormat
@@ -20,27 +19,22 @@ from worker_core.network.proxy import check_proxy
 from worker_core.network.urls import base_url
 from worker_core.secrets import Secret
 from worker_core.settings.choices import (
-    ApprovalMode,
     ClaudeFallback,
     LogLevel,
-    NetworkName,
-    RequireSandbox,
-    SandboxName,
     TlsMode,
-    host,
     listening_port,
     path,
-    port,
 )
 from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown
 from worker_core.settings.per_queue import PerQueue, read_limit, read_number
+from worker_core.settings.tool_fields import ToolSettings
 
 DEFAULT_CONTROL_PLANE_URL: Final = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL: Final = "kubiya/claude-sonnet-4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(ToolSettings):
     """What the user may decide. Every field has a default that works on a laptop."""
 
     queue_ids: tuple[str, ...] = setting(
@@ -204,7 +198,7 @@ class Settings:
         variable=API_KEY.file_variable,
         flag="--api-key-file",
         flag_help="File that holds the API key.",
-        reader=_path,
+        reader=path,
     )
     """File that holds the API key, as secrets of containers are handed over. Read again when it changes. Without it,
     `$CREDENTIALS_DIRECTORY/kubiya-api-key` is looked for (systemd), then the keychain is asked."""
@@ -278,7 +272,7 @@ class Settings:
         variable=LLM_API_KEY.file_variable,
         flag="--llm-api-key-file",
         flag_help="File that holds the model gateway's key.",
-        reader=_path,
+        reader=path,
     )
     """File that holds the model gateway's key; read again when it changes. Without it,
     `$CREDENTIALS_DIRECTORY/litellm-api-key` is looked for (systemd)."""
@@ -338,167 +332,6 @@ class Settings:
         live=True,
     )
     """What becomes of an execution that asks for the runtime `claude_code` where that is not installed."""
-
-    git_author: str = setting(
-        "",
-        Group.TOOLS,
-        "Author of commits",
-        "Name <address>, or: owner, as this machine's git says. Empty: none.",
-        reader=check_git_author,
-        live=True,
-    )
-    """Whose name stands in commits that tools make: `Name <address>`, or `owner`, whom this machine's git names. Empty:
-    nobody's, so that git refuses to commit."""
-
-    tool_timeout: timedelta = setting(
-        timedelta(minutes=10), Group.TOOLS, "Longest tool call", "A skill may ask for less.", live=True
-    )
-    """Upper limit for one tool call; a skill may ask for less."""
-
-    tool_output_limit_bytes: int = setting(
-        30_000,
-        Group.TOOLS,
-        "Output the model reads",
-        "Bytes per tool call; the whole stays in the workspace.",
-        live=True,
-    )
-    """How much of a tool's output the model reads, in bytes. The whole is kept in the workspace."""
-
-    tool_attempts: int = setting(
-        10,
-        Group.TOOLS,
-        "Attempts of a tool call",
-        "Of one without an effect so far; others are never repeated.",
-        live=True,
-    )
-    """Attempts of a tool call that did not come to its effect: a call that may have had one is never repeated."""
-
-    workspace_kept: timedelta = setting(
-        timedelta(days=7),
-        Group.TOOLS,
-        "Keep workspaces",
-        "After an execution has ended, its files stay this long.",
-        live=True,
-    )
-    """How long the workspace of an execution stays after its end."""
-
-    keep_failed_workspaces: bool = setting(
-        False, Group.TOOLS, "Keep workspaces of failures", "Until you remove them.", live=True
-    )
-    """Workspaces of failed executions stay until somebody removes them (`kubiya-worker purge`, or by hand)."""
-
-    sandbox: SandboxName = setting(
-        "auto",
-        Group.ISOLATION,
-        "Sandbox",
-        "What keeps tools from the rest of this machine. Auto: what this system has.",
-    )
-    """What isolates tool processes. `auto`: the one for this system."""
-
-    require_sandbox: RequireSandbox = setting(
-        "ask",
-        Group.ISOLATION,
-        "Where no sandbox works",
-        "Always: tools do not start. Never: they run without. Ask: a terminal asks once where none is "
-        "installed; else tools do not start.",
-    )
-    """Where no sandbox works. `always`: tools are not started. `never`: they run without. `ask`: where none is
-    installed, a terminal asks once; else they are not started."""
-
-    sandbox_image: str = setting("python:3.13-slim", Group.ISOLATION, "Container image", "For the container sandbox.")
-    """Image of the sandbox `container`."""
-
-    sandbox_readable: tuple[Path, ...] = setting(
-        (), Group.ISOLATION, "More that tools may read", "Files and folders, with commas between them.", reader=path
-    )
-    """Files and folders that sandboxed tools may read besides the system's programs."""
-
-    network: NetworkName = setting(
-        "on",
-        Group.ISOLATION,
-        "Network of tools",
-        "On: public hosts by HTTP(S). Allow-list: those named below. Host: this machine's network, unfiltered.",
-    )
-    """What sandboxed tools reach. `on`: public hosts over HTTP, and over HTTPS at port 443 and `network_ports`.
-    `allow-list`: of these, `network_allow`.
-    `off`: nothing. `host`: this machine's own network, unfiltered."""
-
-    network_allow: tuple[str, ...] = setting(
-        (), Group.ISOLATION, "Allowed hosts", "Such as example.com, *.example.com or example.com:8443.", reader=host
-    )
-    """Hosts for the network `allow-list`: `example.com`, `*.example.com`, `example.com:8443`."""
-
-    network_ports: tuple[int, ...] = setting(
-        (), Group.ISOLATION, "More ports of HTTPS", "Besides 443, where the network is on: 8443, 9443.", reader=port
-    )
-    """Ports at which HTTPS is spoken besides 443, for the network `on`. In `network_allow` a host names its own."""
-
-    mcp_hosts: tuple[str, ...] = setting(
-        (),
-        Group.ISOLATION,
-        "Your own MCP servers",
-        "Reached whatever the network setting says: localhost:3000.",
-        reader=host,
-    )
-    """MCP servers of your own that `network` would refuse: `localhost:3000`, `tools.corp.example`."""
-
-    approvals: ApprovalMode = setting(
-        "ask",
-        Group.APPROVALS,
-        "Calls that the policy asks about",
-        "Ask: you decide. Deny or allow: where nobody can be asked.",
-        live=True,
-    )
-    """What becomes of calls that the policy says to ask about. `deny` or `allow` where nobody can be asked."""
-
-    approval_timeout: timedelta = setting(
-        timedelta(minutes=10), Group.APPROVALS, "Time to answer", "After it, the call is denied.", live=True
-    )
-    """How long a call waits for its approval; then it is denied."""
-
-    remote_approvals: bool = setting(
-        False, Group.APPROVALS, "Control plane may allow", "It may always deny, and never writes rules.", live=True
-    )
-    """Whether the control plane may allow, too: a call, or all like it in an execution. It may always deny, and never
-    writes rules."""
-
-    enforcer: bool = setting(
-        False,
-        Group.APPROVALS,
-        "Ask the enforcer",
-        "The control plane's, after the policy of this machine.",
-        variable="KUBIYA_ENFORCE_ENABLED",
-        live=True,
-    )
-    """Ask the control plane's enforcer about each call, after the policy of this machine."""
-
-    enforcer_required: bool = setting(
-        False, Group.APPROVALS, "Deny without the enforcer", "Where it does not answer.", live=True
-    )
-    """Deny where the enforcer does not answer. Off: such calls are decided without it."""
-
-    tool_cpu_time: timedelta = setting(
-        timedelta(minutes=30), Group.LIMITS, "Processor time of a tool call", "All its processes together."
-    )
-    """Processor time of one tool call, all its processes together."""
-
-    tool_memory_mb: int = setting(4096, Group.LIMITS, "Memory of a tool call", "In megabytes.")
-    """Memory of one tool call, in megabytes."""
-
-    tool_processes: int = setting(512, Group.LIMITS, "Processes of a tool call", "Threads count as well.")
-    """Processes and threads of one tool call."""
-
-    tool_open_files: int = setting(4096, Group.LIMITS, "Open files", "Of each process.")
-    """Open files of each process of a tool call."""
-
-    tool_file_mb: int = setting(2048, Group.LIMITS, "Largest file", "That a tool may write, in megabytes.")
-    """The largest file that a tool may write, in megabytes."""
-
-    workspace_mb: int = setting(5120, Group.LIMITS, "Largest workspace", "In megabytes; beyond it, a tool is ended.")
-    """What an execution's workspace may hold, in megabytes; a tool that fills it further is ended."""
-
-    workspace_files: int = setting(1_000_000, Group.LIMITS, "Files in a workspace", "Folders count as well.")
-    """Files and folders that an execution's workspace may hold."""
 
     log_level: LogLevel = setting(
         "INFO",
