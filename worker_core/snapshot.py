@@ -47,6 +47,30 @@ class QueueStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueConfigView:
+    """What the control plane has set for a queue. Empty before it has answered."""
+
+    version: str = ""
+    """Changes with what is set; empty: the control plane keeps none."""
+
+    recommended_worker: str = ""
+    """Version of the worker that it recommends; empty: none."""
+
+    max_workers: int | None = None
+    """For display alone: the control plane refuses none. None: any number."""
+
+    heartbeat_seconds: float = 0.0
+    """Between two heartbeats, as they are sent."""
+
+    model_gateway: str = ""
+    """Address that came with the registration."""
+
+    has_model_key: bool = False
+    remarks: tuple[str, ...] = ()
+    """One sentence for each thing that its owner should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueView:
     """One queue this worker serves. `worker_id` is empty until the control plane has answered."""
 
@@ -64,6 +88,7 @@ class QueueView:
     last_heartbeat_at: datetime | None = None
     last_poll_at: datetime | None = None
     statistics: QueueStatistics | None = None
+    config: QueueConfigView = field(default_factory=QueueConfigView)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

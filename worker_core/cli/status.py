@@ -127,6 +127,8 @@ def _queues(console: Console, snapshot: EngineSnapshot) -> None:
     for queue in snapshot.queues:
         if queue.reason and not queue.polling:
             console.print(screen.text(f"  {queue.queue_name or queue.queue_id}: {queue.reason}", "careful"))
+        for remark in queue.config.remarks:
+            console.print(screen.text(f"  {queue.queue_name or queue.queue_id}: {remark}", "careful"))
 
 
 def _executions(console: Console, snapshot: EngineSnapshot) -> None:

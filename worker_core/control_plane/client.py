@@ -303,6 +303,11 @@ class ControlPlaneClient:
     async def queue(self, queue_id: str) -> models.Queue:
         return await self._caller.get(models.Queue, f"/worker-queues/{segment(queue_id)}", f"worker queue {queue_id}")
 
+    async def queue_config(self, queue_id: str) -> models.QueueConfig:
+        """What is set for a queue now (6)."""
+        path = f"/worker-queues/{segment(queue_id)}/config"
+        return await self._caller.get(models.QueueConfig, path, f"the settings of queue {queue_id}")
+
     async def queue_workers(self, queue_id: str) -> list[models.QueueWorker]:
         """The workers that are active on a queue, this one among them (6)."""
         path = f"/worker-queues/{segment(queue_id)}/workers"

@@ -234,6 +234,20 @@ class Queue(Received, frozen=True, kw_only=True):
     task_queue_name: str = ""
 
 
+class QueueConfig(Received, frozen=True, kw_only=True):
+    """What is set for a worker queue, with a version that changes with it (6). `settings` may hold keys."""
+
+    name: str = ""
+    display_name: str = ""
+    status: str = ""
+    max_workers: int | None = None
+    heartbeat_interval: int = 0
+    """Seconds; 0 where the server says nothing."""
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    config_version: str = ""
+    recommended_package_version: str = ""
+
+
 class QueueWorker(Received, frozen=True, kw_only=True):
     """A worker that is active on a queue: its heartbeats come (6)."""
 

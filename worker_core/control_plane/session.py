@@ -16,12 +16,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, QueueNotFound
 from worker_core.control_plane.models import Disconnect, Heartbeat, Start, StartResponse
+from worker_core.control_plane.queue_config import QueueConfigWatch
 from worker_core.control_plane.system_info import system_info
 from worker_core.events import HeartbeatFailed, HeartbeatSent, RegistrationRetried
 from worker_core.network.backoff import Backoff
 from worker_core.network.outage import OutageLog
+from worker_core.snapshot import QueueConfigView
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -88,7 +91,7 @@ class QueueSession:
             redactor: learns the keys that a registration brings before anybody can use them.
             runtimes: that executions may ask for here, by the protocol's ids (9.2).
             backoff: between tries to register; 1 s to 60 s by default.
-            on_change: hears that `credentials_refused` changed.
+            on_change: hears that `credentials_refused` or `config` changed.
         """
         self.queue_id = queue_id
         self.last_heartbeat_at: datetime | None = None
@@ -99,6 +102,8 @@ class QueueSession:
         self._in_force = settings
         self._bus = bus
         self._status = status
+        self._config = QueueConfigWatch(client=client, queue_id=queue_id, on_change=on_change)
+        self._looking = TaskKeeper()
         self._ring = log_ring
         self._log_cursor = 0
         self._sampler = sampler
@@ -207,9 +212,24 @@ class QueueSession:
     @property
     def interval(self) -> timedelta:
         """Between two heartbeats: what the user said, else the server, else 30 s; 60 s at most."""
-        said = timedelta(seconds=self.registration.heartbeat_interval)
+        said = timedelta(seconds=self._config.heartbeat_seconds or self.registration.heartbeat_interval)
         wished = self._in_force.current.heartbeat_interval or (said if said > timedelta(0) else DEFAULT_INTERVAL)
         return min(wished, LONGEST_INTERVAL)
+
+    @property
+    def config(self) -> QueueConfigView:
+        """What the control plane has set for the queue, as far as it is known."""
+        if self._registration is None:
+            return QueueConfigView()
+        return QueueConfigView(
+            version=self._config.version,
+            recommended_worker=self._config.recommended_worker,
+            max_workers=self._config.max_workers,
+            heartbeat_seconds=self.interval.total_seconds(),
+            model_gateway=self._registration.litellm_api_url,
+            has_model_key=bool(self._registration.litellm_api_key),
+            remarks=self._config.remarks,
+        )
 
     def start_heartbeats(self) -> None:
         """Begin, with a full one at once."""
@@ -239,6 +259,7 @@ class QueueSession:
                 self.last_heartbeat_at = datetime.now(UTC)
                 if full:
                     full_at = time.monotonic() + FULL_EVERY.total_seconds()
+                    self._looking.start(self._config.look())
                 worker_id = self.registration.worker_id
                 self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
             with contextlib.suppress(TimeoutError):
@@ -297,6 +318,7 @@ class QueueSession:
             await asyncio.wait([self._beating], timeout=LAST_HEARTBEAT_LIMIT.total_seconds())
             self._beating.cancel()
             self._beating = None
+        self._looking.cancel()
         if self._registration is None or self._left:
             return
         self._left = True

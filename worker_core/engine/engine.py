@@ -479,14 +479,7 @@ class Engine:
         self._publishing = False
         self.snapshot = replace(
             self.snapshot,
-            queues=tuple(
-                replace(
-                    queue.server.view,
-                    last_heartbeat_at=queue.session.last_heartbeat_at,
-                    credentials_refused=queue.server.view.credentials_refused or queue.session.credentials_refused,
-                )
-                for queue in self._queues
-            ),
+            queues=tuple(queue.view for queue in self._queues),
             executions=self._tracker.views(),
             approvals=self._book.views(),
             tasks_processed=self._tracker.processed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from worker_core.engine.serving import Clients, QueueServer, Timing
 from worker_core.model.gateway import ModelGateway
 from worker_core.secrets import Secret
 from worker_core.settings.per_queue import of_queue
+from worker_core.snapshot import QueueView
 from worker_core.temporal.pollers import QueuePlan
 
 if TYPE_CHECKING:
@@ -124,6 +126,16 @@ class ServedQueue:
             gives_back=single.give_up,
         )
         self._activities = AgentActivities(services, self._context)
+
+    @property
+    def view(self) -> QueueView:
+        """As it is now."""
+        return replace(
+            self.server.view,
+            last_heartbeat_at=self.session.last_heartbeat_at,
+            credentials_refused=self.server.view.credentials_refused or self.session.credentials_refused,
+            config=self.session.config,
+        )
 
     def start(self) -> None:
         self.task = asyncio.create_task(self.server.run(), name=f"queue {self.queue_id}")
