@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker_core.errors import ConfigurationError, ExitCode
 from worker_core.sandbox.limits import limits_of
-from worker_core.settings import SETTINGS, Kind, Settings, as_text, load
+from worker_core.settings import SETTINGS, Group, Kind, Settings, as_text, load
 
 
 def test_flags_win_over_environment_and_environment_over_file(tmp_path: Path) -> None:
@@ -125,7 +125,9 @@ def test_every_setting_has_a_variable_of_its_own_and_every_flag_one_setting() ->
     flags = [one.flag for one in SETTINGS.values() if one.flag]
     assert len(set(variables)) == len(variables)
     assert len(set(flags)) == len(flags)
-    assert list(SETTINGS) == [field.name for field in fields(Settings)]
+    assert SETTINGS.keys() == {field.name for field in fields(Settings)}
+    groups = [one.group for one in SETTINGS.values()]
+    assert groups == sorted(groups, key=list(Group).index), "in the order of the page"
 
 
 def test_a_value_that_is_kept_is_read_as_itself(tmp_path: Path) -> None:
