@@ -16,6 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
+from worker_core.basics.home import expanded
 from worker_core.errors import ConfigurationError
 
 APP_NAME = "kubiya-worker"
@@ -36,14 +37,22 @@ class Paths:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Paths:
+        """Raises ConfigurationError: there is no folder that could be used."""
         if home := environ.get("KUBIYA_WORKER_HOME"):
-            base = Path(home).expanduser()
+            try:
+                base = expanded(home)
+            except ValueError as error:
+                raise ConfigurationError(f"KUBIYA_WORKER_HOME is {home!r}; {error}.") from error
             return cls(config=base / "config", state=base / "state", runtime=base / "run")
-        return cls(
-            config=platformdirs.user_config_path(APP_NAME, appauthor=False),
-            state=platformdirs.user_state_path(APP_NAME, appauthor=False),
-            runtime=platformdirs.user_state_path(APP_NAME, appauthor=False) / "run",
-        )
+        try:
+            config = platformdirs.user_config_path(APP_NAME, appauthor=False)
+            state = platformdirs.user_state_path(APP_NAME, appauthor=False)
+        except RuntimeError:
+            raise ConfigurationError(
+                "This user has no home folder to keep anything in: HOME is not set, and the system knows none. Name a "
+                "folder of the worker's own in KUBIYA_WORKER_HOME."
+            ) from None
+        return cls(config=config, state=state, runtime=state / "run")
 
     def check(self) -> None:
         """Raise unless the folders are this user's, and others can write none of them: what stands there is believed.

@@ -23,6 +23,7 @@ import msgspec
 
 from worker_core import __version__
 from worker_core.basics.files import write_private
+from worker_core.basics.home import home_folder
 from worker_core.bundle import is_frozen
 from worker_core.checks.check import Check
 from worker_core.errors import KubiyaError
@@ -91,7 +92,7 @@ def collect(
     with contextlib.suppress(OSError):
         for file in sorted(paths.logs.glob("crash-2*.txt"))[-CRASHES:]:
             parts[f"crashes/{file.name}"] = partial(_end, file)
-    home = str(Path.home())
+    home = str(home_folder() or "")
     found: Texts = {}
     for name, read in parts.items():
         try:

@@ -158,7 +158,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _home() -> tuple[Path, ...]:
     home = os.environ.get("KUBIYA_WORKER_HOME")
-    return (Path(home).expanduser(),) if home else ()
+    return (paths().config.parent,) if home else ()
 
 
 def _refuse_while_something_runs(where: Paths) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.home import home_folder
 from worker_core.errors import KubiyaError
 from worker_core.sandbox.walls import real
 
@@ -34,6 +35,7 @@ _OF_MANAGERS: Final = re.compile(r"(PATH|HOME|USER|LOGNAME|LANG|TMPDIR)$|(VOLTA|
 _HEAD_BYTES: Final = 4096
 _SYSTEM: Final = ("/usr", "/opt", "/bin", "/sbin", "/lib", "/etc", "/nix/store", "/snap", "/dev", "/proc")
 _HOMEBREW: Final = Path("/home/linuxbrew/.linuxbrew")
+_NO_HOME: Final = Path("/nonexistent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def find(name: str, *, search_path: str, home: Path | None = None) -> Program | 
     Raises:
         KubiyaError: it is a shim of a version manager that knows no version of it.
     """
-    home = Path.home() if home is None else home
+    home = home or home_folder() or _NO_HOME
     named = shutil.which(name, path=search_path)
     found = named or shutil.which(name, path=os.pathsep.join(map(str, _usual_places(home))))
     if found is None:
@@ -205,7 +207,9 @@ def _interpreter(script: Path, search_path: str) -> Path | None:
 
 def _may_be_shown(path: Path, home: Path) -> bool:
     """No home folder, and nothing that one lies in, by whatever name."""
-    return not any(one.is_relative_to(path) or real(one).is_relative_to(real(path)) for one in {home, Path.home()})
+    return not any(
+        one.is_relative_to(path) or real(one).is_relative_to(real(path)) for one in {home, home_folder() or home}
+    )
 
 
 # --- version managers -------------------------------------------------------------------------------------

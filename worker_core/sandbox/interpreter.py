@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from worker_core import bundle
+from worker_core.basics.home import home_folder
 
 
 def interpreter_path() -> str | None:
@@ -28,14 +29,15 @@ def interpreter_folders() -> list[Path]:
     """What the worker's own Python consists of: its installation, and its virtual environment."""
     if bundle.is_frozen():
         return [bundle.folder()]
-    home = Path.home().resolve()
+    home = home_folder()
+    kept = None if home is None else home.resolve()
     folders: list[Path] = []
     for name in dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)):
         # A strange installation must not bring a home folder with it.
         folders += [
             path
             for path in (Path(name), Path(name).resolve())
-            if path.is_dir() and not home.is_relative_to(path) and path != Path("/usr")
+            if path.is_dir() and not (kept and kept.is_relative_to(path)) and path != Path("/usr")
         ]
     return list(dict.fromkeys(folders))
 

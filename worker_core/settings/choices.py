@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from worker_core.basics.home import expanded
+
 TlsMode = Literal["auto", "on", "off"]
 ApprovalMode = Literal["ask", "deny", "allow"]
 SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
@@ -34,4 +36,4 @@ def listening_port(value: object) -> int:
 
 
 def path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    return expanded(text).absolute()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from worker_core.basics.durations import duration_as_typed, read_duration
+from worker_core.basics.home import expanded
 from worker_core.secrets import Secret
 
 _T = TypeVar("_T")
@@ -227,7 +228,7 @@ def _time(value: object) -> timedelta:
 def _file(value: object) -> Path:
     if not isinstance(value, str | Path):
         raise ValueError("it must be a path")
-    file = Path(value).expanduser()
+    file = expanded(value)
     if not file.is_file():
         raise ValueError("that file does not exist")
     return file
