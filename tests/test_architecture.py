@@ -29,6 +29,25 @@ HEAVY = {
 }
 """Nothing of this is needed before polling begins (`worker_core.engine.engine` is what a start imports)."""
 
+LATE = {
+    "agents.activities.steps",
+    "checks",
+    "claude.program",
+    "mcp.configuration",
+    "mcp.offering",
+    "mcp.session",
+    "model.gateway",
+    "playground",
+    "policy.lines",
+    "policy.subjects",
+    "sandbox.processes.process",
+    "tools.registry",
+}
+"""Rooms and files that come with the first execution, of what is heavy in them."""
+
+FILES_AT_START = 190
+"""Of ours, so that a worker which waits stays small: whoever needs more looks first whether it is needed so early."""
+
 STATEMENT = "`desktop` draws what `worker_core` publishes; `worker_core` knows no window."
 
 
@@ -53,6 +72,14 @@ def test_the_architecture_is_said_where_people_look() -> None:
 
 def test_nothing_heavy_is_imported_before_polling_begins() -> None:
     assert loaded_by("import worker_core.engine.engine") & HEAVY == set()
+
+
+def test_what_executions_need_comes_with_the_first_one() -> None:
+    loaded = loaded_by("import worker_core.cli.start, worker_core.cli.foreground")
+    ours = {name.removeprefix("worker_core.") for name in loaded if name.startswith("worker_core.")}
+    assert ours & LATE == set()
+    assert len(ours) <= FILES_AT_START
+    assert {f"worker_core.{name}" for name in LATE} <= modules().keys(), "a file of the list is gone"
 
 
 @pytest.mark.parametrize("package", ["worker_core.tools.registry", "worker_core.sandbox.processes.process"])

@@ -18,7 +18,7 @@ Check = Callable[[], str]
 MODULES: Final = (
     "worker_core.engine.engine",
     "worker_core.agents.workflows.workflow",
-    "worker_core.agents.activities.activities",
+    "worker_core.agents.activities.steps",
     "worker_core.playground.server",
     "keyring",
     "mcp.client.session",

@@ -33,7 +33,10 @@ from worker_core.cli.setting_options import setting_options
 def command(*, queue_ids: tuple[str, ...], **flags: Any) -> NoReturn:
     import asyncio
 
+    from worker_core.basics.allocator import keep_little
     from worker_core.cli import leave, situation
+
+    keep_little()
     from worker_core.cli.foreground import Foreground
 
     ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())

@@ -23,7 +23,6 @@ from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.session import QueueSession, WorkerStatus
 from worker_core.engine.serving import Clients, QueueServer, Timing
-from worker_core.model.gateway import ModelGateway
 from worker_core.secrets import Secret
 from worker_core.settings.per_queue import of_queue
 from worker_core.snapshot import QueueView
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from worker_core.engine.single_execution import SingleExecution
     from worker_core.logs.ring import LogRing
     from worker_core.machine.load import HealthSampler
+    from worker_core.model.gateway import ModelGateway
     from worker_core.temporal.admission import AdmissionGate
 
 log = logging.getLogger(__name__)
@@ -142,6 +142,8 @@ class ServedQueue:
 
     def gateway(self) -> ModelGateway:
         """The gateway that the settings name, else the registration; made anew when its address or key changes."""
+        from worker_core.model.gateway import ModelGateway
+
         settings, registration = self._services.settings, self.session.registration
         base_url = settings.llm_base_url or registration.litellm_api_url
         key = settings.llm_api_key or registration.litellm_api_key

@@ -15,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from worker_core.mcp.configuration import ServerConfig
 from worker_core.paths import private_directory
 from worker_core.workspaces import anchored
+
+if TYPE_CHECKING:
+    from worker_core.mcp.configuration import ServerConfig
 
 log = logging.getLogger(__name__)
 

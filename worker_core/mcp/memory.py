@@ -13,10 +13,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from worker_core.mcp.offering import Listing
-
 if TYPE_CHECKING:
     from mcp.shared.auth import OAuthToken
+
+    from worker_core.mcp.offering import Listing
 
 MOST_SERVERS: Final = 200
 """Whatever was used longest ago is forgotten first."""

@@ -1,4 +1,7 @@
-"""Who keeps the servers: one session per execution and server, from the first use to the execution's end."""
+"""Who keeps the servers: one session per execution and server, from the first use to the execution's end.
+
+What is about servers is imported with the first one: most workers that wait for work have none.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,19 @@ from weakref import WeakValueDictionary
 
 from worker_core.basics.loop_thread import LoopThread
 from worker_core.errors import KubiyaError
-from worker_core.mcp.configuration import ServerConfig, Servers
 from worker_core.mcp.fetching import fetches
 from worker_core.mcp.folders import ServerFolders
 from worker_core.mcp.memory import Memory
-from worker_core.mcp.offering import Listing, Offer
-from worker_core.mcp.output_schema import misfit
-from worker_core.mcp.under_way import Asking
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, ReadResourceResult
 
     from worker_core.logs.redaction import Redactor
+    from worker_core.mcp.configuration import ServerConfig, Servers
     from worker_core.mcp.listing import ResourcePage
+    from worker_core.mcp.offering import Listing, Offer
     from worker_core.mcp.session import Progress, ServerSession
+    from worker_core.mcp.under_way import Asking
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import SettingsInForce
     from worker_core.tools.base import UserAnswer
@@ -102,6 +104,8 @@ class McpPool:
             taken: names of tools that the agent has already.
             tell: hears which ones take long, and what they are busy with: a sentence, now and then.
         """
+        from worker_core.mcp.offering import Offer
+
         offer = Offer(taken=set(taken), left_out=list(servers.left_out.values()))
         starting = {
             alias: asyncio.create_task(self._list(execution_id, config), name="mcp start")
@@ -153,6 +157,9 @@ class McpPool:
             ServerTrouble: no answer came; its sentence is for the model.
             ThreadClosed: the worker leaves.
         """
+        from worker_core.mcp.output_schema import misfit
+        from worker_core.mcp.under_way import Asking
+
         if answer is None and self._memory.listing(config.identity) is None:
             with contextlib.suppress(KubiyaError):  # the call itself says what is wrong
                 await self._list(execution_id, config)
@@ -178,8 +185,9 @@ class McpPool:
             self._touch(execution_id, +1)  # it does not rest while it waits for its user
             return found
         result = found.result
-        listing = self._memory.listing(config.identity) or Listing()
-        promised = next((one.output_schema for one in listing.tools if one.name == tool), None)
+        listing = self._memory.listing(config.identity)
+        offered = listing.tools if listing is not None else ()
+        promised = next((one.output_schema for one in offered if one.name == tool), None)
         if promised is None or result.is_error:
             return Answer(result=result, remarks=found.remarks)
         wrong = await asyncio.to_thread(misfit, promised, result.structured_content)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,10 +27,12 @@ from worker_core.policy.patterns import slashed
 from worker_core.policy.question_text import compose, left_out, shown, written
 from worker_core.policy.questions import ApprovalBook, Asked, id_of
 from worker_core.policy.rules import Action, Decision, Finding, Subject
-from worker_core.policy.subjects import OwnPlaces, Reader, subjects_of
 from worker_core.settings import Settings, SettingsInForce
 from worker_core.snapshot import QuestionPart
 from worker_core.workspaces.workspace import Workspace
+
+if TYPE_CHECKING:
+    from worker_core.policy.subjects import OwnPlaces, Reader
 
 log = logging.getLogger(__name__)
 
@@ -262,6 +264,8 @@ class _Case:
         return await self._answered(decision, asking)
 
     def _decision(self, read: Callable[[Reader], Iterable[Subject]]) -> Decision:
+        from worker_core.policy.subjects import Reader, subjects_of  # what reads lines of a shell: with the first call
+
         workspace = Workspace.open(self._permissions.workspaces, self._execution_id).path
         policy = self._permissions.policy.current()
         here = slashed(str(workspace))

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from worker_core.agents.activities.environments import Environments
-from worker_core.agents.activities.journal import Journal
-from worker_core.agents.activities.spent import SpentByAttempts
-from worker_core.agents.activities.tracker import ExecutionTracker
-from worker_core.basics.loop_thread import LoopThread
-from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.outbox.outbox import Outbox
-from worker_core.events import EventBus
-from worker_core.logs.redaction import Redactor
-from worker_core.mcp.pool import McpPool
-from worker_core.model.gateway import ModelGateway
-from worker_core.policy.decision import Permissions
-from worker_core.sandbox.launcher import Launcher
-from worker_core.settings import Settings, SettingsInForce
+if TYPE_CHECKING:
+    from worker_core.agents.activities.environments import Environments
+    from worker_core.agents.activities.journal import Journal
+    from worker_core.agents.activities.spent import SpentByAttempts
+    from worker_core.agents.activities.tracker import ExecutionTracker
+    from worker_core.basics.loop_thread import LoopThread
+    from worker_core.control_plane.client import ControlPlaneClient
+    from worker_core.control_plane.outbox.outbox import Outbox
+    from worker_core.events import EventBus
+    from worker_core.logs.redaction import Redactor
+    from worker_core.mcp.pool import McpPool
+    from worker_core.model.gateway import ModelGateway
+    from worker_core.policy.decision import Permissions
+    from worker_core.sandbox.launcher import Launcher
+    from worker_core.settings import Settings, SettingsInForce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,371 @@
+"""What the activities of an execution do. `activities.py` declares them, and imports this for the first that comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from worker_core.agents import compaction
+from worker_core.agents.activities import claude_turn, failures, session_store, tool_calls, turn_ends
+from worker_core.agents.activities.heartbeat import heartbeating
+from worker_core.agents.activities.model_call import run_model_call
+from worker_core.agents.activities.participants import assemble, equipped, unhonoured
+from worker_core.agents.activities.services import QueueContext, Services
+from worker_core.agents.activities.turn_ends import FINAL_STATUSES
+from worker_core.agents.conversation import from_session
+from worker_core.agents.execution_input import ExecutionInput
+from worker_core.agents.messages import (
+    JOB_GONE,
+    Begin,
+    Begun,
+    ClaudeReply,
+    ClaudeTurn,
+    EndExecution,
+    FinishTurn,
+    GiveUpTurn,
+    JobRecord,
+    JobStatus,
+    Message,
+    ModelCall,
+    ModelReply,
+    RunTool,
+    SaveMessages,
+    StartTurn,
+    Timeouts,
+    ToolOutcome,
+    TurnDecision,
+)
+from worker_core.control_plane.errors import NotFound, Rejected
+from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution
+from worker_core.events import ExecutionFinished, ExecutionStarted
+from worker_core.workspaces.sweeping import mark_ended
+
+log = logging.getLogger(__name__)
+
+MODEL_CALLS_PER_TURN = 50
+"""Default of `max_turns` in the agent's configuration; the existing worker's default (protocol, section 9.2)."""
+
+HANDED_BACK_FOR = timedelta(milliseconds=200)
+
+
+class Steps:
+    """One instance per queue."""
+
+    def __init__(self, services: Services, queue: QueueContext) -> None:
+        self._services = services
+        self._queue = queue
+
+    @failures.as_application_errors
+    async def begin_execution(self, begin: Begin) -> Begun:
+        """Mark the execution running, tell viewers, resolve what the agent may use, and make this its home."""
+        services, execution = self._services, begin.input
+        if not self._queue.takes(execution.execution_id):
+            # A poll that was under way when the gate closed, or when another queue took the last place, brought it. It
+            # goes back to the queue, for another worker.
+            raise ApplicationError(
+                "This worker takes no new executions now.", type="HandedBack", next_retry_delay=HANDED_BACK_FOR
+            )
+        services.tracker.turn_began(
+            execution.execution_id, queue_id=self._queue.queue_id, turn=1, agent_id=execution.entity_id
+        )
+        try:
+            async with heartbeating():
+                return await self._begin(begin)
+        except BaseException as error:
+            services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
+            services.environments.forget(execution.execution_id)
+            if isinstance(error, asyncio.CancelledError):
+                self._queue.gives_back(execution.execution_id)
+            raise
+
+    async def _begin(self, begin: Begin) -> Begun:
+        services, execution = self._services, begin.input
+        preparing = asyncio.create_task(self._queue.gateway().prepare())
+        preparing.add_done_callback(_retrieve)
+        record, cast, session = await asyncio.gather(
+            services.client.get_execution(execution.execution_id),
+            assemble(services, execution, self._queue.gateway()),
+            services.client.load_session(execution.execution_id),
+        )
+        if record.status in FINAL_STATUSES and not begin.home_lost:
+            raise ApplicationError(
+                f"The execution is already {record.status}; it is not begun again.",
+                type="AlreadyFinal",
+                non_retryable=True,
+            )
+        lane = services.outbox.lane(execution.execution_id)
+        lane.advance(begin.after_sequence)
+        if not begin.home_lost:
+            await self._announce_start(execution, record)
+
+        def tell(category: str, sentence: str, severity: str = "warning") -> None:
+            lane.publish(
+                "error",
+                failures.error_event(
+                    execution.execution_id, sentence, category=category, severity=severity, stage="begin"
+                ),
+            )
+
+        cast, unconnected = await equipped(
+            services, execution.execution_id, cast, tell=lambda sentence: tell("mcp_connection", sentence, "info")
+        )
+        runtime, instead = claude_turn.choose_runtime(services, execution, model=cast.persona.model)
+        missing = (*cast.unknown, *([instead] if instead else []))
+        said = [("skill_loading", sentence) for sentence in missing]
+        said += [("mcp_connection", sentence) for sentence in unconnected]
+        if runtime == "default":
+            said += [("configuration", sentence) for sentence in unhonoured(cast)]
+        for category, sentence in said:
+            log.warning("Execution %s: %s", execution.execution_id, sentence)
+            tell(category, sentence)
+        await lane.flush(failures.LAST_EVENTS_LIMIT)
+        services.bus.publish(
+            ExecutionStarted(execution_id=execution.execution_id, queue_id=self._queue.queue_id, turn=1)
+        )
+        settings = services.settings
+        return Begun(
+            home_queue=self._queue.home_queue,
+            host_id=services.host_id,
+            persona=cast.persona,
+            members=cast.members,
+            earlier=tuple(
+                compaction.bounded(
+                    _earlier(session, f"{execution.execution_id}_user_1"), limit_tokens=settings.context_limit_tokens
+                )
+            ),
+            timeouts=Timeouts(
+                model_call=(settings.model_timeout + settings.model_wait).total_seconds(),
+                model_attempts=settings.model_attempts,
+                tool_attempts=settings.tool_attempts,
+                tool_call=settings.tool_timeout.total_seconds() + 60.0,
+                home_lost_after=settings.home_lost_after.total_seconds(),
+            ),
+            model_call_limit=_positive(execution.config.get("max_turns")) or MODEL_CALLS_PER_TURN,
+            context_limit_tokens=settings.context_limit_tokens,
+            last_sequence=lane.last_sequence,
+            runtime=runtime,
+        )
+
+    async def _announce_start(self, execution: ExecutionInput, record: ExecutionRecord) -> None:
+        services = self._services
+        lane = services.outbox.lane(execution.execution_id)
+        await services.client.patch_execution(
+            execution.execution_id,
+            ExecutionPatch(
+                status="running",
+                started_at=_now(),
+                execution_metadata={
+                    **record.execution_metadata,
+                    "worker_info": {
+                        "worker_id": self._queue.worker_id(),
+                        "hostname": socket.gethostname(),
+                        "platform": platform.platform(),
+                        "python_version": platform.python_version(),
+                    },
+                    "workflow_started": True,
+                    "has_mcp_servers": bool(execution.mcp_servers),
+                    "mcp_server_count": len(execution.mcp_servers),
+                    "hitl_enabled": False,
+                },
+            ),
+        )
+        lane.publish("metadata", {"execution_type": "TEAM" if execution.kind == "teams" else "AGENT"})
+        author = {
+            key: execution.user_metadata.get(key) for key in ("user_id", "user_name", "user_email", "user_avatar")
+        }
+        lane.publish(
+            "message",
+            {
+                "role": "user",
+                "content": execution.prompt,
+                "timestamp": execution.initial_message_timestamp or _now(),
+                "message_id": f"{execution.execution_id}_user_1",
+                **author,
+            },
+        )
+
+    @failures.as_application_errors
+    async def start_turn(self, turn: StartTurn) -> None:
+        """A later turn begins: the user answered."""
+        services = self._services
+        services.tracker.turn_began(turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn)
+        services.bus.publish(
+            ExecutionStarted(execution_id=turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn)
+        )
+        await services.client.patch_execution(turn.execution_id, ExecutionPatch(status="running"))
+
+    @failures.as_application_errors
+    async def call_model(self, call: ModelCall) -> ModelReply:
+        """One streamed model call."""
+        services = self._services
+        with services.tracker.step(call.execution_id, "model", queue_id=self._queue.queue_id, turn=call.turn):
+            async with heartbeating():
+                await services.environments.know_secrets(call.execution_id, call.kind, call.entity_id)
+                return await run_model_call(services, self._queue, call, attempt=activity.info().attempt)
+
+    @failures.as_application_errors
+    async def run_claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
+        """A whole turn of the runtime `claude_code`."""
+        services = self._services
+        with services.tracker.step(turn.execution_id, "claude", queue_id=self._queue.queue_id, turn=turn.turn):
+            async with heartbeating():
+                await services.environments.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
+                return await claude_turn.run_claude_turn(services, self._queue, turn)
+
+    @failures.as_application_errors
+    async def run_tool(self, request: RunTool) -> ToolOutcome:
+        """One tool call, at most once."""
+        services, name = self._services, request.call.name
+        with services.tracker.step(
+            request.execution_id, f"tool {name}", queue_id=self._queue.queue_id, turn=request.turn
+        ):
+            async with heartbeating():
+                environment = await services.environments.of(request.execution_id, request.kind, request.entity_id)
+                outcome = await tool_calls.run(services, request, environment, queue_id=self._queue.queue_id)
+        if outcome.approval is not None:
+            services.tracker.waits_for_approval(request.execution_id)
+        return outcome
+
+    @failures.as_application_errors
+    async def finish_turn(self, turn: FinishTurn) -> TurnDecision:
+        """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
+        return await turn_ends.finish(self._services, turn, repeated=activity.info().attempt > 1)
+
+    @failures.as_application_errors
+    async def give_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
+        """A turn failed for a cause that may pass: its user may go on from here."""
+        return await turn_ends.give_up(self._services, turn, repeated=activity.info().attempt > 1)
+
+    @failures.as_application_errors
+    async def end_execution(self, end: EndExecution) -> None:
+        """The last word about an execution. A status that is final already is left as it is."""
+        services, mask = self._services, self._services.redactor.mask
+        end = replace(end, error=mask(end.error), response=mask(end.response))
+        lane = services.outbox.lane(end.execution_id)
+        lane.advance(end.after_sequence)
+        if end.error:
+            lane.publish(
+                "error",
+                failures.error_event(
+                    end.execution_id,
+                    end.error,
+                    category=end.error_category or "unknown",
+                    error_type=end.error_type,
+                    stage="execution",
+                ),
+            )
+        record = await services.client.get_execution(end.execution_id)
+        if end.messages:
+            await session_store.store(
+                services,
+                end.execution_id,
+                stored=await services.client.load_session(end.execution_id),
+                news=end.messages,
+                user_id=end.user_id,
+                turn=end.turns,
+                repeated=activity.info().attempt > 1,
+            )
+        metadata: dict[str, Any] = {
+            **record.execution_metadata,
+            "workflow_completed": end.status == "completed",
+            "total_conversation_turns": end.turns,
+            "was_interrupted": end.interrupted,
+        }
+        if end.error:
+            metadata |= {"workflow_error": end.error, "error_type": end.error_type}
+        other_final = record.status in FINAL_STATUSES and record.status != end.status
+        await lane.flush(failures.LAST_EVENTS_LIMIT)
+        await services.client.patch_execution(
+            end.execution_id,
+            ExecutionPatch(
+                status=None if other_final else end.status,
+                completed_at=_now(),
+                response=end.response or None,
+                error_message=end.error or None,
+                usage=end.usage.to_wire(),
+                execution_metadata=metadata,
+            ),
+        )
+        with contextlib.suppress(OSError):  # it is swept later then
+            await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
+        await services.mcp.end(end.execution_id)
+        services.tracker.ended(end.execution_id)
+        services.environments.forget(end.execution_id)
+        services.spent.forget(end.execution_id)
+        services.journal.forget(end.execution_id)
+        services.permissions.book.forget(end.execution_id)
+        services.bus.publish(
+            ExecutionFinished(execution_id=end.execution_id, status=end.status, error=end.error or None)
+        )
+
+    @failures.as_application_errors
+    async def save_messages(self, save: SaveMessages) -> None:
+        """Store what was said so far, in mid-turn."""
+        await session_store.store(
+            self._services,
+            save.execution_id,
+            stored=await self._services.client.load_session(save.execution_id),
+            news=save.messages,
+            user_id=save.user_id,
+            turn=save.turn,
+            repeated=activity.info().attempt > 1,
+        )
+
+    @failures.as_application_errors
+    async def create_job_record(self, job: JobRecord) -> None:
+        """Make the record of a job's run; a job that is gone is told apart from trouble."""
+        try:
+            await self._services.client.create_job_execution(
+                JobExecution(
+                    execution_id=job.execution_id,
+                    job_id=job.job_id or None,
+                    entity_type="team" if job.kind == "teams" else "agent",
+                    entity_id=job.entity_id or None,
+                    prompt=job.prompt,
+                    trigger_type="cron",
+                    trigger_metadata=job.trigger_metadata,
+                )
+            )
+        except (NotFound, Rejected) as error:
+            if error.status not in {404, 410}:
+                raise
+            raise ApplicationError(error.sentence, type=JOB_GONE, non_retryable=True) from error
+
+    @failures.as_application_errors
+    async def set_job_status(self, job: JobStatus) -> None:
+        """Say how a job's run ended."""
+        await self._services.client.set_job_status(
+            job.execution_id,
+            job.job_id,
+            status=job.status,
+            duration_ms=job.duration_ms,
+            error_message=self._services.redactor.mask(job.error) or None,
+        )
+
+
+def _earlier(session: dict[str, Any] | None, own_id: str) -> tuple[Message, ...]:
+    records = (session or {}).get("messages") or ()
+    return from_session((record for record in records if isinstance(record, dict)), except_ids=frozenset({own_id}))
+
+
+def _positive(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    # The first model call reports what went wrong; here the error only must not be "never retrieved".
+    if not task.cancelled():
+        task.exception()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
