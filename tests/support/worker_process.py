@@ -83,11 +83,16 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def worker_process(
-    stage: Stage, folder: Path, *queue_ids: str, options: Sequence[str] = (), **environment: str
+    stage: Stage,
+    folder: Path,
+    *queue_ids: str,
+    options: Sequence[str] = (),
+    program: str = "worker_core",
+    **environment: str,
 ) -> Iterator[WorkerProcess]:
     """`kubiya-worker start` on a playground; killed afterwards if the test did not end it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "worker_core", "start", *(f"--queue-id={one}" for one in queue_ids), *options],
+        [sys.executable, "-m", program, "start", *(f"--queue-id={one}" for one in queue_ids), *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,7 +15,6 @@ from typing import TypeVar
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
 from temporalio.runtime import (
     BufferedMetricUpdate,
-    LoggingConfig,
     MetricBuffer,
     MetricBufferDurationFormat,
     Runtime,
@@ -29,6 +28,7 @@ from worker_core.secrets import Secret, read_key
 from worker_core.settings import TlsMode
 from worker_core.snapshot import SdkView
 from worker_core.temporal.converter import data_converter
+from worker_core.temporal.core_log import forwarded
 from worker_core.temporal.series import Metric, SdkSeries
 from worker_core.temporal.telemetry import Telemetry
 
@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 CONNECT_LIMIT = timedelta(seconds=10)
 BUFFERED_UPDATES = 20_000
 """Updates of SDK metrics between two drains; each takes about 100 bytes, whether used or not."""
-
-_CORE_LOG_FILTER = "error,temporalio_sdk_core::telemetry::metrics=off"
-"""The SDK's core writes to stderr itself. A buffer that ran over would be told of there thousands of times."""
 
 
 _Result = TypeVar("_Result")
@@ -98,9 +95,7 @@ class Metrics:
         self._buffer = MetricBuffer(BUFFERED_UPDATES, duration_format=MetricBufferDurationFormat.SECONDS)
         self._lock = Lock()
         self._series: SdkSeries | None = None
-        self.runtime = Runtime(
-            telemetry=TelemetryConfig(metrics=self._buffer, logging=LoggingConfig(filter=_CORE_LOG_FILTER))
-        )
+        self.runtime = Runtime(telemetry=TelemetryConfig(metrics=self._buffer, logging=forwarded()))
         self.telemetry = Telemetry()
         self.broken = False
 
