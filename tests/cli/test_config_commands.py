@@ -27,10 +27,12 @@ def test_every_setting_is_shown_with_its_value_and_its_origin(offline: CommandLi
     assert list(rows) == list(SETTINGS)
     assert rows["log_level"] == {
         "name": "log_level", "value": "DEBUG", "source": "file", "where": f"{paths.settings_file}:2",
+        "live": True,
     }  # fmt: skip
     assert (rows["max_executions"]["value"], rows["max_executions"]["where"]) == (3, "--max-executions")
     assert rows["queue_ids"]["value"] == ["A", "B"]
-    assert rows["drain_timeout"] == {"name": "drain_timeout", "value": "5 min", "source": "default", "where": ""}
+    assert (rows["drain_timeout"]["value"], rows["drain_timeout"]["source"]) == ("5 min", "default")
+    assert (rows["sandbox"]["live"], rows["max_executions"]["live"]) == (False, True)
     assert (rows["llm_api_key"]["value"], rows["llm_api_key"]["where"]) == ("***", "LITELLM_API_KEY")
     assert "canary" not in said.out + said.err
     shown = offline("config", "show", "--changed")

@@ -88,9 +88,13 @@ def worker_process(
     *queue_ids: str,
     options: Sequence[str] = (),
     program: str = "worker_core",
+    own_session: bool = False,
     **environment: str,
 ) -> Iterator[WorkerProcess]:
-    """`kubiya-worker start` on a playground; killed afterwards if the test did not end it."""
+    """`kubiya-worker start` on a playground; killed afterwards if the test did not end it.
+
+    `own_session`: without the terminal that the tests may have, as a service manager starts it.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", program, "start", *(f"--queue-id={one}" for one in queue_ids), *options],
         stdin=subprocess.DEVNULL,
@@ -107,6 +111,7 @@ def worker_process(
             "KUBIYA_WORKER_APPROVALS": "allow",
             **environment,
         },
+        start_new_session=own_session,
         creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,
     )
     worker = WorkerProcess(process)

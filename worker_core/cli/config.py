@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,12 @@ import click
 
 from worker_core.cli.root import write_examples
 from worker_core.cli.setting_options import setting_options
-from worker_core.cli.situation import json_option, paths
+from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
 from worker_core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from worker_core.settings import Fault
+    from worker_core.settings import Fault, SettingRow
 
 
 class _Group(click.Group):
@@ -26,6 +27,7 @@ class _Group(click.Group):
             (
                 "kubiya-worker config show",
                 "kubiya-worker config show --json | jq -r '.settings[] | select(.source != \"default\") | .name'",
+                "kubiya-worker config show --running",
                 "kubiya-worker config check",
                 "kubiya-worker config check new-config.toml --policy new-policy.toml",
                 "${EDITOR:-vi} $(kubiya-worker config path)",
@@ -46,49 +48,54 @@ def path_() -> None:
 @command.command(
     "show",
     help="""Show every setting as a worker would start with it now, and where its value is from. It takes the flags of
-    `start`. Secrets are shown as stars. Exit code 3 where something is wrong.""",
+    `start`. Secrets are shown as stars. Exit code 3 where something is wrong.
+
+    With --running, as a worker that runs has them: what the control plane decided at registration is from `server`,
+    what was sized to this machine from `machine`.""",
 )
 @click.option("--changed", is_flag=True, help="Only those that are not at their default.")
+@click.option("--running", is_flag=True, help="As a running worker has them, with what the control plane decided.")
+@worker_option
 @setting_options()
 @json_option
-def show(*, as_json: bool, changed: bool, queue_ids: tuple[str, ...], **flags: Any) -> int:
+def show(
+    *, as_json: bool, changed: bool, running: bool, pid: int | None, queue_ids: tuple[str, ...], **flags: Any
+) -> int:
     from worker_core.cli import screen
-    from worker_core.settings import SETTINGS, read
+    from worker_core.cli.steering import the_worker
+    from worker_core.settings import Reading, read, rows
 
-    file = paths().settings_file
-    ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
-    reading = read(environ=os.environ, flags={"queue_ids": ids, **flags}, file=file)
-    settings = reading.settings_without_faults()
-    chosen = [name for name in SETTINGS if not changed or reading.origin(name).source != "default"]
-    if as_json:
-        rows = [
-            {
-                "name": name,
-                "value": plain_value(getattr(settings, name)),
-                "source": reading.origin(name).source,
-                "where": reading.origin(name).where,
-            }
-            for name in chosen
-        ]
-        screen.say_json({"file": str(file), "settings": rows, "faults": _plain(reading.faults)})
+    reading = Reading(values={}, origins={})
+    if running or pid is not None:
+        if queue_ids or any(value is not None and value != () for value in flags.values()):
+            raise click.UsageError("A running worker has its own flags: give none with --running.")
+        found = the_worker(pid).settings()
     else:
-        shown: list[list[screen.Cell]] = []
-        for name in chosen:
-            origin = reading.origin(name)
-            style = "quiet" if origin.source == "default" else ""
-            shown.append(
-                [
-                    screen.text(name, style),
-                    screen.text(text_value(getattr(settings, name)) or "-", style),
-                    screen.text(str(origin), style),
-                ]
-            )
-        if shown:
-            screen.table(screen.console(), ("SETTING", "VALUE", "FROM"), shown)
-        else:
-            say("Every setting is at its default.")
+        ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
+        reading = read(environ=os.environ, flags={"queue_ids": ids, **flags}, file=paths().settings_file)
+        found = rows(reading.settings_without_faults(), reading)
+    if changed:
+        found = [one for one in found if one.source != "default"]
+    if as_json:
+        shown = [asdict(one) for one in found]
+        screen.say_json({"file": str(paths().settings_file), "settings": shown, "faults": _plain(reading.faults)})
+    else:
+        _show(found)
         _complain(reading.faults, reading.remarks)
     return ExitCode.NOT_CONFIGURED if reading.faults else ExitCode.OK
+
+
+def _show(found: Sequence[SettingRow]) -> None:
+    from worker_core.cli import screen
+
+    if not found:
+        say("Every setting is at its default.")
+        return
+    cells: list[list[screen.Cell]] = []
+    for one in found:
+        style = "quiet" if one.source == "default" else ""
+        cells.append([screen.text(said, style) for said in (one.name, one.text or "-", one.origin)])
+    screen.table(screen.console(), ("SETTING", "VALUE", "FROM"), cells)
 
 
 @command.command(
@@ -143,31 +150,6 @@ def policy_faults(file: Path) -> list[Fault]:
     return []
 
 
-def plain_value(value: object) -> Any:
-    """A value of a setting for JSON; a secret is stars, or empty where there is none."""
-    from worker_core.secrets import Secret
-
-    match value:
-        case Secret():
-            return "***" if value else ""
-        case None | bool() | int():
-            return value
-        case tuple():
-            return [plain_value(one) for one in value]
-        case _:
-            return text_value(value)
-
-
-def text_value(value: object) -> str:
-    """A value of a setting as it is typed."""
-    from worker_core.secrets import Secret
-    from worker_core.settings import as_text
-
-    if isinstance(value, Secret):
-        return "***" if value else ""
-    return as_text(value).lower() if isinstance(value, bool) else as_text(value)
-
-
 def _missing(file: Path) -> Fault:
     from worker_core.settings import Fault
 
@@ -175,8 +157,6 @@ def _missing(file: Path) -> Fault:
 
 
 def _plain(faults: Sequence[Fault]) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     return [{name: value for name, value in asdict(one).items() if name != "said"} for one in faults]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -18,19 +19,21 @@ from worker_core.cli.prompter import Prompter
 from worker_core.cli.terminal import say
 from worker_core.control_socket.server import ControlSocket
 from worker_core.engine.engine import Engine
+from worker_core.engine.reloading import RunningSettings
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, PollingStarted
-from worker_core.logs.pipeline import install, uninstall
+from worker_core.logs.pipeline import install, set_level, uninstall
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import ConsoleSink, FileSink, Sink
+from worker_core.policy.decision import policy_file
 from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
 from worker_core.status_server import serving_status
 
 if TYPE_CHECKING:
     from worker_core.paths import Paths
     from worker_core.secrets import Secret
-    from worker_core.settings import Settings
+    from worker_core.settings import Settings, SettingsSource
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +51,18 @@ class WorkerFailed(KubiyaError):
 class Foreground:
     """One worker from start to exit code. Run it on the main thread's event loop."""
 
-    def __init__(self, *, settings: Settings, api_key: Secret, paths: Paths) -> None:
+    def __init__(
+        self, *, settings: Settings, api_key: Secret, paths: Paths, source: SettingsSource | None = None
+    ) -> None:
+        """`source`: where the settings are read again; None: they are none of a file's."""
         self._settings = settings
+        self._source = source
         self._api_key = api_key
         self._paths = paths
         self._ready: set[str] = set()
         self._stops = 0
         self._stopping = TaskKeeper()
+        self._reloading = TaskKeeper()
 
     async def run(self) -> int:
         """Serve until the engine has stopped.
@@ -93,9 +101,11 @@ class Foreground:
             )
             engine.events.listen(self._heard)
             prompter.attend(engine)
-            control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime)
+            running = self._running_settings(engine)
+            control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime, settings=running)
             with (
                 _stop_signals(lambda name: self._asked_to_stop(engine, name)),
+                _hang_up(lambda: self._reload(running)),
                 serving_status(engine, host=self._settings.status_host, port=self._settings.status_port),
             ):
                 await engine.start()
@@ -108,6 +118,26 @@ class Foreground:
         if snapshot.state is EngineState.FAILED:
             raise WorkerFailed(snapshot)
         return snapshot.exit_code
+
+    def _running_settings(self, engine: Engine) -> RunningSettings | None:
+        if self._source is None:
+            return None
+
+        def adopted(settings: Settings) -> None:
+            self._settings = settings
+            set_level(settings.log_level)
+
+        return RunningSettings(
+            engine=engine,
+            source=self._source,
+            reading=self._source.read(),
+            policy=policy_file(self._paths),
+            on_adopted=adopted,
+        )
+
+    def _reload(self, running: RunningSettings | None) -> None:
+        if running is not None:
+            self._reloading.start(running.reload())
 
     def _open(self, control: ControlSocket) -> None:
         try:
@@ -187,7 +217,7 @@ def _stop_signals(asked: Callable[[str], None]) -> Iterator[None]:
                 signal.signal(number, handler)
         return
     caught = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
+    if has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
         caught.append(signal.SIGHUP)
     for number in caught:
         loop.add_signal_handler(number, asked, number.name)
@@ -196,3 +226,30 @@ def _stop_signals(asked: Callable[[str], None]) -> Iterator[None]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _hang_up(asked: Callable[[], None]) -> Iterator[None]:
+    """Call `asked` on the loop with each SIGHUP, where it is no terminal's: services and daemons are told so to read
+    their settings again.
+    """
+    if sys.platform == "win32" or has_terminal():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, asked)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal, which hangs up with a SIGHUP."""
+    if sys.platform == "win32":
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

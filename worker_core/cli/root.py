@@ -34,6 +34,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
         "logs": CommandEntry("logs", "Show their log lines."),
         "pause": CommandEntry("pause", "Take no new executions; what runs goes on."),
         "resume": CommandEntry("resume", "Take executions again."),
+        "reload": CommandEntry("reload", "Let them read their settings again."),
         "stop": CommandEntry("stop", "Let them leave: running turns end first."),
         "approvals": CommandEntry("approvals", "Show and answer tool calls that wait for you."),
     },

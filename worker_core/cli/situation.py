@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from worker_core import settings as settings_of
 from worker_core.key_sources import resolve_api_key
 from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
 from worker_core.secrets import KEY_VARIABLES, KeyringStore, Secret
+from worker_core.settings import SettingsSource
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -33,9 +33,19 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     Raises:
         ConfigurationError: a value is not valid.
     """
-    settings = settings_of.load(environ=os.environ, flags=flags, file=paths().settings_file)
+    return settings_with_source(flags or {})[0]
+
+
+def settings_with_source(flags: Mapping[str, Any]) -> tuple[Settings, SettingsSource]:
+    """The same, and where they can be read again.
+
+    Raises:
+        ConfigurationError: a value is not valid.
+    """
+    source = SettingsSource(environ=os.environ, flags=flags, file=paths().settings_file)
+    settings = source.read().settings()
     use_proxy(settings.proxy)
-    return settings
+    return settings, source
 
 
 async def take_api_key(settings: Settings) -> Secret:

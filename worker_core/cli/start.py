@@ -20,7 +20,9 @@ from worker_core.cli.setting_options import setting_options
     \b
         ready  queue=NAME (ID)  worker=ID
 
-    The first Ctrl-C or SIGTERM lets running turns end, the second cancels them, the third leaves at once.""",
+    The first Ctrl-C or SIGTERM lets running turns end, the second cancels them, the third leaves at once. SIGHUP is a
+    stop too where the worker has a terminal, which hangs up so; without one, as in a service or a container, it reads
+    the settings again, as `kubiya-worker reload` does anywhere.""",
     examples=(
         "kubiya-worker start --queue-id 6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d",
         "kubiya-worker start --queue-id A,B --queue-id C --max-executions 4",
@@ -40,11 +42,11 @@ def command(*, queue_ids: tuple[str, ...], **flags: Any) -> NoReturn:
     from worker_core.cli.foreground import Foreground
 
     ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
-    settings = situation.load_settings({"queue_ids": ids, **flags})
+    settings, source = situation.settings_with_source({"queue_ids": ids, **flags})
 
     async def run() -> NoReturn:
         key = await situation.take_api_key(settings)
-        foreground = Foreground(settings=settings, api_key=key, paths=situation.paths())
+        foreground = Foreground(settings=settings, api_key=key, paths=situation.paths(), source=source)
         # The loop is not tidied up once a worker has run: the SDK may hold on to tasks that it was left with.
         leave(await foreground.run())
 

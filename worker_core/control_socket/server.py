@@ -10,6 +10,8 @@ are answered by more lines, until either side closes: `logs` with `follow`, `sto
     {"verb": "resume"}                                  -> {"snapshot": {...}}
     {"verb": "question", "id": "..."}                   -> {"question": {...}}, whole
     {"verb": "approve", "id": "...", "allow": true, "scope": "once", "seal": "...", "values": {}} -> {"snapshot": {...}}
+    {"verb": "reload"}                                  -> {"reloaded": {...}}: the settings were read again, or why not
+    {"verb": "settings"}                                -> {"settings": [...]}, those in force, with their origins
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
     {"verb": "logs", "after": 0, "last": 100, "follow": true} -> {"lines": [...], "cursor": 7, "dropped": 0}, ...
 
@@ -39,6 +41,7 @@ from worker_core.control_socket.endpoint import Transport
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, EventBus, SnapshotReplaced
 from worker_core.logs.ring import LogRing
+from worker_core.settings import Reloaded, SettingRow
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
 
 log = logging.getLogger(__name__)
@@ -77,11 +80,25 @@ class Steered(Protocol):
     ) -> None: ...
 
 
+class Reloading(Protocol):
+    """What the socket needs of the settings of a worker."""
+
+    async def reload(self) -> Reloaded: ...
+    def rows(self) -> list[SettingRow]: ...
+
+
 class ControlSocket:
     """Serves one engine. Open and close it on the engine's event loop."""
 
     def __init__(
-        self, *, engine: Steered, log_ring: LogRing, folder: Path, name: str = "", transport: Transport | None = None
+        self,
+        *,
+        engine: Steered,
+        log_ring: LogRing,
+        folder: Path,
+        name: str = "",
+        settings: Reloading | None = None,
+        transport: Transport | None = None,
     ) -> None:
         """Nothing is opened.
 
@@ -90,12 +107,14 @@ class ControlSocket:
             log_ring: what `logs` reads.
             folder: `paths.runtime`; made private.
             name: what the worker's user calls it.
+            settings: shown, and read again; None: whoever made the worker changes them.
             transport: by default what this system has.
         """
         self._engine = engine
         self._ring = log_ring
         self._folder = folder
         self._name = name
+        self._settings = settings
         self._transport: Transport = transport or endpoints.default_transport()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: socket.socket | None = None
@@ -170,6 +189,23 @@ class ControlSocket:
             return self._engine.whole_question(approval_id)
 
         return self._on_loop(read())
+
+    def reload(self) -> Reloaded:
+        return self._on_loop(self._of_settings().reload())
+
+    def rows(self) -> list[SettingRow]:
+        async def read() -> list[SettingRow]:
+            return self._of_settings().rows()
+
+        return self._on_loop(read())
+
+    def _of_settings(self) -> Reloading:
+        if self._settings is None:
+            raise KubiyaError(
+                "This worker was not started with settings that could be read again: it is a playground's, or a "
+                "window's. Restart it, or change them in the window."
+            )
+        return self._settings
 
     def stop(self, mode: StopMode) -> None:
         self._on_loop(self._engine.stop(mode=mode))
@@ -315,6 +351,10 @@ class _Conversation:
                 self._say_snapshot()
             case "question":
                 self._say({"ok": True, "question": self._server.whole_question(str(request.get("id") or ""))})
+            case "reload":
+                self._say({"ok": True, "reloaded": self._server.reload()})
+            case "settings":
+                self._say({"ok": True, "settings": self._server.rows()})
             case "stop":
                 mode = _mode(request.get("mode", "drain"))
                 self._server.stop(mode)

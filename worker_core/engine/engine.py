@@ -245,6 +245,7 @@ class Engine:
     def adopt(self, settings: Settings) -> Adopted:
         """Go on with these settings, as far as they may change while a worker runs; the rest is left as it is."""
         adopted = self._in_force.adopt(settings)
+        self._services.redactor.add(settings.llm_api_key)
         if "max_executions" in adopted.applied:
             self._tracker.limit = executions_limit(settings)
             self._gate.look_again()

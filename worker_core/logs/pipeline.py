@@ -100,6 +100,11 @@ def install(
     return pipeline
 
 
+def set_level(level: str) -> None:
+    """From now on what is logged is this and what is worse; takes the words of `install`."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def uninstall(pipeline: LogPipeline) -> None:
     """Put logging back as it was before, and close the sinks."""
     root = logging.getLogger()

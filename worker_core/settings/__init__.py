@@ -11,9 +11,11 @@ from worker_core.settings.choices import (
 )
 from worker_core.settings.declaration import Group, Kind, Setting, as_text, shown
 from worker_core.settings.fields import DEFAULT_CONTROL_PLANE_URL, DEFAULT_MODEL, SETTINGS, Settings
-from worker_core.settings.in_force import Adopted, SettingsInForce
+from worker_core.settings.in_force import Adopted, Reloaded, SettingsInForce
 from worker_core.settings.load import change, load, parse
 from worker_core.settings.reading import Fault, Origin, Reading, read
+from worker_core.settings.rows import SettingRow, rows
+from worker_core.settings.source import SettingsSource
 
 __all__ = [
     "DEFAULT_CONTROL_PLANE_URL",
@@ -29,16 +31,20 @@ __all__ = [
     "NetworkName",
     "Origin",
     "Reading",
+    "Reloaded",
     "RequireSandbox",
     "SandboxName",
     "Setting",
+    "SettingRow",
     "Settings",
     "SettingsInForce",
+    "SettingsSource",
     "TlsMode",
     "as_text",
     "change",
     "load",
     "parse",
     "read",
+    "rows",
     "shown",
 ]

@@ -261,6 +261,7 @@ class Settings(ToolSettings):
         "Key of the model gateway",
         "Empty: what the control plane says.",
         variable=LLM_API_KEY.variable,
+        live=True,
     )
     """Key of the model gateway, from the environment or a file. Empty: what the control plane says at registration."""
 

@@ -19,18 +19,18 @@ FILE_CALLED: Final = "settings file"
 _OURS: Final = "KUBIYA_WORKER_"
 _NEAR: Final = 0.75
 
-Source = Literal["default", "file", "environment", "flag", "server"]
+Source = Literal["default", "file", "environment", "flag", "server", "machine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a value is from. `where` is `FILE:LINE`, a variable, a flag, or empty."""
+    """Where a value is from. `where` is `FILE:LINE`, a variable, a flag, or empty.
+
+    `server` decides where nobody else did, by what it answers at registration; `machine`: sized to this machine.
+    """
 
     source: Source = "default"
     where: str = ""
-
-    def __str__(self) -> str:
-        return self.where or self.source
 
 
 DEFAULT: Final = Origin()
