@@ -104,6 +104,8 @@ class ExecutionFinished(Event):
     execution_id: str
     status: str
     error: str | None = None
+    queue_id: str = ""
+    agent_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from typing import Any
 
 from worker_core.agents.activities.tracker import ExecutionTracker
 from worker_core.control_plane.session import QueueSession
@@ -34,6 +35,24 @@ class StopWish:
         """Return when the wish is `mode` or stronger."""
         while self.mode is None or self.mode < mode:
             await self._raised.wait()
+
+
+async def before_stop(
+    work: Coroutine[Any, Any, None], wish: StopWish, *, mode: StopMode = StopMode.DRAIN
+) -> KubiyaError | None:
+    """Wait for `work`, unless somebody wants the worker to leave: then it is cancelled. Returns what it raised."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(wish.reaches(mode))
+    await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    working.cancel()
+    try:
+        await working
+    except KubiyaError as error:
+        return error
+    except asyncio.CancelledError:
+        pass
+    return None
 
 
 class Departure:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from worker_core import __version__
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
-from worker_core.engine.departure import Departure, StopWish, drain_reason, failure_of, farewell, sign_off
+from worker_core.engine.departure import Departure, StopWish, before_stop, drain_reason, failure_of, farewell, sign_off
 from worker_core.engine.queue import ServedQueue
 from worker_core.engine.services import executions_limit, make_services
 from worker_core.engine.serving import Clients, Timing
@@ -273,10 +273,12 @@ class Engine:
         code = ExitCode.OK
         try:
             await self._services.outbox.open()
-            for queue in self._queues:
-                queue.start()
-            self._watching = asyncio.create_task(self._watch_machine(), name="machine")
-            failure = await self._until_stop_or_failure()
+            failure = await before_stop(self._services.hooks.at_start(), self._stop)
+            if failure is None and self._stop.mode is None:
+                for queue in self._queues:
+                    queue.start()
+                self._watching = asyncio.create_task(self._watch_machine(), name="machine")
+                failure = await self._until_stop_or_failure()
             if failure is None:
                 code = await self._leave()
             else:
@@ -323,6 +325,7 @@ class Engine:
     async def _leave(self) -> ExitCode:
         self._gate.close()
         self._change(EngineState.DRAINING, drain_reason(self._tracker.running))
+        self._services.hooks.begin_drain()
         self._beat()
         code = await Departure(
             wish=self._stop,
@@ -338,7 +341,9 @@ class Engine:
         """Deliver or keep the last events, then sign off. Heartbeats are the last thing to stop."""
         quick = code is ExitCode.LEFT_AT_ONCE
         if failure is not None:
+            self._services.hooks.worker_failed()
             await asyncio.gather(*(queue.server.stop(limit=SIGN_OFF_LIMIT) for queue in self._queues))
+        await before_stop(self._services.hooks.ended(), self._stop, mode=StopMode.NOW)
         await self._services.outbox.close(limit=timedelta(0) if quick else LAST_EVENTS_LIMIT)
         for queue in self._queues:
             if queue.task is not None:

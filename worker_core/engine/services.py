@@ -13,6 +13,7 @@ from worker_core.basics.loop_thread import LoopThread
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.events import EventBus
+from worker_core.hooks.hooks import Hooks
 from worker_core.logs.redaction import Redactor
 from worker_core.machine import identity
 from worker_core.machine.memory import memory
@@ -96,6 +97,14 @@ def make_services(
             settings=in_force,
             redactor=redactor,
             folders=ServerFolders(paths.mcp_servers),
+        ),
+        hooks=Hooks(
+            in_force=in_force,
+            bus=bus,
+            redactor=redactor,
+            folder=paths.state,
+            workspaces=paths.workspaces,
+            host_id=host_id,
         ),
         claude=LoopThread("claude"),
         own_secrets=own_secrets,

@@ -52,3 +52,21 @@ def base_url(text: str) -> str:
     if parts.username or parts.password:
         raise ValueError("it holds a user name or password; keep secrets out of URLs")
     return text.rstrip("/")
+
+
+def webhook_url(text: str) -> str:
+    """An address that may be told.
+
+    Raises:
+        ValueError: it may not; the message goes on from "X is Y; " and repeats nothing.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError("it is not a valid URL") from None
+    if parts.username or parts.password:
+        raise ValueError("it holds a user name or password; sign with notify_webhook_secret_file instead")
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+        raise ValueError("it must begin with https://, or with http:// and name this machine")
+    return text.strip()

@@ -149,7 +149,7 @@ def _places_of_keys(settings: Settings) -> Iterator[Path]:
     """Key files; of one that a link in its folder leads to, as in volumes of Kubernetes, the folder: tomorrow's lies
     there, too.
     """
-    for file in (settings.api_key_file, settings.llm_api_key_file):
+    for file in (settings.api_key_file, settings.llm_api_key_file, settings.notify_webhook_secret_file):
         if file is not None:
             folder = real(file.parent)
             yield folder if real(file).parent != folder and real(file).is_relative_to(folder) else file

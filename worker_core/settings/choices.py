@@ -13,6 +13,7 @@ SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", 
 RequireSandbox = Literal["ask", "always", "never"]
 ClaudeFallback = Literal["fail", "default"]
 NetworkName = Literal["off", "allow-list", "on", "host"]
+HookFailure = Literal["fail", "ignore"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 

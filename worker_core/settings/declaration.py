@@ -32,6 +32,7 @@ class Group(StrEnum):
     ISOLATION = "Isolation of tools"
     APPROVALS = "Approvals"
     LIMITS = "Limits of a tool call"
+    HOOKS = "Hooks"
     LOGGING = "Logging"
 
 

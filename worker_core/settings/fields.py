@@ -26,15 +26,15 @@ from worker_core.settings.choices import (
     path,
 )
 from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown
+from worker_core.settings.hook_fields import HookSettings
 from worker_core.settings.per_queue import PerQueue, read_limit, read_number
-from worker_core.settings.tool_fields import ToolSettings
 
 DEFAULT_CONTROL_PLANE_URL: Final = "https://control-plane.kubiya.ai"
 DEFAULT_MODEL: Final = "kubiya/claude-sonnet-4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(ToolSettings):
+class Settings(HookSettings):
     """What the user may decide. Every field has a default that works on a laptop."""
 
     queue_ids: tuple[str, ...] = setting(

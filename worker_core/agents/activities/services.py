@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.control_plane.outbox.outbox import Outbox
     from worker_core.events import EventBus
+    from worker_core.hooks.hooks import Hooks
     from worker_core.logs.redaction import Redactor
     from worker_core.mcp.pool import McpPool
     from worker_core.model.gateway import ModelGateway
@@ -42,6 +43,7 @@ class Services:
     environments: Environments
     spent: SpentByAttempts
     mcp: McpPool
+    hooks: Hooks
     claude: LoopThread
     """Where the SDK of the runtime `claude_code` lives."""
 

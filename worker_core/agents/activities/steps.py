@@ -47,6 +47,7 @@ from worker_core.agents.messages import (
 from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution
 from worker_core.events import ExecutionFinished, ExecutionStarted
+from worker_core.hooks.occasion import HookFailed
 from worker_core.workspaces.sweeping import mark_ended
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,8 @@ class Steps:
             log.warning("Execution %s: %s", execution.execution_id, sentence)
             tell(category, sentence)
         await lane.flush(failures.LAST_EVENTS_LIMIT)
+        if not begin.home_lost:  # the last thing that can fail: a later try of this step would run it again
+            await self._before_execution(execution)
         services.bus.publish(
             ExecutionStarted(execution_id=execution.execution_id, queue_id=self._queue.queue_id, turn=1)
         )
@@ -154,6 +157,15 @@ class Steps:
             last_sequence=lane.last_sequence,
             runtime=runtime,
         )
+
+    async def _before_execution(self, execution: ExecutionInput) -> None:
+        try:
+            await self._services.hooks.before_execution(
+                execution.execution_id, queue_id=self._queue.queue_id, agent_id=execution.entity_id
+            )
+        except HookFailed as error:
+            log.error("Execution %s: %s", execution.execution_id, error.sentence)
+            raise ApplicationError(error.sentence, "configuration", type="HookFailed", non_retryable=True) from error
 
     async def _announce_start(self, execution: ExecutionInput, record: ExecutionRecord) -> None:
         services = self._services
@@ -298,13 +310,19 @@ class Steps:
         with contextlib.suppress(OSError):  # it is swept later then
             await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
         await services.mcp.end(end.execution_id)
-        services.tracker.ended(end.execution_id)
+        agent_id = services.tracker.ended(end.execution_id)
         services.environments.forget(end.execution_id)
         services.spent.forget(end.execution_id)
         services.journal.forget(end.execution_id)
         services.permissions.book.forget(end.execution_id)
         services.bus.publish(
-            ExecutionFinished(execution_id=end.execution_id, status=end.status, error=end.error or None)
+            ExecutionFinished(
+                execution_id=end.execution_id,
+                status=end.status,
+                error=end.error or None,
+                queue_id=self._queue.queue_id,
+                agent_id=agent_id,
+            )
         )
 
     @failures.as_application_errors

@@ -111,11 +111,13 @@ class ExecutionTracker:
                 entry.status = "waiting_for_approval"
         self._on_change()
 
-    def ended(self, execution_id: str) -> None:
+    def ended(self, execution_id: str) -> str:
+        """Returns the agent's id, where it began here."""
         with self._lock:
-            self._entries.pop(execution_id, None)
+            entry = self._entries.pop(execution_id, None)
             self.processed += 1
         self._on_change()
+        return "" if entry is None else entry.agent_id
 
     def forget(self, execution_id: str) -> None:
         """The execution goes on elsewhere, or never began."""

@@ -1,0 +1,99 @@
+"""The settings of hooks, as `fields.py` declares the others."""
+
+# No `from __future__ import annotations`: the types of the fields are looked at.
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from worker_core.basics.command_line import command_line
+from worker_core.network.urls import webhook_url
+from worker_core.settings.choices import HookFailure
+from worker_core.settings.declaration import Group, setting
+from worker_core.settings.tool_fields import ToolSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSettings(ToolSettings):
+    """The part of `Settings` that is about hooks."""
+
+    hook_start: str = setting(
+        "",
+        Group.HOOKS,
+        "At the start",
+        "A program of yours and its arguments, before the worker registers.",
+        reader=command_line,
+    )
+    """Program of yours, with its arguments, that runs before the worker registers. No shell."""
+
+    hook_before_execution: str = setting(
+        "",
+        Group.HOOKS,
+        "Before an execution",
+        "A program of yours and its arguments.",
+        reader=command_line,
+        live=True,
+    )
+    """Program of yours that runs before an execution's first model call; not again where it moves to this machine."""
+
+    hook_after_execution: str = setting(
+        "",
+        Group.HOOKS,
+        "After an execution",
+        "A program of yours and its arguments.",
+        reader=command_line,
+        live=True,
+    )
+    """Program of yours that runs when an execution has ended here. Nothing waits for it, and its failure is logged."""
+
+    hook_drain: str = setting(
+        "",
+        Group.HOOKS,
+        "When the worker leaves",
+        "A program of yours and its arguments, while running turns end.",
+        reader=command_line,
+        live=True,
+    )
+    """Program of yours that runs when the worker begins to leave, beside the turns that end. Its failure is logged."""
+
+    hook_timeout: timedelta = setting(
+        timedelta(minutes=1), Group.HOOKS, "Longest hook", "Then it is ended, with all that it started.", live=True
+    )
+    """How long a hook may run; then it is ended, with everything that it started."""
+
+    hook_failure: HookFailure = setting(
+        "fail",
+        Group.HOOKS,
+        "When a hook fails",
+        "Fail: the worker does not start, or the execution fails. Ignore: the log says so.",
+        live=True,
+    )
+    """What a failure of `hook_start` or `hook_before_execution` means. `fail`: the worker does not start, or the
+    execution fails. `ignore`: the log says so."""
+
+    notify_command: str = setting(
+        "",
+        Group.HOOKS,
+        "Tell a program",
+        "That something waits for an answer, or that an execution failed.",
+        reader=command_line,
+        live=True,
+    )
+    """Program of yours that hears that a tool call waits for an answer, or that an execution or the worker failed."""
+
+    notify_webhook: str = setting(
+        "",
+        Group.HOOKS,
+        "Tell a web address",
+        "The same, by POST: https://…, or http:// of this machine.",
+        reader=webhook_url,
+        live=True,
+    )
+    """Web address that hears the same, as JSON by POST: `https://`, or `http://` of this machine."""
+
+    notify_webhook_secret_file: Path | None = setting(
+        None,
+        Group.HOOKS,
+        "Secret of the web address",
+        "A file. What is sent is signed with it (HMAC-SHA256).",
+    )
+    """File of the secret that signs what the web address is sent (HMAC-SHA256). Tools do not see it."""
