@@ -87,6 +87,14 @@ async def test_the_second_greeting_is_one_question(
     assert await asked(server, tmp_path, memory) == second
 
 
+async def test_a_result_without_a_type_is_complete(tmp_path: Path) -> None:
+    memory, server = Memory(), config(str(HERE / "typeless_server.py"))
+    async with connected(server, tmp_path, memory) as session:
+        assert [tool.name for tool in (await session.tools()).tools] == ["hello"]
+        assert await ask(session, "hello") == "hello, without a type"
+    assert memory.era(server.identity) is Era.DISCOVER
+
+
 async def test_a_server_that_is_another_one_now_is_greeted_anew(tmp_path: Path) -> None:
     memory = Memory()
     new, old = config(str(HERE / "era_server.py"), "stdio", "new"), strange("answers")

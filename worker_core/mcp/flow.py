@@ -165,6 +165,9 @@ class Incoming:
         from mcp.shared.message import SessionMessage
         from mcp_types import JSONRPCResponse
 
+        # Servers of before 2026-07-28 know no types of results, and some that speak it forget it where a tool failed.
+        if isinstance(message, JSONRPCResponse) and "resultType" not in message.result and method != "initialize":
+            message = message.model_copy(update={"result": {**message.result, "resultType": "complete"}})
         if method in PAGES and isinstance(message, JSONRPCResponse):
             page, self._flow.listed = taken_apart(message.result, method)
             message = message.model_copy(update={"result": page})
