@@ -17,7 +17,7 @@ from worker_core.cli.terminal import say
 from worker_core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from worker_core.settings import Fault, SettingRow
+    from worker_core.settings import Fault, ShownSetting
 
 
 class _Group(click.Group):
@@ -85,7 +85,7 @@ def show(
     return ExitCode.NOT_CONFIGURED if reading.faults else ExitCode.OK
 
 
-def _show(found: Sequence[SettingRow]) -> None:
+def _show(found: Sequence[ShownSetting]) -> None:
     from worker_core.cli import screen
 
     if not found:

@@ -17,7 +17,7 @@ from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.endpoint import Endpoint
 from worker_core.errors import ExitCode, KubiyaError
 from worker_core.events import Event
-from worker_core.settings import Reloaded, SettingRow
+from worker_core.settings import Reloaded, ShownSetting
 from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, WholeQuestion
 
 ANSWER_LIMIT_SECONDS: Final = 12.0
@@ -72,9 +72,9 @@ class RunningWorker:
         """Read the settings again."""
         return _read(self._ask({"verb": "reload"}).get("reloaded"), Reloaded)
 
-    def settings(self) -> list[SettingRow]:
+    def settings(self) -> list[ShownSetting]:
         """Those in force."""
-        return _read(self._ask({"verb": "settings"}).get("settings"), list[SettingRow])
+        return _read(self._ask({"verb": "settings"}).get("settings"), list[ShownSetting])
 
     def stop(self, *, mode: StopName, wait: bool) -> Iterator[EngineSnapshot]:
         """Ask it to leave. With `wait`, what it says while it leaves, and at last how it ended."""

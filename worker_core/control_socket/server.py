@@ -41,7 +41,7 @@ from worker_core.control_socket.endpoint import Transport
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, EventBus, SnapshotReplaced
 from worker_core.logs.ring import LogRing
-from worker_core.settings import Reloaded, SettingRow
+from worker_core.settings import Reloaded, ShownSetting
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Reloading(Protocol):
     """What the socket needs of the settings of a worker."""
 
     async def reload(self) -> Reloaded: ...
-    def rows(self) -> list[SettingRow]: ...
+    def rows(self) -> list[ShownSetting]: ...
 
 
 class ControlSocket:
@@ -193,8 +193,8 @@ class ControlSocket:
     def reload(self) -> Reloaded:
         return self._on_loop(self._of_settings().reload())
 
-    def rows(self) -> list[SettingRow]:
-        async def read() -> list[SettingRow]:
+    def rows(self) -> list[ShownSetting]:
+        async def read() -> list[ShownSetting]:
             return self._of_settings().rows()
 
         return self._on_loop(read())

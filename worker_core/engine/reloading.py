@@ -17,9 +17,9 @@ from worker_core.settings import (
     Origin,
     Reading,
     Reloaded,
-    SettingRow,
     Settings,
     SettingsSource,
+    ShownSetting,
     as_text,
     rows,
 )
@@ -82,7 +82,7 @@ class RunningSettings:
         log.info("%s", said)
         return Reloaded(sentence=said, applied=adopted.applied, later=adopted.later)
 
-    def rows(self) -> list[SettingRow]:
+    def rows(self) -> list[ShownSetting]:
         """As they are in force. What waits for the next start is shown as it still is."""
         return rows(self._engine.settings, self._reading, others=_decided_elsewhere(self._engine.snapshot))
 

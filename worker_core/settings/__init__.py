@@ -14,7 +14,7 @@ from worker_core.settings.fields import DEFAULT_CONTROL_PLANE_URL, DEFAULT_MODEL
 from worker_core.settings.in_force import Adopted, Reloaded, SettingsInForce
 from worker_core.settings.load import change, load, parse
 from worker_core.settings.reading import Fault, Origin, Reading, read
-from worker_core.settings.rows import SettingRow, rows
+from worker_core.settings.rows import ShownSetting, rows
 from worker_core.settings.source import SettingsSource
 
 __all__ = [
@@ -35,10 +35,10 @@ __all__ = [
     "RequireSandbox",
     "SandboxName",
     "Setting",
-    "SettingRow",
     "Settings",
     "SettingsInForce",
     "SettingsSource",
+    "ShownSetting",
     "TlsMode",
     "as_text",
     "change",

@@ -15,7 +15,7 @@ _STARS: Final = "***"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingRow:
+class ShownSetting:
     """One setting. `value` is a text, a number, true or false, a list of texts, or None: the program decides."""
 
     name: str
@@ -38,7 +38,7 @@ class SettingRow:
 
 def rows(
     settings: Settings, reading: Reading, *, others: Mapping[str, tuple[object, Origin]] | None = None
-) -> list[SettingRow]:
+) -> list[ShownSetting]:
     """In the order of the page.
 
     Args:
@@ -52,7 +52,7 @@ def rows(
         if origin.source == "default" and name in (others or {}):
             value, origin = (others or {})[name]
         found.append(
-            SettingRow(name=name, value=_plain(value), source=origin.source, where=origin.where, live=one.live)
+            ShownSetting(name=name, value=_plain(value), source=origin.source, where=origin.where, live=one.live)
         )
     return found
 
