@@ -21,8 +21,8 @@ README = ROOT / "README.md"
 TEMPLATE = ROOT / "docs" / "config.toml"
 CHART = ROOT / "installers" / "kubernetes" / "chart" / "values.schema.json"
 SET_BY_THE_CHART = {
-    "control_plane_url", "drain_timeout", "llm_base_url", "queue_ids", "require_sandbox", "sandbox", "status_host",
-    "status_port",
+    "api_key_file", "control_plane_url", "drain_timeout", "llm_api_key_file", "llm_base_url", "queue_ids",
+    "require_sandbox", "sandbox", "status_host", "status_port",
 }  # fmt: skip
 """From other values, which say more than one thing each."""
 NOT_IN_PODS = {"container", "restricted-token", "sandbox-exec"}

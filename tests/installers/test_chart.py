@@ -15,7 +15,7 @@ from tests.installers.pod_security import breaks_restricted, breaks_restricted_v
 from worker_core import __version__
 from worker_core.engine.engine import LAST_EVENTS_LIMIT, SIGN_OFF_LIMIT
 from worker_core.engine.serving import STOP_MARGIN
-from worker_core.settings import load
+from worker_core.settings import Settings, load
 
 EXAMPLES = ("bubblewrap", "deployment", "external-secret", "keda", "keda-prometheus", "openshift", "statefulset")
 LEAST: Case = {"queues": ["q"]}
@@ -118,6 +118,11 @@ def variables(case: Case) -> dict[str, str]:
     return {one["name"]: one.get("value", "") for one in pod(case)["containers"][0]["env"]}
 
 
+def settings_of(case: Case) -> Settings:
+    """As the worker reads them; the keys' files are not on this machine."""
+    return load(environ={name: value for name, value in variables(case).items() if not name.endswith("_KEY_FILE")})
+
+
 def test_every_example_is_checked(rendering: Any) -> None:
     assert {one.stem for one in rendering["examples"]} == set(EXAMPLES)
     assert rendering["lint"] == ["Chart.yaml: icon is recommended"]
@@ -168,14 +173,14 @@ def test_the_checks_of_pods_see_what_is_wrong() -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_the_grace_is_the_drain_and_what_comes_after(rendering: Any, name: str) -> None:
     case = rendering["cases"][name]
-    settings = load(environ={one: value for one, value in variables(case).items() if value})
+    settings = settings_of(case)
     after = 2 * STOP_MARGIN + LAST_EVENTS_LIMIT + 2 * SIGN_OFF_LIMIT  # calls end, events, sign-off, servers of tools
     grace = timedelta(seconds=pod(case)["terminationGracePeriodSeconds"])
     assert settings.drain_timeout + after <= grace <= settings.drain_timeout + timedelta(minutes=1)
 
 
 def test_numbers_of_values_reach_the_worker_as_they_were_written(rendering: Any) -> None:
-    settings = load(environ={one: value for one, value in variables(rendering["cases"]["everything"]).items() if value})
+    settings = settings_of(rendering["cases"]["everything"])
     assert (settings.workspace_files, settings.enforcer, settings.tool_timeout.total_seconds()) == (1_000_000, True, 90)
     assert settings.queue_ids == ("q", "r")
     assert (settings.status_host, settings.status_port) == ("0.0.0.0", 8080)

@@ -16,10 +16,12 @@ from worker_core.cli.start import command
 from worker_core.sandbox.seccomp import REFUSED
 from worker_core.settings import SETTINGS
 from worker_core.snapshot import EngineSnapshot, QueueStatistics, QueueView
-from worker_core.status_server.report import ProcessView, metrics
+from worker_core.status_server.counts import Counts
+from worker_core.status_server.families import prometheus_text
+from worker_core.status_server.report import ProcessView, measured
 
 KUBERNETES = Path(__file__).parents[2] / "installers" / "kubernetes"
-ELSEWHERE = {"HOME", "TMPDIR", "KUBIYA_WORKER_HOME", "KUBIYA_API_KEY_FILE", "LITELLM_API_KEY_FILE"}
+ELSEWHERE = {"HOME", "TMPDIR", "KUBIYA_WORKER_HOME"}
 """Variables that are no settings."""
 
 LABELS = {"namespace", "pod", "le"}
@@ -64,9 +66,9 @@ def exported() -> dict[str, set[str]]:
     )
     queue = QueueView(queue_id="q", polling=True, last_heartbeat_at=now, last_poll_at=now, statistics=counts)
     process = ProcessView(cpu_seconds=1, resident_bytes=1, threads=1, started_at=1, open_fds=1)
-    text = metrics(
-        EngineSnapshot(queues=(queue,)), now=now, ready=True, silent_seconds=0.0, finished={}, process=process
-    )
+    snapshot = EngineSnapshot(queues=(queue,))
+    ours = measured(snapshot, now=now, ready=True, silent_seconds=0.0, counts=Counts(), process=process)
+    text = prometheus_text(ours)
     found: dict[str, set[str]] = {}
     for name, labels in re.findall(r"^(\w+)(?:\{(.*?)\})? ", text, re.MULTILINE):
         found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
