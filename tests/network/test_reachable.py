@@ -83,6 +83,13 @@ def test_anything_is_a_name_or_refused(host: str) -> None:
         assert normal_host(host).isascii()
 
 
+def test_ports_that_lead_somewhere() -> None:
+    assert NetworkPolicy().tunnels == (80, 443)
+    assert NetworkPolicy(ports=(5432, 443)).tunnels == (80, 443, 5432)
+    hosts = ("a.example:8443", "b.example", "c.example:22", "d.example:8443")
+    assert NetworkPolicy(network=Network.ALLOW_LIST, hosts=hosts).tunnels == (80, 443, 8443, 22)
+
+
 def test_the_allow_list() -> None:
     policy = NetworkPolicy(network=Network.ALLOW_LIST, hosts=("example.com", "*.pypi.org", "api.example.com:8443"))
     for host, port in (("example.com", 443), ("example.com", 80), ("files.pypi.org", 443), ("api.example.com", 8443)):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from worker_core.network.reachable import Address, AddressRefused, Network, NetworkPolicy
 from worker_core.sandbox.gatekeeper import Gatekeeper
-from worker_core.sandbox.proxied import read_head
+from worker_core.sandbox.proxied import read_head, read_origin_head
 
 HERE: list[Address] = [ipaddress.ip_address("127.0.0.1")]
 
@@ -82,6 +82,33 @@ def test_the_host_line_is_the_one_that_is_connected_to(target: str, line: str) -
 def test_what_could_be_read_in_two_ways_is_refused(said: bytes) -> None:
     with pytest.raises((ValueError, AddressRefused)):
         read_head(said)
+
+
+@pytest.mark.parametrize("lines", [("Host: Good.Example.",), ("host: good.example:80", "X: y"), ()])
+def test_a_request_for_the_host_that_was_asked_for(lines: tuple[str, ...]) -> None:
+    request = read_origin_head(head("GET //x?y=http://other/ HTTP/1.1", *lines), host="good.example")
+    assert (request.host, request.port, request.tunnel) == ("good.example", 80, False)
+    assert request.head.startswith(b"GET //x?y=http://other/ HTTP/1.1\r\nHost: good.example\r\nConnection: close\r\n")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        head("GET / HTTP/1.1", "Host: other.example"),
+        head("GET / HTTP/1.1", "Host: good.example", "Host: other.example"),
+        head("GET / HTTP/1.1", "Host: good.example:8080"),
+        head("GET / HTTP/1.1", "Host:"),
+        head("GET / HTTP/1.1", "Host: \xe9.example"),
+        head("GET / HTTP/1.1", "Host : good.example"),
+        head("GET http://good.example/ HTTP/1.1", "Host: good.example"),
+        head("CONNECT good.example:443 HTTP/1.1"),
+        head("OPTIONS * HTTP/1.1", "Host: good.example"),
+        head("PRI * HTTP/2.0"),
+    ],
+)
+def test_a_request_for_another_host_than_was_asked_for(said: bytes) -> None:
+    with pytest.raises((ValueError, AddressRefused)):
+        read_origin_head(said, host="good.example")
 
 
 @given(

@@ -83,6 +83,12 @@ class NetworkPolicy:
     ports: tuple[int, ...] = ()
     """Where HTTPS is spoken besides 443."""
 
+    @property
+    def tunnels(self) -> tuple[int, ...]:
+        """Ports that may lead somewhere: those of HTTP and HTTPS, and those that the settings name."""
+        named = (int(port) for _, _, port in (entry.partition(":") for entry in self.hosts) if port)
+        return tuple(dict.fromkeys((80, 443, *self.ports, *named)))
+
     def check_host(self, host: str, port: int) -> None:
         """Raise AddressRefused where a name may not be reached; its addresses are looked at afterwards."""
         if self.network is Network.OFF:

@@ -44,8 +44,10 @@ class Gate:
     groups: Sequence[Loan] = ()
     """Open `cgroup.procs` of the control groups that the tool belongs to."""
 
-    network: tuple[Loan, int] | None = None
-    """A connected socket on which a listener is handed over, and the listener's port of 127.0.0.1."""
+    network: tuple[Loan, int, int] | None = None
+    """A connected socket on which a listener is handed over, the listener's port of 127.0.0.1, and how many sockets are
+    handed over besides, neither bound nor connected; with them comes one for datagrams, and the tool waits until the
+    other end has been shut."""
 
     scoped: bool = False
     """Abstract sockets of the machine are out of reach. Linux 6.12 and later."""
@@ -67,7 +69,7 @@ class Gate:
         if self.groups:
             words.append("groups=" + ",".join(str(group.descriptor) for group in self.groups))
         if self.network is not None:
-            words.append(f"network={self.network[0].descriptor}:{self.network[1]}")
+            words.append(f"network={self.network[0].descriptor}:{self.network[1]}:{self.network[2]}")
         words += [name for name, wanted in (("scoped=1", self.scoped), ("folders=1", self.folders)) if wanted]
         return replace(
             command,

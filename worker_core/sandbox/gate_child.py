@@ -4,8 +4,9 @@ Arguments: words `name=value`, then `--` and the command.
 
 * `variables`: descriptor of a file of `NAME=value`, each ended by a NUL. They are data until the last line of this.
 * `limits`: `resource:value`, comma between; numbers of setrlimit(2). A limit that is lower already stays.
-* `network`: `descriptor:port`. What listens on that port of 127.0.0.1 is handed over on the descriptor, a connected
-  socket whose other end is the worker's. Neither is open in the tool.
+* `network`: `descriptor:port:count`. What listens on that port of 127.0.0.1 is handed over on the descriptor, a
+  connected socket whose other end is the worker's, and with it, if `count` is not 0, a socket for datagrams and so many
+  for connections. The worker binds these, which nobody here may, and shuts its end. Nothing of it is open in the tool.
 * `groups`: descriptors of control groups' `cgroup.procs`, comma between.
 * `scoped`: abstract sockets of others are out of reach (Landlock).
 * `folders`: folders that the variables HOME and TMPDIR name are made.
@@ -64,8 +65,8 @@ def prepare(given: dict[str, str]) -> None:
         restrict()
 
 
-def hand_over(pair: int, port: int) -> None:
-    from _socket import AF_INET, SCM_RIGHTS, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+def hand_over(pair: int, port: int, count: int) -> None:
+    from _socket import AF_INET, SCM_RIGHTS, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
 
     try:
         worker = socket(fileno=pair)
@@ -73,7 +74,15 @@ def hand_over(pair: int, port: int) -> None:
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(128)
-        worker.sendmsg([b"l"], [(SOL_SOCKET, SCM_RIGHTS, listener.fileno().to_bytes(4, sys.byteorder))])
+        handed = [listener]
+        if count:
+            handed += [socket(AF_INET, SOCK_DGRAM), *(socket(AF_INET, SOCK_STREAM) for _ in range(count))]
+        rights = b"".join(one.fileno().to_bytes(4, sys.byteorder) for one in handed)
+        worker.sendmsg([b"l"], [(SOL_SOCKET, SCM_RIGHTS, rights)])
+        if count:
+            worker.recv(1)
+    except BlockingIOError:
+        pass  # the worker is busy, and binds them later
     except OSError as error:
         sys.stderr.write(f"The network of this call could not be set up ({error}); it has none.\n")
     os.closerange(pair, pair + 1)

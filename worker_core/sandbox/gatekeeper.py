@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Final
 
 from worker_core.network.names import NAMES
 from worker_core.network.reachable import Address, AddressRefused, NetworkPolicy, is_public, own_addresses
-from worker_core.sandbox.proxied import BLOCK_BYTES, Request, pass_body, read_head
+from worker_core.sandbox.proxied import BLOCK_BYTES, Request, pass_body, read_head, read_origin_head
 
 WORKER: Final = "worker.kubiya.internal"
 """The worker itself: its ports that are doors of the call, no other. Outside, `.internal` is nobody's (ICANN)."""
@@ -27,7 +28,18 @@ IDLE_SECONDS: Final = 900
 _LAST_SECONDS: Final = 10
 """How long an end may take to read what was said to it last."""
 
+_HTTP_PORT: Final = 80
+_REFUSED: Final = "403 Forbidden"
+
+_FIRST_BYTE_SECONDS: Final = 1
+_TLS_HANDSHAKE: Final = b"\x16"
+_TLS_ACCESS_DENIED: Final = b"\x15\x03\x01\x00\x02\x02\x31"
+"""A fatal alert (RFC 8446, section 6): programs show its name."""
+
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
+Connect = Callable[[Address, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+_NO_SUCH_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
 async def resolve(host: str, port: int, *, asker: Hashable = "") -> list[Address]:
@@ -50,6 +62,7 @@ class Gatekeeper:
         policy: which hosts.
         resolve: how names become addresses; by default as the system knows them.
         permits: which addresses; by default public ones that are not this machine's.
+        connect: to an address and a port; by default directly.
 
     """
 
@@ -59,16 +72,53 @@ class Gatekeeper:
         *,
         resolve: Resolve | None = None,
         permits: Callable[[Address], bool] | None = None,
+        connect: Connect | None = None,
     ) -> None:
         self._policy = policy
         self._resolve = resolve
         self._permits = permits or _is_elsewhere
+        self._connect_to = connect or _connected
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """That lead somewhere, whatever is spoken there."""
+        return self._policy.tunnels
+
+    def may_reach(self, host: str, port: int) -> bool:
+        """Whether a program that knows no proxy may connect there, as far as the name says."""
+        try:
+            self._policy.check_host(host, port)
+            self._policy.check_port(host, port, tunnel=port != _HTTP_PORT)
+        except AddressRefused:
+            return False
+        return True
+
+    async def exists(self, host: str, *, asker: Hashable) -> bool:
+        """Whether a name has an address. What may not be reached is not looked up: who connects there hears of it.
+
+        Raises:
+            OSError: nobody can tell.
+
+        """
+        if not any(self.may_reach(host, port) for port in self.ports):
+            return True
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return bool(await self._look_up(host, 0, asker))
+        except socket.gaierror as error:
+            if error.errno in _NO_SUCH_NAME:
+                return False
+            raise
+
+    async def _look_up(self, host: str, port: int, asker: Hashable) -> list[Address]:
+        return await (self._resolve(host, port) if self._resolve else resolve(host, port, asker=asker))
 
     async def serve(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
+        called: tuple[str, int] | None = None,
         doors: Collection[int] = (),
         heard: Callable[[], None] = lambda: None,
         asker: Hashable = "",
@@ -78,40 +128,64 @@ class Gatekeeper:
         Args:
             reader: of the connection.
             writer: of the connection.
+            called: the host and port that a program means that knows no proxy; None: it asks as one asks a proxy.
             doors: ports of this machine's 127.0.0.1 that are reached under the name `WORKER`, whatever the policy.
             heard: called whenever one of both ends has said something.
             asker: whose connection it is: one whose names nobody answers waits in a line of its own.
 
         """
         try:
-            await self._answer(reader, writer, doors, heard, asker)
-        except AddressRefused as refusal:
-            _say(writer, "403 Forbidden", refusal.sentence)
-        except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            _say(writer, "400 Bad Request", "This is a proxy for HTTP and HTTPS.")
-        except TimeoutError:
-            _say(writer, "504 Gateway Timeout", "The host did not answer in time.")
-        except OSError as error:
-            _say(writer, "502 Bad Gateway", f"The host cannot be reached: {error.strerror or error}.")
+            failure = await self._failure(reader, writer, called, doors, heard, asker)
+            if failure is not None and (called is None or called[1] == _HTTP_PORT):
+                _say(writer, *failure)
+            elif failure is not None:
+                await _cut(reader, writer, refused=failure[0] == _REFUSED)
         except asyncio.CancelledError:
             writer.transport.abort()
             raise
         finally:
             await _closed(writer)
 
+    async def _failure(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        called: tuple[str, int] | None,
+        doors: Collection[int],
+        heard: Callable[[], None],
+        asker: Hashable,
+    ) -> tuple[str, str] | None:
+        """Answer it. Where that failed: the status and a sentence."""
+        try:
+            await self._answer(reader, writer, called, doors, heard, asker)
+        except AddressRefused as refusal:
+            return _REFUSED, refusal.sentence
+        except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return "400 Bad Request", "This is a proxy for HTTP and HTTPS."
+        except TimeoutError:
+            return "504 Gateway Timeout", "The host did not answer in time."
+        except OSError as error:
+            return "502 Bad Gateway", f"The host cannot be reached: {error.strerror or error}."
+        return None
+
     async def _answer(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        called: tuple[str, int] | None,
         doors: Collection[int],
         heard: Callable[[], None],
         asker: Hashable,
     ) -> None:
-        async with asyncio.timeout(HEAD_SECONDS):
-            request = read_head(await reader.readuntil(b"\r\n\r\n"))
+        if called is not None and called[1] != _HTTP_PORT:
+            request = Request(host=called[0], port=called[1], tunnel=True)
+        else:
+            async with asyncio.timeout(HEAD_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+            request = read_head(head) if called is None else read_origin_head(head, host=called[0])
         far_reader, far_writer = await self._connect(request, doors, asker)
         try:
-            if request.tunnel:
+            if request.tunnel and called is None:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             far_writer.write(request.head)
             await _both_ways(request, (reader, writer), (far_reader, far_writer), heard)
@@ -133,17 +207,20 @@ class Gatekeeper:
         self._policy.check_host(host, port)
         self._policy.check_port(host, port, tunnel=request.tunnel)
         async with asyncio.timeout(CONNECT_SECONDS):
-            looked_up = self._resolve(host, port) if self._resolve else resolve(host, port, asker=asker)
-            addresses = await looked_up
+            addresses = await self._look_up(host, port, asker)
             if not addresses or not all(map(self._permits, addresses)):
                 raise AddressRefused(f"{host} is an address of this machine, a private network or a metadata service.")
             failure: OSError = OSError(f"{host} has no address")
             for address in addresses:
                 try:
-                    return await asyncio.open_connection(str(address), port, limit=BLOCK_BYTES)
+                    return await self._connect_to(address, port)
                 except OSError as error:
                     failure = error
             raise failure
+
+
+async def _connected(address: Address, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(str(address), port, limit=BLOCK_BYTES)
 
 
 def _is_elsewhere(address: Address) -> bool:
@@ -207,6 +284,22 @@ def _say(writer: asyncio.StreamWriter, status: str, sentence: str) -> None:
     body = f"{sentence}\n".encode()
     head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     writer.write(head.encode("ascii") + body)
+
+
+async def _cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, refused: bool) -> None:
+    """End a connection whose protocol is not known: with an alert where a refused program begins with TLS, else with a
+    reset.
+    """
+    first = b""
+    if refused:
+        with contextlib.suppress(OSError):  # TimeoutError is one: it waits to be spoken to
+            async with asyncio.timeout(_FIRST_BYTE_SECONDS):
+                first = await reader.read(1)
+    if first == _TLS_HANDSHAKE:
+        writer.write(_TLS_ACCESS_DENIED)
+        return
+    with contextlib.suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:

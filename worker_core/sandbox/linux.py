@@ -88,7 +88,7 @@ class Bubblewrap:
         gate = Gate(
             limits=kernel_limits(self._walls.limits, counts_processes=self._counts_processes),
             groups=() if group is None else group.entrances,
-            network=None if lease is None else (lease, int(_egress_port())),
+            network=None if lease is None else (lease, int(_egress_port()), lease.sockets),
             scoped=policy is Network.HOST and scopes_sockets(),  # else the network namespace does it
         )
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
@@ -100,7 +100,9 @@ class Bubblewrap:
         if self._filter:
             loans.append(data(self._filter))
             options += ["--seccomp", str(loans[-1].descriptor)]
-        shown = self._mounts.options(workspace=workspace, readable=command.readable, home=command.home)
+        shown = self._mounts.options(
+            workspace=workspace, readable=command.readable, home=command.home, asks_worker=lease is not None
+        )
         options += [*shown, "--chdir", str(command.cwd)]
         loans.append(data(b"".join(os.fsencode(option) + b"\0" for option in options)))
         return replace(

@@ -38,6 +38,7 @@ _CONFIGURATION_FOR_ROOT = (
 user does."""
 
 _ETC = Path("/etc")
+_RESOLV_CONF = _ETC / "resolv.conf"
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _SHARED_MEMORY_BYTES = 256 * 1024**2
 
@@ -80,16 +81,23 @@ class Mounts:
         self._named += [path for path in walls.readable if walls.may_show(path)]
         self._shown = _with(self._named, list(_system(walls)))
         self._links = _linked(self._named, self._shown)
+        if walls.egress is not None:
+            from worker_core.sandbox.egress.named import RESOLV_CONF
+
+            (private_directory(walls.runtime) / "resolv.conf").write_text(RESOLV_CONF)
         self._bound: tuple[Path, ...] = ()
         self._bound_seen = -_SOCKETS_SECONDS
 
-    def options(self, *, workspace: Path, readable: Sequence[Path] = (), home: Path | None = None) -> list[str]:
+    def options(
+        self, *, workspace: Path, readable: Sequence[Path] = (), home: Path | None = None, asks_worker: bool = False
+    ) -> list[str]:
         """For bubblewrap, in their order.
 
         Args:
             workspace: the one folder that may be written, besides `home`.
             readable: what this call alone may read.
             home: what is there as the home; None: an empty folder.
+            asks_worker: its name server is the worker.
 
         """
         place = real(workspace)
@@ -104,6 +112,8 @@ class Mounts:
         points += [(Path("/dev"), 1, _DEVICES), (Path("/proc"), 1, ("--proc", "/proc")), (Path(TMP), 1, _TEMPORARY)]
         points += [(cover, 2, ("--tmpfs", str(cover))) for cover in covers]
         points += [(path, 2, ("--ro-bind", "/dev/null", str(path))) for path in empty]
+        if asks_worker and (conf := self._resolv_conf(shown, covers)):
+            points.append((conf, 2, ("--ro-bind", str(self._walls.runtime / "resolv.conf"), str(conf))))
         points = [point for point in points if not point[0].is_relative_to(place)]
         points.sort(key=lambda point: (len(point[0].parts), point[1]))
         options = [word for _, _, words in points for word in words]
@@ -115,6 +125,18 @@ class Mounts:
         for path in (Path("/dev"), Path("/proc"), *covers, Path("/")):
             options += ["--remount-ro", str(path)]
         return options
+
+    def _resolv_conf(self, shown: Sequence[_Shown], covers: Sequence[Path]) -> Path | None:
+        """Where that file is mounted. None: nowhere, as there is none; then programs ask 127.0.0.1 by themselves."""
+        place = real(_RESOLV_CONF)
+        if any(place.is_relative_to(folder) for folder in (*covers, *(one.where for one in _OWN))):
+            return None
+        above = [one for one in shown if place.is_relative_to(one.where)]
+        if above:
+            nearest = max(above, key=lambda one: len(one.where.parts))
+            if not (nearest.taken_from / place.relative_to(nearest.where)).is_file():
+                return None
+        return place
 
     def _reachable_sockets(self, shown: Sequence[_Shown], covers: Sequence[Path]) -> Iterator[Path]:
         """A socket that a tool can see answers it, however it is mounted."""

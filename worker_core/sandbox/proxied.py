@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from worker_core.network.reachable import normal_host
+from worker_core.network.reachable import AddressRefused, normal_host
 
 BLOCK_BYTES: Final = 64 * 1024
 
@@ -57,28 +57,68 @@ def read_head(head: bytes) -> Request:
 
     Raises:
         ValueError: it is none that a proxy passes on, or could be read in two ways.
-        Refused: what it names is no host.
+        AddressRefused: what it names is no host.
 
     """
-    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    found = _FIRST_LINE.fullmatch(first)
-    if found is None or any(map(_CONTROL.search, lines)):
-        raise ValueError(first)
-    method, target, version = (part.decode("ascii") for part in found.groups())
-    headers = list(map(_header, lines))
+    method, target, version, headers = _parts(head)
     if method == "CONNECT":
-        host, _, port = target.rpartition(":")
-        return Request(host=normal_host(host), port=_port(port), tunnel=True)
+        name, _, number = target.rpartition(":")
+        return Request(host=normal_host(name), port=_port(number), tunnel=True)
     url = urlsplit(target)
     if url.scheme != "http" or not url.hostname:
         raise ValueError(target)
     host = normal_host(url.hostname)
     port = 80 if url.port is None else _port(str(url.port))
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    return _plain(method, path, version, headers, host=host, port=port)
+
+
+def read_origin_head(head: bytes, *, host: str) -> Request:
+    """A request from its first lines, of a program that has connected to port 80 of a host, as it thinks.
+
+    Args:
+        head: with the empty line that ends it.
+        host: by the name that it asked for, in the form that is compared.
+
+    Raises:
+        ValueError: it is none, or could be read in two ways.
+        AddressRefused: it is for another host.
+
+    """
+    method, target, version, headers = _parts(head)
+    if method == "CONNECT" or not target.startswith("/"):
+        raise ValueError(target)
+    for name, value in headers:
+        if name.lower() == b"host" and _host_line(value) != (host, 80):
+            raise AddressRefused(f"The name {host} was asked for, and the request is for {_shown(value)}.")
+    return _plain(method, target, version, headers, host=host, port=80)
+
+
+def _parts(head: bytes) -> tuple[str, str, str, list[tuple[bytes, bytes]]]:
+    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    found = _FIRST_LINE.fullmatch(first)
+    if found is None or any(map(_CONTROL.search, lines)):
+        raise ValueError(first)
+    method, target, version = (part.decode("ascii") for part in found.groups())
+    return method, target, version, list(map(_header, lines))
+
+
+def _plain(
+    method: str, path: str, version: str, headers: list[tuple[bytes, bytes]], *, host: str, port: int
+) -> Request:
     shown = (f"[{host}]" if ":" in host else host) + (f":{port}" if port != 80 else "")
     start = f"{method} {path} {version}\r\nHost: {shown}\r\nConnection: close\r\n".encode("ascii")
     kept = b"".join(b"%s: %s\r\n" % one for one in headers if one[0].lower() not in _HOP_BY_HOP)
     return Request(host=host, port=port, tunnel=False, head=start + kept + b"\r\n", length=_length(headers))
+
+
+def _host_line(value: bytes) -> tuple[str, int]:
+    host, _, port = value.decode("ascii", "replace").partition(":")
+    return normal_host(host), _port(port or "80")
+
+
+def _shown(value: bytes) -> str:
+    return ascii(value[:200].decode("ascii", "replace"))
 
 
 def _header(line: bytes) -> tuple[bytes, bytes]:

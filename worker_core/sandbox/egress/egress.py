@@ -6,6 +6,8 @@ tool connects to. It is handed over on a connected pair that belongs to this cal
 open descriptor, one message is taken, and the pair is shut. Neither the pair nor the listener has a name, and both are
 closed in the sandbox before the tool begins: what the worker's thread waits on is shared with nobody.
 
+Programs that know no proxy connect to where names are said to be: see `named.py`.
+
 It runs in a thread of its own with its own loop, so that a busy tool does not delay the engine.
 """
 
@@ -18,12 +20,15 @@ import fcntl
 import logging
 import os
 import socket
+import struct
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Collection
 from typing import Final
 
+from worker_core.sandbox.egress.arrivals import TokenBucket, readable
+from worker_core.sandbox.egress.named import NamedWay, Ports, reset
 from worker_core.sandbox.gatekeeper import HEAD_LIMIT_BYTES, Gatekeeper
 
 log = logging.getLogger(__name__)
@@ -45,6 +50,9 @@ CONNECTIONS_PER_SECOND: Final = 20.0
 """New connections of one call, after a burst: what comes faster waits in the kernel, and costs the worker nothing. One
 that is refused costs it half a millisecond."""
 
+READY_SECONDS: Final = 2
+"""Longer than this the gate waits for nobody; then programs that know no proxy have no network at first."""
+
 LEAVE_SECONDS: Final = 2.0
 """What a call that is over has said may still go out."""
 
@@ -58,10 +66,13 @@ _CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 class Lease:
     """The network of one call: the descriptor that its gate inherits, and the end of it all."""
 
-    def __init__(self, egress: Egress, gate: int, call: _Call) -> None:
+    def __init__(self, egress: Egress, gate: int, call: _Call, *, sockets: int) -> None:
         self._egress = egress
         self._call = call
         self.descriptor = gate
+        self.sockets = sockets
+        """How many the gate makes for programs that know no proxy, besides one for datagrams."""
+
         # Also where the process is never started: then the worker's end reads the end of the pair.
         self._let_go = weakref.finalize(self, os.close, gate)
 
@@ -83,24 +94,27 @@ class _Call:
         self.attending: asyncio.Task[None] | None = None
         self.pair: socket.socket | None = None
         self.listener: socket.socket | None = None
+        self.named: NamedWay | None = None
         self.over = False
         self.connections: dict[asyncio.Task[None], float] = {}
         """When each was last heard, by the loop's clock."""
 
-        self._tokens = float(BURST)
-        self._counted_at = 0.0
+        self.bucket = TokenBucket(burst=BURST, per_second=CONNECTIONS_PER_SECOND)
+
+    @property
+    def listeners(self) -> list[socket.socket]:
+        own = [] if self.listener is None else [self.listener]
+        return own if self.named is None else [*own, *self.named.listeners]
+
+    def close(self) -> None:
+        """Nothing connects any more."""
+        if self.listener is not None:
+            self.listener.close()
+        if self.named is not None:
+            self.named.close()
 
     def most_silent(self) -> tuple[asyncio.Task[None], float]:
         return min(self.connections.items(), key=lambda one: one[1])
-
-    async def keep_pace(self, now: float) -> None:
-        """Wait until one more may come."""
-        if self._counted_at:
-            self._tokens = min(BURST, self._tokens + (now - self._counted_at) * CONNECTIONS_PER_SECOND)
-        self._counted_at = now
-        self._tokens -= 1
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / CONNECTIONS_PER_SECOND)
 
 
 class Egress:
@@ -108,6 +122,7 @@ class Egress:
 
     def __init__(self, *, gatekeeper: Gatekeeper) -> None:
         self._gatekeeper = gatekeeper
+        self._ports = Ports.of(gatekeeper.ports)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: set[_Call] = set()
 
@@ -148,9 +163,10 @@ class Egress:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
+                theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READY_SECONDS, 0))
                 gate = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
             call = _Call(doors)
-            lease = Lease(self, gate, call)
+            lease = Lease(self, gate, call, sockets=self._ports.sockets)
             ours.settimeout(0)
             self._soon(lambda: self._begin(call, ours))
         except OSError:
@@ -189,48 +205,81 @@ class Egress:
 
     async def _attend(self, call: _Call, ours: socket.socket) -> None:
         try:
-            with ours:
-                await _readable(ours)
-                call.listener = _taken(ours)
+            with ours:  # the gate waits until it is shut
+                await readable(ours)
+                self._receive(call, ours)
             if call.listener is not None:
-                await self._accept(call, call.listener)
+                await self._answer(call, call.listener)
         except OSError as error:
             log.debug("A sandbox did not hand over its network: %s", error)
         finally:
-            if call.listener is not None:
-                call.listener.close()
+            call.close()
             if call.connections and not self._closed.is_set():
                 await asyncio.wait(call.connections, timeout=LEAVE_SECONDS)
             for connection in call.connections:
                 connection.cancel()
 
-    async def _accept(self, call: _Call, listener: socket.socket) -> None:
+    def _receive(self, call: _Call, ours: socket.socket) -> None:
+        handed = _taken(ours, most=2 + self._ports.sockets)
+        if not handed or not _listens(handed[0]):
+            for one in handed:
+                one.close()
+            return
+        call.listener, *rest = handed
+        if rest:
+            try:
+                call.named = NamedWay(rest, ports=self._ports, gatekeeper=self._gatekeeper)
+            except OSError as error:  # bubblewrap is setuid, or something else of this system forbids it
+                log.debug("Programs of a call that know no proxy have no network: %s", error)
+
+    async def _answer(self, call: _Call, listener: socket.socket) -> None:
         """Until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+
+            def listen(one: socket.socket) -> None:
+                group.create_task(self._accept(call, one))
+
+            listen(listener)
+            if call.named is not None:
+                for one in call.named.listeners:
+                    listen(one)
+                group.create_task(call.named.answer_questions(listen))
+
+    async def _accept(self, call: _Call, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await _readable(listener)
-            await call.keep_pace(loop.time())
+            await readable(listener)
+            await call.bucket.wait(loop.time())
             await self._make_room(call)
             try:
-                connection, _ = listener.accept()
+                self._take(call, listener)
             except OSError as error:  # who wanted to connect has gone, or there are no more descriptors
                 log.debug("A connection out of a sandbox could not be taken: %s", error)
                 await asyncio.sleep(_AFTER_AN_ERROR_SECONDS)
-                continue
-            self._take(call, connection)
 
-    def _take(self, call: _Call, connection: socket.socket) -> None:
-        task = asyncio.create_task(self._serve(call, connection))
+    def _take(self, call: _Call, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        called = None
+        if call.named is not None and listener is not call.listener:
+            called = call.named.called(connection)
+            if called is None:
+                reset(connection)
+                return
+        task = asyncio.create_task(self._serve(call, connection, called))
         call.connections[task] = asyncio.get_running_loop().time()
         task.add_done_callback(call.connections.pop)
+        task.add_done_callback(lambda _: connection.close())  # it may be cancelled before it has begun
 
     def _take_what_waits(self, call: _Call) -> None:
         """A call may be over before this thread has looked at it, or at what it connected to last."""
-        with contextlib.suppress(OSError):  # there is nothing, or nothing more
-            if call.listener is None and call.pair is not None:
-                call.listener = _taken(call.pair)
-            while call.listener is not None and self._crowd(call) is None:
-                self._take(call, call.listener.accept()[0])
+        if call.listener is None and call.pair is not None:
+            with contextlib.suppress(OSError):  # it did not get so far
+                self._receive(call, call.pair)
+        for listener in call.listeners:
+            with contextlib.suppress(OSError):  # there is nothing, or nothing more
+                for _ in range(MOST_OF_ONE_CALL):
+                    if self._crowd(call) is None:
+                        self._take(call, listener)
 
     async def _make_room(self, call: _Call) -> None:
         """Wait until `call` may have one more connection. Its own and those of greedier ones are what it waits for."""
@@ -253,49 +302,33 @@ class Egress:
         greediest = max(self._calls, key=lambda one: len(one.connections))
         return greediest if len(greediest.connections) > own + 1 else call
 
-    async def _serve(self, call: _Call, connection: socket.socket) -> None:
-        try:
-            reader, writer = await asyncio.open_connection(sock=connection, limit=HEAD_LIMIT_BYTES)
-        except BaseException:
-            connection.close()
-            raise
+    async def _serve(self, call: _Call, connection: socket.socket, called: tuple[str, int] | None) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection, limit=HEAD_LIMIT_BYTES)
         own, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert own is not None
 
         def heard() -> None:
             call.connections[own] = loop.time()
 
-        await self._gatekeeper.serve(reader, writer, doors=call.doors, heard=heard, asker=call)
+        await self._gatekeeper.serve(reader, writer, called=called, doors=call.doors, heard=heard, asker=call)
 
 
-async def _readable(one: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(one, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(one)
-
-
-def _taken(pair: socket.socket) -> socket.socket | None:
-    """What the one message carries. None: there is none, or it is no listening socket."""
+def _taken(pair: socket.socket, *, most: int) -> list[socket.socket]:
+    """What the one message carries."""
+    taken: list[socket.socket] = []
     if sys.platform == "win32":
-        return None
-    _, ancillary, _, _ = pair.recvmsg(1, socket.CMSG_LEN(4), _CLOSE_ON_EXEC)
+        return taken
+    _, ancillary, _, _ = pair.recvmsg(1, socket.CMSG_LEN(4 * most), _CLOSE_ON_EXEC)
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptor = int.from_bytes(data[:4], sys.byteorder)
-            try:
-                handed = socket.socket(fileno=descriptor)
-            except OSError:  # no socket at all
-                os.close(descriptor)
-                return None
-            if _listens(handed):
-                handed.settimeout(0)
-                return handed
-            handed.close()
-    return None
+            for (descriptor,) in struct.iter_unpack("i", data[: len(data) // 4 * 4]):
+                try:
+                    taken.append(socket.socket(fileno=descriptor))
+                except OSError:  # no socket at all
+                    os.close(descriptor)
+    for one in taken:
+        one.settimeout(0)
+    return taken
 
 
 def _listens(one: socket.socket) -> bool:
