@@ -20,7 +20,7 @@ import pytest
 from tests.cli.conftest import CommandLine
 from tests.support.engine import LIMIT_SECONDS
 from tests.support.playground import Stage
-from worker_core.cli import playground
+from worker_core.cli import demo, playground
 from worker_core.playground import gateway as gateways
 
 
@@ -177,6 +177,7 @@ def test_where_a_found_model_uses_no_tool_the_scripted_one_does(
         thread.start()
         monkeypatch.setattr(gateways, "LOCAL", (("Ollama", server.server_port),))
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr(demo, "REAL_MODEL_LIMIT", demo.LIMIT)  # a busy machine is no slow model
         answer = offline("playground", "--demo")
         server.shutdown()
         thread.join()

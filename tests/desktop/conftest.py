@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,8 @@ from PySide6.QtWidgets import QApplication
 
 from desktop.look import language
 from desktop.look.theme import Theme, theme
+
+HERE = Path(__file__).parent
 
 # What the offscreen platform says of itself.
 IGNORED = (
@@ -33,6 +36,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.qt_log_ignore(*IGNORED))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Garbage of Qt is collected in this thread alone, as the loop does it: not in one that some test left, which kills
+    the process in whatever Qt does next. Not before the end: pytest lets fixtures go when all are torn down.
+    """
+    if HERE not in item.path.parents:
+        return (yield)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        bury()
+        gc.collect()
+        gc.enable()
+
+
 @pytest.fixture(autouse=True)
 def look(qapp: QApplication) -> Iterator[Theme]:
     """The theme, light, and English; put back afterwards."""
@@ -41,11 +60,8 @@ def look(qapp: QApplication) -> Iterator[Theme]:
     found = theme()
     bury()
     found.set_mode("light")
-    gc.disable()  # as the loop does: garbage of Qt must not be collected in a thread of some test
     yield found
     bury()
-    gc.collect()
-    gc.enable()
     language.use({})
 
 
