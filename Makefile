@@ -12,7 +12,7 @@ endif
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-chart test-gateways test-mcp lint format lock bench screenshots package freeze clean
+.PHONY: help setup run test quick test-chart test-gateways test-image test-mcp lint format lock bench screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-gateways: setup ## the tests against a real LiteLLM and a real llama.cpp, w
 
 test-chart: setup ## check the Helm chart, its manifests and the Dockerfile (WRITE=--write: the manifests anew)
 	@$(BIN)/python scripts/chart.py $(WRITE)
+
+test-image: setup ## build the image without a registry and run it as a restricted pod (as root; debootstrap, buildah, podman, runc)
+	@scripts/image.sh
 
 test-mcp: setup ## start 26 well-known MCP servers and call each (WRITE=--write: into docs/mcp-servers.md)
 	@$(BIN)/python scripts/mcp_servers.py $(WRITE)
