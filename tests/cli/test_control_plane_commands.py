@@ -105,12 +105,14 @@ def test_the_doctor_finds_all_well(online: CommandLine, stage: Stage, keychain: 
     before = online("queues", "--json").json
     answer = online("doctor", "--json", "--queue-id", stage.info.queue_id)
     assert answer.code == 0, answer
-    found = {check["name"]: check["verdict"] for check in answer.json["checks"]}
+    found = {check["name"]: check["status"] for check in answer.json["checks"]}
     assert list(found) == [
-        "versions", "settings", "policy", "state folder", "disk", "proxy", "DNS", "TLS", "control plane", "Temporal",
-        "model gateway", "keychain", "API key", "queue", "clock", "sandbox", "workers",
+        "versions", "settings", "policy", "state folder", "temporary folder", "logs", "disk", "proxy", "DNS", "TLS",
+        "control plane", "Temporal", "model gateway", "keychain", "API key", "queue", "clock", "MCP hosts", "sandbox",
+        "confinement", "control socket", "workers", "service",
     ]  # fmt: skip
     assert found.pop("model gateway") == "skip", "the control plane tells it at registration"
+    assert found.pop("MCP hosts") == "skip", "none is named"
     assert set(found.values()) <= {"ok", "warn"}
     assert online("queues", "--json").json == before, "no worker was registered"
     assert not online.home.exists(), "nothing was written"
@@ -156,9 +158,34 @@ def test_the_doctor_finds_what_is_wrong(
     del keychain
     answer = online("doctor", "--json", *arguments, **environment)
     assert answer.code == 1
-    failed = {check["name"]: check for check in answer.json["checks"] if check["verdict"] == "fail"}
+    failed = {check["name"]: check for check in answer.json["checks"] if check["status"] == "fail"}
     assert name in failed
     assert failed[name]["repair"]
+
+
+def test_the_doctor_makes_only_the_checks_that_are_named(offline: CommandLine) -> None:
+    answer = offline("doctor", "disk", "policy", "--json")
+    assert [(one["id"], one["page"]) for one in answer.json["checks"]] == [
+        ("policy", "docs/checks/policy.md"), ("disk", "docs/checks/disk.md"),
+    ]  # fmt: skip
+    answer = offline("doctor", "clok")
+    assert answer.code == 2
+    assert "There is no check 'clok'. Did you mean clock?" in answer.err
+
+
+def test_the_doctor_lists_and_explains_its_checks(offline: CommandLine) -> None:
+    listed = offline("doctor", "--list", "--json").json["checks"]
+    assert offline("doctor", "--list").out.count("\n") == len(listed) + 1
+    assert {"id": "tls", "name": "TLS", "page": "docs/checks/tls.md", "asks": listed[9]["asks"]} == listed[9]
+    assert offline("doctor", "--explain", "tls").out.startswith("# tls\n")
+    assert offline("doctor", "--explain", "no").code == 2
+
+
+def test_the_doctor_notices_a_variable_without_effect(offline: CommandLine) -> None:
+    answer = offline("doctor", "settings", "--json", KUBIYA_WORKER_SANDBX="none")
+    [found] = answer.json["checks"]
+    assert found["status"] == "warn"
+    assert "Did you mean KUBIYA_WORKER_SANDBOX?" in found["sentence"]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_no_worker_starts_with_a_policy_that_cannot_be_read(offline: CommandLine
     assert "UTF-16" in answer.err
     assert str(file) in answer.err
     [found] = [check for check in offline("doctor", "--json").json["checks"] if check["name"] == "policy"]
-    assert found["verdict"] == "fail"
+    assert found["status"] == "fail"
 
 
 def test_audit(offline: CommandLine) -> None:

@@ -22,6 +22,6 @@ def test_commands_say_so_at_once(offline: CommandLine, arguments: list[str]) -> 
 def test_the_doctor_says_so(offline: CommandLine) -> None:
     answer = offline("doctor", "--json", CONTROL_PLANE_URL=FAR, ALL_PROXY=SOCKS)
     found = {check["name"]: check for check in answer.json["checks"]}
-    assert found["proxy"]["verdict"] == "fail"
+    assert found["proxy"]["status"] == "fail"
     assert "ALL_PROXY names a SOCKS proxy" in found["proxy"]["sentence"]
     assert not [check for check in answer.json["checks"] if "Report it" in str(check)]

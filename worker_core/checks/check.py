@@ -9,18 +9,19 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from worker_core import __version__
 from worker_core.basics.files import nearest_existing
 from worker_core.basics.sizes import size
+from worker_core.checks.catalogue import id_of, page_name
 from worker_core.errors import KubiyaError
 from worker_core.paths import Paths, UnsafeFolder
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, account_of
-from worker_core.settings import Settings
+from worker_core.settings import Fault, Settings
 
 Verdict = Literal["ok", "warn", "fail", "skip"]
 
@@ -33,7 +34,7 @@ OLDEST_PYTHON: Final = (3, 11)
 class Check:
     """One thing that was looked at. `repair` says what to do where it is not ok; `skip` could not be looked at.
 
-    `took_seconds` is None where nothing was waited for.
+    `name` is one of the catalogue's. `took_seconds` is None where nothing was waited for.
     """
 
     name: str
@@ -42,8 +43,21 @@ class Check:
     repair: str = ""
     took_seconds: float | None = None
 
+    @property
+    def id(self) -> str:
+        return id_of(self.name)
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """For scripts: these keys stay."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.verdict,
+            "sentence": self.sentence,
+            "repair": self.repair,
+            "page": page_name(self.id),
+            "seconds": self.took_seconds,
+        }
 
 
 def ok(name: str, sentence: str) -> Check:
@@ -82,7 +96,11 @@ async def versions() -> Check:
     return ok("versions", f"{said}, {where}.")
 
 
-async def settings_file(paths: Paths, settings: Settings) -> Check:
+async def settings_file(paths: Paths, settings: Settings, *, remarks: Sequence[Fault] = ()) -> Check:
+    """`remarks` are about what has no effect, and looks as if it should."""
+    if remarks:
+        more = f" `kubiya-worker config check` names {len(remarks) - 1} more." if len(remarks) > 1 else ""
+        return warn("settings", f"{remarks[0].sentence}{more}", "Correct the name, or take the variable away.")
     there = "is read" if paths.settings_file.is_file() else "does not exist, which is fine"
     queues = f"queues: {', '.join(settings.queue_ids)}" if settings.queue_ids else "no queue is set"
     return ok("settings", f"{settings.control_plane_url}; {queues}; {paths.settings_file} {there}.")

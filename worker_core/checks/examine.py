@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final
 
-from worker_core.checks import check, network
-from worker_core.checks.check import Check, fail
+from worker_core.checks import check, folders, network
+from worker_core.checks.catalogue import CATALOGUE, id_of
+from worker_core.checks.check import Check, fail, skip
+from worker_core.checks.confinement import confinement
+from worker_core.checks.installed_service import service
 from worker_core.errors import KubiyaError
 from worker_core.key_sources import API_KEY, GivenKey
 from worker_core.logs.redaction import Redactor
 from worker_core.paths import Paths
-from worker_core.settings import Settings
+from worker_core.settings import Fault, Settings
+
+WITH: Final = {"API key": ("queue", "clock")}
+"""What is asked in one go with a check."""
 
 LIMIT_SECONDS: Final = 30.0
 """For one check, whatever it does."""
@@ -30,6 +36,8 @@ async def examine(
     temporal_host: str = "",
     connection_only: bool = False,
     redactor: Redactor | None = None,
+    only: Collection[str] = CATALOGUE.keys(),
+    remarks: Sequence[Fault] = (),
     heard: Callable[[Check], object] = _nothing,
 ) -> list[Check]:
     """Look at everything. Nothing is changed, and no worker is registered. Never raises.
@@ -41,6 +49,8 @@ async def examine(
         temporal_host: `host:port`, where the caller knows it.
         connection_only: leave out what is no matter of the network and the key.
         redactor: learns the key that is found.
+        only: ids of the checks that are wanted; what they build on is asked too, and not told.
+        remarks: about settings that have no effect.
         heard: called with each finding as it is made, in whatever order.
 
     Returns:
@@ -68,7 +78,7 @@ async def examine(
         return [await check.timed(network.temporal(settings, temporal_host or named))]
 
     async def told(name: str, group: Coroutine[Any, Any, list[Check]]) -> list[Check]:
-        found = await _limited(name, group)
+        found = [one for one in await _limited(name, group) if one.id in only]
         for one in found:
             heard(one)
         return found
@@ -77,37 +87,48 @@ async def examine(
         check.keychain(settings, given_by="" if given is None else given.source), name="ask the keychain"
     )
     asked_server = asyncio.create_task(network.health(settings), name="ask the control plane")
-    groups: list[tuple[str, Coroutine[Any, Any, list[Check]]]] = []
-    if not connection_only:
-        groups += [
-            ("versions", _one(check.versions())),
-            ("settings", _one(check.settings_file(paths, settings))),
-            ("policy", _one(check.policy(paths))),
-            ("state folder", _one(check.state_folder(paths))),
-            ("disk", _one(check.disk(paths))),
-        ]
-    groups += [
-        ("proxy", _one(check.timed(network.proxy(settings)))),
-        ("DNS", _one(check.timed(network.dns(settings)))),
-        ("TLS", _one(check.timed(network.tls(settings)))),
-        ("control plane", server_side()),
-        ("Temporal", temporal_side()),
-        ("model gateway", _one(check.timed(network.gateway(settings)))),
-        ("keychain", keychain_side()),
-        ("API key", key_side()),
+    of_machine: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Check]]]]] = [
+        ("versions", lambda: _one(check.versions())),
+        ("settings", lambda: _one(check.settings_file(paths, settings, remarks=remarks))),
+        ("policy", lambda: _one(check.policy(paths))),
+        ("state folder", lambda: _one(check.state_folder(paths))),
+        ("temporary folder", lambda: _one(folders.temporary_folder())),
+        ("logs", lambda: _one(folders.logs(paths))),
+        ("disk", lambda: _one(check.disk(paths))),
     ]
-    if not connection_only:
-        groups += [
-            ("sandbox", _one(check.sandbox(paths, settings))),
-            ("workers", _one(check.workers(paths))),
-        ]
+    of_network: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Check]]]]] = [
+        ("proxy", lambda: _one(check.timed(network.proxy(settings)))),
+        ("DNS", lambda: _one(check.timed(network.dns(settings)))),
+        ("TLS", lambda: _one(check.timed(network.tls(settings)))),
+        ("control plane", server_side),
+        ("Temporal", temporal_side),
+        ("model gateway", lambda: _one(check.timed(network.gateway(settings)))),
+        ("keychain", keychain_side),
+        ("API key", key_side),
+    ]
+    of_tools: list[tuple[str, Callable[[], Coroutine[Any, Any, list[Check]]]]] = [
+        ("MCP hosts", lambda: _one(check.timed(network.mcp_hosts(settings)))),
+        ("sandbox", lambda: _one(check.sandbox(paths, settings))),
+        ("confinement", lambda: _one(confinement())),
+        ("control socket", lambda: _one(folders.control_socket(paths))),
+        ("workers", lambda: _one(check.workers(paths))),
+        ("service", lambda: _one(service())),
+    ]
+    every = of_network if connection_only else [*of_machine, *of_network, *of_tools]
+    groups = [(name, begin()) for name, begin in every if {id_of(name), *WITH.get(name, ())} & set(only)]
     try:
         found = await asyncio.gather(*(told(name, group) for name, group in groups))
     finally:
         for asked in (asked_keychain, asked_server):
             asked.cancel()
         await asyncio.gather(asked_keychain, asked_server, return_exceptions=True)
-    return [check for group in found for check in group]
+    told_of = [check for group in found for check in group]
+    if len(only) < len(CATALOGUE):  # somebody named them: each gets an answer
+        ids = {one.id for one in told_of}
+        for name, why in (("queue", "No queue is set, or"), ("clock", "It cannot be compared:")):
+            if id_of(name) in only and id_of(name) not in ids:
+                told_of.append(skip(name, f"{why} the control plane did not take the API key. See the check api-key."))
+    return told_of
 
 
 async def _finding(asked: asyncio.Task[tuple[Check, Any]]) -> Check:

@@ -28,6 +28,7 @@ from worker_core.secrets import Secret
 from worker_core.settings import Settings
 
 LOOK_UP_LIMIT_SECONDS: Final = 5.0
+MOST_HOSTS: Final = 20
 SKEW_WARN: Final = timedelta(seconds=30)
 SKEW_FAIL: Final = timedelta(minutes=5)
 """TLS and tokens of limited life begin to fail about there."""
@@ -254,6 +255,28 @@ async def gateway(settings: Settings) -> Check:
     if key and answer.status == 200:
         return ok(name, f"{connections.server} answers, and takes the key of LITELLM_API_KEY.")
     return ok(name, f"{connections.server} answers.")
+
+
+async def mcp_hosts(settings: Settings) -> Check:
+    """Whether a connection to each host of `mcp_hosts` can be opened; patterns name no host."""
+    name = "MCP hosts"
+    hosts = [one for one in settings.mcp_hosts if "*" not in one][:MOST_HOSTS]
+    if not hosts:
+        return skip(name, "No server of your own is named: what agents bring is looked at when they begin.")
+    silent = [one for one in await asyncio.gather(*map(_silent, hosts)) if one]
+    if silent:
+        repair = "Start it, or correct `mcp_hosts`. Agents without it go on without its tools."
+        return warn(name, f"{'; '.join(silent)}.", repair)
+    return ok(name, f"{', '.join(hosts)} {'answers' if len(hosts) == 1 else 'answer'}.")
+
+
+async def _silent(host: str) -> str:
+    parts = urlsplit(f"//{host}")
+    try:
+        async with opened(parts.hostname or "", parts.port or 443):
+            return ""
+    except (OSError, TimeoutError, ValueError) as error:
+        return f"{host} does not answer ({_why(error)})"
 
 
 async def _certificate(host: str, port: int, context: ssl.SSLContext) -> dict[str, Any]:
