@@ -34,6 +34,7 @@ from worker_core.settings import SettingsInForce
 from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
 from worker_core.temporal.admission import AdmissionGate
 from worker_core.temporal.connection import metrics
+from worker_core.tracing import spans
 from worker_core.workspaces.sweeping import WorkspaceSweep
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class Engine:
         if self._supervising is not None or self._stopped.is_set():
             return
         sys.setswitchinterval(TURN_SECONDS)
+        spans.start(mask=self._services.redactor.mask, host_id=self._services.host_id)
         self._loop = asyncio.get_running_loop()
         self._change(EngineState.STARTING, "Registering with the control plane.")
         narrate(self.events)
@@ -358,6 +360,7 @@ class Engine:
                 await asyncio.to_thread(self._services.claude.close)
         await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
         await self._services.client.aclose()
+        await asyncio.to_thread(spans.flush, limit_seconds=QUICK_SIGN_OFF_LIMIT.total_seconds())
 
     def _finish(self, state: EngineState, reason: str, code: ExitCode) -> None:
         self._chosen.close()

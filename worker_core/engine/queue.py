@@ -150,7 +150,11 @@ class ServedQueue:
         if self._gateway is None or not self._gateway.serves(base_url, key):
             self._services.redactor.add(key)
             self._gateway = ModelGateway(
-                base_url=base_url, api_key=key, ca_file=settings.ca_file, allow_http=settings.allow_http
+                base_url=base_url,
+                api_key=key,
+                ca_file=settings.ca_file,
+                allow_http=settings.allow_http,
+                traced=bool(settings.llm_base_url),
             )
         return self._gateway
 

@@ -28,6 +28,7 @@ from worker_core.network.http import explain, new_client, proxy_of
 from worker_core.network.sse import LINE_LIMIT_BYTES, NothingSaid, SseParser, StreamTooLong
 from worker_core.network.urls import check_private
 from worker_core.secrets import Secret, read_key
+from worker_core.tracing import spans
 
 STREAM_SILENCE_LIMIT_SECONDS: Final = 180.0
 """A stream that says nothing for so long counts as broken off. Reasoning models are silent for a minute or two."""
@@ -63,9 +64,18 @@ class ModelGateway:
     """One endpoint with its key. Cheap to make; its client is made at the first call."""
 
     def __init__(
-        self, *, base_url: str, api_key: Secret, ca_file: Path | None = None, allow_http: bool = False
+        self,
+        *,
+        base_url: str,
+        api_key: Secret,
+        ca_file: Path | None = None,
+        allow_http: bool = False,
+        traced: bool = False,
     ) -> None:
-        """With `allow_http`, the setting, its key may go to other machines unencrypted."""
+        """With `allow_http`, the setting, its key may go to other machines unencrypted. With `traced`, it is told which
+        trace a request belongs to.
+        """
+        self._traced = traced
         self.base_url = base_url
         self._allow_http = allow_http
         self._api_key = Secret(api_key.reveal().strip())
@@ -178,7 +188,9 @@ class ModelGateway:
                 "POST",
                 self._url("chat/completions"),
                 content=foreign_json.encode(_body(request, left_out)),
-                headers=self._bearer() | {"Content-Type": "application/json", "Accept": "text/event-stream, */*"},
+                headers=self._bearer()
+                | {"Content-Type": "application/json", "Accept": "text/event-stream, */*"}
+                | (spans.headers() if self._traced else {}),
             ) as response:
                 if response.status_code >= 300:
                     raise await self._refusal(response)

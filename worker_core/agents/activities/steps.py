@@ -15,7 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents import compaction
-from worker_core.agents.activities import claude_turn, failures, session_store, tool_calls, turn_ends
+from worker_core.agents.activities import claude_turn, failures, session_store, tool_calls, traces, turn_ends
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured
@@ -78,9 +78,12 @@ class Steps:
         services.tracker.turn_began(
             execution.execution_id, queue_id=self._queue.queue_id, turn=1, agent_id=execution.entity_id
         )
+        began_at = datetime.now(UTC)
         try:
             async with heartbeating():
-                return await self._begin(begin)
+                begun = await self._begin(begin)
+            traces.execution_began(begin, queue_id=self._queue.queue_id, began_at=began_at)
+            return begun
         except BaseException as error:
             services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
             services.environments.forget(execution.execution_id)
@@ -222,7 +225,10 @@ class Steps:
         with services.tracker.step(call.execution_id, "model", queue_id=self._queue.queue_id, turn=call.turn):
             async with heartbeating():
                 await services.environments.know_secrets(call.execution_id, call.kind, call.entity_id)
-                return await run_model_call(services, self._queue, call, attempt=activity.info().attempt)
+                with traces.model_call(call) as told:
+                    reply = await run_model_call(services, self._queue, call, attempt=activity.info().attempt)
+                    traces.model_answered(told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason)
+                return reply
 
     @failures.as_application_errors
     async def run_claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
@@ -231,7 +237,10 @@ class Steps:
         with services.tracker.step(turn.execution_id, "claude", queue_id=self._queue.queue_id, turn=turn.turn):
             async with heartbeating():
                 await services.environments.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
-                return await claude_turn.run_claude_turn(services, self._queue, turn)
+                with traces.claude_turn(turn) as told:
+                    reply = await claude_turn.run_claude_turn(services, self._queue, turn)
+                    traces.model_answered(told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason)
+                return reply
 
     @failures.as_application_errors
     async def run_tool(self, request: RunTool) -> ToolOutcome:
@@ -250,16 +259,24 @@ class Steps:
     @failures.as_application_errors
     async def finish_turn(self, turn: FinishTurn) -> TurnDecision:
         """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
-        return await turn_ends.finish(self._services, turn, repeated=activity.info().attempt > 1)
+        decision = await turn_ends.finish(self._services, turn, repeated=activity.info().attempt > 1)
+        traces.turn_ended(turn)
+        return decision
 
     @failures.as_application_errors
     async def give_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
         """A turn failed for a cause that may pass: its user may go on from here."""
-        return await turn_ends.give_up(self._services, turn, repeated=activity.info().attempt > 1)
+        decision = await turn_ends.give_up(self._services, turn, repeated=activity.info().attempt > 1)
+        traces.turn_ended(turn)
+        return decision
 
     @failures.as_application_errors
     async def end_execution(self, end: EndExecution) -> None:
         """The last word about an execution. A status that is final already is left as it is."""
+        with traces.execution_ends(end):
+            await self._end(end)
+
+    async def _end(self, end: EndExecution) -> None:
         services, mask = self._services, self._services.redactor.mask
         end = replace(end, error=mask(end.error), response=mask(end.response))
         lane = services.outbox.lane(end.execution_id)

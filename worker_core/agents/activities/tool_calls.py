@@ -14,7 +14,7 @@ from typing import Any
 
 from temporalio import activity
 
-from worker_core.agents.activities import in_call, offered_tools
+from worker_core.agents.activities import in_call, offered_tools, traces
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
 from worker_core.agents.activities.services import Services
 from worker_core.agents.conversation import arguments_object
@@ -52,6 +52,16 @@ async def run(services: Services, request: RunTool, environment: ResolvedEnviron
         environment: of the agent whose call it is.
         queue_id: where an answer to a question is told.
     """
+    with traces.tool_call(request) as told:
+        outcome = await _run(services, request, environment, queue_id=queue_id)
+        how = "succeeded" if outcome.succeeded else "unknown" if outcome.unknown else "failed"
+        told.set({"kubiya.outcome": "waiting" if outcome.approval is not None else how})
+        if how != "succeeded" and outcome.approval is None:
+            told.failed(f"tool_{how}")
+        return outcome
+
+
+async def _run(services: Services, request: RunTool, environment: ResolvedEnvironment, *, queue_id: str) -> ToolOutcome:
     lane = services.outbox.lane(request.execution_id)
     lane.advance(request.after_sequence)
     call = request.call
