@@ -12,7 +12,11 @@ endif
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup run test quick test-chart test-gateways test-image test-mcp lint format lock bench screenshots package freeze clean
+=======
+.PHONY: help setup run test quick test-chart test-gateways test-mcp lint format lock bench soak screenshots package freeze clean
+>>>>>>> 5a4daa6 (make soak: a busy worker's memory, descriptors, threads and tasks stay flat by least squares; each queue's tests know their rooms)
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -58,6 +62,9 @@ lock: ## write requirements/*.txt anew from pyproject.toml (needs uv); UPGRADE="
 
 bench: setup ## measure worker, sandbox, tray and window, each beside a baseline in the same run
 	@$(BIN)/python -m bench
+
+soak: setup ## keep a worker busy for 30 minutes (MINUTES=N): memory, descriptors, threads and tasks must stay flat
+	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 screenshots: setup ## draw every page of the window, light and dark, into docs/screenshots/
 	@$(BIN)/python scripts/screenshots.py

@@ -252,7 +252,7 @@ def test_a_class_name_is_one_thing() -> None:
     assert not SHARED_NAMES.keys() - several.keys(), "they are one thing now: take them off the list"
 
 
-OF_THE_WHOLE_PROGRAM = {".", "desktop", "frozen", "gateways", "replay", "support"}
+OF_THE_WHOLE_PROGRAM = {".", "bench", "desktop", "frozen", "gateways", "installers", "replay", "support"}
 
 
 def _folders(root: Path, pattern: str) -> set[str]:

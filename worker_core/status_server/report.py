@@ -23,6 +23,9 @@ class ProcessView:
     started_at: float
     """Seconds since the epoch."""
 
+    tasks: int = 0
+    """Of the event loop."""
+
     open_fds: int | None = None
     """None where the system does not count them."""
 
@@ -169,6 +172,7 @@ def _sdk(snapshot: EngineSnapshot) -> Iterator[_Metric]:
 
 
 def _process(process: ProcessView) -> Iterator[_Metric]:
+    yield _Metric("kubiya_worker_event_loop_tasks", "Tasks of the event loop.", process.tasks)
     yield _Metric("process_cpu_seconds_total", "Processor time of this process.", process.cpu_seconds)
     yield _Metric("process_resident_memory_bytes", "Memory of this process.", process.resident_bytes)
     yield _Metric("process_threads", "Threads of this process.", process.threads)

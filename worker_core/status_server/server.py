@@ -123,7 +123,8 @@ class StatusServer:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._process = psutil.Process()
-        self._pulse = Pulse(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._pulse = Pulse(self._loop)
         self._unlisten = self._counts.listen(self._engine.events)
         sdk_metrics().keep_series()
         self._thread = threading.Thread(target=self._serve, name="status-server", daemon=True)
@@ -274,6 +275,7 @@ class StatusServer:
                 resident_bytes=self._process.memory_info().rss,
                 threads=self._process.num_threads(),
                 started_at=self._process.create_time(),
+                tasks=len(asyncio.all_tasks(self._loop)),
                 open_fds=open_fds,
             )
 
