@@ -12,11 +12,7 @@ endif
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup run test quick test-chart test-gateways test-image test-mcp lint format lock bench screenshots package freeze clean
-=======
-.PHONY: help setup run test quick test-chart test-gateways test-mcp lint format lock bench soak screenshots package freeze clean
->>>>>>> 5a4daa6 (make soak: a busy worker's memory, descriptors, threads and tasks stay flat by least squares; each queue's tests know their rooms)
+.PHONY: help setup run test quick test-chart test-gateways test-image test-mcp lint format lock bench soak screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)

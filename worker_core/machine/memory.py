@@ -20,7 +20,7 @@ OWN: Final = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class MachineMemory:
     """Of the machine, or of what this process may have of it."""
 
     total_bytes: int
@@ -44,7 +44,7 @@ _FIRST: Final = _Version("memory.limit_in_bytes", "memory.usage_in_bytes", "tota
 _SECOND: Final = _Version("memory.max", "memory.current", "inactive_file")
 
 
-def memory(*, mount: Path = MOUNT, own: Path = OWN) -> Memory:
+def memory(*, mount: Path = MOUNT, own: Path = OWN) -> MachineMemory:
     """What there is now.
 
     Args:
@@ -63,7 +63,7 @@ def memory(*, mount: Path = MOUNT, own: Path = OWN) -> Memory:
             available = max(0, min(available, limit - in_use))
             if limit < total:
                 total, used = limit, in_use
-    return Memory(total_bytes=total, available_bytes=available, used_bytes=used)
+    return MachineMemory(total_bytes=total, available_bytes=available, used_bytes=used)
 
 
 def _groups(mount: Path, own: Path) -> Iterator[tuple[Path, _Version]]:
