@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.logs.sinks import ConsoleSink, FileSink, Sink
 from worker_core.policy.decision import policy_file
+from worker_core.services.notify import ServiceManager
 from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
 from worker_core.status_server import serving_status
 
@@ -103,13 +105,18 @@ class Foreground:
             prompter.attend(engine)
             running = self._running_settings(engine)
             control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime, settings=running)
+            manager = ServiceManager.take_from()
+            if manager.watchdog is not None:
+                faulthandler.enable()  # it ends a process that hangs with SIGABRT: the log then says where
             with (
                 _stop_signals(lambda name: self._asked_to_stop(engine, name)),
-                _hang_up(lambda: self._reload(running)),
+                _hang_up(lambda: self._reload(running, manager)),
                 serving_status(engine, host=self._settings.status_host, port=self._settings.status_port),
+                manager.attending(engine, drain_timeout=lambda: self._settings.drain_timeout),
             ):
                 await engine.start()
                 self._open(control)
+                manager.ready()
                 snapshot = await engine.wait_stopped()
             control.close()
             self._farewell(snapshot, time.monotonic() - began)
@@ -135,9 +142,16 @@ class Foreground:
             on_adopted=adopted,
         )
 
-    def _reload(self, running: RunningSettings | None) -> None:
+    def _reload(self, running: RunningSettings | None, manager: ServiceManager) -> None:
+        async def reload(settings: RunningSettings) -> None:
+            manager.reloading()
+            try:
+                await settings.reload()
+            finally:
+                manager.ready()
+
         if running is not None:
-            self._reloading.start(running.reload())
+            self._reloading.start(reload(running))
 
     def _open(self, control: ControlSocket) -> None:
         try:

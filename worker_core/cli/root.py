@@ -43,6 +43,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
         "logout": CommandEntry("logout", "Take it out of the keychain."),
         "config": CommandEntry("config", "Show the settings with their origins, and check their file."),
         "policy": CommandEntry("policy", "Show, check and audit what agents may do here."),
+        "service": CommandEntry("service", "Install and steer a worker that starts by itself."),
         "doctor": CommandEntry("doctor", "Check what a worker needs, and say how to repair it."),
         "purge": CommandEntry("purge", "Remove everything that the worker keeps here."),
     },
