@@ -59,11 +59,8 @@ async def test_everything_in_the_catalogue_is_made_and_nothing_else(paths: Paths
 async def test_only_what_is_wanted_is_made(paths: Paths) -> None:
     told: list[Check] = []
     found = await examine(QUIET, paths=paths, only=("disk", "clock", "mcp-hosts"), heard=told.append)
-    assert [(one.id, one.verdict) for one in found] == [
-        ("disk", found[0].verdict),
-        ("mcp-hosts", "warn"),
-        ("clock", "skip"),
-    ]
+    assert [one.id for one in found] == ["disk", "mcp-hosts", "clock"]
+    assert [one.verdict for one in found[1:]] == ["warn", "skip"]
     assert {one.id for one in told} == {"disk", "mcp-hosts"}
 
 

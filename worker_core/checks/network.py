@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -305,4 +306,6 @@ def _why(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, ssl.SSLError):
         return error.reason or "TLS failed"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)  # asyncio's own text names the address once more
     return one_line(getattr(error, "strerror", None) or str(error), 120) or type(error).__name__
