@@ -73,7 +73,7 @@ BY_NPX = (
         args=["postgresql://localhost/none"],
         call="query",
         arguments={"sql": "select 1"},
-        remark='a database is out of reach of the sandbox, but with `network = "host"`',
+        remark='a public database by `network_ports`, another one with `network = "host"`',
     ),
     Server(
         name="@playwright/mcp",
