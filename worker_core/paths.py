@@ -115,6 +115,13 @@ class Paths:
     def worker_log(self) -> Path:
         return self.logs / "worker.log"
 
+    def log_of(self, name: str) -> Path:
+        """Of a worker that has a name of its own."""
+        return self.logs / f"{name}.log" if name else self.worker_log
+
+    def daemon_socket(self, name: str) -> Path:
+        return self.runtime / f"daemon-{name}.sock"
+
     @property
     def desktop_log(self) -> Path:
         """Beside the worker's: two processes cannot share a file that is rotated."""

@@ -226,7 +226,7 @@ async def test_steering_one_of_two(here: CommandLine, two: tuple[WorkerProcess, 
     for command in ("pause", "resume", "stop", "logs"):
         answer = here(command)
         assert (answer.code, answer.out) == (3, "")
-        assert f"Name one with --worker: {pids[0]}, {pids[1]}." in answer.err
+        assert f"Choose with --worker NAME, QUEUE or PID: pid {pids[0]}, pid {pids[1]}." in answer.err
     one = ("--worker", str(first.process.pid))
     assert here("pause", *one, "--reason", "On battery.").out == "paused  On battery.\n"
     assert here("status", "--json", *one).json["workers"][0]["reason"] == "On battery."
@@ -272,7 +272,7 @@ async def test_a_killed_worker_is_not_counted(here: CommandLine, two: tuple[Work
     for worker in two:
         os.kill(worker.process.pid, signal.SIGKILL)
         worker.process.wait(LIMIT_SECONDS)
-    assert here("status", "--json").json == {"workers": []}
+    assert here("status", "--json").json["workers"] == []
     assert list((here.home / "run").glob("worker-*")) == []
 
 

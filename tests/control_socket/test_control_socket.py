@@ -24,11 +24,9 @@ from tests.support.engine import LIMIT_SECONDS, make_engine
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.client import (
     News,
-    NoWorker,
     RunningWorker,
     Watch,
     WorkerSilent,
-    one_worker,
     running_workers,
 )
 from worker_core.control_socket.endpoint import Endpoint, Transport, found
@@ -69,7 +67,8 @@ async def serving(
 
 
 def the_worker(runtime: Path) -> RunningWorker:
-    return one_worker(runtime, pid=None)
+    [one] = running_workers(runtime)
+    return one
 
 
 def line(message: str) -> LogLine:
@@ -313,22 +312,6 @@ def test_workers_of_other_machines_are_left_alone(tmp_path: Path) -> None:
 def test_files_that_say_nothing_are_passed_over(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "worker-1-a.json").write_bytes(content)
     assert running_workers(tmp_path) == []
-
-
-def test_without_a_worker_there_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(NoWorker, match="kubiya-worker start") as none:
-        one_worker(tmp_path / "missing", pid=None)
-    assert none.value.exit_code == 3
-
-
-async def test_among_several_one_must_be_named(tmp_path: Path) -> None:
-    async with serving(tmp_path / "a", runtime=tmp_path / "run"), serving(tmp_path / "b", runtime=tmp_path / "run"):
-        assert len(running_workers(tmp_path / "run")) == 2
-        with pytest.raises(NoWorker, match=r"2 workers run. Name one with --worker"):
-            one_worker(tmp_path / "run", pid=None)
-        with pytest.raises(NoWorker, match=f"these run: {os.getpid()}"):
-            one_worker(tmp_path / "run", pid=1)
-        assert one_worker(tmp_path / "run", pid=os.getpid()).pid == os.getpid()
 
 
 async def test_a_worker_that_does_not_answer_is_called_so(tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ def collect(
         "preferences.json": partial(_end, paths.preferences_file),
         "worker.json": partial(_worker, paths, snapshot),
         "audit.txt": partial(_audit, paths),
-        "logs/worker.log": partial(_end, paths.worker_log),
-        "logs/desktop.log": partial(_end, paths.desktop_log),
     }
     with contextlib.suppress(OSError):
+        for file in sorted(paths.logs.glob("*.log")):
+            parts[f"logs/{file.name}"] = partial(_end, file)
         for file in sorted(paths.logs.glob("crash-2*.txt"))[-CRASHES:]:
             parts[f"crashes/{file.name}"] = partial(_end, file)
     home = str(home_folder() or "")

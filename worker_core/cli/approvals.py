@@ -41,28 +41,28 @@ class _Group(click.Group):
 @worker_option
 @json_option
 @click.pass_context
-def command(context: click.Context, *, pid: int | None, as_json: bool) -> int | None:
+def command(context: click.Context, *, wanted: str, as_json: bool) -> int | None:
     if context.invoked_subcommand is None:
-        show_all(pid=pid, as_json=as_json)
+        show_all(wanted=wanted, as_json=as_json)
     return None
 
 
 @command.command("list", help="Show what waits.")
 @worker_option
 @json_option
-def list_(*, pid: int | None, as_json: bool) -> None:
-    show_all(pid=pid, as_json=as_json)
+def list_(*, wanted: str, as_json: bool) -> None:
+    show_all(wanted=wanted, as_json=as_json)
 
 
 @command.command("show", help="Show everything that a call would do, however long. The beginning of its id will do.")
 @click.argument("approval_id", metavar="ID")
 @worker_option
 @json_option
-def show(*, approval_id: str, pid: int | None, as_json: bool) -> None:
+def show(*, approval_id: str, wanted: str, as_json: bool) -> None:
     from worker_core.cli import screen
     from worker_core.policy.question_text import written
 
-    worker, view = _the_one(approval_id, pid=pid)
+    worker, view = _the_one(approval_id, wanted=wanted)
     question = worker.whole_question(view.id)
     if as_json:
         screen.say_json(
@@ -94,27 +94,25 @@ def show(*, approval_id: str, pid: int | None, as_json: bool) -> None:
 @click.option("--read", "seal", metavar="CODE", default="", help="Of a long call: what `show` says at its end.")
 @worker_option
 @json_option
-def allow(
-    *, approval_id: str, scope: Scope, values: tuple[str, ...], seal: str, pid: int | None, as_json: bool
-) -> None:
+def allow(*, approval_id: str, scope: Scope, values: tuple[str, ...], seal: str, wanted: str, as_json: bool) -> None:
     filled_in = dict(_pair(one) for one in values)
-    _answer(approval_id, allow=True, scope=scope, seal=seal, values=filled_in, pid=pid, as_json=as_json)
+    _answer(approval_id, allow=True, scope=scope, seal=seal, values=filled_in, wanted=wanted, as_json=as_json)
 
 
 @command.command("deny", help="Do not let a call run; the model is told so.")
 @click.argument("approval_id", metavar="ID")
 @worker_option
 @json_option
-def deny(*, approval_id: str, pid: int | None, as_json: bool) -> None:
-    _answer(approval_id, allow=False, scope="once", pid=pid, as_json=as_json)
+def deny(*, approval_id: str, wanted: str, as_json: bool) -> None:
+    _answer(approval_id, allow=False, scope="once", wanted=wanted, as_json=as_json)
 
 
-def show_all(*, pid: int | None, as_json: bool) -> None:
+def show_all(*, wanted: str, as_json: bool) -> None:
     from worker_core.cli import screen
     from worker_core.policy.form import written_fields
     from worker_core.policy.question_text import written
 
-    found = [(worker, view) for worker in _workers(pid) for view in worker.status().approvals]
+    found = [(worker, view) for worker in _workers(wanted) for view in worker.status().approvals]
     if as_json:
         screen.say_json({"approvals": [_fields(worker, view) for worker, view in found]})
     elif not found:
@@ -148,7 +146,7 @@ def _answer(
     *,
     allow: bool,
     scope: Scope,
-    pid: int | None,
+    wanted: str,
     as_json: bool,
     seal: str = "",
     values: Mapping[str, str] = NOTHING,
@@ -156,7 +154,7 @@ def _answer(
     from worker_core.basics.visible import visible_line
     from worker_core.cli import screen
 
-    worker, view = _the_one(approval_id, pid=pid)
+    worker, view = _the_one(approval_id, wanted=wanted)
     worker.approve(view.id, allow=allow, scope=scope, seal=seal, values=values)
     if as_json:
         screen.say_json({"id": view.id, "answer": "allow" if allow else "deny", "scope": scope})
@@ -164,7 +162,7 @@ def _answer(
         say(f"{'allowed' if allow else 'denied'}  {view.id}  {visible_line(view.tool)}")
 
 
-def _the_one(approval_id: str, *, pid: int | None) -> tuple[RunningWorker, ApprovalView]:
+def _the_one(approval_id: str, *, wanted: str) -> tuple[RunningWorker, ApprovalView]:
     """The only one that waits whose id begins so.
 
     Raises:
@@ -174,7 +172,7 @@ def _the_one(approval_id: str, *, pid: int | None) -> tuple[RunningWorker, Appro
 
     found = [
         (worker, view)
-        for worker in _workers(pid)
+        for worker in _workers(wanted)
         for view in worker.status().approvals
         if view.id.startswith(approval_id)
     ]
@@ -184,15 +182,10 @@ def _the_one(approval_id: str, *, pid: int | None) -> tuple[RunningWorker, Appro
     return found[0]
 
 
-def _workers(pid: int | None) -> list[RunningWorker]:
-    from worker_core.control_socket.client import NOBODY, NoWorker, one_worker, running_workers
+def _workers(wanted: str) -> list[RunningWorker]:
+    from worker_core.daemon.instances import workers_of
 
-    if pid is not None:
-        return [one_worker(paths().runtime, pid=pid)]
-    workers = running_workers(paths().runtime)
-    if not workers:
-        raise NoWorker(NOBODY)
-    return workers
+    return workers_of(paths().runtime, wanted)
 
 
 def _fields(worker: RunningWorker, view: ApprovalView) -> dict[str, object]:

@@ -58,18 +58,16 @@ def path_() -> None:
 @worker_option
 @setting_options()
 @json_option
-def show(
-    *, as_json: bool, changed: bool, running: bool, pid: int | None, queue_ids: tuple[str, ...], **flags: Any
-) -> int:
+def show(*, as_json: bool, changed: bool, running: bool, wanted: str, queue_ids: tuple[str, ...], **flags: Any) -> int:
     from worker_core.cli import screen
     from worker_core.cli.steering import the_worker
     from worker_core.settings import Reading, read, rows
 
     reading = Reading(values={}, origins={})
-    if running or pid is not None:
+    if running or wanted:
         if queue_ids or any(value is not None and value != () for value in flags.values()):
             raise click.UsageError("A running worker has its own flags: give none with --running.")
-        found = the_worker(pid).settings()
+        found = the_worker(wanted).settings()
     else:
         ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
         reading = read(environ=os.environ, flags={"queue_ids": ids, **flags}, file=paths().settings_file)

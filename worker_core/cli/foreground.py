@@ -19,6 +19,7 @@ from worker_core.basics.tasks import TaskKeeper
 from worker_core.cli.prompter import Prompter
 from worker_core.cli.terminal import say
 from worker_core.control_socket.server import ControlSocket
+from worker_core.daemon import life_line
 from worker_core.engine.engine import Engine
 from worker_core.engine.reloading import RunningSettings
 from worker_core.errors import KubiyaError
@@ -54,9 +55,27 @@ class Foreground:
     """One worker from start to exit code. Run it on the main thread's event loop."""
 
     def __init__(
-        self, *, settings: Settings, api_key: Secret, paths: Paths, source: SettingsSource | None = None
+        self,
+        *,
+        settings: Settings,
+        api_key: Secret,
+        paths: Paths,
+        source: SettingsSource | None = None,
+        name: str = "",
+        supervised: bool = False,
     ) -> None:
-        """`source`: where the settings are read again; None: they are none of a file's."""
+        """Nothing is begun.
+
+        Args:
+            settings: validated.
+            api_key: the one credential.
+            paths: where state is kept.
+            source: where the settings are read again; None: they are none of a file's.
+            name: what its user calls it; its log file is called so.
+            supervised: a daemon started it: its stdin says when that is gone, and nobody reads what it prints.
+        """
+        self._name = name
+        self._supervised = supervised
         self._settings = settings
         self._source = source
         self._api_key = api_key
@@ -79,16 +98,15 @@ class Foreground:
         redactor, ring = Redactor(), LogRing()
         redactor.add(self._api_key)
         redactor.add(self._settings.llm_api_key)
-        sinks: list[Sink] = [
-            ConsoleSink(sys.stderr, style=self._settings.log_format),
-            FileSink(
-                self._paths.worker_log,
-                limit_mb=self._settings.log_file_mb,
-                files=self._settings.log_files,
-                style=self._settings.log_format,
-                complain=sys.stderr,
-            ),
-        ]
+        style = self._settings.log_format
+        file = FileSink(
+            self._paths.log_of(self._name),
+            limit_mb=self._settings.log_file_mb,
+            files=self._settings.log_files,
+            style=style,
+            complain=sys.stderr,
+        )
+        sinks: list[Sink] = [file] if self._supervised else [ConsoleSink(sys.stderr, style=style), file]
         pipeline = install(redactor=redactor, sinks=sinks, ring=ring, level=self._settings.log_level)
         began = time.monotonic()
         try:
@@ -104,7 +122,9 @@ class Foreground:
             engine.events.listen(self._heard)
             prompter.attend(engine)
             running = self._running_settings(engine)
-            control = ControlSocket(engine=engine, log_ring=ring, folder=self._paths.runtime, settings=running)
+            control = ControlSocket(
+                engine=engine, log_ring=ring, folder=self._paths.runtime, name=self._name, settings=running
+            )
             manager = ServiceManager.take_from()
             if manager.watchdog is not None:
                 faulthandler.enable()  # it ends a process that hangs with SIGABRT: the log then says where
@@ -116,6 +136,8 @@ class Foreground:
             ):
                 await engine.start()
                 self._open(control)
+                if self._supervised:
+                    self._leave_with_the_daemon(engine)
                 manager.ready()
                 snapshot = await engine.wait_stopped()
             control.close()
@@ -164,6 +186,15 @@ class Foreground:
                 error.strerror or error,
             )
 
+    def _leave_with_the_daemon(self, engine: Engine) -> None:
+        loop = asyncio.get_running_loop()
+
+        def gone() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has left
+                loop.call_soon_threadsafe(self._asked_to_stop, engine, "The daemon is gone")
+
+        life_line.when_it_ends(gone)
+
     def _heard(self, event: Event) -> None:
         if not isinstance(event, PollingStarted) or event.queue_id in self._ready:
             return
@@ -190,6 +221,8 @@ class Foreground:
         )
 
     def _print(self, line: str, fields: Mapping[str, Any]) -> None:
+        if self._supervised:
+            return
         with contextlib.suppress(OSError, ValueError):  # whoever read it is gone; the worker works on
             say(json.dumps(fields) if self._settings.log_format == "json" else line)
 

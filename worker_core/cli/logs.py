@@ -31,6 +31,7 @@ _TAIL_BYTES: Final = 8 * 1024 * 1024
     examples=(
         "kubiya-worker logs",
         "kubiya-worker logs -f",
+        "kubiya-worker logs -f --worker build-7",
         "kubiya-worker logs -n 500 --json | jq -r .message",
     ),
 )
@@ -38,23 +39,27 @@ _TAIL_BYTES: Final = 8 * 1024 * 1024
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until Ctrl-C or the worker's end.")
 @click.option("-n", "--last", type=click.IntRange(min=0), default=50, metavar="N", help="Begin with the last N (50).")
 @json_option
-def command(*, pid: int | None, follow: bool, last: int, as_json: bool) -> None:
+def command(*, wanted: str, follow: bool, last: int, as_json: bool) -> None:
     import sys
 
-    from worker_core.control_socket.client import NoWorker, one_worker, running_workers
+    from worker_core.control_socket.client import NoWorker
+    from worker_core.daemon.instances import chosen, instances
     from worker_core.logs.sinks import ConsoleSink
 
     folder = paths().runtime
     style = "json" if as_json else "text"
-    if pid is None and not running_workers(folder):
-        file = paths().worker_log
+    running = instances(folder)
+    file = paths().log_of(wanted)
+    if not running or (wanted and all(one.name != wanted for one in running) and file.is_file()):
         if not file.is_file():
             raise NoWorker("No worker of yours runs on this machine, and none has left a log file.")
         if follow:
             say(f"No worker runs; this is the end of {file}.", err=True)
         lines: Iterable[LogLine] = tail(file, last)
+    elif (instance := chosen(folder, wanted)).worker is None:  # a daemon between two workers
+        lines = tail(paths().log_of(instance.name), last)
     else:
-        lines = _of_worker(one_worker(folder, pid=pid).logs(last=last, follow=follow))
+        lines = _of_worker(instance.worker.logs(last=last, follow=follow))
     sink = ConsoleSink(sys.stdout, style="json" if style == "json" else "text")
     for line in lines:
         sink.write(line)

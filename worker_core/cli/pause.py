@@ -14,11 +14,11 @@ from worker_core.cli.steering import steer
     help="Let a running worker take no new executions; what runs goes on. `kubiya-worker resume` ends it.",
     examples=(
         "kubiya-worker pause",
-        "kubiya-worker pause --worker 4242 --reason 'On battery.'",
+        "kubiya-worker pause --worker build-7 --reason 'On battery.'",
     ),
 )
 @worker_option
 @click.option("--reason", default="", metavar="TEXT", help="Shown wherever the worker's state is shown.")
 @json_option
-def command(*, pid: int | None, reason: str, as_json: bool) -> None:
-    steer(lambda worker: worker.pause(reason=reason), pid=pid, as_json=as_json)
+def command(*, wanted: str, reason: str, as_json: bool) -> None:
+    steer(lambda worker: worker.pause(reason=reason), wanted=wanted, as_json=as_json)

@@ -162,9 +162,9 @@ def _home() -> tuple[Path, ...]:
 
 
 def _refuse_while_something_runs(where: Paths) -> None:
-    from worker_core.control_socket.client import running_workers
+    from worker_core.daemon.instances import instances
 
-    pids = ", ".join(str(worker.pid) for worker in running_workers(where.runtime))
+    pids = ", ".join(str(one.pid) for one in instances(where.runtime))
     if pids:
         raise KubiyaError(f"A worker runs (pid {pids}); nothing was removed. Stop it first: `kubiya-worker stop`.")
     if (pid := _playground_pid(where.playground / "temporal.pid")) is not None:

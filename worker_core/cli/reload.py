@@ -21,7 +21,7 @@ from worker_core.cli.situation import json_option, worker_option
 )
 @worker_option
 @json_option
-def command(*, pid: int | None, as_json: bool) -> int:
+def command(*, wanted: str, as_json: bool) -> int:
     import msgspec
 
     from worker_core.cli import screen
@@ -30,7 +30,7 @@ def command(*, pid: int | None, as_json: bool) -> int:
     from worker_core.cli.terminal import say
     from worker_core.errors import ExitCode
 
-    reloaded = the_worker(pid).reload()
+    reloaded = the_worker(wanted).reload()
     if as_json:
         screen.say_json(msgspec.to_builtins(reloaded))
     elif reloaded.faults:

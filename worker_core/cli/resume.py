@@ -12,9 +12,9 @@ from worker_core.cli.steering import steer
 @click.command(
     cls=Examples,
     help="Let a paused worker take executions again.",
-    examples=("kubiya-worker resume", "kubiya-worker resume --worker 4242"),
+    examples=("kubiya-worker resume", "kubiya-worker resume --worker build-7"),
 )
 @worker_option
 @json_option
-def command(*, pid: int | None, as_json: bool) -> None:
-    steer(lambda worker: worker.resume(), pid=pid, as_json=as_json)
+def command(*, wanted: str, as_json: bool) -> None:
+    steer(lambda worker: worker.resume(), wanted=wanted, as_json=as_json)

@@ -36,6 +36,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
         "resume": CommandEntry("resume", "Take executions again."),
         "reload": CommandEntry("reload", "Let them read their settings again."),
         "stop": CommandEntry("stop", "Let them leave: running turns end first."),
+        "executions": CommandEntry("executions", "List the executions that live on them."),
         "approvals": CommandEntry("approvals", "Show and answer tool calls that wait for you."),
     },
     "This machine": {
@@ -48,6 +49,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
         "purge": CommandEntry("purge", "Remove everything that the worker keeps here."),
     },
 }
+
+HIDDEN: Final[Mapping[str, str]] = {"record-output": "record_output"}
+"""Commands for programs of ours, and their modules."""
 
 EXIT_CODES: Final = (
     (0, "done"),
@@ -73,12 +77,13 @@ class LazyGroup(click.Group):
         return [name for entries in SECTIONS.values() for name in entries]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        for entries in SECTIONS.values():
-            if entry := entries.get(cmd_name):
-                found = import_module(f"worker_core.cli.{entry.module}").command
-                assert isinstance(found, click.Command)
-                return found
-        return None
+        modules = {name: entry.module for entries in SECTIONS.values() for name, entry in entries.items()}
+        module = modules.get(cmd_name) or HIDDEN.get(cmd_name)
+        if module is None:
+            return None
+        found = import_module(f"worker_core.cli.{module}").command
+        assert isinstance(found, click.Command)
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         # click would import every command for its one line.
@@ -164,7 +169,7 @@ def _self_test(ctx: click.Context) -> None:
 def _loaded(ctx: click.Context) -> str:
     """Every command, with all that it imports at its start."""
     names = command.list_commands(ctx)
-    for name in names:
+    for name in (*names, *HIDDEN):
         command.get_command(ctx, name)
     return ", ".join(names)
 

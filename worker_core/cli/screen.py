@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -14,6 +14,9 @@ from rich.theme import Theme
 
 from worker_core.basics.plain import json_line, marked, plain, width
 from worker_core.cli.terminal import say
+
+if TYPE_CHECKING:
+    from worker_core.snapshot import ExecutionView
 
 ACCENT: Final = "cyan"
 _THEME: Final = Theme(
@@ -153,3 +156,11 @@ def ago(at: datetime | None) -> str:
 def count(number: int, noun: str) -> str:
     """`1 task`, `2 tasks`, `1,234 tokens`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def executions(console: Console, found: Sequence[ExecutionView], *, indent: str = "") -> None:
+    """What lives on a worker."""
+    rows: list[list[Cell]] = [
+        [one.execution_id, one.status, f"{one.turn}", one.step or "-", ago(one.started_at)] for one in found
+    ]
+    table(console, ("EXECUTION", "STATUS", "TURN", "STEP", "STARTED"), rows, indent=indent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
@@ -44,6 +44,17 @@ def setting_options(*names: str) -> Callable[[_F], _F]:
         return command
 
     return add
+
+
+def as_arguments(given: Mapping[str, Any]) -> list[str]:
+    """The same flags for another process. None, False and empty tuples were not given."""
+    arguments = []
+    for name, value in given.items():
+        if value is None or value is False or value == ():
+            continue
+        flag = SETTINGS[name].flag
+        arguments.append(flag if value is True else f"{flag}={as_text(value)}")
+    return arguments
 
 
 def _option(setting: Setting) -> Callable[[_F], _F]:

@@ -87,7 +87,9 @@ async def connected(settings: Settings) -> AsyncIterator[ControlPlaneClient]:
 
 
 def worker_option(command: _F) -> _F:
-    return click.option("--worker", "pid", type=int, metavar="PID", help="Which one, where several run.")(command)
+    return click.option(
+        "--worker", "wanted", default="", metavar="NAME|QUEUE|PID", help="Which one, where several run."
+    )(command)
 
 
 def json_option(command: _F) -> _F:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -13,6 +15,8 @@ from worker_core.cli.situation import json_option, paths, worker_option
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from worker_core.cli import screen
+    from worker_core.daemon.instances import Instance
     from worker_core.snapshot import EngineSnapshot
 
 _STYLES: Final = {
@@ -25,44 +29,61 @@ _STYLES: Final = {
     help="Show what your running workers on this machine do. Exit code 3 if none runs.",
     examples=(
         "kubiya-worker status",
+        "kubiya-worker status --worker build-7",
         "kubiya-worker status --json | jq '.workers[].state'",
     ),
 )
 @worker_option
 @json_option
-def command(*, pid: int | None, as_json: bool) -> int:
+def command(*, wanted: str, as_json: bool) -> int:
     import msgspec
 
     from worker_core.cli import screen
     from worker_core.cli.root import complain
-    from worker_core.control_socket.client import NOBODY, WorkerSilent, one_worker, running_workers
+    from worker_core.control_socket.client import NoWorker, WorkerSilent
+    from worker_core.daemon.instances import NOBODY, chosen, ended_daemons, instances
     from worker_core.errors import ExitCode
 
     folder = paths().runtime
-    workers = running_workers(folder) if pid is None else [one_worker(folder, pid=pid)]
-    snapshots, silent = [], []
-    for worker in workers:
+    running = [chosen(folder, wanted)] if wanted else instances(folder)
+    ended = [] if wanted else ended_daemons(folder)
+    seen: list[tuple[Instance, EngineSnapshot]] = []
+    silent = []
+    for one in running:
         try:
-            snapshots.append(worker.status())
-        except WorkerSilent as error:
+            seen.append((one, one.the_worker().status()))
+        except (NoWorker, WorkerSilent) as error:
             silent.append(error.sentence)
+        if one.daemon is not None and one.facts is None:
+            silent.append(f"The daemon {one.name} (pid {one.daemon.pid}) does not answer.")
     if as_json:
-        screen.say_json({"workers": msgspec.to_builtins(snapshots)})
+        workers = [
+            {**msgspec.to_builtins(snapshot), "name": one.name, "daemon": msgspec.to_builtins(one.facts)}
+            for one, snapshot in seen
+        ]
+        alone = [msgspec.to_builtins(one.facts) for one in running if one.worker is None and one.facts is not None]
+        screen.say_json({"workers": workers, "daemons_without_worker": alone, "ended": msgspec.to_builtins(ended)})
     else:
         console = screen.console()
-        for number, snapshot in enumerate(snapshots):
+        for number, (one, snapshot) in enumerate(seen):
             if number:
                 console.print()
-            show(console, snapshot)
+            show(console, snapshot, one)
+    for daemon in ended:
+        when = screen.ago(datetime.fromtimestamp(daemon.at, UTC))
+        silent.append(
+            f"The daemon {daemon.name} ended by itself {when} (exit code {daemon.code}): {daemon.why} "
+            f"`kubiya-worker start --daemon --name {daemon.name}` begins it again."
+        )
     for sentence in silent:
         complain(sentence)
-    if not workers:
+    if not running:
         complain(NOBODY)
         return ExitCode.NOT_CONFIGURED
-    return ExitCode.UNREACHABLE if silent else ExitCode.OK
+    return ExitCode.UNREACHABLE if len(seen) < len(running) else ExitCode.OK
 
 
-def show(console: Console, snapshot: EngineSnapshot) -> None:
+def show(console: Console, snapshot: EngineSnapshot, instance: Instance) -> None:
     """One worker, for people."""
     from rich.text import Text
 
@@ -74,8 +95,10 @@ def show(console: Console, snapshot: EngineSnapshot) -> None:
     screen.hanging(console, head, screen.text(snapshot.reason), lead=len(head))
     console.print()
     since = f", {snapshot.state.value} for {screen.age(snapshot.since)}" if snapshot.since else ""
+    name = f"{instance.name}, " if instance.name else ""
     pairs: list[tuple[str, screen.Cell]] = [
-        ("worker", f"pid {snapshot.pid}, version {snapshot.version}{since}"),
+        ("worker", f"{name}pid {snapshot.pid}, version {snapshot.version}{since}"),
+        *_daemon(instance),
         ("control plane", snapshot.control_plane_url),
         (
             "executions",
@@ -102,7 +125,25 @@ def show(console: Console, snapshot: EngineSnapshot) -> None:
         pairs.append(("", screen.text(outbox.interrupted_reason, "careful")))
     screen.fields(console, pairs, indent="  ")
     _queues(console, snapshot)
-    _executions(console, snapshot)
+    if snapshot.executions:
+        console.print()
+        screen.executions(console, snapshot.executions, indent="  ")
+
+
+def _daemon(instance: Instance) -> Iterator[tuple[str, screen.Cell]]:
+    from worker_core.cli import screen
+
+    facts = instance.facts
+    if facts is None:
+        return
+    since = screen.age(datetime.fromtimestamp(facts.since, UTC))
+    restarts = f"{facts.restarts} restart{'s' * (facts.restarts != 1)}"
+    if facts.restarts:
+        restarts += f", the last {screen.ago(datetime.fromtimestamp(facts.worker_since, UTC))}"
+    yield "daemon", f"pid {facts.pid}, for {since}, {restarts}; log {facts.log_file}"
+    if facts.last_crash:
+        ago = screen.ago(datetime.fromtimestamp(facts.last_crash_at, UTC))
+        yield "", screen.text(f"{ago}: {facts.last_crash}", "careful")
 
 
 def _queues(console: Console, snapshot: EngineSnapshot) -> None:
@@ -129,16 +170,3 @@ def _queues(console: Console, snapshot: EngineSnapshot) -> None:
             console.print(screen.text(f"  {queue.queue_name or queue.queue_id}: {queue.reason}", "careful"))
         for remark in queue.config.remarks:
             console.print(screen.text(f"  {queue.queue_name or queue.queue_id}: {remark}", "careful"))
-
-
-def _executions(console: Console, snapshot: EngineSnapshot) -> None:
-    from worker_core.cli import screen
-
-    if not snapshot.executions:
-        return
-    console.print()
-    rows = [
-        [one.execution_id, one.status, f"{one.turn}", one.step or "-", screen.ago(one.started_at)]
-        for one in snapshot.executions
-    ]
-    screen.table(console, ("EXECUTION", "STATUS", "TURN", "STEP", "STARTED"), rows, indent="  ")

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from worker_core.snapshot import EngineSnapshot
 
 
-def the_worker(pid: int | None) -> RunningWorker:
-    """The one with this pid, or the only one.
+def the_worker(wanted: str) -> RunningWorker:
+    """The one with this name, queue or pid, or the only one.
 
     Raises:
         NoWorker: none fits.
     """
-    from worker_core.control_socket.client import one_worker
+    from worker_core.daemon.instances import chosen
 
-    return one_worker(paths().runtime, pid=pid)
+    return chosen(paths().runtime, wanted).the_worker()
 
 
-def steer(command: Callable[[RunningWorker], EngineSnapshot], *, pid: int | None, as_json: bool) -> None:
+def steer(command: Callable[[RunningWorker], EngineSnapshot], *, wanted: str, as_json: bool) -> None:
     """Give one worker a command, and show what it became."""
-    show(command(the_worker(pid)), as_json=as_json)
+    show(command(the_worker(wanted)), as_json=as_json)
 
 
 def show(snapshot: EngineSnapshot, *, as_json: bool) -> None:

@@ -45,6 +45,7 @@ class RunningWorker:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.pid = endpoint.pid
+        self.name = endpoint.name
 
     def status(self) -> EngineSnapshot:
         return _snapshot(self._ask({"verb": "status"}))
@@ -191,30 +192,6 @@ def running_workers(folder: Path) -> list[RunningWorker]:
         folder: `paths.runtime`.
     """
     return [RunningWorker(endpoint) for endpoint in endpoints.found(folder)]
-
-
-def one_worker(folder: Path, *, pid: int | None) -> RunningWorker:
-    """The one that was named, or the only one.
-
-    Raises:
-        NoWorker: there is none, or several and none was named.
-    """
-    workers = running_workers(folder)
-    if pid is not None:
-        for worker in workers:
-            if worker.pid == pid:
-                return worker
-    if not workers:
-        raise NoWorker(NOBODY)
-    pids = ", ".join(str(worker.pid) for worker in workers)
-    if pid is not None:
-        raise NoWorker(f"No worker of yours has the pid {pid}; these run: {pids}.")
-    if len(workers) > 1:
-        raise NoWorker(f"{len(workers)} workers run. Name one with --worker: {pids}.")
-    return workers[0]
-
-
-NOBODY: Final = "No worker of yours runs on this machine. Start one with `kubiya-worker start --queue-id ID`."
 
 
 def _snapshot(answer: dict[str, Any]) -> EngineSnapshot:

@@ -107,10 +107,10 @@ def listen(folder: Path, *, transport: Transport, name: str = "") -> tuple[socke
     return listener, endpoint, file
 
 
-def found(folder: Path) -> list[Endpoint]:
+def found(folder: Path, pattern: str = PATTERN) -> list[Endpoint]:
     """The endpoints of workers that run on this machine, by pid; what dead workers left is removed."""
     living: list[Endpoint] = []
-    for file in sorted(folder.glob(PATTERN)):
+    for file in sorted(folder.glob(pattern)):
         endpoint = _read(file)
         if endpoint is None or endpoint.host != socket.gethostname():
             continue  # another machine or container shares this folder
@@ -129,9 +129,7 @@ def forget(endpoint: Endpoint, file: Path) -> None:
 
 
 def _listen_unix(wanted: Path) -> tuple[socket.socket, str]:
-    path = str(wanted)
-    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_BYTES:
-        path = str(Path(short_folder()) / "s")
+    path = short_enough(wanted)
     listener = socket.socket(_unix_family(), socket.SOCK_STREAM)
     try:
         # Between bind and chmod the folder's own 0700 keeps others out.
@@ -141,6 +139,18 @@ def _listen_unix(wanted: Path) -> tuple[socket.socket, str]:
         listener.close()
         raise
     return listener, path
+
+
+def short_enough(wanted: Path) -> str:
+    """Where a socket can be: there, or in a short folder that is made for it.
+
+    Raises:
+        OSError: there is no place for one.
+    """
+    path = str(wanted)
+    if len(os.fsencode(path)) > SOCKET_PATH_LIMIT_BYTES:
+        return str(Path(short_folder()) / "s")
+    return path
 
 
 def short_folder() -> str:

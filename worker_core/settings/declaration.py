@@ -34,6 +34,7 @@ class Group(StrEnum):
     LIMITS = "Limits of a tool call"
     HOOKS = "Hooks"
     LOGGING = "Logging"
+    DAEMON = "Daemon"
 
 
 class Kind(StrEnum):

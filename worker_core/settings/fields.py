@@ -364,6 +364,31 @@ class Settings(HookSettings):
     log_files: int = setting(FILES, Group.LOGGING, "Log files", "How many are kept; the oldest goes.")
     """How many log files are kept, the newest included."""
 
+    restart_after: timedelta = setting(
+        timedelta(seconds=1),
+        Group.DAEMON,
+        "First wait after a crash",
+        "Before the worker is started again; it doubles with each crash, and counts anew after ten good minutes.",
+    )
+    """How long a daemon waits, at most, before it starts a crashed worker again. It doubles with each crash, and counts
+    anew once a worker ran for ten minutes."""
+
+    restart_after_limit: timedelta = setting(
+        timedelta(minutes=5),
+        Group.DAEMON,
+        "Longest wait after a crash",
+        "It is started again however often it crashed.",
+    )
+    """The longest wait between a crash and the next start, however many crashes there were."""
+
+    hung_after: timedelta = setting(
+        timedelta(minutes=1),
+        Group.DAEMON,
+        "Hung after",
+        "A worker whose event loop stands still for so long is ended, and started again.",
+    )
+    """How long a worker's event loop may stand still before its daemon ends it and starts another one."""
+
     def __post_init__(self) -> None:
         for one in SETTINGS.values():
             value = getattr(self, one.name)
