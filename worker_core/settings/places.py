@@ -16,7 +16,7 @@ _STRING: Final = re.compile(
     r"|'[^'\n]*'"
 )
 _REST: Final = re.compile(r"""[^"'#\[\]{}\n]+""")
-_AT: Final = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
+_AT: Final = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def place_of_error(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, int,
     """Line and column where reading gave up, and what the library says besides."""
     said = str(error)
     where = _AT.search(said)
-    plain = _AT.sub("", said).rstrip(".")
+    plain = (said if where is None else said[: where.start()] + said[where.end() :]).strip(". ")
     if where is None or where[1] is None:
         return text.rstrip("\n").count("\n") + 1, 1, plain
     return int(where[1]), int(where[2]), plain
