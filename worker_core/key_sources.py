@@ -109,7 +109,7 @@ def given_key(name: KeyName, environ: Mapping[str, str], file: Path | None) -> G
     found: list[GivenKey] = []
     if file is not None:
         found.append(GivenKey(KeyInFile(file), str(file)))
-    if (folder := environ.get(CREDENTIALS_VARIABLE)) and (credential := Path(folder, name.credential)).exists():
+    if (folder := environ.get(CREDENTIALS_VARIABLE)) and _may_be_there(credential := Path(folder, name.credential)):
         found.append(GivenKey(KeyInFile(credential), str(credential)))
     if given := read_key(environ.get(name.variable, ""), name=name.variable):
         found.append(GivenKey(given, name.variable))
@@ -154,6 +154,14 @@ async def resolve_api_key(
         )
     name = f"What the keychain holds for {account_of(url)}"
     return GivenKey(read_key(stored.reveal(), name=name), "the keychain")
+
+
+def _may_be_there(file: Path) -> bool:
+    """Also where that cannot be told: reading it then says why."""
+    try:
+        return file.exists()
+    except OSError:
+        return True
 
 
 def _read(file: Path) -> tuple[str, tuple[int, ...]]:
