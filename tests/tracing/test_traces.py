@@ -128,6 +128,33 @@ async def test_an_execution_is_one_trace_from_its_beginning_to_a_server_of_mcp(
 
 
 @posix
+async def test_metrics_are_those_of_the_page(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
+    queue = await new_queue(stage)
+    with collecting() as collector:
+        environment = {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector.url}/v1/metrics", "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        }  # fmt: skip
+        with worker_process(stage, tmp_path, queue, **environment) as worker:
+            worker.wait_ready()
+            lines = (f"metrics {queue}", tool("echo"), "!say done")
+            execution_id = await begun(client, queue, stage.info.agent_id, "\n".join(lines))
+            await reach(client, execution_id, "waiting_for_input")
+            assert ended(worker) == 0
+        [tools] = [
+            one
+            for one in collector.metrics["kubiya_worker_tool_calls"].sum.data_points
+            if one.attributes[0].value.string_value == "succeeded"
+        ]
+        assert tools.as_double == 1
+        assert collector.metrics["kubiya_worker_tool_calls"].sum.is_monotonic
+        assert collector.metrics["kubiya_worker_executions_limit"].gauge.data_points[0].as_double > 0
+        latency = collector.metrics["temporal_activity_execution_latency_seconds"].histogram.data_points[0]
+        assert latency.count == sum(latency.bucket_counts) > 0
+        assert latency.min <= latency.sum
+        assert not collector.spans
+
+
+@posix
 async def test_a_trace_outlives_its_worker(stage: Stage, tmp_path: Path, client: ControlPlaneClient) -> None:
     queue = await new_queue(stage)
     with collecting() as collector:

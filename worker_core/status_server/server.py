@@ -4,39 +4,31 @@
     GET /readyz    200 `serving`, or 503 and why not, one word of `readiness.Readiness`
     GET /metrics   200, Prometheus' text format
 
-Nothing can be changed by it, and it says no more than words of a fixed list, numbers, queue ids and the version. One
-connection brings one answer. There is one thread for all: callers that send slowly, or nothing, wait for their end
-without holding up anybody, and where there are too many, the one that came first makes room.
+Nothing can be changed by it, and it says no more than words of a fixed list, numbers, queue ids, the labels of
+Temporal's SDK and the version. One connection brings one answer. There is one thread for all: callers that send slowly,
+or nothing, wait for their end without holding up anybody, and where there are too many, the one that came first makes
+room.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import selectors
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from datetime import timedelta
+from typing import Final
 
 import h11
-import psutil
 
-from worker_core.basics.pulse import Pulse
 from worker_core.errors import ConfigurationError
-from worker_core.events import EventBus
 from worker_core.network.hosts import is_loopback, read_url
-from worker_core.snapshot import EngineSnapshot
-from worker_core.status_server.counts import Counts
-from worker_core.status_server.families import of_the_sdk, prometheus_text
-from worker_core.status_server.readiness import Patience, readiness
-from worker_core.status_server.report import ProcessView, measured
-from worker_core.temporal.connection import metrics as sdk_metrics
+from worker_core.status_server.families import prometheus_text
+from worker_core.status_server.measures import Measures, Watched
+from worker_core.status_server.readiness import Patience
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +41,6 @@ CALL_LIMIT: Final = timedelta(seconds=5)
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class Watched(Protocol):
-    """What is needed of an engine."""
-
-    snapshot: EngineSnapshot
-    events: EventBus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +75,10 @@ class StatusServer:
         """
         self._engine = engine
         self._host, self._port = host, port
-        self._patience = patience or Patience()
-        self._counts = Counts()
+        self._patience = patience
         self._callers: dict[socket.socket, _Caller] = {}
         self._closing = threading.Event()
-        self._unlisten: Callable[[], None] | None = None
+        self._measures: Measures | None = None
         self.address = ""
         """Where it listens, as `host:port`; empty until it is open."""
 
@@ -122,21 +106,17 @@ class StatusServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._bell, selectors.EVENT_READ)
-        self._process = psutil.Process()
-        self._loop = asyncio.get_running_loop()
-        self._pulse = Pulse(self._loop)
-        self._unlisten = self._counts.listen(self._engine.events)
-        sdk_metrics().keep_series()
+        self._measures = Measures(self._engine, patience=self._patience)
         self._thread = threading.Thread(target=self._serve, name="status-server", daemon=True)
         self._thread.start()
         log.info("Status: http://%s/healthz, /readyz and /metrics.", self.address)
 
     def close(self) -> None:
         """End; connections are cut. May be called twice."""
-        if self._unlisten is None:
+        if self._measures is None:
             return
-        self._unlisten()
-        self._unlisten = None
+        self._measures.close()
+        self._measures = None
         self._closing.set()
         self._ringer.send(b"!")
         self._thread.join()
@@ -241,43 +221,18 @@ class StatusServer:
             return _Answer(status=405, body="GET alone.\n")
         if self._for_this_machine and not _names_this_machine(request):
             return _Answer(status=403, body="This is for this machine alone.\n")
-        silent = self._pulse.silent_seconds()
-        snapshot, now = self._engine.snapshot, datetime.now(UTC)
-        why = readiness(snapshot, now=now, silent_seconds=silent, patience=self._patience)
+        if (measures := self._measures) is None:
+            return _Answer(status=503, body="draining\n")
+        seen = measures.look()
         match request.target.partition(b"?")[0]:
             case b"/healthz":
-                well = silent < self._patience.healthy.total_seconds()
-                return _Answer(status=200 if well else 503, body="ok\n" if well else "stalled\n")
+                return _Answer(status=200 if seen.alive else 503, body="ok\n" if seen.alive else "stalled\n")
             case b"/readyz":
-                return _Answer(status=200 if why == "serving" else 503, body=f"{why}\n")
+                return _Answer(status=200 if seen.why == "serving" else 503, body=f"{seen.why}\n")
             case b"/metrics":
-                ours = measured(
-                    snapshot,
-                    now=now,
-                    ready=why == "serving",
-                    silent_seconds=silent,
-                    counts=self._counts,
-                    process=self._look_at_process(),
-                )
-                theirs = sdk_metrics().series(of_the_sdk)
-                return _Answer(status=200, body=prometheus_text((*ours, *theirs)), kind=_PROMETHEUS)
+                return _Answer(status=200, body=prometheus_text(measures.families()), kind=_PROMETHEUS)
             case _:
                 return _Answer(status=404, body="/healthz, /readyz, /metrics\n")
-
-    def _look_at_process(self) -> ProcessView:
-        with self._process.oneshot():
-            times = self._process.cpu_times()
-            open_fds: int | None = None
-            if sys.platform != "win32":
-                open_fds = self._process.num_fds()
-            return ProcessView(
-                cpu_seconds=times.user + times.system,
-                resident_bytes=self._process.memory_info().rss,
-                threads=self._process.num_threads(),
-                started_at=self._process.create_time(),
-                tasks=len(asyncio.all_tasks(self._loop)),
-                open_fds=open_fds,
-            )
 
 
 def _place(host: str, port: int) -> str:

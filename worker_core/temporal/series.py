@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class Distribution:
     """How many were at most `BOUNDS[n]`, and above the bound before it; the last: above all."""
 
     total: float = 0.0
+    least: float = math.inf
+    most: float = -math.inf
 
     @property
     def count(self) -> int:
@@ -40,6 +43,7 @@ class Distribution:
     def observe(self, value: float) -> None:
         self.buckets[bisect_left(BOUNDS, value)] += 1
         self.total += value
+        self.least, self.most = min(self.least, value), max(self.most, value)
 
 
 @dataclass(slots=True)

@@ -72,16 +72,21 @@ class _Span:
         self._span.set_status(Status(StatusCode.ERROR, sentence[:LONGEST] or None))
 
 
+def resource(host_id: str) -> Resource:
+    """What sends: named as the environment says, `kubiya-worker` otherwise."""
+    said = Resource.create({"service.version": __version__, "host.id": host_id, "process.pid": os.getpid()})
+    if str(said.attributes.get("service.name", "")).startswith("unknown_service"):
+        said = said.merge(Resource({"service.name": SCOPE}))
+    return said
+
+
 class OtelTracer:
     """One per process."""
 
     def __init__(self, *, mask: Callable[[str], str], host_id: str) -> None:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # each batch that fails would be told of
-        resource = Resource.create({"service.version": __version__, "host.id": host_id, "process.pid": os.getpid()})
-        if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
-            resource = resource.merge(Resource({"service.name": SCOPE}))
         self._ids = _Ids()
-        self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
+        self._provider = TracerProvider(resource=resource(host_id), id_generator=self._ids, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(_Masked(OTLPSpanExporter(), mask)))
         self._tracer = self._provider.get_tracer(SCOPE, __version__)
 
