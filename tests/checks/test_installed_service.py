@@ -15,6 +15,7 @@ from worker_core.checks.installed_service import service
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A systemctl that says what stands in the file that is returned."""
     said = tmp_path / "said"
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     program = tmp_path / "bin" / "systemctl"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\nexec cat {said}\n")

@@ -41,7 +41,7 @@ def test_a_running_worker_reads_its_settings_again(offline: CommandLine, stage: 
         assert "error: The settings were left as they are: `max_executions` in" in said.err
         if sys.platform != "win32":
             paths.settings_file.write_text("max_executions = 1\n")
-            worker.process.send_signal(signal.SIGHUP)
+            worker.process.send_signal(signal.SIGHUP)  # as `systemctl reload` does
             worker.wait_log("max_executions is 1 now; log_level is INFO now")
             assert offline("status", "--json").json["workers"][0]["executions_limit"] == 1
         assert worker.terminate() == 0

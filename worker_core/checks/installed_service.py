@@ -14,7 +14,7 @@ from typing import Final
 from worker_core.checks.check import Check, fail, ok, warn
 
 _LIMIT_SECONDS: Final = 5.0
-_NONE: Final = "None is installed: the worker runs as long as whoever starts it."
+_NONE: Final = "None is installed: a worker ends with its terminal. `kubiya-worker service install` makes one."
 _UNIT_FOLDERS: Final = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 
@@ -34,7 +34,8 @@ def _service(system: str, home: Path | None) -> Check:
         return ok("service", f"{agents[0].name} starts it at log-in.") if agents else ok("service", _NONE)
     if system != "linux":
         return ok("service", _NONE)
-    own = sorted((home / ".config" / "systemd" / "user").glob("kubiya-worker*.service"))
+    own_folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "systemd", "user")
+    own = sorted(own_folder.glob("kubiya-worker*.service"))
     units = [(one.name, "--user") for one in own]
     for folder in map(Path, _UNIT_FOLDERS):
         units += [(one.name, "--system") for one in sorted(folder.glob("kubiya-worker*.service"))]

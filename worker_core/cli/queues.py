@@ -45,6 +45,8 @@ def command(*, as_json: bool, **flags: Any) -> None:
                         "environment": queue.environment_name,
                         "status": queue.status,
                         "active_workers": queue.active_workers,
+                        "max_workers": queue.max_workers,
+                        "heartbeat_interval": queue.heartbeat_interval,
                     }
                     for queue in queues
                 ]
