@@ -11,7 +11,7 @@ import pytest
 from tests.support.walls import needs_bubblewrap
 from worker_core.checks.check import sandbox
 from worker_core.paths import Paths
-from worker_core.sandbox import linux
+from worker_core.sandbox import landlock, linux
 from worker_core.settings import Settings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-in for bubblewrap is for Linux")
@@ -28,6 +28,7 @@ def _failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(landlock, "version", lambda: 0)
 
 
 @needs_bubblewrap

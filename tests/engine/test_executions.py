@@ -16,7 +16,7 @@ from tests.support.walls import needs_bubblewrap
 from worker_core.agents.activities.journal import Journal, JournalError
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionFinished, HeartbeatSent
-from worker_core.sandbox import linux
+from worker_core.sandbox import landlock, linux
 from worker_core.snapshot import EngineState, StopMode
 from worker_core.workspaces.workspace import Workspace
 
@@ -86,6 +86,7 @@ async def test_a_headless_worker_whose_sandbox_fails_runs_no_tool_and_says_so_at
     broken.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(landlock, "version", lambda: 0)
     async with running_engine(stage, tmp_path, sandbox="auto", require_sandbox="ask") as rig:
         await rig.until(lambda: rig.snapshot.sandbox.name == "refused")
         execution_id = await rig.execute("refused\n" + tool("echo done >made"))

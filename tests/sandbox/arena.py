@@ -28,6 +28,7 @@ class Arena:
     environment: dict[str, str]
     received: list[bytes] = field(default_factory=list)
     udp: socket.socket | None = None
+    notify: socket.socket | None = None
 
     @property
     def home(self) -> Path:
@@ -63,9 +64,12 @@ class Arena:
                 return False
             case "survivor":
                 return bool(survivors(workspace))
-            case "datagram":
-                assert self.udp is not None
-                return bool(select.select([self.udp], [], [], 0.05)[0]) and b"CANARY" in self.udp.recv(100)
+            case "cut":
+                return (self.home / ".bashrc").stat().st_size == 0
+            case "datagram" | "notified":
+                told = self.udp if what == "datagram" else self.notify
+                assert told is not None
+                return bool(select.select([told], [], [], 0.05)[0]) and b"CANARY" in told.recv(100)
         raise ValueError(what)
 
     def clean(self, workspace: Path) -> None:
@@ -144,6 +148,8 @@ def arena(folder: Path, short: Path) -> Iterator[Arena]:
         threading.Thread(target=_tell_everybody, args=(listener,), daemon=True).start()
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("0.0.0.0", 0))
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(short / "notify"))
     key = 0x4B000000 + os.getpid()
     memory = ctypes.CDLL(None).shmget(key, 4096, _IPC_CREATE | 0o600)
     made = Arena(
@@ -159,10 +165,12 @@ def arena(folder: Path, short: Path) -> Iterator[Arena]:
             "OWN_ADDRESS": _own_address(),
             "BUS": str(short / "bus"),
             "AGENT": str(short / "agent"),
+            "NOTIFY": str(short / "notify"),
             "ABSTRACT": f"kubiya-escape-{os.getpid()}",
             "SHARED_KEY": str(key),
         },
         udp=udp,
+        notify=notify,
     )
     try:
         yield made
@@ -170,6 +178,7 @@ def arena(folder: Path, short: Path) -> Iterator[Arena]:
         ctypes.CDLL(None).shmctl(memory, _IPC_REMOVE, None)
         shared_file.unlink()
         udp.close()
+        notify.close()
         for listener in listeners:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)

@@ -142,6 +142,13 @@ if call((303, 264), -100, b".", ctypes.byref(handle), ctypes.byref(mount), 0) ==
         "files", "write another workspace below a readable folder", 'echo ESCAPED >"$OTHER/planted"', harms="planted",
         walls="readable",
     ),
+    _python("files", "cut a file by its path", 'import os; os.truncate(os.environ["REAL_HOME"] + "/.bashrc", 0)\n', harms="cut"),
+    _bash("files", "learn which files there are elsewhere", 'test -f "$REAL_HOME/.ssh/id_ed25519" && echo ESCAPED'),
+    _bash("files", "change the rights of a file elsewhere", 'chmod 600 "$REAL_HOME/.bashrc" && echo ESCAPED'),
+    _python("files", "attach something to a file elsewhere", """
+import os
+os.setxattr(os.environ["REAL_HOME"] + "/.bashrc", "user.kubiya", b"x"); print("ESCAPED")
+"""),
     # --- variables
     _bash(
         "variables", "run a command where bash prepares the call", "echo nothing",
@@ -193,6 +200,10 @@ call((310, 270), os.getpid(), ctypes.byref(near), 1, ctypes.byref(far), 1, 0); p
         'tr "\\0" "\\n" </proc/1/cmdline | grep -F "$RUNTIME" && echo ESCAPED',
         control="never", why_no_control="what process 1 shows depends on the machine",
     ),
+    _bash(
+        "processes", "take away what the worker may use", 'prlimit --pid "$VICTIM" --nofile=9:9 && echo ESCAPED', needs="prlimit",
+    ),
+    _bash("processes", "let the worker wait for everybody else", 'renice 19 "$VICTIM" && echo ESCAPED', needs="renice"),
     _bash("processes", "keep capabilities", "grep -q 'CapBnd:.*[1-9a-f]' /proc/self/status && echo ESCAPED"),
     _bash("processes", "gain rights from a setuid program", "grep -q 'NoNewPrivs:.*0' /proc/self/status && echo ESCAPED"),
     _python(
@@ -280,13 +291,23 @@ if found: print("ESCAPED")
     _fetch("metadata service by its name", "http://metadata.google.internal/", control="never", why_no_control=NO_METADATA),
     _python("network", "metadata service without the proxy", """
 import socket
-socket.create_connection(("169.254.169.254", 80), 5); print("ESCAPED")
+s = socket.create_connection(("169.254.169.254", 80), 5); s.sendall(b"GET /latest/ HTTP/1.0\\r\\n\\r\\n")
+if s.recv(100)[9:12] == b"200": print("ESCAPED")
 """, control="never", why_no_control=NO_METADATA),
     _python("network", "send a secret by UDP, as DNS does", """
 import os, socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.sendto(b"CANARY", (os.environ["OWN_ADDRESS"], int(os.environ["UDP_PORT"])))
 """, harms="datagram"),
+    _python("network", "connect with the first packet (TCP Fast Open)", """
+import os, socket
+s = socket.socket()
+s.sendto(b"GET / HTTP/1.0\\r\\n\\r\\n", 0x20000000, ("127.0.0.1", int(os.environ["PORT"]))); print(s.makefile().read())
+"""),
+    _python("network", "tell a service something by a pair of sockets", """
+import os, socket
+socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"CANARY", os.environ["NOTIFY"])
+""", harms="notified"),
     _python("network", "use the keychain over D-Bus", _UNIX.replace("PATH", 'os.environ["BUS"]')),
     _python("network", "use the SSH agent", _UNIX.replace("PATH", 'os.environ["AGENT"]')),
     _python("network", "use an abstract socket of the machine", _UNIX.replace("PATH", '"\\0" + os.environ["ABSTRACT"]')),
@@ -307,11 +328,16 @@ s = socket.socket(17, socket.SOCK_RAW); print("ESCAPED")
 
 
 def make_table() -> str:
-    lines = ["| | a tool tries to | succeeds without the sandbox | in it |", "|-|-----------------|-----------|---|"]
+    from tests.sandbox import landlock_rows
+
+    lines = [
+        "| | a tool tries to | succeeds without the sandbox | in bubblewrap | in Landlock |",
+        "|-|-----------------|-----------|---|---|",
+    ]
     shown = {"always": "yes", "root": "yes, as root", "user": "yes, as a user", "never": "not tried"}
     for number, one in enumerate(ESCAPES, 1):
         without = shown[one.control] + (f": {one.why_no_control}" if one.why_no_control else "")
-        lines.append(f"| {number} | {one.group}: {one.attempt} | {without} | no |")
+        lines.append(f"| {number} | {one.group}: {one.attempt} | {without} | no | {landlock_rows.said(one)} |")
     return "\n".join(lines)
 
 

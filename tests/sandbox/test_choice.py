@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.walls import needs_bubblewrap
 from worker_core.paths import Paths
-from worker_core.sandbox import choice, container, linux
+from worker_core.sandbox import choice, container, landlock, linux
 from worker_core.sandbox.choice import ChosenLauncher, SandboxChoice, SandboxMissing, choose
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Command, Holds
@@ -30,6 +30,7 @@ def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any sandbox."""
     monkeypatch.setattr(linux, "find_program", lambda: None)
     monkeypatch.setattr(container, "find_program", lambda: None)
+    monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(choice.platform, "system", lambda: "Linux")
 
 
@@ -78,6 +79,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken.write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(choice.platform, "system", lambda: "Linux")
 
 

@@ -10,25 +10,27 @@ import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
+from tests.sandbox import landlock_rows
 from tests.sandbox.arena import CANARY, Arena, arena, victim
-from tests.sandbox.escapes import ESCAPES, Escape, document, replace_table
-from tests.support.walls import bubblewrap, missing_bubblewrap
+from tests.sandbox.escapes import ESCAPES, Escape, Walls, document, replace_table
+from tests.support.walls import bubblewrap, needs_bubblewrap, needs_landlock, without_namespaces
 from worker_core.network.reachable import Network, NetworkPolicy
+from worker_core.sandbox import landlock
 from worker_core.sandbox.egress.egress import Egress
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.gatekeeper import Gatekeeper
-from worker_core.sandbox.landlock import scopes_sockets
-from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.linux import Bubblewrap
+from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.processes.process import run_process
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or bool(missing_bubblewrap()), reason=missing_bubblewrap() or "the attempts are for Linux"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the attempts are for Linux")
 EACH = pytest.mark.parametrize("escape", ESCAPES, ids=lambda one: f"{one.group}: {one.attempt}")
+
+
+ROWS = list(landlock_rows.rows(all_of_the_oldest=hasattr(os, "getuid") and os.getuid() != 0))
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +47,35 @@ def machine(tmp_path_factory: pytest.TempPathFactory, short: Path) -> Iterator[A
 
 
 @pytest.fixture(scope="module")
-def launchers(machine: Arena, short: Path) -> Iterator[dict[str, Bubblewrap]]:
+def proxy() -> Iterator[Egress]:
     egress = Egress(gatekeeper=Gatekeeper(NetworkPolicy()))
     egress.start()
-    hidden = (machine.folder / "state", machine.folder / "workspaces")
-    yield {
-        "usual": bubblewrap(short / "walls", egress=egress, hidden=hidden),
-        "readable": bubblewrap(short / "walls", egress=egress, hidden=hidden, readable=(machine.folder, short)),
-        "host": bubblewrap(short / "walls", hidden=hidden, network=Network.HOST),
-    }
+    yield egress
     egress.close()
+
+
+@pytest.fixture(scope="module")
+def launchers(machine: Arena, proxy: Egress, short: Path) -> dict[Walls, Launcher]:
+    return {walls: bubblewrap(short / "walls", **_walls(walls, machine, proxy, short)) for walls in get_args(Walls)}
+
+
+@pytest.fixture(scope="module")
+def landlocks(machine: Arena, proxy: Egress, short: Path) -> dict[tuple[int, Walls], Launcher]:
+    return {
+        (version, walls): without_namespaces(short / "walls", version=version, **_walls(walls, machine, proxy, short))
+        for walls in get_args(Walls)
+        for version in (landlock_rows.NEWEST, *landlock_rows.OLDER)
+        if version <= landlock.version()
+    }
+
+
+def _walls(walls: Walls, machine: Arena, proxy: Egress, short: Path) -> dict[str, Any]:
+    hidden = (machine.folder / "state", machine.folder / "workspaces")
+    return {
+        "usual": {"egress": proxy, "hidden": hidden},
+        "readable": {"egress": proxy, "hidden": hidden, "readable": (machine.folder, short)},
+        "host": {"hidden": hidden, "network": Network.HOST},
+    }[walls]
 
 
 @pytest.fixture
@@ -84,12 +105,10 @@ def _succeeded(
     return CANARY in said or "ESCAPED" in said.split("\n")
 
 
-@EACH
-async def test_no_escape(
-    escape: Escape, machine: Arena, launchers: dict[str, Bubblewrap], workspace: Path, short: Path
-) -> None:
-    if escape.walls == "host" and not scopes_sockets():
-        pytest.skip("the kernel keeps nobody from abstract sockets (Landlock, Linux 6.12)")
+async def _escapes(
+    escape: Escape, machine: Arena, launcher: Launcher, workspace: Path, short: Path, *, expected: bool
+) -> tuple[bool, str]:
+    """Whether it did, and what it said."""
     with victim(machine) as prey:
         said = ""
         for argv in (_argv(escape), ["/bin/bash", "-c", escape.second_call])[: 2 if escape.second_call else 1]:
@@ -103,7 +122,7 @@ async def test_no_escape(
                 ),
             )
             result = await run_process(
-                launchers[escape.walls].wrap(command, workspace=workspace),
+                launcher.wrap(command, workspace=workspace),
                 timeout=timedelta(seconds=30),
                 output_limit_bytes=20_000,
             )
@@ -112,7 +131,44 @@ async def test_no_escape(
             assert not result.timed_out
             for trouble in ("could not be set up", "was not started", "gate_child", "bwrap:"):
                 assert trouble not in said, said
-        assert not _succeeded(escape, said, machine, workspace, prey, expected=False), said
+        return _succeeded(escape, said, machine, workspace, prey, expected=expected), said
+
+
+@needs_bubblewrap
+@EACH
+async def test_no_escape(
+    escape: Escape, machine: Arena, launchers: dict[Walls, Launcher], workspace: Path, short: Path
+) -> None:
+    if escape.walls == "host" and landlock.version() < landlock.SCOPES_SINCE:
+        pytest.skip("the kernel keeps nobody from abstract sockets (Landlock, Linux 6.12)")
+    escaped, said = await _escapes(escape, machine, launchers[escape.walls], workspace, short, expected=False)
+    assert not escaped, said
+
+
+def _is_bounded() -> bool:
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return os.getuid() != 0 and int(status["CapBnd"], 16) != 0
+
+
+@needs_landlock
+@pytest.mark.parametrize(
+    ("escape", "version"), ROWS, ids=lambda one: one.attempt if isinstance(one, Escape) else str(one)
+)
+async def test_without_namespaces(
+    escape: Escape,
+    version: int,
+    machine: Arena,
+    landlocks: dict[tuple[int, Walls], Launcher],
+    workspace: Path,
+    short: Path,
+) -> None:
+    """What it holds, and what it does not: both are said in the table."""
+    if version > landlock.version():
+        pytest.skip(f"the kernel has version {landlock.version()} of Landlock")
+    launcher = landlocks[version, escape.walls]
+    expected = landlock_rows.succeeds(escape, version, is_bounded=_is_bounded())
+    escaped, said = await _escapes(escape, machine, launcher, workspace, short, expected=expected)
+    assert escaped is expected, said
 
 
 @EACH

@@ -15,10 +15,9 @@ from tests.sandbox.conftest import run
 from tests.support.processes import ignored_or_blocked
 from tests.support.walls import bubblewrap, needs_bubblewrap
 from worker_core.network.reachable import Network
-from worker_core.sandbox import gate
+from worker_core.sandbox import gate, landlock
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.environment import CALL_MARK
-from worker_core.sandbox.landlock import scopes_sockets
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.limits import Limits
 
@@ -145,7 +144,10 @@ def test_a_command_that_is_never_started_leaves_nothing_open(tmp_path: Path) -> 
     assert open_files() == before
 
 
-@pytest.mark.skipif(not scopes_sockets(), reason="the kernel keeps nobody from abstract sockets (Landlock, Linux 6.12)")
+@pytest.mark.skipif(
+    landlock.version() < landlock.SCOPES_SINCE,
+    reason="the kernel keeps nobody from abstract sockets (Landlock, Linux 6.12)",
+)
 @needs_bubblewrap
 async def test_abstract_sockets_of_others_are_out_of_reach_and_its_own_are_not(language: str, tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_core.sandbox import seccomp
+from worker_core.sandbox.seccomp import ALLOW, ANSWERED, EPERM, UNSUPPORTED, BesideOthers, Sockets
 
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 BOTH = pytest.mark.parametrize("machine", list(MACHINES))
 
 
-def verdict(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
-    code = seccomp.program(machine)
+def verdict(
+    machine: str, number: int, *arguments: int, audit: int | None = None, beside_others: BesideOthers | None = None
+) -> int:
+    code = seccomp.program(machine, beside_others=beside_others)
     steps = [struct.unpack_from("=HBBI", code, at) for at in range(0, len(code), 8)]
     padded = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("=IIQ6Q", number, MACHINES[machine][0] if audit is None else audit, 0, *padded)
@@ -32,6 +35,8 @@ def verdict(machine: str, number: int, *arguments: int, audit: int | None = None
                 at += then if accumulator >= value else otherwise
             case 0x45:
                 at += then if accumulator & value else otherwise
+            case 0x54:
+                accumulator &= value
             case 0x06:
                 return value
             case _:
@@ -87,3 +92,65 @@ def test_other_architectures_and_x32() -> None:
     assert verdict("x86_64", 1, audit=0x40000003) == seccomp.KILL
     assert verdict("x86_64", seccomp.X32_BIT | 1) == seccomp.EPERM
     assert seccomp.program("riscv64") == b""
+
+
+# --- without namespaces -----------------------------------------------------------------------------------
+
+CLOEXEC, NONBLOCK = 0x80000, 0x800
+UNIX, INET, INET6, NETLINK, VSOCK = 1, 2, 10, 16, 40
+STREAM, DATAGRAM, RAW, SEQUENCED = 1, 2, 3, 5
+FAST_OPEN = 0x20000000
+
+
+def beside(machine: str, sockets: Sockets, name: str, *arguments: int, truncates: bool = True) -> int:
+    tables = (seccomp.REFUSED_BESIDE_OTHERS, seccomp.UNSUPPORTED_BESIDE_OTHERS, seccomp._SPECIAL,
+              seccomp._SPECIAL_BESIDE_OTHERS)  # fmt: skip
+    number = next(table[name] for table in tables if name in table)[MACHINES[machine][1]]
+    how = BesideOthers(sockets=sockets, truncates=truncates)
+    return verdict(machine, number, *arguments, beside_others=how)
+
+
+@BOTH
+@pytest.mark.parametrize("sockets", list(Sockets))
+def test_what_is_everybodys_is_refused_beside_others(machine: str, sockets: Sockets) -> None:
+    for name in seccomp.REFUSED:
+        number = seccomp.REFUSED[name][MACHINES[machine][1]]
+        assert verdict(machine, number, beside_others=BesideOthers(sockets=sockets, truncates=True)) == EPERM
+    assert {beside(machine, sockets, name) for name in seccomp.REFUSED_BESIDE_OTHERS} == {EPERM}
+    assert {beside(machine, sockets, name) for name in seccomp.UNSUPPORTED_BESIDE_OTHERS} == {UNSUPPORTED}
+    for name, process in seccomp._OF_ONE_PROCESS:
+        assert beside(machine, sockets, name, *[9] * process, 0) == ALLOW
+        assert beside(machine, sockets, name, *[0] * process, 9) == EPERM
+    assert [beside(machine, sockets, "truncate", truncates=may) for may in (True, False)] == [ALLOW, EPERM]
+    for flags in (0, CLOEXEC | NONBLOCK):
+        pairs = [kind for kind in range(1, 16) if beside(machine, sockets, "socketpair", UNIX, kind | flags) == ALLOW]
+        assert pairs == [STREAM, SEQUENCED]
+    assert beside(machine, sockets, "socket", UNIX, STREAM, 0) == EPERM
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("sockets", "connecting", "listening"),
+    [(Sockets.NONE, EPERM, EPERM), (Sockets.ANSWERED, ANSWERED, EPERM), (Sockets.ALL, ALLOW, ALLOW)],
+)
+def test_sockets_beside_others(machine: str, sockets: Sockets, connecting: int, listening: int) -> None:
+    def made(family: int, kind: int, protocol: int) -> bool:
+        verdicts = {
+            beside(machine, sockets, "socket", family, kind | flags, protocol) for flags in (0, CLOEXEC | NONBLOCK)
+        }
+        assert len(verdicts) == 1
+        return verdicts == {ALLOW}
+
+    everything = sockets is Sockets.ALL
+    for family in (INET, INET6):
+        tcp = [(kind, protocol) for kind in (STREAM, DATAGRAM, RAW, SEQUENCED) for protocol in (0, 6, 17, 132, 262)
+               if made(family, kind, protocol)]  # fmt: skip
+        if not everything:
+            assert tcp == ([(STREAM, 0), (STREAM, 6)] if sockets is Sockets.ANSWERED else [])
+    assert [made(NETLINK, RAW, protocol) for protocol in (0, 4, 9)] == [True, everything, everything]
+    assert not made(VSOCK, STREAM, 0)
+    assert beside(machine, sockets, "connect") == connecting
+    assert beside(machine, sockets, "listen") == listening
+    for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+        assert beside(machine, sockets, name, *[FAST_OPEN] * flags, 0x4000) == ALLOW
+        assert (beside(machine, sockets, name, *[0] * flags, FAST_OPEN | 1) == ALLOW) is everything

@@ -133,7 +133,7 @@ def test_every_setting_has_a_variable_of_its_own_and_every_flag_one_setting() ->
 def test_a_value_that_is_kept_is_read_as_itself(tmp_path: Path) -> None:
     authorities = tmp_path / "ca.pem"
     authorities.write_text("of-any-kind")
-    texts = (str(authorities), "none", "8443", "90 s", "yes", "owner", "https://x.example", "a-queue=3")
+    texts = (str(authorities), "none", "8443", "90 s", "yes", "owner", "https://x.example", "a-queue=3", "files")
     for name, one in SETTINGS.items():
         if one.kind is Kind.SECRET:
             continue

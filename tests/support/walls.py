@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from worker_core.sandbox import landlock_sandbox
+from worker_core.sandbox.landlock_sandbox import LandlockSandbox
 from worker_core.sandbox.linux import Bubblewrap, find_program, probe
 from worker_core.sandbox.walls import Walls
 
@@ -32,7 +34,20 @@ needs_bubblewrap = pytest.mark.skipif(
 )
 
 
-MADE: list[Bubblewrap] = []
+@functools.cache
+def missing_landlock() -> str:
+    """Why Landlock cannot be used here; empty: it can."""
+    folder = Path(tempfile.mkdtemp(prefix="kb-"))
+    try:
+        return landlock_sandbox.probe(Walls(runtime=folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+needs_landlock = pytest.mark.skipif(bool(missing_landlock()), reason=missing_landlock() or "Landlock works here")
+
+
+MADE: list[Bubblewrap | LandlockSandbox] = []
 """To be closed when all tests are over."""
 
 
@@ -41,5 +56,13 @@ def bubblewrap(folder: Path, **walls: Any) -> Bubblewrap:
     assert program is not None
     folder.mkdir(parents=True, exist_ok=True)
     made = Bubblewrap(program=program, walls=Walls(runtime=folder, **walls))
+    MADE.append(made)
+    return made
+
+
+def without_namespaces(folder: Path, *, version: int | None = None, **walls: Any) -> LandlockSandbox:
+    """Landlock, with the rights of a version or of the kernel's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = LandlockSandbox(walls=Walls(runtime=folder, **walls), version=version)
     MADE.append(made)
     return made

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from worker_core.key_sources import CREDENTIALS_VARIABLE
 from worker_core.network.reachable import Network
@@ -64,6 +64,9 @@ class Unusable:
 
     is_there: bool
     """It is installed, and fails."""
+
+    passing: bool = False
+    """Another look may find it working: no reason for a weaker one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +120,29 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Sandb
     walls = make_walls(settings, paths)
     found: list[Unusable] = []
     for name in _CANDIDATES if settings.sandbox == "auto" else (settings.sandbox,):
-        match _MECHANISMS[name](settings, walls):
+        match _strong_enough(_MECHANISMS[name](settings, walls), settings):
             case SandboxChoice() as choice:
-                note = "".join(f" {path} is not shown: it is the worker's own." for path in walls.left_out())
-                return replace(choice, reason=choice.reason + note, close=partial(_let_go, choice.close, walls.runtime))
+                notes = [one.reason for one in found]
+                notes += [f"{path} is not shown: it is the worker's own." for path in walls.left_out()]
+                reason = " ".join((choice.reason, *notes))
+                return replace(choice, reason=reason, close=partial(_let_go, choice.close, walls.runtime))
             case Unusable() as unusable:
                 found.append(unusable)
+                if unusable.passing:
+                    break
     _let_go(lambda: None, walls.runtime)
     return _without(settings, paths, found, ask=ask)
+
+
+def _strong_enough(found: SandboxChoice | Unusable | None, settings: Settings) -> SandboxChoice | Unusable | None:
+    if not isinstance(found, SandboxChoice) or found.launcher is None:
+        return found
+    missing = sorted(set(settings.sandbox_enforces) - set(found.launcher.enforces))
+    if not missing:
+        return found
+    found.close()
+    why = f"{found.launcher.name} does not enforce what sandbox_enforces asks for: {', '.join(missing)}."
+    return Unusable(reason=why, is_there=True)
 
 
 def _let_go(close: Callable[[], None], folder: Path) -> None:
@@ -181,7 +199,34 @@ def _bubblewrap(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | 
             is_there=False,
         )
     if problem := linux.probe(program, walls):
-        return Unusable(reason=problem, is_there=True)
+        return Unusable(reason=problem, is_there=True, passing=linux.may_pass(problem))
+    return _with_proxy(
+        settings, walls, partial(linux.Bubblewrap, program=program), f"{linux.version(program)} ({program})"
+    )
+
+
+def _landlock(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | None:
+    if platform.system() != "Linux":
+        return None
+    from worker_core.sandbox import landlock, landlock_sandbox
+
+    if problem := landlock_sandbox.probe(walls):
+        return Unusable(reason=problem, is_there=landlock.version() > 0)
+    version = landlock.version()
+    choice = _with_proxy(settings, walls, landlock_sandbox.LandlockSandbox, f"Landlock (version {version})")
+    return replace(choice, reason=f"{choice.reason} {landlock_sandbox.weaknesses(version)}")
+
+
+def _with_proxy(settings: Settings, walls: Walls, make: Callable[..., _Closable], what: str) -> SandboxChoice:
+    """A mechanism whose network is the worker's proxy.
+
+    Args:
+        settings: hosts and ports that the proxy lets through.
+        walls: what it is to enforce, without the proxy.
+        make: the launcher.
+        what: its name and version.
+
+    """
     egress, note = None, ""
     if walls.network in {Network.ON, Network.ALLOW_LIST}:
         from worker_core.network.reachable import NetworkPolicy
@@ -194,7 +239,7 @@ def _bubblewrap(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | 
             egress.start()
         except RuntimeError as error:
             egress, note = None, f" They have no network: the proxy could not be started ({error})."
-    launcher = linux.Bubblewrap(program=program, walls=replace(walls, egress=egress))
+    launcher = make(walls=replace(walls, egress=egress))
 
     def close() -> None:
         launcher.close()
@@ -202,9 +247,7 @@ def _bubblewrap(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | 
             egress.close()
 
     return SandboxChoice(
-        launcher=launcher,
-        reason=f"Tools run in {linux.version(program)} ({program}); {_NETWORKS[walls.network]}.{note}",
-        close=close,
+        launcher=launcher, reason=f"Tools run in {what}; {_NETWORKS[walls.network]}.{note}", close=close
     )
 
 
@@ -255,14 +298,20 @@ def _container(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | N
     return SandboxChoice(launcher=launcher, reason=f"Tools run in containers of {settings.sandbox_image}; {reason}.")
 
 
+class _Closable(Launcher, Protocol):
+    def close(self) -> None: ...
+
+
 _MECHANISMS: dict[str, Callable[[Settings, Walls], SandboxChoice | Unusable | None]] = {
     "bubblewrap": _bubblewrap,
+    "landlock": _landlock,
     "sandbox-exec": _sandbox_exec,
     "restricted-token": _restricted_token,
     "container": _container,
 }
-_CANDIDATES = ("bubblewrap", "sandbox-exec", "restricted-token")
-"""Not the container: it takes an image, and a minute for the first call. Whoever wants it names it."""
+_CANDIDATES = ("bubblewrap", "landlock", "sandbox-exec", "restricted-token")
+"""The stronger first. Not the container: it takes an image, and a minute for the first call. Whoever wants it names
+it."""
 
 _NETWORKS = {
     Network.OFF: "no network",

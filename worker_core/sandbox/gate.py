@@ -22,8 +22,12 @@ from worker_core.sandbox.limits import Limits, kernel_limits
 from worker_core.sandbox.loans import Loan, data
 
 _PERL = "/usr/bin/perl"
-_CALLS: Final = {"x86_64": (46, 302, 444, 446), "aarch64": (211, 261, 444, 446)}
-"""sendmsg, prlimit64, landlock_create_ruleset, landlock_restrict_self."""
+_CALLS: Final = {
+    "x86_64": (46, 302, 446, 157, 317, 14, 128, 62, 126, 436),
+    "aarch64": (211, 261, 446, 167, 277, 135, 137, 129, 91, 436),
+}
+"""sendmsg, prlimit64, landlock_restrict_self, prctl, seccomp, rt_sigprocmask, rt_sigtimedwait, kill, capset,
+close_range."""
 
 _CHILD = Path(__file__).with_name("gate_child.py")
 _FIXED: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
@@ -32,6 +36,27 @@ _FIXED: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
 def own_environment(command: Command) -> dict[str, str]:
     """Of everything that runs before a tool. The mark is there so that what is left of a call can be found."""
     return {**_FIXED, CALL_MARK: command.environment.get(CALL_MARK, "")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """What the gate puts on before it becomes the tool, where nothing around it does."""
+
+    walls: Loan
+    """Rules of Landlock."""
+
+    filter: Loan
+    """A file with a system-call filter."""
+
+    leash: Loan
+    """A pipe. The gate stays as the tool's keeper, and ends everything when the pipe's other end is closed."""
+
+    answers: Loan | None = None
+    """A connected socket on which the filter's listener is handed over: who has that answers for the kernel."""
+
+    @property
+    def loans(self) -> tuple[Loan, ...]:
+        return (self.walls, self.filter, self.leash, *([] if self.answers is None else [self.answers]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +74,10 @@ class Gate:
     handed over besides, neither bound nor connected; with them comes one for datagrams, and the tool waits until the
     other end has been shut."""
 
-    scoped: bool = False
-    """Abstract sockets of the machine are out of reach. Linux 6.12 and later."""
+    scope: Loan | None = None
+    """Rules of Landlock about what is in reach; they are put on first, by the keeper as well."""
+
+    confinement: Confinement | None = None
 
     folders: bool = False
     """Make the folders that HOME and TMPDIR name. Not where `program` is Perl."""
@@ -70,12 +97,20 @@ class Gate:
             words.append("groups=" + ",".join(str(group.descriptor) for group in self.groups))
         if self.network is not None:
             words.append(f"network={self.network[0].descriptor}:{self.network[1]}:{self.network[2]}")
-        words += [name for name, wanted in (("scoped=1", self.scoped), ("folders=1", self.folders)) if wanted]
+        own = (*self.groups, *([] if self.network is None else [self.network[0]]))
+        if self.scope is not None:
+            words.append(f"scope={self.scope.descriptor}")
+            own += (self.scope,)
+        if (confined := self.confinement) is not None:
+            words += [f"{name}={getattr(confined, name).descriptor}" for name in ("walls", "filter", "leash")]
+            words += [] if confined.answers is None else [f"answers={confined.answers.descriptor}"]
+            own += confined.loans
+        words += ["folders=1"] if self.folders else []
         return replace(
             command,
             argv=[*program(needs_folders=self.folders), *words, "--", *command.argv],
             environment=own_environment(command),
-            loans=(*command.loans, file, *self.groups, *([] if self.network is None else [self.network[0]])),
+            loans=(*command.loans, file, *own),
         )
 
 

@@ -8,7 +8,10 @@ Arguments: words `name=value`, then `--` and the command.
   connected socket whose other end is the worker's, and with it, if `count` is not 0, a socket for datagrams and so many
   for connections. The worker binds these, which nobody here may, and shuts its end. Nothing of it is open in the tool.
 * `groups`: descriptors of control groups' `cgroup.procs`, comma between.
-* `scoped`: abstract sockets of others are out of reach (Landlock).
+* `scope`: descriptor of rules of Landlock about what is in reach; put on first.
+* `walls`, `filter`, `leash`: descriptors of rules of Landlock about files, of a system-call filter, and of a pipe. A
+  child of this process puts them on and becomes the tool; the process itself stays as its keeper (keeper.py).
+* `answers`: a connected socket on which the filter's listener is handed over.
 * `folders`: folders that the variables HOME and TMPDIR name are made.
 
 It imports as little as it can: it runs before every call.
@@ -26,6 +29,10 @@ def main() -> None:
     command = sys.argv[at + 1 :]
     try:
         prepare(given)
+        if "leash" in given:
+            # What its keeper may not reach is not the call's: then all that it may reach can be killed at once.
+            keep(int(given["leash"]), scoped="scope" in given and is_out_of_reach(os.getppid()))
+            confine(given)
         with open(int(given["variables"]), "rb") as file:  # noqa: PTH123
             variables = dict(one.split(b"=", 1) for one in file.read().split(b"\0") if one)
         for name in (b"HOME", b"TMPDIR") if "folders" in given else ():
@@ -61,15 +68,14 @@ def prepare(given: dict[str, str]) -> None:
         _, most = resource.getrlimit(number)
         value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(number, (value, value))
-    if "scoped" in given:
-        restrict()
+    if "scope" in given:
+        put_on(int(given["scope"]), "what others have cannot be kept from it")
 
 
 def hand_over(pair: int, port: int, count: int) -> None:
-    from _socket import AF_INET, SCM_RIGHTS, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
+    from _socket import AF_INET, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
 
     try:
-        worker = socket(fileno=pair)
         listener = socket(AF_INET, SOCK_STREAM)
         listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
@@ -77,26 +83,164 @@ def hand_over(pair: int, port: int, count: int) -> None:
         handed = [listener]
         if count:
             handed += [socket(AF_INET, SOCK_DGRAM), *(socket(AF_INET, SOCK_STREAM) for _ in range(count))]
-        rights = b"".join(one.fileno().to_bytes(4, sys.byteorder) for one in handed)
-        worker.sendmsg([b"l"], [(SOL_SOCKET, SCM_RIGHTS, rights)])
+        give(pair, [one.fileno() for one in handed])
         if count:
-            worker.recv(1)
+            os.read(pair, 1)
     except BlockingIOError:
         pass  # the worker is busy, and binds them later
     except OSError as error:
-        sys.stderr.write(f"The network of this call could not be set up ({error}); it has none.\n")
+        no_network(error)
     os.closerange(pair, pair + 1)
 
 
-def restrict() -> None:
-    """landlock_create_ruleset(2) and landlock_restrict_self(2): LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET."""
+def give(pair: int, descriptors: list[int]) -> None:
+    from _socket import SCM_RIGHTS, SOL_SOCKET, socket
+
+    worker = socket(fileno=os.dup(pair))
+    rights = b"".join(one.to_bytes(4, sys.byteorder) for one in descriptors)
+    worker.sendmsg([b"l"], [(SOL_SOCKET, SCM_RIGHTS, rights)])
+    worker.close()
+
+
+def no_network(error: OSError) -> None:
+    sys.stderr.write(f"The network of this call could not be set up ({error}); it has none.\n")
+
+
+def kernel(what: str, name: str, *arguments: object) -> int:
+    """A call of the kernel's, by the name of its wrapper or by its number.
+
+    Raises:
+        OSError: it failed.
+
+    """
     import ctypes
 
-    system = ctypes.CDLL(None, use_errno=True).syscall
-    rules = system(444, (ctypes.c_uint64 * 3)(0, 0, 1), ctypes.c_size_t(24), 0)
-    if rules < 0 or system(446, rules, 0) != 0:
-        raise OSError(ctypes.get_errno(), "abstract sockets of the machine cannot be kept from it")
+    library = ctypes.CDLL(None, use_errno=True)
+    words = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+    result = int(library.syscall(int(name), *words) if name.isdecimal() else getattr(library, name)(*words))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"{what} ({os.strerror(ctypes.get_errno())})")
+    return result
+
+
+def put_on(rules: int, failed: str) -> None:
+    """PR_SET_NO_NEW_PRIVS, landlock_restrict_self(2)."""
+    kernel(failed, "prctl", 38, 1, 0, 0, 0)
+    kernel(failed, "446", rules, 0)
     os.close(rules)
+
+
+def is_out_of_reach(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except OSError:
+        return True
+    return False
+
+
+def keep(leash: int, *, scoped: bool) -> None:
+    """Returns in the child alone. PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG: prctl(2)."""
+    from _signal import SIG_BLOCK, SIG_SETMASK, SIGCHLD, SIGIO, SIGKILL, pthread_sigmask, sigwait, valid_signals
+
+    kernel("it cannot be kept", "prctl", 36, 1, 0, 0, 0)
+    before = pthread_sigmask(SIG_BLOCK, valid_signals())
+    keeper = os.getpid()
+    tool = os.fork()
+    if tool == 0:
+        kernel("it cannot be kept", "prctl", 1, SIGKILL, 0, 0, 0)
+        if os.getppid() != keeper:
+            os._exit(137)
+        pthread_sigmask(SIG_SETMASK, before)
+        os.close(leash)
+        return
+    from fcntl import F_SETFL, F_SETOWN, fcntl
+
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.closerange(3, leash)
+    os.closerange(leash + 1, 1 << 20)
+    fcntl(leash, F_SETOWN, keeper)
+    fcntl(leash, F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    status = None
+    while status is None and not is_let_go(leash):
+        sigwait((SIGCHLD, SIGIO))
+        while (ended := waited(os.WNOHANG)) is not None and ended[0] > 0:
+            status = ended[1] if ended[0] == tool else status
+    while True:
+        for process_id in (-1,) if scoped else children_of(keeper):
+            try:  # noqa: SIM105 -- contextlib takes a millisecond
+                os.kill(process_id, SIGKILL)
+            except OSError:
+                pass
+        if (ended := waited(0)) is None:
+            break
+        status = ended[1] if ended[0] == tool else status
+    code = os.waitstatus_to_exitcode(status or 0)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def is_let_go(leash: int) -> bool:
+    try:
+        return os.read(leash, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+def waited(how: int) -> tuple[int, int] | None:
+    """None: there are no children."""
+    try:
+        return os.waitpid(-1, how)
+    except ChildProcessError:
+        return None
+
+
+def children_of(parent: int) -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if name.isdecimal():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                    if int(file.read().rpartition(b")")[2].split()[1]) == parent:
+                        found.append(int(name))
+            except (OSError, IndexError, ValueError):
+                pass
+    return found
+
+
+def confine(given: dict[str, str]) -> None:
+    """PR_CAPBSET_DROP, capset(2), Landlock, seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER."""
+    import ctypes
+
+    for capability in range(64):
+        try:
+            kernel("", "prctl", 24, capability, 0, 0, 0)
+        except OSError:
+            break
+    version_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    kernel("its capabilities cannot be dropped", "capset", version_3, (ctypes.c_uint32 * 6)())
+    put_on(int(given["walls"]), "its walls cannot be set up")
+    with open(int(given["filter"]), "rb") as file:  # noqa: PTH123
+        steps = file.read()
+
+    class Program(ctypes.Structure):
+        _fields_ = (("count", ctypes.c_ushort), ("steps", ctypes.c_char_p))
+
+    program = ctypes.byref(Program(len(steps) // 8, steps))
+    number, failed = {"x86_64": "317", "aarch64": "277"}[os.uname().machine], "its system calls cannot be filtered"
+    if "answers" not in given:
+        kernel(failed, number, 1, 0, program)
+        return
+    pair = int(given["answers"])
+    try:
+        listener = kernel("it cannot be listened to", number, 1, 8, program)
+    except OSError as error:
+        kernel(failed, number, 1, 0, program)
+        no_network(error)
+    else:
+        give(pair, [listener])
+        os.close(listener)
+    os.close(pair)
 
 
 main()

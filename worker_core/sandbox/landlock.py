@@ -1,28 +1,167 @@
-"""Whether the kernel can keep a process from abstract sockets that others made (landlock(7); the gate asks it to)."""
+"""Landlock, the kernel's way of giving up rights for good: which of it this kernel has, and sets of rules.
+
+A set of rules is an open file: who inherits it may put it on, and it then holds for everything that one starts. Numbers
+and versions are those of landlock(7) and `linux/landlock.h`; what a version does not know, it keeps nobody from.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import enum
 import functools
+import os
+import stat
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
-_CREATE_RULESET: Final = 444
-"""landlock_create_ruleset(2): one of the calls that have one number on all machines."""
+from worker_core.sandbox.loans import OpenFile
 
-_VERSION: Final = 1
-_SCOPES_SINCE: Final = 6
-"""Of its interface: Linux 6.12."""
+_CREATE, _ADD = 444, 445
+"""landlock_create_ruleset(2) and landlock_add_rule(2): they have one number on all machines."""
+
+_ASK_VERSION: Final = 1
+_BELOW_A_PATH: Final = 1
+"""LANDLOCK_RULE_PATH_BENEATH."""
+
+TCP_SINCE: Final = 4
+"""Linux 6.7."""
+
+SCOPES_SINCE: Final = 6
+"""Linux 6.12."""
+
+TRUNCATION_SINCE: Final = 3
+"""Linux 6.2."""
+
+
+class Access(enum.IntFlag):
+    """What may be done with a file, or with what is in a folder, at any depth."""
+
+    EXECUTE = 1 << 0
+    WRITE_FILE = 1 << 1
+    READ_FILE = 1 << 2
+    READ_DIR = 1 << 3
+    REMOVE_DIR = 1 << 4
+    REMOVE_FILE = 1 << 5
+    MAKE_CHAR = 1 << 6
+    MAKE_DIR = 1 << 7
+    MAKE_REG = 1 << 8
+    MAKE_SOCK = 1 << 9
+    MAKE_FIFO = 1 << 10
+    MAKE_BLOCK = 1 << 11
+    MAKE_SYM = 1 << 12
+    REFER = 1 << 13
+    """Move or link it to another folder; version 2. Before that, nobody may who has put on any rules."""
+
+    TRUNCATE = 1 << 14
+    """Version 3."""
+
+    IOCTL_DEV = 1 << 15
+    """Version 5."""
+
+
+_UNTIL: Final = {1: Access.MAKE_SYM, 2: Access.REFER, 3: Access.TRUNCATE, 4: Access.TRUNCATE}
+"""The last right that a version knows; from 5 on, all of the above."""
+
+_OF_FILES: Final = Access.EXECUTE | Access.WRITE_FILE | Access.READ_FILE | Access.TRUNCATE | Access.IOCTL_DEV
+
+READ: Final = Access.EXECUTE | Access.READ_FILE | Access.READ_DIR
+USE: Final = Access.WRITE_FILE | Access.READ_FILE
+"""Of a device."""
+
+WRITE: Final = ~(Access.MAKE_CHAR | Access.MAKE_BLOCK | Access.MAKE_SOCK | Access.IOCTL_DEV)
+"""All of it but for devices and sockets."""
+
+
+class Scope(enum.IntFlag):
+    """What is out of reach that processes without these rules made, or are."""
+
+    ABSTRACT_SOCKETS = 1
+    SIGNALS = 2
 
 
 @functools.cache
-def scopes_sockets() -> bool:
-    """False also where Landlock is switched off."""
+def version() -> int:
+    """Of the interface; 0 where the kernel has none, or where it is switched off or forbidden."""
     if sys.platform != "linux":
-        return False
-    import ctypes
-
+        return 0
     try:
-        version = int(ctypes.CDLL(None).syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION))
-    except (OSError, AttributeError):
-        return False
-    return version >= _SCOPES_SINCE
+        return max(0, _call(_CREATE, None, 0, _ASK_VERSION))
+    except OSError:
+        return 0
+
+
+def scope(what: Scope) -> OpenFile:
+    """Rules that change nothing but what is in reach. Version 6.
+
+    Raises:
+        OSError: the kernel does not have them, or there are no more descriptors.
+
+    """
+    return OpenFile(_create(0, 0, int(what)))
+
+
+def walls(allowed: Iterable[tuple[Path, Access]], *, known: int, keeps_from_tcp: bool) -> OpenFile:
+    """Rules that allow of files what is named, and nothing else. What is in reach is in here with them (version 6).
+
+    Args:
+        allowed: existing paths and what may be done there; a link counts as what it leads to. What is not there is left
+            out.
+        known: the version whose rights are used, at most `version()`.
+        keeps_from_tcp: connect and bind no TCP socket; version 4.
+
+    Raises:
+        OSError: they cannot be made.
+
+    """
+    last = _UNTIL.get(known, Access.IOCTL_DEV)
+    handled = (int(last) << 1) - 1
+    scoped = Scope.ABSTRACT_SOCKETS | Scope.SIGNALS if known >= SCOPES_SINCE else 0
+    rules = OpenFile(_create(handled, 0b11 if keeps_from_tcp and known >= TCP_SINCE else 0, int(scoped)))
+    for path, access in allowed:
+        try:
+            opened = os.open(path, getattr(os, "O_PATH", 0) | os.O_CLOEXEC)
+        except OSError:
+            continue  # it is gone, or in a folder that this user may not pass: a tool could not, either
+        try:
+            is_folder = stat.S_ISDIR(os.fstat(opened).st_mode)
+            rights = int(access if is_folder else access & _OF_FILES) & handled
+            _call(_ADD, rules.descriptor, _BELOW_A_PATH, _Below(rights, opened), 0)
+        finally:
+            os.close(opened)
+    return rules
+
+
+class _Below(ctypes.Structure):
+    """`struct landlock_path_beneath_attr`."""
+
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
+
+    def __init__(self, allowed: int, folder: int) -> None:
+        super().__init__(allowed, folder)
+
+
+def _create(files: int, network: int, scoped: int) -> int:
+    """`struct landlock_ruleset_attr`. Older kernels take it as well: what they do not know is 0."""
+    asked = (ctypes.c_uint64 * 3)(files, network, scoped)
+    return _call(_CREATE, asked, ctypes.sizeof(asked), 0)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(number: int, first: object, second: int, third: object, fourth: int = 0) -> int:
+    def word(one: object) -> object:
+        if isinstance(one, int):
+            return ctypes.c_long(one)
+        return ctypes.byref(one) if isinstance(one, (ctypes.Structure, ctypes.Array)) else one
+
+    result = int(_libc().syscall(ctypes.c_long(number), *map(word, (first, second, third, fourth))))
+    if result < 0:
+        failed = ctypes.get_errno()
+        raise OSError(failed, os.strerror(failed))
+    return result

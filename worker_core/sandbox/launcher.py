@@ -16,8 +16,10 @@ from worker_core.network.reachable import Network
 if TYPE_CHECKING:
     from worker_core.sandbox.control_groups import CallGroup
     from worker_core.sandbox.first_process import FirstProcess
+    from worker_core.sandbox.keeper import Keeper
     from worker_core.sandbox.limits import Limits
     from worker_core.sandbox.loans import Loan
+    from worker_core.sandbox.scratch import Scratch
 
 
 class Holds(enum.StrEnum):
@@ -66,8 +68,8 @@ class Command:
     workspace: Path | None = None
     """The folder whose size counts."""
 
-    first: FirstProcess | None = None
-    """Of a process namespace of its own: what ends that one ends everything."""
+    first: FirstProcess | Keeper | None = None
+    """Of a process namespace of its own, or the keeper of a call: what ends that one ends everything."""
 
     doors: frozenset[int] = frozenset()
     """Ports of the worker's own that this process, and no other, may come to where `Launcher.door` says."""
@@ -81,6 +83,9 @@ class Command:
     home: Path | None = None
     """A folder of the worker's that is its home and stays. None: the home is empty, and gone with the process.
     Without a sandbox the home is the user's."""
+
+    scratch: Scratch | None = None
+    """A folder that is removed when it has ended."""
 
     group: CallGroup | None = None
     """The control group that it enters: what the kernel counts and bounds of it."""

@@ -25,11 +25,11 @@ from worker_core.sandbox.interpreter import files_child, interpreter_folders
 from worker_core.sandbox.limits import is_root
 from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, outermost, real
 
-_SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")
-_LINKED_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")
+LINKED_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Links into /usr on most systems, folders on some."""
 
-_CONFIGURATION_FOR_ROOT = (
+CONFIGURATION_FOR_ROOT = (
     "alternatives", "fonts", "group", "hosts", "ld.so.cache", "localtime", "mime.types", "nsswitch.conf", "os-release",
     "passwd", "pki/ca-trust", "pki/tls/certs", "resolv.conf", "services", "ssl/cert.pem", "ssl/certs",
     "ssl/openssl.cnf", "terminfo",
@@ -37,8 +37,8 @@ _CONFIGURATION_FOR_ROOT = (
 """Of /etc, where the worker runs as root and could read its secrets. An ordinary user's tools see all of it, as their
 user does."""
 
-_ETC = Path("/etc")
-_RESOLV_CONF = _ETC / "resolv.conf"
+ETC = Path("/etc")
+_RESOLV_CONF = ETC / "resolv.conf"
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _SHARED_MEMORY_BYTES = 256 * 1024**2
 
@@ -158,7 +158,7 @@ def _with(paths: Iterable[Path], shown: list[_Shown]) -> list[_Shown]:
 def _linked(paths: Iterable[Path], shown: Sequence[_Shown]) -> dict[Path, Path]:
     """Names that lead to what is shown, by links that are not."""
     found = {path: real(path) for path in paths if path != real(path)}
-    found |= {path: path.readlink() for path in map(Path, _LINKED_SYSTEM) if path.is_symlink()}
+    found |= {path: path.readlink() for path in map(Path, LINKED_SYSTEM) if path.is_symlink()}
     return {path: found[path] for path in outermost(found) if not _sees(path, shown)}
 
 
@@ -180,11 +180,11 @@ _TEMPORARY = ("--size", str(TMP_BYTES), "--tmpfs", TMP)
 
 
 def _system(walls: Walls) -> Iterator[_Shown]:
-    for path in map(Path, (*_SYSTEM, *_LINKED_SYSTEM)):
-        if path.is_dir() and not (path.is_symlink() and str(path) in _LINKED_SYSTEM):
+    for path in map(Path, (*SYSTEM, *LINKED_SYSTEM)):
+        if path.is_dir() and not (path.is_symlink() and str(path) in LINKED_SYSTEM):
             yield _Shown(where=path, source=real(path), taken_from=real(path))
-    copied = _configuration_for_root(walls) if is_root() else _ETC
-    yield _Shown(where=_ETC, source=_ETC, taken_from=copied)
+    copied = _configuration_for_root(walls) if is_root() else ETC
+    yield _Shown(where=ETC, source=ETC, taken_from=copied)
 
 
 def _configuration_for_root(walls: Walls) -> Path:
@@ -192,8 +192,8 @@ def _configuration_for_root(walls: Walls) -> Path:
     target = private_directory(walls.runtime) / "etc"
     if target.exists():
         return target
-    for name in _CONFIGURATION_FOR_ROOT:
-        source, copy = Path(_ETC, name), target / name
+    for name in CONFIGURATION_FOR_ROOT:
+        source, copy = Path(ETC, name), target / name
         with contextlib.suppress(OSError, shutil.Error):
             copy.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
@@ -202,8 +202,8 @@ def _configuration_for_root(walls: Walls) -> Path:
                 shutil.copy2(source, copy, follow_symlinks=not source.is_symlink())
     # Where something else is mounted, there must be something to mount it on.
     for path in (*map(real, walls.readable), *map(real, walls.hidden)):
-        if path != _ETC and path.is_relative_to(_ETC):
-            point = target / path.relative_to(_ETC)
+        if path != ETC and path.is_relative_to(ETC):
+            point = target / path.relative_to(ETC)
             with contextlib.suppress(OSError):
                 (point.parent if path.is_file() else point).mkdir(parents=True, exist_ok=True)
                 if path.is_file():

@@ -6,13 +6,16 @@ and the return values are in seccomp(2). What is refused fails with EPERM, so th
 
 from __future__ import annotations
 
+import enum
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 _LOAD_WORD = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _JUMP_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _JUMP_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
 _JUMP_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
+_AND = 0x54  # BPF_ALU | BPF_AND | BPF_K
 _RETURN = 0x06  # BPF_RET | BPF_K
 
 ALLOW = 0x7FFF0000
@@ -22,6 +25,12 @@ EPERM = _ERRNO | 1
 ENOSYS = _ERRNO | 38
 IGNORED = _ERRNO | 0
 """The call succeeds and does nothing."""
+
+UNSUPPORTED = _ERRNO | 95
+"""EOPNOTSUPP: as of a file system that cannot do it."""
+
+ANSWERED = 0x7FC00000
+"""SECCOMP_RET_USER_NOTIF: who holds the listener answers it; ENOSYS where nobody does."""
 
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
@@ -93,6 +102,32 @@ REFUSED: Mapping[str, tuple[int, int]] = {
     "setdomainname": (171, 162),
     "vhangup": (153, 58),
 }
+REFUSED_BESIDE_OTHERS: Mapping[str, tuple[int, int]] = {
+    # Where processes have no namespaces of their own: what belongs to all processes of the machine.
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "fanotify_init": (300, 262),
+}
+UNSUPPORTED_BESIDE_OTHERS: Mapping[str, tuple[int, int]] = {
+    # By path, Landlock does not look at them.
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+}
 ONLY_X86 = {"iopl": 172, "ioperm": 173, "modify_ldt": 154, "uselib": 134, "_sysctl": 156}
 
 _SPECIAL: Mapping[str, tuple[int, int]] = {
@@ -103,6 +138,22 @@ _SPECIAL: Mapping[str, tuple[int, int]] = {
     "socket": (41, 198),
     "setsockopt": (54, 208),
 }
+_SPECIAL_BESIDE_OTHERS: Mapping[str, tuple[int, int]] = {
+    "socketpair": (53, 199),
+    "connect": (42, 203),
+    "listen": (50, 201),
+    "sendto": (44, 206),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
+    "truncate": (76, 45),
+    "prlimit64": (302, 261),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+}
 _MACHINES: Mapping[str, tuple[int, int]] = {
     # as `platform.machine()` says: (AUDIT_ARCH_*, column above)
     "x86_64": (0xC000003E, 0),
@@ -110,20 +161,43 @@ _MACHINES: Mapping[str, tuple[int, int]] = {
 }
 
 
-def program(machine: str) -> bytes:
+class Sockets(enum.Enum):
+    """Which sockets a process may make that shares the machine's network."""
+
+    NONE = enum.auto()
+    """But for pairs, and what asks the kernel for its own addresses."""
+
+    ANSWERED = enum.auto()
+    """TCP, and who holds the filter's listener connects it."""
+
+    ALL = enum.auto()
+    """But for Unix sockets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideOthers:
+    """A process without namespaces of its own: what those would keep it from is refused here.
+
+    It makes no Unix socket: one with a path answers whoever may write to it, and the worker's own control socket does.
+    """
+
+    sockets: Sockets
+    truncates: bool
+    """It may cut files by their path. Not before Landlock looks at that (version 3)."""
+
+
+def program(machine: str, *, beside_others: BesideOthers | None = None) -> bytes:
     """The filter for a machine; empty where it is not known, and the namespaces alone hold.
 
     Args:
         machine: as `platform.machine()` names it.
+        beside_others: where there are no namespaces.
 
     """
     if machine not in _MACHINES:
         return b""
     audit_name, column = _MACHINES[machine]
-    refused = sorted(
-        {numbers[column] for numbers in REFUSED.values()} | (set(ONLY_X86.values()) if column == 0 else set())
-    )
-    special = {name: numbers[column] for name, numbers in _SPECIAL.items()}
+    special = {name: numbers[column] for name, numbers in {**_SPECIAL, **_SPECIAL_BESIDE_OTHERS}.items()}
     code: list[bytes] = [
         _step(_LOAD_WORD, _ARCHITECTURE),
         _step(_JUMP_EQUAL, audit_name, then=1),
@@ -137,14 +211,72 @@ def program(machine: str) -> bytes:
     code += _only_for(special["clone"], _if_argument_has(0, NEW_NAMESPACES))
     code += _only_for(special["unshare"], _if_argument_has(0, NEW_NAMESPACES | NEW_TIME))
     code += _only_for(special["ioctl"], _if_argument_is(1, TERMINAL_INJECTIONS))
-    code += _only_for(special["socket"], _unless_argument_is(0, SOCKET_FAMILIES))
+    if beside_others is None:
+        code += _only_for(special["socket"], _unless_argument_is(0, SOCKET_FAMILIES))
+    else:
+        code += _beside_others(beside_others, special, column)
     buffers = [step for option in SOCKET_BUFFERS for step in _only_for(option, [_step(_RETURN, IGNORED)])]
     of_sockets = [_argument(1), *_only_for(SOCKET_LEVEL, [_argument(2), *buffers]), _step(_RETURN, ALLOW)]
     code += _only_for(special["setsockopt"], of_sockets)
-    for number in refused:
+    refused = {numbers[column] for numbers in REFUSED.values()} | (set(ONLY_X86.values()) if column == 0 else set())
+    for number in sorted(refused):
         code += _only_for(number, [_step(_RETURN, EPERM)])
     code.append(_step(_RETURN, ALLOW))
     return b"".join(code)
+
+
+_UNIX, _INET, _INET6, _NETLINK = SOCKET_FAMILIES
+_STREAM, _SEQUENCED = 1, 5
+_KIND = 0xF
+"""Of a socket's type: the rest are SOCK_CLOEXEC and SOCK_NONBLOCK."""
+
+_ANY_TCP, _TCP = 0, 6
+_ROUTE = 0
+"""NETLINK_ROUTE: which addresses this machine has, for getaddrinfo and getifaddrs. Changing them takes a capability."""
+
+_FAST_OPEN = 0x20000000
+"""MSG_FASTOPEN: it connects without connect(2)."""
+
+_OF_ONE_PROCESS = (
+    ("prlimit64", 0), ("setpriority", 1), ("ioprio_set", 1), ("sched_setparam", 0), ("sched_setscheduler", 0),
+    ("sched_setaffinity", 0), ("sched_setattr", 0),
+)  # fmt: skip
+"""Which argument names the process; 0 is whoever calls. Of a user's other processes the kernel would change them."""
+
+
+def _beside_others(how: BesideOthers, special: Mapping[str, int], column: int) -> list[bytes]:
+    code: list[bytes] = []
+    # A pair of datagram sockets sends to any path that it names; the other kinds do not.
+    of_streams = [step for kind in (_STREAM, _SEQUENCED) for step in _only_for(kind, [_step(_RETURN, ALLOW)])]
+    code += _only_for(special["socketpair"], [_argument(1), _step(_AND, _KIND), *of_streams, _step(_RETURN, EPERM)])
+    netlink = _only_for(_NETLINK, _unless_argument_is(2, (_ROUTE,)))
+    match how.sockets:
+        case Sockets.ALL:
+            code += _only_for(special["socket"], _unless_argument_is(0, (_INET, _INET6, _NETLINK)))
+        case Sockets.NONE:
+            code += _only_for(special["socket"], [_argument(0), *netlink, _step(_RETURN, EPERM)])
+        case Sockets.ANSWERED:
+            # Neither UDP nor raw packets, and no other protocol (MPTCP, SCTP) that Landlock does not take for TCP.
+            tcp = [
+                _argument(1), _step(_AND, _KIND), _step(_JUMP_EQUAL, _STREAM, then=1), _step(_RETURN, EPERM),
+                *_unless_argument_is(2, (_ANY_TCP, _TCP)),
+            ]  # fmt: skip
+            families = [*_only_for(_INET, tcp), *_only_for(_INET6, tcp), *netlink]
+            code += _only_for(special["socket"], [_argument(0), *families, _step(_RETURN, EPERM)])
+    if how.sockets is not Sockets.ALL:
+        connected = ANSWERED if how.sockets is Sockets.ANSWERED else EPERM
+        code += _only_for(special["connect"], [_step(_RETURN, connected)])
+        code += _only_for(special["listen"], [_step(_RETURN, EPERM)])
+        for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+            code += _only_for(special[name], _if_argument_has(flags, _FAST_OPEN))
+    if not how.truncates:
+        code += _only_for(special["truncate"], [_step(_RETURN, EPERM)])
+    for name, process in _OF_ONE_PROCESS:
+        code += _only_for(special[name], _unless_argument_is(process, (0,)))
+    for refused, verdict in ((REFUSED_BESIDE_OTHERS, EPERM), (UNSUPPORTED_BESIDE_OTHERS, UNSUPPORTED)):
+        for numbers in refused.values():
+            code += _only_for(numbers[column], [_step(_RETURN, verdict)])
+    return code
 
 
 def _step(what: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:

@@ -9,7 +9,7 @@ from worker_core.basics.home import expanded
 
 TlsMode = Literal["auto", "on", "off"]
 ApprovalMode = Literal["ask", "deny", "allow"]
-SandboxName = Literal["auto", "bubblewrap", "sandbox-exec", "restricted-token", "container", "none"]
+SandboxName = Literal["auto", "bubblewrap", "landlock", "sandbox-exec", "restricted-token", "container", "none"]
 RequireSandbox = Literal["ask", "always", "never"]
 ClaudeFallback = Literal["fail", "default"]
 NetworkName = Literal["off", "allow-list", "on", "host"]
@@ -34,6 +34,15 @@ def listening_port(value: object) -> int:
     if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and int(text[:6]) < 65536):
         raise ValueError("it must be a port, from 0 to 65535")
     return int(text)
+
+
+LEVELS = ("files", "network", "processes", "privileges", "kernel", "limits")
+
+
+def level(text: str) -> str:
+    if text not in LEVELS:
+        raise ValueError(f"a sandbox is asked for {', '.join(LEVELS)}")
+    return text
 
 
 def path(text: str) -> Path:

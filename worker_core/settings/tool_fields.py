@@ -12,6 +12,7 @@ from worker_core.settings.choices import (
     RequireSandbox,
     SandboxName,
     host,
+    level,
     path,
     port,
 )
@@ -76,7 +77,7 @@ class ToolSettings:
         "Sandbox",
         "What keeps tools from the rest of this machine. Auto: what this system has.",
     )
-    """What isolates tool processes. `auto`: the one for this system."""
+    """What isolates tool processes. `auto`: the strongest for this system that works here."""
 
     require_sandbox: RequireSandbox = setting(
         "ask",
@@ -87,6 +88,16 @@ class ToolSettings:
     )
     """Where no sandbox works. `always`: tools are not started. `never`: they run without. `ask`: where none is
     installed, a terminal asks once; else they are not started."""
+
+    sandbox_enforces: tuple[str, ...] = setting(
+        (),
+        Group.ISOLATION,
+        "What it must enforce",
+        "Else tools do not start: files, network, processes, privileges, kernel, limits.",
+        reader=level,
+    )
+    """What the sandbox must enforce, or it counts as one that fails: `files`, `network`, `processes`, `privileges`,
+    `kernel`, `limits` (as `sandbox.enforces` of the snapshot says)."""
 
     sandbox_image: str = setting("python:3.13-slim", Group.ISOLATION, "Container image", "For the container sandbox.")
     """Image of the sandbox `container`."""

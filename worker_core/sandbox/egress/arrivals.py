@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from worker_core.sandbox.egress.answered import Answered
+
 
 class TokenBucket:
     """So many at once, and so many a second after that.
@@ -31,7 +33,7 @@ class TokenBucket:
             await asyncio.sleep(-self._left / self._per_second)
 
 
-async def readable(one: socket.socket) -> None:
+async def readable(one: socket.socket | Answered) -> None:
     """Wait until something has come."""
     loop = asyncio.get_running_loop()
     came = asyncio.Event()

@@ -4,7 +4,8 @@ A tool's own network namespace has a loopback interface and nothing else. Before
 (`gate_child`) listens on 127.0.0.1 and hands that socket to the worker; from then on the worker accepts what the
 tool connects to. It is handed over on a connected pair that belongs to this call alone: the gate inherits one end as an
 open descriptor, one message is taken, and the pair is shut. Neither the pair nor the listener has a name, and both are
-closed in the sandbox before the tool begins: what the worker's thread waits on is shared with nobody.
+closed in the sandbox before the tool begins: what the worker's thread waits on is shared with nobody. Where there is no
+network namespace, it is the listener of a system-call filter that is handed over in the same way (`answered.py`).
 
 Programs that know no proxy connect to where names are said to be: see `named.py`.
 
@@ -27,6 +28,7 @@ import weakref
 from collections.abc import Callable, Collection
 from typing import Final
 
+from worker_core.sandbox.egress.answered import Answered
 from worker_core.sandbox.egress.arrivals import TokenBucket, readable
 from worker_core.sandbox.egress.named import NamedWay, Ports, reset
 from worker_core.sandbox.gatekeeper import HEAD_LIMIT_BYTES, Gatekeeper
@@ -93,7 +95,7 @@ class _Call:
         self.doors = frozenset(doors)
         self.attending: asyncio.Task[None] | None = None
         self.pair: socket.socket | None = None
-        self.listener: socket.socket | None = None
+        self.listener: socket.socket | Answered | None = None
         self.named: NamedWay | None = None
         self.over = False
         self.connections: dict[asyncio.Task[None], float] = {}
@@ -102,7 +104,7 @@ class _Call:
         self.bucket = TokenBucket(burst=BURST, per_second=CONNECTIONS_PER_SECOND)
 
     @property
-    def listeners(self) -> list[socket.socket]:
+    def listeners(self) -> list[socket.socket | Answered]:
         own = [] if self.listener is None else [self.listener]
         return own if self.named is None else [*own, *self.named.listeners]
 
@@ -226,17 +228,17 @@ class Egress:
                 one.close()
             return
         call.listener, *rest = handed
-        if rest:
+        if sockets := [one for one in rest if isinstance(one, socket.socket)]:
             try:
-                call.named = NamedWay(rest, ports=self._ports, gatekeeper=self._gatekeeper)
+                call.named = NamedWay(sockets, ports=self._ports, gatekeeper=self._gatekeeper)
             except OSError as error:  # bubblewrap is setuid, or something else of this system forbids it
                 log.debug("Programs of a call that know no proxy have no network: %s", error)
 
-    async def _answer(self, call: _Call, listener: socket.socket) -> None:
+    async def _answer(self, call: _Call, listener: socket.socket | Answered) -> None:
         """Until it is cancelled."""
         async with asyncio.TaskGroup() as group:
 
-            def listen(one: socket.socket) -> None:
+            def listen(one: socket.socket | Answered) -> None:
                 group.create_task(self._accept(call, one))
 
             listen(listener)
@@ -245,7 +247,7 @@ class Egress:
                     listen(one)
                 group.create_task(call.named.answer_questions(listen))
 
-    async def _accept(self, call: _Call, listener: socket.socket) -> None:
+    async def _accept(self, call: _Call, listener: socket.socket | Answered) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await readable(listener)
@@ -257,7 +259,7 @@ class Egress:
                 log.debug("A connection out of a sandbox could not be taken: %s", error)
                 await asyncio.sleep(_AFTER_AN_ERROR_SECONDS)
 
-    def _take(self, call: _Call, listener: socket.socket) -> None:
+    def _take(self, call: _Call, listener: socket.socket | Answered) -> None:
         connection, _ = listener.accept()
         called = None
         if call.named is not None and listener is not call.listener:
@@ -313,26 +315,30 @@ class Egress:
         await self._gatekeeper.serve(reader, writer, called=called, doors=call.doors, heard=heard, asker=call)
 
 
-def _taken(pair: socket.socket, *, most: int) -> list[socket.socket]:
+def _taken(pair: socket.socket, *, most: int) -> list[socket.socket | Answered]:
     """What the one message carries."""
-    taken: list[socket.socket] = []
+    taken: list[socket.socket | Answered] = []
     if sys.platform == "win32":
         return taken
     _, ancillary, _, _ = pair.recvmsg(1, socket.CMSG_LEN(4 * most), _CLOSE_ON_EXEC)
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             for (descriptor,) in struct.iter_unpack("i", data[: len(data) // 4 * 4]):
+                if (answered := Answered.of(descriptor)) is not None:
+                    taken.append(answered)
+                    continue
                 try:
                     taken.append(socket.socket(fileno=descriptor))
-                except OSError:  # no socket at all
+                except OSError:  # nothing that listens
                     os.close(descriptor)
     for one in taken:
-        one.settimeout(0)
+        if isinstance(one, socket.socket):
+            one.settimeout(0)
     return taken
 
 
-def _listens(one: socket.socket) -> bool:
-    return (
+def _listens(one: socket.socket | Answered) -> bool:
+    return isinstance(one, Answered) or (
         one.family == socket.AF_INET
         and one.type == socket.SOCK_STREAM
         and bool(one.getsockopt(socket.SOL_SOCKET, getattr(socket, "SO_ACCEPTCONN", 30)))

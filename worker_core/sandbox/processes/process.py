@@ -23,6 +23,7 @@ from datetime import timedelta
 from typing import IO, Any, Protocol, TypeVar
 
 from worker_core.sandbox.environment import CALL_MARK
+from worker_core.sandbox.keeper import Keeper
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.processes.output import OutputKeeper
 from worker_core.sandbox.processes.shield import shield_worker
@@ -110,6 +111,7 @@ class ProcessTree:
         self._first = command.first
         self._loans = command.loans
         self._group = command.group
+        self._scratch = command.scratch
         self._watched: Watched | None = None
         shield_worker()
         try:
@@ -129,7 +131,7 @@ class ProcessTree:
         except BaseException:
             self._announced()
             self._end_loans()
-            self._leave_group()
+            self._tidy()
             raise
         for loan in self._loans:
             loan.given()
@@ -140,7 +142,7 @@ class ProcessTree:
                 from worker_core.sandbox.windows_job import Job
 
                 self._job = Job(self.process, limits=command.limits)
-            else:
+            elif not isinstance(self._first, Keeper):  # it hears of the worker's end, and ends the group before itself
                 WARDEN.watch(self.process.pid, self._mark)
                 self._announced()
             pipes = (self.process.stdout, self.process.stderr)
@@ -154,6 +156,7 @@ class ProcessTree:
                     limits=command.limits,
                     workspace=command.workspace,
                     home=command.home,
+                    scratch=None if command.scratch is None else command.scratch.folder,
                     kill=self.kill,
                     group=command.group,
                 )
@@ -167,7 +170,7 @@ class ProcessTree:
             self.process.communicate()
             self._unwatch()
             self._announced()
-            WARDEN.release(self.process.pid, self._mark)
+            self._unward()
             raise _unwatchable(error) from error
 
     def _announce(self) -> None:
@@ -181,6 +184,12 @@ class ProcessTree:
     def _announced(self) -> None:
         if self._mark:
             WARDEN.release(None, self._mark)
+
+    def _unward(self) -> None:
+        if isinstance(self._first, Keeper):
+            self._announced()
+        else:
+            WARDEN.release(self.process.pid, self._mark)
 
     def _wait(self) -> None:
         try:
@@ -208,7 +217,7 @@ class ProcessTree:
             sink.stop()
         # Before the process id is free for somebody else: whoever wakes up then must not know it any more.
         self._unwatch()
-        WARDEN.release(self.process.pid, self._mark)
+        self._unward()
         self._ended.set()
         self.process.wait()
         self._finished()
@@ -228,7 +237,7 @@ class ProcessTree:
     def _unwatch(self) -> None:
         if self._watched is not None:
             WATCHER.remove(self._watched)
-        self._leave_group()
+        self._tidy()
 
     def _join_reading(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -275,13 +284,15 @@ class ProcessTree:
             with contextlib.suppress(AttributeError):  # it is being made
                 self._job.terminate()
         elif self._first is not None and self._first.is_known:
-            self._first.kill()  # bubblewrap ends by itself then
+            self._first.kill()  # bubblewrap, or the keeper, ends by itself then
         else:
             self._signal_group(signal.SIGKILL)
 
-    def _leave_group(self) -> None:
+    def _tidy(self) -> None:
         if self._group is not None:
             self._group.end()
+        if self._scratch is not None:
+            self._scratch.remove()
 
     def _end_loans(self) -> None:
         for loan in self._loans:

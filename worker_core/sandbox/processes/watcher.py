@@ -7,13 +7,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from worker_core.sandbox.control_groups import CallGroup
 from worker_core.sandbox.folder_use import FolderUse
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.use import CallUse
+from worker_core.sandbox.walls import TMP_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ _MEGABYTE = 1024 * 1024
 OWN_FOLDER = "The folder that it keeps"
 """How a sentence begins that says that `Command.home` is too full."""
 
+TEMPORARY_FOLDER = "Its temporary folder"
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Watched:
@@ -36,6 +39,9 @@ class Watched:
     workspace: Path | None
     home: Path | None = None
     """A folder of its own that stays, and may hold as much as a workspace."""
+
+    scratch: Path | None = None
+    """A folder that ends with it, and holds as much as a `/tmp` of its own would."""
 
     kill: Callable[[], None]
     group: CallGroup | None = None
@@ -50,6 +56,9 @@ class Watched:
         self._folders = [] if self.workspace is None else [FolderUse(self.workspace, self.limits)]
         if self.home is not None:
             self._folders.append(FolderUse(self.home, self.limits, called=OWN_FOLDER))
+        if self.scratch is not None:
+            limits = replace(self.limits, workspace_bytes=min(self.limits.workspace_bytes, TMP_BYTES))
+            self._folders.append(FolderUse(self.scratch, limits, called=TEMPORARY_FOLDER))
 
     def look(self, *, seconds: float) -> None:
         """`seconds` may go into the count of the workspace."""
@@ -115,12 +124,13 @@ class Watcher:
                 self._over.append(watched)
 
     def _run(self) -> None:
+        beat = random.Random()  # noqa: S311 -- its own: tests set the one that all share, and expect it to stand still
         while True:
             with self._changed:
                 while not self._watched and not self._over:
                     self._changed.wait()
             # Not to the same beat: a tool could keep out of sight.
-            time.sleep(PERIOD_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+            time.sleep(PERIOD_SECONDS * beat.uniform(0.8, 1.2))
             with self._changed:
                 present, over = list(self._watched), list(self._over)
                 self._over.clear()

@@ -1,0 +1,176 @@
+"""Linux without namespaces: Landlock for files, and a system-call filter for the rest.
+
+For pods and hardened machines, which forbid the namespaces that bubblewrap makes. It takes no right to confine oneself:
+the gate puts both on before it becomes the tool, and they hold for everything that one starts. What only a namespace
+hides stays to be seen: other processes with their arguments, and what files are called and when they were changed.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from worker_core.network.reachable import Network, narrower
+from worker_core.paths import private_directory
+from worker_core.sandbox import landlock, seccomp
+from worker_core.sandbox.control_groups import ControlGroups
+from worker_core.sandbox.environment import CALL_MARK
+from worker_core.sandbox.file_rules import FileRules
+from worker_core.sandbox.gate import Confinement, Gate
+from worker_core.sandbox.keeper import Keeper
+from worker_core.sandbox.landlock import Scope
+from worker_core.sandbox.launcher import Command, Holds, on_loopback
+from worker_core.sandbox.limits import is_root, kernel_limits
+from worker_core.sandbox.loans import data
+from worker_core.sandbox.scratch import Scratch
+from worker_core.sandbox.seccomp import BesideOthers, Sockets
+from worker_core.sandbox.walls import Walls, real, sandboxed_environment
+
+PROBE_SECONDS: Final = 10.0
+_STOOD: Final = 7
+"""The exit code of a probe that found its walls."""
+
+
+class LandlockSandbox:
+    """Starts commands behind a gate that confines itself.
+
+    Args:
+        walls: what it is to enforce.
+        version: of Landlock's interface: the rights that are used. By default what the kernel knows.
+
+    """
+
+    name = "landlock"
+
+    def __init__(self, *, walls: Walls, version: int | None = None) -> None:
+        self._walls = walls
+        self._version = landlock.version() if version is None else version
+        self._rules = FileRules(walls)
+        self._calls = private_directory(walls.runtime / "calls")
+        self._groups = ControlGroups.find(walls.limits)
+        self._filters = {
+            sockets: seccomp.program(
+                platform.machine(),
+                beside_others=BesideOthers(sockets=sockets, truncates=self._version >= landlock.TRUNCATION_SINCE),
+            )
+            for sockets in Sockets
+        }
+
+    @property
+    def enforces(self) -> frozenset[str]:
+        held = {
+            Holds.PROCESS_GROUP, Holds.ENVIRONMENT, Holds.FILES, Holds.PRIVILEGES, Holds.KERNEL, Holds.LIMITS,
+            Holds.OWN_HOME,
+        }  # fmt: skip
+        return frozenset(held if self._walls.network is Network.HOST else held | {Holds.NETWORK})
+
+    def close(self) -> None:
+        """Let go of what is not used any more."""
+        if self._groups is not None:
+            self._groups.close()
+
+    def door(self, port: int) -> str | None:
+        if self._walls.network is Network.HOST:
+            return on_loopback(port)
+        if self._walls.egress is None:
+            return None
+        from worker_core.sandbox.gatekeeper import WORKER
+
+        return f"http://{WORKER}:{port}"
+
+    def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
+        policy = narrower(self._walls.network, network)
+        egress = self._walls.egress if policy in {Network.ON, Network.ALLOW_LIST} else None
+        sockets = Sockets.ALL if policy is Network.HOST else Sockets.NONE if egress is None else Sockets.ANSWERED
+        scratch = Scratch(self._calls)
+        home = scratch.home if command.home is None else real(command.home)
+        variables = sandboxed_environment(
+            command.environment,
+            home=home,
+            tmp=str(scratch.tmp),
+            proxy=None if egress is None else f"http://127.0.0.1:{_egress_port()}",
+            keeps_proxies=policy is Network.HOST,
+        )
+        if "PATH" in variables:
+            variables["PATH"] = self._rules.search_path(variables["PATH"], readable=(*command.readable, workspace))
+        if is_root():  # git ends where it sees a file that it may not read
+            variables |= dict.fromkeys(("GIT_CONFIG_NOSYSTEM", "GIT_ATTR_NOSYSTEM"), "1")
+        group = None if self._groups is None else self._groups.take()
+        keeper = Keeper(command.environment.get(CALL_MARK, ""))
+        allowed = self._rules.rules(
+            writable=(real(workspace), scratch.folder, *([] if command.home is None else [home])),
+            readable=command.readable,
+        )
+        gate = Gate(
+            limits=kernel_limits(self._walls.limits),
+            groups=() if group is None else group.entrances,
+            scope=landlock.scope(_REACH) if self._version >= landlock.SCOPES_SINCE else None,
+            confinement=Confinement(
+                walls=landlock.walls(allowed, known=self._version, keeps_from_tcp=policy is not Network.HOST),
+                filter=data(self._filters[sockets]),
+                leash=keeper.leash,
+                answers=None if egress is None else egress.lease(doors=command.doors),
+            ),
+        )
+        return replace(
+            gate.before(command, {**variables, "PWD": str(command.cwd)}),
+            limits=self._walls.limits,
+            workspace=workspace,
+            first=keeper,
+            scratch=scratch,
+            group=group,
+        )
+
+
+_REACH: Final = Scope.ABSTRACT_SOCKETS | Scope.SIGNALS
+
+
+def weaknesses(version: int) -> str:
+    """What a tool can do here that it cannot in bubblewrap, as a sentence."""
+    said = "They see other processes and their arguments, and can change the rights of your files elsewhere"
+    if version < landlock.SCOPES_SINCE:
+        said += ", and can end your other processes, the worker among them (Linux 6.12 keeps them from that)"
+    return said + "."
+
+
+def probe(walls: Walls) -> str:
+    """Start something that tries to read what it may not. Empty where it cannot, else a sentence that says why not."""
+    version = landlock.version()
+    if version == 0:
+        return "The kernel has no Landlock (Linux 5.13 and later have it, unless it is switched off: `lsm=` at boot)."
+    if not seccomp.program(platform.machine()):
+        return f"System calls of this machine ({platform.machine()}) are not known, and Landlock alone is no sandbox."
+    folder = private_directory(walls.runtime / "probe")
+    secret = walls.runtime / "not-for-tools"
+    secret.touch(mode=0o600)
+    try:
+        launcher = LandlockSandbox(walls=replace(walls, egress=None, network=Network.OFF))
+        script = f'[ -f "$1" ] && ! (: <"$1") 2>/dev/null && (: <"$0") && exit {_STOOD}'
+        command = launcher.wrap(
+            Command(
+                argv=["/bin/sh", "-c", script, "/bin/sh", str(secret)], cwd=folder,
+                environment={"PATH": "/usr/bin:/bin"},
+            ),
+            workspace=folder,
+        )  # fmt: skip
+        result = subprocess.run(
+            list(command.argv), cwd=command.cwd, env=dict(command.environment), stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=PROBE_SECONDS, check=False,
+            pass_fds=[loan.descriptor for loan in command.loans],
+        )  # fmt: skip
+        launcher.close()
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"Landlock does not work here: {error}."
+    if result.returncode == _STOOD:
+        return ""
+    said = " ".join(result.stderr.decode("utf-8", "replace").split())[:300]
+    return f"Landlock does not work here: {said or 'a program in it read what it may not'}."
+
+
+def _egress_port() -> int:
+    from worker_core.sandbox.egress.egress import PORT
+
+    return PORT
