@@ -13,7 +13,6 @@ from pathlib import Path
 
 from worker_core.sandbox import landlock
 from worker_core.sandbox.interpreter import files_child, interpreter_folders
-from worker_core.sandbox.landlock import Access
 from worker_core.sandbox.limits import is_root
 from worker_core.sandbox.mounts import CONFIGURATION_FOR_ROOT, ETC, LINKED_SYSTEM, SYSTEM
 from worker_core.sandbox.walls import Walls, outermost, real
@@ -34,7 +33,7 @@ class FileRules:
         named += [path for path in walls.readable if walls.may_show(path)]
         self._readable = outermost(path for path in map(real, named) if path.exists())
 
-    def rules(self, *, writable: Sequence[Path], readable: Sequence[Path] = ()) -> Iterator[tuple[Path, Access]]:
+    def rules(self, *, writable: Sequence[Path], readable: Sequence[Path] = ()) -> Iterator[tuple[Path, int]]:
         """For `landlock.walls`.
 
         Args:
@@ -46,7 +45,7 @@ class FileRules:
         for path in (*self._readable, *map(real, filter(self._walls.may_show, readable))):
             for shown in _beside(path, [one for one in hidden if one.is_relative_to(path)]):
                 yield shown, landlock.READ
-        yield _PROCESSES, Access.READ_FILE | Access.READ_DIR
+        yield _PROCESSES, landlock.LOOK
         for device in _DEVICES:
             yield device, landlock.USE
         for path in writable:

@@ -18,7 +18,6 @@ import weakref
 from typing import Final
 
 from worker_core.sandbox.loans import OpenFile
-from worker_core.sandbox.processes.strays import end_strays
 
 _LOOK_EVERY_SECONDS: Final = 0.005
 
@@ -26,16 +25,12 @@ _LOOK_EVERY_SECONDS: Final = 0.005
 class Keeper:
     """Made before it is started; it inherits `leash`.
 
-    Args:
-        mark: of the call. What somebody else killed the keeper of is found by it.
-
     Raises:
         OSError: there are no more descriptors.
 
     """
 
-    def __init__(self, mark: str) -> None:
-        self._mark = mark
+    def __init__(self) -> None:
         reading, writing = os.pipe()
         self.leash = OpenFile(reading)
         self._held = OpenFile(writing)
@@ -69,7 +64,7 @@ class Keeper:
                 os.kill(self._pid, signal.SIGCONT)  # where nothing keeps a tool from stopping it
 
     def wait(self, seconds: float) -> bool:
-        """Whether everything of the call has gone."""
+        """Whether it has gone."""
         until = time.monotonic() + seconds
         if self._pid is None:
             return True
@@ -82,20 +77,20 @@ class Keeper:
             if time.monotonic() >= until:
                 return False
             time.sleep(_LOOK_EVERY_SECONDS)
-        if self._ended_by_itself():
-            return True
-        return end_strays(self._mark, session=self._pid, seconds=max(0.0, until - time.monotonic()))
+        return True
 
     def _has_ended(self) -> bool:
         return self._end() is not None
 
-    def _ended_by_itself(self) -> bool:
-        return self._end() in {os.CLD_EXITED, 0}
+    @property
+    def has_ended_all(self) -> bool:
+        """Whether it ended by itself. Where somebody else ended it, something of the call may be left."""
+        return sys.platform != "linux" or self._end() in {os.CLD_EXITED, 0}
 
     def _end(self) -> int | None:
         """How it ended, as `si_code` of waitid(2); 0: somebody has waited for it already."""
         assert self._pid is not None
-        if sys.platform == "win32":
+        if sys.platform != "linux":
             return 0
         try:
             found = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)

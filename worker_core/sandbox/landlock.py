@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 import functools
 import os
 import stat
@@ -35,42 +36,30 @@ TRUNCATION_SINCE: Final = 3
 """Linux 6.2."""
 
 
-class Access(enum.IntFlag):
-    """What may be done with a file, or with what is in a folder, at any depth."""
+# What may be done with a file, or with what is in a folder, at any depth.
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = (1 << bit for bit in range(4))
+_MAKE_DEVICES_AND_SOCKETS: Final = 1 << 6 | 1 << 9 | 1 << 11
+_MAKE_LINK: Final = 1 << 12
+_MOVE: Final = 1 << 13
+"""To another folder, or a link from there; version 2. Before that, nobody may who has put on any rules."""
 
-    EXECUTE = 1 << 0
-    WRITE_FILE = 1 << 1
-    READ_FILE = 1 << 2
-    READ_DIR = 1 << 3
-    REMOVE_DIR = 1 << 4
-    REMOVE_FILE = 1 << 5
-    MAKE_CHAR = 1 << 6
-    MAKE_DIR = 1 << 7
-    MAKE_REG = 1 << 8
-    MAKE_SOCK = 1 << 9
-    MAKE_FIFO = 1 << 10
-    MAKE_BLOCK = 1 << 11
-    MAKE_SYM = 1 << 12
-    REFER = 1 << 13
-    """Move or link it to another folder; version 2. Before that, nobody may who has put on any rules."""
+_TRUNCATE: Final = 1 << 14
+"""Version 3."""
 
-    TRUNCATE = 1 << 14
-    """Version 3."""
+_CONTROL_DEVICE: Final = 1 << 15
+"""ioctl(2); version 5."""
 
-    IOCTL_DEV = 1 << 15
-    """Version 5."""
-
-
-_UNTIL: Final = {1: Access.MAKE_SYM, 2: Access.REFER, 3: Access.TRUNCATE, 4: Access.TRUNCATE}
+_LAST: Final = {1: _MAKE_LINK, 2: _MOVE, 3: _TRUNCATE, 4: _TRUNCATE}
 """The last right that a version knows; from 5 on, all of the above."""
 
-_OF_FILES: Final = Access.EXECUTE | Access.WRITE_FILE | Access.READ_FILE | Access.TRUNCATE | Access.IOCTL_DEV
+_OF_FILES: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _CONTROL_DEVICE
 
-READ: Final = Access.EXECUTE | Access.READ_FILE | Access.READ_DIR
-USE: Final = Access.WRITE_FILE | Access.READ_FILE
+READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
+LOOK: Final = _READ_FILE | _READ_DIR
+USE: Final = _WRITE_FILE | _READ_FILE
 """Of a device."""
 
-WRITE: Final = ~(Access.MAKE_CHAR | Access.MAKE_BLOCK | Access.MAKE_SOCK | Access.IOCTL_DEV)
+WRITE: Final = 0xFFFF & ~(_MAKE_DEVICES_AND_SOCKETS | _CONTROL_DEVICE)
 """All of it but for devices and sockets."""
 
 
@@ -102,12 +91,12 @@ def scope(what: Scope) -> OpenFile:
     return OpenFile(_create(0, 0, int(what)))
 
 
-def walls(allowed: Iterable[tuple[Path, Access]], *, known: int, keeps_from_tcp: bool) -> OpenFile:
+def walls(allowed: Iterable[tuple[Path, int]], *, known: int, keeps_from_tcp: bool) -> OpenFile:
     """Rules that allow of files what is named, and nothing else. What is in reach is in here with them (version 6).
 
     Args:
-        allowed: existing paths and what may be done there; a link counts as what it leads to. What is not there is left
-            out.
+        allowed: existing paths and what may be done there (`READ`, `LOOK`, `USE`, `WRITE`); a link counts as what it
+            leads to. What is not there is left out.
         known: the version whose rights are used, at most `version()`.
         keeps_from_tcp: connect and bind no TCP socket; version 4.
 
@@ -115,8 +104,10 @@ def walls(allowed: Iterable[tuple[Path, Access]], *, known: int, keeps_from_tcp:
         OSError: they cannot be made.
 
     """
-    last = _UNTIL.get(known, Access.IOCTL_DEV)
-    handled = (int(last) << 1) - 1
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, "Landlock is Linux's")
+    last = _LAST.get(known, _CONTROL_DEVICE)
+    handled = (last << 1) - 1
     scoped = Scope.ABSTRACT_SOCKETS | Scope.SIGNALS if known >= SCOPES_SINCE else 0
     rules = OpenFile(_create(handled, 0b11 if keeps_from_tcp and known >= TCP_SINCE else 0, int(scoped)))
     for path, access in allowed:
@@ -126,7 +117,7 @@ def walls(allowed: Iterable[tuple[Path, Access]], *, known: int, keeps_from_tcp:
             continue  # it is gone, or in a folder that this user may not pass: a tool could not, either
         try:
             is_folder = stat.S_ISDIR(os.fstat(opened).st_mode)
-            rights = int(access if is_folder else access & _OF_FILES) & handled
+            rights = (access if is_folder else access & _OF_FILES) & handled
             _call(_ADD, rules.descriptor, _BELOW_A_PATH, _Below(rights, opened), 0)
         finally:
             os.close(opened)

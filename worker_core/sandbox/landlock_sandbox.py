@@ -17,7 +17,6 @@ from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
 from worker_core.sandbox.control_groups import ControlGroups
-from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.file_rules import FileRules
 from worker_core.sandbox.gate import Confinement, Gate
 from worker_core.sandbox.keeper import Keeper
@@ -99,7 +98,7 @@ class LandlockSandbox:
         if is_root():  # git ends where it sees a file that it may not read
             variables |= dict.fromkeys(("GIT_CONFIG_NOSYSTEM", "GIT_ATTR_NOSYSTEM"), "1")
         group = None if self._groups is None else self._groups.take()
-        keeper = Keeper(command.environment.get(CALL_MARK, ""))
+        keeper = Keeper()
         allowed = self._rules.rules(
             writable=(real(workspace), scratch.folder, *([] if command.home is None else [home])),
             readable=command.readable,

@@ -43,8 +43,6 @@ class Answered:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
 
     @classmethod
     def of(cls, descriptor: int) -> Answered | None:
@@ -76,7 +74,9 @@ class Answered:
             raise OSError(errno.ENOSYS, "there is no such listener here")
         import fcntl
 
-        if not any(events & select.POLLIN for _, events in self._poll.poll(0)):
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        if not any(events & select.POLLIN for _, events in poll.poll(0)):
             raise BlockingIOError(errno.EAGAIN, "nobody wants to connect")
         notice = bytearray(_NOTICE_BYTES)
         fcntl.ioctl(self._descriptor, _RECEIVE, notice)
@@ -109,6 +109,8 @@ def _waits(process_id: int, descriptor: int) -> bool:
         OSError: that is no socket.
 
     """
+    if sys.platform == "win32":
+        return True
     folder = f"/proc/{process_id}"
     try:
         is_socket = os.readlink(f"{folder}/fd/{descriptor}").startswith("socket:")  # noqa: PTH115

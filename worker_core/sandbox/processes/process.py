@@ -226,7 +226,9 @@ class ProcessTree:
         """Whether everything that was killed is dead: whoever looks behind a call must not see it any more."""
         seconds = _KILL_LIMIT.total_seconds()
         if self._first is not None and self._first.is_known:
-            return self._first.wait(seconds)
+            gone = self._first.wait(seconds)
+            if not isinstance(self._first, Keeper) or self._first.has_ended_all:
+                return gone
         return end_strays(self._mark, session=self.process.pid, seconds=seconds)
 
     @property
