@@ -122,6 +122,14 @@ def test_what_cannot_be_helped_is_said_by_the_command(
 def test_a_worker_that_hangs_writes_down_where_and_is_started_again(machine: Machine) -> None:
     up = machine.daemon("worker", QUEUE_ID=QUEUE, KUBIYA_WORKER_HUNG_AFTER="2", KUBIYA_WORKER_RESTART_AFTER="0.01")
     assert up["state"] == "starting"
+    following = subprocess.Popen(
+        [sys.executable, "-m", "worker_core", "logs", "-f"],
+        env={**os.environ, **machine.commands.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None
+    assert "starting: " in following.stdout.readline()
     os.kill(up["worker_pid"], signal.SIGSTOP)
 
     def restarted() -> bool:
@@ -131,6 +139,7 @@ def test_a_worker_that_hangs_writes_down_where_and_is_started_again(machine: Mac
     wait_until(lambda: not alive(up["worker_pid"]))
     wait_until(lambda: "It is started again in" in machine.log("worker"))
     wait_until(restarted)
+    assert any("starting: " in line for line in following.stdout), "the next worker's lines are followed, too"
     assert "no progress for" in machine("status")
     log = machine.log("worker")
     assert "Fatal Python error: Aborted" in log
@@ -139,3 +148,4 @@ def test_a_worker_that_hangs_writes_down_where_and_is_started_again(machine: Mac
     os.kill(worker["daemon"]["pid"], signal.SIGKILL)
     wait_until(lambda: not alive(worker["pid"]))
     assert "The daemon is gone: takes nothing new" in machine.log("worker")
+    following.communicate(timeout=LIMIT_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
 _FILE_LINE: Final = re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\S+) (?P<level>[A-Z]+) +(?P<logger>[\w.]+): (?P<message>.*)")
 _TAIL_BYTES: Final = 8 * 1024 * 1024
+_EVERY_LINE: Final = 1_000_000
+_LOOK_SECONDS: Final = 0.3
+"""For the next worker of a daemon."""
 
 
 @click.command(
     cls=Examples,
-    help="""Show the log lines of a running worker; of the log file where none runs.
+    help="""Show the log lines of a running worker; of the log file where none runs. -f goes on with a daemon's next
+    worker where one crashed.
 
     Secrets were masked before the lines were written.""",
     examples=(
@@ -36,7 +41,7 @@ _TAIL_BYTES: Final = 8 * 1024 * 1024
     ),
 )
 @worker_option
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until Ctrl-C or the worker's end.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until Ctrl-C or the end.")
 @click.option("-n", "--last", type=click.IntRange(min=0), default=50, metavar="N", help="Begin with the last N (50).")
 @json_option
 def command(*, wanted: str, follow: bool, last: int, as_json: bool) -> None:
@@ -56,13 +61,33 @@ def command(*, wanted: str, follow: bool, last: int, as_json: bool) -> None:
         if follow:
             say(f"No worker runs; this is the end of {file}.", err=True)
         lines: Iterable[LogLine] = tail(file, last)
-    elif (instance := chosen(folder, wanted)).worker is None:  # a daemon between two workers
+    elif (instance := chosen(folder, wanted)).daemon is not None and follow:
+        lines = _of_daemon(folder, instance.name, last)
+    elif instance.worker is None:  # a daemon between two workers
         lines = tail(paths().log_of(instance.name), last)
     else:
         lines = _of_worker(instance.worker.logs(last=last, follow=follow))
     sink = ConsoleSink(sys.stdout, style="json" if style == "json" else "text")
     for line in lines:
         sink.write(line)
+
+
+def _of_daemon(folder: Path, name: str, last: int) -> Iterator[LogLine]:
+    """Of its worker, and of those that come behind it, until the daemon has ended."""
+    from worker_core.control_socket.client import WorkerSilent
+    from worker_core.daemon.instances import instances
+
+    seen = 0
+    while one := next((one for one in instances(folder) if one.daemon is not None and one.name == name), None):
+        if one.worker is None or one.worker.pid == seen:
+            time.sleep(_LOOK_SECONDS)
+            continue
+        if seen and one.facts is not None:
+            say(f"({one.facts.last_crash} This is the next one.)", err=True)
+        seen = one.worker.pid
+        with contextlib.suppress(WorkerSilent):
+            yield from _of_worker(one.worker.logs(last=last, follow=True))
+        last = _EVERY_LINE
 
 
 def _of_worker(answers: Iterable[Mapping[str, Any]]) -> Iterator[LogLine]:
