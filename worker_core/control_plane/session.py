@@ -22,7 +22,7 @@ from worker_core.control_plane.models import Disconnect, Heartbeat, Start, Start
 from worker_core.control_plane.queue_config import QueueConfigWatch
 from worker_core.control_plane.system_info import system_info
 from worker_core.events import HeartbeatFailed, HeartbeatSent, RegistrationRetried
-from worker_core.network.backoff import Backoff
+from worker_core.network.backoff import Backoff, spread
 from worker_core.network.outage import OutageLog
 from worker_core.snapshot import QueueConfigView
 
@@ -258,12 +258,12 @@ class QueueSession:
                 outage.recovered()
                 self.last_heartbeat_at = datetime.now(UTC)
                 if full:
-                    full_at = time.monotonic() + FULL_EVERY.total_seconds()
+                    full_at = time.monotonic() + spread(FULL_EVERY).total_seconds()
                     self._looking.start(self._config.look())
                 worker_id = self.registration.worker_id
                 self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
+                async with asyncio.timeout(spread(self.interval).total_seconds()):
                     await self._asked.wait()
 
     async def _send_heartbeat(self, *, full: bool) -> str | None:

@@ -6,6 +6,14 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+SPREAD = 0.1
+"""Of an interval."""
+
+
+def spread(interval: timedelta, *, uniform: Callable[[float, float], float] = random.uniform) -> timedelta:
+    """A little less than an interval, each time another one: a fleet that began together does not stay in step."""
+    return interval * uniform(1 - SPREAD, 1)
+
 
 class Backoff:
     """Delays between `floor` and a ceiling that doubles from `first` up to `limit`.
