@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "dist" / "kubiya-worker"
 STAMP = ROOT / "build" / "frozen-from"
-SOURCES = ("worker_core", "desktop", "assets", "installers", "build.spec", "requirements/dev.txt")
+SOURCES = ("worker_core", "desktop", "assets", "docs/checks", "installers", "build.spec", "requirements/dev.txt")
 
 
 def fingerprint() -> str:

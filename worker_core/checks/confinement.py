@@ -125,7 +125,8 @@ def _without_namespaces(found: Surroundings) -> Taken:
     if found.container == "Kubernetes":
         return Taken(
             "The pod's seccomp profile forbids user namespaces, which bubblewrap is made of",
-            "where you may: a Localhost profile that allows them, with hostUsers: false and procMount: Unmasked",
+            "where you may: a Localhost profile that allows them, with hostUsers: false and procMount: Unmasked; "
+            "else the check sandbox says what is used instead",
         )
     if found.container:
         return Taken(
