@@ -26,9 +26,9 @@ if sys.platform != "win32":
 TAKES_LONG = (
     "agents/workflows/test_growing_conversation.py", "agents/workflows/test_long_conversations.py", "cli/",
     "desktop/notices/test_popups.py", "desktop/test_first_run_to_quit.py", "desktop/test_program.py",
-    "desktop/test_with_a_worker.py", "engine/", "frozen/", "gateways/", "logs/test_redaction.py", "playground/",
-    "bench/test_soak.py", "sandbox/test_limits.py", "policy/test_audit.py",
-    "services/test_real_systemd.py", "test_expressions.py",
+    "desktop/test_with_a_worker.py", "engine/", "frozen/", "gateways/", "hooks/",
+    "logs/test_redaction.py", "playground/", "bench/test_soak.py", "sandbox/test_limits.py", "policy/test_audit.py",
+    "services/test_real_systemd.py", "test_expressions.py", "tracing/",
 )  # fmt: skip
 """What `--quick` leaves out, for the second, third and fourth version of Python: whole programs, their ends and
 crashes, and very large inputs. They take most of the time, and what they look at is seldom Python's."""

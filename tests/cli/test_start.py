@@ -308,6 +308,9 @@ async def test_probes_see_it_serve_and_drain(stage: Stage, tmp_path: Path, clien
             [workspace] = home(tmp_path).workspaces.glob("*/begun")
             workspace.with_name("go").touch()
             assert ended(worker) == 0
+    async with stage.client() as api:
+        listed = (await api.get(f"/worker-queues/{queue}/workers")).json()
+    assert all(one["status"] == "disconnected" for one in listed)
 
 
 async def test_a_key_from_a_file_reaches_neither_log_nor_process_list(stage: Stage, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ async def test_between_calls_the_next_machine_goes_on_with_the_conversation(
     queue, viewer = await new_queue(stage), Viewer(stage, client)
     one, two = home(tmp_path / "one"), home(tmp_path / "two")
     steps = [tool("echo first > made; echo made it"), "!hang 1", tool("ls"), "!history", "!say over"]
-    with worker_process(stage, tmp_path / "one", queue, **SOON) as first:
+    hooked = {"KUBIYA_WORKER_HOOK_BEFORE_EXECUTION": f"touch {tmp_path}/hooked", **SOON}
+    with worker_process(stage, tmp_path / "one", queue, **hooked) as first:
         first.wait_ready()
         execution_id = await submit(stage, client, queue, "\n".join([f"rehomed {queue}", *steps]))
 
@@ -29,11 +30,13 @@ async def test_between_calls_the_next_machine_goes_on_with_the_conversation(
 
         await until(asked_again)
         first.kill()
-    with worker_process(stage, tmp_path / "two", queue, **SOON) as second:
+    (tmp_path / "hooked").unlink()
+    with worker_process(stage, tmp_path / "two", queue, **hooked) as second:
         second.wait_ready()
         record = await viewer.reach(execution_id, "waiting_for_input", "failed")
         assert second.terminate() == 0
     assert record.response.endswith("over"), record.error_message
+    assert not (tmp_path / "hooked").exists(), "it began before"
     assert (one.workspaces / execution_id / "made").exists()
     assert (two.workspaces / execution_id).is_dir()
     assert not (two.workspaces / execution_id / "made").exists(), "a fresh workspace"
