@@ -296,5 +296,5 @@ async def test_sockets_of_the_machine_are_not_bound() -> None:
     gatekeeper = Gatekeeper(NetworkPolicy(), resolve=names)
     handed = [socket.socket(type=socket.SOCK_DGRAM), socket.socket(), socket.socket()]
     with pytest.raises(OSError, match=r"not the sockets of a call|not permitted"):
-        named.NamedWay(handed, ports=named.Ports.of((80, 443)), gatekeeper=gatekeeper)
+        named.NamedWay(handed, ports=named.Ports.of((80, 443)), gatekeeper=gatekeeper, asker="")
     assert all(one.fileno() == -1 for one in handed)

@@ -230,7 +230,7 @@ class Egress:
         call.listener, *rest = handed
         if sockets := [one for one in rest if isinstance(one, socket.socket)]:
             try:
-                call.named = NamedWay(sockets, ports=self._ports, gatekeeper=self._gatekeeper)
+                call.named = NamedWay(sockets, ports=self._ports, gatekeeper=self._gatekeeper, asker=call)
             except OSError as error:  # bubblewrap is setuid, or something else of this system forbids it
                 log.debug("Programs of a call that know no proxy have no network: %s", error)
 

@@ -17,7 +17,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -117,16 +117,20 @@ class NamedWay:
             belong to this object from now on.
         ports: which lead somewhere.
         gatekeeper: knows which names may be asked about.
+        asker: the call; its look-ups are one line, whoever in it asks.
 
     Raises:
         OSError: it may not bind them, or they are not the call's. They are closed then.
 
     """
 
-    def __init__(self, sockets: Sequence[socket.socket], *, ports: Ports, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self, sockets: Sequence[socket.socket], *, ports: Ports, gatekeeper: Gatekeeper, asker: Hashable
+    ) -> None:
         self._sockets = list(sockets)
         self._ports = ports
         self._gatekeeper = gatekeeper
+        self._asker = asker
         self._given = _Given()
         try:
             if len(sockets) != 1 + ports.sockets or not all(map(_is_of_a_call, sockets)):
@@ -190,7 +194,7 @@ class NamedWay:
         name = normal_host(asked)
         if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
             return IPv4Address("127.0.0.1")
-        if _is_address(name) or not await self._gatekeeper.exists(name, asker=self):
+        if _is_address(name) or not await self._gatekeeper.exists(name, asker=self._asker):
             return None
         is_new = name not in self._given.addresses
         address = self._given.to(name)
