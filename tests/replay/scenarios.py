@@ -7,7 +7,7 @@ import json
 import random
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests.engine.submitted import job_input, new_team, submit, task
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.executions import tool
 from tests.support.playground import Stage, until
-from worker_core.agents.messages import ModelCall, ModelReply, ToolOutcome
+from worker_core.agents.messages import ApprovalWanted, ModelCall, ModelReply, RunTool, ToolOutcome
 from worker_core.snapshot import StopMode
 from worker_core.temporal.closing import closed
 from worker_core.temporal.converter import DATA_CONVERTER
@@ -220,6 +220,41 @@ async def turn_given_up_and_continued(stage: Stage, temporal: Client, folder: Pa
     return await _made_up(temporal, World(answer=answer), ["now?"])
 
 
+async def asked_in_mid_call(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    """A call under way asks twice: what was filled in goes back into it; the second question is not answered."""
+
+    def run(request: RunTool) -> ToolOutcome:
+        if request.content is None and not request.answer:
+            return _asks("size", timedelta(minutes=5))
+        if request.answer == "allow":
+            assert request.content == {"size": "large"}
+            return _asks("colour", timedelta(seconds=1))
+        return ToolOutcome(succeeded=False, output="", error=f"The question was not answered: {request.answer}.")
+
+    def answer(call: ModelCall) -> ModelReply:
+        return reply("", called("shop", "call_1")) if call.messages[-1]["role"] == "user" else reply("over")
+
+    client = Client(temporal.service_client, data_converter=DATA_CONVERTER)
+    world = World(answer=answer, run=run, decide=lambda turn: "completed")
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        async with asyncio.timeout(30):
+            while not world.tool_calls:
+                await asyncio.sleep(0.01)
+        filled_in = {"call_id": "call_1", "answer": "allow", "scope": "once", "content": {"size": "large"}}
+        await handle.signal("answer_approval", filled_in)
+        await handle.result()
+    assert [(one.answer, one.content) for one in world.tool_calls] == [
+        ("", None), ("allow", {"size": "large"}), ("timeout", None),
+    ]  # fmt: skip
+    return handle
+
+
+def _asks(question: str, lasting: timedelta) -> ToolOutcome:
+    expires_at = (datetime.now(UTC) + lasting).isoformat()
+    return ToolOutcome(succeeded=False, output="", approval=ApprovalWanted(id=question, expires_at=expires_at))
+
+
 async def _made_up(temporal: Client, world: World, messages: list[str], **changes: Any) -> WorkflowHandle[Any, Any]:
     """What stands behind the activities is made up; each message is sent when the workflow waits for it."""
     client = Client(temporal.service_client, data_converter=DATA_CONVERTER)
@@ -240,7 +275,7 @@ SCENARIOS: dict[str, Scenario] = {
         agent_with_tools_and_a_second_turn, agent_paused_and_resumed, agent_cancelled_in_a_tool,
         agent_refused_by_the_gateway, asked_allowed_and_denied,
         team, dynamic, claude_code, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
-        context_full_until_it_fits, turn_given_up_and_continued,
+        context_full_until_it_fits, turn_given_up_and_continued, asked_in_mid_call,
     )
 }  # fmt: skip
 
