@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image of installers/docker/Dockerfile where no registry is at hand, on a base that debootstrap makes, and
-# runs it as a restricted pod would be (tests/image).
+# runs it as a restricted pod would be (tests/installers/test_image.py).
 #
 #   sudo scripts/image.sh [PYTEST ARGUMENT ...]
 #
@@ -61,4 +61,4 @@ buildah "${engine[@]}" bud --isolation chroot --network host --layers=false --qu
 echo "== Built after $SECONDS s"
 cd "$here"
 KUBIYA_TEST_IMAGE="$image" KUBIYA_TEST_ENGINE="podman ${engine[*]} --runtime runc" \
-    exec .venv/bin/python -m pytest "${@:-tests/image}"
+    exec .venv/bin/python -m pytest "${@:-tests/installers/test_image.py}"

@@ -1,4 +1,4 @@
-"""The Dockerfile and what is beside it, as far as they can be read without an engine; `tests/image` runs the image."""
+"""The Dockerfile and what is beside it, as far as they can be read without an engine; `test_image.py` runs it."""
 
 from __future__ import annotations
 

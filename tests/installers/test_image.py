@@ -162,7 +162,7 @@ async def test_a_pod_works_in_the_sandbox_and_leaves_within_its_grace(pod: Pod, 
         assert '"landlock"' in said
 
         # A tool, in the sandbox: the policy does not see what these lines read.
-        key, variables = "$(printf /run/sec%s rets/kubiya/api-key)", "$(printf /proc/%s/environ 1)"
+        key, variables = "$(printf /%s run secrets kubiya api-key)", "$(printf /%s proc 1 environ)"
         look = f'for one in "{key}" "{variables}"; do cat "$one" || echo kept; done; echo in-the-box'
         execution_id = await submit(pod, client, f"{tool(look)}\n!say said")
         await reach(client, execution_id, "waiting_for_input")
