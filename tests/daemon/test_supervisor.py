@@ -113,6 +113,16 @@ def supervisor(home: Path, *todo: str, hung_after: float = 30.0, restart_after: 
                     os.kill(pid, signal.SIGKILL)
 
 
+def test_it_weighs_next_to_nothing() -> None:
+    """Megabytes that each daemon would hold for months; and nothing that the standard library has not."""
+    root = str(Path(worker_core.__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {root!r}); import worker_core.daemon.supervisor; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"asyncio", "dataclasses", "hashlib", "hmac", "inspect", "logging", "ssl", "traceback"}
+    assert len(loaded) < 130
+
+
 def test_twenty_crashes_and_it_still_works(tmp_path: Path) -> None:
     with supervisor(tmp_path, *["crash"] * 20) as running:
         assert running.says()["event"] == "up"

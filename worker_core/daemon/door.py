@@ -58,6 +58,8 @@ class Door:
 
     def close(self, *, code: int, why: str) -> None:
         """Tell those who wait how it ended."""
+        with contextlib.suppress(OSError):  # wakes the thread that accepts; macOS and Windows need the close
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         if self.path:
             with contextlib.suppress(OSError):
@@ -112,8 +114,10 @@ class Door:
                 if waits:
                     with self._lock:
                         self._waiting.append(connection)
-                _say(connection, {"ok": True, "facts": self._facts()})
-                self._stop(request["mode"])
+                try:
+                    _say(connection, {"ok": True, "facts": self._facts()})  # before the end can be told
+                finally:
+                    self._stop(request["mode"])
                 return waits
             case _:
                 _say(connection, {"ok": False, "error": "A daemon knows facts and stop."})

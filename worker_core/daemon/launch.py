@@ -140,7 +140,7 @@ def _supervisor() -> Iterator[subprocess.Popen[bytes]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=_without_keys(os.environ),
+            env={**_without_keys(os.environ), "MALLOC_ARENA_MAX": "1"},  # glibc: its few threads share what they free
             start_new_session=True,
             creationflags=0x0000_0200 | 0x0800_0000 if sys.platform == "win32" else 0,  # a group, and no window
         )
