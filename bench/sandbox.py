@@ -1,4 +1,4 @@
-"""What the sandbox costs a tool call: the same call through the runner, with and without it, in turn."""
+"""What each sandbox costs a tool call: the same call through the runner, with it and without one, in turn."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.processes.process import run_process
 from worker_core.settings import Settings
+from worker_core.settings.choices import SandboxName
 
 ROUNDS = 40
 MOST_MILLISECONDS = 15.0
@@ -43,19 +44,27 @@ class Measured:
         return self.bare + MOST_MILLISECONDS
 
 
+SANDBOXES: tuple[SandboxName, ...] = ("auto", "landlock")
+"""The usual one, and what there is where that is forbidden."""
+
+
 def measure_sandbox(folder: Path) -> list[tuple[str, Measured]]:
-    """Empty where there is no sandbox."""
+    """Without those that do not work here."""
     paths = Paths(config=folder / "config", state=folder / "state", runtime=folder / "run")
-    chosen = choose(Settings(require_sandbox="never"), paths)
-    print(f"bench: {chosen.reason}", file=sys.stderr)
-    if chosen.launcher is None or chosen.view.name == "none":
-        return []
     workspace = paths.workspaces / "bench"
     workspace.mkdir(parents=True)
-    try:
-        return asyncio.run(_all(chosen.launcher, workspace))
-    finally:
-        chosen.close()
+    measured: dict[str, list[tuple[str, Measured]]] = {}
+    for name in SANDBOXES:
+        chosen = choose(Settings(sandbox=name, require_sandbox="never"), paths)
+        try:
+            print(f"bench: {chosen.reason}", file=sys.stderr)
+            if chosen.launcher is None or chosen.view.name in {"none", *measured}:
+                continue
+            rows = asyncio.run(_all(chosen.launcher, workspace))
+            measured[chosen.view.name] = [(f"{row}, {chosen.view.name}", found) for row, found in rows]
+        finally:
+            chosen.close()
+    return [row for rows in measured.values() for row in rows]
 
 
 async def _all(launcher: Launcher, workspace: Path) -> list[tuple[str, Measured]]:

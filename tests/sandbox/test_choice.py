@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.walls import needs_bubblewrap
+from tests.support.walls import needs_bubblewrap, needs_landlock
 from worker_core.paths import Paths
 from worker_core.sandbox import choice, container, landlock, linux
 from worker_core.sandbox.choice import ChosenLauncher, SandboxChoice, SandboxMissing, choose
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Command, Holds
 from worker_core.settings import Settings
+from worker_core.settings.choices import LEVELS
 from worker_core.snapshot import SandboxView
 
 
@@ -224,3 +225,69 @@ def test_one_that_is_found_when_the_worker_has_left_is_let_go(tmp_path: Path) ->
     launcher = ChosenLauncher(look, on_choice=lambda made: None)
     launcher.look()
     assert closed == [1]
+
+
+# --- the ladder -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_bubblewrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+
+
+@needs_landlock
+@pytest.mark.usefixtures("without_bubblewrap")
+def test_landlock_where_bubblewrap_fails_and_why(paths: Paths) -> None:
+    found = choose(Settings(require_sandbox="always"), paths)
+    found.close()
+    assert (found.view.name, found.lasts) == ("landlock", True)
+    assert set(found.view.enforces) == set(Holds) - {Holds.PROCESSES, Holds.OWN_TMP, Holds.OWN_LOOPBACK}
+    assert found.reason.startswith(f"Tools run in Landlock (version {landlock.version()}); network: HTTP and HTTPS")
+    assert "They see other processes and their arguments" in found.reason
+    assert "setting up uid map: Permission denied" in found.reason or "user namespaces" in found.reason
+    assert not list((paths.runtime / "sandbox").iterdir())
+
+
+@needs_landlock
+def test_landlock_by_its_name(paths: Paths) -> None:
+    found = choose(Settings(sandbox="landlock", network="host"), paths)
+    found.close()
+    assert found.view.name == "landlock"
+    assert Holds.NETWORK not in found.view.enforces
+    assert "bubblewrap" not in found.reason
+
+
+@needs_landlock
+@pytest.mark.usefixtures("without_bubblewrap")
+@pytest.mark.parametrize(("asked", "name"), [(("files", "network"), "landlock"), (("files", "processes"), "refused")])
+def test_a_level_that_is_asked_for(paths: Paths, asked: tuple[str, ...], name: str) -> None:
+    found = choose(Settings(sandbox_enforces=asked), paths, ask=never_asked)
+    found.close()
+    assert found.view.name == name
+    if name == "refused":
+        assert "landlock does not enforce what sandbox_enforces asks for: processes." in found.reason
+    assert not list((paths.runtime / "sandbox").iterdir())
+
+
+def test_the_levels_of_the_settings_are_what_sandboxes_enforce() -> None:
+    assert set(LEVELS) <= set(Holds)
+
+
+def test_a_kernel_without_landlock(paths: Paths, nothing: None) -> None:
+    found = choose(Settings(sandbox="landlock", require_sandbox="always"), paths)
+    assert found.view.name == "refused"
+    assert "The kernel has no Landlock" in found.reason
+
+
+@needs_landlock
+def test_a_landlock_that_holds_nothing_is_none(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a kernel that only says that it has it."""
+    everything = [(Path("/"), landlock.WRITE)]
+    walls = landlock.walls
+    monkeypatch.setattr(landlock, "walls", lambda _, **more: walls(everything, **more))
+    found = choose(Settings(sandbox="landlock", require_sandbox="ask"), paths, ask=never_asked)
+    assert found.view.name == "refused"
+    assert "a program in it read what it may not" in found.reason

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.walls import bubblewrap, needs_bubblewrap
+from tests.support.walls import bubblewrap, needs_bubblewrap, needs_landlock, without_namespaces
 from tests.tools.conftest import Call
 from worker_core.sandbox.launcher import Launcher
 from worker_core.sandbox.limits import Limits
@@ -14,12 +14,13 @@ from worker_core.tools.files import FileTool
 from worker_core.tools.python import PythonTool
 from worker_core.tools.shell import ShellTool
 
-pytestmark = needs_bubblewrap
 
-
-@pytest.fixture
-def launcher(tmp_path: Path) -> Launcher:
-    return bubblewrap(tmp_path / "walls", limits=Limits(file_bytes=1024 * 1024))
+@pytest.fixture(
+    params=[pytest.param("bubblewrap", marks=needs_bubblewrap), pytest.param("landlock", marks=needs_landlock)]
+)
+def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
+    make = bubblewrap if request.param == "bubblewrap" else without_namespaces
+    return make(tmp_path / "walls", limits=Limits(file_bytes=1024 * 1024))
 
 
 async def test_shell(call: Call, here: Path) -> None:
