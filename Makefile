@@ -8,8 +8,8 @@ else
   PYTHON ?= python3
   BIN := $(VENV)/bin
 endif
-# A file's tests stay together, one file beside another.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+# A file's tests stay together, one file beside another, in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test quick test-chart test-gateways test-image test-mcp lint format lock bench soak screenshots package freeze clean

@@ -24,14 +24,15 @@ if sys.platform != "win32":
             signal.signal(ignored, signal.default_int_handler if ignored is signal.SIGINT else signal.SIG_DFL)
 
 TAKES_LONG = (
-    "agents/workflows/test_growing_conversation.py", "agents/workflows/test_long_conversations.py", "cli/",
-    "desktop/notices/test_popups.py", "desktop/test_first_run_to_quit.py", "desktop/test_program.py",
-    "desktop/test_with_a_worker.py", "engine/", "frozen/", "gateways/", "hooks/",
-    "logs/test_redaction.py", "playground/", "bench/test_soak.py", "sandbox/test_limits.py", "policy/test_audit.py",
-    "services/test_real_systemd.py", "test_expressions.py", "tracing/",
+    "frozen/", "agents/workflows/test_growing_conversation.py", "agents/workflows/test_long_conversations.py",
+    "bench/test_soak.py", "services/test_real_systemd.py", "engine/", "cli/", "desktop/test_program.py",
+    "desktop/test_first_run_to_quit.py", "desktop/test_with_a_worker.py", "playground/",
+    "desktop/notices/test_popups.py", "gateways/", "hooks/", "tracing/", "logs/test_redaction.py",
+    "sandbox/test_limits.py", "policy/test_audit.py", "test_expressions.py",
 )  # fmt: skip
 """What `--quick` leaves out, for the second, third and fourth version of Python: whole programs, their ends and
-crashes, and very large inputs. They take most of the time, and what they look at is seldom Python's."""
+crashes, and very large inputs. They take most of the time, and what they look at is seldom Python's. Where all tests
+run, these begin, in this order, so that no file runs on alone at the end."""
 
 STAYS = ("engine/test_executions.py", "engine/test_contract.py")
 
@@ -44,6 +45,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     name = collection_path.relative_to(Path(__file__).parent).as_posix()
     long = config.getoption("quick") and name.startswith(TAKES_LONG) and name not in STAYS
     return True if long else None
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, and four at most: much of the suite waits for processes."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.nodeid.removeprefix("tests/")
+        return next((at for at, long in enumerate(TAKES_LONG) if name.startswith(long)), len(TAKES_LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
