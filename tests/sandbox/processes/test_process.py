@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 from tests.sandbox.conftest import MakeCommand, run
 from tests.support.processes import alive, eventually, pid_in, written_pid, zombies
 from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.processes import process
 from worker_core.sandbox.processes.process import ProcessResult, run_process, uninterrupted
 from worker_core.sandbox.processes.warden import WARDEN
@@ -282,6 +285,19 @@ async def test_fifty_calls_leave_no_descriptor_thread_or_zombie(shell: MakeComma
     await eventually(lambda: threading.active_count() <= threads + 4)  # those of the pool stay
     assert open_files() <= before
     assert not zombies()
+
+
+async def test_what_was_printed_goes_with_the_result(shell: MakeCommand) -> None:
+    """Not only when the collector comes, which is seldom: outputs are large."""
+    gc.disable()
+    try:
+        result = await run(replace(shell("seq 1000"), limits=Limits()))
+        printed = weakref.ref(result.output)
+        result.output.close()
+        del result
+        await eventually(lambda: printed() is None)
+    finally:
+        gc.enable()
 
 
 async def test_uninterrupted_gives_what_the_work_gives() -> None:

@@ -113,6 +113,7 @@ class ProcessTree:
         self._group = command.group
         self._scratch = command.scratch
         self._watched: Watched | None = None
+        self._exceeded = ""
         shield_worker()
         try:
             self._announce()
@@ -234,11 +235,15 @@ class ProcessTree:
     @property
     def exceeded(self) -> str:
         """The limit that it was ended for; empty: none."""
-        return "" if self._watched is None else self._watched.exceeded
+        watched = self._watched
+        return self._exceeded if watched is None else watched.exceeded
 
     def _unwatch(self) -> None:
         if self._watched is not None:
             WATCHER.remove(self._watched)
+            self._exceeded = self._watched.exceeded
+            # It holds us, to end us: in a circle, what was printed would stay until the collector looks at everything.
+            self._watched = None
         self._tidy()
 
     def _join_reading(self, seconds: float) -> None:

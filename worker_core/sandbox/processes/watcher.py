@@ -131,19 +131,22 @@ class Watcher:
                     self._changed.wait()
             # Not to the same beat: a tool could keep out of sight.
             time.sleep(PERIOD_SECONDS * beat.uniform(0.8, 1.2))
+            self._look()
+
+    def _look(self) -> None:
+        with self._changed:
+            present, over = list(self._watched), list(self._over)
+            self._over.clear()
+        for one in over:
+            one.close()
+        for one in present:
             with self._changed:
-                present, over = list(self._watched), list(self._over)
-                self._over.clear()
-            for one in over:
-                one.close()
-            for one in present:
-                with self._changed:
-                    if one not in self._watched:
-                        continue
-                try:
-                    one.look(seconds=max(LEAST_SECONDS, COUNT_SECONDS / len(present)))
-                except Exception:
-                    log.exception("The use of resources of a tool could not be looked at.")
+                if one not in self._watched:
+                    continue
+            try:
+                one.look(seconds=max(LEAST_SECONDS, COUNT_SECONDS / len(present)))
+            except Exception:
+                log.exception("The use of resources of a tool could not be looked at.")
 
 
 WATCHER = Watcher()
