@@ -76,6 +76,11 @@ class Paths:
         return self.config / "config.toml"
 
     @property
+    def services(self) -> Path:
+        """What an installed service needs that its system does not keep."""
+        return self.config / "services"
+
+    @property
     def policy_file(self) -> Path:
         return self.config / "policy.toml"
 
@@ -121,6 +126,10 @@ class Paths:
 
     def daemon_socket(self, name: str) -> Path:
         return self.runtime / f"daemon-{name}.sock"
+
+    def launchd_log_of(self, label: str) -> Path:
+        """What an agent of launchd prints before its worker has a log."""
+        return self.logs / f"{label}.launchd.log"
 
     @property
     def desktop_log(self) -> Path:

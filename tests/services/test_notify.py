@@ -17,7 +17,7 @@ from tests.support.engine import new_queue
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
 from worker_core.events import EventBus, HeartbeatFailed, SnapshotReplaced
-from worker_core.services.notify import HEARTBEATS_END_WITHIN, Progress, ServiceManager
+from worker_core.services.notify import HEARTBEATS_END_WITHIN, HeartbeatProgress, ServiceManager
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="systemd is for Linux")
@@ -97,7 +97,7 @@ async def test_the_watchdog_is_fed_while_the_loop_turns(manager: Manager) -> Non
 
 def test_no_progress_is_heartbeats_that_do_not_end() -> None:
     now = 0.0
-    progress = Progress(clock=lambda: now)
+    progress = HeartbeatProgress(clock=lambda: now)
     limit = HEARTBEATS_END_WITHIN.total_seconds()
     now = 10 * limit
     assert progress.lately  # there was none yet: it registers, which may take for ever

@@ -95,7 +95,7 @@ class ServiceManager:
             yield
             return
         voice = _Voice(self, drain_timeout)
-        progress = Progress()
+        progress = HeartbeatProgress()
         stop = (
             engine.events.listen(voice.heard, only=(SnapshotReplaced,)),
             engine.events.listen(progress.heard, only=(HeartbeatSent, HeartbeatFailed)),
@@ -109,7 +109,7 @@ class ServiceManager:
             if feeding is not None:
                 feeding.cancel()
 
-    async def _feed(self, progress: Progress) -> None:
+    async def _feed(self, progress: HeartbeatProgress) -> None:
         assert self.watchdog is not None
         while True:
             if progress.lately:
@@ -117,7 +117,7 @@ class ServiceManager:
             await asyncio.sleep(self.watchdog.total_seconds() / _FEEDS)
 
 
-class Progress:
+class HeartbeatProgress:
     """Whether heartbeats come to an end, once there was one."""
 
     def __init__(

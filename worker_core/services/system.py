@@ -55,7 +55,7 @@ def default_scope() -> Scope:
 
 def key_folder(plan_label: str, scope: Scope, paths: Paths) -> Path:
     """Where its key files are: for their owner alone."""
-    return (KEYS_OF_SYSTEM if scope == "system" else paths.config / "services") / plan_label
+    return (KEYS_OF_SYSTEM if scope == "system" else paths.services) / plan_label
 
 
 def service_of(plan: ServicePlan, paths: Paths, *, version: int) -> Service:
@@ -130,7 +130,7 @@ def _of_launchd(plan: ServicePlan, paths: Paths) -> Service:
     domain = _domain()
     here = f"{domain}/{label}"
     load, unload = ("launchctl", "bootstrap", domain, str(file)), ("launchctl", "bootout", here)
-    content = launchd.agent(plan, log=paths.logs / f"{plan.label}.launchd.log")
+    content = launchd.agent(plan, log=paths.launchd_log_of(plan.label))
     return Service(
         label=label,
         scope="user",
@@ -158,7 +158,7 @@ def _domain() -> str:
 
 
 def _of_windows(plan: ServicePlan, paths: Paths) -> Service:
-    name, file = windows_task.task_name(plan), paths.config / "services" / f"{plan.label}.xml"
+    name, file = windows_task.task_name(plan), paths.services / f"{plan.label}.xml"
     user = "\\".join(filter(None, (os.environ.get("USERDOMAIN", ""), getpass.getuser())))
     end: Command = ("schtasks", "/End", "/TN", name)
     run: Command = ("schtasks", "/Run", "/TN", name)
