@@ -27,7 +27,7 @@ def _failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(linux, "programs", lambda *_: iter((str(broken),)))
     monkeypatch.setattr(landlock, "version", lambda: 0)
 
 

@@ -85,7 +85,7 @@ async def test_a_headless_worker_whose_sandbox_fails_runs_no_tool_and_says_so_at
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'No permissions to create new namespace' >&2; exit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(linux, "programs", lambda *_: iter((str(broken),)))
     monkeypatch.setattr(landlock, "version", lambda: 0)
     async with running_engine(stage, tmp_path, sandbox="auto", require_sandbox="ask") as rig:
         await rig.until(lambda: rig.snapshot.sandbox.name == "refused")

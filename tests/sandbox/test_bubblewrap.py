@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from tests.sandbox.conftest import run
-from tests.support.processes import eventually
+from tests.support.processes import alive, eventually, pid_in
 from tests.support.walls import bubblewrap, missing_bubblewrap
 from worker_core.network.reachable import Network, narrower
 from worker_core.sandbox import linux
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Holds
-from worker_core.sandbox.linux import explain, find_program, probe
+from worker_core.sandbox.linux import explain, find_program, probe, working
 from worker_core.sandbox.walls import Walls, sandboxed_environment
 
 pytestmark = pytest.mark.skipif(
@@ -116,6 +116,60 @@ def test_a_program_that_does_not_work(tmp_path: Path, monkeypatch: pytest.Monkey
         f"bubblewrap ({broken}) does not work here: setting up uid map: Permission denied."
     )
     assert find_program(str(tmp_path)) == str(broken)
+
+
+def stand_in(folder: Path, name: str, script: str) -> str:
+    """A bwrap that is a script; `$real` is one that works."""
+    file = folder / name
+    file.write_text(f"#!/bin/bash\nreal={find_program()}\n{script}\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+REFUSES = "if tr '\\0' '\\n' </proc/self/fd/$2 | grep -q -e '%s'; then echo 'Operation not permitted' >&2; exit 1; fi"
+
+
+@pytest.mark.parametrize(
+    ("refused", "less"),
+    [
+        (["never"], ()),
+        (["--hostname"], ("a host name of their own",)),
+        (["--unshare-cgroup"], ("a control-group namespace",)),
+        (["--hostname", "--unshare-cgroup"], ("a host name of their own", "a control-group namespace")),
+    ],
+)
+def test_what_a_hardened_service_forbids_is_gone_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: list[str], less: tuple[str, ...]
+) -> None:
+    script = "\n".join([*(REFUSES % word for word in refused), 'exec "$real" "$@"'])
+    program = stand_in(tmp_path, "bwrap", script)
+    monkeypatch.setattr(linux, "programs", lambda: iter((program,)))
+    found = working(Walls(runtime=tmp_path / "r"))
+    assert found == linux.Working(program=program, less=less)
+    assert isinstance(found, linux.Working)
+    assert all(name in found.note for name in less)
+
+
+def test_another_program_is_tried_where_the_first_does_not_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = stand_in(tmp_path, "broken", "echo 'no, not so' >&2; exit 1")
+    works = stand_in(tmp_path, "works", 'exec "$real" "$@"')
+    walls = Walls(runtime=tmp_path / "r")
+    monkeypatch.setattr(linux, "programs", lambda: iter((broken, works)))
+    assert working(walls) == linux.Working(program=works)
+    monkeypatch.setattr(linux, "programs", lambda: iter((broken, broken)))
+    assert working(walls) == (f"bubblewrap ({broken}) does not work here: no, not so.",) * 2
+    monkeypatch.setattr(linux, "programs", lambda: iter(()))
+    assert working(walls) == ()
+
+
+async def test_a_trial_that_does_not_end_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = tmp_path / "pid"
+    program = stand_in(tmp_path, "bwrap", f"sleep 1000 & echo $! >{pid}; mkfifo {pid}.x; read _ <{pid}.x")
+    monkeypatch.setattr(linux, "PROBE_SECONDS", 2.0)
+    assert "did not start a program within 2 s" in probe(program, Walls(runtime=tmp_path / "r"))
+    await eventually(lambda: not alive(pid_in(pid)))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def paths() -> Iterator[Paths]:
 @pytest.fixture
 def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without any sandbox."""
-    monkeypatch.setattr(linux, "find_program", lambda: None)
+    monkeypatch.setattr(linux, "programs", lambda: ())
     monkeypatch.setattr(container, "find_program", lambda: None)
     monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(choice.platform, "system", lambda: "Linux")
@@ -79,7 +79,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(linux, "programs", lambda: (str(broken),))
     monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(choice.platform, "system", lambda: "Linux")
 

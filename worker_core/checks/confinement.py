@@ -83,7 +83,7 @@ def _of_unit(unit: str, options: Mapping[str, str]) -> list[Taken]:
             )
         )
     if options.get("ProtectHostname", "no") not in {"", "no"}:
-        missing.append(Taken("ProtectHostname=yes stops bubblewrap at the sandbox's name", f"leave it out of {unit}"))
+        missing.append(Taken("ProtectHostname=yes takes the sandbox's host name", f"leave it out of {unit}"))
     if options.get("ProcSubset") == "pid":
         missing.append(Taken("ProcSubset=pid hides what the worker reads of the machine", f"leave it out of {unit}"))
     families = options.get("RestrictAddressFamilies", "").split()

