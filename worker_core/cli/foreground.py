@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -108,6 +109,7 @@ class Foreground:
         )
         sinks: list[Sink] = [file] if self._supervised else [ConsoleSink(sys.stderr, style=style), file]
         pipeline = install(redactor=redactor, sinks=sinks, ring=ring, level=self._settings.log_level)
+        threading.excepthook = _thread_failed  # Python's own prints, unmasked, where a daemon's log has it in pieces
         began = time.monotonic()
         try:
             prompter = Prompter()
@@ -243,6 +245,11 @@ class Foreground:
             case StopMode.NOW:
                 log.warning("%s: leaves at once.", name)
         self._stopping.start(engine.stop(mode=mode))
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    name = failed.thread.name if failed.thread is not None else "?"
+    log.error("The thread %r ended on an internal error.", name, exc_info=failed.exc_value)
 
 
 @contextlib.contextmanager

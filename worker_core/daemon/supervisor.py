@@ -30,6 +30,7 @@ from worker_core.daemon.child import ABORT_SECONDS, Child
 from worker_core.daemon.door import MODES, Door
 from worker_core.daemon.liveness import Liveness
 from worker_core.daemon.restarts import Restarts
+from worker_core.sandbox.processes.shield import shield_worker
 
 START_LOOK_SECONDS: Final = 0.1
 """Between two looks until a new worker answers for the first time."""
@@ -269,6 +270,7 @@ def _span(seconds: float) -> str:
 
 def main() -> None:
     """What the process does: its brief is one JSON object on stdin."""
+    shield_worker()  # before the keys are here
     brief = Brief.of(json.loads(sys.stdin.buffer.readline()))
     os.chdir(brief.runtime)
     try:
