@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import re
 import tomllib
@@ -45,15 +46,20 @@ LATE = {
 }
 """Rooms and files that come with the first execution, of what is heavy in them."""
 
-FILES_AT_START = 190
+FILES_AT_START = 200
 """Of ours, so that a worker which waits stays small: whoever needs more looks first whether it is needed so early."""
 
 STATEMENT = "`desktop` draws what `worker_core` publishes; `worker_core` knows no window."
 
 
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def imports_of(file: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -101,7 +107,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
     files = modules()
     graph: dict[str, set[str]] = {name: set() for name in files}
     for name, file in files.items():
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(file)):
             if isinstance(node, ast.ImportFrom) and node.module:
                 wanted = {f"{node.module}.{alias.name}" for alias in node.names}
                 graph[name] |= {one if one in files else node.module for one in wanted} & files.keys()
@@ -138,7 +144,7 @@ REPLAYABLE = {"CancelledError", "create_task", "current_task", "gather", "shield
 @pytest.mark.parametrize("file", REPLAYED, ids=lambda file: file.stem)
 def test_what_is_replayed_asks_nothing_of_this_machine(file: Path) -> None:
     """Beside the contract of its imports: no subprocess of asyncio, no clock, no file."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file)
     used = {(ast.unparse(node.value), node.attr) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert {name for of, name in used if of == "asyncio"} <= REPLAYABLE
     assert not {(of, name) for of, name in used if of == "datetime" and name in {"now", "utcnow", "today"}}
@@ -165,7 +171,7 @@ NESTING = {"exec", "exec_", "getOpenFileName", "getOpenFileNames", "getSaveFileN
 def test_no_dialog_nests_the_event_loop(file: Path) -> None:
     called = {
         ast.unparse(node.func)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not {name for name in called if name in NESTING or name.rpartition(".")[2] in NESTING}
@@ -185,7 +191,7 @@ def test_tooltips_are_plain_text() -> None:
     found = {
         f"{file.relative_to(ROOT)}: {ast.unparse(text)}"
         for file in (ROOT / "desktop").rglob("*.py")
-        for text in _tooltips(ast.parse(file.read_text(encoding="utf-8")))
+        for text in _tooltips(parsed(file))
         for part in ([text.body, text.orelse] if isinstance(text, ast.IfExp) else [text])
         if not (isinstance(part, ast.Call) and ast.unparse(part.func) == "tooltip_text")
         and not (isinstance(part, ast.Constant) and part.value == "")
@@ -200,7 +206,7 @@ def test_commands_print_through_the_one_function_that_filters() -> None:
     found = {
         f"{file.name}: {ast.unparse(node.func)}"
         for file in (ROOT / "worker_core" / "cli").glob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ways_out
     }
     assert found == {"terminal.py: click.echo", "root.py: click.echo"}, "root.py: an empty line"
@@ -244,7 +250,7 @@ def test_a_class_name_is_one_thing() -> None:
         for file in (ROOT / package).rglob("*.py"):
             if file.relative_to(ROOT).as_posix() == "worker_core/playground/wire.py":
                 continue
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for node in ast.walk(parsed(file)):
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     found.setdefault(node.name, set()).add(str(file.relative_to(ROOT)))
     several = {name: files for name, files in found.items() if len(files) > 1}
