@@ -23,7 +23,7 @@ from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
 from worker_core.tracing.ids import span_number, trace_number
-from worker_core.tracing.wanted import WantedTraces, other_protocol, wanted
+from worker_core.tracing.signals import Signals, other_protocol, wanted
 
 SERVER = Path(__file__).with_name("meta_server.py")
 PROMPT_WORD = "confidential-prompt-word"
@@ -202,17 +202,17 @@ async def test_an_owner_s_own_gateway_is_told_the_trace(
 @pytest.mark.parametrize(
     ("environ", "found"),
     [
-        ({}, WantedTraces()),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, WantedTraces(traces=True, metrics=True)),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, WantedTraces()),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c"}, WantedTraces(traces=True)),
-        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c"}, WantedTraces(metrics=True)),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SDK_DISABLED": "True"}, WantedTraces()),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_TRACES_EXPORTER": "none"}, WantedTraces(metrics=True)),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_METRICS_EXPORTER": "console"}, WantedTraces(traces=True)),
+        ({}, Signals()),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, Signals(traces=True, metrics=True)),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, Signals()),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c"}, Signals(traces=True)),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c"}, Signals(metrics=True)),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SDK_DISABLED": "True"}, Signals()),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_TRACES_EXPORTER": "none"}, Signals(metrics=True)),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_METRICS_EXPORTER": "console"}, Signals(traces=True)),
     ],
 )
-def test_what_is_sent_follows_the_standard_variables(environ: dict[str, str], found: WantedTraces) -> None:
+def test_what_is_sent_follows_the_standard_variables(environ: dict[str, str], found: Signals) -> None:
     assert wanted(environ) == found
 
 

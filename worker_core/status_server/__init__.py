@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from worker_core.tracing.wanted import wanted
+from worker_core.tracing.signals import wanted
 
 if TYPE_CHECKING:
     from worker_core.status_server.measures import Watched

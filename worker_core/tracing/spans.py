@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
+from worker_core.tracing.signals import other_protocol, wanted
 from worker_core.tracing.tracer import ROOT, Attribute, Span, SpanKind, Tracer
-from worker_core.tracing.wanted import other_protocol, wanted
 
 log = logging.getLogger(__name__)
 

@@ -9,18 +9,18 @@ _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedTraces:
+class Signals:
     """Which signals are sent."""
 
     traces: bool = False
     metrics: bool = False
 
 
-def wanted(environ: Mapping[str, str]) -> WantedTraces:
+def wanted(environ: Mapping[str, str]) -> Signals:
     """A signal is sent where an endpoint is named for it, or for all, and nothing switches it off."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return WantedTraces()
-    return WantedTraces(traces=_sent("TRACES", environ), metrics=_sent("METRICS", environ))
+        return Signals()
+    return Signals(traces=_sent("TRACES", environ), metrics=_sent("METRICS", environ))
 
 
 def _sent(signal: str, environ: Mapping[str, str]) -> bool:
