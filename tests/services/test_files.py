@@ -82,7 +82,7 @@ def test_how_a_unit_lives_and_ends() -> None:
     assert found["Type"] == ["notify"]
     assert found["KillMode"] == ["mixed"]
     assert found["StartLimitIntervalSec"] == ["0"]
-    assert found["TimeoutStopSec"] == ["330s"]
+    assert found["TimeoutStopSec"] == ["360s"]
     assert found["RestartPreventExitStatus"] == ["2 3 4 5"] == [" ".join(map(str, NO_RESTART_AFTER))]
     assert found["LoadCredential"] == ["kubiya-api-key:/etc/kubiya-worker/kubiya-worker/kubiya-api-key"]
     assert found["User"] == ["kubiya-worker"]
@@ -147,7 +147,7 @@ def test_the_agent_of_launchd_is_what_its_manual_says() -> None:
     found = plistlib.loads(launchd.agent(USERS, log=Path("/Users/me/Library/Logs/x.log")))
     assert {name: type(value) for name, value in found.items()} == KEYS_OF_LAUNCHD
     assert found["KeepAlive"] == {"SuccessfulExit": False}
-    assert found["ExitTimeOut"] == 330
+    assert found["ExitTimeOut"] == 360
     assert found["ProcessType"] == "Interactive"
     assert found["LegacyTimers"] is True
     assert found["ProgramArguments"] == ["/bin/true", "start"]

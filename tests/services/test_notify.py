@@ -77,7 +77,7 @@ async def test_each_change_is_told_once(manager: Manager) -> None:
         engine.become(EngineState.STOPPED, "Stopped.")
         assert manager.next() == ["STATUS=running: Waiting for work. 0 of 0 at work, 0 finished."]
         assert manager.next() == [
-            "STOPPING=1", "EXTEND_TIMEOUT_USEC=330000000", "STATUS=draining: Stopping. 0 of 0 at work, 0 finished.",
+            "STOPPING=1", "EXTEND_TIMEOUT_USEC=360000000", "STATUS=draining: Stopping. 0 of 0 at work, 0 finished.",
         ]  # fmt: skip
         assert manager.next() == ["STATUS=stopped: Stopped. 0 of 0 at work, 0 finished."]
     engine.become(EngineState.FAILED, "Nobody listens any more.")
@@ -142,6 +142,6 @@ async def test_a_worker_tells_when_it_serves_and_when_it_leaves(stage: Stage, tm
             await asyncio.to_thread(manager.until, "WATCHDOG=1")
             assert worker.terminate() == 0
             heard = await asyncio.to_thread(manager.until, "STOPPING=1")
-            assert "EXTEND_TIMEOUT_USEC=330000000" in heard
+            assert "EXTEND_TIMEOUT_USEC=360000000" in heard
     finally:
         manager.close()

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 HEARTBEATS_END_WITHIN: Final = timedelta(minutes=5)
 """They are 60 s apart at most, and none takes longer than 10 s."""
 
-LEAVING_MARGIN: Final = timedelta(seconds=30)
+LEAVING_MARGIN: Final = timedelta(seconds=60)
 """Behind the drain: calls are cancelled, the last events go out, queues are signed off."""
 
 _FEEDS: Final = 3
