@@ -46,8 +46,10 @@ SCRIPTS: Final = (
 )
 """What the scripted model does; what follows; the status at which it follows."""
 
-ALLOWED: Final = {"memory": 4.0, "descriptors": 4.0, "threads": 3.0, "tasks": 6.0, "processes": 1.0}
-"""Growth that is believed to be none, from the end of the warm-up to the end."""
+ALLOWED: Final = {"memory": 4.0, "descriptors": 4.0, "threads": 16.0, "tasks": 6.0, "processes": 1.0}
+"""Growth that is believed to be none, from the end of the warm-up to the end. Pools of threads grow to their bounds as
+chance puts more beside each other (20 for workflow tasks, 6 of the event loop's); what leaks with each execution
+shows above that in half an hour."""
 
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 
