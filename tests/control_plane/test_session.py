@@ -79,6 +79,16 @@ async def worker(plane: FakeControlPlane, folder: Path, **options: Any) -> Async
         await made.client.aclose()
 
 
+async def test_labels_are_in_every_heartbeat(plane: FakeControlPlane, tmp_path: Path) -> None:
+    async with worker(plane, tmp_path, labels=("gpu=h100", "note=a=b")) as it:
+        await it.session.register()
+        it.now = WorkerStatus(status="idle", tasks_processed=0, metadata={"state": "running"})
+        it.session.start_heartbeats()
+        await plane.wait_for(lambda: len(plane.received("POST", BEAT)) >= 2)
+    for beat in plane.received("POST", BEAT):
+        assert beat.json()["worker_metadata"]["labels"] == {"gpu": "h100", "note": "a=b"}
+
+
 async def test_a_whole_session(plane: FakeControlPlane, tmp_path: Path) -> None:
     plane.start_response = {"temporal_api_key": "temporal-key-1", "queue_name": "laptops"}
     async with worker(plane, tmp_path) as it:

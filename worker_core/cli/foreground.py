@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from worker_core.basics.plain import one_line
 from worker_core.basics.tasks import TaskKeeper
+from worker_core.cli.notices import noticing
 from worker_core.cli.prompter import Prompter
 from worker_core.cli.terminal import say
 from worker_core.control_socket.server import ControlSocket
@@ -134,6 +135,7 @@ class Foreground:
                 _stop_signals(lambda name: self._asked_to_stop(engine, name)),
                 _hang_up(lambda: self._reload(running, manager)),
                 serving_status(engine, host=self._settings.status_host, port=self._settings.status_port),
+                noticing(engine, self._settings.cloud, drain_timeout=lambda: self._settings.drain_timeout),
                 manager.attending(engine, drain_timeout=lambda: self._settings.drain_timeout),
             ):
                 await engine.start()

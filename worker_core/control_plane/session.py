@@ -266,6 +266,10 @@ class QueueSession:
                 async with asyncio.timeout(spread(self.interval).total_seconds()):
                     await self._asked.wait()
 
+    def _labels(self) -> dict[str, dict[str, str]]:
+        labels = {name: value for name, _, value in (one.partition("=") for one in self._in_force.current.labels)}
+        return {"labels": labels} if labels else {}
+
     async def _send_heartbeat(self, *, full: bool) -> str | None:
         """Returns why it failed, as a sentence, or None."""
         now = self._status()
@@ -281,7 +285,7 @@ class QueueSession:
             status=now.status,
             tasks_processed=now.tasks_processed,
             current_task_id=now.current_task_id,
-            worker_metadata=now.metadata,
+            worker_metadata={**now.metadata, **self._labels()},
             system_info=info,
             logs=lines[-LOG_LINES:] if lines is not None else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,16 @@ LEVELS = ("files", "network", "processes", "privileges", "kernel", "limits")
 def level(text: str) -> str:
     if text not in LEVELS:
         raise ValueError(f"a sandbox is asked for {', '.join(LEVELS)}")
+    return text
+
+
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?=[ -~]{0,200}")
+"""A name as Kubernetes' labels have, and a value on one line."""
+
+
+def read_label(text: str) -> str:
+    if _LABEL.fullmatch(text) is None:
+        raise ValueError("a label is NAME=VALUE, its name of letters, digits and . _ / - and at most 63 long")
     return text
 
 

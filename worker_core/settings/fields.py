@@ -16,6 +16,7 @@ from worker_core.key_sources import API_KEY, LLM_API_KEY
 from worker_core.logs.sinks import FILE_LIMIT_MB, FILES, LogFormat
 from worker_core.network.hosts import listening_host
 from worker_core.network.proxy import check_proxy
+from worker_core.network.termination import Cloud
 from worker_core.network.urls import base_url
 from worker_core.secrets import Secret
 from worker_core.settings.choices import (
@@ -24,6 +25,7 @@ from worker_core.settings.choices import (
     TlsMode,
     listening_port,
     path,
+    read_label,
 )
 from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown
 from worker_core.settings.hook_fields import HookSettings
@@ -160,6 +162,29 @@ class Settings(HookSettings):
         reader=listening_host,
     )
     """Where the status port is opened: this machine alone, unless told otherwise (`0.0.0.0`, `::`)."""
+
+    cloud: Cloud = setting(
+        "none",
+        Group.WORK,
+        "Cloud that takes machines away",
+        "Its notice begins a drain: spot and preemptible machines.",
+        flag="--cloud",
+        flag_help="Whose notice of the machine's end begins a drain.",
+    )
+    """Whose metadata service is asked, every 5 s, whether this machine is going to be taken away. Its notice begins a
+    drain that fits into what is left."""
+
+    labels: tuple[str, ...] = setting(
+        (),
+        Group.WORK,
+        "Labels",
+        "NAME=VALUE, with commas between them. The control plane shows them.",
+        flag="--label",
+        flag_help="Told to the control plane.",
+        metavar="NAME=VALUE",
+        reader=read_label,
+    )
+    """What the control plane is told of this worker besides, in each heartbeat, as `NAME=VALUE`."""
 
     single_execution: bool = setting(
         False,
