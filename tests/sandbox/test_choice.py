@@ -235,7 +235,7 @@ def without_bubblewrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'setting up uid map: Permission denied' >&2; exit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(linux, "find_program", lambda: str(broken))
+    monkeypatch.setattr(linux, "programs", lambda: iter([str(broken)]))
 
 
 @needs_landlock

@@ -66,6 +66,7 @@ def queue(**more: object) -> QueueView:
     return QueueView(**fields)  # type: ignore[arg-type]
 
 
+COLLECTED = datetime.now(UTC)
 REFUSED = queue(credentials_refused=True)
 SILENT = queue(last_poll_at=datetime.now(UTC) - timedelta(minutes=3))
 
@@ -122,7 +123,9 @@ def talk(server: StatusServer, sent: bytes) -> bytes:
 async def test_ready_says_why_not_in_one_word(
     engine: Engine, server: StatusServer, now: EngineSnapshot, code: int, word: str
 ) -> None:
-    engine.snapshot = now
+    later = datetime.now(UTC) - COLLECTED  # the parameters are as old as the collection, minutes in a whole run
+    queues = [replace(one, last_poll_at=one.last_poll_at and one.last_poll_at + later) for one in now.queues]
+    engine.snapshot = replace(now, queues=tuple(queues))
     answer = await get(server, "/readyz")
     assert (answer.status_code, answer.text) == (code, f"{word}\n")
     assert (await get(server, "/healthz")).text == "ok\n"
