@@ -119,8 +119,9 @@ def state_folder(plan: ServicePlan) -> Path:
 
 def unit(plan: ServicePlan, *, version: int) -> str:
     """The unit file, for this version of systemd and all later ones."""
+    whose = "" if plan.scope == "system" else "--user "
     lines = [
-        f"# Written by `kubiya-worker service install`. What you want otherwise: `systemctl edit {plan.label}`.",
+        f"# Written by `kubiya-worker service install`. What you want otherwise: `systemctl {whose}edit {plan.label}`.",
         "[Unit]",
         f"Description=Kubiya Worker{f' ({_literal(plan.name)})' if plan.name else ''}",
     ]
