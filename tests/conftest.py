@@ -27,8 +27,9 @@ TAKES_LONG = (
     "frozen/", "agents/workflows/test_growing_conversation.py", "agents/workflows/test_long_conversations.py",
     "bench/test_soak.py", "services/test_real_systemd.py", "engine/", "cli/", "desktop/test_program.py",
     "desktop/test_first_run_to_quit.py", "desktop/test_with_a_worker.py", "playground/",
-    "desktop/notices/test_popups.py", "gateways/", "hooks/", "tracing/", "logs/test_redaction.py",
-    "sandbox/test_limits.py", "policy/test_audit.py", "test_expressions.py",
+    "desktop/notices/test_popups.py", "gateways/", "claude/test_runtime.py", "sandbox/test_escapes_as_user.py",
+    "sandbox/test_mounts.py", "mcp/test_elicitation.py", "mcp/test_servers.py", "daemon/", "hooks/", "tracing/",
+    "logs/test_redaction.py", "sandbox/test_limits.py", "policy/test_audit.py", "test_expressions.py",
 )  # fmt: skip
 """What `--quick` leaves out, for the second, third and fourth version of Python: whole programs, their ends and
 crashes, and very large inputs. They take most of the time, and what they look at is seldom Python's. Where all tests

@@ -48,7 +48,7 @@ def test_the_settings_file_goes_with_a_service_of_another_user_alone(machine: Co
 
 def test_the_drain_time_is_that_of_the_settings(machine: CommandLine) -> None:
     said = machine("service", "show", "--user", "--queue-id", "a", "--drain-timeout", "90 s").out
-    assert "TimeoutStopSec=120s\n" in said
+    assert "TimeoutStopSec=150s\n" in said
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.support.engine import home, new_queue
 from tests.support.executions import Viewer, sequences, submit, tool
 from tests.support.playground import Stage
@@ -19,6 +21,7 @@ KILLS = 4
 SEED = 20261124
 
 
+@pytest.mark.timeout(400)
 async def test_kills_at_random_moments_repeat_nothing_and_lose_nothing(stage: Stage, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     queue = await new_queue(stage)
@@ -53,7 +56,7 @@ async def test_kills_at_random_moments_repeat_nothing_and_lose_nothing(stage: St
             second.kill()
     with worker_process(stage, tmp_path, queue) as last:
         last.wait_ready()
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(300):
             while not await finished():
                 await asyncio.sleep(0.1)
         assert last.terminate() == 0

@@ -21,6 +21,9 @@ _PROC_SELF = Path("/proc/self/environ")
 _PASSES = 5
 """One may start another while we look; whoever is faster than this many looks is not stopped by more of them."""
 
+_LOOKS = 5
+"""At a process without an environment, before it is believed to have none."""
+
 _EXEC_SECONDS = 5.0
 """How long to wait for a program that is being loaded: more than a busy machine takes, unless its disk is gone."""
 
@@ -115,12 +118,15 @@ def _is_in(session: int | None, process_id: int) -> bool:
 
 def _environment(folder: Path) -> bytes:
     """Of a process, by its folder in /proc. One that becomes another program just now shows none for a moment."""
-    shown = (folder / "environ").read_bytes()
-    if not shown:
-        until = time.monotonic() + _EXEC_SECONDS
-        while _is_in_exec(folder) and time.monotonic() < until:
-            time.sleep(0.001)
-        shown = (folder / "environ").read_bytes()  # what was opened before belonged to the former program
+    until = time.monotonic() + _EXEC_SECONDS
+    at_rest, pause = 0, 0.0002
+    while not (shown := (folder / "environ").read_bytes()) and time.monotonic() < until:
+        # It may be between two programs again as soon as it was seen with one: only a rest that lasts is one.
+        if _is_in_exec(folder):
+            at_rest, pause = 0, min(pause * 1.3, 0.01)  # never in step with one that does it over and over
+            time.sleep(pause)
+        elif (at_rest := at_rest + 1) == _LOOKS:
+            break
     return shown
 
 
