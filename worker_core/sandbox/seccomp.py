@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _LOAD_WORD = 0x20  # BPF_LD | BPF_W | BPF_ABS
@@ -207,7 +207,7 @@ def program(machine: str, *, beside_others: BesideOthers | None = None) -> bytes
     ]
     if column == 0:
         code += [_step(_JUMP_AT_LEAST, X32_BIT, otherwise=1), _step(_RETURN, EPERM)]
-    code += _only_for(special["clone3"], [_step(_RETURN, ENOSYS)])  # its flags are out of sight; libc falls back
+    code += _verdict([special["clone3"]], ENOSYS)  # its flags are out of sight; libc falls back
     code += _only_for(special["clone"], _if_argument_has(0, NEW_NAMESPACES))
     code += _only_for(special["unshare"], _if_argument_has(0, NEW_NAMESPACES | NEW_TIME))
     code += _only_for(special["ioctl"], _if_argument_is(1, TERMINAL_INJECTIONS))
@@ -215,14 +215,11 @@ def program(machine: str, *, beside_others: BesideOthers | None = None) -> bytes
         code += _only_for(special["socket"], _unless_argument_is(0, SOCKET_FAMILIES))
     else:
         code += _beside_others(beside_others, special, column)
-    buffers = [step for option in SOCKET_BUFFERS for step in _only_for(option, [_step(_RETURN, IGNORED)])]
-    of_sockets = [_argument(1), *_only_for(SOCKET_LEVEL, [_argument(2), *buffers]), _step(_RETURN, ALLOW)]
+    buffers = [_argument(2), *_verdict(SOCKET_BUFFERS, IGNORED)]
+    of_sockets = [_argument(1), *_only_for(SOCKET_LEVEL, buffers), _step(_RETURN, ALLOW)]
     code += _only_for(special["setsockopt"], of_sockets)
     refused = {numbers[column] for numbers in REFUSED.values()} | (set(ONLY_X86.values()) if column == 0 else set())
-    for number in sorted(refused):
-        code += _only_for(number, [_step(_RETURN, EPERM)])
-    code.append(_step(_RETURN, ALLOW))
-    return b"".join(code)
+    return b"".join([*code, *_verdict(sorted(refused), EPERM), _step(_RETURN, ALLOW)])
 
 
 _UNIX, _INET, _INET6, _NETLINK = SOCKET_FAMILIES
@@ -247,8 +244,8 @@ _OF_ONE_PROCESS = (
 def _beside_others(how: BesideOthers, special: Mapping[str, int], column: int) -> list[bytes]:
     code: list[bytes] = []
     # A pair of datagram sockets sends to any path that it names; the other kinds do not.
-    of_streams = [step for kind in (_STREAM, _SEQUENCED) for step in _only_for(kind, [_step(_RETURN, ALLOW)])]
-    code += _only_for(special["socketpair"], [_argument(1), _step(_AND, _KIND), *of_streams, _step(_RETURN, EPERM)])
+    of_streams = [_step(_AND, _KIND), *_verdict((_STREAM, _SEQUENCED), ALLOW)]
+    code += _only_for(special["socketpair"], [_argument(1), *of_streams, _step(_RETURN, EPERM)])
     netlink = _only_for(_NETLINK, _unless_argument_is(2, (_ROUTE,)))
     match how.sockets:
         case Sockets.ALL:
@@ -265,17 +262,15 @@ def _beside_others(how: BesideOthers, special: Mapping[str, int], column: int) -
             code += _only_for(special["socket"], [_argument(0), *families, _step(_RETURN, EPERM)])
     if how.sockets is not Sockets.ALL:
         connected = ANSWERED if how.sockets is Sockets.ANSWERED else EPERM
-        code += _only_for(special["connect"], [_step(_RETURN, connected)])
-        code += _only_for(special["listen"], [_step(_RETURN, EPERM)])
+        code += _verdict([special["connect"]], connected) + _verdict([special["listen"]], EPERM)
         for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
             code += _only_for(special[name], _if_argument_has(flags, _FAST_OPEN))
     if not how.truncates:
-        code += _only_for(special["truncate"], [_step(_RETURN, EPERM)])
+        code += _verdict([special["truncate"]], EPERM)
     for name, process in _OF_ONE_PROCESS:
         code += _only_for(special[name], _unless_argument_is(process, (0,)))
     for refused, verdict in ((REFUSED_BESIDE_OTHERS, EPERM), (UNSUPPORTED_BESIDE_OTHERS, UNSUPPORTED)):
-        for numbers in refused.values():
-            code += _only_for(numbers[column], [_step(_RETURN, verdict)])
+        code += _verdict([numbers[column] for numbers in refused.values()], verdict)
     return code
 
 
@@ -288,6 +283,11 @@ def _only_for(number: int, body: Sequence[bytes]) -> list[bytes]:
     return [_step(_JUMP_EQUAL, number, otherwise=len(body)), *body]
 
 
+def _verdict(values: Iterable[int], verdict: int) -> list[bytes]:
+    """For these values of what was loaded last; the others go on."""
+    return [step for value in values for step in _only_for(value, [_step(_RETURN, verdict)])]
+
+
 def _argument(index: int) -> bytes:
     """The lower half, which is all that flags, commands and families have (both machines are little-endian)."""
     return _step(_LOAD_WORD, _ARGUMENTS + 8 * index)
@@ -298,10 +298,8 @@ def _if_argument_has(index: int, bits: int) -> list[bytes]:
 
 
 def _if_argument_is(index: int, values: Sequence[int]) -> list[bytes]:
-    tests = [step for value in values for step in _only_for(value, [_step(_RETURN, EPERM)])]
-    return [_argument(index), *tests, _step(_RETURN, ALLOW)]
+    return [_argument(index), *_verdict(values, EPERM), _step(_RETURN, ALLOW)]
 
 
 def _unless_argument_is(index: int, values: Sequence[int]) -> list[bytes]:
-    tests = [step for value in values for step in _only_for(value, [_step(_RETURN, ALLOW)])]
-    return [_argument(index), *tests, _step(_RETURN, EPERM)]
+    return [_argument(index), *_verdict(values, ALLOW), _step(_RETURN, EPERM)]
