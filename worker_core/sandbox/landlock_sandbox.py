@@ -72,25 +72,20 @@ class LandlockSandbox:
             self._groups.close()
 
     def door(self, port: int) -> str | None:
-        if self._walls.network is Network.HOST:
-            return on_loopback(port)
-        if self._walls.egress is None:
-            return None
-        from worker_core.sandbox.gatekeeper import WORKER
-
-        return f"http://{WORKER}:{port}"
+        return self._walls.door(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)
         egress = self._walls.egress if policy in {Network.ON, Network.ALLOW_LIST} else None
         sockets = Sockets.ALL if policy is Network.HOST else Sockets.NONE if egress is None else Sockets.ANSWERED
+        lease = None if egress is None else egress.lease(doors=command.doors)
         scratch = Scratch(self._calls)
         home = scratch.home if command.home is None else real(command.home)
         variables = sandboxed_environment(
             command.environment,
             home=home,
             tmp=str(scratch.tmp),
-            proxy=None if egress is None else f"http://127.0.0.1:{_egress_port()}",
+            proxy=None if lease is None else on_loopback(lease.port),
             keeps_proxies=policy is Network.HOST,
         )
         if "PATH" in variables:
@@ -111,7 +106,7 @@ class LandlockSandbox:
                 walls=landlock.walls(allowed, known=self._version, keeps_from_tcp=policy is not Network.HOST),
                 filter=data(self._filters[sockets]),
                 leash=keeper.leash,
-                answers=None if egress is None else egress.lease(doors=command.doors),
+                answers=lease,
             ),
         )
         return replace(
@@ -167,9 +162,3 @@ def probe(walls: Walls) -> str:
         return ""
     said = " ".join(result.stderr.decode("utf-8", "replace").split())[:300]
     return f"Landlock does not work here: {said or 'a program in it read what it may not'}."
-
-
-def _egress_port() -> int:
-    from worker_core.sandbox.egress.egress import PORT
-
-    return PORT

@@ -74,20 +74,14 @@ class Bubblewrap:
             self._groups.close()
 
     def door(self, port: int) -> str | None:
-        if self._walls.network is Network.HOST:
-            return on_loopback(port)
-        if self._walls.egress is None:
-            return None
-        from worker_core.sandbox.gatekeeper import WORKER
-
-        return f"http://{WORKER}:{port}"
+        return self._walls.door(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)
         egress = self._walls.egress if policy in {Network.ON, Network.ALLOW_LIST} else None
         lease = None if egress is None else egress.lease(doors=command.doors)
         variables = sandboxed_environment(
-            command.environment, home=HOME, proxy=f"http://127.0.0.1:{_egress_port()}" if lease else None,
+            command.environment, home=HOME, proxy=None if lease is None else on_loopback(lease.port),
             keeps_proxies=policy is Network.HOST,
         )  # fmt: skip
         group = None if self._groups is None else self._groups.take()
@@ -96,7 +90,7 @@ class Bubblewrap:
         gate = Gate(
             limits=kernel_limits(self._walls.limits, counts_processes=self._counts_processes),
             groups=() if group is None else group.entrances,
-            network=None if lease is None else (lease, int(_egress_port()), lease.sockets),
+            network=None if lease is None else (lease, lease.port, lease.sockets),
             scope=landlock.scope(landlock.Scope.ABSTRACT_SOCKETS) if scoped else None,
         )
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
@@ -270,9 +264,3 @@ SPARED: Final[Mapping[str, tuple[str, ...]]] = {
 """What a sandbox can go without. systemd forbids them with ProtectHostname= and with RestrictNamespaces=."""
 
 _LADDER: Final = ((), *((name,) for name in SPARED), tuple(SPARED))
-
-
-def _egress_port() -> str:
-    from worker_core.sandbox.egress.egress import PORT
-
-    return str(PORT)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker_core.network.reachable import Network
+from worker_core.sandbox.launcher import on_loopback
 from worker_core.sandbox.limits import Limits
 
 if TYPE_CHECKING:
@@ -41,6 +42,16 @@ class Walls:
 
     egress: Egress | None = None
     """The worker's proxy; None: there is none, and `on` and `allow-list` are `off`."""
+
+    def door(self, port: int) -> str | None:
+        """`Launcher.door` of a mechanism whose network is the worker's proxy."""
+        if self.network is Network.HOST:
+            return on_loopback(port)
+        if self.egress is None:
+            return None
+        from worker_core.sandbox.gatekeeper import WORKER
+
+        return f"http://{WORKER}:{port}"
 
     def left_out(self) -> tuple[Path, ...]:
         """What is asked to be readable and is not: the worker's own, and what each call has of its own."""

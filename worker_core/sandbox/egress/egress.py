@@ -72,6 +72,9 @@ class Lease:
         self._egress = egress
         self._call = call
         self.descriptor = gate
+        self.port = PORT
+        """Of 127.0.0.1 in the sandbox: where its tools find the proxy."""
+
         self.sockets = sockets
         """How many the gate makes for programs that know no proxy, besides one for datagrams."""
 
