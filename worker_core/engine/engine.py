@@ -19,6 +19,7 @@ from worker_core import __version__
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
 from worker_core.engine.departure import Departure, StopWish, before_stop, drain_reason, failure_of, farewell, sign_off
+from worker_core.engine.housekeeping import Housekeeping
 from worker_core.engine.queue import ServedQueue
 from worker_core.engine.services import executions_limit, make_services
 from worker_core.engine.serving import Clients, Timing
@@ -26,16 +27,14 @@ from worker_core.engine.single_execution import SingleExecution
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
 from worker_core.logs.narrator import narrate
-from worker_core.machine import changes, load
 from worker_core.policy.answers import Answers
 from worker_core.sandbox.choice import Ask, ChosenLauncher, SandboxChoice, choose
 from worker_core.secrets import Secret
 from worker_core.settings import SettingsInForce
-from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Health, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
 from worker_core.temporal.admission import AdmissionGate
 from worker_core.temporal.connection import metrics
 from worker_core.tracing import spans
-from worker_core.workspaces.sweeping import WorkspaceSweep
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-JOURNAL_KEPT = timedelta(days=30)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
@@ -118,16 +116,8 @@ class Engine:
         self._tracker_change = asyncio.Event()
         self._book = self._services.permissions.book
         self._answers = Answers(book=self._book, client_of=self._temporal_of)
-        self._sampler = load.HealthSampler(disk_path=paths.state)
-        self._health: Health | None = None
         self._gate = AdmissionGate(limit=lambda: self._tracker.limit, running=self._tracker.running_by_queue)
-        self._sweep = WorkspaceSweep(
-            paths.workspaces,
-            kept=settings.workspace_kept,
-            keep_failed=settings.keep_failed_workspaces,
-            in_use=lambda: [view.execution_id for view in self._tracker.views()],
-        )
-        self._sweeping: asyncio.Future[int] | None = None
+        self._housekeeping = Housekeeping(self._services, paths=paths, on_sample=self._publish_soon)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_early = launcher is None and ask_sandbox is None
         self._looking = TaskKeeper()
@@ -146,7 +136,7 @@ class Engine:
                 gate=self._gate,
                 single=self._single,
                 log_ring=log_ring,
-                sampler=self._sampler,
+                sampler=self._housekeeping.sampler,
                 timing=timing or Timing(),
                 status=self._worker_status,
                 on_change=self._publish_soon,
@@ -254,7 +244,7 @@ class Engine:
             self.snapshot = replace(self.snapshot, executions_limit=self._tracker.limit)
         if "heartbeat_interval" in adopted.applied:
             self._beat()
-        self._sweep.kept, self._sweep.keep_failed = self.settings.workspace_kept, self.settings.keep_failed_workspaces
+        self._housekeeping.adopt(self.settings)
         self._publish_soon()
         return adopted
 
@@ -279,7 +269,7 @@ class Engine:
             if failure is None and self._stop.mode is None:
                 for queue in self._queues:
                     queue.start()
-                self._watching = asyncio.create_task(self._watch_machine(), name="machine")
+                self._watching = asyncio.create_task(self._housekeeping.run(on_change=self.reconnect), name="machine")
                 failure = await self._until_stop_or_failure()
             if failure is None:
                 code = await self._leave()
@@ -411,24 +401,6 @@ class Engine:
 
     # --- the machine --------------------------------------------------------------------------------------
 
-    def _sweep_folders(self) -> int:
-        return self._sweep.run() + self._services.mcp.folders.sweep()
-
-    async def _watch_machine(self) -> None:
-        def sampled(sample: Health) -> None:
-            self._health = sample
-            metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
-            for execution_id in self._tracker.forget_silent():
-                self._services.environments.forget(execution_id)
-            if self._sweep.due:
-                self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders)
-            self._publish_soon()
-
-        # Executions that ended elsewhere leave their records behind.
-        await asyncio.to_thread(self._services.journal.sweep, older_than=JOURNAL_KEPT)
-        await asyncio.to_thread(self._sweep_folders)
-        await changes.watch(sampler=self._sampler, on_sample=sampled, on_change=self.reconnect)
-
     def reconnect(self, reason: str) -> None:
         """Check every connection now, and make anew what is dead. `reason` is a sentence.
 
@@ -493,7 +465,7 @@ class Engine:
             approvals=self._book.views(),
             tasks_processed=self._tracker.processed,
             outbox=self._services.outbox.view(),
-            health=self._health,
+            health=self._housekeeping.health,
             sdk=metrics().view(),
         )
         self.events.publish(SnapshotReplaced(snapshot=self.snapshot))

@@ -1,0 +1,71 @@
+"""What an engine does beside the work: it measures the machine, and clears away what executions left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from worker_core.machine import changes
+from worker_core.machine.load import HealthSampler
+from worker_core.temporal.connection import metrics
+from worker_core.workspaces.sweeping import WorkspaceSweep
+
+if TYPE_CHECKING:
+    from worker_core.agents.activities.services import Services
+    from worker_core.paths import Paths
+    from worker_core.settings import Settings
+    from worker_core.snapshot import Health
+
+JOURNAL_KEPT: Final = timedelta(days=30)
+
+
+class Housekeeping:
+    """One per engine; belongs to its event loop."""
+
+    def __init__(self, services: Services, *, paths: Paths, on_sample: Callable[[], None]) -> None:
+        """Nothing is begun.
+
+        Args:
+            services: of the engine.
+            paths: where workspaces and state are.
+            on_sample: hears that the machine was measured.
+        """
+        settings, tracker = services.settings, services.tracker
+        self._services = services
+        self._on_sample = on_sample
+        self.sampler = HealthSampler(disk_path=paths.state)
+        self.health: Health | None = None
+        """As of the last sample."""
+
+        self._sweep = WorkspaceSweep(
+            paths.workspaces,
+            kept=settings.workspace_kept,
+            keep_failed=settings.keep_failed_workspaces,
+            in_use=lambda: [view.execution_id for view in tracker.views()],
+        )
+        self._sweeping: asyncio.Future[int] | None = None
+
+    def adopt(self, settings: Settings) -> None:
+        """Go on with these settings."""
+        self._sweep.kept, self._sweep.keep_failed = settings.workspace_kept, settings.keep_failed_workspaces
+
+    async def run(self, *, on_change: Callable[[str], None]) -> None:
+        """Until it is cancelled. `on_change` hears, as a sentence, that the machine slept or changed its network."""
+        # Executions that ended elsewhere leave their records behind.
+        await asyncio.to_thread(self._services.journal.sweep, older_than=JOURNAL_KEPT)
+        await asyncio.to_thread(self._sweep_folders)
+        await changes.watch(sampler=self.sampler, on_sample=self._sampled, on_change=on_change)
+
+    def _sampled(self, sample: Health) -> None:
+        self.health = sample
+        metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
+        for execution_id in self._services.tracker.forget_silent():
+            self._services.environments.forget(execution_id)
+        if self._sweep.due:
+            self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders)
+        self._on_sample()
+
+    def _sweep_folders(self) -> int:
+        return self._sweep.run() + self._services.mcp.folders.sweep()
