@@ -291,8 +291,9 @@ class QueueServer:
 
     async def look(self) -> None:
         assert self._client is not None
+        assert self._pollers is not None
         metrics().drain()
-        plan = self._plan(self._session.registration)
+        plan = self._pollers.plan
         described = await describe(self._client, self.view.queue_id, home_queue=plan.home_queue, identity=plan.identity)
         telemetry, queue = metrics().telemetry, self.view.queue_id
         answered, refused = telemetry.polls_answered(queue), telemetry.polls_refused(queue)

@@ -60,7 +60,7 @@ class QueuePollers:
     """Two SDK workers on one client. Used once: a restart makes a new object (and a new client)."""
 
     def __init__(self, client: Client, plan: QueuePlan, gate: QueueGate) -> None:
-        self._plan = plan
+        self.plan = plan
         self.client = client
         autoscaling = PollerBehaviorAutoscaling(minimum=1, maximum=8, initial=2)
         self._shared = Worker(
@@ -99,7 +99,7 @@ class QueuePollers:
         self._stopping = False
 
     def start(self) -> None:
-        self._running = asyncio.create_task(self._run(), name=f"pollers {self._plan.queue}")
+        self._running = asyncio.create_task(self._run(), name=f"pollers {self.plan.queue}")
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -140,13 +140,13 @@ class QueuePollers:
             task.cancel()
         for task in done:
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.debug("While the pollers of %s stopped: %s", self._plan.queue, error)
+                log.debug("While the pollers of %s stopped: %s", self.plan.queue, error)
         return not pending
 
     def abandon(self) -> None:
         """Begin to stop and wait for nothing: for who leaves at once, and whose process may live on."""
         if not self._stopping and self._running is not None and not self._running.done():
-            _abandoned.start(self.stop(limit=ABANDONED_LIMIT), name=f"abandoned {self._plan.queue}")
+            _abandoned.start(self.stop(limit=ABANDONED_LIMIT), name=f"abandoned {self.plan.queue}")
 
 
 _abandoned = TaskKeeper()
