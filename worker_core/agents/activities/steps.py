@@ -345,15 +345,8 @@ class Steps:
     @failures.as_application_errors
     async def save_messages(self, save: SaveMessages) -> None:
         """Store what was said so far, in mid-turn."""
-        await session_store.store(
-            self._services,
-            save.execution_id,
-            stored=await self._services.client.load_session(save.execution_id),
-            news=save.messages,
-            user_id=save.user_id,
-            turn=save.turn,
-            repeated=activity.info().attempt > 1,
-        )
+        stored = await self._services.client.load_session(save.execution_id)
+        await turn_ends.store_messages(self._services, save, stored=stored, repeated=activity.info().attempt > 1)
 
     @failures.as_application_errors
     async def create_job_record(self, job: JobRecord) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -84,10 +84,9 @@ def execution_ends(end: EndExecution) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def model_call(call: ModelCall) -> Iterator[Span]:
+def model_call(call: ModelCall) -> AbstractContextManager[Span]:
     """One model call, with all its tries."""
-    with span(
+    return span(
         f"chat {call.model}",
         execution_id=call.execution_id,
         turn=call.turn,
@@ -99,8 +98,7 @@ def model_call(call: ModelCall) -> Iterator[Span]:
             "gen_ai.conversation.id": call.execution_id,
             **_of_step(call.turn),
         },
-    ) as one:
-        yield one
+    )
 
 
 def model_answered(one: Span, *, usage: Usage, model: str, finish_reason: str) -> None:
@@ -108,10 +106,9 @@ def model_answered(one: Span, *, usage: Usage, model: str, finish_reason: str) -
     one.set({"gen_ai.response.model": model, "gen_ai.response.finish_reasons": [finish_reason], **_of(usage)})
 
 
-@contextmanager
-def claude_turn(turn: ClaudeTurn) -> Iterator[Span]:
+def claude_turn(turn: ClaudeTurn) -> AbstractContextManager[Span]:
     """A whole turn of the runtime `claude_code`."""
-    with span(
+    return span(
         "invoke_agent claude_code",
         execution_id=turn.execution_id,
         turn=turn.turn,
@@ -122,15 +119,13 @@ def claude_turn(turn: ClaudeTurn) -> Iterator[Span]:
             "gen_ai.conversation.id": turn.execution_id,
             **_of_step(turn.turn),
         },
-    ) as one:
-        yield one
+    )
 
 
-@contextmanager
-def tool_call(request: RunTool) -> Iterator[Span]:
+def tool_call(request: RunTool) -> AbstractContextManager[Span]:
     """One tool call; what an MCP server is asked is a span inside it."""
     name = request.mcp_tool or request.call.name
-    with span(
+    return span(
         f"execute_tool {name}",
         execution_id=request.execution_id,
         turn=request.turn,
@@ -143,8 +138,7 @@ def tool_call(request: RunTool) -> Iterator[Span]:
             **({"kubiya.mcp.server": request.mcp_server} if request.mcp_server else {}),
             **_of_step(request.turn),
         },
-    ) as one:
-        yield one
+    )
 
 
 def _of_step(turn: int) -> dict[str, Attribute]:

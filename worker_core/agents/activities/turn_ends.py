@@ -8,7 +8,7 @@ from typing import Any
 
 from worker_core.agents.activities import failures, session_store
 from worker_core.agents.activities.services import Services
-from worker_core.agents.messages import FinishTurn, GiveUpTurn, TurnDecision
+from worker_core.agents.messages import FinishTurn, GiveUpTurn, SaveMessages, TurnDecision
 from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, TurnAnalytics
 from worker_core.control_plane.outbox.lane import Lane
 from worker_core.events import ExecutionWaiting
@@ -27,7 +27,7 @@ async def finish(services: Services, turn: FinishTurn, *, repeated: bool) -> Tur
     lane.advance(turn.after_sequence)
     record, session = await _as_it_stands(services, lane)
     await asyncio.gather(
-        _store(services, turn, stored=session, repeated=repeated),
+        store_messages(services, turn, stored=session, repeated=repeated),
         services.client.patch_execution(
             turn.execution_id,
             ExecutionPatch(
@@ -96,7 +96,7 @@ async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> Tu
         ),
     )
     record, session = await _as_it_stands(services, lane)
-    await _store(services, turn, stored=session, repeated=repeated)
+    await store_messages(services, turn, stored=session, repeated=repeated)
     status = record.status if record.status in FINAL_STATUSES else "waiting_for_input"
     await services.client.patch_execution(
         turn.execution_id,
@@ -121,9 +121,10 @@ async def _as_it_stands(services: Services, lane: Lane) -> tuple[ExecutionRecord
     return record, session
 
 
-async def _store(
-    services: Services, turn: FinishTurn | GiveUpTurn, *, stored: dict[str, Any] | None, repeated: bool
+async def store_messages(
+    services: Services, turn: FinishTurn | GiveUpTurn | SaveMessages, *, stored: dict[str, Any] | None, repeated: bool
 ) -> None:
+    """Add the messages of a turn, or of a part of it, to the session as it is stored."""
     await session_store.store(
         services,
         turn.execution_id,
