@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +56,6 @@ async def _leave_on_notice(
     log.warning("%s: takes nothing new, running turns may end within %.0f s.", notice.why, may.total_seconds())
     await engine.stop(mode=StopMode.DRAIN)
     if may < limit:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(may.total_seconds())
-            log.warning("%s now: cancels what still runs.", notice.why)
-            await engine.stop(mode=StopMode.CANCEL)
+        await asyncio.sleep(may.total_seconds())
+        log.warning("%s now: cancels what still runs.", notice.why)
+        await engine.stop(mode=StopMode.CANCEL)

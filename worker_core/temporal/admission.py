@@ -62,7 +62,7 @@ class AdmissionGate:
             limit: executions of this queue at the same time; None: as many as there are places.
             priority: while places are short, a queue with more of it comes first.
         """
-        made = QueueGate(self, queue_id, limit=limit, priority=priority)
+        made = QueueGate(self, queue_id, limit=limit, priority=priority, now=self._now)
         self._queues.append(made)
         return made
 
@@ -127,9 +127,11 @@ class AdmissionGate:
 class QueueGate:
     """One queue's part of the gate: its limit, its priority, and its polls."""
 
-    def __init__(self, gate: AdmissionGate, queue_id: str, *, limit: int | None, priority: int) -> None:
+    def __init__(
+        self, gate: AdmissionGate, queue_id: str, *, limit: int | None, priority: int, now: Callable[[], float]
+    ) -> None:
         self._gate = gate
-        self._now = gate._now
+        self._now = now
         self.queue_id = queue_id
         self.limit = limit if limit is not None else float("inf")
         self.priority = priority
