@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from worker_core.cli.root import write_examples
+from worker_core.cli.root import ExamplesGroup
 from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
 from worker_core.snapshot import NOTHING
@@ -18,25 +18,18 @@ if TYPE_CHECKING:
     from worker_core.snapshot import ApprovalView, QuestionPart, Scope
 
 
-class _Group(click.Group):
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        write_examples(
-            formatter,
-            (
-                "kubiya-worker approvals",
-                "kubiya-worker approvals show 3f9a",
-                "kubiya-worker approvals allow 3f9a",
-                "kubiya-worker approvals allow 3f9a --scope always",
-                "kubiya-worker approvals allow 3f9a --set name=Ada --set notify=yes",
-                "kubiya-worker approvals deny 3f9a",
-            ),
-        )
-
-
 @click.group(
-    cls=_Group,
+    cls=ExamplesGroup,
     invoke_without_command=True,
     help="Show and answer tool calls that wait for you. Without an answer they are denied when their time is over.",
+    examples=(
+        "kubiya-worker approvals",
+        "kubiya-worker approvals show 3f9a",
+        "kubiya-worker approvals allow 3f9a",
+        "kubiya-worker approvals allow 3f9a --scope always",
+        "kubiya-worker approvals allow 3f9a --set name=Ada --set notify=yes",
+        "kubiya-worker approvals deny 3f9a",
+    ),
 )
 @worker_option
 @json_option

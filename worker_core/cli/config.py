@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from worker_core.cli.root import write_examples
+from worker_core.cli.root import ExamplesGroup
 from worker_core.cli.setting_options import setting_options
 from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
@@ -20,22 +20,18 @@ if TYPE_CHECKING:
     from worker_core.settings import Fault, ShownSetting
 
 
-class _Group(click.Group):
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        write_examples(
-            formatter,
-            (
-                "kubiya-worker config show",
-                "kubiya-worker config show --json | jq -r '.settings[] | select(.source != \"default\") | .name'",
-                "kubiya-worker config show --running",
-                "kubiya-worker config check",
-                "kubiya-worker config check new-config.toml --policy new-policy.toml",
-                "${EDITOR:-vi} $(kubiya-worker config path)",
-            ),
-        )
-
-
-@click.group(cls=_Group, help="The settings of this machine: what they are, where each is from, and what is wrong.")
+@click.group(
+    cls=ExamplesGroup,
+    help="The settings of this machine: what they are, where each is from, and what is wrong.",
+    examples=(
+        "kubiya-worker config show",
+        "kubiya-worker config show --json | jq -r '.settings[] | select(.source != \"default\") | .name'",
+        "kubiya-worker config show --running",
+        "kubiya-worker config check",
+        "kubiya-worker config check new-config.toml --policy new-policy.toml",
+        "${EDITOR:-vi} $(kubiya-worker config path)",
+    ),
+)
 def command() -> None:
     pass
 

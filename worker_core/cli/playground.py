@@ -10,20 +10,8 @@ from typing import Any
 
 import click
 
-from worker_core.cli.root import Examples, write_examples
+from worker_core.cli.root import Examples, ExamplesGroup
 from worker_core.cli.situation import json_option, paths
-
-_EXAMPLES = (
-    "kubiya-worker playground --demo",
-    "kubiya-worker playground",
-    "kubiya-worker playground --llm-url https://api.openai.com/v1 --model gpt-5-mini",
-    "kubiya-worker playground serve --json",
-)
-
-
-class _Playground(click.Group):
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        write_examples(formatter, _EXAMPLES)
 
 
 def _options(command: Any) -> Any:
@@ -39,7 +27,7 @@ def _options(command: Any) -> Any:
 
 
 @click.group(
-    cls=_Playground,
+    cls=ExamplesGroup,
     invoke_without_command=True,
     help="""Try everything on this machine, without an account.
 
@@ -47,6 +35,12 @@ def _options(command: Any) -> Any:
     one of --llm-url, else a local Ollama or LM Studio, else a scripted one that says so.
 
     With --demo it runs one agent task with tools, prints its live stream and a summary, and leaves nothing running.""",
+    examples=(
+        "kubiya-worker playground --demo",
+        "kubiya-worker playground",
+        "kubiya-worker playground --llm-url https://api.openai.com/v1 --model gpt-5-mini",
+        "kubiya-worker playground serve --json",
+    ),
 )
 @click.option("--demo", is_flag=True, help="One agent task, and out.")
 @_options

@@ -8,28 +8,24 @@ from typing import Any
 
 import click
 
-from worker_core.cli.root import write_examples
+from worker_core.cli.root import ExamplesGroup
 from worker_core.cli.situation import json_option, load_settings, paths
 from worker_core.cli.terminal import say
 from worker_core.cli.words import words
 from worker_core.errors import ExitCode
 
 
-class _Group(click.Group):
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        write_examples(
-            formatter,
-            (
-                "kubiya-worker policy check 'cat ~/.ssh/id_rsa'",
-                "kubiya-worker policy check --tool read_file --path /etc/hosts",
-                "kubiya-worker policy show",
-                "${EDITOR:-vi} $(kubiya-worker policy path)",
-                "kubiya-worker policy audit --verify",
-            ),
-        )
-
-
-@click.group(cls=_Group, help="What agents may do on this machine: allow, ask, deny.")
+@click.group(
+    cls=ExamplesGroup,
+    help="What agents may do on this machine: allow, ask, deny.",
+    examples=(
+        "kubiya-worker policy check 'cat ~/.ssh/id_rsa'",
+        "kubiya-worker policy check --tool read_file --path /etc/hosts",
+        "kubiya-worker policy show",
+        "${EDITOR:-vi} $(kubiya-worker policy path)",
+        "kubiya-worker policy audit --verify",
+    ),
+)
 def command() -> None:
     pass
 

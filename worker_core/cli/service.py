@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from worker_core.cli.root import write_examples
+from worker_core.cli.root import ExamplesGroup
 from worker_core.cli.setting_options import setting_options
 from worker_core.cli.situation import hide_keys, json_option, paths
 from worker_core.cli.terminal import say
@@ -24,25 +24,18 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _KEY_FILES = frozenset({"api_key_file", "llm_api_key_file"})
 
 
-class _Group(click.Group):
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        write_examples(
-            formatter,
-            (
-                "kubiya-worker service install --queue-id A",
-                "sudo kubiya-worker service install --system --queue-id A --api-key-file ./key",
-                "kubiya-worker service install --name builds --queue-id B --max-executions 2",
-                "kubiya-worker service show --system --queue-id A",
-                "kubiya-worker service status --json",
-                "sudo kubiya-worker service uninstall --purge",
-            ),
-        )
-
-
 @click.group(
-    cls=_Group,
+    cls=ExamplesGroup,
     help="""The worker as a service of this machine: of your user, or of the system (systemd). On macOS it is an agent
     of launchd, on Windows a task that starts when you log on.""",
+    examples=(
+        "kubiya-worker service install --queue-id A",
+        "sudo kubiya-worker service install --system --queue-id A --api-key-file ./key",
+        "kubiya-worker service install --name builds --queue-id B --max-executions 2",
+        "kubiya-worker service show --system --queue-id A",
+        "kubiya-worker service status --json",
+        "sudo kubiya-worker service uninstall --purge",
+    ),
 )
 def command() -> None:
     pass
