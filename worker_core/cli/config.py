@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from worker_core.cli.root import ExamplesGroup
-from worker_core.cli.setting_options import setting_options
+from worker_core.cli.setting_options import queue_ids_in, setting_options
 from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
 from worker_core.errors import ExitCode
@@ -65,8 +65,8 @@ def show(*, as_json: bool, changed: bool, running: bool, wanted: str, queue_ids:
             raise click.UsageError("A running worker has its own flags: give none with --running.")
         found = the_worker(wanted).settings()
     else:
-        ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
-        reading = read(environ=os.environ, flags={"queue_ids": ids, **flags}, file=paths().settings_file)
+        given = {"queue_ids": queue_ids_in(queue_ids), **flags}
+        reading = read(environ=os.environ, flags=given, file=paths().settings_file)
         found = rows(reading.settings_without_faults(), reading)
     if changed:
         found = [one for one in found if one.source != "default"]

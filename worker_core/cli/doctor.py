@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from worker_core.cli.root import Examples
-from worker_core.cli.setting_options import CONTROL_PLANE, setting_options
+from worker_core.cli.setting_options import CONTROL_PLANE, queue_ids_in, setting_options
 from worker_core.cli.situation import json_option
 from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
@@ -79,8 +79,8 @@ def command(
 
     environ = dict(os.environ)
     redactor = redactor_of(environ)
-    queues = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
-    reading = read(environ=environ, flags={"queue_ids": queues, **flags}, file=paths().settings_file)
+    flags = {"queue_ids": queue_ids_in(queue_ids), **flags}
+    reading = read(environ=environ, flags=flags, file=paths().settings_file)
     try:
         settings = reading.settings()
         use_proxy(settings.proxy)

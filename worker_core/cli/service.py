@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from worker_core.cli.root import ExamplesGroup
-from worker_core.cli.setting_options import setting_options
+from worker_core.cli.setting_options import queue_ids_in, setting_options
 from worker_core.cli.situation import hide_keys, json_option, paths
 from worker_core.cli.terminal import say
 from worker_core.errors import ConfigurationError, ExitCode
@@ -177,8 +177,8 @@ def _read(flags: Mapping[str, Any]) -> tuple[Reading, Settings]:
     from worker_core.network.proxy import use_proxy
     from worker_core.settings import read
 
-    ids = tuple(one.strip() for given in flags["queue_ids"] for one in given.split(",") if one.strip())
-    reading = read(environ=os.environ, flags={**flags, "queue_ids": ids}, file=paths().settings_file)
+    flags = {**flags, "queue_ids": queue_ids_in(flags["queue_ids"])}
+    reading = read(environ=os.environ, flags=flags, file=paths().settings_file)
     settings = reading.settings()
     if not settings.queue_ids:
         raise ConfigurationError("There is no queue to serve. Name one: `--queue-id ID`, or set QUEUE_ID.")

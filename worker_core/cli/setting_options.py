@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
@@ -44,6 +44,11 @@ def setting_options(*names: str) -> Callable[[_F], _F]:
         return command
 
     return add
+
+
+def queue_ids_in(given: Iterable[str]) -> tuple[str, ...]:
+    """The ids that `--queue-id` was given: the flag may be repeated, and each may hold several, with commas."""
+    return tuple(one.strip() for several in given for one in several.split(",") if one.strip())
 
 
 def as_arguments(given: Mapping[str, Any]) -> list[str]:

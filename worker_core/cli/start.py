@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from worker_core.cli.root import Examples
-from worker_core.cli.setting_options import setting_options
+from worker_core.cli.setting_options import as_arguments, queue_ids_in, setting_options
 from worker_core.cli.situation import json_option
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def command(
         raise click.UsageError("--json is for --daemon; a worker in the foreground has --log-format json.")
     if supervised:
         life_line.take_keys()
-    ids = tuple(one.strip() for given in queue_ids for one in given.split(",") if one.strip())
-    given = {"queue_ids": ids, **flags}
+    given = {"queue_ids": queue_ids_in(queue_ids), **flags}
     settings, source = situation.settings_with_source(given)
     if daemon:
         return _launch(name or DEFAULT_NAME, given, settings, as_json=as_json)
@@ -91,7 +90,6 @@ def command(
 
 def _launch(name: str, given: Mapping[str, Any], settings: Settings, *, as_json: bool) -> int:
     from worker_core.cli import situation
-    from worker_core.cli.setting_options import as_arguments
     from worker_core.cli.terminal import say
     from worker_core.daemon.launch import launch
 
