@@ -100,8 +100,7 @@ def show(*, scope: Scope | None, name: str, as_json: bool, **flags: Any) -> None
         return
     for file in service.files:
         say(f"# {file.path}")
-        text = file.content.decode("utf-16" if file.content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8")
-        say(f"{text.rstrip()}\n")
+        say(f"{file.text.rstrip()}\n")
     for words in service.commands["install"]:
         say(f"$ {' '.join(words)}")
 
@@ -187,6 +186,8 @@ def _read(flags: Mapping[str, Any]) -> tuple[Reading, Settings]:
 
 
 def _made(scope: Scope | None, name: str, reading: Reading, settings: Settings) -> tuple[ServicePlan, Service]:
+    from dataclasses import replace
+
     from worker_core.key_sources import API_KEY, LLM_API_KEY
     from worker_core.services.operations import program_words, systemd_version
     from worker_core.services.plan import ServicePlan
@@ -208,14 +209,8 @@ def _made(scope: Scope | None, name: str, reading: Reading, settings: Settings) 
     )
     folder = key_folder(plan.label, chosen, paths())
     given = [API_KEY.credential, *([LLM_API_KEY.credential] if settings.llm_api_key else [])]
-    plan = _with_keys(plan, {one: folder / one for one in given})
+    plan = replace(plan, keys={one: folder / one for one in given})
     return plan, service_of(plan, paths(), version=systemd_version())
-
-
-def _with_keys(plan: ServicePlan, keys: Mapping[str, Any]) -> ServicePlan:
-    from dataclasses import replace
-
-    return replace(plan, keys=keys)
 
 
 async def _keys(settings: Settings, plan: ServicePlan) -> dict[str, Secret]:
@@ -244,10 +239,7 @@ def _known(scope: Scope | None, name: str) -> Service:
 
 
 def _described(service: Service) -> dict[str, Any]:
-    texts = {
-        str(file.path): file.content.decode("utf-16" if file.content[:1] in {b"\xff", b"\xfe"} else "utf-8")
-        for file in service.files
-    }
+    texts = {str(file.path): file.text for file in service.files}
     commands = [list(words) for words in service.commands["install"]]
     return {"service": service.label, "scope": service.scope, "files": texts, "commands": commands}
 

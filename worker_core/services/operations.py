@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from worker_core import bundle
 from worker_core.basics.files import write_private
 from worker_core.basics.plain import one_line
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
@@ -67,7 +68,7 @@ def systemd_version() -> int:
 def program_words() -> tuple[str, ...]:
     """How this program is started anew, before its command."""
     beside = Path(sys.executable).with_name("kubiya-worker.exe" if os.name == "nt" else "kubiya-worker")
-    if getattr(sys, "frozen", False):
+    if bundle.is_frozen():
         return (sys.executable,)
     return (str(beside),) if beside.is_file() else (sys.executable, "-m", "worker_core")
 
@@ -166,9 +167,7 @@ def state_of(service: Service) -> ServiceState:
     done = _run(service.status)
     if service.status[0] != "systemctl":
         said = one_line(done.stdout, _SAID)
-        running = done.returncode == 0 and any(
-            word in done.stdout for word in ("state = running", "Status:        Running", "Running")
-        )
+        running = done.returncode == 0 and any(word in done.stdout for word in ("state = running", "Running"))
         return ServiceState(installed=True, running=running, state="running" if running else "not running", said=said)
     if done.returncode != 0:
         raise ServiceFailed(f"`{' '.join(service.status)}` failed: {_words(done, service)}")

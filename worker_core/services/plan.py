@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ NO_RESTART_AFTER: Final = (2, 3, 4, 5)
 GOOD_ENDS: Final = (8, 130)
 """Besides 0: somebody wanted it to leave, and would not wait for what was running."""
 
+_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -75,3 +77,8 @@ class ServiceFile:
     mode: int = 0o644
     shared: bool = False
     """Other services of ours need it as well."""
+
+    @property
+    def text(self) -> str:
+        """The content, as a text: UTF-16 where it begins with a byte order mark of it, else UTF-8."""
+        return self.content.decode("utf-16" if self.content.startswith(_MARKS) else "utf-8")
