@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Final
 
-from bench.soak import plot
+from bench.plot import plot
 from worker_core.control_plane.session import DEFAULT_INTERVAL, FULL_EVERY
 from worker_core.network.backoff import Backoff, spread
 

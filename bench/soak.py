@@ -20,13 +20,13 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
+from bench.plot import plot
 from bench.processes import running
 from bench.trend import trend
 from worker_core.control_plane.client import ControlPlaneClient
@@ -50,8 +50,6 @@ ALLOWED: Final = {"memory": 4.0, "descriptors": 4.0, "threads": 16.0, "tasks": 6
 """Growth that is believed to be none, from the end of the warm-up to the end. Pools of threads grow to their bounds as
 chance puts more beside each other (20 for workflow tasks, 6 of the event loop's); what leaks with each execution
 shows above that in half an hour."""
-
-_BARS: Final = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(slots=True)
@@ -153,14 +151,6 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def plot(values: Sequence[float], *, width: int = 60) -> str:
-    """A line of bars, from the least value to the greatest."""
-    step = max(1, len(values) // width)
-    means = [sum(part) / len(part) for part in (values[at : at + step] for at in range(0, len(values), step))]
-    low, high = min(means), max(means)
-    return "".join(_BARS[1 + round((one - low) / ((high - low) or 1) * (len(_BARS) - 2))] for one in means)
 
 
 def report(series: Series) -> tuple[str, list[str]]:
