@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +9,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.scripts import script
+
 KUBERNETES = ("1.29", "1.33", "1.37")
 """The oldest that the chart takes, one between, and the newest whose schemas there are."""
 
@@ -25,19 +25,6 @@ def tools() -> Path:
     if not folder:
         pytest.skip("`make test-chart` sets up Helm's engine, Kubernetes' schemas and hadolint")
     return Path(folder)
-
-
-def script(name: str) -> ModuleType:
-    """A file of `scripts/`, which find each other in their own folder."""
-    folder = ROOT / "scripts"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tests.support.scripts import module_of
 from worker_core.engine.engine import LAST_EVENTS_LIMIT, SIGN_OFF_LIMIT
 from worker_core.engine.serving import STOP_MARGIN
 from worker_core.settings import SETTINGS, Settings
@@ -67,12 +67,7 @@ def test_what_is_copied_is_let_into_the_build() -> None:
 
 
 def test_what_is_assembled_imports_what_is_there() -> None:
-    sys.path.insert(0, str(DOCKER))
-    try:
-        import assemble  # type: ignore[import-not-found]
-    finally:
-        sys.path.remove(str(DOCKER))
-    for room in assemble.ROOMS.split():
+    for room in module_of(DOCKER / "assemble.py").ROOMS.split():
         assert (ROOT / "worker_core" / room / "__init__.py").exists(), room
 
 

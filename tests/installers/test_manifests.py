@@ -11,7 +11,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from tests.installers.conftest import script
+from tests.support.scripts import script
 from worker_core.cli.start import command
 from worker_core.sandbox.seccomp import REFUSED
 from worker_core.settings import SETTINGS

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from desktop.look import language
 from desktop.look.language import LANGUAGES, tr
+from tests.support.scripts import script
 
 ROOT = Path(__file__).parents[3]
 SHOWS_ITS_TEXT = {
@@ -21,16 +20,7 @@ SHOWS_ITS_TEXT = {
 NAMES = {"Kubiya Worker"}
 
 
-def _tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("languages", ROOT / "scripts" / "languages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = _tool()
+tool = script("languages")
 
 
 @pytest.fixture(autouse=True)
