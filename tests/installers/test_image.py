@@ -7,27 +7,25 @@ read-only root; the key in a file; state in a volume that belongs to root and to
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.engine import new_queue
+from tests.support.executions import Viewer, submit, tool
 from tests.support.playground import Stage, running_playground, until
 from tests.support.processes import written_pid
 from tests.support.temporal import free_port
 from tests.support.worker_process import WorkerProcess
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.models import Execute
 from worker_core.playground import private_network
-from worker_core.secrets import Secret
 
 ROOT = Path(__file__).parents[2]
 USER = 1000680000
@@ -58,13 +56,6 @@ def stage(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stag
         patch.setattr(private_network, "find", lambda: ("", "The worker is another user."))
         with running_playground(tmp_path_factory.mktemp("playground"), only_user=True) as running:
             yield running
-
-
-@pytest.fixture
-async def client(stage: Stage) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
-    yield made
-    await made.aclose()
 
 
 class Pod:
@@ -131,22 +122,6 @@ async def pod(image: str, stage: Stage, tmp_path: Path) -> Pod:
     return Pod(tmp_path, image, stage, await new_queue(stage))
 
 
-def tool(command: str) -> str:
-    return f"!tool shell {json.dumps({'command': command})}"
-
-
-async def submit(pod: Pod, client: ControlPlaneClient, prompt: str) -> str:
-    wish = Execute(prompt=prompt, worker_queue_id=pod.queue)
-    return (await client.execute_agent(pod.stage.info.agent_id, wish)).execution_id
-
-
-async def reach(client: ControlPlaneClient, execution_id: str, status: str) -> None:
-    async def reached() -> bool:
-        return (await client.get_execution(execution_id)).status == status
-
-    await until(reached, limit=START_SECONDS)
-
-
 @pytest.mark.timeout(600)
 async def test_a_pod_works_in_the_sandbox_and_leaves_within_its_grace(pod: Pod, client: ControlPlaneClient) -> None:
     with pod.running() as worker:
@@ -164,15 +139,16 @@ async def test_a_pod_works_in_the_sandbox_and_leaves_within_its_grace(pod: Pod, 
         # A tool, in the sandbox: the policy does not see what these lines read.
         key, variables = "$(printf /%s run secrets kubiya api-key)", "$(printf /%s proc 1 environ)"
         look = f'for one in "{key}" "{variables}"; do cat "$one" || echo kept; done; echo in-the-box'
-        execution_id = await submit(pod, client, f"{tool(look)}\n!say said")
-        await reach(client, execution_id, "waiting_for_input")
+        execution_id = await submit(pod.stage, client, pod.queue, tool(look, "!say said"))
+        await Viewer(pod.stage, client).reach(execution_id, "waiting_for_input", limit=START_SECONDS)
         workspace = pod.state / "state" / "workspaces" / execution_id
         transcript = (workspace / ".kubiya" / "transcript.jsonl").read_text()
         assert (transcript.count("\\nkept"), transcript.count("in-the-box\\n")) == (2, 1)
         assert pod.stage.info.api_key not in transcript
 
         # It leaves while a tool runs for 20 s.
-        execution_id = await submit(pod, client, f"{tool('echo $$ >begun; sleep 20; echo slept >slept')}\n!say rested")
+        work = tool("echo $$ >begun; sleep 20; echo slept >slept", "!say rested")
+        execution_id = await submit(pod.stage, client, pod.queue, work)
         workspace = pod.state / "state" / "workspaces" / execution_id
 
         async def begun() -> bool:
