@@ -9,13 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.installers.cases import KUBERNETES, VALUES, Case
 from tests.support.scripts import script
-
-KUBERNETES = ("1.29", "1.33", "1.37")
-"""The oldest that the chart takes, one between, and the newest whose schemas there are."""
-
-Case = dict[str, Any]
-"""An answer of `scripts/helm_engine.py`."""
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +30,6 @@ def chart() -> ModuleType:
 @pytest.fixture(scope="session")
 def rendering(tools: Path, chart: ModuleType) -> Any:
     """Everything asked of Helm's engine, in one process: `examples` and `values` by name, and `lint`."""
-    from tests.installers.test_chart import VALUES
-
     examples = sorted(chart.EXAMPLES.glob("*.yaml"))
     cases: list[Case] = [{"file": str(one), "release": chart.RELEASE, "namespace": chart.NAMESPACE} for one in examples]
     cases += [{"values": values, "release": "one", "namespace": "agents"} for values in VALUES.values()]

@@ -8,9 +8,8 @@ import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tests.installers.cases import AFTER_THE_DRAIN
 from tests.support.scripts import module_of
-from worker_core.engine.engine import LAST_EVENTS_LIMIT, SIGN_OFF_LIMIT
-from worker_core.engine.serving import STOP_MARGIN
 from worker_core.settings import SETTINGS, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +75,7 @@ def test_the_example_gives_the_drain_its_time_and_the_key_as_a_file() -> None:
     drain = Settings().drain_timeout
     assert f'KUBIYA_WORKER_DRAIN_TIMEOUT: "{drain.total_seconds():.0f}"' in text
     [grace] = re.findall(r"stop_grace_period: (\d+)s", text)
-    assert int(grace) >= (drain + 2 * STOP_MARGIN + LAST_EVENTS_LIMIT + 2 * SIGN_OFF_LIMIT).total_seconds()
+    assert int(grace) >= (drain + AFTER_THE_DRAIN).total_seconds()
     variables = set(re.findall(r"(?m)^ {6}([A-Z_]+): ", text))
     assert variables <= {one.variable for one in SETTINGS.values()}
     assert "KUBIYA_API_KEY" not in variables
