@@ -43,9 +43,7 @@ def faults(documents: list[dict[str, Any]], versions: list[str]) -> Iterator[str
         for version in versions:
             try:
                 kubernetes_validate.validate(document, version, strict=True)
-            except kubernetes_validate.ValidationError as error:
-                yield f"{document['kind']}, Kubernetes {version}: {error.message}"
-            except kubernetes_validate.SchemaNotFoundError as error:
+            except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
                 yield f"{document['kind']}, Kubernetes {version}: {error.message}"
 
 
