@@ -10,14 +10,13 @@ Usage: .venv/bin/python scripts/chart.py [--if-possible] [--write] [PYTEST ARGUM
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from own_environment import ROOT, environment, python_of, set_up
+from own_environment import ROOT, environment, python_of, run_tests, set_up
 
 CHART = ROOT / "installers" / "kubernetes" / "chart"
 EXAMPLES = ROOT / "installers" / "kubernetes" / "examples"
@@ -62,17 +61,11 @@ def main() -> int:
     if why := set_up("chart", what="Helm's engine, Kubernetes' schemas and hadolint"):
         print(f"The chart cannot be checked: {why}. Its tests are not run.", file=sys.stderr)
         return 0 if if_possible else 1
-    folder = environment("chart")
     if write:
         MANIFESTS.mkdir(exist_ok=True)
-        for name, text in manifests(python_of(folder)).items():
+        for name, text in manifests(python_of(environment("chart"))).items():
             (MANIFESTS / name).write_text(text, encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *(arguments or ["tests/installers"])],
-        cwd=ROOT,
-        env={**os.environ, "KUBIYA_TEST_CHART": str(folder)},
-        check=False,
-    ).returncode
+    return run_tests("chart", arguments or ["tests/installers"])
 
 
 if __name__ == "__main__":

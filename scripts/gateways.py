@@ -8,11 +8,9 @@ Usage: .venv/bin/python scripts/gateways.py [--if-possible] [PYTEST ARGUMENT ...
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 
-from own_environment import ROOT, environment, set_up
+from own_environment import run_tests, set_up
 
 
 def main() -> int:
@@ -22,12 +20,7 @@ def main() -> int:
     if why := set_up("gateways", what="LiteLLM and llama.cpp"):
         print(f"The real gateways are not there: {why}. Their tests are not run.", file=sys.stderr)
         return 0 if if_possible else 1
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *(arguments or ["tests/gateways"])],
-        cwd=ROOT,
-        env={**os.environ, "KUBIYA_TEST_GATEWAYS": str(environment("gateways"))},
-        check=False,
-    ).returncode
+    return run_tests("gateways", arguments or ["tests/gateways"])
 
 
 if __name__ == "__main__":

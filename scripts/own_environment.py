@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,3 +63,13 @@ def set_up(name: str, *, what: str) -> str:
         return "the installation failed (above)"
     (folder / READY).touch()
     return ""
+
+
+def run_tests(name: str, arguments: Sequence[str]) -> int:
+    """Run pytest, which finds the environment by the variable `KUBIYA_TEST_NAME`; its exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env={**os.environ, f"KUBIYA_TEST_{name.upper()}": str(environment(name))},
+        check=False,
+    ).returncode
