@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.support.engine import Rig, new_queue, running_engine
 from tests.support.playground import Stage
+from worker_core.events import ExecutionStarted
 from worker_core.settings.per_queue import PerQueue
 
 
@@ -55,9 +56,5 @@ async def test_a_queue_with_priority_comes_first(stage: Stage, tmp_path: Path) -
             for queue in (low, high)
         ]
         await most_at_once(rig, first, *ids)
-    order = [
-        ids.index(event.execution_id)
-        for event in rig.events
-        if type(event).__name__ == "ExecutionStarted" and event.execution_id in ids  # type: ignore[attr-defined]
-    ]
+    order = [ids.index(event.execution_id) for event in rig.published(ExecutionStarted) if event.execution_id in ids]
     assert set(order[:2]) == {1, 3}, order
