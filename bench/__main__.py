@@ -25,6 +25,7 @@ from temporalio.client import Client, WorkflowFailureError
 from bench.bare_worker import BareWorkflow
 from bench.deciding import measure_deciding
 from bench.masking import measure_masking
+from bench.playground import PROGRAM, access, scripted_playground
 from bench.processes import running
 from bench.sandbox import measure_sandbox
 from worker_core.control_plane.client import ControlPlaneClient
@@ -113,10 +114,8 @@ def measure_tray(folder: Path, *, rounds: int) -> list[Result]:
 
 def measure(folder: Path, *, rounds: int) -> list[Result]:
     environment = {**os.environ, "KUBIYA_WORKER_HOME": str(folder)}
-    serve = [*PROGRAM, "playground", "serve", "--json", "--data-dir", str(folder / "playground")]
-    with running(serve, until="{", environment={**environment, "KUBIYA_PLAYGROUND_SCRIPTED": "1"}) as playground:
-        info = json.loads(playground.line)
-        environment |= {"KUBIYA_API_KEY": info["api_key"], "CONTROL_PLANE_URL": info["control_plane_url"]}
+    with scripted_playground(folder / "playground", environment=environment) as info:
+        environment |= access(info)
         ours = [*PROGRAM, "start", "--queue-id", info["queue_id"]]
         queue = f"bare-{uuid.uuid4()}"
         bare = [sys.executable, "-m", "bench.bare_worker", info["temporal_host"], queue]
@@ -230,7 +229,6 @@ def say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-PROGRAM = [sys.executable, "-m", "worker_core"]
 SINGLE_TURN = {"single_turn": True}
 
 if __name__ == "__main__":

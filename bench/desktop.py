@@ -16,7 +16,8 @@ from typing import Final
 
 import psutil
 
-from bench.processes import end, running
+from bench.playground import access, scripted_playground
+from bench.processes import end
 from tests.support.tray_host import Panel, TrayIcon, desktop_environment, private_bus, private_display, until
 
 IDLE_SECONDS: Final = 10.0
@@ -82,15 +83,8 @@ def measure_desktop(folder: Path, *, rounds: int) -> Iterator[Measured]:
 
 def _with_a_worker(folder: Path, environment: Mapping[str, str], bus: str) -> Iterator[Measured]:
     """The engine in the tray's process, on a playground in another one; heartbeats and polls are legitimate here."""
-    serve = [sys.executable, "-m", "worker_core", "playground", "serve", "--json", "--data-dir", str(folder / "play")]
-    with running(serve, until="{", environment={**environment, "KUBIYA_PLAYGROUND_SCRIPTED": "1"}) as playground:
-        info = json.loads(playground.line)
-        configured = {
-            **environment,
-            "KUBIYA_API_KEY": info["api_key"],
-            "CONTROL_PLANE_URL": info["control_plane_url"],
-            "QUEUE_ID": info["queue_id"],
-        }
+    with scripted_playground(folder / "play", environment=environment) as info:
+        configured = {**environment, **access(info), "QUEUE_ID": info["queue_id"]}
         with _shown(TRAY, configured, bus) as (process, icon):
             until(lambda: "Running" in icon.tooltip, what="a running worker")
             time.sleep(3)

@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import sys
 import tempfile
 import time
@@ -22,19 +21,20 @@ import urllib.request
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
+from bench.playground import PROGRAM, access, scripted_playground
 from bench.plot import plot
 from bench.processes import running
 from bench.trend import trend
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.models import Execute
+from worker_core.playground.temporal_server import free_port
 from worker_core.secrets import Secret
 
-PROGRAM: Final = (sys.executable, "-m", "worker_core")
 AT_ONCE: Final = 3
 SAMPLE_SECONDS: Final = 0.5
 SCRIPTS: Final = (
@@ -129,13 +129,10 @@ def soak(seconds: float, folder: Path) -> Series:
         folder: for everything that the programs keep.
     """
     environment = {**os.environ, "KUBIYA_WORKER_HOME": str(folder), "KUBIYA_WORKER_APPROVALS": "allow"}
-    serve = [*PROGRAM, "playground", "serve", "--json", "--data-dir", str(folder / "playground")]
-    with running(serve, until="{", environment={**environment, "KUBIYA_PLAYGROUND_SCRIPTED": "1"}) as playground:
-        info: dict[str, Any] = json.loads(playground.line)
-        environment |= {"KUBIYA_API_KEY": info["api_key"], "CONTROL_PLANE_URL": info["control_plane_url"]}
-        port = free_port()
+    with scripted_playground(folder / "playground", environment=environment) as info:
+        port = free_port("127.0.0.1")
         command = [*PROGRAM, "start", "--queue-id", info["queue_id"], "--status-port", str(port)]
-        with running(command, until="ready", environment=environment) as started:
+        with running(command, until="ready", environment={**environment, **access(info)}) as started:
             series, until = Series(), time.monotonic() + seconds
 
             async def both() -> None:
@@ -145,12 +142,6 @@ def soak(seconds: float, folder: Path) -> Series:
 
             asyncio.run(both())
     return series
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def report(series: Series) -> tuple[str, list[str]]:
