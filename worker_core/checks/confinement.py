@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.home import home_folder
 from worker_core.checks.check import Check, ok, skip, warn
+from worker_core.checks.systemd import shown
 
 _LIMIT_SECONDS: Final = 5.0
 _NAMESPACES: Final = {"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"}
@@ -192,22 +193,10 @@ def _unit() -> str:
 
 
 def _options(unit: str) -> dict[str, str]:
-    program = shutil.which("systemctl")
-    if program is None:
-        return {}
-    for scope in ([], ["--user"]):
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            said = subprocess.run(
-                [program, *scope, "show", unit, "-p", ",".join(("LoadState", *_ASKED))],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_LIMIT_SECONDS,
-                check=True,
-            ).stdout
-            found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-            if found.pop("LoadState", "") == "loaded":
-                return found
+    for scope in ("--system", "--user"):
+        found = shown(unit, ("LoadState", *_ASKED), scope=scope)
+        if found.pop("LoadState", "") == "loaded":
+            return found
     return {}
 
 
@@ -237,7 +226,5 @@ def _sysctl() -> str:
 
 
 def _has_home() -> bool:
-    try:
-        return Path.home().is_dir()
-    except RuntimeError:
-        return False
+    home = home_folder()
+    return home is not None and home.is_dir()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.home import home_folder
 from worker_core.checks.check import Check, fail, ok, warn
+from worker_core.checks.systemd import shown
 
-_LIMIT_SECONDS: Final = 5.0
 _NONE: Final = "None is installed: a worker ends with its terminal. `kubiya-worker service install` makes one."
 _UNIT_FOLDERS: Final = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -24,11 +22,7 @@ async def service(*, system: str = sys.platform, home: Path | None = None) -> Ch
 
 
 def _service(system: str, home: Path | None) -> Check:
-    if home is None:
-        try:
-            home = Path.home()
-        except RuntimeError:  # a user without one is normal in a container
-            home = Path("/nonexistent")
+    home = home or home_folder() or Path("/nonexistent")
     if system == "darwin":
         agents = sorted((home / "Library" / "LaunchAgents").glob("*kubiya*worker*.plist"))
         return ok("service", f"{agents[0].name} starts it at log-in.") if agents else ok("service", _NONE)
@@ -47,7 +41,7 @@ def _service(system: str, home: Path | None) -> Check:
 def _of_systemd(units: dict[str, str]) -> Check:
     said = []
     for name, scope in units.items():
-        state = _shown(name, scope)
+        state = shown(name, ("ActiveState", "Result", "NRestarts"), scope=scope)
         if not state:
             said.append(f"{name} is installed; systemd does not answer")
             continue
@@ -67,23 +61,6 @@ def _of_systemd(units: dict[str, str]) -> Check:
         again = f", started again {restarts} times" if restarts not in {"", "0"} else ""
         said.append(f"{name} is {state.get('ActiveState', 'installed')}{again}")
     return ok("service", f"{'; '.join(said)}.")
-
-
-def _shown(name: str, scope: str) -> dict[str, str]:
-    program = shutil.which("systemctl")
-    if program is None:
-        return {}
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        said = subprocess.run(
-            [program, scope, "show", name, "-p", "ActiveState,Result,NRestarts"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_LIMIT_SECONDS,
-            check=True,
-        ).stdout
-        return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-    return {}
 
 
 def _lingers() -> bool:
