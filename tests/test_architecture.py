@@ -80,6 +80,11 @@ def test_nothing_heavy_is_imported_before_polling_begins() -> None:
     assert loaded_by("import worker_core.engine.engine") & HEAVY == set()
 
 
+def test_settings_are_read_without_what_only_a_running_worker_needs() -> None:
+    """Each command reads them."""
+    assert not loaded_by("import worker_core.settings") & {"msgspec", "email", "httpx2", "psutil", "temporalio"}
+
+
 def test_what_executions_need_comes_with_the_first_one() -> None:
     loaded = loaded_by("import worker_core.cli.start, worker_core.cli.foreground")
     ours = {name.removeprefix("worker_core.") for name in loaded if name.startswith("worker_core.")}

@@ -9,11 +9,13 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TextIO
 
 from worker_core.basics.files import locked
-from worker_core.logs.ring import LogLine
 from worker_core.paths import private_directory
+
+if TYPE_CHECKING:
+    from worker_core.logs.ring import LogLine  # settings need the words of this file alone, and no msgspec
 
 LogFormat = Literal["text", "json"]
 

@@ -14,7 +14,6 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -170,6 +169,8 @@ def _time(text: object) -> datetime | None:
     """As AWS writes it (ISO 8601), or Azure (RFC 1123). An event that has begun has none."""
     if not isinstance(text, str) or not text.strip():
         return None
+    from email.utils import parsedate_to_datetime  # most workers are asked for no more than the word `none`
+
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             found = read(text.strip())
