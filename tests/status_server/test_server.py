@@ -306,6 +306,11 @@ async def test_a_caller_that_reads_nothing_is_cut_as_well(server: StatusServer) 
         assert (await get(server, "/healthz")).status_code == 200
 
 
+async def test_a_request_for_metrics_looks_once(server: StatusServer) -> None:
+    """A second look would see what the first one asked of the loop, not yet answered."""
+    assert "kubiya_worker_event_loop_silent_seconds 0\n" in (await get(server, "/metrics")).text
+
+
 def in_a_loop(scenario: Callable[[StatusServer], None], engine: Engine, *, patience: Patience) -> None:
     """Run a blocking scenario on the engine's own loop: nothing else turns there meanwhile."""
 

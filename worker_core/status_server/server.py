@@ -223,12 +223,13 @@ class StatusServer:
             return _Answer(status=403, body="This is for this machine alone.\n")
         if (measures := self._measures) is None:
             return _Answer(status=503, body="draining\n")
-        seen = measures.look()
         match request.target.partition(b"?")[0]:
             case b"/healthz":
-                return _Answer(status=200 if seen.alive else 503, body="ok\n" if seen.alive else "stalled\n")
+                alive = measures.look().alive
+                return _Answer(status=200 if alive else 503, body="ok\n" if alive else "stalled\n")
             case b"/readyz":
-                return _Answer(status=200 if seen.why == "serving" else 503, body=f"{seen.why}\n")
+                why = measures.look().why
+                return _Answer(status=200 if why == "serving" else 503, body=f"{why}\n")
             case b"/metrics":
                 return _Answer(status=200, body=prometheus_text(measures.families()), kind=_PROMETHEUS)
             case _:
