@@ -31,7 +31,7 @@ from worker_core import __version__
 from worker_core.status_server.families import Family
 from worker_core.status_server.measures import Measures
 from worker_core.temporal.series import BOUNDS, Distribution
-from worker_core.tracing.otel import SCOPE, resource
+from worker_core.tracing.otel import SCOPE, Collector, resource
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ class MetricsPush:
     """One thread, which looks and sends in turn."""
 
     def __init__(self, measures: Measures, *, host_id: str, environ: Mapping[str, str] = os.environ) -> None:
+        self._collector = Collector("metrics")
         self._measures = measures
         self._resource = resource(host_id)
         self._exporter: MetricExporter = OTLPMetricExporter()
         self._began = time.time_ns()
         self._every = _every_seconds(environ)
         self._closing = threading.Event()
-        self._away = False
         self._thread = threading.Thread(target=self._push, name="metrics", daemon=True)
 
     def start(self) -> None:
@@ -73,10 +73,7 @@ class MetricsPush:
             except Exception:
                 log.exception("Metrics could not be made.")
                 continue
-            if (away := result is not MetricExportResult.SUCCESS) != self._away:
-                self._away = away
-                said = "does not take metrics." if away else "takes metrics again."
-                log.log(logging.WARNING if away else logging.INFO, "The collector of OTLP %s", said)
+            self._collector.answered(taken=result is MetricExportResult.SUCCESS)
 
     def _data(self, families: Iterable[Family]) -> MetricsData:
         now = time.time_ns()

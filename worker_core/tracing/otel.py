@@ -80,14 +80,32 @@ def resource(host_id: str) -> Resource:
     return said
 
 
+class Collector:
+    """Tells of a collector that is away, and back, once, where the library would tell of each batch."""
+
+    def __init__(self, signal: str, *, misses: str = "") -> None:
+        """`signal` is what it takes; `misses`, what becomes of that meanwhile, as it ends a sentence."""
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        self._signal = signal
+        self._misses = misses
+        self._takes = True
+
+    def answered(self, *, taken: bool) -> None:
+        before, self._takes = self._takes, taken
+        if before and not taken:
+            log.warning("The collector of OTLP does not take %s%s.", self._signal, self._misses)
+        elif taken and not before:
+            log.info("The collector of OTLP takes %s again.", self._signal)
+
+
 class OtelTracer:
     """One per process."""
 
     def __init__(self, *, mask: Callable[[str], str], host_id: str) -> None:
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # each batch that fails would be told of
+        collector = Collector("traces", misses="; those that it misses are lost")
         self._ids = _Ids()
         self._provider = TracerProvider(resource=resource(host_id), id_generator=self._ids, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(_Masked(OTLPSpanExporter(), mask)))
+        self._provider.add_span_processor(BatchSpanProcessor(_Masked(OTLPSpanExporter(), mask, collector)))
         self._tracer = self._provider.get_tracer(SCOPE, __version__)
 
     def serve_libraries(self) -> None:
@@ -164,22 +182,16 @@ class OtelTracer:
 
 
 class _Masked(SpanExporter):
-    """Hands on copies without secrets, and tells of a collector that is away, and back, once."""
+    """Hands on copies without secrets."""
 
-    def __init__(self, exporter: SpanExporter, mask: Callable[[str], str]) -> None:
+    def __init__(self, exporter: SpanExporter, mask: Callable[[str], str], collector: Collector) -> None:
         self._exporter = exporter
         self._mask = mask
-        self._away = False
+        self._collector = collector
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export([self._copy(span) for span in spans])
-        away = result is not SpanExportResult.SUCCESS
-        if away != self._away:
-            self._away = away
-            if away:
-                log.warning("The collector of OTLP does not take traces; those that it misses are lost.")
-            else:
-                log.info("The collector of OTLP takes traces again.")
+        self._collector.answered(taken=result is SpanExportResult.SUCCESS)
         return result
 
     def shutdown(self) -> None:
