@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -14,6 +16,25 @@ _OF_QT = ("QT_PLUGIN_PATH", "QML2_IMPORT_PATH")
 
 def is_frozen() -> bool:
     return bool(getattr(sys, "frozen", False))
+
+
+def _identity() -> tuple[int, ...]:
+    """Of the file that this program is now; nothing where it is gone."""
+    with contextlib.suppress(OSError):
+        found = Path(sys.executable).stat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
+
+
+_STARTED_AS = _identity() if is_frozen() else ()
+
+
+def was_replaced() -> bool:
+    """Whether this frozen program was upgraded, moved or removed since it was started.
+
+    Each version has its libraries in a folder of its own, so it reads no other's; but an installer may take them away.
+    """
+    return is_frozen() and _identity() != _STARTED_AS
 
 
 def folder() -> Path:
@@ -29,6 +50,26 @@ def libraries() -> Path:
 def python() -> Path:
     """The bundle's own Python for children."""
     return folder() / (PYTHON + (".exe" if os.name == "nt" else ""))
+
+
+def program(name: str) -> Path | None:
+    """One of this distribution's programs, where it is installed: in the bundle, beside this Python, among its scripts
+    (outside of a virtual environment, Windows keeps them in a folder of their own), else on the PATH.
+    """
+    file = name + (".exe" if os.name == "nt" else "")
+    folders = [folder()] if is_frozen() else [Path(sys.executable).parent, *_script_folders()]
+    found = next((path for one in folders if (path := one / file).is_file()), None)
+    if found is None and (on_path := shutil.which(name)):
+        return Path(on_path)
+    return found
+
+
+def _script_folders() -> list[Path]:
+    """Of the installation and of the user."""
+    import sysconfig  # costs 10 ms, and hardly anybody asks
+
+    schemes = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+    return [Path(found) for scheme in schemes if (found := sysconfig.get_path("scripts", scheme))]
 
 
 def child_python() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Self
 
 from worker_core.basics.whole_text import whole
 
@@ -22,20 +23,36 @@ class ExitCode(enum.IntEnum):
     NO_EXECUTION = 9
     POLICY_ASKS = 10
     POLICY_DENIES = 11
+    REPLACED = 12
     LEFT_AT_ONCE = 130
 
 
 class KubiyaError(Exception):
     """Base of all errors whose text is written for the user.
 
-    The text is the same sentence in the tray, in the terminal and in the log.
+    The text is the same sentence in the tray, in the terminal and in the log; only what a terminal repairs with is
+    left to the terminal and the log.
     """
 
     exit_code: ExitCode = ExitCode.UNEXPECTED
 
+    repair: str = ""
+    """The end of the sentence that says what can be done in a terminal. A window has fields and buttons for that."""
+
+    def with_repair(self, repair: str) -> Self:
+        """The same error, whose sentence goes on with what can be done in a terminal."""
+        self.args = (f"{self} {repair}",)
+        self.repair = repair
+        return self
+
     @property
     def sentence(self) -> str:
         return whole(str(self))
+
+    @property
+    def fact(self) -> str:
+        """The sentence without its repair: for a place where the person has other means than a terminal's."""
+        return self.sentence.removesuffix(whole(self.repair)).rstrip()
 
 
 class ConfigurationError(KubiyaError):

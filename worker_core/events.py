@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ class EngineStateChanged(Event):
     before: EngineState
     after: EngineState
     reason: str
+    repair: str = ""
+    """As in the snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,11 @@ class WokeUp(Event):
     """The machine slept, or its network changed; connections are made anew."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramReplaced(Event):
+    """Another version was installed in this one's place, or none: nothing new is taken."""
 
 
 class Subscription:

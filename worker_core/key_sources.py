@@ -9,10 +9,10 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.paths import others_may_write
 from worker_core.secrets import API_KEY_VARIABLE, NoKeychain, Secret, SecretStore, account_of, read_key
@@ -144,13 +144,14 @@ async def resolve_api_key(
     except NoKeychain as error:
         raise ConfigurationError(
             f"There is no API key: neither {API_KEY_VARIABLE} nor {API_KEY.file_variable} is set, and this machine has "
-            f"no keychain to look in. Set {API_KEY_VARIABLE}, or name a file that holds the key in "
-            f"{API_KEY.file_variable}."
+            f"no keychain to look in."
+        ).with_repair(
+            f"Set {API_KEY_VARIABLE}, or name a file that holds the key in {API_KEY.file_variable}."
         ) from error
     if stored is None:
-        raise ConfigurationError(
-            f"There is no API key for {account_of(url)}. Run `kubiya-worker login`, set {API_KEY_VARIABLE}, or name a "
-            f"file that holds the key in {API_KEY.file_variable}."
+        raise ConfigurationError(f"There is no API key for {account_of(url)}.").with_repair(
+            f"Run `kubiya-worker login`, set {API_KEY_VARIABLE}, or name a file that holds the key in "
+            f"{API_KEY.file_variable}."
         )
     name = f"What the keychain holds for {account_of(url)}"
     return GivenKey(read_key(stored.reveal(), name=name), "the keychain")

@@ -11,12 +11,13 @@ import shlex
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from worker_core.basics.files import NEW
 from worker_core.basics.home import expanded
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 
 APP_NAME = "kubiya-worker"
@@ -85,12 +86,32 @@ class Paths:
         return self.config / "policy.toml"
 
     @property
+    def price_file(self) -> Path:
+        """What models cost where their gateway does not say."""
+        return self.config / "prices.toml"
+
+    @property
+    def budget_file(self) -> Path:
+        """What was spent."""
+        return self.state / "budget" / "spent.sqlite"
+
+    @property
+    def checkouts(self) -> Path:
+        """Which execution has a working copy of which repository."""
+        return self.state / "checkouts"
+
+    @property
     def approvals(self) -> Path:
         return self.state / "approvals"
 
     @property
     def audit_file(self) -> Path:
         return self.state / "audit" / "audit.jsonl"
+
+    @property
+    def data_format_file(self) -> Path:
+        """Which format all of this has."""
+        return self.state / "data-format.json"
 
     @property
     def host_id_file(self) -> Path:
@@ -173,6 +194,18 @@ def private_directory(path: Path) -> Path:
         missing.append(folder)
     for folder in reversed(missing):
         folder.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def private_file(path: Path) -> Path:
+    """Create `path`, empty and for its owner alone, where it is missing, and its folder; return it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    private_directory(path.parent)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, NEW, 0o600))
     return path
 
 

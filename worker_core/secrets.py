@@ -7,9 +7,10 @@ import base64
 import json
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ KEYCHAIN_LIMIT: Final = timedelta(seconds=15)
 
 _USE_VARIABLE = f"Or set {API_KEY_VARIABLE}; it is read once and taken out of the environment."
 _LONGEST_CLAIMS = 16_000
+_WINDOWS_BYTES: Final = 2560
+"""Of one credential, in UTF-16 (Microsoft's documentation of `CREDENTIALW`, CRED_MAX_CREDENTIAL_BLOB_SIZE)."""
+
 _T = TypeVar("_T")
 
 
@@ -126,6 +130,11 @@ class KeychainLocked(KeychainError):
 class KeychainTimeout(KeychainError):
     """It did not answer in time; most likely it asks for something in a window."""
 
+    def __init__(self, sentence: str, *, answered: Callable[[], Awaitable[None]] | None = None) -> None:
+        super().__init__(sentence)
+        self.answered = answered
+        """Until it has answered after all, without being asked again; raises a KeychainError where that is a no."""
+
 
 class KeychainFailed(KeychainError):
     """It refused, for a reason of its own."""
@@ -170,7 +179,19 @@ class KeyringStore:
 
     async def set(self, url: str, secret: Secret) -> None:
         account = account_of(url)
-        await self._call(lambda backend: backend.set_password(self._service, account, secret.reveal()))
+
+        def store(backend: KeyringBackend) -> None:
+            if (
+                type(backend).__name__ == "WinVaultKeyring"
+                and len(secret.reveal().encode("utf-16-le")) > _WINDOWS_BYTES
+            ):
+                raise KeychainFailed(
+                    f"The key is too long for Windows' Credential Manager, which keeps {_WINDOWS_BYTES // 2} "
+                    "characters; nothing was stored."
+                ).with_repair(_USE_VARIABLE)
+            backend.set_password(self._service, account, secret.reveal())
+
+        await self._call(store)
 
     async def delete(self, url: str) -> bool:
         account = account_of(url)
@@ -184,8 +205,10 @@ class KeyringStore:
         return await self._call(delete)
 
     async def name(self) -> str:
-        """The keychain's own name, for people."""
-        return await self._call(lambda backend: str(backend.name))
+        """What people call it, such as `GNOME Keyring`."""
+        from worker_core.keychain_names import keychain_name  # only where somebody is told
+
+        return await self._call(keychain_name)
 
     async def _call(self, action: Callable[[KeyringBackend], _T]) -> _T:
         if self._thread is None:
@@ -197,8 +220,14 @@ class KeyringStore:
         except TimeoutError:
             raise KeychainTimeout(
                 f"The keychain did not answer within {self._limit.total_seconds():g} s. If it shows a window, "
-                f"unlock it there and try again. {_USE_VARIABLE}"
-            ) from None
+                "unlock it there and try again.",
+                answered=partial(self._answered, future),
+            ).with_repair(_USE_VARIABLE) from None
+
+    async def _answered(self, late: Future[Any]) -> None:
+        """A call that had begun goes on in its thread; one that had not waits there no more, but for those before."""
+        assert self._thread is not None
+        await asyncio.wrap_future(self._thread.submit(lambda: None) if late.cancelled() else late)
 
 
 class _KeychainThread:
@@ -250,9 +279,8 @@ def _usable_backend() -> KeyringBackend:
             return backend
     raise NoKeychain(
         "This machine has no keychain that keeps secrets (on Linux: a Secret Service such as GNOME Keyring or "
-        f"KWallet, on the session's D-Bus). Set {API_KEY_VARIABLE} instead; it is read once and taken out of the "
-        "environment."
-    )
+        "KWallet, on the session's D-Bus)."
+    ).with_repair(f"Set {API_KEY_VARIABLE} instead; it is read once and taken out of the environment.")
 
 
 def _keeps_secrets(backend: KeyringBackend) -> bool:
@@ -275,8 +303,10 @@ def _explained(call: Callable[[], _T]) -> _T:
         from keyring import errors
 
         if isinstance(error, errors.NoKeyringError):
-            raise NoKeychain(f"This machine has no keychain. Set {API_KEY_VARIABLE} instead.") from error
+            raise NoKeychain("This machine has no keychain.").with_repair(f"Set {API_KEY_VARIABLE} instead.") from error
         if isinstance(error, errors.InitError | errors.KeyringLocked):
-            raise KeychainLocked(f"The keychain is locked. Unlock it and try again. {_USE_VARIABLE}") from error
+            raise KeychainLocked("The keychain is locked. Unlock it and try again.").with_repair(
+                _USE_VARIABLE
+            ) from error
         # The backend's own words could quote what it was given: only the kind of error is repeated.
-        raise KeychainFailed(f"The keychain failed ({type(error).__name__}). {_USE_VARIABLE}") from error
+        raise KeychainFailed(f"The keychain failed ({type(error).__name__}).").with_repair(_USE_VARIABLE) from error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
+
+from worker_core.basics.quick_dataclass import dataclass
 
 Scope = Literal["once", "execution", "always"]
 """How far an approval reaches. `always` writes a rule into the policy file."""
@@ -71,6 +73,30 @@ class QueueConfigView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What keeps a queue or the whole worker from serving, while it goes on trying."""
+
+    what: Literal["control_plane", "temporal", "temporal_silent", "keychain"]
+    """Who is away; `temporal_silent`: the connection that was there does not answer any more; `keychain`: it waits
+    for its owner to unlock it.
+    """
+
+    sentence: str
+    """What the last try met, in English; each face adds when the next one is."""
+
+    since: datetime
+    tries: int = 1
+    """That failed, in a row."""
+
+    next_try_at: datetime | None = None
+    """None: it is tried again and again."""
+
+    def after(self, before: Trouble | None) -> Trouble:
+        """One more try failed of an outage, which began with its first one."""
+        return self if before is None else replace(self, since=before.since, tries=before.tries + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueView:
     """One queue this worker serves. `worker_id` is empty until the control plane has answered."""
 
@@ -88,7 +114,29 @@ class QueueView:
     last_heartbeat_at: datetime | None = None
     last_poll_at: datetime | None = None
     statistics: QueueStatistics | None = None
+    trouble: Trouble | None = None
     config: QueueConfigView = field(default_factory=QueueConfigView)
+    executions_limit: int = 0
+    """Of this queue, in mid-turn at once; 0: it has none of its own, and may take all places."""
+
+    @property
+    def is_silent(self) -> bool:
+        """It is polled, and Temporal does not answer any more."""
+        return self.trouble is not None and self.trouble.what == "temporal_silent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetView:
+    """How far a limit is used up. `cost` in US dollars, `wall_time` in seconds."""
+
+    scope: Literal["turn", "execution", "agent", "day"]
+    kind: Literal["tokens", "cost", "model_calls", "tool_calls", "wall_time"]
+    spent: float
+    limit: float
+    """With what was added to it."""
+
+    unknown: bool = False
+    """There were model calls whose price nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +150,8 @@ class ExecutionView:
     step: str
     started_at: datetime
     agent_id: str = ""
+    budget: tuple[BudgetView, ...] = ()
+    """As of its last call; empty: nothing limits it, or it has not called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +206,19 @@ class ApprovalView:
     lasts: bool = True
     """It can be allowed for always. Not where parts of it are only known when it runs: a rule could not name it."""
 
+    rule: str = ""
+    """What would be written to the policy then, as TOML; empty where that is not known."""
+
     in_call: bool = False
     """The call is under way, and asks its user something: whoever allows it sends its server an answer."""
 
     fields: tuple[QuestionField, ...] = ()
     """What is to be filled in with that answer."""
+
+    @property
+    def about_budget(self) -> bool:
+        """It asks for more of a budget: no server and no tool does. What is not filled in has a default."""
+        return self.in_call and self.tool == "budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +246,9 @@ class OutboxView:
 class Health:
     """This machine and this process. Sizes in bytes, percentages 0 to 100."""
 
-    cpu_percent: float
+    cpu_percent: float | None
+    """Since the sample before; None where there was none long enough ago."""
+
     memory_percent: float
     memory_total_bytes: int
     memory_used_bytes: int
@@ -231,7 +291,9 @@ class SandboxView:
     """
 
     name: str = ""
-    """E.g. `bubblewrap`; `none`: tools run without; `refused`: tools are not started."""
+    """E.g. `bubblewrap`; `none`: tools run without; `refused`: tools are not started; `asked`: whether they may run
+    without waits for an answer, and so do they.
+    """
 
     enforces: tuple[str, ...] = ()
     """Values of `worker_core.sandbox.launcher.Holds`."""
@@ -248,6 +310,9 @@ class EngineSnapshot:
 
     state: EngineState = EngineState.STOPPED
     reason: str = "The worker has not been started."
+    repair: str = ""
+    """The end of `reason` that says what can be done in a terminal, where the worker failed."""
+
     since: datetime | None = None
     version: str = ""
     host_id: str = ""
@@ -262,6 +327,12 @@ class EngineSnapshot:
     health: Health | None = None
     sandbox: SandboxView = field(default_factory=SandboxView)
     sdk: SdkView = field(default_factory=SdkView)
+    budget: tuple[BudgetView, ...] = ()
+    """Of the day, which all executions share."""
+
+    trouble: Trouble | None = None
+    """Of the whole worker: queues have their own."""
+
     exit_code: int = 0
 
     @property

@@ -6,9 +6,10 @@ New fields get defaults: histories written before they existed must still replay
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Self
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.shortening import LONGEST_TEXT, shortened
 
 EntityKind = Literal["agents", "teams"]

@@ -5,10 +5,11 @@ New fields get defaults: histories written before they existed must still replay
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from worker_core.agents.execution_input import EntityKind, ExecutionInput
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.model.answer import ToolCall as ToolCall
 from worker_core.model.answer import Usage as Usage
 from worker_core.temporal.converter import Packed
@@ -24,6 +25,9 @@ JOB_GONE: Final = "JobGone"
 
 APPROVAL_TIMED_OUT: Final = "timeout"
 """What a workflow heard of a question that nobody answered (`RunTool.answer`)."""
+
+BUDGET_USED_UP: Final = "BudgetUsedUp"
+"""Error type of a turn that may spend no more: what was said is kept, and its user may go on."""
 
 UNKNOWN_OUTCOME: Final = (
     "The outcome of this call is unknown: the worker stopped while it ran. It may or may not have taken effect. "
@@ -49,6 +53,26 @@ class Message:
 
     author: dict[str, str] = field(default_factory=dict)
     """`user_id`, `user_name`, `user_email`, `user_avatar` where known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReached:
+    """The call was not made: a budget is used up. Where `call_id` names a question, its user decides until
+    `expires_at` (ISO 8601); without one, the turn ends.
+    """
+
+    sentence: str
+    call_id: str = ""
+    expires_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetAnswer:
+    """What the workflow heard about such a question: a claim, which the home machine judges."""
+
+    call_id: str
+    answer: str
+    content: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +123,12 @@ class Persona:
     skills: tuple[dict[str, Any], ...] = ()
     """Resolved skills (type, name, configuration): what the tools are made from again at each call."""
 
+    folder: str = ""
+    """The folder of the home machine's owner that its tools begin in, as it was granted; empty: the workspace."""
+
+    granted_as: tuple[str, ...] = ()
+    """Ids whose grants of folders are its own, besides those of the queue."""
+
     def server_tool(self, name: str) -> dict[str, Any]:
         """The entry of a tool that an MCP server has; empty where it is the worker's own, or none."""
         return next((tool for tool in self.tools if tool["name"] == name and tool.get("server")), {})
@@ -114,6 +144,7 @@ class Persona:
         in_team: bool,
         answer: str = "",
         content: dict[str, Any] | None = None,
+        budget: BudgetAnswer | None = None,
         after_sequence: int = 0,
     ) -> RunTool:
         """The request to make a call of one of its tools."""
@@ -125,6 +156,8 @@ class Persona:
             turn=turn,
             call=call,
             skills=self.skills,
+            folder=self.folder,
+            granted_as=self.granted_as,
             parent_message_id=parent_message_id,
             timeout_seconds=timeout_seconds,
             member_name=self.name,
@@ -135,6 +168,7 @@ class Persona:
             mcp_servers=self.mcp_servers if offered else {},
             answer=answer,
             content=content,
+            budget=budget,
         )
 
 
@@ -184,6 +218,7 @@ class ModelCall(Packed):
     """Whose secrets are masked in the answer."""
 
     after_sequence: int = 0
+    budget: BudgetAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +239,7 @@ class ModelReply(Packed):
     """What is to be said of an answer that is cut, filtered or none; viewers have heard it."""
 
     last_sequence: int = 0
+    budget: BudgetReached | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +271,8 @@ class ClaudeReply(Packed):
     usage: Usage = field(default_factory=Usage)
     tool_names: tuple[str, ...] = ()
     last_sequence: int = 0
+    used_up: str = ""
+    """Why the turn ended early: a budget's sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +299,12 @@ class RunTool:
     content: dict[str, Any] | None = None
     """What was filled in with that answer, where its server asks for something in mid-call."""
 
+    budget: BudgetAnswer | None = None
+    folder: str = ""
+    """As `Persona.folder`: a claim, which the home machine judges at each call."""
+
+    granted_as: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalWanted:
@@ -281,6 +325,7 @@ class ToolOutcome:
     duration_ms: int = 0
     last_sequence: int = 0
     approval: ApprovalWanted | None = None
+    budget: BudgetReached | None = None
 
     def for_model(self) -> str:
         """What the model reads of it."""
@@ -311,6 +356,9 @@ class FinishTurn(Packed):
     unattended: bool = False
     session_id: str = ""
     """Of the runtime `claude_code`, for the record."""
+
+    saved: bool = False
+    """The session was changed since the turn began."""
 
     after_sequence: int = 0
 
@@ -348,6 +396,8 @@ class TurnDecision:
 
     status: str
     last_sequence: int = 0
+    recorded: bool = False
+    """The server completed the execution itself: its record has all that an end has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,40 +416,8 @@ class EndExecution(Packed):
 
     user_id: str = ""
     after_sequence: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnProgress:
-    """A turn under way, as it is handed on to the workflow's next run."""
-
-    started_at: str
-    usage: Usage = field(default_factory=Usage)
-    tool_names: tuple[str, ...] = ()
-    calls_made: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried(Packed):
-    """Everything that a workflow hands on when it continues as new."""
-
-    begun: Begun
-    messages: tuple[Message, ...]
-    unsaved: tuple[Message, ...]
-    inbox: tuple[dict[str, Any], ...]
-    usage: Usage
-    turn: int
-    users: int
-    answers: int
-    call_ids: tuple[str, ...]
-    sequence: int
-    response: str
-    prompt_tokens: int
-    paused: bool
-    done: bool
-    status: str
-    turn_progress: TurnProgress | None = None
-    session_id: str = ""
-    context_limits: dict[str, int] = field(default_factory=dict)
+    recorded: bool = False
+    """As in `TurnDecision`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import Final
 
+from worker_core.basics.console import window_flags
+
 log = logging.getLogger(__name__)
 
 OWNER: Final = "owner"
@@ -57,7 +59,12 @@ def _configured(key: str) -> str:
     command = ["git", "config", "--global", "--get", key]
     try:
         found = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_GIT_SECONDS, check=False
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_GIT_SECONDS,
+            check=False,
+            creationflags=window_flags(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

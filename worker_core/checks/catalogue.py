@@ -6,9 +6,10 @@ Each has a page, `docs/checks/ID.md`: what it asks, why that matters, and how to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ _ALL: Final = (
     ("MCP hosts", "Do the MCP servers of `mcp_hosts` answer?"),
     ("sandbox", "What keeps tools from the rest of this machine?"),
     ("confinement", "What does the container, pod or unit around the worker take from it?"),
+    ("folders", "What do agents get of your own folders, which the settings grant?"),
     ("control socket", "Can other commands of yours reach a worker here?"),
     ("workers", "Which workers of yours run here, and do they answer?"),
     ("service", "Is a service installed that starts the worker, and is it well?"),

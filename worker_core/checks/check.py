@@ -9,17 +9,19 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from worker_core import __version__
 from worker_core.basics.files import nearest_existing
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sizes import size
 from worker_core.checks.catalogue import id_of, page_name
-from worker_core.errors import KubiyaError
-from worker_core.paths import Paths, UnsafeFolder
+from worker_core.data_format import OURS
+from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.paths import Paths
 from worker_core.secrets import API_KEY_VARIABLE, KeyringStore, Secret, account_of
 from worker_core.settings import Fault, Settings
 
@@ -42,6 +44,8 @@ class Check:
     sentence: str
     repair: str = ""
     took_seconds: float | None = None
+    facts: Mapping[str, Any] | None = None
+    """The same for scripts, where it is more than a sentence."""
 
     @property
     def id(self) -> str:
@@ -57,7 +61,7 @@ class Check:
             "repair": self.repair,
             "page": page_name(self.id),
             "seconds": self.took_seconds,
-        }
+        } | ({} if self.facts is None else {"facts": dict(self.facts)})
 
 
 def ok(name: str, sentence: str) -> Check:
@@ -100,7 +104,7 @@ async def settings_file(paths: Paths, settings: Settings, *, remarks: Sequence[F
     """`remarks` are about what has no effect, and looks as if it should."""
     if remarks:
         more = f" `kubiya-worker config check` names {len(remarks) - 1} more." if len(remarks) > 1 else ""
-        return warn("settings", f"{remarks[0].sentence}{more}", "Correct the name, or take the variable away.")
+        return warn("settings", f"{remarks[0].sentence}{more}", "Correct the name, or take it away.")
     there = "is read" if paths.settings_file.is_file() else "does not exist, which is fine"
     queues = f"queues: {', '.join(settings.queue_ids)}" if settings.queue_ids else "no queue is set"
     return ok("settings", f"{settings.control_plane_url}; {queues}; {paths.settings_file} {there}.")
@@ -130,10 +134,11 @@ def _state_folder(paths: Paths) -> Check:
             raise PermissionError(13, "Permission denied", str(nearest))
         if not new:
             paths.check()
+            OURS.check(paths)
             with tempfile.NamedTemporaryFile(dir=paths.state, prefix=".doctor-") as probe:
                 probe.write(b"ok")
                 probe.flush()
-    except UnsafeFolder as error:
+    except ConfigurationError as error:
         return fail("state folder", error.sentence, "No worker starts before that.")
     except OSError as error:
         return fail(

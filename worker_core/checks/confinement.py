@@ -11,11 +11,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from worker_core.basics.home import home_folder
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.checks.check import Check, ok, skip, warn
 from worker_core.checks.systemd import shown
 

@@ -10,6 +10,7 @@ from worker_core.checks import check, folders, network
 from worker_core.checks.catalogue import CATALOGUE, id_of
 from worker_core.checks.check import Check, fail, skip
 from worker_core.checks.confinement import confinement
+from worker_core.checks.granted_folders import granted_folders
 from worker_core.checks.installed_service import service
 from worker_core.errors import KubiyaError
 from worker_core.key_sources import API_KEY, GivenKey
@@ -110,6 +111,7 @@ async def examine(
         ("MCP hosts", lambda: _one(check.timed(network.mcp_hosts(settings)))),
         ("sandbox", lambda: _one(check.sandbox(paths, settings))),
         ("confinement", lambda: _one(confinement())),
+        ("folders", lambda: granted_folders(paths, settings)),
         ("control socket", lambda: _one(folders.control_socket(paths))),
         ("workers", lambda: _one(check.workers(paths))),
         ("service", lambda: _one(service())),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import platform
 import shutil
+import signal
 import ssl
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
+
+from worker_core import bundle
 
 Check = Callable[[], str]
 """Says what it found; what it raises is a failure."""
@@ -86,7 +90,7 @@ def _folders() -> str:
 
 def _children() -> str:
     """The Python that tools run in, with what they may import, and the file tools' own program."""
-    from worker_core.sandbox.interpreter import files_child, interpreter_path
+    from worker_core.sandbox.interpreter import files_command, interpreter_path
     from worker_core.tools import page
 
     python = interpreter_path()
@@ -97,11 +101,12 @@ def _children() -> str:
         Path(folder, "here").write_text("1")
         asked = {
             "root": folder,
+            "roots": [[folder, True]],
             "operation": "list_files",
             "arguments": {"path": ".", "recursive": False},
             "seconds": 5,
         }
-        if "here" not in _said_by([python, "-I", "-S", str(files_child())], given=json.dumps(asked)):
+        if "here" not in _said_by(files_command(python), given=json.dumps(asked)):
             raise RuntimeError("the file tools' program does not answer")
     if "here" not in _said_by([python, "-I", "-S", "-c", page.program()], given='"https://page.test/"\n<p>here</p>'):
         raise RuntimeError("the program that reads pages does not answer")
@@ -112,6 +117,8 @@ def _said_by(command: list[str], *, given: str = "") -> str:
     result = subprocess.run(
         command, input=given, capture_output=True, text=True, timeout=_CHILD_SECONDS, check=False, encoding="utf-8"
     )
+    if result.returncode < 0:
+        raise RuntimeError(f"{command[0]} was ended by {signal.Signals(-result.returncode).name}")
     if result.returncode:
         raise RuntimeError(f"{Path(command[0]).name} ended with {result.returncode}: {result.stderr[-300:]}")
     return result.stdout
@@ -122,6 +129,11 @@ def _sandbox() -> str:
     from worker_core.sandbox.choice import choose
     from worker_core.settings import Settings
 
+    if bundle.is_frozen() and platform.system() == "Linux":
+        from worker_core.sandbox import linux
+
+        for program in linux.programs():  # the bundle's own may be one that is needed on another machine alone
+            _said_by([program, "--version"])
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         paths = Paths(config=home / "config", state=home / "state", runtime=home / "run")

@@ -18,6 +18,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from worker_core.basics.tasks import TaskKeeper
+from worker_core.claude.metering import UsageMeter
+from worker_core.errors import KubiyaError
+from worker_core.model.answer import Usage
 from worker_core.model.gateway import STREAM_SILENCE_LIMIT_SECONDS, ModelGateway, redirected
 
 log = logging.getLogger(__name__)
@@ -42,12 +45,21 @@ class ModelDoor:
 
     Args:
         gateway: whose address, key and trust it uses.
-        before_request: awaited before each request goes out, e.g. while an execution is paused.
+        before_request: awaited before each request goes out, e.g. while an execution is paused. What it raises, a
+            `KubiyaError`, is the answer instead.
+        after_request: awaited after each call of the model, with what it took and the model's name.
     """
 
-    def __init__(self, gateway: ModelGateway, *, before_request: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        gateway: ModelGateway,
+        *,
+        before_request: Callable[[], Awaitable[None]],
+        after_request: Callable[[Usage, str], Awaitable[None]] | None = None,
+    ) -> None:
         self._gateway = gateway
         self._before_request = before_request
+        self._after_request = after_request
         self._server: asyncio.Server | None = None
         self._serving = TaskKeeper()
         self.password = secrets.token_urlsafe(32)
@@ -101,7 +113,11 @@ class ModelDoor:
             path, _, query = target.removeprefix(f"http://{headers.get('host', '')}").partition("?")
             self._check(method, path, headers)
             body = await reader.readexactly(_length(headers))
-        await self._before_request()
+        try:
+            await self._before_request()
+        except KubiyaError as error:
+            self.failure = error.sentence
+            raise _Refused(400, self.failure) from error  # a status that the program does not try again
         await self._relay(f"{path}?{query}" if query else path, headers, body, writer)
 
     def _check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
@@ -113,7 +129,7 @@ class ModelDoor:
 
     async def _relay(self, path: str, headers: Mapping[str, str], body: bytes, writer: asyncio.StreamWriter) -> None:
         kept = {name: headers[name] for name in _PASSED_ON if name in headers}
-        begun = False
+        begun, meter = False, None
         try:
             async with self._client.stream(
                 "POST", self._gateway.anthropic_base + path, content=body, headers=kept | self._gateway.authorization()
@@ -128,7 +144,11 @@ class ModelDoor:
                 writer.write("\r\n".join([status, *known, "Connection: close", "", ""]).encode("latin-1"))
                 begun = True
                 said = b""
+                if path.partition("?")[0] == PATHS[0] and answer.status_code < 400:
+                    meter = UsageMeter(answer.headers.get("content-type", ""))
                 async for block in answer.aiter_bytes():
+                    if meter is not None:
+                        meter.feed(block)
                     writer.write(block)
                     await writer.drain()
                     if answer.status_code >= 400 and len(said) < HEAD_LIMIT_BYTES:
@@ -141,6 +161,9 @@ class ModelDoor:
             if not begun:
                 raise _Refused(502, self.failure) from error
             raise OSError(str(error)) from error
+        finally:
+            if meter is not None and self._after_request is not None:
+                await self._after_request(meter.usage(), meter.model)
 
 
 def _length(headers: Mapping[str, str]) -> int:

@@ -20,9 +20,11 @@ from typing import Any
 from claude_agent_sdk import CLIConnectionError, Transport
 
 from worker_core.basics.foreign_json import DEEPEST, shallow
+from worker_core.basics.threads import in_thread, uninterrupted
 from worker_core.mcp.stdio import ErrorTail, Lines
+from worker_core.sandbox.call import end_tree
 from worker_core.sandbox.launcher import Command, Launcher
-from worker_core.sandbox.processes.process import ProcessTree, end_tree, in_thread, uninterrupted
+from worker_core.sandbox.processes.process import ProcessTree
 
 log = logging.getLogger(__name__)
 

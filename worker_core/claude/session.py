@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from claude_agent_sdk import (
     create_sdk_mcp_server,
 )
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.claude.door import ModelDoor
 from worker_core.claude.program import Program
 from worker_core.model.answer import Usage
@@ -87,6 +88,8 @@ class Listener:
     """(who: a member's name or empty, tool, arguments) -> (text for the model, whether it failed)."""
 
     before_model_call: Callable[[], Awaitable[None]]
+    after_model_call: Callable[[Usage, str], Awaitable[None]] | None = None
+    """(what one call took, the model's name)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,9 @@ async def run(order: Order, listener: Listener, *, launcher: Launcher, gateway: 
     Raises:
         GatewayError: there was no result; the sentence says why.
     """
-    async with ModelDoor(gateway, before_request=listener.before_model_call) as door:
+    async with ModelDoor(
+        gateway, before_request=listener.before_model_call, after_request=listener.after_model_call
+    ) as door:
         url = launcher.door(door.port)
         if url is None:
             raise GatewayError(

@@ -6,7 +6,8 @@ import contextlib
 import faulthandler
 import os
 import sys
-from typing import NoReturn
+import threading
+from typing import Any, NoReturn
 
 from worker_core import bundle
 
@@ -17,8 +18,7 @@ def main() -> NoReturn:
         faulthandler.enable()
     bundle.restore_environment()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError, OSError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        make_writable(stream)
     with contextlib.suppress(AttributeError, ValueError, OSError):
         sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr] # repaired where it is read
     from worker_core.cli.root import command
@@ -31,11 +31,25 @@ def main() -> NoReturn:
     leave(code)
 
 
+def make_writable(stream: Any, *, platform: str = sys.platform) -> None:
+    """Let a stream take every character.
+
+    Into a pipe or a file, Python writes the ANSI code page on Windows, which lacks the marks of what passed and what
+    failed; a console takes everything (Python's documentation of `sys.stdout`). PYTHONIOENCODING is followed.
+    """
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        stream.reconfigure(errors="replace")
+        if platform == "win32" and not stream.isatty() and "PYTHONIOENCODING" not in os.environ:
+            stream.reconfigure(encoding="utf-8")
+
+
 def leave(code: int) -> NoReturn:
     """Flush what was printed, and go."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.flush()
-    if "temporalio" in sys.modules:
-        os._exit(code)  # the SDK's threads crash the interpreter now and then while it finalises
+    # Threads that go on crash the interpreter now and then while it finalises: the SDK's, and the keychain's, in a
+    # library that is not Python's, where it was not waited for.
+    if "temporalio" in sys.modules or any(one.daemon for one in threading.enumerate()):
+        os._exit(code)
     sys.exit(code)

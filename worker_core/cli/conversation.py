@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.cli.facts import MILD, RESTING, Fact, read
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ControlPlaneError

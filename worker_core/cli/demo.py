@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.cli import screen
 from worker_core.cli.backend import backend_and_worker
 from worker_core.cli.conversation import TerminalConversation, TurnOutcome
@@ -40,6 +40,12 @@ class _Run:
     def convinces(self) -> bool:
         return self.outcome.exit_code is ExitCode.OK and self.view.tools > 0
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """An agent goes on behind a tool that failed; the demo is there to show that tools work."""
+        failed = self.outcome.exit_code is ExitCode.OK and self.view.tools_failed > 0
+        return ExitCode.EXECUTION_FAILED if failed else self.outcome.exit_code
+
 
 def demonstrate(*, data_dir: Path | None, port: int, llm_url: str | None, model: str | None, only_user: bool) -> int:
     """Run the demo; the exit code. Nothing runs afterwards; the files that the agent wrote are left."""
@@ -58,7 +64,7 @@ def demonstrate(*, data_dir: Path | None, port: int, llm_url: str | None, model:
         console.print("Stopped; nothing is left running.")
         return 130
     _summary(console, run)
-    return int(run.outcome.exit_code)
+    return int(run.exit_code)
 
 
 def _attempt(
@@ -149,8 +155,13 @@ def _summary(console: Console, run: _Run) -> None:
         pairs.append(("file" if number == 0 else "", str(file)))
     screen.fields(console, pairs, indent="  ")
     console.print()
-    if outcome.exit_code is ExitCode.OK:
+    if run.exit_code is ExitCode.OK:
         console.print(Text("Nothing is left running. Next: kubiya-worker playground", style="quiet"))
+    elif outcome.exit_code is ExitCode.OK:
+        console.print(
+            Text("A tool call failed, so something on this machine is not as it should be. Next: kubiya-worker doctor"),
+            style="bad",
+        )
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from worker_core.basics.home import expanded
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.whole_text import whole
 from worker_core.cli.root import Examples
 from worker_core.cli.setting_options import CONTROL_PLANE, setting_options
@@ -37,6 +38,7 @@ class _Wish:
     as_json: bool
     model: str | None
     system_prompt: str | None
+    cwd: str
 
 
 @click.command(
@@ -52,6 +54,7 @@ class _Wish:
         'kubiya-worker execute --execution ID "And how big is it?"',
         "git diff | kubiya-worker execute --agent reviewer -",
         "kubiya-worker execute --agent demo-agent -i",
+        'kubiya-worker execute --cwd ~/repo "Mend the failing test"',
         "kubiya-worker execute --follow ID",
     ),
 )
@@ -66,6 +69,13 @@ class _Wish:
 @click.option("--cancel", default="", metavar="ID", help="Cancel an execution.")
 @click.option("--model", type=words, metavar="NAME", help="Instead of the agent's own.")
 @click.option("--system-prompt", type=words, metavar="TEXT", help="Instead of the agent's own.")
+@click.option(
+    "--cwd",
+    type=words,
+    default="",
+    metavar="FOLDER",
+    help="Work in this folder, or in a copy of its git repository, as the worker's owner has granted it (`folders`).",
+)
 @setting_options(*CONTROL_PLANE)
 @json_option
 def command(
@@ -81,6 +91,7 @@ def command(
     cancel: str,
     model: str | None,
     system_prompt: str | None,
+    cwd: str,
     as_json: bool,
     **flags: Any,
 ) -> int:
@@ -93,6 +104,8 @@ def command(
         return _command(settings, cancel=cancel, mark_done=mark_done, as_json=as_json)
     if prompt == "-":
         prompt = read_stdin()
+    if cwd and (execution or follow):
+        raise click.UsageError("--cwd is for a new execution: one that there is works where it was begun.")
     if follow and (prompt or no_follow):
         raise click.UsageError("--follow goes neither with a prompt nor with --no-follow.")
     if not follow and not interactive and not prompt.strip():
@@ -102,6 +115,7 @@ def command(
     wish = _Wish(
         prompt=prompt, agent=agent, execution=execution, follow=follow, follows=not no_follow,
         interactive=interactive, as_json=as_json, model=model, system_prompt=system_prompt,
+        cwd=str(expanded(cwd).absolute()) if cwd else "",
     )  # fmt: skip
     with asyncio.Runner() as runner:
         return _execute(runner, settings, wish)
@@ -207,7 +221,13 @@ async def _begin(
 
     await conversation.begin(
         agent_id,
-        Execute(prompt=prompt, worker_queue_id=queue_id, model_id=wish.model, system_prompt=wish.system_prompt),
+        Execute(
+            prompt=prompt,
+            worker_queue_id=queue_id,
+            model_id=wish.model,
+            system_prompt=wish.system_prompt,
+            execution_environment={"working_dir": wish.cwd} if wish.cwd else None,
+        ),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from worker_core.network.sse import ServerSentEvent

@@ -1,4 +1,4 @@
-"""A worker in the foreground: logs, the ready line, the control socket, signals, and how it leaves."""
+"""A worker in the foreground: logs, the ready line, the control socket, and how it leaves."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import contextlib
 import faulthandler
 import json
 import logging
-import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from worker_core.basics.plain import one_line
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.cli.notices import noticing
 from worker_core.cli.prompter import Prompter
+from worker_core.cli.signals import hang_up, stop_signals
 from worker_core.cli.terminal import say
+from worker_core.control_socket.client import running_workers
 from worker_core.control_socket.server import ControlSocket
 from worker_core.daemon import life_line
+from worker_core.data_format import OURS
 from worker_core.engine.engine import Engine
 from worker_core.engine.reloading import RunningSettings
-from worker_core.errors import KubiyaError
-from worker_core.events import Event, PollingStarted
+from worker_core.errors import ExitCode, KubiyaError
+from worker_core.events import Event, PollingStarted, ProgramReplaced
 from worker_core.logs.pipeline import install, set_level, uninstall
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
@@ -84,6 +85,7 @@ class Foreground:
         self._paths = paths
         self._ready: set[str] = set()
         self._stops = 0
+        self._replaced = False
         self._stopping = TaskKeeper()
         self._reloading = TaskKeeper()
 
@@ -97,6 +99,7 @@ class Foreground:
             KubiyaError: it could not start, or could not go on.
         """
         self._paths.check()
+        OURS.make_ready(self._paths, in_use_by=lambda: [one.pid for one in running_workers(self._paths.runtime)])
         redactor, ring = Redactor(), LogRing()
         redactor.add(self._api_key)
         redactor.add(self._settings.llm_api_key)
@@ -129,11 +132,13 @@ class Foreground:
                 engine=engine, log_ring=ring, folder=self._paths.runtime, name=self._name, settings=running
             )
             manager = ServiceManager.take_from()
+            if self._supervised or manager.address:
+                engine.events.listen(lambda _: self._make_room(engine), only=(ProgramReplaced,))
             if manager.watchdog is not None:
                 faulthandler.enable()  # it ends a process that hangs with SIGABRT: the log then says where
             with (
-                _stop_signals(lambda name: self._asked_to_stop(engine, name)),
-                _hang_up(lambda: self._reload(running, manager)),
+                stop_signals(lambda name: self._asked_to_stop(engine, name)),
+                hang_up(lambda: self._reload(running, manager)),
                 serving_status(engine, host=self._settings.status_host, port=self._settings.status_port),
                 noticing(engine, self._settings.cloud, drain_timeout=lambda: self._settings.drain_timeout),
                 manager.attending(engine, drain_timeout=lambda: self._settings.drain_timeout),
@@ -150,7 +155,12 @@ class Foreground:
             uninstall(pipeline)
         if snapshot.state is EngineState.FAILED:
             raise WorkerFailed(snapshot)
-        return snapshot.exit_code
+        return int(ExitCode.REPLACED) if self._replaced and not snapshot.exit_code else snapshot.exit_code
+
+    def _make_room(self, engine: Engine) -> None:
+        """Leave once running turns have ended: whoever keeps this worker running starts the new version then."""
+        self._replaced = True
+        self._stopping.start(engine.stop())
 
     def _running_settings(self, engine: Engine) -> RunningSettings | None:
         if self._source is None:
@@ -160,10 +170,13 @@ class Foreground:
             self._settings = settings
             set_level(settings.log_level)
 
+        reading = self._source.read()
+        for remark in reading.remarks:
+            log.warning("%s", remark.sentence)
         return RunningSettings(
             engine=engine,
             source=self._source,
-            reading=self._source.read(),
+            reading=reading,
             policy=policy_file(self._paths),
             on_adopted=adopted,
         )
@@ -252,60 +265,3 @@ class Foreground:
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
     name = failed.thread.name if failed.thread is not None else "?"
     log.error("The thread %r ended on an internal error.", name, exc_info=failed.exc_value)
-
-
-@contextlib.contextmanager
-def _stop_signals(asked: Callable[[str], None]) -> Iterator[None]:
-    """Call `asked` on the loop with each stop signal's name."""
-    loop = asyncio.get_running_loop()
-    if sys.platform == "win32":
-        numbers = [signal.SIGINT, signal.SIGBREAK]
-        before = {
-            number: signal.signal(
-                number, lambda got, _: loop.call_soon_threadsafe(asked, signal.Signals(got).name) and None
-            )
-            for number in numbers
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        return
-    caught = [signal.SIGINT, signal.SIGTERM]
-    if has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
-        caught.append(signal.SIGHUP)
-    for number in caught:
-        loop.add_signal_handler(number, asked, number.name)
-    try:
-        yield
-    finally:
-        for number in caught:
-            loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _hang_up(asked: Callable[[], None]) -> Iterator[None]:
-    """Call `asked` on the loop with each SIGHUP, where it is no terminal's: services and daemons are told so to read
-    their settings again.
-    """
-    if sys.platform == "win32" or has_terminal():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, asked)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
-
-
-def has_terminal() -> bool:
-    """Whether this process has a controlling terminal, which hangs up with a SIGHUP."""
-    if sys.platform == "win32":
-        return False
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

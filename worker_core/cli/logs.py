@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from worker_core.basics import typed_json
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
@@ -136,7 +137,7 @@ def _json_line(row: str) -> LogLine | None:
 
     if row.startswith("{"):
         with contextlib.suppress(msgspec.DecodeError):
-            return msgspec.json.decode(row, type=LogLine)
+            return typed_json.decode(row, LogLine)
     return None
 
 

@@ -18,7 +18,12 @@ def _options(command: Any) -> Any:
     for option in (
         click.option("--model", metavar="NAME", help="The demo agent's model (the gateway's first)."),
         click.option("--llm-url", metavar="URL", help="OpenAI-compatible gateway; key from LITELLM_API_KEY."),
-        click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Where it keeps its data."),
+        # Whole: programs in the sandbox begin in folders of their own.
+        click.option(
+            "--data-dir",
+            type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+            help="Where it keeps its data.",
+        ),
         click.option("--only-user", is_flag=True, help="Nobody else uses this machine: SECURITY.md, Playground."),
         click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the control plane (a free one)."),
     ):

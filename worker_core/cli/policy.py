@@ -21,6 +21,7 @@ from worker_core.errors import ExitCode
     examples=(
         "kubiya-worker policy check 'cat ~/.ssh/id_rsa'",
         "kubiya-worker policy check --tool read_file --path /etc/hosts",
+        "kubiya-worker policy check --path ~/reports/june.csv --for ops-agent",
         "kubiya-worker policy show",
         "${EDITOR:-vi} $(kubiya-worker policy path)",
         "kubiya-worker policy audit --verify",
@@ -30,15 +31,26 @@ def command() -> None:
     pass
 
 
-@command.command("check", help="Would a call be allowed (exit code 0), asked for (10) or denied (11), and why?")
+@command.command(
+    "check",
+    help="""Would a call be allowed (exit code 0), asked for (10) or denied (11), and why?
+
+    Folders that the settings grant count, as for an execution of the ids behind --for; without them, of the queue
+    of the settings where there is one alone.""",
+)
 @click.argument("line", type=words, metavar="[COMMAND]", default="")
 @click.option("--tool", default="", metavar="NAME", help="Of which tool (shell, with a command).")
 @click.option("--path", "path", default="", metavar="PATH", help="A path that the call names.")
 @click.option("--host", default="", metavar="HOST", help="A host that the call names.")
 @click.option("--workspace", default="", metavar="DIR", help="The execution's workspace (an empty example).")
+@click.option("--for", "ids", multiple=True, metavar="ID...", help="The execution's queue, agent or team.")
+@click.option("--cwd", default="", metavar="DIR", help="The granted folder that the execution works in.")
 @json_option
-def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json: bool) -> int:
+def check(
+    *, line: str, tool: str, path: str, host: str, workspace: str, ids: tuple[str, ...], cwd: str, as_json: bool
+) -> int:
     from worker_core.cli import screen
+    from worker_core.cli.granted import granted_to
     from worker_core.policy.decision import policy_file
     from worker_core.policy.patterns import slashed
     from worker_core.policy.rules import Action
@@ -56,19 +68,15 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
         arguments["url"] = host if "://" in host else f"https://{host if host.count(':') < 2 else f'[{host}]'}/"
     name = tool or ("shell" if line else "read_file" if path else "web_fetch" if host else "")
     where = paths()
+    settings = load_settings()
     folder = Path(workspace).resolve() if workspace else (where.workspaces / "example").resolve()
-    sandbox = choose(load_settings(), where)
+    granted = granted_to(ids, settings=settings, paths=where, cwd=cwd, tool=name)
+    sandbox = choose(settings, where)
     sandbox.close()
-    reader = Reader(folder, own=OwnPlaces.held(sandbox.view.enforces))
-    decision = (
-        policy_file(where)
-        .current()
-        .decide(
-            subjects_of(name, reader.arguments(arguments, is_started=bool(line))),
-            tool=name,
-            workspace=slashed(str(folder)),
-        )
-    )
+    reader = Reader(folder, own=OwnPlaces.held(sandbox.view.enforces), place=granted.place)
+    subjects = subjects_of(name, reader.arguments(arguments, is_started=bool(line)))
+    decision = policy_file(where).current().decide(subjects, tool=name, workspace=slashed(str(folder)))
+    notes = granted.notes([one.text for one in subjects if one.kind == "path"])
     if as_json:
         screen.say_json(
             {
@@ -79,10 +87,14 @@ def check(*, line: str, tool: str, path: str, host: str, workspace: str, as_json
                 "line": decision.rule.line,
                 "why": decision.finding.subject.unclear or decision.rule.why,
                 "asking": [one.subject.text for one in decision.asking],
+                "folders": [{"path": str(one.path), "writable": one.writable} for one in granted.place.folders],
+                "notes": notes,
             }
         )
     else:
         say(decision.sentence)
+        for note in notes:
+            say(f"note: {note}")
     return {Action.ALLOW: 0, Action.ASK: ExitCode.POLICY_ASKS, Action.DENY: ExitCode.POLICY_DENIES}[decision.action]
 
 

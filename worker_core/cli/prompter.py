@@ -31,6 +31,8 @@ _MEANINGS: Final = {
 _IN_CALL: Final = {"y": "agree", "n": "decline"}
 """Answers to what a call asks that is under way."""
 
+_BUDGET: Final = {"y": "as much again", "n": "end the turn"}
+
 _WORDS: Final = {
     **{key: key for key in _MEANINGS},
     "yes": "y", "execution": "e", "always": "a", "whole": "w", "no": "n",
@@ -80,15 +82,15 @@ class Prompter:
         self._loop = asyncio.get_running_loop()
         engine.events.listen(self._heard)
 
-    def confirm(self, question: str) -> bool:
-        """Yes or no; no where nobody answers. Called in a thread, which waits."""
+    def confirm(self, question: str) -> bool | None:
+        """Yes or no; None where nobody answers. Called in a thread, which waits."""
         asked: Future[bool] = Future()
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._put, question, asked)
         try:
             return asked.result(CONFIRM_LIMIT_SECONDS)
         except TimeoutError:
-            return False
+            return None
 
     def _put(self, question: str, asked: Future[bool]) -> None:
         self._question = asked
@@ -116,7 +118,8 @@ class Prompter:
         assert self._shown is not None
         for line in written_fields(self._shown.id, self._shown.fields):
             say(f"    {line}", err=True)
-        meanings = {**_MEANINGS, **(_IN_CALL if self._shown.in_call else {})}
+        own = _BUDGET if self._shown.about_budget else _IN_CALL if self._shown.in_call else {}
+        meanings = {**_MEANINGS, **own}
         choices = "   ".join(f"{key}: {meanings[key]}" for key in self._choices())
         others = len(self._engine.snapshot.approvals) - 1
         self._show_choices(f"{choices} ({others} more wait)" if others > 0 else choices)
@@ -131,6 +134,8 @@ class Prompter:
     def _choices(self) -> str:
         """What can be answered: nothing is allowed that was not shown, and for always only what is shown at once."""
         assert self._shown is not None
+        if self._shown.about_budget:
+            return "yn"
         if self._shown.in_call:
             # A form is filled in by its own command: a line that was typed for the prompt would be taken for a value.
             return "n" if self._shown.fields else "wn" if self._shown.left_out and not self._seal else "yn"

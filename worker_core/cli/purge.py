@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from worker_core import bundle
+from worker_core.basics.console import window_flags
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sizes import size
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths
@@ -52,6 +54,7 @@ def command(*, yes: bool, as_json: bool) -> int:
     tray = _tray()
     entry = tray is not None and _login_entry(tray, "--has-login-entry")
     if not items and key_of is None and not entry:
+        _remove_empty_folders(where)
         if as_json:
             screen.say_json({"removed": [], "bytes": 0, "left": []})
         else:
@@ -64,8 +67,7 @@ def command(*, yes: bool, as_json: bool) -> int:
             raise click.UsageError("There is nobody to ask: say --yes to remove it.")
         click.confirm("Remove all of this?", abort=True)
     left = [str(item.path) for item in items if not _remove(item.path)]
-    for folder in (where.runtime, where.state, where.config, *_home()):
-        _remove_if_empty(folder)
+    _remove_empty_folders(where)
     key_removed = _forget_key(key_of) if key_of is not None else False
     entry_removed = tray is not None and entry and _login_entry(tray, "--remove-login-entry")
     removed = [item for item in items if str(item.path) not in left]
@@ -105,14 +107,19 @@ def _found(where: Paths) -> list[_Item]:
         ("settings", where.settings_file),
         ("tray preferences", where.preferences_file),
         ("policy", where.policy_file),
+        ("prices", where.price_file),
+        ("what was spent", where.budget_file.parent),
+        ("working copies, by execution", where.checkouts),
         ("approvals", where.approvals),
         ("audit log", where.audit_file.parent),
         ("notifications", where.notifications_file),
         ("answer about the sandbox", where.without_sandbox_file),
         ("host id", where.host_id_file),
+        ("format of the data", where.data_format_file),
         ("logs", where.logs),
         ("workspaces", where.workspaces),
         ("journal", where.journal),
+        ("folders of MCP servers", where.mcp_servers),
         ("undelivered events", where.spool),
         ("playground", where.playground),
         ("runtime", where.runtime),
@@ -138,22 +145,20 @@ def _size(path: Path) -> int:
 
 
 def _remove(path: Path) -> bool:
-    """Whether it is gone. A link is removed, never what it points to."""
+    """Whether it is gone. A link is removed, never what it points to; what is read-only goes as well."""
+    from worker_core.workspaces import anchored
+
     try:
-        if path.is_symlink() or not path.is_dir():
-            path.unlink(missing_ok=True)
-        else:
-            shutil.rmtree(path)
+        anchored.remove(path.parent, path.name)
     except OSError:
         return False
     return True
 
 
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return
+def _remove_empty_folders(where: Paths) -> None:
+    for folder in (where.runtime, where.state, where.config, *_home()):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _home() -> tuple[Path, ...]:
@@ -186,9 +191,8 @@ def _playground_pid(file: Path) -> int | None:
 
 def _tray() -> str | None:
     """The tray's program, where it is installed: it alone knows how this system starts things at login."""
-    name = "kubiya-worker-desktop"
-    beside = Path(sys.executable).with_name(name + (".exe" if os.name == "nt" else ""))
-    return str(beside) if beside.is_file() else shutil.which(name)
+    found = bundle.program("kubiya-worker-desktop")
+    return None if found is None else str(found)
 
 
 def _login_entry(tray: str, option: str) -> bool:
@@ -197,8 +201,9 @@ def _login_entry(tray: str, option: str) -> bool:
 
     try:
         done = subprocess.run(
-            [tray, option], stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRAY_SECONDS, check=False
-        )
+            [tray, option], stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRAY_SECONDS, check=False,
+            creationflags=window_flags(),
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0

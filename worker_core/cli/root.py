@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from worker_core import __version__
+from worker_core.basics import collector
 from worker_core.errors import KubiyaError
 
 
@@ -38,6 +39,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
         "stop": CommandEntry("stop", "Let them leave: running turns end first."),
         "executions": CommandEntry("executions", "List the executions that live on them."),
         "approvals": CommandEntry("approvals", "Show and answer tool calls that wait for you."),
+        "artefacts": CommandEntry("artefacts", "List and copy out the files that they left."),
+        "changes": CommandEntry("changes", "Show, merge or discard what they changed in copies of your repositories."),
     },
     "This machine": {
         "login": CommandEntry("login", "Store your API key in the keychain."),
@@ -46,6 +49,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
         "policy": CommandEntry("policy", "Show, check and audit what agents may do here."),
         "service": CommandEntry("service", "Install and steer a worker that starts by itself."),
         "doctor": CommandEntry("doctor", "Check what a worker needs, and say how to repair it."),
+        "data": CommandEntry("data", "Show which versions can use what is kept here, and lead it back."),
         "purge": CommandEntry("purge", "Remove everything that the worker keeps here."),
     },
 }
@@ -61,11 +65,12 @@ EXIT_CODES: Final = (
     (4, "the API key was refused"),
     (5, "the queue does not exist, is not yours, or takes no workers"),
     (6, "the control plane or Temporal cannot be reached"),
-    (7, "the execution failed"),
+    (7, "the execution failed; `playground --demo`: a tool call in it did"),
     (8, "running work was cancelled"),
     (9, "in single-execution mode, none came or nobody answered it"),
     (10, "`policy check`: it would be asked for"),
     (11, "`policy check`: it is denied; `policy audit`: broken"),
+    (12, "another version was installed: to be started again"),
     (130, "left at once"),
 )
 
@@ -81,7 +86,8 @@ class LazyGroup(click.Group):
         module = modules.get(cmd_name) or HIDDEN.get(cmd_name)
         if module is None:
             return None
-        found = import_module(f"worker_core.cli.{module}").command
+        with collector.resting():
+            found = import_module(f"worker_core.cli.{module}").command
         assert isinstance(found, click.Command)
         return found
 

@@ -160,7 +160,12 @@ def count(number: int, noun: str) -> str:
 
 def executions(console: Console, found: Sequence[ExecutionView], *, indent: str = "") -> None:
     """What lives on a worker."""
+    from worker_core.budgets.amounts import view_text
+
     rows: list[list[Cell]] = [
         [one.execution_id, one.status, f"{one.turn}", one.step or "-", ago(one.started_at)] for one in found
     ]
     table(console, ("EXECUTION", "STATUS", "TURN", "STEP", "STARTED"), rows, indent=indent)
+    for one in found:
+        if limits := [view_text(view) for view in one.budget if view.scope != "day"]:
+            console.print(text(f"{indent}{one.execution_id}: {'; '.join(limits)}", "quiet"))

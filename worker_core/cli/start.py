@@ -66,10 +66,13 @@ def command(
 
     import asyncio
 
+    from worker_core.basics import collector
     from worker_core.basics.allocator import keep_little
 
     keep_little()
-    from worker_core.cli.foreground import Foreground
+    with collector.resting():
+        from worker_core.cli.foreground import Foreground
+    collector.let_stand()
 
     async def run() -> NoReturn:
         key = await situation.take_api_key(settings)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from worker_core.cli import screen
     from worker_core.daemon.instances import Instance
-    from worker_core.snapshot import EngineSnapshot
+    from worker_core.snapshot import EngineSnapshot, QueueView
 
 _STYLES: Final = {
     "running": "good", "starting": "accent", "paused": "careful", "draining": "careful", "failed": "bad",
@@ -40,9 +40,11 @@ def command(*, wanted: str, as_json: bool) -> int:
 
     from worker_core.cli import screen
     from worker_core.cli.root import complain
+    from worker_core.cli.standing import sentence
     from worker_core.control_socket.client import NoWorker, WorkerSilent
     from worker_core.daemon.instances import NOBODY, chosen, ended_daemons, instances
     from worker_core.errors import ExitCode
+    from worker_core.summary import summary
 
     folder = paths().runtime
     running = [chosen(folder, wanted)] if wanted else instances(folder)
@@ -58,7 +60,14 @@ def command(*, wanted: str, as_json: bool) -> int:
             silent.append(f"The daemon {one.name} (pid {one.daemon.pid}) does not answer.")
     if as_json:
         workers = [
-            {**msgspec.to_builtins(snapshot), "name": one.name, "daemon": msgspec.to_builtins(one.facts)}
+            {
+                **msgspec.to_builtins(snapshot),
+                "name": one.name,
+                "daemon": msgspec.to_builtins(one.facts),
+                "standing": (said := summary(snapshot)).standing.value,
+                "sentence": sentence(said, datetime.now(UTC)),
+                "needs_attention": said.needs_attention,
+            }
             for one, snapshot in seen
         ]
         alone = [msgspec.to_builtins(one.facts) for one in running if one.worker is None and one.facts is not None]
@@ -75,8 +84,8 @@ def command(*, wanted: str, as_json: bool) -> int:
             f"The daemon {daemon.name} ended by itself {when} (exit code {daemon.code}): {daemon.why} "
             f"`kubiya-worker start --daemon --name {daemon.name}` begins it again."
         )
-    for sentence in silent:
-        complain(sentence)
+    for trouble in silent:
+        complain(trouble)
     if not running:
         complain(NOBODY)
         return ExitCode.NOT_CONFIGURED
@@ -87,12 +96,18 @@ def show(console: Console, snapshot: EngineSnapshot, instance: Instance) -> None
     """One worker, for people."""
     from rich.text import Text
 
+    from worker_core.budgets.amounts import view_text
     from worker_core.cli import screen
+    from worker_core.cli.standing import sentence
+    from worker_core.summary import summary
 
+    said = summary(snapshot)
     style = _STYLES.get(snapshot.state.value, "quiet")
+    if said.needs_attention and style != "bad":
+        style = "careful"
     dot = screen.RUNNING if snapshot.state.value in {"running", "starting", "draining"} else screen.IDLE
     head = Text(f"{dot} {snapshot.state.value}  ", style=style)
-    screen.hanging(console, head, screen.text(snapshot.reason), lead=len(head))
+    screen.hanging(console, head, screen.text(sentence(said, datetime.now(UTC))), lead=len(head))
     console.print()
     since = f", {snapshot.state.value} for {screen.age(snapshot.since)}" if snapshot.since else ""
     name = f"{instance.name}, " if instance.name else ""
@@ -107,16 +122,19 @@ def show(console: Console, snapshot: EngineSnapshot, instance: Instance) -> None
     ]
     if snapshot.health is not None:
         health = snapshot.health
+        processor = "" if health.cpu_percent is None else f"cpu {health.cpu_percent:.0f} %, "
         pairs.append(
             (
                 "machine",
-                f"cpu {health.cpu_percent:.0f} %, memory {health.memory_percent:.0f} %, disk "
+                f"{processor}memory {health.memory_percent:.0f} %, disk "
                 f"{health.disk_percent:.0f} %; the worker takes {size(health.process_rss_bytes)}",
             )
         )
     if snapshot.sandbox.name:
         style = {"refused": "bad", "none": "careful"}.get(snapshot.sandbox.name, "")
         pairs.append(("tools", screen.text(snapshot.sandbox.reason, style)))
+    if snapshot.budget:
+        pairs.append(("budget", "; ".join(map(view_text, snapshot.budget))))
     outbox = snapshot.outbox
     waiting = outbox.pending + outbox.spooled
     events = f"{outbox.delivered:,} delivered" + (f", {waiting:,} waiting" if waiting else "")
@@ -146,6 +164,16 @@ def _daemon(instance: Instance) -> Iterator[tuple[str, screen.Cell]]:
         yield "", screen.text(f"{ago}: {facts.last_crash}", "careful")
 
 
+def _polling(queue: QueueView) -> screen.Cell:
+    from worker_core.cli import screen
+
+    if not queue.polling:
+        return screen.text(screen.IDLE, "bad")
+    if queue.is_silent:
+        return screen.text(f"{screen.IDLE} no answer", "careful")
+    return screen.text(f"{screen.RUNNING} polling", "good")
+
+
 def _queues(console: Console, snapshot: EngineSnapshot) -> None:
     from worker_core.cli import screen
 
@@ -158,7 +186,7 @@ def _queues(console: Console, snapshot: EngineSnapshot) -> None:
         rows.append(
             [
                 queue.queue_name or queue.queue_id,
-                screen.text(f"{screen.RUNNING} polling", "good") if queue.polling else screen.text(screen.IDLE, "bad"),
+                _polling(queue),
                 f"{statistics.backlog}" if statistics else "-",
                 screen.ago(queue.last_heartbeat_at),
                 queue.worker_id or "-",

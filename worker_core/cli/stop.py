@@ -14,6 +14,7 @@ from worker_core.errors import KubiyaError
 
 if TYPE_CHECKING:
     from worker_core.control_socket.client import RunningWorker, StopName
+    from worker_core.daemon.instances import Instance
 
 
 @click.command(
@@ -23,25 +24,44 @@ if TYPE_CHECKING:
     With --cancel running calls are cancelled and their process trees killed; with --now it leaves at once, and the
     next worker takes up what was running. A stronger stop may follow a weaker one. A daemon leaves with its worker.
 
-    The exit code is the worker's own (0, or 8 and 130 where work was cancelled or left), unless --no-wait is given.""",
+    The exit code is the worker's own (0, or 8 and 130 where work was cancelled or left), unless --no-wait is given; of
+    several, the highest.""",
     examples=(
         "kubiya-worker stop",
+        "kubiya-worker stop --all",
         "kubiya-worker stop --no-wait",
         "kubiya-worker stop --worker build-7 --cancel",
     ),
 )
 @worker_option
+@click.option("--all", "every", is_flag=True, help="All of them.")
 @click.option("--cancel", is_flag=True, help="Cancel what runs.")
 @click.option("--now", is_flag=True, help="Leave at once.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it has left (the default).")
 @json_option
-def command(*, wanted: str, cancel: bool, now: bool, wait: bool, as_json: bool) -> int:
-    from worker_core.daemon.instances import chosen
+def command(*, wanted: str, every: bool, cancel: bool, now: bool, wait: bool, as_json: bool) -> int:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from worker_core.daemon.instances import NOBODY, chosen, instances
 
     if cancel and now:
         raise click.UsageError("--cancel and --now exclude each other.")
+    if every and wanted:
+        raise click.UsageError("--all and --worker exclude each other.")
     mode: StopName = "now" if now else "cancel" if cancel else "drain"
-    instance = chosen(paths().runtime, wanted)
+    if not every:
+        return _stop(chosen(paths().runtime, wanted), mode=mode, wait=wait, as_json=as_json)
+    from worker_core.control_socket.client import NoWorker
+
+    running = instances(paths().runtime)
+    if not running:
+        raise NoWorker(NOBODY)
+    with ThreadPoolExecutor(len(running)) as at_once:  # each may take its time
+        codes = at_once.map(lambda one: _stop(one, mode=mode, wait=wait, as_json=as_json), running)
+        return max(codes)
+
+
+def _stop(instance: Instance, *, mode: StopName, wait: bool, as_json: bool) -> int:
     if instance.daemon is None:
         return _stop_worker(instance.the_worker(), mode=mode, wait=wait, as_json=as_json)
     leaving = instance.daemon.stop(mode)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from worker_core.basics.plain import one_line, plain, width
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.cli import screen
 from worker_core.cli.conversation import TurnOutcome
 from worker_core.cli.facts import MILD, Fact
@@ -57,6 +57,8 @@ class StreamView:
                 self._tool_started(fact)
             case "tool_completed" | "member_tool_completed":
                 self._tool_completed(fact)
+            case "tool_progress":
+                self._tool_progress(fact)
             case "error":
                 self._error(fact)
             case _:
@@ -165,6 +167,13 @@ class StreamView:
         if seconds is not None:
             line.append(f" {'· ' if error else ''}{screen.duration(seconds)}", style="quiet")
         self._print(line)
+
+    def _tool_progress(self, fact: Fact) -> None:
+        """Of a call that takes long: what it is at."""
+        if fact.word("tool_execution_id") == self._shown_call and (said := fact.word("message")):
+            room = max(10, self._console.width - len(_BAR) - 2)
+            self._end_text()
+            self._print(Text().append(f"{_BAR}… {_clip(one_line(said, 500), room)}", style="quiet"))
 
     def _output(self, output: str, *, end: bool) -> None:
         """The first lines; of a call that failed, the last ones: there stands why."""

@@ -88,7 +88,9 @@ class Caller:
         key = self._api_key.reveal()
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             what = "holds characters that no key has" if key else "is missing"
-            raise errors.CredentialsRefused(f"The API key {what}. Store it again with `kubiya-worker login`.")
+            raise errors.CredentialsRefused(f"The API key {what}.").with_repair(
+                "Store it again with `kubiya-worker login`."
+            )
         return {"Authorization": f"Bearer {key}"}
 
     async def send(

@@ -8,13 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from worker_core.control_plane import errors, models, streams, wire
+from worker_core.control_plane import errors, models, wire
 from worker_core.control_plane.caller import Caller
 from worker_core.control_plane.connections import HttpAnswer
-from worker_core.network.sse import ServerSentEvent
 from worker_core.network.urls import segment
 
 if TYPE_CHECKING:
+    from worker_core.network.sse import ServerSentEvent
     from worker_core.secrets import Secret
     from worker_core.settings import Settings
 
@@ -117,15 +117,13 @@ class ControlPlaneClient:
         match answer.status:
             case 404:
                 raise errors.QueueNotFound(
-                    f"There is no worker queue {queue_id} on {self.server}. Check the id; `kubiya-worker queues` "
-                    "lists the queues that your key can use.",
-                    status=404,
-                )
+                    f"There is no worker queue {queue_id} on {self.server}.", status=404
+                ).with_repair("Check the id; `kubiya-worker queues` lists the queues that your key can use.")
             case 403 if _is_json(answer):
                 raise errors.QueueNotFound(
-                    f"The worker queue {queue_id} belongs to another organization than your API key. Check the id "
-                    "(`kubiya-worker queues`), or use that organization's key (`kubiya-worker login`).",
-                    status=403,
+                    f"The worker queue {queue_id} belongs to another organization than your API key.", status=403
+                ).with_repair(
+                    "Check the id (`kubiya-worker queues`), or use that organization's key (`kubiya-worker login`)."
                 )
             case 400:
                 said = self._caller.words(answer)
@@ -313,6 +311,14 @@ class ControlPlaneClient:
         path = f"/worker-queues/{segment(queue_id)}/workers"
         return await self._caller.get_list(models.QueueWorker, path, f"the workers of queue {queue_id}", key="workers")
 
+    async def queue_executions(self, queue_id: str, *, limit: int) -> list[models.ExecutionRecord]:
+        """The newest executions of a queue (6), `limit` at most; prompts of 200 characters, and no answers."""
+        path = f"/worker-queues/{segment(queue_id)}/executions"
+        return await self._caller.get_list(
+            models.ExecutionRecord, path, f"the executions of queue {queue_id}", key="executions",
+            query={"limit": str(limit), "status": "all"},
+        )  # fmt: skip
+
     async def list_agents(self) -> list[models.Agent]:
         return await self._caller.get_list(models.Agent, "/agents", "the list of agents", key="agents")
 
@@ -374,10 +380,14 @@ class ControlPlaneClient:
         Raises:
             Unreachable: it broke off, or was silent for 60 s.
         """
+        from worker_core.control_plane import streams  # a worker reads none
+
         return streams.stream(self._caller, execution_id, after=after)
 
     def follow(self, execution_id: str) -> AsyncIterator[ServerSentEvent]:
         """`stream`, taken up again where the server asks for it; ends when the server ends it otherwise."""
+        from worker_core.control_plane import streams
+
         return streams.follow(self._caller, execution_id)
 
 

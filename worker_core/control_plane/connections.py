@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx2
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import AnswerTooLong, ControlPlaneError, ServerTrouble, Unreachable
-from worker_core.network.http import CONNECT_LIMIT_SECONDS, TOTAL_LIMIT_SECONDS, explain, new_client, proxy_of
+from worker_core.network.http import CONNECT_LIMIT_SECONDS, TOTAL_LIMIT_SECONDS, explain, proxy_of
 from worker_core.network.named_proxy import usable_proxy
+
+if TYPE_CHECKING:
+    from worker_core.network.pool import Pool
 
 ANSWER_LIMIT_BYTES = 32 << 20
 """Of one answer. The largest are stored conversations: ours never pass 2 MB, other workers' may."""
@@ -36,10 +40,10 @@ class HttpAnswer:
     content: bytes
 
 
-async def read_body(response: httpx2.Response, *, limit_bytes: int) -> bytes:
+async def read_body(chunks: AsyncIterator[bytes], *, limit_bytes: int) -> bytes:
     """The body of an answer, or as much of its beginning as shows that it is longer than `limit_bytes`."""
     content = bytearray()
-    async for piece in response.aiter_bytes():
+    async for piece in chunks:
         content += piece
         if len(content) > limit_bytes:
             break
@@ -74,7 +78,7 @@ class Connections:
         self._ca_file = ca_file
         self._max_connections = max_connections
         self._clock = clock
-        self._current: _Pool | None = None
+        self._current: _InUse | None = None
         self._ending = TaskKeeper()
         self.server = urlsplit(base_url).netloc
 
@@ -99,28 +103,27 @@ class Connections:
         if content is not None:
             headers["Content-Type"] = "application/json"
         try:
-            with self._lease() as client:
+            with self._lease() as pool:
                 async with (
                     asyncio.timeout(limit_seconds),
-                    client.stream(
+                    pool.call(
                         method,
                         path,
                         content=content,
-                        params=query,
+                        query=query,
                         headers=headers,
-                        timeout=httpx2.Timeout(limit_seconds, connect=min(CONNECT_LIMIT_SECONDS, limit_seconds)),
-                    ) as response,
+                        timeout={"connect": min(CONNECT_LIMIT_SECONDS, limit_seconds)},
+                    ) as answer,
                 ):
-                    status = response.status_code
-                    limit = REFUSAL_LIMIT_BYTES if status >= 400 else ANSWER_LIMIT_BYTES
-                    body = await read_body(response, limit_bytes=limit)
+                    limit = REFUSAL_LIMIT_BYTES if answer.status >= 400 else ANSWER_LIMIT_BYTES
+                    body = await read_body(answer.chunks, limit_bytes=limit)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=limit_seconds) from error
-        if len(body) > limit and status < 400:
+        if len(body) > limit and answer.status < 400:
             raise AnswerTooLong(
                 f"The answer of {self.server} to {action} is longer than {limit >> 20} MB; it was not read to its end."
             )
-        return HttpAnswer(status=status, headers=response.headers, content=body)
+        return HttpAnswer(status=answer.status, headers=answer.headers, content=body)
 
     @asynccontextmanager
     async def stream(
@@ -132,25 +135,24 @@ class Connections:
             Unreachable: no answer came, or it broke off, or nothing came for `silence_seconds`.
             ServerTrouble: what came is no HTTP.
         """
-        timeout = httpx2.Timeout(silence_seconds, connect=CONNECT_LIMIT_SECONDS)
+        timeout = dict.fromkeys(("read", "write", "pool"), silence_seconds) | {"connect": CONNECT_LIMIT_SECONDS}
         all_headers = {**self._headers(), **headers}
         try:
-            with self._lease() as client:
-                async with client.stream("GET", path, params=query, headers=all_headers, timeout=timeout) as response:
-                    refused = response.status_code >= 400
-                    content = await read_body(response, limit_bytes=REFUSAL_LIMIT_BYTES) if refused else b""
-                    answer = HttpAnswer(status=response.status_code, headers=response.headers, content=content)
-                    yield answer, response.aiter_bytes()
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
+            with self._lease() as pool:
+                async with pool.call("GET", path, query=query, headers=all_headers, timeout=timeout) as came:
+                    refused = came.status >= 400
+                    content = await read_body(came.chunks, limit_bytes=REFUSAL_LIMIT_BYTES) if refused else b""
+                    yield HttpAnswer(status=came.status, headers=came.headers, content=content), came.chunks
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=silence_seconds) from error
 
     def reset(self) -> None:
         """Let the next call begin on a new connection; calls under way end on their old ones."""
-        pool, self._current = self._current, None
-        if pool is not None:
-            pool.retired = True
-            if pool.users == 0:
-                self._end(pool)
+        current, self._current = self._current, None
+        if current is not None:
+            current.retired = True
+            if current.users == 0:
+                self._end(current)
 
     async def aclose(self) -> None:
         self.reset()
@@ -158,24 +160,26 @@ class Connections:
             await self._ending.ended()
 
     @contextmanager
-    def _lease(self) -> Iterator[httpx2.AsyncClient]:
-        pool = self._current
-        if pool is not None and self._clock() - pool.born_at > AGE_LIMIT_SECONDS:
+    def _lease(self) -> Iterator[Pool]:
+        current = self._current
+        if current is not None and self._clock() - current.born_at > AGE_LIMIT_SECONDS:
             self.reset()
-            pool = None
-        if pool is None:
-            client = new_client(base_url=self._base_url, ca_file=self._ca_file, max_connections=self._max_connections)
-            pool = self._current = _Pool(client=client, born_at=self._clock())
-        pool.users += 1
-        try:
-            yield pool.client
-        finally:
-            pool.users -= 1
-            if pool.retired and pool.users == 0:
-                self._end(pool)
+            current = None
+        if current is None:
+            from worker_core.network.pool import Pool  # not before there is something to call
 
-    def _end(self, pool: _Pool) -> None:
-        self._ending.start(pool.client.aclose())
+            pool = Pool(base_url=self._base_url, ca_file=self._ca_file, max_connections=self._max_connections)
+            current = self._current = _InUse(pool=pool, born_at=self._clock())
+        current.users += 1
+        try:
+            yield current.pool
+        finally:
+            current.users -= 1
+            if current.retired and current.users == 0:
+                self._end(current)
+
+    def _end(self, ended: _InUse) -> None:
+        self._ending.start(ended.pool.aclose())
 
     def _explain(self, error: Exception, *, action: str, limit_seconds: float) -> ControlPlaneError:
         failure = explain(
@@ -190,8 +194,8 @@ class Connections:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Pool:
-    client: httpx2.AsyncClient
+class _InUse:
+    pool: Pool
     born_at: float
     users: int = 0
     retired: bool = False

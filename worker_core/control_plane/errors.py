@@ -123,16 +123,13 @@ def from_status(
     quoted = f": {said.rstrip('.')}" if said else ""
     if status == 401:
         return CredentialsRefused(
-            f"The control plane {server} refused the API key (401){quoted}. "
-            "Run `kubiya-worker login` with a valid key.",
-            status=status,
-        )
+            f"The control plane {server} refused the API key (401){quoted}.", status=status
+        ).with_repair("Run `kubiya-worker login` with a valid key.")
     if status == 403:
         return CredentialsRefused(
-            f"The control plane {server} does not allow {action} with this API key (403){quoted}. "
-            "Use a key of the right organization: `kubiya-worker login`.",
+            f"The control plane {server} does not allow {action} with this API key (403){quoted}.",
             status=status,
-        )
+        ).with_repair("Use a key of the right organization: `kubiya-worker login`.")
     if status == 404:
         return NotFound(
             f"The control plane {server} does not know what {action} is about (404){quoted}. "

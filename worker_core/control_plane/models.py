@@ -298,6 +298,8 @@ class Execute(Wish, frozen=True, kw_only=True, omit_defaults=True):
     model_id: str | None = None
     configuration: dict[str, Any] | None = None
     """Merged over the agent's own."""
+    execution_environment: dict[str, Any] | None = None
+    """`working_dir`: arrives as `cwd` of the agent's configuration."""
     user_metadata: dict[str, Any] | None = None
 
 

@@ -11,11 +11,12 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, QueueNotFound
 from worker_core.control_plane.models import Disconnect, Heartbeat, Start, StartResponse
@@ -24,7 +25,7 @@ from worker_core.control_plane.system_info import system_info
 from worker_core.events import HeartbeatFailed, HeartbeatSent, RegistrationRetried
 from worker_core.network.backoff import Backoff, spread
 from worker_core.network.outage import OutageLog
-from worker_core.snapshot import QueueConfigView
+from worker_core.snapshot import QueueConfigView, Trouble
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -91,12 +92,15 @@ class QueueSession:
             redactor: learns the keys that a registration brings before anybody can use them.
             runtimes: that executions may ask for here, by the protocol's ids (9.2).
             backoff: between tries to register; 1 s to 60 s by default.
-            on_change: hears that `credentials_refused` or `config` changed.
+            on_change: hears that `credentials_refused`, `trouble` or `config` changed.
         """
         self.queue_id = queue_id
         self.last_heartbeat_at: datetime | None = None
         self.credentials_refused = False
         """As of the last time that the control plane judged the key."""
+
+        self.trouble: Trouble | None = None
+        """Since the control plane does not take what is sent to it; None: it does."""
 
         self._client = client
         self._in_force = settings
@@ -160,6 +164,7 @@ class QueueSession:
                 if not error.retryable or self._in_force.current.fail_fast:
                     raise
                 delay = self._backoff.next_delay(retry_after_seconds=error.retry_after_seconds)
+                self._failed(error.sentence, next_try=delay)
                 outage.failed(error.sentence, retry_in_seconds=delay.total_seconds())
                 self._bus.publish(
                     RegistrationRetried(
@@ -175,6 +180,7 @@ class QueueSession:
                         await self._nudged.wait()
         outage.recovered()
         self._answered()
+        self._works()
         for secret in (
             registration.temporal_api_key,
             registration.litellm_api_key,
@@ -253,9 +259,11 @@ class QueueSession:
             if error is not None:
                 self._full_asked |= full
                 outage.failed(error, retry_in_seconds=interval)
+                self._failed(error, next_try=self.interval)
                 self._bus.publish(HeartbeatFailed(queue_id=self.queue_id, sentence=error))
             else:
                 outage.recovered()
+                self._works()
                 self.last_heartbeat_at = datetime.now(UTC)
                 if full:
                     full_at = time.monotonic() + spread(FULL_EVERY).total_seconds()
@@ -309,6 +317,17 @@ class QueueSession:
             return  # it says nothing of the key
         refused, self.credentials_refused = self.credentials_refused, error is not None
         if refused != self.credentials_refused:
+            self._on_change()
+
+    def _failed(self, sentence: str, *, next_try: timedelta) -> None:
+        now = datetime.now(UTC)
+        trouble = Trouble(what="control_plane", sentence=sentence, since=now, next_try_at=now + next_try)
+        self.trouble = trouble.after(self.trouble)
+        self._on_change()
+
+    def _works(self) -> None:
+        if self.trouble is not None:
+            self.trouble = None
             self._on_change()
 
     # --- the end ------------------------------------------------------------------------------------------

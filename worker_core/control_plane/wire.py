@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from worker_core.basics import foreign_json
+from worker_core.basics import foreign_json, typed_json
 from worker_core.control_plane.errors import ServerTrouble
 from worker_core.secrets import Secret
 
@@ -63,7 +63,7 @@ def read(model: type[_Model], raw: object, *, action: str, server: str) -> _Mode
         if found is None:
             continue
         try:
-            values[field.name] = msgspec.convert(found, field.type, strict=False, dec_hook=_convert)
+            values[field.name] = typed_json.convert(found, field.type, strict=False, dec_hook=_convert)
         except (msgspec.ValidationError, RecursionError) as error:
             if field.required:
                 raise ServerTrouble(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -13,6 +12,8 @@ import msgspec
 import psutil
 
 from worker_core import events as happenings
+from worker_core.basics import typed_json
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.endpoint import Endpoint
 from worker_core.errors import ExitCode, KubiyaError
@@ -180,7 +181,7 @@ def _event(said: object) -> Event | None:
     if not (isinstance(kind, type) and issubclass(kind, Event)) or not isinstance(said, dict):
         return None
     try:
-        return msgspec.convert(said.get("event"), kind)
+        return typed_json.convert(said.get("event"), kind)
     except (msgspec.ValidationError, TypeError, NameError):
         return None
 
@@ -200,7 +201,7 @@ def _snapshot(answer: dict[str, Any]) -> EngineSnapshot:
 
 def _read(said: object, kind: type[Said]) -> Said:
     try:
-        return msgspec.convert(said, kind)
+        return typed_json.convert(said, kind)
     except msgspec.ValidationError as error:
         raise KubiyaError(
             "The worker's answer cannot be read: it is of another version than this command. Restart the worker."

@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 import psutil
 
+from worker_core.basics import typed_json
 from worker_core.basics.files import write_private
 from worker_core.paths import private_directory
 
@@ -182,7 +183,7 @@ def _read(file: Path) -> Endpoint | None:
     try:
         if sys.platform != "win32" and file.stat().st_uid != os.getuid():
             return None  # whoever wrote it is not the user: nothing in it is to be trusted
-        return msgspec.json.decode(file.read_bytes(), type=Endpoint)
+        return typed_json.decode(file.read_bytes(), Endpoint)
     except (OSError, msgspec.DecodeError):
         return None
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from worker_core.daemon.lines import heard, say
+
 _LONGEST_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _AT_ONCE_BYTES: Final = 64 * 1024
 
@@ -31,8 +33,8 @@ def ask(folder: str, pid: int, request: Mapping[str, Any], *, limit_seconds: flo
     try:
         place = _place_of(folder, pid)
         with _connected(place, limit_seconds) as connection:
-            connection.sendall(json.dumps({**request, "token": place.get("token", "")}).encode() + b"\n")
-            answer = json.loads(_line(connection))
+            say(connection, {**request, "token": place.get("token", "")})
+            answer = heard(connection, limit_bytes=_LONGEST_ANSWER_BYTES, at_once_bytes=_AT_ONCE_BYTES)
     except (OSError, ValueError, RecursionError) as error:
         raise NoAnswer(str(error)) from error
     if not isinstance(answer, dict) or answer.get("ok") is not True:
@@ -60,13 +62,3 @@ def _connected(place: Mapping[str, Any], limit_seconds: float) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-def _line(connection: socket.socket) -> bytes:
-    received = bytearray()
-    while not received.endswith(b"\n") and len(received) < _LONGEST_ANSWER_BYTES:
-        piece = connection.recv(_AT_ONCE_BYTES)
-        if not piece:
-            break
-        received += piece
-    return bytes(received)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from worker_core.basics.console import background_flags
+
 if TYPE_CHECKING:
     from worker_core.daemon.brief import Brief
 
@@ -44,8 +46,6 @@ class Child:
         self._ended = ended
         self.started = time.monotonic()
         self.started_at = time.time()
-        posix: dict[str, Any] = {"start_new_session": True}
-        windows: dict[str, Any] = {"creationflags": 0x0000_0200 | 0x0800_0000}  # a group of its own, no window
         self._process = subprocess.Popen(
             brief.worker,
             stdin=subprocess.PIPE,
@@ -54,7 +54,8 @@ class Child:
             bufsize=0,
             cwd=brief.folder if Path(brief.folder).is_dir() else None,
             env=brief.environment,
-            **(windows if sys.platform == "win32" else posix),
+            start_new_session=True,  # no word of it on Windows, whose flags are these
+            creationflags=background_flags(),
         )
         self.pid = self._process.pid
         self._job: Any = None

@@ -10,13 +10,14 @@ more, when everything has ended.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from worker_core.daemon.lines import heard, say
 
 REQUEST_LIMIT_BYTES: Final = 4096
 ASK_LIMIT_SECONDS: Final = 5.0
@@ -69,7 +70,7 @@ class Door:
             waiting, self._waiting = self._waiting, []
         for connection in waiting:
             with connection, contextlib.suppress(OSError):
-                _say(connection, {"ok": True, "ended": {"code": code, "why": why}})
+                say(connection, {"ok": True, "ended": {"code": code, "why": why}})
 
     def _accept(self) -> None:
         while True:
@@ -96,31 +97,25 @@ class Door:
 
     def _answer(self, connection: socket.socket) -> bool:
         """Whether the other side waits for more."""
-        received = bytearray()
-        while not received.endswith(b"\n") and len(received) < REQUEST_LIMIT_BYTES:
-            piece = connection.recv(REQUEST_LIMIT_BYTES)
-            if not piece:
-                break
-            received += piece
-        request = json.loads(received)
+        request = heard(connection, limit_bytes=REQUEST_LIMIT_BYTES, at_once_bytes=REQUEST_LIMIT_BYTES)
         if not isinstance(request, dict) or not self._admits(str(request.get("token", ""))):
-            _say(connection, {"ok": False, "error": "The token is wrong."})
+            say(connection, {"ok": False, "error": "The token is wrong."})
             return False
         match request.get("verb"):
             case "facts":
-                _say(connection, {"ok": True, "facts": self._facts()})
+                say(connection, {"ok": True, "facts": self._facts()})
             case "stop" if request.get("mode") in MODES:
                 waits = request.get("wait") is True
                 if waits:
                     with self._lock:
                         self._waiting.append(connection)
                 try:
-                    _say(connection, {"ok": True, "facts": self._facts()})  # before the end can be told
+                    say(connection, {"ok": True, "facts": self._facts()})  # before the end can be told
                 finally:
                     self._stop(request["mode"])
                 return waits
             case _:
-                _say(connection, {"ok": False, "error": "A daemon knows facts and stop."})
+                say(connection, {"ok": False, "error": "A daemon knows facts and stop."})
         return False
 
     def _admits(self, token: str) -> bool:
@@ -129,7 +124,3 @@ class Door:
         import hmac  # three megabytes, where there is no socket with rights of its own
 
         return hmac.compare_digest(token.encode(), self.token.encode())
-
-
-def _say(connection: socket.socket, answer: Mapping[str, Any]) -> None:
-    connection.sendall(json.dumps(answer).encode() + b"\n")

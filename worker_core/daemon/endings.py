@@ -10,6 +10,9 @@ FINAL_CODES: Final = frozenset({0, 2, 3, 4, 5, 7, 8, 9, 130})
 to, what it serves or how it signs in is refused, or its one execution is over. All others are crashes, and so is an end
 by a signal."""
 
+REPLACED: Final = 12
+"""Another version of the program was installed, and the worker made room for it: no crash, and the next one goes on."""
+
 _OFFSET: Final = 128
 """What a shell adds to a signal's number."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import psutil
 
+from worker_core.basics import typed_json
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.client import (
     ANSWER_LIMIT_SECONDS,
@@ -208,7 +210,7 @@ def ended_daemons(folder: Path) -> list[EndedDaemon]:
     found = []
     for file in sorted(folder.glob(ENDED)):
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            found.append(msgspec.json.decode(file.read_bytes(), type=EndedDaemon))
+            found.append(typed_json.decode(file.read_bytes(), EndedDaemon))
     return found
 
 
@@ -253,7 +255,7 @@ class _Talk:
             if not limited:
                 self._connection.settimeout(None)
             answer = msgspec.json.decode(self._answers.readline())
-            return msgspec.convert(answer.get(key) if isinstance(answer, dict) else None, kind)
+            return typed_json.convert(answer.get(key) if isinstance(answer, dict) else None, kind)
         except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
             raise self._silent(error) from error
 

@@ -11,16 +11,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
 from worker_core import bundle
+from worker_core.basics.console import background_flags
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.client import WorkerSilent, running_workers
 from worker_core.daemon.brief import Brief
+from worker_core.data_format import OURS
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.paths import private_directory
 from worker_core.secrets import KEY_VARIABLES
@@ -73,6 +76,7 @@ def launch(*, name: str, arguments: Sequence[str], settings: Settings, paths: Pa
         KubiyaError: the supervisor cannot be started.
     """
     paths.check()
+    OURS.check(paths)
     private_directory(paths.runtime)
     private_directory(paths.logs)
     if os.name == "posix":
@@ -142,7 +146,7 @@ def _supervisor() -> Iterator[subprocess.Popen[bytes]]:
             bufsize=0,
             env={**_without_keys(os.environ), "MALLOC_ARENA_MAX": "1"},  # glibc: its few threads share what they free
             start_new_session=True,
-            creationflags=0x0000_0200 | 0x0800_0000 if sys.platform == "win32" else 0,  # a group, and no window
+            creationflags=background_flags(),
         )
     except OSError as error:
         raise KubiyaError(f"The daemon cannot be started ({error.strerror or error}).") from error

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.errors import ConfigurationError
 
 _PIECE_BYTES: Final = 4096
@@ -26,7 +27,7 @@ def take_keys(environment: MutableMapping[str, str] = os.environ) -> None:
         ConfigurationError: nobody handed anything over.
     """
     try:
-        told = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Told)
+        told = typed_json.decode(sys.stdin.buffer.readline(), _Told)
     except msgspec.DecodeError as error:
         raise ConfigurationError("A supervised worker is started by `kubiya-worker start --daemon` alone.") from error
     environment.update(told.keys)

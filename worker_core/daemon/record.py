@@ -7,6 +7,7 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.basics.plain import plain
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, now
@@ -32,7 +33,7 @@ def record(stream: BinaryIO, *, file: Path, style: LogFormat, limit_mb: int, fil
     Raises:
         msgspec.DecodeError: it is something else.
     """
-    told = msgspec.json.decode(stream.read(), type=_Told)
+    told = typed_json.decode(stream.read(), _Told)
     redactor = Redactor()
     for key in told.keys:
         redactor.add(key)

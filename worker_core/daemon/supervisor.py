@@ -141,7 +141,8 @@ class Supervisor:
             self._last_crash, self._last_crash_at = why, time.time()
             delay = self._restart.delay_seconds(ran_seconds=ran)
             self._next_start_at = time.time() + delay
-            self._record("ERROR", f"{why} It is started again in {delay:.1f} s.")
+            level = "INFO" if code == endings.REPLACED else "ERROR"
+            self._record(level, f"{why} It is started again in {delay:.1f} s.")
             if self._rest(delay):
                 return 0, ""
             self._next_start_at = 0.0
@@ -226,6 +227,8 @@ class Supervisor:
             self._record_output(output, left_out)
         if endings.is_final(code) and not hung:
             return child.sentence
+        if code == endings.REPLACED and not hung:
+            return f"Another version is installed: the worker (pid {child.pid}) made room for it after {_span(ran)}."
         ended = f"The worker (pid {child.pid}) ended with {endings.told(code)} after {_span(ran)}."
         return " ".join(filter(None, (hung, ended, child.sentence)))
 

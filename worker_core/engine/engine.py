@@ -25,13 +25,21 @@ from worker_core.engine.services import executions_limit, make_services
 from worker_core.engine.serving import Clients, Timing
 from worker_core.engine.single_execution import SingleExecution
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
-from worker_core.events import EngineStateChanged, Event, EventBus, PollingStarted, SnapshotReplaced, WokeUp
+from worker_core.events import (
+    EngineStateChanged,
+    Event,
+    EventBus,
+    PollingStarted,
+    ProgramReplaced,
+    SnapshotReplaced,
+    WokeUp,
+)
 from worker_core.logs.narrator import narrate
 from worker_core.policy.answers import Answers
-from worker_core.sandbox.choice import Ask, ChosenLauncher, SandboxChoice, choose
+from worker_core.sandbox.choice import Ask, ChosenLauncher, SandboxChoice, announced, choose
 from worker_core.secrets import Secret
 from worker_core.settings import SettingsInForce
-from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, SandboxView, Scope, StopMode, WholeQuestion
 from worker_core.temporal.admission import AdmissionGate
 from worker_core.temporal.connection import metrics
 from worker_core.tracing import spans
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+REPLACED = "Another version of Kubiya Worker was installed: nothing new is taken. Restart this worker to go on with it."
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
@@ -67,6 +76,7 @@ class Engine:
         launcher: what isolates tool processes; None: what `worker_core.sandbox.choice` finds.
         ask_sandbox: asks the user whether tools may run without a sandbox where there is none; called in a thread.
             None: nobody is there to ask.
+        asks_early: ask when polling begins, not with the first tool.
         timing: intervals of the queue loops; tests shorten them.
 
     Raises:
@@ -84,15 +94,16 @@ class Engine:
         log_ring: LogRing,
         launcher: Launcher | None = None,
         ask_sandbox: Ask | None = None,
+        asks_early: bool = False,
         timing: Timing | None = None,
     ) -> None:
         if not settings.queue_ids:
-            raise ConfigurationError(
-                "There is no queue to serve. Name one: `kubiya-worker start --queue-id ID`, or set QUEUE_ID."
+            raise ConfigurationError("There is no queue to serve.").with_repair(
+                "Name one: `kubiya-worker start --queue-id ID`, or set QUEUE_ID."
             )
         if not api_key:
-            raise ConfigurationError(
-                "There is no API key. Run `kubiya-worker login`, or set KUBIYA_API_KEY or KUBIYA_API_KEY_FILE."
+            raise ConfigurationError("There is no API key.").with_repair(
+                "Run `kubiya-worker login`, or set KUBIYA_API_KEY or KUBIYA_API_KEY_FILE."
             )
         paths.check()
         redactor.add(api_key)
@@ -100,7 +111,8 @@ class Engine:
         self.events = EventBus()
         self._in_force = SettingsInForce(settings)
         self._api_key = api_key
-        self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=ask_sandbox), on_choice=self._sandbox_chosen)
+        asking = announced(ask_sandbox, show=self._show_sandbox) if ask_sandbox is not None else None
+        self._chosen = ChosenLauncher(lambda: choose(settings, paths, ask=asking), on_choice=self._sandbox_chosen)
         self._services = make_services(
             in_force=self._in_force,
             api_key=api_key,
@@ -117,9 +129,11 @@ class Engine:
         self._book = self._services.permissions.book
         self._answers = Answers(book=self._book, client_of=self._temporal_of)
         self._gate = AdmissionGate(limit=lambda: self._tracker.limit, running=self._tracker.running_by_queue)
-        self._housekeeping = Housekeeping(self._services, paths=paths, on_sample=self._publish_soon)
+        self._housekeeping = Housekeeping(
+            self._services, paths=paths, on_sample=self._publish_soon, on_replaced=self._replaced
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._looks_early = launcher is None and ask_sandbox is None
+        self._looks_early = launcher is None and (ask_sandbox is None or asks_early)
         self._looking = TaskKeeper()
         self._single = SingleExecution(
             wait=settings.single_execution_wait,
@@ -232,7 +246,10 @@ class Engine:
         """
         asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal, values=values)
         self._publish()
+        also = await self._services.budgets.answered(asked)
         await self._answers.tell(asked)
+        for one in also:
+            await self._answers.tell(one)
 
     def adopt(self, settings: Settings) -> Adopted:
         """Go on with these settings, as far as they may change while a worker runs; the rest is left as it is."""
@@ -285,7 +302,7 @@ class Engine:
                 if task is not None:
                     task.cancel()
             if failure is not None:
-                self._finish(EngineState.FAILED, failure.sentence, code)
+                self._finish(EngineState.FAILED, failure.sentence, code, repair=failure.repair)
             else:
                 self._finish(EngineState.STOPPED, self._single.farewell or farewell(code), code)
 
@@ -336,6 +353,7 @@ class Engine:
             self._services.hooks.worker_failed()
             await asyncio.gather(*(queue.server.stop(limit=SIGN_OFF_LIMIT) for queue in self._queues))
         await before_stop(self._services.hooks.ended(), self._stop, mode=StopMode.NOW)
+        await self._services.announcements.close()
         await self._services.outbox.close(limit=timedelta(0) if quick else LAST_EVENTS_LIMIT)
         for queue in self._queues:
             if queue.task is not None:
@@ -352,19 +370,21 @@ class Engine:
         await self._services.client.aclose()
         await asyncio.to_thread(spans.flush, limit_seconds=QUICK_SIGN_OFF_LIMIT.total_seconds())
 
-    def _finish(self, state: EngineState, reason: str, code: ExitCode) -> None:
+    def _finish(self, state: EngineState, reason: str, code: ExitCode, *, repair: str = "") -> None:
         self._chosen.close()
         self._single.close()
-        self.snapshot = replace(self.snapshot, exit_code=int(code))
+        self.snapshot = replace(self.snapshot, exit_code=int(code), repair=repair)
         self._change(state, reason)
         self._stopped.set()
 
     def _sandbox_chosen(self, choice: SandboxChoice) -> None:
         """Called in the thread that looked."""
         log.log(logging.INFO if choice.launcher is not None else logging.ERROR, "%s", choice.view.reason)
+        self._show_sandbox(choice.view)
 
+    def _show_sandbox(self, view: SandboxView) -> None:
         def show() -> None:
-            self.snapshot = replace(self.snapshot, sandbox=choice.view)
+            self.snapshot = replace(self.snapshot, sandbox=view)
             self._publish_soon()
 
         if self._loop is not None and not self._loop.is_closed():
@@ -414,6 +434,12 @@ class Engine:
         for queue in self._queues:
             queue.server.suspect(reason)
 
+    def _replaced(self) -> None:
+        """Take nothing new: what an execution needs may lie in files that are no more."""
+        log.warning(REPLACED)
+        self._looking.start(self.pause(REPLACED))
+        self.events.publish(ProgramReplaced())
+
     def _beat(self) -> None:
         for queue in self._queues:
             queue.session.beat_now()
@@ -440,7 +466,7 @@ class Engine:
         return EngineState.STARTING, "Connecting."
 
     def _change(self, state: EngineState, reason: str) -> None:
-        before = self.snapshot.state
+        before, repair = self.snapshot.state, self.snapshot.repair
         if (state, reason) == (before, self.snapshot.reason):
             return
         since = self.snapshot.since if state is before else datetime.now(UTC)
@@ -448,7 +474,7 @@ class Engine:
         self._publish()
         if state is not before:
             log.info("%s: %s", state.value, reason)
-            self.events.publish(EngineStateChanged(before=before, after=state, reason=reason))
+            self.events.publish(EngineStateChanged(before=before, after=state, reason=reason, repair=repair))
 
     def _publish_soon(self) -> None:
         """Gather the changes of one loop turn into one snapshot."""
@@ -461,7 +487,10 @@ class Engine:
         self.snapshot = replace(
             self.snapshot,
             queues=tuple(queue.view for queue in self._queues),
-            executions=self._tracker.views(),
+            executions=tuple(
+                replace(one, budget=self._services.late_budgets.of(one.execution_id)) for one in self._tracker.views()
+            ),
+            budget=self._services.late_budgets.day,
             approvals=self._book.views(),
             tasks_processed=self._tracker.processed,
             outbox=self._services.outbox.view(),

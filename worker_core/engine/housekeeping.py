@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from worker_core import bundle
 from worker_core.machine import changes
 from worker_core.machine.load import HealthSampler
 from worker_core.temporal.connection import metrics
@@ -24,17 +25,21 @@ JOURNAL_KEPT: Final = timedelta(days=30)
 class Housekeeping:
     """One per engine; belongs to its event loop."""
 
-    def __init__(self, services: Services, *, paths: Paths, on_sample: Callable[[], None]) -> None:
+    def __init__(
+        self, services: Services, *, paths: Paths, on_sample: Callable[[], None], on_replaced: Callable[[], None]
+    ) -> None:
         """Nothing is begun.
 
         Args:
             services: of the engine.
             paths: where workspaces and state are.
             on_sample: hears that the machine was measured.
+            on_replaced: hears, once, that another version was installed in this one's place.
         """
         settings, tracker = services.settings, services.tracker
         self._services = services
         self._on_sample = on_sample
+        self._on_replaced: Callable[[], None] | None = on_replaced
         self.sampler = HealthSampler(disk_path=paths.state)
         self.health: Health | None = None
         """As of the last sample."""
@@ -63,9 +68,14 @@ class Housekeeping:
         metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
         for execution_id in self._services.tracker.forget_silent():
             self._services.environments.forget(execution_id)
+            self._services.announcements.forget(execution_id)
+            self._services.sessions.forget(execution_id)
         if self._sweep.due:
             self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders)
         self._on_sample()
+        if self._on_replaced is not None and bundle.was_replaced():
+            self._on_replaced()
+            self._on_replaced = None
 
     def _sweep_folders(self) -> int:
         return self._sweep.run() + self._services.mcp.folders.sweep()

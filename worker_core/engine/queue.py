@@ -85,9 +85,10 @@ class ServedQueue:
         """
         self._services = services
         settings = services.settings
+        self._limit = of_queue(settings.queue_limits, queue_id)
         self._gate = gate.of(
             queue_id,
-            limit=of_queue(settings.queue_limits, queue_id),
+            limit=self._limit,
             priority=of_queue(settings.queue_priorities, queue_id) or 0,
         )
         self._single = single
@@ -134,7 +135,9 @@ class ServedQueue:
             self.server.view,
             last_heartbeat_at=self.session.last_heartbeat_at,
             credentials_refused=self.server.view.credentials_refused or self.session.credentials_refused,
+            trouble=self.server.view.trouble or self.session.trouble,
             config=self.session.config,
+            executions_limit=self._limit or 0,
         )
 
     def start(self) -> None:

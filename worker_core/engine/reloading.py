@@ -78,7 +78,7 @@ class RunningSettings:
         adopted = self._engine.adopt(reading.settings())
         self._reading = reading
         self._on_adopted(self._engine.settings)
-        said = _sentence(self._engine.settings, adopted)
+        said = " ".join((_sentence(self._engine.settings, adopted), *(one.sentence for one in reading.remarks)))
         log.info("%s", said)
         return Reloaded(sentence=said, applied=adopted.applied, later=adopted.later)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from worker_core.agents.activities.announcements import Announcements
 from worker_core.agents.activities.environments import Environments
 from worker_core.agents.activities.journal import Journal
 from worker_core.agents.activities.services import Services
 from worker_core.agents.activities.spent import SpentByAttempts
+from worker_core.agents.activities.stored_sessions import StoredSessions
 from worker_core.agents.activities.tracker import ExecutionTracker
 from worker_core.basics.loop_thread import LoopThread
+from worker_core.budgets.late import LateBudgets
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.events import EventBus
@@ -28,6 +32,9 @@ from worker_core.sandbox.launcher import Launcher
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, SettingsInForce
 from worker_core.workspaces.workspace import Workspace
+
+if TYPE_CHECKING:
+    from worker_core.checkouts.granting import Reserved
 
 
 def make_services(
@@ -64,6 +71,17 @@ def make_services(
     host_id = identity.host_id(paths.host_id_file)
     client = ControlPlaneClient.of(settings, api_key)
     outbox = Outbox(client=client, folder=paths.spool, bus=bus, mask=redactor.mask)
+    permissions = Permissions(
+        policy=policy,
+        book=ApprovalBook(paths.approvals, on_change=on_questions),
+        audit=AuditLog(paths.audit_file, mask=redactor.mask),
+        enforcer=Enforcer(client=client, settings=in_force, redactor=redactor),
+        settings=in_force,
+        outbox=outbox,
+        bus=bus,
+        redactor=redactor,
+        workspaces=paths.workspaces,
+    )
     return Services(
         in_force=in_force,
         host_id=host_id,
@@ -77,20 +95,15 @@ def make_services(
         bus=bus,
         redactor=redactor,
         launcher=launcher,
-        permissions=Permissions(
-            policy=policy,
-            book=ApprovalBook(paths.approvals, on_change=on_questions),
-            audit=AuditLog(paths.audit_file, mask=redactor.mask),
-            enforcer=Enforcer(client=client, settings=in_force, redactor=redactor),
-            settings=in_force,
-            outbox=outbox,
-            bus=bus,
-            redactor=redactor,
-            workspaces=paths.workspaces,
-        ),
+        permissions=permissions,
         workspaces=paths.workspaces,
         environments=Environments(client=client, redactor=redactor),
+        announcements=Announcements(client=client, outbox=outbox),
+        sessions=StoredSessions(client=client),
         spent=SpentByAttempts(),
+        late_budgets=LateBudgets(paths=paths, in_force=in_force, permissions=permissions, on_change=on_executions),
+        checkouts=paths.checkouts,
+        reserved=lambda: _reserved(in_force.current, paths),
         mcp=McpPool(
             launcher=launcher,
             workspace=lambda execution_id: Workspace.open(paths.workspaces, execution_id).path,
@@ -109,6 +122,12 @@ def make_services(
         claude=LoopThread("claude"),
         own_secrets=own_secrets,
     )
+
+
+def _reserved(settings: Settings, paths: Paths) -> Reserved:
+    from worker_core.checkouts.reserved import reserved_by  # these with the first execution
+
+    return reserved_by(settings, paths)
 
 
 def executions_limit(settings: Settings) -> int:

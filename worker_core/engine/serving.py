@@ -7,24 +7,23 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.service import RPCError
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventBus, PollingStalled, PollingStarted, QueueRegistered
 from worker_core.network.backoff import Backoff
 from worker_core.network.outage import OutageLog
 from worker_core.secrets import expires_at
-from worker_core.snapshot import QueueView
-from worker_core.temporal.closing import closed
+from worker_core.snapshot import QueueView, Trouble
 from worker_core.temporal.connection import Target, TemporalUnreachable, connect, metrics
 from worker_core.temporal.pollers import QueuePlan, QueuePollers
-from worker_core.temporal.statistics import describe
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -39,8 +38,8 @@ log = logging.getLogger(__name__)
 READY_LIMIT = timedelta(seconds=10)
 """How long to wait for the SDK to say that it polls, before it is believed to."""
 
-LOOK_EVERY = timedelta(seconds=30)
-"""How often statistics are asked for and polling is checked."""
+LOOK_EVERY = timedelta(seconds=20)
+"""How often statistics are asked for and polling is checked: with an answer's limit, what is wrong is said in 30 s."""
 
 STALLED_AFTER = timedelta(seconds=180)
 """Two and a half long polls (60 to 70 s each) without any sign of one."""
@@ -130,6 +129,7 @@ class QueueServer:
         self._polled_at: datetime | None = None
         self._polls_answered = 0
         self._polls_refused = 0
+        self._outage = OutageLog(log=log, what=f"Queue {session.queue_id}")
         self.view = QueueView(queue_id=session.queue_id, reason="Registering with the control plane.")
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class QueueServer:
         if self._pollers is None:
             return True
         in_time = await self._pollers.stop(limit=limit)
-        self._update(polling=False, reason="Polling has stopped.")
+        self._update(polling=False, reason="Polling has stopped.", trouble=None)
         return in_time
 
     def abandon(self) -> None:
@@ -182,13 +182,15 @@ class QueueServer:
         """
         if self._client is None:
             return
+        from worker_core.temporal.closing import closed
+
         with contextlib.suppress(RPCError, TimeoutError):
             async with asyncio.timeout(CLOSED_LIMIT.total_seconds()):
                 await closed(self._client, workflow_id)
 
     def refuse(self, sentence: str) -> None:
         """The queue is not served any more; its view says why."""
-        self._update(polling=False, reason=sentence)
+        self._update(polling=False, reason=sentence, trouble=None)
 
     def suspect(self, reason: str) -> None:
         """The machine slept or its network changed: check the connection now, and rebuild it if it is dead."""
@@ -230,6 +232,12 @@ class QueueServer:
                     polling=False,
                     credentials_refused=error.refuses_key,
                     reason=f"{error.sentence} Trying again in {seconds:.0f} s.",
+                    trouble=Trouble(
+                        what="temporal",
+                        sentence=error.sentence,
+                        since=datetime.now(UTC),
+                        next_try_at=datetime.now(UTC) + timedelta(seconds=seconds),
+                    ).after(self.view.trouble),
                 )
                 outage.failed(error.sentence, retry_in_seconds=seconds)
                 await self._sleep(seconds)
@@ -244,7 +252,9 @@ class QueueServer:
         if not await self._wait_for_polls():
             return
         registration = self._session.registration
-        self._update(polling=True, credentials_refused=False, reason="Polling.", last_poll_at=datetime.now(UTC))
+        self._update(
+            polling=True, credentials_refused=False, reason="Polling.", trouble=None, last_poll_at=datetime.now(UTC)
+        )
         self._bus.publish(
             PollingStarted(
                 queue_id=self.view.queue_id, queue_name=registration.queue_name, worker_id=registration.worker_id
@@ -290,11 +300,21 @@ class QueueServer:
             await self.look()
 
     async def look(self) -> None:
+        from worker_core.temporal.statistics import TemporalSilent, describe
+
         assert self._client is not None
         assert self._pollers is not None
         metrics().drain()
         plan = self._pollers.plan
-        described = await describe(self._client, self.view.queue_id, home_queue=plan.home_queue, identity=plan.identity)
+        try:
+            described = await describe(
+                self._client, self.view.queue_id, home_queue=plan.home_queue, identity=plan.identity
+            )
+        except TemporalSilent:
+            described = None
+            self._silent()
+        else:
+            self._answers()
         telemetry, queue = metrics().telemetry, self.view.queue_id
         answered, refused = telemetry.polls_answered(queue), telemetry.polls_refused(queue)
         seen = answered > self._polls_answered
@@ -310,6 +330,18 @@ class QueueServer:
             self._update(last_poll_at=datetime.now(UTC))
         elif now - self._last_sign > self._timing.stalled_after.total_seconds():
             self._stall(f"There has been no sign of polling for {now - self._last_sign:.0f} s.")
+
+    def _silent(self) -> None:
+        """Polls go on by themselves when it is back; until then nothing comes, which is said."""
+        sentence = "Temporal does not answer."
+        self._outage.failed(sentence, retry_in_seconds=self._timing.look_every.total_seconds())
+        trouble = Trouble(what="temporal_silent", sentence=sentence, since=datetime.now(UTC))
+        self._update(trouble=trouble.after(self.view.trouble))
+
+    def _answers(self) -> None:
+        self._outage.recovered()
+        if self.view.trouble is not None:
+            self._update(trouble=None)
 
     def _judged(self, *, refused: bool, answered: bool) -> None:
         """Temporal lets polls go on for a minute with a key that it refuses: time to get a new one."""

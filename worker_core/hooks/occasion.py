@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from worker_core.basics.plain import one_line
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ExitCode, KubiyaError
 
 Occasion = Literal["start", "drain", "before_execution", "after_execution", "waiting", "failed"]

@@ -12,9 +12,9 @@ from worker_core.basics.command_line import command_words
 from worker_core.basics.durations import duration_as_typed
 from worker_core.basics.plain import one_line
 from worker_core.hooks.occasion import HookFailed, Told
+from worker_core.sandbox.call import ProcessResult, run_process
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.processes.process import ProcessResult, run_process
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,12 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Final
 
 from worker_core.basics.plain import plain
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing
 from worker_core.logs.sinks import Sink

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate, chain
 from threading import Lock
 from typing import Any
 
 from worker_core.basics.foreign_json import DEEPEST, TOO_DEEP
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.whole_text import whole
 from worker_core.key_sources import KeyInFile
 from worker_core.logs.forms import LONGEST, SHORTEST, forms_of, without_line_breaks

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 _VALUE_LENGTH: Final = 512
 _TOKEN_LENGTH: Final = 2048

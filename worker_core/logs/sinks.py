@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -22,6 +23,12 @@ LogFormat = Literal["text", "json"]
 FILE_LIMIT_MB: Final = 100
 FILES: Final = 5
 _BYTES_PER_MB: Final = 1_000_000
+_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_COPIES: Final = 3
+"""Of a file that is written to meanwhile, by another worker."""
+
+_TRIES_APART: Final = 10
+"""A rotation that failed is tried again when the file is a tenth of its limit larger: each try may copy the file."""
 
 _DIM, _RESET = "\x1b[2m", "\x1b[0m"
 _COLOURS: Mapping[str, str] = {
@@ -119,6 +126,9 @@ class FileSink:
         self._style: LogFormat = style
         self._complain = complain
         self._file: int | None = None
+        self._next_try = 0
+        """Size of the file at which a rotation that failed is tried again."""
+
         self._torn = False
         """The last line is there in part: the disk took no more of it."""
 
@@ -159,21 +169,42 @@ class FileSink:
 
     def _open(self) -> None:
         private_directory(self._path.parent)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = _opened(self._path)
 
     def _rotate(self, incoming: int) -> None:
         """worker.log -> worker.log.1 -> ... -> gone, by one worker at a time: another then need not."""
         lock = self._path.with_name(f".{self._path.name}.lock")
         with contextlib.suppress(OSError), locked(lock, limit_seconds=0):
-            if self._path.stat().st_size + incoming <= self._limit:
+            size = self._path.stat().st_size
+            if size + incoming <= self._limit or size < self._next_try:
                 return
-            for number in range(self._files - 2, 0, -1):
-                if self._numbered(number).exists():
-                    _move(self._numbered(number), self._numbered(number + 1))
-            if self._files > 1:
-                _move(self._path, self._numbered(1))
-            else:
+            self._next_try = 0
+            if self._files == 1:
                 os.truncate(self._path, 0)
+                return
+            try:
+                self._number_anew()
+            except OSError:  # somebody holds one of them: we go on in the file as it is, and try again a little later
+                self._next_try = self._path.stat().st_size + self._limit // _TRIES_APART
+
+    def _number_anew(self) -> None:
+        """First what is full goes aside: no older one is moved, and in the end lost, before that is certain."""
+        if not self._aside.exists():
+            try:
+                _move(self._path, self._aside)
+            except OSError:
+                self._aside.unlink(missing_ok=True)
+                raise
+        older = [*itertools.takewhile(_holds_something, map(self._numbered, range(1, self._files - 1)))]
+        for number in range(len(older), 0, -1):
+            _move(self._numbered(number), self._numbered(number + 1))
+        _move(self._aside, self._numbered(1))
+        self._aside.unlink(missing_ok=True)
+
+    @property
+    def _aside(self) -> Path:
+        """What was the file, until it has its number."""
+        return self._path.with_name(f".{self._path.name}.aside")
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
@@ -196,15 +227,43 @@ class FileSink:
             self._complain.flush()
 
 
-def _move(older: Path, to: Path) -> None:
-    """Rename a file; where somebody holds it so that it cannot be (on Windows, whoever reads it), empty it instead.
+if sys.platform == "win32":
+    import _winapi
+    import msvcrt
 
-    What stands in it is copied before, if it can be: the size of all logs is bounded in any case.
+    def _opened(path: Path) -> int:
+        """For appending, so that other workers may rename it meanwhile: `os.open` shares no deletion (Microsoft's
+        documentation of `CreateFile`: FILE_SHARE_DELETE).
+        """
+        append_and_ask, share_all, open_or_make, normal = 0x4 | 0x80 | 0x0010_0000, 0x1 | 0x2 | 0x4, 4, 0x80
+        handle = _winapi.CreateFile(str(path), append_and_ask, share_all, 0, open_or_make, normal, 0)
+        return msvcrt.open_osfhandle(handle, _APPEND)
+
+else:
+
+    def _opened(path: Path) -> int:
+        """For appending."""
+        return os.open(path, _APPEND, 0o600)
+
+
+def _holds_something(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _move(older: Path, to: Path) -> None:
+    """Rename a file; where somebody holds it so that it cannot be (on Windows, whoever reads it), copy and empty it.
+
+    Raises:
+        OSError: neither can be done. Whatever stood in `older` still stands there.
     """
     try:
         older.replace(to)
     except OSError:
-        with contextlib.suppress(OSError):
+        for _ in range(_COPIES):
             shutil.copyfile(older, to)
-            to.chmod(0o600)
+            if to.stat().st_size == older.stat().st_size:
+                break
+        else:
+            raise
+        to.chmod(0o600)
         os.truncate(older, 0)

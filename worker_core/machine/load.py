@@ -4,14 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from worker_core.basics.files import nearest_existing
 from worker_core.machine.memory import memory
 from worker_core.snapshot import Health
+
+LEAST_SECONDS = 0.2
+"""Of all processors together. The system counts in hundredths: of less, a share would be chance."""
+
+
+class ProcessorMeter:
+    """How busy all processors were from one look to the next.
+
+    Not `psutil.cpu_percent`: since 5.9.6 it remembers the look before by thread, and says 0 at each thread's first one,
+    so that a sampler in a pool of threads is told 0 now and again.
+    """
+
+    def __init__(self, *, times: Callable[[], Any] = psutil.cpu_times) -> None:
+        """`times` gives seconds since the system's start, by their kind."""
+        self._times = times
+        self._before = _busy_and_all(times())
+
+    def percent(self) -> float | None:
+        """0 to 100, since the look before; None where that was a moment ago. Then it is measured from there on."""
+        now, (busy, whole) = _busy_and_all(self._times()), self._before
+        if now[1] - whole < LEAST_SECONDS:
+            return None
+        self._before = now
+        return min(100.0, max(0.0, round(100 * (now[0] - busy) / (now[1] - whole), 1)))
+
+
+def _busy_and_all(times: Any) -> tuple[float, float]:
+    """As psutil counts them: what guests took is in `user` and `nice` already, and waiting for a disk is idle."""
+    counted = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return counted - times.idle - getattr(times, "iowait", 0.0), counted
 
 
 class HealthSampler:
@@ -21,7 +53,7 @@ class HealthSampler:
         """`disk_path` need not exist yet: the disk is that of its nearest folder which does."""
         self._disk_path = disk_path
         self._process = psutil.Process()
-        psutil.cpu_percent(interval=None)
+        self._processor = ProcessorMeter()
 
     async def sample(self) -> Health:
         """A fresh sample; in a thread, since a network drive that hangs would hold up everything.
@@ -35,7 +67,7 @@ class HealthSampler:
         there = memory()
         disk = shutil.disk_usage(nearest_existing(self._disk_path))
         return Health(
-            cpu_percent=psutil.cpu_percent(interval=None),
+            cpu_percent=self._processor.percent(),
             memory_percent=there.percent,
             memory_total_bytes=there.total_bytes,
             memory_used_bytes=there.used_bytes,

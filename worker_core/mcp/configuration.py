@@ -7,13 +7,14 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.logs.declared import secrets_in
 from worker_core.network.hosts import is_loopback
 

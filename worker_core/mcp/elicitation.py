@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible, visible_line
 from worker_core.errors import KubiyaError
 from worker_core.snapshot import QuestionField

@@ -12,13 +12,13 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.paths import private_directory
 from worker_core.workspaces import anchored
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.mcp.flow import Flow
 from worker_core.mcp.memory import LONGEST_FRESH
 from worker_core.mcp.offering import MOST_TOOLS, Listing, ServerTool, kept_output_schema

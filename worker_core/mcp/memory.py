@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from mcp.shared.auth import OAuthToken

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.whole_text import whole
 from worker_core.tools.arguments import schema
 

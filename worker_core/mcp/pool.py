@@ -10,13 +10,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from worker_core.basics.loop_thread import LoopThread
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 from worker_core.mcp.fetching import fetches
 from worker_core.mcp.folders import ServerFolders

@@ -13,11 +13,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.console import window_flags
 from worker_core.basics.home import home_folder
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 from worker_core.sandbox.walls import real
 
@@ -235,6 +236,7 @@ def _behind_shim(path: Path, *, search_path: str, home: Path) -> Path | None:
             capture_output=True,
             timeout=MANAGER_SECONDS,
             check=False,
+            creationflags=window_flags(),
         )
         lines = os.fsdecode(done.stdout).split("\n")
         answers = [Path(line.strip()) for line in lines if line.startswith("/")]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.names import NAMES
 from worker_core.network.reachable import (
     AddressRefused,

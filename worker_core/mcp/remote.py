@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import msgspec
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Flow
 from worker_core.mcp.memory import Tokens

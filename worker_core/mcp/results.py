@@ -92,7 +92,7 @@ class Reader:
             path = self._context.workspace.write(f"mcp/{call}-{self._files}{ending}", [content])
         except (OSError, KubiyaError) as error:
             return f"[{shown}: it could not be kept ({error})]"
-        return f"[{shown}, {len(content)} bytes, kept in {path}]"
+        return f"[{shown}, {len(content)} bytes, kept in {self._context.named(path)}]"
 
 
 def resource_list(page: ResourcePage) -> str:

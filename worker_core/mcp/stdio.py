@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from worker_core.basics.threads import in_thread, uninterrupted
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Budget, Flow
@@ -29,9 +30,10 @@ from worker_core.mcp.folders import ServerFolder
 from worker_core.mcp.last_words import telling
 from worker_core.mcp.messages import read_message
 from worker_core.mcp.program import find
+from worker_core.sandbox.call import end_tree
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
-from worker_core.sandbox.processes.process import ProcessTree, end_tree, in_thread, uninterrupted
+from worker_core.sandbox.processes.process import ProcessTree
 from worker_core.sandbox.processes.watcher import OWN_FOLDER
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.mcp.elicitation import Elicited, Unaskable, question_of
 from worker_core.mcp.progress import Coalesced
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ import httpx2
 
 from worker_core.basics import foreign_json
 from worker_core.basics.pace import Pace
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.model import options
 from worker_core.model.reader import AnswerReader, StreamedError
@@ -44,6 +45,8 @@ DOCUMENT_LIMIT_BYTES: Final = 16 << 20
 MOST_CONNECTIONS: Final = 500
 
 _DONE: Final = "[DONE]"
+_COST_HEADER: Final = "x-litellm-response-cost"
+"""What LiteLLM says of an answer's price, in US dollars, where it knows it before the answer."""
 _KEY_MISSING: Final = (
     "There is no key for the LLM gateway: the control plane gave none. Set LITELLM_API_KEY, or configure the gateway "
     "on the control plane."
@@ -195,6 +198,7 @@ class ModelGateway:
                 if response.status_code >= 300:
                     raise await self._refusal(response)
                 begun = True
+                reader.priced(response.headers.get(_COST_HEADER, ""))
                 async with aclosing(self._answer(response, reader)) as texts:
                     async for text in texts:
                         yield text

@@ -6,6 +6,7 @@ Pure code: JSON objects in, text out as it comes, the answer at the end. Where t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from worker_core.basics.whole_text import WholeCharacters
@@ -64,6 +65,7 @@ class AnswerReader:
         self._finish_reason = ""
         self._model = ""
         self._usage = Usage()
+        self._dollars = 0.0
 
     @property
     def full(self) -> bool:
@@ -84,6 +86,13 @@ class AnswerReader:
     def ended(self) -> bool:
         """Whether the server said why the answer ended."""
         return bool(self._finish_reason)
+
+    def priced(self, dollars: str) -> None:
+        """What the server says that the answer costs, besides its usage. Text that is no price says nothing."""
+        try:
+            self._dollars = _amount(float(dollars))
+        except ValueError:
+            self._dollars = 0.0
 
     def cut(self) -> None:
         """What comes now is too long to be read at all."""
@@ -123,7 +132,7 @@ class AnswerReader:
             reasoned=self._reasoned or self._thoughts.found,
             finish_reason=self._finish_reason,
             model=self._model,
-            usage=self._usage,
+            usage=self._usage if self._usage.cost else replace(self._usage, cost=self._dollars),
             tool_calls=self._calls.finished(),
             opaque=self._opaque.plain(),
             shortened=self._room.full,

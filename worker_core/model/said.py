@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 LONGEST_WORDS: Final = 300
 """Characters of the gateway's own words that are shown."""

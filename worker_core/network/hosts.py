@@ -10,9 +10,10 @@ import contextlib
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
+
+from worker_core.basics.quick_dataclass import dataclass
 
 LONGEST_URL: Final = 4_000
 _BLANKS = "".join(map(chr, range(33)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 
 from worker_core import __version__
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.network.named_proxy import named_proxy, usable_proxy
 
@@ -105,9 +105,18 @@ def _through(url: str) -> httpx2.Proxy | None:
     return httpx2.Proxy(f"{named.scheme}://{named.address}", auth=credentials)
 
 
+def refuse_compressed(headers: Mapping[str, str]) -> None:
+    """Look at an answer's headers, by lower-case name.
+
+    Raises:
+        httpx2.DecodingError: its body is packed.
+    """
+    if headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
+        raise httpx2.DecodingError("it is compressed, which was not asked for")
+
+
 async def _refuse_compressed(response: httpx2.Response) -> None:
-    if response.headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
-        raise httpx2.DecodingError("it is compressed, which was not asked for", request=response.request)
+    refuse_compressed(response.headers)
 
 
 @dataclass(frozen=True, slots=True)

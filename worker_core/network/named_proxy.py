@@ -8,9 +8,9 @@ import os
 import re
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.network.hosts import is_loopback
 from worker_core.secrets import Secret

@@ -12,8 +12,10 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, TypeVar
+
+from worker_core.basics.quick_dataclass import dataclass
 
 _Result = TypeVar("_Result")
 

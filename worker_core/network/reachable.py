@@ -7,8 +7,8 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

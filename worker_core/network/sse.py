@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from worker_core.basics.quick_dataclass import dataclass
 
 LINE_LIMIT_BYTES = 1 << 20
 EVENT_LIMIT_BYTES = 4 << 20

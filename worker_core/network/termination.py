@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
+
+from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient

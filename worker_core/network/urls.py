@@ -34,6 +34,16 @@ def check_private(url: str, *, whose: str, allow_http: bool) -> None:
     )
 
 
+def is_encrypted(url: str) -> bool:
+    """Whether nobody on the way reads what goes there: https to a host, or http to this machine itself. Never fails."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+
+
 def base_url(text: str) -> str:
     """The base of a service, without a final slash.
 
@@ -62,11 +72,11 @@ def webhook_url(text: str) -> str:
     """
     try:
         parts = urlsplit(text.strip())
-        host, _ = parts.hostname or "", parts.port
+        _ = parts.port
     except ValueError:
         raise ValueError("it is not a valid URL") from None
     if parts.username or parts.password:
         raise ValueError("it holds a user name or password; sign with notify_webhook_secret_file instead")
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+    if not is_encrypted(text.strip()):
         raise ValueError("it must begin with https://, or with http:// and name this machine")
     return text.strip()

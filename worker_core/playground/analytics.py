@@ -53,7 +53,8 @@ async def post_turn(context: Context, request: Request) -> Response:
     turn_id = _turn(context, turn, execution["id"])
     status = await decide(context.gateway, execution, turn)
     context.store.update("turns", {"decision": status}, id=turn_id)
-    executions.change(context, execution["id"], {"status": status})
+    over = {"completed_at": now_text()} if status in {"completed", "failed"} else {}
+    executions.change(context, execution["id"], {"status": status, **over})
     return reply({"success": True, "turn_id": turn_id}, 201)
 
 

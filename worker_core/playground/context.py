@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.secrets import Secret
 
 if TYPE_CHECKING:

@@ -50,6 +50,8 @@ async def execute_entity(
         extra: columns of the execution's row that are not as for a direct execution.
     """
     configuration = {**(entity["configuration"] or {}), **(wish.configuration or {})}
+    if working_dir := (wish.execution_environment or {}).get("working_dir"):
+        configuration["cwd"] = working_dir
     if team:
         instructions = configuration.get("instructions")
         about: Row = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.playground.chat_models import chat_model
 from worker_core.secrets import Secret
 from worker_core.settings import DEFAULT_MODEL

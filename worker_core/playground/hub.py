@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from worker_core.basics import typed_json
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.playground.store import Row, Store, now_text
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ async def state_of(temporal: Client, workflow_id: str, *, limit: timedelta) -> d
 
     try:
         answer = await temporal.get_workflow_handle(workflow_id).query("get_state", rpc_timeout=limit)
-        msgspec.convert(answer, ExecutionState)
+        typed_json.convert(answer, ExecutionState)
     except msgspec.ValidationError as error:
         log.warning("The worker's answer to get_state does not decode: %s", error)
         return None

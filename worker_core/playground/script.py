@@ -26,8 +26,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 Message = Mapping[str, Any]
 

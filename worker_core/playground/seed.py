@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.playground.context import ORGANIZATION
 from worker_core.playground.store import Row, Store, now_text
 from worker_core.secrets import Secret

@@ -7,11 +7,12 @@ import contextlib
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.network.urls import base_url
 from worker_core.paths import private_directory

@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from worker_core.basics.loop_thread import LoopThread, TookTooLong
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 from worker_core.key_sources import LLM_API_KEY, given_key
 from worker_core.paths import Paths

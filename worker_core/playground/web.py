@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from worker_core.basics import typed_json
 from worker_core.playground.context import Context, Crash, Problem
 from worker_core.secrets import Secret
 
@@ -120,7 +121,7 @@ async def body(request: Request, kind: type[T], *, optional: bool = False) -> T:
             raise _invalid("missing", ["body"], "Field required")
         raw = bytearray(b"{}")
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return typed_json.decode(raw, kind)
     except msgspec.ValidationError as error:
         text, _, where = str(error).partition(" - at `")
         path: list[str | int] = ["body"]

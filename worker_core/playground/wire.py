@@ -138,6 +138,7 @@ class Execute(Body, frozen=True, kw_only=True):
     user_metadata: Object | None = None
     model_id: str | None = None
     runner_name: str | None = None
+    execution_environment: Object | None = None
     configuration: Object | None = None
     """Playground only: laid over the agent's own for this execution, e.g. `{"single_turn": true}`."""
 

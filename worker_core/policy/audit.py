@@ -12,12 +12,12 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from worker_core.basics.files import locked
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.paths import private_directory
 
 ROTATE_AT_BYTES: Final = 10_000_000

@@ -5,17 +5,30 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
-from worker_core.policy.carried import Text, in_git, in_options, joined
-from worker_core.policy.patterns import FOLDED
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.policy import patterns, windows_programs
+from worker_core.policy.carried import (
+    COMPUTED_OPTIONS,
+    COMPUTED_SCRIPT,
+    UNKNOWN_TEXT,
+    Text,
+    in_git,
+    in_options,
+    joined,
+)
+from worker_core.policy.patterns import FOLDED, slashed
+from worker_core.policy.powershell_aliases import command_of
 from worker_core.policy.programs import FINDS, RUNNERS, SHELL_VALUES, SHELLS, UNREAD, Runner
+from worker_core.policy.shell_events import Language
 from worker_core.policy.shell_lines import read_line
 from worker_core.policy.words import ANY_WORDS, Word, unquoted
 
 Words = Sequence[Word]
 
+_PROGRAM_SUFFIX = re.compile(r"\.(?:exe|com|cmd|bat)$")
 _INPUT = re.compile(r"/dev/(?:stdin|fd/0)|/proc/self/fd/0")
 _OPEN_FILE = re.compile(r"/dev/(?:tty|fd/)|/proc/[^/]{1,20}/(?:fd/|task/[^/]{1,20}/fd/)")
 
@@ -46,6 +59,8 @@ class Behind:
 
 def name_of(word: Word) -> str:
     name = word.text.rstrip("/").rpartition("/")[2] or word.text
+    if patterns.WINDOWS:
+        return _PROGRAM_SUFFIX.sub("", slashed(name).rpartition("/")[2].lower().rstrip(". ") or name)
     return name.lower().removesuffix(".exe") if FOLDED else name
 
 
@@ -68,7 +83,7 @@ def _read(name: str, words: Words) -> Behind:
         return _runner(name, runner, words)
     if name in UNREAD:
         return Behind(runs=True)
-    reading = _READINGS.get(name)
+    reading = _READINGS.get(name) or _OF_POWERSHELL.get(command_of(name.lower()))
     return Behind() if reading is None else reading(words)
 
 
@@ -89,13 +104,13 @@ def _shell(words: Words) -> Behind:
             if text[2:] in SHELL_VALUES:
                 at += 1
                 if at < len(words) and words[at].open:
-                    return Behind(unclear="It runs a text that is not known here.")
+                    return Behind(unclear=UNKNOWN_TEXT)
             at += 1
             continue
         if not text.startswith(("-", "+")) or text in {"-", "+"}:
             break
         if word.open:
-            return Behind(unclear="Its options are computed when it runs.")
+            return Behind(unclear=COMPUTED_OPTIONS)
         takes_text = takes_text or (text[0] == "-" and "c" in text)
         takes_input = takes_input or (text[0] == "-" and "s" in text)
         at += 1 + text.lower().count("o")
@@ -103,7 +118,7 @@ def _shell(words: Words) -> Behind:
     if takes_text:
         if not rest:
             return Behind()
-        unclear = "The script that it runs is computed when it runs." if rest[0].open else ""
+        unclear = COMPUTED_SCRIPT if rest[0].open else ""
         return Behind(texts=[Text(word=rest[0])], unclear=unclear)
     if takes_input or not rest or rest[0].text == "-":
         return Behind(reads="input")
@@ -118,9 +133,9 @@ def _script(word: Word) -> Behind:
     if _INPUT.fullmatch(path):
         return Behind(reads="input")
     if _OPEN_FILE.match(path):
-        return Behind(unclear="It runs a text that is not known here.")
+        return Behind(unclear=UNKNOWN_TEXT)
     if word.open and not word.raw.startswith(('"', "'")):  # it may also be an option, or nothing
-        return Behind(unclear="It runs a text that is not known here.")
+        return Behind(unclear=UNKNOWN_TEXT)
     return Behind(reads="file")
 
 
@@ -140,6 +155,37 @@ def _evaluated(words: Words) -> Behind:
         texts=[Text(word=text, same_shell=True)],
         unclear="What it runs is computed when it runs." if computed else "",
     )
+
+
+# --- Windows ------------------------------------------------------------------------------------------------------
+
+
+def _cmd(words: Words) -> Behind:
+    return _script_of(windows_programs.of_cmd(words), language="native")
+
+
+def _powershell(words: Words) -> Behind:
+    is_core = name_of(words[0]).lower().startswith("pwsh")
+    return _script_of(windows_programs.of_powershell(words, is_core=is_core), language="powershell")
+
+
+def _invoke_expression(words: Words) -> Behind:
+    return _script_of(windows_programs.of_invoke_expression(words), language="powershell", same_shell=True)
+
+
+def _script_of(script: windows_programs.ShellScript, *, language: Language, same_shell: bool = False) -> Behind:
+    texts = [] if script.text is None else [Text(word=script.text, language=language, same_shell=same_shell)]
+    return Behind(texts=texts, reads=script.reads, unclear=script.unclear)
+
+
+def _alias_of_powershell(words: Words) -> Behind:
+    command = windows_programs.of_alias(words)
+    return Behind(commands=[] if command is None else [(command, ANY_WORDS)])
+
+
+def _start_process(words: Words) -> Behind:
+    command = windows_programs.of_start_process(words)
+    return Behind(commands=[command] if command else [], runs=True)
 
 
 # --- programs with a command behind them ----------------------------------------------------------------------
@@ -221,7 +267,7 @@ def _option(found: Behind, runner: Runner, option: str, value: Word | None, *, r
         found.replaced = value.text
     elif (len(option) == 1 and option in runner.lines) or option in runner.long_lines:
         found.texts.append(Text(word=value))
-        found.unclear = "The script that it runs is computed when it runs." if value.open else found.unclear
+        found.unclear = COMPUTED_SCRIPT if value.open else found.unclear
     elif runner.splits and option in {runner.splits, "split-string"}:
         first = [word for command in read_line(_split(value.text)).commands for word in command.words]
         found.commands.append((Word("env"), *first, *rest))  # options may stand in it, too
@@ -244,7 +290,7 @@ def _parallel(found: Behind, rest: Words) -> None:
         found.texts.append(Text(word=joined(command), grows=True, tolerates=True))
     else:
         found.texts += [Text(word=word) for word in rest[1:]]
-        found.unclear = "" if rest else "It runs a text that is not known here."
+        found.unclear = "" if rest else UNKNOWN_TEXT
 
 
 def _with_any(word: Word, what: str) -> Word:
@@ -342,3 +388,11 @@ _READINGS: Final = {
     "eval": _evaluated, "source": _sourced, ".": _sourced, "trap": _trap, "alias": _alias, "hash": _hash,
     "mapfile": _callback, "readarray": _callback, "complete": _compgen, "compgen": _compgen, "history": _history,
 }  # fmt: skip
+
+_OF_POWERSHELL: Final = {
+    "cmd": _cmd, "powershell": _powershell, "powershell.exe": _powershell, "pwsh": _powershell, "pwsh.exe": _powershell,
+    "cmd.exe": _cmd, "powershell_ise": _powershell, "pwsh-preview": _powershell,
+    "invoke-expression": _invoke_expression, "start-process": _start_process,
+    "set-alias": _alias_of_powershell, "new-alias": _alias_of_powershell,
+}  # fmt: skip
+"""Whose names have no case."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from worker_core.policy.patterns import literal
+from worker_core.policy.patterns import WINDOWS, literal
 from worker_core.policy.rules import Action, Rule
 
 _KEYS = "These are keys and passwords."
@@ -55,6 +56,42 @@ _FAR_REACHING = (
     "kubiya-worker *", "dbus-send *", "gdbus *", "busctl *", "gsettings set *", "defaults write *",
 )  # fmt: skip
 
+_KEYCHAIN_OF_WINDOWS: Final = (
+    "export-pfxcertificate *", "get-storedcredential *", "get-secret *", "get-clixmlcredential *", "rundll32 *keymgr*",
+    "certutil *-exportpfx*", "certutil */exportpfx*",
+)  # fmt: skip
+_CHANGES: Final = (
+    ("set new remove clear rename copy move", "itemproperty *"),
+    ("new set remove copy move rename clear", "item *hk??:*"),
+    ("new set remove copy move rename clear", "item *registry::*"),
+    ("new set copy rename", "item *alias:*"),
+    ("new set copy rename", "item *function:*"),
+    ("register unregister set new enable disable start stop", "scheduledtask* *"),
+    ("register unregister set new enable disable start stop", "scheduledjob *"),
+    ("new set start stop restart suspend resume remove", "service *"),
+    ("add set remove", "mppreference *"),
+    ("new set remove enable disable rename", "localuser *"),
+    ("new set remove add rename", "localgroup* *"),
+    ("new set remove enable disable copy rename", "netfirewall* *"),
+    ("get set remove register invoke", "wmi* *"),
+    ("enable disable suspend resume unlock add backup", "bitlocker* *"),
+    ("enable disable", "windowsoptionalfeature *"),
+    ("add remove", "appxpackage *"),
+)
+"""Verbs of PowerShell's commands, and what they change."""
+
+_FAR_REACHING_ON_WINDOWS: Final = (
+    "sc *", "netsh *", "net *", "net1 *", "bcdedit *", "wmic *", "certutil *", "vssadmin *", "wevtutil *", "fsutil *",
+    "diskpart *", "format *", "takeown *", "icacls *", "cacls *", "bitsadmin *", "mshta *", "rundll32 *", "regsvr32 *",
+    "regedit *", "regini *", "installutil *", "msiexec *", "wscript *", "cscript *", "psexec *", "psexec64 *",
+    "gpupdate *", "secedit *", "dism *", "pnputil *", "powercfg *", "setx *", "wsl *", "manage-bde *",
+    "reagentc *", "wbadmin *", "logoff *", "auditpol *", "cmstp *", "odbcconf *", "winrm *", "winrs *",
+    "start-process *runas*", "set-executionpolicy *", "enable-psremoting *", "enter-pssession *", "new-pssession *",
+    "invoke-command *-co*", "invoke-command *-cn *", "invoke-cimmethod *", "set-acl *", "stop-computer *",
+    "restart-computer *", "import-certificate *", "import-pfxcertificate *", "new-object *-com*",
+    *(f"{verb}-{what}" for verbs, what in _CHANGES for verb in verbs.split()),
+)  # fmt: skip
+
 _METADATA_HOSTS = (
     "169.254.*", "metadata.google.internal*", "metadata.goog*", "100.100.100.200", "fd00:ec2::254", "instance-data*",
 )  # fmt: skip
@@ -65,12 +102,13 @@ _HARMLESS_FILES = (
 )  # fmt: skip
 
 
-def built_in_rules(*, own_folders: Sequence[str] = ()) -> tuple[Rule, ...]:
+def built_in_rules(*, own_folders: Sequence[str] = (), windows: bool = WINDOWS) -> tuple[Rule, ...]:
     """All of them.
 
     Args:
         own_folders: the worker's own configuration and state, `/` between parts: an agent changes no rules. The
             execution's workspace lies there too; inside it no built-in denial holds.
+        windows: with the commands of Windows, whose names are other programs' elsewhere.
     """
     rules = [Rule(action=Action.DENY, path=paths, why=why) for why, paths in _SECRET_PATHS]
     if own_folders:
@@ -88,6 +126,11 @@ def built_in_rules(*, own_folders: Sequence[str] = ()) -> tuple[Rule, ...]:
         Rule(action=Action.ASK, host=_LOOPBACK, why="It is a service on this machine."),
         Rule(action=Action.ALLOW, path=_HARMLESS_FILES, why="It is harmless."),
     ]
+    if windows:
+        rules += [
+            Rule(action=Action.DENY, command=_KEYCHAIN_OF_WINDOWS, why="It reads a keychain."),
+            Rule(action=Action.ASK, command=_FAR_REACHING_ON_WINDOWS, why="It reaches beyond the workspace."),
+        ]
     return tuple(rules)
 
 

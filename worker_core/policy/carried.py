@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.policy.shell_events import Language
 from worker_core.policy.words import Word, unquoted
+
+UNKNOWN_TEXT: Final = "It runs a text that is not known here."
+COMPUTED_SCRIPT: Final = "The script that it runs is computed when it runs."
+COMPUTED_OPTIONS: Final = "Its options are computed when it runs."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +24,7 @@ class Text:
     """What a shell reads as a line."""
 
     word: Word
+    language: Language = "posix"
     grows: bool = False
     """More words are added when it runs."""
 

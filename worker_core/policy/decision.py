@@ -7,13 +7,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, EventBus
@@ -22,11 +22,12 @@ from worker_core.paths import Paths
 from worker_core.policy.audit import AuditLog
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.enforcer import Enforcer
-from worker_core.policy.file import PolicyFile
+from worker_core.policy.file import PolicyFile, rules_for
 from worker_core.policy.patterns import slashed
 from worker_core.policy.question_text import compose, left_out, shown, written
 from worker_core.policy.questions import ApprovalBook, Asked, id_of
 from worker_core.policy.rules import Action, Decision, Finding, Subject
+from worker_core.sandbox.launcher import WORKSPACE_ALONE, WorkPlace
 from worker_core.settings import Settings, SettingsInForce
 from worker_core.snapshot import QuestionPart
 from worker_core.workspaces.workspace import Workspace
@@ -66,6 +67,9 @@ class Call:
     workflow_id: str
     queue_id: str
     """Where the answer is told."""
+
+    place: WorkPlace = WORKSPACE_ALONE
+    """Where the execution works, as far as this tool comes there."""
 
     claim: str = ""
     """What the workflow heard as the answer: `allow`, `allow execution`, `deny`, `timeout`; empty: nothing. It is
@@ -191,21 +195,28 @@ class Permissions:
 
     def tell_answered(self, call: Call, approval_id: str, answer: str, *, by: str, scope: str = "once") -> None:
         """Whoever looks on hears what became of a question."""
-        self.outbox.lane(call.execution_id).publish(
+        self._told(call.execution_id, call.call_id, call.tool, approval_id, answer, by=by, scope=scope)
+
+    def tell_answer(self, asked: Asked, answer: str, *, by: str) -> None:
+        """The same, of a question that is about no call of a tool."""
+        self._told(asked.execution_id, asked.call_id, asked.tool, asked.id, answer, by=by, scope="once")
+
+    def _told(
+        self, execution_id: str, call_id: str, tool: str, approval_id: str, answer: str, *, by: str, scope: str
+    ) -> None:
+        self.outbox.lane(execution_id).publish(
             "approval_answered",
             {
                 "approval_id": approval_id,
-                "tool_name": call.tool,
-                "tool_execution_id": call.call_id,
+                "tool_name": tool,
+                "tool_execution_id": call_id,
                 "answer": answer,
                 "scope": scope,
                 "by": by,
-                "message": f"{call.tool}: {answer} ({by})",
+                "message": f"{tool}: {answer} ({by})",
             },
         )
-        self.bus.publish(
-            ApprovalAnswered(approval_id=approval_id, execution_id=call.execution_id, answer=answer, by=by)
-        )
+        self.bus.publish(ApprovalAnswered(approval_id=approval_id, execution_id=execution_id, answer=answer, by=by))
 
     def record(self, call: Call, kind: str, **facts: Any) -> None:
         """Write into the audit log what is decided about a call. Blocks.
@@ -269,11 +280,20 @@ class _Case:
         workspace = Workspace.open(self._permissions.workspaces, self._execution_id).path
         policy = self._permissions.policy.current()
         here = slashed(str(workspace))
-        reader = Reader(workspace, denied=policy.denied_words(here), own=self._call.own)
-        return policy.decide(subjects_of(self._call.tool, read(reader)), tool=self._call.tool, workspace=here)
+        try:
+            reader = Reader(workspace, denied=policy.denied_words(here), own=self._call.own, place=self._call.place)
+            return policy.decide(subjects_of(self._call.tool, read(reader)), tool=self._call.tool, workspace=here)
+        except OSError as error:  # a device, or a drive that does not answer: it says nothing of the audit log
+            where = f": {str(error.filename)[:200]}" if error.filename else ""
+            raise KubiyaError(
+                f"This call was denied: what it names cannot be looked at ({error.strerror or error}{where})."
+            ) from error
 
     async def further(self, read: Callable[[Reader], Iterable[Subject]]) -> str:
-        decision = await asyncio.to_thread(self._decision, read)
+        try:
+            decision = await asyncio.to_thread(self._decision, read)
+        except KubiyaError as error:
+            return error.sentence
         granted = self._book.granted(self._execution_id)
         asking = [one for one in decision.asking if one.subject.key not in granted]
         if decision.action is Action.ALLOW or (
@@ -335,6 +355,8 @@ class _Case:
     async def _ask(self, decision: Decision, asking: tuple[Finding, ...]) -> Ask:
         now = datetime.now(UTC)
         parts = await asyncio.to_thread(self._question, asking)
+        lasts = all(one.subject.is_lasting for one in asking)
+        rule = rules_for(asking, tool=self._call.tool).strip() if lasts else ""
         asked = Asked(
             id=id_of(self._execution_id, self._call.call_id),
             execution_id=self._execution_id,
@@ -346,7 +368,8 @@ class _Case:
             parts=parts,
             asked_at=now,
             expires_at=now + self._settings.approval_timeout,
-            lasts=all(one.subject.is_lasting for one in asking),
+            lasts=lasts,
+            rule=self._permissions.redactor.mask(rule),
         )
         known = self._book.get(self._execution_id, self._call.call_id, digest=self._digest)
         if self._book.ask(asked):
@@ -358,11 +381,11 @@ class _Case:
 
     def _question(self, asking: tuple[Finding, ...] = ()) -> tuple[QuestionPart, ...]:
         """In a thread: arguments may be long."""
-        workspace = str(Workspace.open(self._permissions.workspaces, self._execution_id).path)
+        workspace = Workspace.open(self._permissions.workspaces, self._execution_id).path
         return compose(
             self._call.arguments,
             asking=asking,
-            workspace=workspace,
+            workspace=str(self._call.place.start or workspace),
             also=self._call.details(),
             redactor=self._permissions.redactor,
         )

@@ -6,6 +6,9 @@ why = "History is shared."
 
 [[allow]]
 path = ["~/projects/**", "/data/*.csv"]
+
+[budget]
+execution.tokens = 500_000
 """
 
 from __future__ import annotations
@@ -14,23 +17,23 @@ import logging
 import re
 import threading
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from worker_core.basics.toml_text import basic_string
 from worker_core.basics.visible import unseen
 from worker_core.errors import ConfigurationError
 from worker_core.policy.patterns import literal
 from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
 from worker_core.policy.spelling import Misspelt, as_compared
-from worker_core.settings import text_file
+from worker_core.settings import SETTINGS, text_file
+from worker_core.settings.budget import Limit
 
 log = logging.getLogger(__name__)
 
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(allow|ask|deny)[ \t]*\]\]", re.MULTILINE)
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
-_LINE_NAMED = re.compile(r", line (\d{1,9}): ")
+_BUDGET: Final = "budget"
 _SWITCHES: Final = ("override", "always")
 _WRITING = threading.Lock()
 
@@ -44,36 +47,37 @@ TEMPLATE: Final = """\
 
 
 class BrokenPolicy(ConfigurationError):
-    """The file cannot be used; the sentence says why, with the line."""
+    """The file cannot be used; the sentence says why, and `line` where, from 1; 0: it is about the whole file."""
 
-    @property
-    def line(self) -> int:
-        """The first that the sentence names, from 1; 0: it is about the whole file."""
-        found = _LINE_NAMED.search(self.sentence)
-        return int(found[1]) if found else 0
+    def __init__(self, sentence: str, *, line: int = 0) -> None:
+        super().__init__(sentence)
+        self.line = line
+
+    @classmethod
+    def at(cls, file: str, line: int, said: str) -> BrokenPolicy:
+        return cls(f"{file}, line {line}: {said}", line=line)
 
 
 def parse(text: str, *, file: str) -> tuple[Rule, ...]:
     """The rules of a file's text, in order.
 
     Raises:
-        BrokenPolicy: it is no TOML, or holds what no rule is.
+        BrokenPolicy: it is no TOML, or holds what no rule and no limit is.
 
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = _AT_LINE.search(str(error))
-        line = found[1] if found and found[1] else text.count("\n") + 1
-        raise BrokenPolicy(f"{file}, line {line}: this is not valid TOML: {_AT_LINE.sub('', str(error))}.") from error
-    except RecursionError as error:
-        raise BrokenPolicy(f"{file}, line 1: it is nested too deep.") from error
+    rules, _ = rules_and_limits(text, file=file)
+    return rules
+
+
+def rules_and_limits(text: str, *, file: str) -> tuple[tuple[Rule, ...], tuple[Limit, ...]]:
+    """All that stands in a file's text. Raises as `parse` does."""
+    raw = _read(text, file=file)
+    limits = _limits(raw, text=text, file=file)
     for key in raw:
-        if key not in {"allow", "ask", "deny"}:
-            raise BrokenPolicy(
-                f"{file}, line {_line_of(text, key)}: there is no {key!r} in a policy; rules stand under [[allow]], "
-                "[[ask]] or [[deny]]."
-            )
+        if key not in {"allow", "ask", "deny", _BUDGET}:
+            where = "rules stand under [[allow]], [[ask]] or [[deny]], limits under [budget]"
+            said = f"there is no {key!r} in a policy; {where}."
+            raise BrokenPolicy.at(file, _line_of(text, key), said)
     headers = list(_HEADER.finditer(text))
     rules: list[tuple[int, Rule]] = []
     for action in Action:
@@ -81,22 +85,43 @@ def parse(text: str, *, file: str) -> tuple[Rule, ...]:
         own = [header for header in headers if header[1] == action.word]
         if not isinstance(blocks, list) or len(blocks) != len(own):
             line = _line_of(text, action.word) if not own else _line_at(text, own[0].start())
-            raise BrokenPolicy(
-                f"{file}, line {line}: each rule must stand under a line [[{action.word}]] of its own (and no text in "
-                "the file may look like one)."
+            raise BrokenPolicy.at(
+                file,
+                line,
+                f"each rule must stand under a line [[{action.word}]] of its own (and no text in the file may look "
+                "like one).",
             )
         for block, header in zip(blocks, own, strict=True):
             end = next((other.start() for other in headers if other.start() > header.start()), len(text))
             line = _line_at(text, header.start())
             rules.append((line, _rule(action, block, file=file, line=line, body=text[header.end() : end])))
-    return tuple(rule for _, rule in sorted(rules, key=lambda one: one[0]))
+    return tuple(rule for _, rule in sorted(rules, key=lambda one: one[0])), limits
+
+
+def _limits(raw: Mapping[str, Any], *, text: str, file: str) -> tuple[Limit, ...]:
+    try:
+        limits: tuple[Limit, ...] = SETTINGS[_BUDGET].read(raw.get(_BUDGET, {}))
+    except ValueError as error:
+        raise BrokenPolicy.at(file, _line_of(text, _BUDGET), f"the budget is not valid; {error}.") from error
+    return limits
+
+
+def _read(text: str, *, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _AT_LINE.search(str(error))
+        line = int(found[1]) if found and found[1] else text.count("\n") + 1
+        raise BrokenPolicy.at(file, line, f"this is not valid TOML: {_AT_LINE.sub('', str(error))}.") from error
+    except RecursionError as error:
+        raise BrokenPolicy.at(file, 1, "it is nested too deep.") from error
 
 
 def _rule(action: Action, block: Any, *, file: str, line: int, body: str) -> Rule:
     values: dict[str, Any] = {}
 
     def broken(key: str, sentence: str) -> BrokenPolicy:
-        return BrokenPolicy(f"{file}, line {line + _line_of(body, key) - 1}: {sentence}")
+        return BrokenPolicy.at(file, line + _line_of(body, key) - 1, sentence)
 
     for key, value in block.items():
         if key in FIELDS:
@@ -129,12 +154,10 @@ def _rule(action: Action, block: Any, *, file: str, line: int, body: str) -> Rul
             raise broken(key, f"there is no {key!r} in a rule; it has {', '.join((*FIELDS, *_SWITCHES, 'why'))}.")
     named = [field for field in FIELDS if field in values]
     if not named:
-        raise BrokenPolicy(f"{file}, line {line}: this rule names no tool, command, path or host.")
+        raise BrokenPolicy.at(file, line, "this rule names no tool, command, path or host.")
     if len([field for field in named if field != "tool"]) > 1:
-        raise BrokenPolicy(
-            f"{file}, line {line}: a rule is about one of command, path and host (and a tool, if wished); write "
-            "several rules."
-        )
+        said = "a rule is about one of command, path and host (and a tool, if wished); write several rules."
+        raise BrokenPolicy.at(file, line, said)
     return Rule(action=action, file=file, line=line, **values)
 
 
@@ -162,13 +185,15 @@ class PolicyFile:
         stamp = self._stamp_now()
         if stamp != self._stamp:
             try:
-                self._policy = Policy(rules=self.rules(), built_in=self._built_in)
+                text, _ = read_text(self.path)
+                rules, budget = rules_and_limits(text, file=str(self.path))
+                self._policy = Policy(rules=rules, built_in=self._built_in, budget=budget)
             except BrokenPolicy as error:
                 log.error("%s Every call of a tool is denied until it is repaired.", error)
                 broken = Rule(
                     action=Action.DENY, tool=("*",), file=str(self.path), why=f"The policy file is broken. {error}"
                 )
-                self._policy = Policy(rules=(), built_in=self._built_in, broken=broken)
+                self._policy = Policy(rules=(), built_in=self._built_in, broken=broken, budget=self._policy.budget)
             self._stamp = stamp
         return self._policy
 
@@ -196,11 +221,11 @@ class PolicyFile:
 
         """
         assert all(finding.subject.is_lasting for finding in findings), "a rule cannot name what is computed"
-        blocks = [_block(finding, tool=tool, note=note) for finding in findings if finding.rule is not None]
+        added = rules_for(findings, tool=tool, note=note)
         with _WRITING:
             self.rules()
             before, mark = read_text(self.path) if self.path.exists() else (TEMPLATE, "")
-            text = before + ("" if before.endswith("\n") or not before else "\n") + "".join(blocks)
+            text = before + ("" if before.endswith("\n") or not before else "\n") + added
             parse(text, file=str(self.path))
             text_file.replace(self.path, mark + text)
             self._stamp = _UNREAD
@@ -216,7 +241,14 @@ class PolicyFile:
 _UNREAD: Final = object()
 
 
+def rules_for(findings: Sequence[Finding], *, tool: str, note: str = "") -> str:
+    """What `allow_always` appends for these: TOML, a blank line before each rule."""
+    return "".join(_block(finding, tool=tool, note=note) for finding in findings)
+
+
 def _block(finding: Finding, *, tool: str, note: str) -> str:
+    from worker_core.basics.toml_text import basic_string  # with the first rule that is added
+
     subject = finding.subject
     lines = ["", "[[allow]]", f"{subject.kind} = {basic_string(literal(subject.text))}"]
     if subject.kind != "tool":
@@ -239,4 +271,4 @@ def read_text(path: Path) -> tuple[str, str]:
     try:
         return text_file.read(path, what="policy file")
     except text_file.Unreadable as error:
-        raise BrokenPolicy(error.sentence) from error
+        raise BrokenPolicy(error.sentence, line=error.line) from error

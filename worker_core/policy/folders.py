@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.policy.patterns import slashed
 from worker_core.policy.shell_events import Follows, Open
 
 Folder = str | None
@@ -19,6 +20,7 @@ MOST: Final = 6
 
 def below(folder: Folder, named: str) -> Folder:
     """What a path means in a folder: from the root or from `~`; None where the folder is not known."""
+    named = slashed(named)
     if named.startswith(("/", "~")) or named[1:3] == ":/":
         return named
     if folder is None:

@@ -9,19 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from worker_core.policy import patterns
 from worker_core.policy.behind import Behind, behind, name_of
-from worker_core.policy.carried import MOVES, PROMPTS, Text, in_variable
+from worker_core.policy.carried import MOVES, PROMPTS, UNKNOWN_TEXT, Text, in_variable
 from worker_core.policy.folders import Folder, Folders, below
 from worker_core.policy.network_programs import hosts_of, in_any_word
 from worker_core.policy.paths import PathReader, in_word, known
 from worker_core.policy.patterns import slashed
+from worker_core.policy.powershell_aliases import command_of
+from worker_core.policy.powershell_lines import read_powershell
 from worker_core.policy.programs import FINDS, FOLDER_OPTIONS, PLAIN, RUNNERS, SHELLS, UNREAD, listed
 from worker_core.policy.rules import Subject
-from worker_core.policy.shell_events import Close, Data, Line, Open, Redirection, Simple
+from worker_core.policy.shell_events import Close, Data, Language, Line, Open, Redirection, Simple
 from worker_core.policy.shell_lines import read_line, read_substitutions
 from worker_core.policy.shell_words import ASSIGNMENT, ansi
 from worker_core.policy.spelling import SYSTEM_PROGRAMS
 from worker_core.policy.urls import host_subject, urls_of
+from worker_core.policy.windows_programs import is_plain
 from worker_core.policy.words import ANY_WORDS, Word, joined, shown
 
 DEEPEST: Final = 5
@@ -37,17 +41,25 @@ _LONGEST_BEHIND = 50
 """Words of such a command."""
 
 _TEXTS = {"<<", "<<-", "<<<"}
-_GOES = frozenset({"cd", "pushd", "chdir"})
-_REMOVES = frozenset({"rm", "rmdir", "mv", "unlink", "find", "rename", "ln"})
+_PUSHES, _POPS = "push-location", "pop-location"
+_GOES = frozenset({"set-location", _PUSHES})
+"""As PowerShell calls them: a POSIX shell's names of them are aliases there."""
+
+_REMOVES = listed("unlink find rename ln remove-item move-item rename-item")
 _DEFINES = listed(
     """. alias declare enable eval export getopts hash let local mapfile read readarray readonly set shopt source trap
-    typeset unalias unset"""
+    typeset unalias unset set-alias new-alias"""
 )
 """They change what the names and variables behind them mean."""
 
 _ASSIGNS = listed("declare export local readonly typeset")
 
-_UNKNOWN_TEXT = "It runs a text that is not known here."
+
+def read(text: str, language: Language) -> Line:
+    """A line, in the language of its shell. Never fails."""
+    if language == "powershell":
+        return read_powershell(text)
+    return read_line(slashed(text) if language == "native" else text)
 
 
 class LineReader:
@@ -69,7 +81,14 @@ class LineReader:
         return Folders(folders, is_folder=self._paths.is_folder)
 
     def line(
-        self, text: str, where: Folders, *, depth: int = 0, grows: bool = False, fed: bool = False
+        self,
+        text: str,
+        where: Folders,
+        *,
+        depth: int = 0,
+        grows: bool = False,
+        fed: bool = False,
+        language: Language = "posix",
     ) -> Iterator[Subject]:
         """All of a line.
 
@@ -79,9 +98,10 @@ class LineReader:
             depth: of lines within lines.
             grows: more words are added to its last command when it runs.
             fed: it is given something to read.
+            language: of the shell that reads it.
 
         """
-        parsed = read_line(slashed(text))
+        parsed = read(text, language)
         if parsed.too_much:
             yield Subject(kind="command", text=self._whole, too_much="It holds more commands than are looked at.")
             return
@@ -94,7 +114,7 @@ class LineReader:
         last = commands[-1] if commands else None
         if grows and last is not None:
             last.words = (*last.words, ANY_WORDS)
-        exact = parsed.defines or any(name_of(one.words[0]) in _DEFINES for one in commands)
+        exact = parsed.defines or any(command_of(name_of(one.words[0])) in _DEFINES for one in commands)
         yield from self._events(parsed, where, exact=exact, depth=depth, fed=fed)
         if "@P}" in text:  # Bash evaluates a text as a prompt: any on the line may be meant
             simple = [one for one in parsed.events if isinstance(one, Simple)]
@@ -186,24 +206,26 @@ class LineReader:
         while (found := behind(words)).same_shell and found.commands:
             words = found.commands[0]
         name = name_of(words[0])
+        meant = command_of(name)
         operands = [word for word in words[1:] if not word.text.startswith("-") or word.text == "-"]
         if simple.apart:
             where.ran(follows)
-        elif name in _GOES:
+        elif meant in _GOES:
+            pushes = meant == _PUSHES
             target = operands[0] if operands else Word("~")
-            if target.text == "-" and name != "pushd":
+            if target.text == "-" and not pushes:
                 where.back(follows)
-            elif target.open or target.text.startswith("+") or (name == "pushd" and not operands):
-                where.changed(follows, None, pushes=name == "pushd")
+            elif target.open or target.text.startswith("+") or (pushes and not operands):
+                where.changed(follows, None, pushes=pushes)
             else:
-                where.changed(follows, known(target.text), pushes=name == "pushd")
-        elif name == "popd":
+                where.changed(follows, known(target.text), pushes=pushes)
+        elif meant == _POPS:
             where.popped(follows)
         else:
             if name == "mkdir":
                 for word in operands:
                     where.made(follows, known(word.text))
-            elif name in _REMOVES:
+            elif meant in _REMOVES:
                 where.removed()
             where.ran(follows, leaves=name in {"exit", "return"})
 
@@ -234,7 +256,8 @@ class LineReader:
         if found.reads == "input" and simple is not None:
             text, unclear = _fed(simple)
             if text:
-                yield from self.line(text, self.start(here), depth=depth + 1)
+                language: Language = "posix" if name_of(first) in SHELLS else "native"
+                yield from self.line(text, self.start(here), depth=depth + 1, language=language)
         yield self._subject(words, found, simple=simple, exact=exact)
         if found.assigns or name_of(first) in _ASSIGNS:
             for word in words[1:]:
@@ -243,6 +266,7 @@ class LineReader:
         if unclear:
             yield self._unclear(unclear, alternatives=(shown(words),))
         name = name_of(first)
+        goes = command_of(name) in _GOES
         if "/" in first.text and not first.text.startswith(SYSTEM_PROGRAMS):
             yield from self._word(first, here)
         seen_from = self._seen_from(name, words, here)
@@ -250,10 +274,10 @@ class LineReader:
             yield from self._word(found.folder, here, is_path=True)
         elif not is_read or seen_from is not here:
             for word in words[1:]:
-                yield from self._word(word, seen_from, is_path=name in _GOES and not word.text.startswith(("-", "+")))
+                yield from self._word(word, seen_from, is_path=goes and not word.text.startswith(("-", "+")))
         for host in dict.fromkeys(hosts_of(name, words[1:])):
             yield host_subject(host, own_loopback=self._own_loopback)
-        if name in _GOES and len(words) == 1:
+        if goes and len(words) == 1:
             yield from self._paths.used("~", here)
         yield from self._behind(words, found, here, simple=simple, where=where, exact=exact, depth=depth)
 
@@ -291,32 +315,35 @@ class LineReader:
         self, text: Text, here: Sequence[Folder], where: Folders | None, *, simple: Simple | None, depth: int
     ) -> Iterator[Subject]:
         if text.word.computed and text.tolerates:
-            first = read_line(text.word.text).commands
+            first = read(text.word.text, text.language).commands
             if not first or first[0].words[0].open:
                 yield self._unclear("What it runs is computed when it runs.", alternatives=(text.word.text,))
         inner = where if text.same_shell and where is not None else self.start(here)
         fed = simple is not None and (simple.around or simple.fed or any(one.is_input for one in simple.redirections))
-        yield from self.line(text.word.text, inner, depth=depth + 1, grows=text.grows, fed=fed)
+        yield from self.line(text.word.text, inner, depth=depth + 1, grows=text.grows, fed=fed, language=text.language)
 
     # --- subjects -----------------------------------------------------------------------------------------
 
     def _subject(self, words: Sequence[Word], found: Behind, *, simple: Simple | None, exact: bool) -> Subject:
         first = words[0]
         name = name_of(first)
-        is_plain = "/" not in first.text or first.text.startswith(SYSTEM_PROGRAMS)
+        is_name = "/" not in first.text or first.text.startswith(SYSTEM_PROGRAMS)
         rest = words[1:]
         told, typed = [word.shown for word in rest], [word.text for word in rest]
         places = [0, *_past_leading_options(rest)]
+        names = _called(name)
         texts = dict.fromkeys(
-            " ".join((name, *said[at:])) for at in places for said in ((told, typed) if told != typed else (told,))
-        )
+            " ".join((one, *said[at:]))
+            for one in names for at in places for said in ((told, typed) if told != typed else (told,))
+        )  # fmt: skip
         suspected: dict[str, None] = {}
         is_runner = found.runs or name in UNREAD
-        is_known = name in PLAIN | SHELLS | FINDS.keys() | RUNNERS.keys()
+        is_known = name in PLAIN | SHELLS | FINDS.keys() | RUNNERS.keys() or (patterns.WINDOWS and is_plain(name))
         if is_runner or not is_known or (name in FINDS and any(word.computed for word in rest)):
             for at, word in enumerate(rest[:MOST_PLACES]):
                 for said in (told, typed):
-                    suspected[" ".join((name_of(word), *said[at + 1 : at + _LONGEST_BEHIND]))] = None
+                    for one in _called(name_of(word)):
+                        suspected[" ".join((one, *said[at + 1 : at + _LONGEST_BEHIND]))] = None
                 if not is_runner and " " in word.text:
                     suspected[word.text] = None
         if is_runner:
@@ -325,10 +352,12 @@ class LineReader:
         assigned = [shown(simple.assignments)] if simple is not None and simple.assignments else []
         return Subject(
             kind="command",
-            text=" ".join((*assigned, name if is_plain else first.shown, *told)),
+            text=" ".join((*assigned, name if is_name else first.shown, *told)),
             alternatives=tuple(texts),
             suspected=tuple(suspected),
-            open=tuple(joined((Word(name), *rest[at:])) for at in places) if any(word.open for word in rest) else (),
+            open=tuple(joined((Word(one), *rest[at:])) for one in names for at in places)
+            if any(word.open for word in rest)
+            else (),
             exact=self._whole if exact else "",
         )
 
@@ -377,6 +406,11 @@ class LineReader:
         yield from self._paths.mentioned(word.text, here)
 
 
+def _called(name: str) -> tuple[str, ...]:
+    """What rules may call a command of this name: on Windows the command that an alias stands for as well."""
+    return tuple(dict.fromkeys((name, command_of(name)))) if patterns.WINDOWS else (name,)
+
+
 def _past_leading_options(rest: Sequence[Word]) -> Iterator[int]:
     """`git -C sub push` is a `push`: where the words behind the first options may begin, with and without a value."""
     at = 0
@@ -394,17 +428,17 @@ def _fed(simple: Simple) -> tuple[str, str]:
         if not redirection.is_input:
             continue
         if redirection.operator in {"<<", "<<-"}:
-            return redirection.body or "", _UNKNOWN_TEXT if redirection.is_computed else ""
+            return redirection.body or "", UNKNOWN_TEXT if redirection.is_computed else ""
         if redirection.operator == "<<<":
-            return redirection.target.text, _UNKNOWN_TEXT if redirection.target.open else ""
+            return redirection.target.text, UNKNOWN_TEXT if redirection.target.open else ""
         if redirection.operator == "<&" or redirection.target.text.startswith("/dev/fd/"):
-            return "", _UNKNOWN_TEXT
-        return "", _UNKNOWN_TEXT if redirection.target.open else ""  # as with `sh FILE`
+            return "", UNKNOWN_TEXT
+        return "", UNKNOWN_TEXT if redirection.target.open else ""  # as with `sh FILE`
     if not simple.fed:
-        return "", _UNKNOWN_TEXT if simple.around else ""
+        return "", UNKNOWN_TEXT if simple.around else ""
     source = simple.source
     if source is None or any(word.open for word in source.words) or source.redirections:
-        return "", _UNKNOWN_TEXT
+        return "", UNKNOWN_TEXT
     name, *words = [name_of(source.words[0]), *(word.text for word in source.words[1:])]
     if name == "echo":
         while words and words[0].startswith("-") and set(words[0][1:]) <= set("neE"):
@@ -417,7 +451,7 @@ def _fed(simple: Simple) -> tuple[str, str]:
         if pieces and not words[0].startswith("-") and len(pieces) <= 2 and "%" not in "".join(pieces):
             said = words[1:] or [""] if len(pieces) == 2 else [""]
             return "".join(one.join(map(ansi, pieces)) if len(pieces) == 2 else ansi(pieces[0]) for one in said), ""
-    return "", _UNKNOWN_TEXT
+    return "", UNKNOWN_TEXT
 
 
 def _gives_input(simple: Simple) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from worker_core.policy.behind import behind, name_of
-from worker_core.policy.shell_lines import read_line
+from worker_core.policy.lines import read
+from worker_core.policy.shell_events import Language
 from worker_core.policy.words import Word
 
 TOO_MUCH = "(too many commands)"
@@ -15,9 +16,9 @@ _TRANSPARENT = frozenset({"env", "command", "exec", "nohup", "time", "builtin"})
 _DEEPEST = 20
 
 
-def command_names(line: str) -> list[str]:
+def command_names(line: str, *, language: Language = "posix") -> list[str]:
     """In the order of the line, as well as this can be told without being the shell."""
-    parsed = read_line(line)
+    parsed = read(line, language)
     names = [name for command in parsed.commands for name in _names(command.words, 0)]
     return [*names, TOO_MUCH] if parsed.too_much else names
 

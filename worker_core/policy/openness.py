@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.policy.patterns import FOLDED, Star, elements
 from worker_core.policy.words import Pieces
 

@@ -10,9 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from worker_core.policy import patterns
 from worker_core.policy.folders import Folder, below
 from worker_core.policy.patterns import FOLDED, slashed
 from worker_core.policy.rules import Subject
+from worker_core.policy.windows_programs import is_switch
 from worker_core.policy.words import Pieces, Word
 
 LONGEST: Final = 4_096
@@ -29,6 +31,10 @@ _MENTIONED = re.compile(
     r"(?<![\w.@%+~-])(?:~|\$HOME|\$\{HOME\}|[A-Za-z]:)?+[\w.@%+~-]*+"
     r"/[\w.@%+~-](?:[\w.@%+~-]++|/[\w.@%+~-]| ++[\w.@%+~-])*+"
 )
+_SWITCH_WITH_VALUE = re.compile(r"/[A-Za-z][\w-]{0,30}:")
+_BACKSLASHES = re.compile(r"\\+")
+"""Between the parts of a path; two where a string of a program has them."""
+
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _OWN_FILE = re.compile(r"/dev/(stdin|stdout|stderr|tty)|(?:/dev|/proc/self)/(fd/[0-9]+)")
 """What a process has open itself."""
@@ -45,17 +51,28 @@ class PathReader:
         denied: words of which one is in every path that some rule denies.
         own_home: `~` is private to the call.
         own_tmp: /tmp is private to the call.
+        granted: folders of the owner's that count as inside, real paths.
 
     """
 
     def __init__(
-        self, workspace: Path, *, denied: Sequence[str] = ("",), own_home: bool = False, own_tmp: bool = False
+        self,
+        workspace: Path,
+        *,
+        denied: Sequence[str] = ("",),
+        own_home: bool = False,
+        own_tmp: bool = False,
+        granted: Sequence[Path] = (),
     ) -> None:
         self.workspace = os.path.realpath(workspace)
         self._below = self.workspace.rstrip(os.sep) + os.sep
         self._denied = tuple(denied)
         self._own_home = own_home
         self._own_tmp = own_tmp
+        self._granted = tuple(str(one).rstrip(os.sep) + os.sep for one in granted)
+
+    def is_granted(self, path: str) -> bool:
+        return f"{path}{os.sep}".startswith(self._granted)
 
     def holds(self, path: str) -> bool:
         return path == self.workspace or path.startswith(self._below)
@@ -77,7 +94,7 @@ class PathReader:
             parts: of the text, where it has patterns for names of files.
 
         """
-        text = known(text)
+        text = known(slashed(text))
         for folder in folders:
             named = below(folder, text)
             if named is None:
@@ -108,13 +125,15 @@ class PathReader:
         except (OSError, ValueError):
             return Subject(kind="path", text=named[:LONGEST])
         _, real, literal, *files = readings
-        outside = next((one for one in (literal, real, *files) if not self.holds(one)), None)
-        is_inside = outside is None
+        outside = [one for one in (literal, real, *files) if not self.holds(one)]
+        is_inside = not outside
+        named_outside = next((one for one in outside if not self.is_granted(one)), outside[0] if outside else real)
         return Subject(
             kind="path",
-            text=slashed(outside or real),
+            text=slashed(named_outside),
             alternatives=() if is_inside and not files else tuple(dict.fromkeys(map(slashed, readings))),
             inside=is_inside,
+            granted=bool(outside) and all(map(self.is_granted, outside)),
             expected=not is_inside and self._is_private(named, plain),
             open=(patterns,) if there is None else (),
         )
@@ -126,7 +145,9 @@ class PathReader:
 
     def looks_like_one(self, text: str, folders: Sequence[Folder]) -> bool:
         """Whether a word is a path: by its form, or since there is such a file."""
-        text = known(text)
+        text = known(slashed(text))
+        if patterns.WINDOWS and is_switch(text):
+            return os.path.lexists(text)
         if text.startswith(("~", "/", "../", "./")) or text in {"..", "."} or "/../" in text or _DRIVE.match(text):
             return True
         if not text or len(text) > LONGEST or "\0" in text:
@@ -150,6 +171,11 @@ class PathReader:
             folders: where it is read from; None: nowhere, so that only paths from the root or the home count.
 
         """
+        if patterns.WINDOWS and "\\" in text:  # as they stand they may be something else: both readings count
+            yield from self._mentioned(_BACKSLASHES.sub("/", text), folders)
+        yield from self._mentioned(text, folders)
+
+    def _mentioned(self, text: str, folders: Sequence[Folder] | None) -> Iterator[Subject]:
         if "/" not in text:
             return
         watched = text.lower() if FOLDED else text
@@ -250,6 +276,8 @@ def in_word(word: Word) -> Iterator[tuple[str, Pieces]]:
     elif not text.startswith("--"):
         yield text[2:], ()
     behind = [text.partition("=")[2]] if "=" in text else []
+    if patterns.WINDOWS and (found := _SWITCH_WITH_VALUE.match(text)) is not None:
+        behind.append(text[found.end() :])
     if "@" in text:
         behind.append(text.partition("@")[2])
     if "/" in text or "~" in text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import os
@@ -15,6 +16,9 @@ PRIVATE: Final = "<private>"
 PLACES: Final = frozenset({INSIDE, OUTSIDE, PRIVATE})
 FOLDED: Final = sys.platform in {"darwin", "win32"}
 """Their file systems take `.SSH` for `.ssh`."""
+
+WINDOWS: Final = sys.platform == "win32"
+"""Names of programs end in `.exe` and its like there, and their options begin with `/`."""
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -46,7 +50,8 @@ def absolute(pattern: str, workspace: str) -> tuple[str, ...]:
     fixed = _GLOB.split(wanted, maxsplit=1)[0].rpartition("/")[0] if _GLOB.search(wanted) else wanted
     if fixed:
         # macOS: /tmp is a link; a pattern that names it means what it leads to.
-        forms[slashed(os.path.realpath(fixed)) + wanted[len(fixed) :]] = None
+        with contextlib.suppress(OSError, ValueError):  # Windows: a device, which leads nowhere else
+            forms[slashed(os.path.realpath(fixed)) + wanted[len(fixed) :]] = None
     return tuple(one for form in forms for one in _by_folders(form))
 
 
@@ -110,7 +115,7 @@ def _path_expression(wanted: str) -> str:
 
 
 def slashed(path: str) -> str:
-    return path.replace("\\", "/") if os.name == "nt" else path
+    return path.replace("\\", "/") if WINDOWS else path
 
 
 def _expression(pattern: str, *, any_one: str) -> str:

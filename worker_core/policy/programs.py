@@ -6,8 +6,9 @@ Of the manual pages of coreutils, util-linux, findutils, procps, sudo, Bash and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ RUNNERS: Final[Mapping[str, Runner]] = {
     "builtin": _PLAIN,
     "busybox": _PLAIN,
     "caffeinate": Runner(values="tw"),
+    "call": _PLAIN,
     "catchsegv": _PLAIN,
     "chpst": Runner(values="bcdefmnopstuUrR/", assigns=False),
     "chroot": Runner(before=1, long=listed("userspec groups")),

@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.basics.files import write_private
+from worker_core.basics.visible import visible
 from worker_core.errors import KubiyaError
 from worker_core.paths import is_private, private_directory
 from worker_core.policy.form import content_of
@@ -25,6 +27,9 @@ from worker_core.workspaces.workspace import safe_name
 
 _KEPT_AFTER = timedelta(days=2)
 _GRANTS = "granted.json"
+
+FORMAT = 1
+"""Of what is kept. What a later version wrote may mean less than it says here, so it is asked anew."""
 
 
 class NoSuchApproval(KubiyaError):
@@ -59,6 +64,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     lasts: bool = True
     """It may be allowed for always."""
 
+    rule: str = ""
+    """What would be written to the policy then; empty in what an earlier version asked."""
+
     in_call: bool = False
     """Asked by a call that is under way, for its server."""
 
@@ -74,6 +82,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     told: bool = False
     """The workflow knows of the answer."""
+
+    format: int = FORMAT
 
 
 def id_of(execution_id: str, call_id: str) -> str:
@@ -95,7 +105,9 @@ class ApprovalBook:
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 if file.name == _GRANTS or not is_private(file):
                     continue
-                asked = msgspec.json.decode(file.read_bytes(), type=Asked)
+                asked = typed_json.decode(file.read_bytes(), Asked)
+                if asked.format > FORMAT:
+                    continue
                 if asked.expires_at + _KEPT_AFTER < datetime.now(UTC) and not asked.answer:
                     file.unlink()
                 else:
@@ -180,7 +192,7 @@ class ApprovalBook:
         # What was asked is not needed any more.
         answer = "allow" if allow else "deny"
         answered = msgspec.structs.replace(
-            asked, answer=answer, scope="once" if asked.in_call else scope, by=by, parts=(), content=content
+            asked, answer=answer, scope="once" if asked.in_call else scope, by=by, parts=(), rule="", content=content
         )
         self._write(answered)
         return answered
@@ -227,6 +239,14 @@ class ApprovalBook:
         self._file(asked).unlink(missing_ok=True)
         self._on_change()
 
+    def of_execution(self, execution_id: str) -> list[Asked]:
+        """What was asked of an execution and is not over, answered or not."""
+        return [asked for key, asked in self._asked.items() if key[0] == execution_id]
+
+    def unanswered(self) -> list[Asked]:
+        """What waits, oldest first."""
+        return self._waiting()
+
     def granted(self, execution_id: str) -> frozenset[str]:
         """Subjects (their keys) that were allowed for the whole execution."""
         if execution_id not in self._granted:
@@ -234,7 +254,7 @@ class ApprovalBook:
             file = self._of(execution_id) / _GRANTS
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 if is_private(file):
-                    known.update(msgspec.json.decode(file.read_bytes(), type=list[str]))
+                    known.update(typed_json.decode(file.read_bytes(), list[str]))
             self._granted[execution_id] = known
         return frozenset(self._granted[execution_id])
 
@@ -277,6 +297,7 @@ class ApprovalBook:
                 asked_at=asked.asked_at,
                 expires_at=asked.expires_at,
                 lasts=asked.lasts,
+                rule=visible(asked.rule),
                 in_call=asked.in_call,
                 fields=asked.fields,
             )

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.policy import patterns as patterns_of_this_system
 from worker_core.policy.openness import may_fit, may_fit_path
 from worker_core.policy.patterns import INSIDE, OUTSIDE, PLACES, PRIVATE, absolute, fixed_part, path_fits, text_pattern
 from worker_core.policy.words import Pieces
+from worker_core.settings.budget import Limit
 
 SubjectKind = Literal["tool", "command", "path", "host"]
 FIELDS: tuple[SubjectKind, ...] = ("tool", "command", "path", "host")
@@ -60,6 +63,9 @@ class Subject:
 
     inside: bool = False
     """Of a path: it is in the execution's workspace."""
+
+    granted: bool = False
+    """Of a path: it is in a folder of the owner's that was granted. No question for that, but denials hold."""
 
     expected: bool = False
     """No built-in question: it is private to the call, or what the tool is for."""
@@ -131,13 +137,17 @@ class Rule:
                 continue
             for text in texts:
                 if subject.kind == "path":
-                    if path_fits(pattern, text, workspace=workspace, inside=subject.inside, private=subject.expected):
+                    is_inside = subject.inside or subject.granted
+                    if path_fits(pattern, text, workspace=workspace, inside=is_inside, private=subject.expected):
                         return pattern
-                elif text_pattern(pattern, folded=subject.kind == "tool" and self.action is not Action.ALLOW).fullmatch(
-                    text
-                ):
+                elif text_pattern(pattern, folded=self._folds(subject.kind)).fullmatch(text):
                     return pattern
         return None
+
+    def _folds(self, kind: SubjectKind) -> bool:
+        """Whether capitals are the same: of tools, and on Windows of commands, in whatever is not allowed."""
+        has_no_case = kind == "tool" or (kind == "command" and patterns_of_this_system.WINDOWS)
+        return has_no_case and self.action is not Action.ALLOW
 
     def may_fit(self, subject: Subject, *, tool: str, workspace: str) -> str | None:
         """The pattern that would fit if what is not known of the subject were something else."""
@@ -199,10 +209,18 @@ _TOO_MUCH = Rule(action=Action.DENY, tool=("*",), why="There is more in it than 
 class Policy:
     """The user's rules over the built-in ones."""
 
-    def __init__(self, *, rules: Sequence[Rule], built_in: Sequence[Rule], broken: Rule | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        rules: Sequence[Rule],
+        built_in: Sequence[Rule],
+        broken: Rule | None = None,
+        budget: Sequence[Limit] = (),
+    ) -> None:
         """`broken`, a `deny` that says what is wrong with the file, holds for every call while it is set."""
         self.rules = tuple(rules)
         self.built_in = tuple(built_in)
+        self.budget = tuple(budget)
         self.broken = broken
         self._denied_words: dict[str, tuple[str, ...]] = {}
 
@@ -306,7 +324,7 @@ _LAST = (
     Rule(action=Action.ALLOW, tool=("*",)),
     Rule(action=Action.ALLOW, command=("*",)),
     Rule(action=Action.ALLOW, host=("*",)),
-    Rule(action=Action.ALLOW, path=(INSIDE,), why="It is in the execution's own workspace."),
+    Rule(action=Action.ALLOW, path=(INSIDE,), why="It is in the execution's workspace, or in a folder granted to it."),
     Rule(action=Action.ALLOW, path=(PRIVATE,), why="It is private to the sandbox of this call."),
     Rule(action=Action.ASK, path=(OUTSIDE,), why="It is outside of the execution's workspace."),
 )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.policy.words import Word
 
 Follows = Literal["", "&&", "||"]
 """Whether a command runs only after the one before succeeded, or failed."""
+
+Language = Literal["posix", "powershell", "native"]
+"""Of a shell: how it reads its lines. `native`: a shell of the system, whichever; on Windows a backslash stands between
+folders there, where a POSIX shell, which Windows may have as well, takes it for a quotation mark."""
 
 INPUT: Final = frozenset({"<", "<>", "<&", "<<", "<<-", "<<<"})
 """Operators of redirections that give something to read."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Literal
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.policy.shell_events import INPUT, Close, Data, Follows, Line, Open, Redirection, Simple
 from worker_core.policy.shell_words import ASSIGNMENT, WordReader
 from worker_core.policy.words import Piece, Word, word_of, words_of

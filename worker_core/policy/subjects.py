@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from dataclasses import replace
+from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.hosts import read_url
 from worker_core.policy.behind import behind, name_of
 from worker_core.policy.folders import Folder, below
@@ -15,9 +16,11 @@ from worker_core.policy.lines import LineReader
 from worker_core.policy.paths import LONGEST, PathReader
 from worker_core.policy.programs import SHELLS
 from worker_core.policy.rules import Subject
+from worker_core.policy.shell_events import Language
 from worker_core.policy.urls import host_subject, urls_of
+from worker_core.policy.windows_programs import POWERSHELLS
 from worker_core.policy.words import Word, quoted
-from worker_core.sandbox.launcher import Holds
+from worker_core.sandbox.launcher import WORKSPACE_ALONE, Holds, WorkPlace
 
 _PATH_ARGUMENTS: Final = frozenset(
     {"path", "paths", "file", "files", "file_path", "filepath", "filename", "directory", "folder", "dir", "cwd",
@@ -38,13 +41,21 @@ class OwnPlaces:
     home: bool = False
     tmp: bool = False
     loopback: bool = False
+    files: bool = False
+    """They write where they may, and nowhere else."""
 
     @classmethod
     def held(cls, enforces: Collection[str]) -> OwnPlaces:
         """Told by what a launcher enforces (`Holds`): nothing where there is no sandbox, or none is known yet."""
         return cls(
-            home=Holds.OWN_HOME in enforces, tmp=Holds.OWN_TMP in enforces, loopback=Holds.OWN_LOOPBACK in enforces
+            home=Holds.OWN_HOME in enforces,
+            tmp=Holds.OWN_TMP in enforces,
+            loopback=Holds.OWN_LOOPBACK in enforces,
+            files=Holds.FILES in enforces,
         )
+
+
+_NONE_OF_ITS_OWN: Final = OwnPlaces()
 
 
 class Reader:
@@ -54,26 +65,50 @@ class Reader:
         workspace: existing, absolute.
         denied: words of which one is in every path that some rule denies; with "" all paths in texts are looked at.
         own: what the processes that the call starts have for themselves.
+        place: where its execution works.
 
     """
 
-    def __init__(self, workspace: Path, *, denied: Sequence[str] = ("",), own: OwnPlaces = OwnPlaces()) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        denied: Sequence[str] = ("",),
+        own: OwnPlaces = _NONE_OF_ITS_OWN,
+        place: WorkPlace = WORKSPACE_ALONE,
+    ) -> None:
         self._own = own
         self.workspace = Path(workspace)
-        self._in_worker = PathReader(workspace, denied=denied)
-        self._in_process = PathReader(workspace, denied=denied, own_home=own.home, own_tmp=own.tmp)
-        self._here: tuple[Folder, ...] = (self._in_worker.workspace,)
+        self._in_worker = PathReader(workspace, denied=denied, granted=[one.path for one in place.folders])
+        self._in_process = PathReader(
+            workspace,
+            denied=denied,
+            own_home=own.home,
+            own_tmp=own.tmp,
+            # What may only be read is the owner's to answer for where nothing keeps a process from writing it.
+            granted=[one.path for one in place.folders if one.writable or own.files],
+        )
+        self._in_workspace: tuple[Folder, ...] = (self._in_worker.workspace,)
+        self._here = self._in_workspace if place.start is None else (str(place.start),)
 
     # --- what tools say their arguments are ---------------------------------------------------------------
 
-    def started(self, argv: Sequence[str], *, folder: str = "") -> Iterator[Subject]:
-        """A process that the tool starts, in a folder of the workspace. A shell's text is read as a line."""
+    def started(self, argv: Sequence[str], *, folder: str = "", configured: str = "") -> Iterator[Subject]:
+        """A process that the tool starts. A shell's text is read as a line.
+
+        Args:
+            argv: what is started.
+            folder: where the call wants it, seen from where the execution works.
+            configured: a folder of the workspace where it is started by default; empty: where the execution works.
+        """
         lines = LineReader(self._in_process, whole=_whole(argv), own_loopback=self._own.loopback)
-        here = tuple(below(one, folder) for one in self._here) if folder else self._here
+        start, folder = (self._here, folder) if folder or not configured else (self._in_workspace, configured)
+        here = tuple(below(one, folder) for one in start) if folder else start
         if folder:
-            yield from self._in_process.used(folder, self._here)
+            yield from self._in_process.used(folder, start)
         if _is_a_line(argv):
-            yield from lines.line(argv[-1], lines.start(here))
+            language: Language = "powershell" if is_powershell(argv) else "posix"
+            yield from lines.line(argv[-1], lines.start(here), language=language)
         else:
             yield from lines.command([Word(word, word) for word in argv], here)
 
@@ -89,8 +124,13 @@ class Reader:
     def path(self, text: str, *, folder: str = "") -> Iterator[Subject]:
         """A file or folder, seen from a folder of the workspace. Nothing for none."""
         if text:
-            here = tuple(below(one, folder) for one in self._here) if folder else self._here
+            here = tuple(below(one, folder) for one in self._in_workspace) if folder else self._in_workspace
             yield from self._in_worker.used(text, here)
+
+    def file(self, text: str) -> Iterator[Subject]:
+        """The same, seen from where the execution works."""
+        if text:
+            yield from self._in_worker.used(text, self._here)
 
     def url(self, text: str) -> Iterator[Subject]:
         """An address that is fetched."""
@@ -118,7 +158,7 @@ class Reader:
             is_started: a process that the worker starts gets them; else something that has nothing for itself here.
 
         """
-        paths, own = (self._in_process, self._own) if is_started else (self._in_worker, OwnPlaces())
+        paths, own = (self._in_process, self._own) if is_started else (self._in_worker, _NONE_OF_ITS_OWN)
         yield from _Unknown(self, paths, self._here, own).read(arguments)
 
 
@@ -138,6 +178,7 @@ def _both(one: Subject, other: Subject) -> Subject:
         suspected=tuple(dict.fromkeys((*one.suspected, *other.suspected))),
         open=tuple(dict.fromkeys((*one.open, *other.open))),
         inside=one.inside and other.inside,
+        granted=(one.granted or one.inside) and (other.granted or other.inside) and not (one.inside and other.inside),
         expected=one.expected and other.expected,
         unclear=one.unclear or other.unclear,
         exact=one.exact or other.exact,
@@ -157,10 +198,16 @@ def _texts(value: object) -> Iterator[str]:
             waiting += one
 
 
+def is_powershell(argv: Sequence[str]) -> bool:
+    """Whether it is a PowerShell whose last word is its line."""
+    name = PureWindowsPath(argv[0]).stem.lower()  # it takes `/` as well
+    return len(argv) > 2 and name in POWERSHELLS and argv[-2].lower() in {"-c", "-command"}
+
+
 def _is_a_line(argv: Sequence[str]) -> bool:
     """Whether it is a shell whose last word is the line that it reads."""
-    if PurePath(argv[0]).stem.lower() in {"powershell", "pwsh"}:
-        return len(argv) > 1 and argv[-2].lower() in {"-c", "-command"}
+    if is_powershell(argv):
+        return True
     texts = behind([Word(word, word) for word in argv]).texts if name_of(Word(argv[0])) in SHELLS else []
     return len(texts) == 1 and texts[0].word.text is argv[-1]
 
@@ -213,7 +260,7 @@ class _Unknown:
         plain = name.lower()
         if plain in _COMMAND_ARGUMENTS:
             lines = LineReader(self._paths, whole=text, own_loopback=self._own.loopback)
-            yield from lines.line(text, lines.start(self._here))
+            yield from lines.line(text, lines.start(self._here), language="native")
             return
         stripped = text.strip()
         if plain in _URL_ARGUMENTS:

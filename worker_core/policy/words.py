@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
+
+from worker_core.basics.quick_dataclass import dataclass
 
 Kind = Literal["quoted", "bare", "computed", "glob"]
 """Of a piece: quoted; as it stands; put in by the shell; a pattern for names of files."""

@@ -15,16 +15,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.key_sources import CREDENTIALS_VARIABLE
 from worker_core.network.reachable import Network
 from worker_core.paths import Paths, private_directory
 from worker_core.sandbox.direct import DirectLauncher
-from worker_core.sandbox.launcher import Command, Launcher
+from worker_core.sandbox.launcher import Command, Launcher, Prepares
 from worker_core.sandbox.limits import limits_of
 from worker_core.sandbox.walls import real
 from worker_core.snapshot import SandboxView
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Ask = Callable[[str], bool]
-"""Asks somebody whether tools may run without a sandbox; the text says why there is none."""
+Ask = Callable[[str], bool | None]
+"""Asks somebody whether tools may run without a sandbox; the text says why there is none. None: nobody answered, which
+is no for now, and asked again.
+"""
 
 
 LOOK_AGAIN_SECONDS = 10.0
@@ -158,9 +161,14 @@ def make_walls(settings: Settings, paths: Paths) -> Walls:
         limits=limits_of(settings),
         network=Network(settings.network),
         readable=settings.sandbox_readable,
-        hidden=(paths.state, paths.config, paths.runtime, *_places_of_keys(settings)),
+        hidden=own_places(settings, paths),
         runtime=_runtime(paths),
     )
+
+
+def own_places(settings: Settings, paths: Paths) -> tuple[Path, ...]:
+    """Folders and files of the worker, which no tool sees but what it gives it."""
+    return (paths.state, paths.config, paths.runtime, *_places_of_keys(settings))
 
 
 def _places_of_keys(settings: Settings) -> Iterator[Path]:
@@ -191,12 +199,16 @@ def _bubblewrap(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | 
     if platform.system() != "Linux":
         return None
     from worker_core.sandbox import linux
+    from worker_core.sandbox.spares import Spares
 
     match linux.working(walls):
         case linux.Working() as found:
             what = f"{linux.version(found.program)} ({found.program})"
-            launcher = partial(linux.Bubblewrap, program=found.program, less=found.less)
-            choice = _with_proxy(settings, walls, launcher, what)
+
+            def make(walls: Walls) -> Spares:
+                return Spares(linux.Bubblewrap(program=found.program, less=found.less, walls=walls))
+
+            choice = _with_proxy(settings, walls, make, what)
             return replace(choice, reason=choice.reason + found.note)
         case ():
             return Unusable(
@@ -338,7 +350,8 @@ def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: As
     answer = _remembered(paths)
     if answer is None and ask is not None:
         answer = ask(why)
-        _remember(paths, allowed=answer)
+        if answer is not None:
+            _remember(paths, allowed=answer)
     return _direct(settings, why) if answer else refused
 
 
@@ -360,6 +373,16 @@ def _remember(paths: Paths, *, allowed: bool) -> None:
     with contextlib.suppress(OSError):
         private_directory(paths.state)
         paths.without_sandbox_file.write_text("yes\n" if allowed else "no\n")
+
+
+def announced(ask: Ask, *, show: Callable[[SandboxView], None]) -> Ask:
+    """`ask`, with `show` told before that an answer is waited for."""
+
+    def announce(why: str) -> bool | None:
+        show(SandboxView(name="asked", reason=why))
+        return ask(why)
+
+    return announce
 
 
 class ChosenLauncher:
@@ -405,6 +428,11 @@ class ChosenLauncher:
         if choice.launcher is None:
             raise SandboxMissing(choice.view.reason)
         return choice.launcher.wrap(command, workspace=workspace, network=network)
+
+    def leave(self, workspace: Path) -> None:
+        launcher = None if self._choice is None else self._choice.launcher
+        if launcher is not None and isinstance(launcher, Prepares):
+            launcher.leave(workspace)
 
     def close(self) -> None:
         """Let go of what the mechanism holds. Who looks for one meanwhile lets go of it."""

@@ -87,7 +87,7 @@ class Container:
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         policy = narrower(self._walls.network, network)
-        limits = self._walls.limits
+        limits = command.limits or self._walls.limits
         inside = sandboxed_environment(
             {name: value for name, value in command.environment.items() if name not in {"PATH", "SHELL"}},
             home=HOME, proxy=None,
@@ -101,6 +101,8 @@ class Container:
             "--tmpfs", _tmpfs(TMP) + self._empty, *self._home(command.home),
             "--mount", _mount(workspace), "--mount", _mount(files_child(), readonly=True),
         ]  # fmt: skip
+        for folder in sorted(command.folders, key=lambda one: len(one.path.parts)):
+            argv += ["--mount", _mount(folder.path, readonly=not folder.writable)]
         readable, covers = self._walls.shown()
         for path in readable:
             argv += ["--mount", _mount(path, readonly=True)]

@@ -21,12 +21,12 @@ import sys
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 import psutil
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.loans import OpenFile
 from worker_core.sandbox.tree import read
@@ -107,16 +107,21 @@ class ControlGroups:
                 _remove(made)
         return cls(Place(version=place.version, folders=usable), limits) if usable else None
 
-    def take(self) -> CallGroup | None:
-        """A group for one call. None: it cannot be made; the watcher is alone then."""
+    def take(self, limits: Limits | None = None) -> CallGroup | None:
+        """A group for one call. None: it cannot be made; the watcher is alone then.
+
+        Args:
+            limits: of the call; None: those of each.
+        """
+        limits = limits or self._limits
         with _lock:
             for group in list(self._idle):
-                if group.is_empty():
+                if group.limits == limits and group.is_empty():
                     self._idle.remove(group)
                     break
             else:
                 _sweep()
-                made = _made(self.place, self._limits)
+                made = _made(self.place, limits)
                 if made is None:
                     return None
                 group = made
@@ -146,8 +151,9 @@ class ControlGroups:
 class _Group:
     """One folder for each controller; in the second version, one for all."""
 
-    def __init__(self, version: int, folders: Mapping[str, Path]) -> None:
+    def __init__(self, version: int, folders: Mapping[str, Path], limits: Limits) -> None:
         self._second = version == 2
+        self.limits = limits
         self.folders = folders
 
     def is_empty(self) -> bool:
@@ -302,7 +308,7 @@ def _go_below(base: Path) -> None:
 
 def _made(place: Place, limits: Limits) -> _Group | None:
     name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
-    group = _Group(place.version, {controller: folder / name for controller, folder in place.folders.items()})
+    group = _Group(place.version, {controller: folder / name for controller, folder in place.folders.items()}, limits)
     try:
         for folder in set(group.folders.values()):
             folder.mkdir()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.reachable import Network
 from worker_core.sandbox.gate import limited
 from worker_core.sandbox.launcher import Command, Holds, on_loopback
@@ -29,4 +30,4 @@ class DirectLauncher:
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:  # noqa: ARG002
         if self.limits is None:
             return command
-        return limited(command, self.limits, workspace=workspace)
+        return limited(command, command.limits or self.limits, workspace=workspace)

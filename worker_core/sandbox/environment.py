@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 
 _INHERITED = frozenset(
@@ -29,6 +30,9 @@ _STEERS_THE_LOADER = re.compile(
 """Declared variables of these names would run code inside programs that never asked for it, or (SHELLOPTS=noexec) have
 them run nothing and succeed."""
 
+_PYTHON_SPEAKS_UTF8 = {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
+"""Into a pipe, Python on Windows else writes the ANSI code page, and ends at the first character that it lacks."""
+
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_/-]")
 
 CALL_MARK = "KUBIYA_TOOL_CALL"
@@ -36,7 +40,11 @@ CALL_MARK = "KUBIYA_TOOL_CALL"
 
 
 def tool_environment(
-    declared: Mapping[str, str], *, call_mark: str, inherited: Mapping[str, str] = os.environ
+    declared: Mapping[str, str],
+    *,
+    call_mark: str,
+    inherited: Mapping[str, str] = os.environ,
+    platform: str = sys.platform,
 ) -> dict[str, str]:
     """The variables of a tool process.
 
@@ -47,11 +55,14 @@ def tool_environment(
         declared: variables of the execution; they win over inherited ones, but may not steer a program's loader.
         call_mark: beginning of the value of `KUBIYA_TOOL_CALL`; random characters make it this attempt's own.
         inherited: the worker's own environment.
+        platform: as `sys.platform`.
 
     """
     base = {name: value for name, value in inherited.items() if _passes(name)}
     if "LD_LIBRARY_PATH_ORIG" in inherited:  # a frozen program's own libraries are not for its children
         base["LD_LIBRARY_PATH"] = inherited["LD_LIBRARY_PATH_ORIG"]
+    if platform == "win32":
+        base |= _PYTHON_SPEAKS_UTF8
     allowed = {
         name: value
         for name, value in declared.items()

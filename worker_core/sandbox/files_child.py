@@ -6,6 +6,7 @@ what was resolved is then opened from the workspace down without following any l
 """
 
 import contextlib
+import io
 import json
 import os
 import stat
@@ -24,6 +25,11 @@ MAX_LINE = 500
 MARGIN = 16384
 """Characters around the shown part of a long line: the parent needs them to mask a secret at its edge."""
 
+LONGEST_NAME = 255
+UTF_16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+"""By the mark that such a file begins with. PowerShell 5.1 writes them (Microsoft's documentation of
+`about_Character_Encoding`)."""
+
 SKIPPED = {".git", "node_modules", "__pycache__", ".venv"}
 
 
@@ -35,13 +41,62 @@ Asked = dict[str, "Any"]
 Answer = dict[str, object]
 
 
-def inside(root: str, path: str) -> str:
+def inside(root: str, asked: Asked, path: str, *, writes: bool = False) -> "tuple[str, str]":
+    """Of a path, seen from a folder: which of the folders that may be used it is in, and where it leads."""
     if "\0" in path:
         raise Refused("The path holds a NUL character.")
-    real = os.path.realpath(os.path.join(root, path))
-    if real != root and not real.startswith(root + os.sep):
-        raise Refused(f"The path {path[:200]!r} leads out of the workspace; use one inside it.")
-    return real
+    if os.name == "nt" and not is_name_of_windows(path):
+        raise Refused(f"The path {path[:200]!r} holds a name that Windows keeps for itself; use another one.")
+    real = os.path.realpath(joined(root, path))
+    found = [one for one in asked["roots"] if real == one[0] or real.startswith(one[0] + os.sep)]
+    if not found:
+        others = (
+            " and of the folders that were granted; use one inside them"
+            if asked["roots"][1:]
+            else "; use one inside it"
+        )
+        raise Refused(f"The path {path[:200]!r} leads out of the workspace{others}.")
+    holder, writable = max(found, key=lambda one: len(one[0]))
+    if writes and not writable:
+        raise Refused(f"{path[:200]!r} is in a folder that may only be read; nothing was changed.")
+    return holder, real
+
+
+def shown(root: str, path: str) -> str:
+    """As it can be asked for."""
+    below = path == root or path.startswith(root + os.sep)
+    return (os.path.relpath(path, root) if below else path).replace(os.sep, "/")
+
+
+def is_name_of_windows(path: str) -> bool:
+    """As `worker_core.basics.windows_names` has it, which explains it."""
+    rest = path[2:] if path[1:2] == ":" else path
+    for part in rest.replace("\\", "/").split("/"):
+        stem = part.partition(".")[0].rstrip(" ").lower()
+        is_port = len(stem) == 4 and stem[:3] in {"com", "lpt"} and stem[3] in "0123456789\u00b9\u00b2\u00b3"
+        is_shortened = part not in {".", ".."} and part != part.rstrip(". ")
+        if stem in {"con", "prn", "aux", "nul", "conin$", "conout$"} or is_port or is_shortened or ":" in part:
+            return False
+    return True
+
+
+def at_any_length(path: str, *, windows: bool = os.name == "nt") -> str:
+    """As `worker_core.basics.windows_names` has it, which explains it."""
+    if not windows or path.startswith("\\\\?\\"):
+        return path
+    import ntpath
+
+    if not ntpath.splitdrive(path)[0]:
+        return path
+    path = ntpath.normpath(path)
+    return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"
+
+
+def joined(root: str, path: str) -> str:
+    """A path below a root that `at_any_length` made: nothing in it is taken literally but by us."""
+    plain = root.removeprefix("\\\\?\\")
+    plain = f"\\\\{plain[4:]}" if plain.startswith("UNC\\") else plain
+    return at_any_length(os.path.join(plain, path))
 
 
 @contextlib.contextmanager
@@ -71,19 +126,43 @@ def name_in(folder: "int | None", real: str) -> str:
     return real if folder is None else os.path.basename(real)
 
 
+class Utf16(io.BytesIO):
+    """A file in UTF-16, read as UTF-8."""
+
+    def __init__(self, text: str, coding: str) -> None:
+        super().__init__(text.encode())
+        self.coding = coding
+
+    def restored(self, data: bytes) -> bytes:
+        """Text in UTF-8 as it stands in such a file."""
+        return ("\ufeff" + data.decode()).encode(self.coding)
+
+
 def open_text(root: str, real: str, path: str) -> "IO[bytes]":
     """A regular file that looks like text."""
     if real == root:
         raise Refused(f"{path!r} is a folder.")
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     with opened_folder(root, os.path.dirname(real)) as folder:
-        descriptor = os.open(name_in(folder, real), flags, dir_fd=folder)
+        try:
+            descriptor = os.open(name_in(folder, real), flags, dir_fd=folder)
+        except PermissionError:
+            if os.path.isdir(real):  # Windows opens none
+                raise Refused(f"{path!r} is a folder.") from None
+            raise
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise Refused(f"{path!r} is {'a folder' if stat.S_ISDIR(status.st_mode) else 'not a regular file'}.")
     file = os.fdopen(descriptor, "rb")
-    if b"\0" in file.read(8000):
+    head = file.read(8000)
+    if (coding := UTF_16.get(head[:2])) is not None and status.st_size <= 2 * MAX_READ:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = (head + file.read())[2:].decode(coding)
+            if "\0" not in text:
+                file.close()
+                return Utf16(text, coding)
+    if b"\0" in head:
         file.close()
         raise Refused(f"{path!r} is a binary file ({status.st_size} bytes), not text.")
     file.seek(0)
@@ -129,7 +208,7 @@ def read_file(root: str, asked: Asked) -> Answer:
     first = asked.get("offset") or 1
     past = first + asked["limit"] if asked.get("limit") else sys.maxsize
     chosen, size, number, more = list[bytes](), 0, 0, False
-    with open_text(root, inside(root, asked["path"]), asked["path"]) as file:
+    with open_text(*inside(root, asked, asked["path"]), asked["path"]) as file:
         for number, line in lines_of(file):
             if number >= first:
                 if number >= past or size + len(line) > MAX_READ:
@@ -144,19 +223,20 @@ def read_file(root: str, asked: Asked) -> Answer:
 
 def write_file(root: str, asked: Asked) -> Answer:
     path, data = asked["path"], asked["content"].encode()
-    real = inside(root, path)
+    holder, real = inside(root, asked, path, writes=True)
     if os.path.basename(path) in ("", ".", ".."):
         raise Refused(f"{path!r} names a folder; give the file a name.")
-    replace_file(root, real, path, data)
+    replace_file(holder, real, path, data)
     return {"output": f"Wrote {len(data)} bytes to {path}."}
 
 
 def edit_file(root: str, asked: Asked) -> Answer:
     """Works on bytes: what is not replaced stays as it is, in any encoding."""
     path, old, new = asked["path"], asked["old_text"].encode(), asked["new_text"].encode()
-    real = inside(root, path)
-    with open_text(root, real, path) as file:
+    holder, real = inside(root, asked, path, writes=True)
+    with open_text(holder, real, path) as file:
         data = file.read(MAX_READ + 1)
+        restored = file.restored if isinstance(file, Utf16) else bytes
     if len(data) > MAX_READ:
         raise Refused(f"The file is larger than {MAX_READ} bytes; edit it with a command.")
     if data.count(b"\r\n") == data.count(b"\n") > 0:  # a Windows file; models seldom give its line ends
@@ -174,7 +254,7 @@ def edit_file(root: str, asked: Asked) -> Answer:
             f"The text to replace is there {found} times; nothing was changed. Give more of what is around it, or set "
             "replace_all."
         )
-    replace_file(root, real, path, data.replace(old, new))
+    replace_file(holder, real, path, restored(data.replace(old, new)))
     return {"output": f"Replaced {found} {'place' if found == 1 else 'places'} in {path}."}
 
 
@@ -201,13 +281,13 @@ def fits(pattern: "str | None", name: str) -> bool:
 
 
 def list_files(root: str, asked: Asked) -> Answer:
-    start = inside(root, asked.get("path") or ".")
+    _, start = inside(root, asked, asked.get("path") or ".")
     if not os.path.isdir(start):
         os.stat(start)
         raise Refused(f"{asked['path']!r} is not a folder.")
     lines = list[str]()
     for entry in walk(start, recursive=bool(asked.get("recursive"))):
-        name = os.path.relpath(entry.path, root).replace(os.sep, "/")
+        name = shown(root, entry.path)
         if not fits(asked.get("pattern"), name):
             continue
         if len(lines) == MAX_ENTRIES:
@@ -230,18 +310,18 @@ def search_files(root: str, asked: Asked) -> Answer:
         expression = re.compile(asked["pattern"])
     except (re.error, OverflowError, RecursionError) as error:
         raise Refused(f"The pattern is not a valid regular expression: {error}.") from None
-    start = inside(root, asked.get("path") or ".")
+    holder, start = inside(root, asked, asked.get("path") or ".")
     if only := not stat.S_ISDIR(os.stat(start).st_mode):
         names = iter([start])
     else:
         names = (entry.path for entry in walk(start) if entry.is_file(follow_symlinks=False))
     matches, budget, deadline = list[object](), MAX_READ, time.monotonic() + asked["seconds"]
     for real in names:
-        name = os.path.relpath(real, root).replace(os.sep, "/")
+        name = shown(root, real)
         if not only and not fits(asked.get("glob"), name):
             continue
         try:
-            file = open_text(root, real, name)
+            file = open_text(holder, real, name)
         except (Refused, OSError):
             if only:
                 raise
@@ -278,13 +358,18 @@ OPERATIONS = {
 
 
 def answer(request: Asked) -> Answer:
-    asked = {**request["arguments"], "seconds": request["seconds"]}
+    roots = [(os.path.realpath(at_any_length(path)), writable) for path, writable in request["roots"]]
+    asked = {**request["arguments"], "seconds": request["seconds"], "roots": roots}
     try:
-        return {"ok": True, **OPERATIONS[request["operation"]](os.path.realpath(request["root"]), asked)}
+        root = os.path.realpath(at_any_length(request["root"]))
+        return {"ok": True, **OPERATIONS[request["operation"]](root, asked)}
     except Refused as refused:
         return {"ok": False, "error": str(refused)}
     except FileNotFoundError:
-        return {"ok": False, "error": f"There is no {asked['path'][:200]!r} in the workspace."}
+        if max(map(len, asked["path"].replace("\\", "/").split("/"))) > LONGEST_NAME:  # what Windows says of those
+            return {"ok": False, "error": f"{asked['path'][:200]!r} cannot be used: a name in it is too long."}
+        where = "here" if roots[1:] else "in the workspace"
+        return {"ok": False, "error": f"There is no {asked['path'][:200]!r} {where}."}
     except OSError as error:
         return {"ok": False, "error": f"{asked['path'][:200]!r} cannot be used: {error.strerror or error}."}
 

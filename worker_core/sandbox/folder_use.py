@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Final
 
+from worker_core.sandbox.disk_room import free_bytes, is_nearly_full
 from worker_core.sandbox.folder_count import FolderCount
 from worker_core.sandbox.limits import Limits
 
@@ -18,7 +17,6 @@ _FILLS_QUICKLY_BYTES: Final = 256 * 1024 * 1024
 _HURRY: Final = 5
 """Times as long a piece of the count, where the disk fills quickly."""
 
-_DISK_RESERVE_BYTES: Final = 256 * 1024 * 1024
 _MEGABYTE: Final = 1024 * 1024
 
 
@@ -40,7 +38,7 @@ class FolderUse:
         self._hurries = False
         self._nameless_when_begun = 0
         self._counted_bytes = 0
-        self._free_before = _free_bytes(folder)
+        self._free_before = free_bytes(folder)
 
     def reason(self, seconds: float, *, nameless_bytes: int = 0) -> str:
         """Why the call must end, as a sentence for the model; empty: it need not.
@@ -50,9 +48,9 @@ class FolderUse:
             nameless_bytes: of files on this disk that are open and have no name any more.
 
         """
-        free = _free_bytes(self._folder)
+        free = free_bytes(self._folder)
         shrunk = self._free_before - free
-        if 0 <= free < _DISK_RESERVE_BYTES and shrunk > 0:
+        if is_nearly_full(free, before=self._free_before):
             return f"The disk has only {_megabytes(free)} left, so it was stopped. Delete what is not needed."
         if self._count is None:
             self._hurries = shrunk >= _FILLS_QUICKLY_BYTES
@@ -93,16 +91,6 @@ class FolderUse:
         """Count no further."""
         if self._count is not None:
             self._count.close()
-
-
-def _free_bytes(folder: Path) -> int:
-    if sys.platform == "win32":
-        return -1
-    try:
-        status = os.statvfs(folder)
-    except OSError:
-        return -1
-    return status.f_bavail * status.f_frsize
 
 
 def _megabytes(size: int) -> str:

@@ -11,15 +11,19 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.interpreter import plain_interpreter
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.limits import Limits, kernel_limits
 from worker_core.sandbox.loans import Loan, data
+
+if TYPE_CHECKING:
+    from worker_core.sandbox.order import GateOrder
 
 _PERL = "/usr/bin/perl"
 _CALLS: Final = {
@@ -79,6 +83,9 @@ class Gate:
 
     confinement: Confinement | None = None
 
+    order: GateOrder | None = None
+    """It waits for this, and takes from it what `before` is told else: the command and its variables."""
+
     folders: bool = False
     """Make the folders that HOME and TMPDIR name. Not where `program` is Perl."""
 
@@ -89,8 +96,12 @@ class Gate:
             OSError: there are no more descriptors.
 
         """
-        file = data(b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in variables.items()))
-        words = [f"variables={file.descriptor}"]
+        told: tuple[Loan, ...]
+        if self.order is None:
+            file = data(b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in variables.items()))
+            words, told, becomes = [f"variables={file.descriptor}"], (file,), command.argv
+        else:
+            words, told, becomes = [self.order.word], self.order.loans, []
         if self.limits:
             words.append("limits=" + ",".join(f"{number}:{value}" for number, value in self.limits.items()))
         if self.groups:
@@ -108,9 +119,9 @@ class Gate:
         words += ["folders=1"] if self.folders else []
         return replace(
             command,
-            argv=[*program(needs_folders=self.folders), *words, "--", *command.argv],
+            argv=[*program(needs_folders=self.folders), *words, "--", *becomes],
             environment=own_environment(command),
-            loans=(*command.loans, file, *own),
+            loans=(*command.loans, *told, *own),
         )
 
 

@@ -129,9 +129,19 @@ if ($given{leash}) {    # what its keeper may not reach is not the call's: then 
     confine();
 }
 sysread($worker, my $shut, 1) if $worker;    # the worker binds them meanwhile
-open(my $file, "<&=", $given{variables}) or refuse("its variables cannot be read");
-my @variables = split /\0/, do { local $/; <$file> };
-close $file;
+my @variables;
+if ($given{order}) {
+    my ($go, $words, $content) = split /:/, $given{order};
+    my ($told, $file, $byte, $reads, $folder, $count);
+    open($told, "<&=", $go) && sysread($told, $byte, 1) or exit 0;    # there is no worker any more
+    ($reads, $folder, $count, @variables) = split /\0/, content($words) // refuse("its order cannot be read"), -1;
+    pop @variables;    # behind the last NUL
+    @ARGV = splice @variables, 0, $count;
+    open($file, "<&=", $content) && (!$reads || open(STDIN, "<&", $file)) or refuse("its input cannot be read");
+    chdir $folder or refuse("its folder is not there");
+} else {
+    @variables = split /\0/, content($given{variables}) // refuse("its variables cannot be read");
+}
 %ENV = map { split /=/, $_, 2 } @variables;
 exec { $ARGV[0] } @ARGV;
 print STDERR "$ARGV[0]: $!\n";

@@ -12,6 +12,9 @@ Arguments: words `name=value`, then `--` and the command.
 * `walls`, `filter`, `leash`: descriptors of rules of Landlock about files, of a system-call filter, and of a pipe. A
   child of this process puts them on and becomes the tool; the process itself stays as its keeper (keeper.py).
 * `answers`: a connected socket on which the filter's listener is handed over.
+* `order`: `go:words:content`, in the place of `variables` and the command. One byte comes out of the first descriptor
+  when the other two are filled: whether there is something to read, the folder, the number of words of the command,
+  these and the variables, each ended by a NUL; and what the tool may read.
 * `folders`: folders that the variables HOME and TMPDIR name are made.
 
 It imports as little as it can: it runs before every call.
@@ -26,15 +29,18 @@ assert sys.platform != "win32", "Windows has no such limits, and no exec"
 def main() -> None:
     at = sys.argv.index("--")
     given = dict(word.split("=", 1) for word in sys.argv[1:at])
-    command = sys.argv[at + 1 :]
+    command: list[str] | list[bytes] = sys.argv[at + 1 :]
     try:
         prepare(given)
         if "leash" in given:
             # What its keeper may not reach is not the call's: then all that it may reach can be killed at once.
             keep(int(given["leash"]), scoped="scope" in given and is_out_of_reach(os.getppid()))
             confine(given)
-        with open(int(given["variables"]), "rb") as file:  # noqa: PTH123
-            variables = dict(one.split(b"=", 1) for one in file.read().split(b"\0") if one)
+        if "order" in given:
+            command, declared = wait(*map(int, given["order"].split(":")))
+        else:
+            declared = content(int(given["variables"])).split(b"\0")
+        variables = dict(one.split(b"=", 1) for one in declared if one)
         for name in (b"HOME", b"TMPDIR") if "folders" in given else ():
             os.makedirs(variables[name], exist_ok=True)  # noqa: PTH103
     except (OSError, ValueError) as error:
@@ -48,8 +54,26 @@ def main() -> None:
     try:
         os.execvpe(command[0], command, variables)  # noqa: S606 -- it becomes the tool
     except OSError as error:
-        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        sys.stderr.write(f"{os.fsdecode(command[0])}: {error.strerror}\n")
         sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def content(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def wait(go: int, words: int, given: int) -> tuple[list[bytes], list[bytes]]:
+    """The command and its variables. There is none where the worker has gone."""
+    if not os.read(go, 1):
+        sys.exit(0)
+    reads, folder, count, *rest = content(words).split(b"\0")
+    if reads:
+        os.dup2(given, 0)
+    for descriptor in (go, given):
+        os.close(descriptor)
+    os.chdir(folder)
+    return rest[: int(count)], rest[int(count) :]
 
 
 def prepare(given: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.names import NAMES
 from worker_core.network.reachable import Address, AddressRefused, NetworkPolicy, is_public, own_addresses
 from worker_core.sandbox.proxied import BLOCK_BYTES, Request, pass_body, read_head, read_origin_head
@@ -36,8 +37,9 @@ _TLS_HANDSHAKE: Final = b"\x16"
 _TLS_ACCESS_DENIED: Final = b"\x15\x03\x01\x00\x02\x02\x31"
 """A fatal alert (RFC 8446, section 6): programs show its name."""
 
+_End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
-Connect = Callable[[Address, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+Connect = Callable[[Address, int], Awaitable[_End]]
 
 _NO_SUCH_NAME: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
@@ -53,6 +55,22 @@ async def resolve(host: str, port: int, *, asker: Hashable = "") -> list[Address
         return [ipaddress.ip_address(host)]
     found = await NAMES.look_up(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), asker=asker)
     return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Visit:
+    """One connection, as `Gatekeeper.serve` was told of it."""
+
+    near: _End
+    called: tuple[str, int] | None
+    doors: Collection[int]
+    heard: Callable[[], None]
+    asker: Hashable
+
+    @property
+    def speaks_http(self) -> bool:
+        """To the proxy, or to port 80 of a host, as it thinks. What else is spoken is not known."""
+        return self.called is None or self.called[1] == _HTTP_PORT
 
 
 class Gatekeeper:
@@ -134,9 +152,10 @@ class Gatekeeper:
             asker: whose connection it is: one whose names nobody answers waits in a line of its own.
 
         """
+        visit = _Visit(near=(reader, writer), called=called, doors=doors, heard=heard, asker=asker)
         try:
-            failure = await self._failure(reader, writer, called, doors, heard, asker)
-            if failure is not None and (called is None or called[1] == _HTTP_PORT):
+            failure = await self._failure(visit)
+            if failure is not None and visit.speaks_http:
                 _say(writer, *failure)
             elif failure is not None:
                 await _cut(reader, writer, refused=failure[0] == _REFUSED)
@@ -146,18 +165,10 @@ class Gatekeeper:
         finally:
             await _closed(writer)
 
-    async def _failure(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        called: tuple[str, int] | None,
-        doors: Collection[int],
-        heard: Callable[[], None],
-        asker: Hashable,
-    ) -> tuple[str, str] | None:
+    async def _failure(self, visit: _Visit) -> tuple[str, str] | None:
         """Answer it. Where that failed: the status and a sentence."""
         try:
-            await self._answer(reader, writer, called, doors, heard, asker)
+            await self._answer(visit)
         except AddressRefused as refusal:
             return _REFUSED, refusal.sentence
         except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -168,46 +179,37 @@ class Gatekeeper:
             return "502 Bad Gateway", f"The host cannot be reached: {error.strerror or error}."
         return None
 
-    async def _answer(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        called: tuple[str, int] | None,
-        doors: Collection[int],
-        heard: Callable[[], None],
-        asker: Hashable,
-    ) -> None:
-        if called is not None and called[1] != _HTTP_PORT:
+    async def _answer(self, visit: _Visit) -> None:
+        (reader, writer), called = visit.near, visit.called
+        if called is not None and not visit.speaks_http:
             request = Request(host=called[0], port=called[1], tunnel=True)
         else:
             async with asyncio.timeout(HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
             request = read_head(head) if called is None else read_origin_head(head, host=called[0])
-        far_reader, far_writer = await self._connect(request, doors, asker)
+        far_reader, far_writer = await self._connect(request, visit)
         try:
             if request.tunnel and called is None:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             far_writer.write(request.head)
-            await _both_ways(request, (reader, writer), (far_reader, far_writer), heard)
+            await _both_ways(request, visit.near, (far_reader, far_writer), visit.heard)
         except asyncio.CancelledError:
             far_writer.transport.abort()
             raise
         finally:
             await _closed(far_writer)
 
-    async def _connect(
-        self, request: Request, doors: Collection[int], asker: Hashable
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, request: Request, visit: _Visit) -> _End:
         host, port = request.host, request.port
         if host == WORKER:
-            if port not in doors:
+            if port not in visit.doors:
                 raise AddressRefused("The worker has no such door.")
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.open_connection("127.0.0.1", port, limit=BLOCK_BYTES)
         self._policy.check_host(host, port)
         self._policy.check_port(host, port, tunnel=request.tunnel)
         async with asyncio.timeout(CONNECT_SECONDS):
-            addresses = await self._look_up(host, port, asker)
+            addresses = await self._look_up(host, port, visit.asker)
             if not addresses or not all(map(self._permits, addresses)):
                 raise AddressRefused(f"{host} is an address of this machine, a private network or a metadata service.")
             failure: OSError = OSError(f"{host} has no address")
@@ -219,16 +221,13 @@ class Gatekeeper:
             raise failure
 
 
-async def _connected(address: Address, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connected(address: Address, port: int) -> _End:
     return await asyncio.open_connection(str(address), port, limit=BLOCK_BYTES)
 
 
 def _is_elsewhere(address: Address) -> bool:
     # The machine's own addresses take a while to find; most that are refused need them not.
     return is_public(address) and is_public(address, own=own_addresses())
-
-
-_End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _both_ways(request: Request, near: _End, far: _End, heard: Callable[[], None]) -> None:

@@ -45,3 +45,8 @@ def interpreter_folders() -> list[Path]:
 def files_child() -> Path:
     """The program behind the file tools."""
     return Path(__file__).with_name("files_child.py")
+
+
+def files_command(interpreter: str) -> list[str]:
+    """That program, as the tools start it."""
+    return [interpreter, "-I", "-S", "-W", "ignore", "-X", "utf8", str(files_child())]

@@ -92,14 +92,20 @@ class LandlockSandbox:
             variables["PATH"] = self._rules.search_path(variables["PATH"], readable=(*command.readable, workspace))
         if is_root():  # git ends where it sees a file that it may not read
             variables |= dict.fromkeys(("GIT_CONFIG_NOSYSTEM", "GIT_ATTR_NOSYSTEM"), "1")
-        group = None if self._groups is None else self._groups.take()
+        limits = command.limits or self._walls.limits
+        group = None if self._groups is None else self._groups.take(limits)
         keeper = Keeper()
         allowed = self._rules.rules(
-            writable=(real(workspace), scratch.folder, *([] if command.home is None else [home])),
-            readable=command.readable,
+            writable=(
+                real(workspace),
+                scratch.folder,
+                *([] if command.home is None else [home]),
+                *(one.path for one in command.folders if one.writable),
+            ),
+            readable=(*command.readable, *(one.path for one in command.folders if not one.writable)),
         )
         gate = Gate(
-            limits=kernel_limits(self._walls.limits),
+            limits=kernel_limits(limits),
             groups=() if group is None else group.entrances,
             scope=landlock.scope(_REACH) if self._version >= landlock.SCOPES_SINCE else None,
             confinement=Confinement(
@@ -111,7 +117,7 @@ class LandlockSandbox:
         )
         return replace(
             gate.before(command, {**variables, "PWD": str(command.cwd)}),
-            limits=self._walls.limits,
+            limits=limits,
             workspace=workspace,
             first=keeper,
             scratch=scratch,

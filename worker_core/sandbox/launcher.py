@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.reachable import Network
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from worker_core.sandbox.limits import Limits
     from worker_core.sandbox.loans import Loan
     from worker_core.sandbox.scratch import Scratch
+
+PROXY_PORT = 3128
+"""Of a sandbox's own 127.0.0.1: where its tools find the worker's proxy."""
 
 
 class Holds(enum.StrEnum):
@@ -56,6 +60,32 @@ class Holds(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrantedFolder:
+    """A folder of the owner's that a call may use besides its workspace, in its own place."""
+
+    path: Path
+    """Absolute and without links, and no tool may write where a link could come into it."""
+
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkPlace:
+    """Where an execution works, besides in its workspace."""
+
+    folders: tuple[GrantedFolder, ...] = ()
+    start: Path | None = None
+    """The folder, in one of those, that relative paths and commands begin in; None: the workspace."""
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path without links is in one of the folders."""
+        return any(path.is_relative_to(one.path) for one in self.folders)
+
+
+WORKSPACE_ALONE: Final = WorkPlace()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A process to start. Never a shell string."""
 
@@ -63,7 +93,7 @@ class Command:
     cwd: Path
     environment: Mapping[str, str]
     limits: Limits | None = None
-    """What the runner watches while it runs; None: nothing."""
+    """What it may use up. None: before it is wrapped, what the settings say for all; behind that, everything."""
 
     workspace: Path | None = None
     """The folder whose size counts."""
@@ -80,6 +110,9 @@ class Command:
     readable: tuple[Path, ...] = ()
     """What it may read besides the system's programs and what the settings say: its own installation."""
 
+    folders: tuple[GrantedFolder, ...] = ()
+    """What of the owner's it may use. Without a sandbox nothing keeps it from the rest, nor from writing all of it."""
+
     home: Path | None = None
     """A folder of the worker's that is its home and stays. None: the home is empty, and gone with the process.
     Without a sandbox the home is the user's."""
@@ -89,6 +122,9 @@ class Command:
 
     group: CallGroup | None = None
     """The control group that it enters: what the kernel counts and bounds of it."""
+
+    is_call: bool = False
+    """It goes to `run_process`, once: then a sandbox that waits may become it."""
 
 
 class Launcher(Protocol):
@@ -108,8 +144,8 @@ class Launcher(Protocol):
         """The command, isolated. It may take a few milliseconds: call it in a thread.
 
         Args:
-            command: what to run; its `cwd` is inside the workspace.
-            workspace: the one folder it may write.
+            command: what to run; its `cwd` is inside the workspace or one of its `folders`.
+            workspace: the one folder it may write, besides those of its `folders` that are writable.
             network: at most this, where it is less than what the settings allow. None: what they allow.
 
         Raises:
@@ -127,11 +163,26 @@ class Launcher(Protocol):
         ...
 
 
-class Observed:
-    """A launcher that remembers whether it was used."""
+@runtime_checkable
+class Prepares(Protocol):
+    """A launcher that makes something for calls to come."""
 
-    def __init__(self, inner: Launcher) -> None:
+    def leave(self, workspace: Path) -> None:
+        """No call follows in this workspace for now."""
+        ...
+
+
+class Observed:
+    """A launcher that remembers whether it was used.
+
+    Args:
+        inner: starts the commands.
+        limits: of each of them; None: what the settings say for all.
+    """
+
+    def __init__(self, inner: Launcher, *, limits: Limits | None = None) -> None:
         self._inner = inner
+        self._limits = limits
         self.used = False
 
     @property
@@ -147,6 +198,8 @@ class Observed:
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
         self.used = True
+        if self._limits is not None:
+            command = replace(command, limits=self._limits)
         return self._inner.wrap(command, workspace=workspace, network=network)
 
 

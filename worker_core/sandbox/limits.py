@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.settings import Settings
+from worker_core.settings.call_limits import CallLimitKind
 
 _MEGABYTE = 1024 * 1024
 
@@ -52,6 +55,29 @@ def limits_of(settings: Settings) -> Limits:
         workspace_bytes=settings.workspace_mb * _MEGABYTE,
         workspace_files=settings.workspace_files,
     )
+
+
+def limits_of_call(
+    settings: Settings, said: Mapping[CallLimitKind, float], wished: Mapping[CallLimitKind, float]
+) -> Limits | None:
+    """What one call may use up, where that is not what all may; None: it is.
+
+    Args:
+        settings: what holds for all.
+        said: for its queue and its skill, by the owner (`limits_for`).
+        wished: by whoever configured the skill: it can only narrow.
+    """
+    general = limits_of(settings)
+    memory = said.get("memory_mb", settings.tool_memory_mb)
+    processes = said.get("processes", settings.tool_processes)
+    seconds = said.get("cpu_time", settings.tool_cpu_time.total_seconds())
+    found = replace(
+        general,
+        memory_bytes=int(min(memory, wished.get("memory_mb", memory)) * _MEGABYTE),
+        processes=int(min(processes, wished.get("processes", processes))),
+        cpu_time=timedelta(seconds=min(seconds, wished.get("cpu_time", seconds))),
+    )
+    return None if found == general else found
 
 
 def is_root() -> bool:

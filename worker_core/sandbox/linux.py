@@ -15,21 +15,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
 from worker_core.sandbox.control_groups import ControlGroups
 from worker_core.sandbox.first_process import FirstProcess
 from worker_core.sandbox.gate import Gate
-from worker_core.sandbox.launcher import Command, Holds, on_loopback
-from worker_core.sandbox.limits import is_root, kernel_limits
+from worker_core.sandbox.launcher import PROXY_PORT, Command, Holds, on_loopback
+from worker_core.sandbox.limits import Limits, is_root, kernel_limits
 from worker_core.sandbox.loans import data
 from worker_core.sandbox.mounts import Mounts
 from worker_core.sandbox.walls import HOME, Walls, sandboxed_environment
+
+if TYPE_CHECKING:
+    from worker_core.sandbox.order import GateOrder
 
 PROBE_SECONDS = 10.0
 
@@ -77,46 +81,114 @@ class Bubblewrap:
         return self._walls.door(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
+        return self._wrapped(command, self._built(command, workspace, network), workspace=workspace)
+
+    def kind(self, command: Command, *, workspace: Path, network: Network | None = None) -> KindOfWalls:
+        """Equal for commands that would stand behind the very same walls.
+
+        Raises:
+            OSError: there is no such workspace, or no such folder.
+
+        """
+        built = self._built(command, workspace, network)
+        places = [one.stat() for one in (workspace, *(folder.path for folder in command.folders))]
+        return KindOfWalls(
+            built=built, doors=command.doors, places=tuple((place.st_dev, place.st_ino) for place in places)
+        )
+
+    def of_kind(
+        self, kind: KindOfWalls, command: Command, *, workspace: Path, order: GateOrder | None = None
+    ) -> Command:
+        """As `wrap`, of a command whose kind is known.
+
+        Args:
+            kind: of the command.
+            command: what to run.
+            workspace: the one folder of the worker's that it may write.
+            order: the gate waits for it, and takes from it what to run.
+
+        """
+        return self._wrapped(command, kind.built, workspace=workspace, order=order)
+
+    def variables(self, command: Command, *, network: Network | None = None) -> dict[str, str]:
+        """What it finds in its environment behind the walls."""
         policy = narrower(self._walls.network, network)
-        egress = self._walls.egress if policy in {Network.ON, Network.ALLOW_LIST} else None
-        lease = None if egress is None else egress.lease(doors=command.doors)
-        variables = sandboxed_environment(
-            command.environment, home=HOME, proxy=None if lease is None else on_loopback(lease.port),
+        return sandboxed_environment(
+            command.environment, home=HOME, proxy=on_loopback(PROXY_PORT) if self._has_proxy(policy) else None,
             keeps_proxies=policy is Network.HOST,
         )  # fmt: skip
-        group = None if self._groups is None else self._groups.take()
+
+    def _has_proxy(self, policy: Network) -> bool:
+        return self._walls.egress is not None and policy in {Network.ON, Network.ALLOW_LIST}
+
+    def _built(self, command: Command, workspace: Path, network: Network | None) -> _Built:
+        policy = narrower(self._walls.network, network)
+        options = self._mounts.options(
+            workspace=workspace,
+            readable=command.readable,
+            folders=command.folders,
+            home=command.home,
+            asks_worker=self._has_proxy(policy),
+        )
+        return _Built(network=policy, options=tuple(options), limits=command.limits or self._walls.limits)
+
+    def _wrapped(self, command: Command, built: _Built, *, workspace: Path, order: GateOrder | None = None) -> Command:
+        lease = None
+        if self._walls.egress is not None and self._has_proxy(built.network):
+            lease = self._walls.egress.lease(doors=command.doors)
+        group = None if self._groups is None else self._groups.take(built.limits)
         # Else the network namespace does it.
-        scoped = policy is Network.HOST and landlock.version() >= landlock.SCOPES_SINCE
+        scoped = built.network is Network.HOST and landlock.version() >= landlock.SCOPES_SINCE
         gate = Gate(
-            limits=kernel_limits(self._walls.limits, counts_processes=self._counts_processes),
+            limits=kernel_limits(built.limits, counts_processes=self._counts_processes),
             groups=() if group is None else group.entrances,
             network=None if lease is None else (lease, lease.port, lease.sockets),
             scope=landlock.scope(landlock.Scope.ABSTRACT_SOCKETS) if scoped else None,
+            order=order,
         )
+        variables = self.variables(command, network=built.network)
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
         first = FirstProcess()
         options = [*self._namespaces, "--info-fd", str(first.told.descriptor)]
-        if policy is not Network.HOST:
+        if built.network is not Network.HOST:
             options.append("--unshare-net")
         loans = [*gated.loans, first.told]
         if self._filter:
             loans.append(data(self._filter))
             options += ["--seccomp", str(loans[-1].descriptor)]
-        shown = self._mounts.options(
-            workspace=workspace, readable=command.readable, home=command.home, asks_worker=lease is not None
-        )
-        options += [*shown, "--chdir", str(command.cwd)]
+        options += [*built.options, "--chdir", str(command.cwd if order is None else workspace)]
         loans.append(data(b"".join(os.fsencode(option) + b"\0" for option in options)))
         return replace(
             gated,
             argv=[self._program, "--args", str(loans[-1].descriptor), "--", *gated.argv],
             cwd=workspace,
-            limits=self._walls.limits,
+            limits=built.limits,
             workspace=workspace,
             first=first,
             loans=tuple(loans),
             group=group,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Built:
+    """What tells one command's walls from another's."""
+
+    network: Network
+    options: tuple[str, ...]
+    """Of bubblewrap: what is shown, hidden and written."""
+
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindOfWalls:
+    """What of a command decides about its walls."""
+
+    built: _Built
+    doors: frozenset[int]
+    places: tuple[tuple[int, int], ...]
+    """Device and inode of the workspace and of each granted folder."""
 
 
 def programs(search_path: str | None = None) -> Iterator[str]:
@@ -215,6 +287,8 @@ def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
     if started.returncode == 0:
         return ""
     said = " ".join(stderr.decode("utf-8", "replace").split())[:300]
+    if started.returncode < 0:
+        said = f"it was ended by {signal.Signals(-started.returncode).name} {said}".rstrip()
     return explain(program, said)
 
 

@@ -52,6 +52,22 @@ class OpenFile:
         self._close()
 
 
+class KeptFile(OpenFile):
+    """A descriptor that a process inherits and the worker keeps."""
+
+    def given(self) -> None:
+        """It stays open here until `end`."""
+
+    def fill(self, content: bytes) -> None:
+        """Write it; who inherited the descriptor reads from the beginning.
+
+        Raises:
+            OSError: there is no room.
+
+        """
+        _fill(self.descriptor, content)
+
+
 def _moved(descriptor: int) -> int:
     if sys.platform == "win32":
         raise OSError("Windows hands over no descriptors")
@@ -70,13 +86,32 @@ def data(content: bytes) -> OpenFile:
         OSError: it cannot be made, or not be filled.
 
     """
+    file = OpenFile(_nameless())
+    _fill(file.descriptor, content)
+    return file
+
+
+def empty() -> KeptFile:
+    """A file without a name, to be filled later.
+
+    Raises:
+        OSError: it cannot be made.
+
+    """
+    return KeptFile(_nameless())
+
+
+def _nameless() -> int:
     if sys.platform == "linux":
-        file = OpenFile(os.memfd_create("kubiya"))
+        made = os.memfd_create("kubiya")
     else:
-        with tempfile.TemporaryFile() as made:
-            file = OpenFile(os.dup(made.fileno()))
+        with tempfile.TemporaryFile() as file:
+            made = os.dup(file.fileno())
+    return made
+
+
+def _fill(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
-        view = view[os.write(file.descriptor, view) :]
-    os.lseek(file.descriptor, 0, os.SEEK_SET)
-    return file
+        view = view[os.write(descriptor, view) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)

@@ -58,13 +58,18 @@ class SandboxExec:
         policy = narrower(self._walls.network, network)
         port = self._proxy_port if policy in {Network.ON, Network.ALLOW_LIST} else None
         text = profile(
-            writable=[workspace, *([] if command.home is None else [command.home])],
+            writable=[
+                workspace,
+                *([] if command.home is None else [command.home]),
+                *(one.path for one in command.folders if one.writable),
+            ],
             readable=[
                 *interpreter_folders(),
                 *gate_files(),
                 files_child(),
                 *self._walls.readable,
                 *filter(self._walls.may_show, command.readable),
+                *(one.path for one in command.folders if not one.writable),
             ],
             hidden=self._walls.hidden,
             network=policy,
@@ -75,11 +80,12 @@ class SandboxExec:
             command.environment, home=command.home or own / "home", tmp=str(own / "tmp"),
             proxy=None if port is None else f"http://127.0.0.1:{port}", keeps_proxies=policy is Network.HOST,
         )  # fmt: skip
-        gated = Gate(limits=kernel_limits(self._walls.limits), folders=True).before(command, variables)
+        limits = command.limits or self._walls.limits
+        gated = Gate(limits=kernel_limits(limits), folders=True).before(command, variables)
         return replace(
             gated,
             argv=[self._program, "-p", text, *gated.argv],
-            limits=self._walls.limits,
+            limits=limits,
             workspace=workspace,
         )
 

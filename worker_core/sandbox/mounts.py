@@ -2,13 +2,14 @@
 
 Every mount point is a path without links, what lies deeper is mounted later, and what covers a folder of the worker's
 becomes read-only last of all: the workspace lies below it. So any combination of readable folders, and any place of the
-worker's own, makes walls. Nothing is mounted below the workspace: a tool could have put a link where the mount point is
-to be (bubblewrap's advisory GHSA-pxhw-h44j-8pfx).
+worker's own, makes walls. Nothing is mounted below the workspace, nor below a folder of the owner's that some tool may
+write: it could have put a link where the mount point is to be (bubblewrap's advisory GHSA-pxhw-h44j-8pfx).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -16,12 +17,13 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.paths import private_directory
 from worker_core.sandbox.gate import files as gate_files
 from worker_core.sandbox.interpreter import files_child, interpreter_folders
+from worker_core.sandbox.launcher import GrantedFolder
 from worker_core.sandbox.limits import is_root
 from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, outermost, real
 
@@ -89,15 +91,25 @@ class Mounts:
         self._bound_seen = -_SOCKETS_SECONDS
 
     def options(
-        self, *, workspace: Path, readable: Sequence[Path] = (), home: Path | None = None, asks_worker: bool = False
+        self,
+        *,
+        workspace: Path,
+        readable: Sequence[Path] = (),
+        folders: Sequence[GrantedFolder] = (),
+        home: Path | None = None,
+        asks_worker: bool = False,
     ) -> list[str]:
         """For bubblewrap, in their order.
 
         Args:
-            workspace: the one folder that may be written, besides `home`.
+            workspace: the one folder that may be written, besides `home` and what of `folders` is writable.
             readable: what this call alone may read.
+            folders: of the owner's.
             home: what is there as the home; None: an empty folder.
             asks_worker: its name server is the worker.
+
+        Raises:
+            OSError: a program of this machine listens at a socket in one of the folders.
 
         """
         place = real(workspace)
@@ -121,6 +133,9 @@ class Mounts:
             options += ["--symlink", str(target), str(path)]
         options += ["--dir", str(HOME)] if home is None else ["--bind", str(real(home)), str(HOME)]
         options += ["--bind", str(place), str(place)]
+        for folder in sorted(folders, key=lambda one: len(one.path.parts)):
+            options += ["--bind" if folder.writable else "--ro-bind", str(folder.path), str(folder.path)]
+        self._refuse_sockets(folders)
         # Root of the machine may write to /proc/sys from any namespace.
         for path in (Path("/dev"), Path("/proc"), *covers, Path("/")):
             options += ["--remount-ro", str(path)]
@@ -140,11 +155,20 @@ class Mounts:
 
     def _reachable_sockets(self, shown: Sequence[_Shown], covers: Sequence[Path]) -> Iterator[Path]:
         """A socket that a tool can see answers it, however it is mounted."""
+        seen = dict.fromkeys(one.within(path) for path in self._sockets_now() for one in shown)
+        yield from (path for path in seen if path and not any(path.is_relative_to(cover) for cover in covers))
+
+    def _refuse_sockets(self, folders: Sequence[GrantedFolder]) -> None:
+        """Covering one would be a mount below a folder that a tool may write, now or in another call."""
+        for path in self._sockets_now() if folders else ():
+            if any(path.is_relative_to(one.path) for one in folders):
+                raise OSError(errno.EACCES, "a program of this machine listens in a granted folder", str(path))
+
+    def _sockets_now(self) -> tuple[Path, ...]:
         if time.monotonic() - self._bound_seen >= _SOCKETS_SECONDS:
             self._bound_seen = time.monotonic()
-            self._bound = tuple(_sockets())
-        seen = dict.fromkeys(one.within(path) for path in self._bound for one in shown)
-        yield from (path for path in seen if path and not any(path.is_relative_to(cover) for cover in covers))
+            self._bound = tuple(listening_sockets())
+        return self._bound
 
 
 def _with(paths: Iterable[Path], shown: list[_Shown]) -> list[_Shown]:
@@ -214,7 +238,7 @@ def _configuration_for_root(walls: Walls) -> Path:
 _BOUND = re.compile(rb" (/[^\n]+)$", re.MULTILINE)
 
 
-def _sockets() -> Iterator[Path]:
+def listening_sockets() -> Iterator[Path]:
     """Those that have a path, of this machine's network namespace (proc_net(5), `unix`)."""
     if sys.platform != "linux":
         return

@@ -9,9 +9,10 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.sandbox.folder_count import Identity, disk_bytes
 from worker_core.sandbox.tree import read
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.reachable import AddressRefused, normal_host
 
 BLOCK_BYTES: Final = 64 * 1024

@@ -8,8 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 IS_LINUX: Final = sys.platform == "linux"
 PAGE_BYTES, TICKS = 4096, 100

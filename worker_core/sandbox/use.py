@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.sandbox import tree
 from worker_core.sandbox.control_groups import CONTROLLERS, MEMORY, TIME, CallGroup
 from worker_core.sandbox.limits import Limits

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.reachable import Network
 from worker_core.sandbox.launcher import on_loopback
 from worker_core.sandbox.limits import Limits

@@ -1,7 +1,8 @@
 """Windows: a restricted token of low integrity, in a job object with limits. Not run by us on Windows yet.
 
 Low integrity keeps a tool from writing anything but its workspace and from touching other programs' windows and
-processes. It does not keep it from reading, nor from the network. `windows_child.py` makes the token and starts the
+processes. It does not keep it from reading, nor from the network. A folder of the owner's that is granted for writing
+can only be read: it would need a label of low integrity, for good. `windows_child.py` makes the token and starts the
 tool with it; the job object (`windows_job.py`) holds both.
 """
 
@@ -47,6 +48,6 @@ class RestrictedToken:
             command,
             argv=[interpreter, "-I", "-S", str(CHILD), *written, "--", *command.argv],
             environment=environment,
-            limits=self._walls.limits,
+            limits=command.limits or self._walls.limits,
             workspace=workspace,
         )

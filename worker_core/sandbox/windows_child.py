@@ -1,7 +1,7 @@
 """Starts a command with a restricted token of low integrity, and ends with its exit code.
 
 Arguments: folders that it may write, `--`, command. Names and numbers are those of Microsoft's documentation of
-`CreateRestrictedToken`, `SetTokenInformation` and `CreateProcessAsUserW`.
+`CreateRestrictedToken`, `SetTokenInformation`, `CreateProcessAsUserW` and `GetNamedSecurityInfoW`.
 """
 
 import ctypes
@@ -15,6 +15,9 @@ TOKEN_RIGHTS = 0x0002 | 0x0001 | 0x0008 | 0x0080  # duplicate, assign primary, q
 TOKEN_INTEGRITY_LEVEL = 25
 SE_GROUP_INTEGRITY = 0x20
 LOW_INTEGRITY = "S-1-16-4096"
+SE_FILE_OBJECT = 1
+LABEL_SECURITY_INFORMATION = 0x10
+SDDL_REVISION_1 = 1
 CREATE_UNICODE_ENVIRONMENT = 0x400
 STARTF_USESTDHANDLES = 0x100
 INHERIT_HANDLES = True
@@ -46,16 +49,55 @@ def label_arguments(workspace: str) -> list[str]:
     return ["icacls", workspace, "/setintegritylevel", "(OI)(CI)L", "/q"]
 
 
+def says_low(label: str) -> bool:
+    """Whether a folder has this label, which holds for what is put into it, too: as a security descriptor's string, of
+    Microsoft's "ACE Strings" and "SID Strings".
+    """
+    return any(
+        ace.startswith("ML;")
+        and "OI" in ace.split(";")[1]
+        and "CI" in ace.split(";")[1]
+        and ace.endswith((";LW", LOW_INTEGRITY))
+        for ace in label.replace(")", "(").split("(")
+    )
+
+
+def label_of(security: Any, folder: str) -> str:
+    """As `ConvertSecurityDescriptorToStringSecurityDescriptorW` writes it; empty where it cannot be read."""
+    descriptor, text = ctypes.c_void_p(), ctypes.c_wchar_p()
+    failed = security.GetNamedSecurityInfoW(
+        ctypes.c_wchar_p(folder), SE_FILE_OBJECT, LABEL_SECURITY_INFORMATION, None, None, None, None,
+        ctypes.byref(descriptor),
+    )  # fmt: skip
+    if failed:
+        return ""
+    read = security.ConvertSecurityDescriptorToStringSecurityDescriptorW(
+        descriptor, SDDL_REVISION_1, LABEL_SECURITY_INFORMATION, ctypes.byref(text), None
+    )
+    return text.value or "" if read else ""
+
+
+def make_writable(security: Any, folder: str) -> None:
+    """Once per folder: icacls walks all that is in it."""
+    if not says_low(label_of(security, folder)):
+        subprocess.run(label_arguments(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def as_c_int(code: int) -> int:
+    """An exit code as `_exit` takes it. `sys.exit` makes -1 of those of a crash, which are beyond a C int."""
+    return code - (1 << 32) if code >= 1 << 31 else code
+
+
 def main() -> int:
     at = sys.argv.index("--")
     folders, command = sys.argv[1:at], sys.argv[at + 1 :]
     for name in ("HOME", "TEMP"):
         os.makedirs(os.environ[name], exist_ok=True)  # noqa: PTH103 -- this starts before every call
-    for folder in folders:
-        subprocess.run(label_arguments(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     windows: Any = ctypes
     kernel = windows.WinDLL("kernel32", use_last_error=True)
     security = windows.WinDLL("advapi32", use_last_error=True)
+    for folder in folders:
+        make_writable(security, folder)
 
     def must(done: object) -> None:
         if not done:
@@ -88,4 +130,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(as_c_int(main()))

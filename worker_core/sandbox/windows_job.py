@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import subprocess
 from typing import TYPE_CHECKING, Any
+
+from worker_core.basics.console import CREATE_NEW_PROCESS_GROUP, window_flags
 
 if TYPE_CHECKING:
     from worker_core.sandbox.limits import Limits
@@ -14,6 +17,17 @@ _ACTIVE_PROCESSES, _JOB_MEMORY, _JOB_TIME = 0x8, 0x200, 0x4
 _PER_SECOND = 10_000_000
 """Windows counts time in units of 100 ns."""
 _EXTENDED_LIMIT_INFORMATION = 9
+
+
+_SUSPENDED = 0x4
+
+
+def start_flags() -> int:
+    """For the `creationflags` of a process that a job is to hold: it waits for `Job.resume`, since what it started
+    before it is in the job would stay out (Microsoft's documentation of `AssignProcessToJobObject`). A virtual
+    environment's python.exe does so at once: it only starts the real one.
+    """
+    return CREATE_NEW_PROCESS_GROUP | _SUSPENDED | window_flags()
 
 
 class Job:
@@ -30,6 +44,7 @@ class Job:
         from ctypes import wintypes
 
         windows: Any = ctypes  # its Windows part is unknown to type checkers elsewhere
+        self._process = process
 
         class Basic(ctypes.Structure):
             _fields_ = [
@@ -71,6 +86,21 @@ class Job:
         if not made or not self._kernel.AssignProcessToJobObject(wintypes.HANDLE(self._handle), owned):
             process.kill()
             raise OSError(windows.get_last_error(), "The process could not be put into a job object; it was ended.")
+
+    def resume(self) -> None:
+        """Let a process that was started with `start_flags` run: all that it starts is in the job, too.
+
+        Raises:
+            OSError: it cannot be woken; it was ended.
+        """
+        import ctypes
+        from ctypes import wintypes
+
+        windows: Any = ctypes
+        status = windows.WinDLL("ntdll").NtResumeProcess(wintypes.HANDLE(int(self._process._handle)))  # type: ignore[attr-defined]
+        if status != 0:
+            self.terminate()
+            raise OSError(errno.EAGAIN, f"The process could not be woken (0x{status & 0xFFFFFFFF:08X}); it was ended.")
 
     def terminate(self) -> None:
         """End all processes of the job."""

@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol, Self
 
 from worker_core.basics.plain import one_line
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.events import Event, EventBus, HeartbeatFailed, HeartbeatSent, SnapshotReplaced
 from worker_core.snapshot import EngineSnapshot, EngineState
 

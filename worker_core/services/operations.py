@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from worker_core import bundle
+from worker_core.basics.console import window_flags
 from worker_core.basics.files import write_private
 from worker_core.basics.plain import one_line
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.paths import private_directory
 from worker_core.sandbox.interpreter import interpreter_folders
@@ -230,7 +231,7 @@ def _run(words: Command, *, seconds: float = QUICK_SECONDS, **variables: str) ->
     try:
         return subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds,
-            check=False, env={**os.environ, **variables},
+            check=False, env={**os.environ, **variables}, creationflags=window_flags(),
         )  # fmt: skip
     except OSError as error:
         raise ServiceFailed(f"`{words[0]}` cannot be started ({error.strerror or error}).") from error

@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.services.notify import LEAVING_MARGIN
 

@@ -7,11 +7,11 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from worker_core.basics.home import home_folder
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths
 from worker_core.services import launchd, systemd, windows_task

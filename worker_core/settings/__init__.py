@@ -13,13 +13,15 @@ from worker_core.settings.declaration import Group, Kind, Setting, as_text, show
 from worker_core.settings.fields import DEFAULT_CONTROL_PLANE_URL, DEFAULT_MODEL, SETTINGS, Settings
 from worker_core.settings.in_force import Adopted, Reloaded, SettingsInForce
 from worker_core.settings.load import change, load, parse
-from worker_core.settings.reading import Fault, Origin, Reading, read
+from worker_core.settings.reading import FORMAT, FORMAT_KEY, Fault, Origin, Reading, read
 from worker_core.settings.rows import ShownSetting, rows
 from worker_core.settings.source import SettingsSource
 
 __all__ = [
     "DEFAULT_CONTROL_PLANE_URL",
     "DEFAULT_MODEL",
+    "FORMAT",
+    "FORMAT_KEY",
     "SETTINGS",
     "Adopted",
     "ApprovalMode",

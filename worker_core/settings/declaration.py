@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from worker_core.basics.durations import duration_as_typed, read_duration
 from worker_core.basics.home import expanded
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.secrets import Secret
 
 _T = TypeVar("_T")
@@ -32,6 +32,7 @@ class Group(StrEnum):
     ISOLATION = "Isolation of tools"
     APPROVALS = "Approvals"
     LIMITS = "Limits of a tool call"
+    BUDGET = "Budget"
     HOOKS = "Hooks"
     LOGGING = "Logging"
     DAEMON = "Daemon"
@@ -67,6 +68,7 @@ def setting(
     metavar: str = "",
     reader: Callable[[Any], object] | None = None,
     live: bool = False,
+    table: bool = False,
 ) -> _T:
     """The default of a field of `Settings`, with everything that is said about it.
 
@@ -82,10 +84,11 @@ def setting(
         reader: of a text, of each of a list, or of a number as it came: answers the value as it is kept, or raises a
             ValueError whose message goes on from "X is Y; ".
         live: it may change while a worker runs: its users ask `SettingsInForce` each time.
+        table: of a list: in a file it may stand as a table, whose lines `a.b = c` are its parts `a.b=c`.
     """
     said = {"group": group, "title": title, "meaning": meaning, "variable": variable, "reader": reader, "live": live}
     return dataclasses.field(
-        default=default, metadata={**said, "flag": flag, "flag_help": flag_help, "metavar": metavar}
+        default=default, metadata={**said, "flag": flag, "flag_help": flag_help, "metavar": metavar, "table": table}
     )
 
 
@@ -113,6 +116,9 @@ class Setting:
     live: bool
     """It may change while a worker runs."""
 
+    table: bool = False
+    """In a file, this list may stand as a table."""
+
     def read(self, value: object) -> Any:
         """A value as it is kept; one that is kept already stays as it is.
 
@@ -126,6 +132,8 @@ class Setting:
             case Kind.TEXT:
                 return value if value == self.default else (self.reader or str)(_text(value))
             case Kind.LIST:
+                if self.table and isinstance(value, Mapping):
+                    return tuple(dict.fromkeys(self._line(one) for one in _lines_of(value)))
                 return tuple(dict.fromkeys(map(self.reader or str, _parts(value))))
             case Kind.NUMBER:
                 return (self.reader or _number)(value)
@@ -139,6 +147,12 @@ class Setting:
                 return _switch(value)
             case Kind.SECRET:
                 raise ValueError("secrets belong in the keychain or in the environment")
+
+    def _line(self, line: str) -> object:
+        try:
+            return (self.reader or str)(line)
+        except ValueError as error:
+            raise ValueError(f"of its line {shown(line)}: {error}") from error
 
 
 def declared(settings: type) -> dict[str, Setting]:
@@ -200,6 +214,17 @@ def _parts(value: object) -> list[str]:
     if not isinstance(parts, list | tuple) or any(isinstance(part, list | tuple | dict) for part in parts):
         raise ValueError("it must be a list, or a text with commas")
     return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def _lines_of(table: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """A table's lines as the parts of a list."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _lines_of(value, f"{within}{name}.")
+        elif isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"{within}{name} must be a number or a text")
+        else:
+            yield f"{within}{name}={value}"
 
 
 def _number(value: object) -> int:

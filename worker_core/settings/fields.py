@@ -6,11 +6,11 @@ To add one, add one field here, and use it. `scripts/settings_reference.py` then
 
 # No `from __future__ import annotations`: the types of the fields are looked at.
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.key_sources import API_KEY, LLM_API_KEY
 from worker_core.logs.sinks import FILE_LIMIT_MB, FILES, LogFormat

@@ -1,11 +1,11 @@
 """The settings of hooks, as `fields.py` declares the others."""
 
 # No `from __future__ import annotations`: the types of the fields are looked at.
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from worker_core.basics.command_line import command_line
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.urls import webhook_url
 from worker_core.settings.choices import HookFailure
 from worker_core.settings.declaration import Group, setting

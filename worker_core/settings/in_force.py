@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.settings.fields import SETTINGS, Settings
 from worker_core.settings.reading import Fault
 

@@ -16,7 +16,7 @@ from typing import Any
 from worker_core.errors import ConfigurationError
 from worker_core.settings.declaration import Kind, shown
 from worker_core.settings.fields import SETTINGS, Settings
-from worker_core.settings.reading import no_such, read
+from worker_core.settings.reading import FORMAT_KEY, no_such, read, wrong_format
 
 
 def load(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:
@@ -52,9 +52,12 @@ def parse(text: str, *, file: Path) -> dict[str, Any]:
     """What a settings file says.
 
     Raises:
-        ConfigurationError: it is no TOML.
+        ConfigurationError: it is no TOML, or of a later format.
     """
     try:
-        return tomllib.loads(text)
+        values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigurationError(f"The settings file {file} is not valid TOML: {error}.") from error
+    if FORMAT_KEY in values and (wrong := wrong_format(values.pop(FORMAT_KEY))):
+        raise ConfigurationError(f"The settings file {file}: {wrong}")
+    return values

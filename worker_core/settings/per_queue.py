@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 _LARGEST: Final = 1_000_000
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)+")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from worker_core import __version__
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.key_sources import LLM_API_KEY, given_key
 from worker_core.settings import text_file
+from worker_core.settings.call_limits import SKILLS, unknown
 from worker_core.settings.declaration import Kind, shown
 from worker_core.settings.fields import SETTINGS, Settings
 from worker_core.settings.places import KeyPlace, place_of_error, places
 
 FILE_CALLED: Final = "settings file"
+FORMAT: Final = 1
+"""Of the settings file; `format` in it says which one it is. Without that it is 1."""
+
+FORMAT_KEY: Final = "format"
 _OURS: Final = "KUBIYA_WORKER_"
 _NEAR: Final = 0.75
 
@@ -105,9 +111,8 @@ def read(*, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None, 
             flag = SETTINGS[name].flag or name if name in SETTINGS else name
             found.take(name, value, where=flag, origin=Origin(source="flag", where=flag))
     found.read_key(environ)
-    return Reading(
-        values=found.values, origins=found.origins, faults=tuple(found.faults), remarks=tuple(_remarks(environ))
-    )
+    remarks = (*_remarks(environ), *_remarks_of_limits(found))
+    return Reading(values=found.values, origins=found.origins, faults=tuple(found.faults), remarks=remarks)
 
 
 class _Found:
@@ -138,7 +143,17 @@ class _Found:
         for name, value in values.items():
             place = where.get(name, _NOWHERE)
             at = f"{file}:{place.line}" if place.line else str(file)
+            if name == FORMAT_KEY:
+                self._take_format(value, file=file, place=place)
+                continue
             self.take(name, value, where="", origin=Origin(source="file", where=at), file=str(file), place=place)
+
+    def _take_format(self, value: object, *, file: Path, place: KeyPlace) -> None:
+        if wrong := wrong_format(value):
+            sentence = f"The settings file {file}, line {place.line}: {wrong}"
+            at = (place.value_line, place.value_column)
+            fault = Fault(sentence=sentence, said=wrong, name=FORMAT_KEY, file=str(file), line=at[0], column=at[1])
+            self.faults.insert(0, fault)
 
     def read_environment(self, environ: Mapping[str, str]) -> None:
         for name, one in SETTINGS.items():
@@ -198,6 +213,18 @@ class _Found:
         self.origins[name] = origin
 
 
+def wrong_format(value: object) -> str:
+    """Why a settings file of this format cannot be used, as a sentence; empty: it can."""
+    if type(value) is not int or value < 1:
+        return f"`{FORMAT_KEY}` is {shown(value)}; it must be a number from 1 to {FORMAT}."
+    if value > FORMAT:
+        return (
+            f"it has format {value}, of a later version than this one ({__version__}), which knows {FORMAT}. Install "
+            f"that version again, or take out what this one does not know and write `{FORMAT_KEY} = {FORMAT}`."
+        )
+    return ""
+
+
 def nearest(name: str) -> str:
     """The setting that somebody who wrote this meant; empty: it is like none.
 
@@ -248,6 +275,20 @@ def _remarks(environ: Mapping[str, str]) -> list[Fault]:
             sentence = f"The variable {name} has no effect. Did you mean {meant}?"
             remarks.append(Fault(sentence=sentence, name=name, meant=meant))
     return remarks
+
+
+def _remarks_of_limits(found: _Found) -> Iterator[Fault]:
+    """Limits of tool calls that are for nobody, unless a skill is named so."""
+    named = [one.queue_id for name in ("queue_limits", "queue_priorities") for one in found.values.get(name, ())]
+    queues = {*found.values.get("queue_ids", ()), *named}
+    where = found.origins.get("tool_limits", DEFAULT).where
+    for limit, meant in unknown(found.values.get("tool_limits", ()), queues=queues):
+        hint = f"Did you mean `{meant}.{limit.kind}`?" if meant else f"Types are {', '.join(SKILLS)}."
+        sentence = (
+            f"{limit} of `tool_limits` ({where}) is for no queue and no type of skill, so it holds only for a skill "
+            f"that is itself named {limit.whose!r}. {hint}"
+        )
+        yield Fault(sentence=sentence, name="tool_limits", meant=meant)
 
 
 _NO_SETTINGS: Final = frozenset({"HOME", "RELEASES_URL"})

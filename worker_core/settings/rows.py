@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.secrets import Secret
 from worker_core.settings.declaration import as_text
 from worker_core.settings.fields import SETTINGS, Settings

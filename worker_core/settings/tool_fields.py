@@ -1,11 +1,13 @@
 """The settings of tools and conversations, as `fields.py` declares the others: isolation, approvals and limits."""
 
 # No `from __future__ import annotations`: the types of the fields are looked at.
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from worker_core.basics.git_author import check_git_author
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.settings.budget import Limit, read_limit
+from worker_core.settings.call_limits import CallLimit, read_call_limit
 from worker_core.settings.choices import (
     ApprovalMode,
     NetworkName,
@@ -17,6 +19,7 @@ from worker_core.settings.choices import (
     port,
 )
 from worker_core.settings.declaration import Group, setting
+from worker_core.settings.folders import FolderGrant, read_grant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,20 @@ class ToolSettings:
     )
     """Workspaces of failed executions stay until somebody removes them (`kubiya-worker purge`, or by hand)."""
 
+    folders: tuple[FolderGrant, ...] = setting(
+        (),
+        Group.TOOLS,
+        "Your folders",
+        "That agents may use: ~/repo=worktree (a copy), ~/data=read-only or read-write, with commas between them.",
+        reader=read_grant,
+        live=True,
+        table=True,
+    )
+    """Folders that agents may use, as `PATH=MODE`, or as a line of a table `[folders]` at the end of the file.
+    `worktree`: a git repository, or a folder of them, that executions may ask to work in; each works in a copy, and you
+    merge what it changed. `read-only` and `read-write`: the folder itself. Ids behind it say for which queues, agents
+    or teams."""
+
     sandbox: SandboxName = setting(
         "auto",
         Group.ISOLATION,
@@ -83,11 +100,11 @@ class ToolSettings:
         "ask",
         Group.ISOLATION,
         "Where no sandbox works",
-        "Always: tools do not start. Never: they run without. Ask: a terminal asks once where none is "
+        "Always: tools do not start. Never: they run without. Ask: terminal and window ask once where none is "
         "installed; else tools do not start.",
     )
     """Where no sandbox works. `always`: tools are not started. `never`: they run without. `ask`: where none is
-    installed, a terminal asks once; else they are not started."""
+    installed, terminal and window ask once; else they are not started."""
 
     sandbox_enforces: tuple[str, ...] = setting(
         (),
@@ -188,8 +205,39 @@ class ToolSettings:
     tool_file_mb: int = setting(2048, Group.LIMITS, "Largest file", "That a tool may write, in megabytes.")
     """The largest file that a tool may write, in megabytes."""
 
+    tool_limits: tuple[CallLimit, ...] = setting(
+        (),
+        Group.LIMITS,
+        "For one queue or skill",
+        "Such as python.memory_mb=65536, shell.time=6h: instead of what holds for all calls.",
+        metavar="LIMIT",
+        reader=read_call_limit,
+        live=True,
+        table=True,
+    )
+    """What a tool call may use up in one queue or of one skill, instead of what holds for all, as `WHOSE.WHAT=AMOUNT`,
+    or as a line of a table `[tool_limits]` at the end of the file. Whose: the id of a queue, or the type of a skill
+    (`shell`, `python`). What: `memory_mb`, `processes`, `cpu_time`, `time` (how long it may take, also beyond what
+    tools allow themselves). Where a queue and a skill have one, the smaller holds; a skill's own configuration can only
+    narrow it."""
+
     workspace_mb: int = setting(5120, Group.LIMITS, "Largest workspace", "In megabytes; beyond it, a tool is ended.")
     """What an execution's workspace may hold, in megabytes; a tool that fills it further is ended."""
 
     workspace_files: int = setting(1_000_000, Group.LIMITS, "Files in a workspace", "Folders count as well.")
     """Files and folders that an execution's workspace may hold."""
+
+    budget: tuple[Limit, ...] = setting(
+        (),
+        Group.BUDGET,
+        "What may be spent",
+        "Such as turn.tokens=200000, day.cost=5. Then the agent stops, and asks you for more.",
+        metavar="LIMIT",
+        reader=read_limit,
+        live=True,
+        table=True,
+    )
+    """What may be spent, as `SCOPE.WHAT=AMOUNT`, or as a line of a table `[budget]` at the end of the file. Scopes:
+    `turn`, `execution`, `agent` (one agent on this machine in a day), `day` (all of them). What: `tokens`, `cost` (US
+    dollars), `model_calls`, `tool_calls`, `wall_time` (of model and tool calls). Where one is reached, the agent stops
+    and asks you for more."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.events import Event, EventBus, ExecutionFinished, ModelCalled, PollingStalled, ToolFinished
 
 FINISHED: Final = ("completed", "failed", "cancelled", "other")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.temporal.series import BOUNDS, Distribution, Kind, Labels, Metric
 
 _UNITS: Final = {"s": "seconds", "ms": "milliseconds", "By": "bytes", "bytes": "bytes"}

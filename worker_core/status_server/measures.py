@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 import psutil
 
 from worker_core.basics.pulse import Pulse
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.events import EventBus
 from worker_core.snapshot import EngineSnapshot
 from worker_core.status_server.counts import Counts

@@ -6,10 +6,10 @@ what a restart would not help. It is *ready* while it takes work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
 
 Readiness = Literal["starting", "draining", "credentials", "paused", "stalled", "serving"]
@@ -30,7 +30,7 @@ class Patience:
 
     polls: timedelta = timedelta(seconds=130)
     """Between two polls of a queue that were answered. A long poll takes 60 to 70 s, and answers are looked for every
-    30 s; they are often seen a look late."""
+    20 s; they are often seen a look late."""
 
 
 def readiness(snapshot: EngineSnapshot, *, now: datetime, silent_seconds: float, patience: Patience) -> Readiness:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
 from worker_core.status_server.counts import Counts
 from worker_core.status_server.families import Family, families

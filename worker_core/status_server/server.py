@@ -18,12 +18,12 @@ import selectors
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 import h11
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.network.hosts import is_loopback, read_url
 from worker_core.status_server.families import prometheus_text

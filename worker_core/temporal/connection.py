@@ -6,11 +6,10 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from temporalio.client import Client, HttpConnectProxyConfig, KeepAliveConfig, TLSConfig
 from temporalio.runtime import (
@@ -21,6 +20,7 @@ from temporalio.runtime import (
     TelemetryConfig,
 )
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.network.named_proxy import named_proxy
 from worker_core.network.tls import uses_tls
@@ -29,8 +29,10 @@ from worker_core.settings import TlsMode
 from worker_core.snapshot import SdkView
 from worker_core.temporal.converter import data_converter
 from worker_core.temporal.core_log import forwarded
-from worker_core.temporal.series import Metric, SdkSeries
 from worker_core.temporal.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from worker_core.temporal.series import Metric, SdkSeries
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +111,8 @@ class Metrics:
 
     def keep_series(self) -> None:
         """From now on, every metric is kept, for `series`."""
+        from worker_core.temporal.series import SdkSeries
+
         with self._lock:
             self._series = self._series or SdkSeries()
 

@@ -29,7 +29,7 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError, FailureError
 
-from worker_core.basics import foreign_json
+from worker_core.basics import foreign_json, typed_json
 from worker_core.basics.whole_text import whole
 
 PACKED_ENCODING = "binary/kubiya-zlib-json"
@@ -87,10 +87,10 @@ class PackedPayloadConverter(EncodingPayloadConverter):
 def _decode(data: bytes, type_hint: type | None) -> Any:
     hint = Any if type_hint is None else type_hint
     try:
-        value: Any = msgspec.json.decode(data, type=hint)
+        value: Any = typed_json.decode(data, hint)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = foreign_json.loads(foreign_json.shallow(data.decode("utf-8", "replace")))
-        return msgspec.convert(value, type=hint, strict=False)
+        return typed_json.convert(value, hint, strict=False)
     # How deep Python itself can go depends on its stack, and a replay must read the same.
     return foreign_json.tamed(value) if foreign_json.is_too_deep(value) else value
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import (
     FixedSizeSlotSupplier,
-    PollerBehaviorAutoscaling,
+    PollerBehaviorSimpleMaximum,
     UnsandboxedWorkflowRunner,
     Worker,
     WorkerTuner,
 )
 
+from worker_core import __version__
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.temporal.admission import AdmissionSlots, QueueGate
 
@@ -31,6 +32,15 @@ HEARTBEAT_THROTTLE = timedelta(milliseconds=800)
 
 CACHED_WORKFLOWS = 200
 WORKFLOW_TASK_SLOTS = 20
+
+# Polls of a fixed number sleep as long as the server holds them; the SDK's autoscaling ones wake ten times a second for
+# as long as the worker lives (findings/temporal-autoscaling-pollers-tick.sh). A poll brings one task for each round
+# trip: 50 ms from Temporal these are 40 steps, 20 new executions and 80 calls a second, of each queue.
+WORKFLOW_POLLS = PollerBehaviorSimpleMaximum(3)
+"""One at the queue, two at the executions that this worker knows."""
+
+FIRST_STEP_POLLS = PollerBehaviorSimpleMaximum(1)
+HOME_POLLS = PollerBehaviorSimpleMaximum(4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +62,10 @@ WRONG_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 """What Python raises over data that it cannot work with. Raised by workflow code it ends the execution: Temporal would
 try the same step for ever. A history that does not fit the code (NondeterminismError) waits for a worker that does."""
 
+BUILD_ID = f"kubiya-worker/{__version__}"
+"""What histories say of who worked on them. The SDK's default is a digest of the code of all modules that are imported,
+which it reads anew from the disk: 200 ms before the first poll."""
+
 ABANDONED_LIMIT = timedelta(seconds=30)
 """How long pollers that nobody waits for may take to end."""
 
@@ -62,7 +76,6 @@ class QueuePollers:
     def __init__(self, client: Client, plan: QueuePlan, gate: QueueGate) -> None:
         self.plan = plan
         self.client = client
-        autoscaling = PollerBehaviorAutoscaling(minimum=1, maximum=8, initial=2)
         self._shared = Worker(
             client,
             task_queue=plan.queue,
@@ -72,6 +85,7 @@ class QueuePollers:
             workflow_runner=UnsandboxedWorkflowRunner(),
             workflow_failure_exception_types=WRONG_DATA,
             identity=plan.identity,
+            build_id=BUILD_ID,
             max_cached_workflows=CACHED_WORKFLOWS,
             tuner=WorkerTuner.create_composite(
                 workflow_supplier=FixedSizeSlotSupplier(WORKFLOW_TASK_SLOTS),
@@ -81,19 +95,20 @@ class QueuePollers:
             ),
             sticky_queue_schedule_to_start_timeout=STICKY_LIMIT,
             graceful_shutdown_timeout=plan.cancel_after,
-            workflow_task_poller_behavior=autoscaling,
-            activity_task_poller_behavior=autoscaling,
+            workflow_task_poller_behavior=WORKFLOW_POLLS,
+            activity_task_poller_behavior=FIRST_STEP_POLLS,
         )
         self._home = Worker(
             client,
             task_queue=plan.home_queue,
             activities=plan.at_home,
             identity=plan.identity,
+            build_id=BUILD_ID,
             max_concurrent_activities=plan.activity_slots,
             max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
             graceful_shutdown_timeout=plan.cancel_after,
-            activity_task_poller_behavior=autoscaling,
+            activity_task_poller_behavior=HOME_POLLS,
         )
         self._running: asyncio.Task[None] | None = None
         self._stopping = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal
 
 from temporalio.runtime import (
@@ -14,6 +14,8 @@ from temporalio.runtime import (
     BufferedMetric,
     BufferedMetricUpdate,
 )
+
+from worker_core.basics.quick_dataclass import dataclass
 
 BOUNDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 """Upper ends of a histogram's buckets: seconds, for all that the SDK measures this way today."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue, TaskQueueStats
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import QueueStatistics
 
 _LIMIT = timedelta(seconds=5)
+_SILENCE = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+"""What the SDK raises where nobody answers: refused, cut off, or too late. All else is an answer."""
+
+
+class TemporalSilent(Exception):
+    """The server did not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +31,16 @@ class QueueDescription:
 
 
 async def describe(client: Client, task_queue: str, *, home_queue: str, identity: str) -> QueueDescription | None:
-    """The queue's statistics, or None where the server may not or cannot tell (permission, old server, network).
+    """The queue's statistics, or None where the server may not or cannot tell (permission, old server).
 
     Args:
         client: connected.
         task_queue: that any worker may serve.
         home_queue: of this machine.
         identity: of our own pollers.
+
+    Raises:
+        TemporalSilent: it does not answer.
     """
     backlog, age, added, dispatched = 0, 0.0, 0.0, 0.0
     pollers: set[str] = set()
@@ -50,7 +59,9 @@ async def describe(client: Client, task_queue: str, *, home_queue: str, identity
                     seen = poller.last_access_time.ToDatetime(tzinfo=UTC)
                     polled_at = seen if polled_at is None else max(polled_at, seen)
         home = await _asked(client, home_queue, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
-    except RPCError:
+    except RPCError as error:
+        if error.status in _SILENCE:
+            raise TemporalSilent(error.status.name) from error
         return None
     return QueueDescription(
         statistics=QueueStatistics(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.errors import KubiyaError
 from worker_core.tools.base import ToolResult
 
@@ -32,7 +33,7 @@ def read(model: type[_Arguments], arguments: Mapping[str, Any]) -> _Arguments:
         if isinstance(value, str) and _HALF_A_CHARACTER.search(value):
             raise WrongArguments(f"The argument {name[:50]!r} holds half of a character (a lone UTF-16 surrogate).")
     try:
-        return msgspec.convert(dict(arguments), type=model, strict=False)
+        return typed_json.convert(dict(arguments), model, strict=False)
     except (msgspec.ValidationError, RecursionError) as error:
         takes = ", ".join(model.__struct_fields__)
         raise WrongArguments(f"The arguments are not right: {str(error)[:300]}. The tool takes: {takes}.") from None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.sandbox.launcher import WORKSPACE_ALONE, WorkPlace
 
 if TYPE_CHECKING:
     from worker_core.policy.rules import Subject
@@ -115,11 +118,17 @@ class ToolContext:
     call_id: str
     workspace: Workspace
     launcher: Launcher
+    place: WorkPlace = WORKSPACE_ALONE
+    """Where the execution works besides: what it may use of the owner's folders, and where its commands begin."""
+
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that this execution declared; added to the allow-listed base environment of its processes."""
 
     timeout: timedelta = timedelta(minutes=10)
     """Upper limit for the call."""
+
+    longest: timedelta | None = None
+    """What the owner allows calls of this tool, also beyond what it allows itself; None: nothing was said."""
 
     answer: UserAnswer | None = None
     """The call is under way, asked this, and goes on."""
@@ -136,6 +145,9 @@ class ToolContext:
     mask: Callable[[str], str] = lambda text: text
     """Replaces secret values in a text."""
 
+    say_progress: Callable[[str], None] = lambda line: None  # noqa: ARG005
+    """Tells whoever looks on what a long call is at; masked, on the loop."""
+
     may_touch: Callable[[Callable[[Reader], Iterable[Subject]]], Awaitable[str]] = _all_of_it
     """Asks the policy about what only came up during the call, such as a redirect. A sentence on why not; empty where
     it may."""
@@ -143,6 +155,14 @@ class ToolContext:
     before_effect: Callable[[], None] = lambda: None
     """Call it right before the first side effect can happen (the process is about to start). The journal marks
     the call as dispatched there: a call that never came so far is safely run again."""
+
+    def at_most(self, own: timedelta) -> timedelta:
+        """How long a call may take of a tool that allows itself so much."""
+        return max(own, self.longest or own)
+
+    def named(self, relative: str) -> str:
+        """A file of the workspace as the model can name it to other tools."""
+        return relative if self.place.start is None else str(self.workspace.path / relative)
 
 
 @runtime_checkable

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+from worker_core.basics.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

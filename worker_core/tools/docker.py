@@ -12,17 +12,18 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.threads import uninterrupted
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
+from worker_core.sandbox.call import run_process
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.processes.process import run_process, uninterrupted
 from worker_core.tools import arguments
 from worker_core.tools.arguments import WrongArguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
@@ -56,7 +57,9 @@ class _Arguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
-_Seconds = Annotated[float | None, msgspec.Meta(description="Stop it after so many seconds, 1800 at most.")]
+_Seconds = Annotated[
+    float | None, msgspec.Meta(description="Stop it after so many seconds; 1800 at most, if nothing else is said.")
+]
 
 
 class ListArguments(_Arguments, kw_only=True):
@@ -190,7 +193,11 @@ class DockerTool:
             asked = arguments.read(_OPERATIONS[self.name][0], arguments_)
             if isinstance(asked, ListArguments | InspectArguments) and asked.what not in self.groups:
                 raise WrongArguments(f"The skill's configuration does not allow to see what {asked.what}s there are.")
-            timeout = bounded(getattr(asked, "timeout_seconds", None), default=DEFAULT_TIMEOUT, longest=LONGEST_TIMEOUT)
+            timeout = bounded(
+                getattr(asked, "timeout_seconds", None),
+                default=DEFAULT_TIMEOUT,
+                longest=context.at_most(LONGEST_TIMEOUT),
+            )
             if isinstance(asked, RunArguments) and not asked.detach:
                 return await self._run_to_its_end(docker, asked, context, timeout)
             command = _command(asked, _setting(context))

@@ -6,11 +6,11 @@ import asyncio
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.basics import typed_json
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.threads import uninterrupted
 from worker_core.network.reachable import Network
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
+from worker_core.sandbox.call import run_process
 from worker_core.sandbox.environment import tool_environment
-from worker_core.sandbox.interpreter import files_child, interpreter_path
-from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.processes.process import run_process, uninterrupted
+from worker_core.sandbox.interpreter import files_command, interpreter_path
+from worker_core.sandbox.launcher import WORKSPACE_ALONE, Command
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
@@ -114,7 +116,7 @@ class FileTool:
 
     def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
         asked: Any = arguments.read(_OPERATIONS[self.name][0], arguments_)
-        yield from reader.path(asked.path, folder=self.base)
+        yield from reader.path(asked.path, folder=self.base) if self.base else reader.file(asked.path)
         yield from reader.sent({name: value for name, value in arguments_.items() if name != "path"})
 
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
@@ -127,17 +129,22 @@ class FileTool:
             return arguments.failed("There is no Python interpreter on this machine; the file tools need one.")
         limit = min(TIMEOUT, context.timeout)
         try:
-            root = context.workspace.make_folder(self.base or ".")
+            place = WORKSPACE_ALONE if self.base else context.place
+            own = context.workspace.make_folder(self.base or ".")
+            root = place.start or own
             request = {
                 "root": str(root),
+                "roots": [(str(own), True), *((str(one.path), one.writable) for one in place.folders)],
                 "operation": self.name,
                 "arguments": asked,
                 "seconds": limit.total_seconds() * _SEARCH_SHARE,
             }
             command = Command(
-                argv=[interpreter, "-I", "-S", "-W", "ignore", "-X", "utf8", str(files_child())],
+                argv=files_command(interpreter),
                 cwd=root,
                 environment=tool_environment({}, call_mark=f"{context.execution_id}/{context.call_id}"),
+                folders=place.folders,
+                is_call=True,
             )
             result = await run_process(
                 await asyncio.to_thread(
@@ -182,7 +189,7 @@ class _Answer(msgspec.Struct):
 
 def _read_answer(content: bytes, asked: _Arguments, context: ToolContext) -> ToolResult:
     try:
-        answer = msgspec.json.decode(content, type=_Answer)
+        answer = typed_json.decode(content, _Answer)
     except msgspec.DecodeError:
         said = context.mask(content[-2000:].decode("utf-8", "replace")).strip().splitlines() or [""]
         return arguments.failed(f"The file tool broke off: {said[-1][:300]}")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.network.urls import segment
 from worker_core.policy.rules import Subject

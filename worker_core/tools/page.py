@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.network.reachable import Network
+from worker_core.sandbox.call import run_process
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.interpreter import interpreter_path
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.processes.process import run_process
 from worker_core.tools.base import ToolContext
 
 _ANSWER_LIMIT_BYTES: Final = 32 * 1024 * 1024
@@ -50,6 +51,7 @@ async def read_html(html: str, *, url: str, context: ToolContext, limit: timedel
         argv=[interpreter, "-I", "-S", "-X", "utf8", "-c", program()],
         cwd=context.workspace.path,
         environment=tool_environment({}, call_mark=f"{context.execution_id}/{context.call_id}"),
+        is_call=True,
     )
     result = await run_process(
         await asyncio.to_thread(context.launcher.wrap, command, workspace=context.workspace.path, network=Network.OFF),
@@ -60,7 +62,7 @@ async def read_html(html: str, *, url: str, context: ToolContext, limit: timedel
     content = b"".join(result.output.ends())
     result.output.close()
     try:
-        answer = await asyncio.to_thread(msgspec.json.decode, content, type=_Answer)
+        answer = await asyncio.to_thread(typed_json.decode, content, _Answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         why = result.exceeded or ("It took too long." if result.timed_out else "")
         raise UnreadablePage(f"The text of the page could not be read; ask for it `raw`. {why}".strip()) from None

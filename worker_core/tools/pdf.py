@@ -10,11 +10,12 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 LONGEST_TEXT: Final = 500_000
 """Characters, about 200 pages."""

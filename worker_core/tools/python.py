@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.sandbox.interpreter import interpreter_path
@@ -51,7 +51,7 @@ exec(compile(code, "<program>", "exec"), main.__dict__)
 class PythonArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     code: Annotated[str, msgspec.Meta(description="The program. Print what you want to read.", min_length=1)]
     timeout_seconds: Annotated[
-        float | None, msgspec.Meta(description="Stop it after so many seconds, 300 at most.")
+        float | None, msgspec.Meta(description="Stop it after so many seconds; 300 at most, if nothing else is said.")
     ] = None
 
 
@@ -87,7 +87,11 @@ class PythonTool:
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:
             asked = arguments.read(PythonArguments, arguments_)
-            timeout = bounded(asked.timeout_seconds, default=self.timeout, longest=LONGEST_TIMEOUT)
+            timeout = bounded(
+                asked.timeout_seconds,
+                default=self.timeout,
+                longest=context.at_most(LONGEST_TIMEOUT),
+            )
         except arguments.WrongArguments as error:
             return arguments.failed(str(error))
         interpreter = interpreter_path()

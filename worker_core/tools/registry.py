@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 from typing import Any, Self
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.tools.base import Tool, ToolSpec
 from worker_core.tools.configuration import Configuration
 
@@ -38,6 +39,8 @@ class OfferedTools:
 
     tools: Mapping[str, Tool]
     unknown: tuple[str, ...] = ()
+    skills: Mapping[str, SkillDefinition] = field(default_factory=dict)
+    """Whose each tool is, by its name."""
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -47,6 +50,7 @@ class OfferedTools:
 def offer(skills: Iterable[SkillDefinition]) -> OfferedTools:
     """The tools of the enabled skills. An agent without skills has none; of two that clash, the first wins."""
     tools: dict[str, Tool] = {}
+    of: dict[str, SkillDefinition] = {}
     unknown: list[str] = []
     for skill in skills:
         if not skill.enabled:
@@ -58,9 +62,10 @@ def offer(skills: Iterable[SkillDefinition]) -> OfferedTools:
             unknown.append(f"The skill {skill.name!r} of type {skill.type!r} is not available on this worker{why}.")
             continue
         for name, tool in maker(Configuration(values=values, unknown=unknown)).items():
+            of.setdefault(name, replace(skill, type=kind, configuration=dict(values)))
             if tools.setdefault(name, tool) != tool:
                 unknown.append(f"Several skills offer {name!r} with different settings; the first of them is used.")
-    return OfferedTools(tools=tools, unknown=tuple(unknown))
+    return OfferedTools(tools=tools, unknown=tuple(unknown), skills=of)
 
 
 # Each is imported when an agent first has such a skill: a worker starts without them.

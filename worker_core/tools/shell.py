@@ -6,20 +6,26 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.policy.names import command_names
 from worker_core.policy.rules import Subject
-from worker_core.policy.subjects import Reader
+from worker_core.policy.shell_events import Language
+from worker_core.policy.subjects import Reader, is_powershell
+from worker_core.policy.windows_programs import POWERSHELLS
 from worker_core.tools import arguments
 from worker_core.tools.base import Tool, ToolContext, ToolResult, ToolSpec
 from worker_core.tools.configuration import Configuration
+from worker_core.tools.powershell import default_powershell, framed
 from worker_core.tools.report import run_and_report
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
@@ -28,6 +34,9 @@ LONGEST_TIMEOUT = timedelta(seconds=600)
 LONGEST_COMMAND_BYTES = 128 * 1024 - 1
 """Linux takes no longer argument (MAX_ARG_STRLEN, execve(2))."""
 
+LONGEST_LINE_OF_WINDOWS = 32_767 - 2_048
+"""Characters of a whole command line, quotes and all (Microsoft's documentation of `CreateProcess`), less what stands
+in front of it: the Python that starts it with fewer rights, with paths of its own."""
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "ash"})
 _SYSTEM_FOLDERS = frozenset({"./", "/bin/", "/usr/bin/", "/usr/local/bin/", "/opt/homebrew/bin/"})
@@ -38,7 +47,6 @@ _OPTIONS = frozenset(
     {"-e", "-f", "-l", "-u", "-v", "-x", "-eu", "-o", "errexit", "nounset", "pipefail", "--login", "--noprofile",
      "--norc", "--posix"}
 )  # fmt: skip
-_POWERSHELLS = frozenset({"powershell", "pwsh"})
 _POWERSHELL_OPTIONS = (
     ["-command"], ["-c"], ["-noprofile", "-command"], ["-noprofile", "-noninteractive", "-command"],
     ["-noprofile", "-noninteractive", "-c"],
@@ -48,7 +56,7 @@ _POWERSHELL_OPTIONS = (
 class ShellArguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     command: Annotated[str, msgspec.Meta(description="The command line to run.", min_length=1)]
     timeout_seconds: Annotated[
-        float | None, msgspec.Meta(description="Stop it after so many seconds, 600 at most.")
+        float | None, msgspec.Meta(description="Stop it after so many seconds; 600 at most, if nothing else is said.")
     ] = None
     working_directory: Annotated[
         str, msgspec.Meta(description="Folder to run it in, inside the workspace; it must exist.")
@@ -93,7 +101,7 @@ class ShellTool:
 
     def subjects(self, arguments_: Mapping[str, Any], reader: Reader) -> Iterable[Subject]:
         asked = arguments.read(ShellArguments, arguments_)
-        return reader.started(self._argv(asked), folder=asked.working_directory or self.working_directory)
+        return reader.started(self._argv(asked), folder=asked.working_directory, configured=self.working_directory)
 
     def _argv(self, asked: ShellArguments) -> list[str]:
         return [*self.shell, asked.command]
@@ -101,15 +109,19 @@ class ShellTool:
     async def run(self, arguments_: Mapping[str, Any], context: ToolContext) -> ToolResult:
         try:
             asked = arguments.read(ShellArguments, arguments_)
-            timeout = bounded(asked.timeout_seconds, default=self.timeout, longest=LONGEST_TIMEOUT)
+            timeout = bounded(
+                asked.timeout_seconds,
+                default=self.timeout,
+                longest=context.at_most(LONGEST_TIMEOUT),
+            )
         except arguments.WrongArguments as error:
             return arguments.failed(str(error))
         if "\0" in asked.command:
             return arguments.failed("The command holds a NUL character.")
-        if len(asked.command.encode()) > LONGEST_COMMAND_BYTES:
+        if too_long := _too_long(self._argv(asked)):
             return arguments.failed(
-                f"The command is longer than {LONGEST_COMMAND_BYTES} bytes, which the system does not take; nothing "
-                "was run. Write the long part to a file first."
+                f"The command is longer than {too_long}, which the system does not take; nothing was run. Write the "
+                "long part to a file first."
             )
         if (refused := self._refused(asked.command)) is not None:
             return arguments.failed(refused)
@@ -133,7 +145,8 @@ class ShellTool:
     def _refused(self, command: str) -> str | None:
         if self.allowed_commands is None and not self.blocked_commands:
             return None
-        for name in command_names(command):
+        language: Language = "powershell" if is_powershell((*self.shell, command)) else "posix"
+        for name in command_names(command, language=language):
             if name in self.blocked_commands:
                 return f"The command {name!r} is blocked by the skill's configuration."
             if self.allowed_commands is not None and name not in self.allowed_commands:
@@ -168,10 +181,10 @@ def _shell(configuration: Configuration) -> tuple[str, ...]:
         return default_shell()
     name = PurePath(binary).stem.lower() if os.name == "nt" else PurePath(binary).name
     folder = f"{PurePath(binary).parent}/"
-    options = configuration.names("shell_args") or (("-c",) if name not in _POWERSHELLS else ("-Command",))
+    options = configuration.names("shell_args") or (("-c",) if name not in POWERSHELLS else ("-Command",))
     if folder in _SYSTEM_FOLDERS and (
         (name in _SHELLS and _LINE_OPTION.fullmatch(options[-1]) and all(one in _OPTIONS for one in options[:-1]))
-        or (name in _POWERSHELLS and [one.lower() for one in options] in _POWERSHELL_OPTIONS)
+        or (name in POWERSHELLS and [one.lower() for one in options] in _POWERSHELL_OPTIONS)
     ):
         return (binary, *options)
     configuration.unknown.append(
@@ -184,8 +197,17 @@ def _shell(configuration: Configuration) -> tuple[str, ...]:
 def default_shell() -> tuple[str, ...]:
     """Bash where it is, else sh; PowerShell on Windows."""
     if os.name == "nt":
-        return ("powershell.exe", "-NoProfile", "-NonInteractive", "-Command")
+        return default_powershell()
     return (shutil.which("bash") or "/bin/sh", "-c")
+
+
+def _too_long(argv: Sequence[str], *, platform: str = sys.platform) -> str:
+    """What the system takes at most, where this is more; else empty."""
+    if platform == "win32":
+        line = subprocess.list2cmdline(framed(argv))
+        longest = LONGEST_LINE_OF_WINDOWS
+        return f"{longest} characters" if len(line.encode("utf-16-le", "surrogatepass")) > 2 * longest else ""
+    return f"{LONGEST_COMMAND_BYTES} bytes" if len(argv[-1].encode()) > LONGEST_COMMAND_BYTES else ""
 
 
 def bounded(seconds: float | None, *, default: timedelta, longest: timedelta) -> timedelta:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from worker_core.basics import foreign_json
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_plane.errors import retry_after
 from worker_core.network.http import new_client
 from worker_core.network.reachable import AddressRefused

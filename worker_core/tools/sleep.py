@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.tools import arguments

@@ -12,7 +12,7 @@ import re
 import ssl
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from email.message import Message
 from typing import Annotated, Any, Final
@@ -20,6 +20,7 @@ from urllib.parse import urljoin
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 from worker_core.network import reachable
 from worker_core.network.hosts import LONGEST_URL, read_url

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import msgspec
+
+from worker_core.basics.quick_dataclass import dataclass
 
 MOST_STEPS = 100
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -11,12 +11,13 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
@@ -167,7 +168,7 @@ async def _built(chosen: Configured, context: ToolContext, deadline: float) -> W
         [interpreter, "-I", "-X", "utf8", "-c", _RUNNER],
         context,
         timeout=timedelta(seconds=max(1.0, deadline - time.monotonic())),
-        stdin=msgspec.json.encode({"code": chosen.code, "target": target}),
+        stdin=msgspec.json.encode({"code": chosen.code, "target": str(context.workspace.path / target)}),
     )
     if not result.succeeded:
         return replace(result, error=f"The workflow's program failed. {result.error or ''}".strip())
@@ -233,7 +234,7 @@ def _argv(step: Step) -> list[str]:
 
 def _touched(workflow: Workflow, reader: Reader) -> Iterator[Subject]:
     for step in workflow.steps:
-        yield from reader.started(_argv(step), folder=step.folder)
+        yield from reader.started(_argv(step), configured=step.folder)
 
 
 def _once(function: Callable[[], None]) -> Callable[[], None]:

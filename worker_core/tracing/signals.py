@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from worker_core.basics.quick_dataclass import dataclass
 
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 

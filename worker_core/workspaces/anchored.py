@@ -49,6 +49,7 @@ _READ = (
     | getattr(os, "O_BINARY", 0)
 )
 _REPARSE_POINT = getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0x400)
+_BLOCK_BYTES = 1 << 20
 DEEPEST = 40
 """Folders below folders that a listing looks into."""
 
@@ -65,11 +66,17 @@ def parts_of(relative: str) -> tuple[str, ...]:
     """
     text = relative.replace("\\", "/") if os.name == "nt" else relative
     parts = tuple(part for part in text.split("/") if part not in {"", "."})
-    windows_way_out = os.name == "nt" and any(":" in part for part in parts)
-    if text.startswith(("/", "~")) or ".." in parts or not parts or "\0" in text or windows_way_out:
+    if text.startswith(("/", "~")) or ".." in parts or not parts or "\0" in text:
         raise OutsideWorkspace(f"The path {short(relative)} leads out of the workspace; use one inside it.")
+    if os.name == "nt":
+        from worker_core.basics.windows_names import is_name_of_windows
+
+        if not is_name_of_windows(text):
+            raise OutsideWorkspace(
+                f"The path {short(relative)} holds a name that Windows keeps for itself; use another one."
+            )
     try:
-        os.fsencode(text)
+        text.encode() if os.name == "nt" else os.fsencode(text)  # Windows' names may hold half a character
     except UnicodeEncodeError:
         raise OutsideWorkspace(f"The path {short(relative)} is not one that files can have.") from None
     return parts
@@ -143,6 +150,27 @@ def read_bounded(root: Path, relative: str, *, limit_bytes: int, at_end: bool = 
         return file.read(limit_bytes)
 
 
+def pieces(root: Path, relative: str, *, limit_bytes: int) -> Iterator[bytes]:
+    """A file in blocks, never more than `limit_bytes` of it.
+
+    Raises:
+        OutsideWorkspace: the path leads out, or a part of it is a link.
+        OSError: it cannot be read, or is no ordinary file.
+    """
+    *folders, name = parts_of(relative)
+    with _entered(root, folders, relative, make=False) as folder:
+        try:
+            descriptor = folder.open(name, _READ, 0)
+        except OSError as error:
+            raise _link(relative, error) from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", relative)
+        while block := file.read(min(_BLOCK_BYTES, limit_bytes)):
+            limit_bytes -= len(block)
+            yield block
+
+
 def files(root: Path, *, skip: frozenset[str] = frozenset()) -> Iterator[tuple[str, os.stat_result]]:
     """Ordinary files below a folder with their facts, folder by folder; links and what is deeper than 40 folders are
     left out. `skip` names folders at the top that are not looked into.
@@ -171,7 +199,7 @@ def remove(parent: Path, name: str) -> None:
         OSError: something of it cannot be removed.
     """
     if not HAS_DESCRIPTORS:
-        _remove_by_path(parent / name)
+        _remove_by_path(_of_any_length(parent / name))
         return
     root = os.open(parent, FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
     try:
@@ -249,18 +277,26 @@ def allow(name: str, parent: int) -> None:
         os.close(pointer)
 
 
-def _remove_by_path(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-        return
-    if not path.exists():
-        return
+def _of_any_length(path: Path) -> Path:
+    from worker_core.basics.windows_names import at_any_length
 
+    return Path(at_any_length(str(path)))
+
+
+def _remove_by_path(path: Path) -> None:
     def again(function: Callable[..., Any], where: str, _: object) -> None:
         os.chmod(where, stat.S_IWRITE)  # read-only files cannot be removed on Windows
         function(where)
 
-    shutil.rmtree(path, onerror=again)  # goes into neither links nor junctions
+    if _is_link(path):
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path, onerror=again)  # goes into neither links nor junctions
+    elif path.exists():
+        try:
+            path.unlink()
+        except PermissionError:
+            again(os.unlink, str(path), None)
 
 
 class _ByDescriptor:
@@ -311,7 +347,7 @@ class _ByPath:
 @contextlib.contextmanager
 def _entered(root: Path, folders: list[str], relative: str, *, make: bool) -> Iterator[_ByDescriptor | _ByPath]:
     if not HAS_DESCRIPTORS:
-        path = root
+        path = _of_any_length(root)
         for part in folders:
             path = path / part
             if make:

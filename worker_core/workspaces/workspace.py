@@ -8,12 +8,13 @@ import os
 import re
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.windows_names import as_people_write_it, at_any_length, is_name_of_windows
 from worker_core.paths import private_directory
 from worker_core.workspaces import anchored
 from worker_core.workspaces.anchored import OutsideWorkspace as OutsideWorkspace
@@ -85,11 +86,16 @@ class Workspace:
 
         """
         try:
-            found = (self.path / relative).resolve()
+            # Without that form, what lies beyond 260 characters would be taken as it stands, links and all.
+            found = Path(as_people_write_it(str(Path(at_any_length(str(self.path / relative))).resolve())))
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
             raise OutsideWorkspace(f"The path {short(relative)} cannot be used: {error}.") from error
         if not found.is_relative_to(self.path):
             raise OutsideWorkspace(f"The path {short(relative)} leads out of the workspace; use one inside it.")
+        if os.name == "nt" and not is_name_of_windows(str(found.relative_to(self.path))):
+            raise OutsideWorkspace(
+                f"The path {short(relative)} holds a name that Windows keeps for itself; use another one."
+            )
         return found
 
     def make_folder(self, relative: str) -> Path:
@@ -101,7 +107,7 @@ class Workspace:
 
         """
         folder = self.resolve(relative)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(at_any_length(str(folder))).mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder
 
     def write(self, relative: str, pieces: Iterable[bytes], *, mode: int = 0o600) -> str:
@@ -125,8 +131,8 @@ class Workspace:
         return self.write(f"{OUTPUTS}/{safe_name(call_id)}.txt", pieces)
 
     def artefacts(self, *, limit: int = MOST_ARTEFACTS) -> tuple[Artefact, ...]:
-        """The files in it, links left out and what the worker itself keeps there too; `limit` of them at most."""
-        found = anchored.files(self.path, skip=frozenset({OWN_FOLDER}))
+        """The files in it, links left out, and what the worker itself and git keep there; `limit` of them at most."""
+        found = anchored.files(self.path, skip=frozenset({OWN_FOLDER, ".git"}))
         return tuple(
             Artefact(
                 path=path, size_bytes=facts.st_size, modified_at=datetime.fromtimestamp(int(facts.st_mtime), tz=UTC)

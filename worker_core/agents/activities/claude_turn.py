@@ -8,7 +8,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,9 +20,11 @@ from temporalio.exceptions import ApplicationError
 from worker_core.agents.activities import tool_calls
 from worker_core.agents.activities.model_call import called
 from worker_core.agents.activities.services import QueueContext, Services
+from worker_core.agents.activities.spending import asker_of, not_made, price
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
     APPROVAL_TIMED_OUT,
+    BudgetAnswer,
     ClaudeReply,
     ClaudeTurn,
     Message,
@@ -30,14 +32,17 @@ from worker_core.agents.messages import (
     RunTool,
     ToolCall,
     ToolOutcome,
+    Usage,
 )
 from worker_core.basics.foreign_json import DEEPEST, tamed
 from worker_core.basics.shortening import LONGEST_TEXT, shortened
 from worker_core.basics.whole_text import WholeCharacters
+from worker_core.budgets.questions import Asker, Over, Waits
 from worker_core.claude.installation import ADD, installed, program, supported_runtimes
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.errors import KubiyaError
+from worker_core.model.refusals import Cause, GatewayError
 from worker_core.sandbox.environment import tool_environment
 from worker_core.workspaces import anchored
 from worker_core.workspaces.workspace import OWN_FOLDER, Workspace
@@ -117,6 +122,9 @@ class _Turn:
         self._tool_names: list[str] = []
         self._members = {_plain(one.called): one for one in turn.members}
         self._first = True
+        self._spent = Usage()
+        self._used_up = ""
+        self._heard: BudgetAnswer | None = None
 
     async def run(self) -> ClaudeReply:
         services, turn = self._services, self._turn
@@ -126,6 +134,10 @@ class _Turn:
         try:
             outcome = await services.claude.run(self._there(order))
             called(services, turn.execution_id, outcome.usage, succeeded=True, seconds=time.monotonic() - begun)
+        except GatewayError:
+            if not self._used_up:
+                raise
+            outcome = self._ended_early(order)
         finally:
             self._ends()
             await self._lane.flush(_FLUSH_LIMIT)
@@ -139,7 +151,14 @@ class _Turn:
             usage=outcome.usage,
             tool_names=tuple(self._tool_names),
             last_sequence=self._lane.last_sequence,
+            used_up=self._used_up,
         )
+
+    def _ended_early(self, order: Order) -> Outcome:
+        """What was said until a budget was used up is kept."""
+        from worker_core.claude.session import Outcome
+
+        return Outcome(session_id=order.session_id, model=order.model, finish_reason="stop", usage=self._spent)
 
     async def _there(self, order: Order) -> Outcome:
         """Called on the SDK's loop."""
@@ -196,7 +215,8 @@ class _Turn:
             text=lambda text: here(self._text, text),
             ends=lambda: here(self._ends),
             call=lambda who, name, arguments: self._at_home(self._call(who, name, arguments)),
-            before_model_call=lambda: self._at_home(self._while_paused()),
+            before_model_call=lambda: self._at_home(self._before_model_call()),
+            after_model_call=lambda usage, model: self._at_home(self._spend(usage, model)),
         )
 
     async def _at_home(self, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -257,6 +277,34 @@ class _Turn:
         first = self._turn.message_id if attempt == 1 else f"{self._turn.message_id}_retry{attempt - 1}"
         return first if self._number <= 1 else f"{first}_{self._number}"
 
+    async def _before_model_call(self) -> None:
+        await self._while_paused()
+        if not self._used_up:
+            await self._within_budget(self._services.budgets.before_model_call)
+        if self._used_up:
+            raise GatewayError(self._used_up, cause=Cause.REQUEST)
+
+    async def _within_budget(self, judged: Callable[[Asker], Awaitable[Waits | Over | None]]) -> bool:
+        """Whether a call may be made, once who is asked for more has answered. Otherwise the turn is over."""
+        while True:
+            ruling = await judged(asker_of(self._queue, self._turn.execution_id, self._turn.turn, self._heard))
+            if ruling is None:
+                return True
+            if isinstance(ruling, Over):
+                self._used_up = ruling.sentence
+                return False
+            await self._wait_for_more(ruling)
+
+    async def _wait_for_more(self, waits: Waits) -> None:
+        async with self._services.budgets.resting(self._turn.execution_id, self._turn.turn):
+            answer = await self._answered(waits.call_id, until=waits.expires_at)
+        self._heard = BudgetAnswer(call_id=waits.call_id, answer=answer) if answer else None
+
+    async def _spend(self, usage: Usage, model: str) -> None:
+        priced, spending = price(self._services, usage, self._turn.persona.model, model)
+        self._spent += priced
+        await self._services.budgets.spend(self._turn.execution_id, self._turn.turn, spending)
+
     async def _while_paused(self) -> None:
         """A paused execution calls no model. The workflow's own pause is not seen in here, the record's is."""
         if self._first:  # the workflow has looked
@@ -283,12 +331,21 @@ class _Turn:
         self._tool_names.append(name)
         environment = await services.environments.of(turn.execution_id, persona.kind, persona.entity_id)
         request = self._request(persona, call)
-        outcome = await self._run(request, environment)
+        outcome = await self._run_within_budget(request, environment)
         while outcome.approval is not None:
-            answer = await self._answered(call, until=datetime.fromisoformat(outcome.approval.expires_at))
+            until = datetime.fromisoformat(outcome.approval.expires_at)
+            async with services.budgets.resting(turn.execution_id, turn.turn):
+                answer = await self._answered(call.call_id, until=until)
             outcome = await self._run(self._request(persona, call, answer=answer), environment)
         self._remember(call, outcome)
         return outcome.for_model(), not outcome.succeeded
+
+    async def _run_within_budget(self, request: RunTool, environment: ResolvedEnvironment) -> ToolOutcome:
+        """The model hears of a call that a budget does not allow; before it is asked again, the turn ends."""
+        budgets, call_id = self._services.budgets, request.call.call_id
+        if not await self._within_budget(lambda asker: budgets.before_tool_call(asker, call_id)):
+            return not_made(self._used_up)
+        return await self._run(request, environment)
 
     async def _run(self, request: RunTool, environment: ResolvedEnvironment) -> ToolOutcome:
         return await tool_calls.run(self._services, request, environment, queue_id=self._queue.queue_id)
@@ -305,11 +362,11 @@ class _Turn:
             answer=answer,
         )
 
-    async def _answered(self, call: ToolCall, *, until: datetime) -> str:
+    async def _answered(self, call_id: str, *, until: datetime) -> str:
         """Until somebody at this machine has answered, or may no longer."""
         book, execution_id = self._services.permissions.book, self._turn.execution_id
         self._services.tracker.waits_for_approval(execution_id)
-        while book.is_waiting(execution_id, call.call_id):
+        while book.is_waiting(execution_id, call_id):
             if datetime.now(UTC) >= until:
                 return APPROVAL_TIMED_OUT
             await asyncio.sleep(_LOOKS_AT_ANSWER.total_seconds())

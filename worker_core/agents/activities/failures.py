@@ -19,9 +19,6 @@ from worker_core.model.refusals import Cause, GatewayError
 log = logging.getLogger(__name__)
 
 BUG_TRIES = 3
-LAST_EVENTS_LIMIT = timedelta(seconds=5)
-"""How long the end of a turn or an execution waits for its events to be delivered, so that viewers see them first."""
-
 _TYPES = {Cause.CONTEXT_FULL: CONTEXT_FULL} | {cause: PASSING for cause in Cause if cause.passing}
 
 _Arguments = ParamSpec("_Arguments")

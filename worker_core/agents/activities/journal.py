@@ -13,14 +13,15 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.basics.files import NEW, sync_folder, write_private
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 from worker_core.paths import private_directory
 from worker_core.tools.base import ToolResult
@@ -83,7 +84,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"The tool journal cannot be read ({_reason(error)}); {_NOT_MADE}") from error
         try:
-            record = msgspec.json.decode(content, type=_Record)
+            record = typed_json.decode(content, _Record)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Dispatched()
         return Finished(

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from worker_core.agents.activities.failures import error_event
 from worker_core.agents.activities.services import QueueContext, Services
+from worker_core.agents.activities.spending import price
 from worker_core.agents.compaction import CHARACTERS_PER_TOKEN
 from worker_core.agents.messages import ModelCall, ModelReply
 from worker_core.basics.durations import duration_as_typed
@@ -179,9 +180,10 @@ class _Call:
                         self._warn(f"The model {request.model} is thinking.")
         finally:
             send(masked.flush())
-            used = _usage_of(reader, request)
+            used, spent = price(self._services, _usage_of(reader, request), call.model, reader.answer().model)
             self._spent += used
             self._spent_here += used
+            await self._services.budgets.spend(call.execution_id, call.turn, spent)
         return reader.answer()
 
     def _next_message_id(self) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from worker_core.agents.activities.environment_files import write_environment_fi
 from worker_core.agents.activities.services import Services
 from worker_core.agents.execution_input import EntityKind, ExecutionInput
 from worker_core.agents.messages import Persona
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.shortening import LONGEST_TEXT, shortened
 from worker_core.control_plane.errors import NotFound
 from worker_core.control_plane.models import ResolvedEnvironment
@@ -42,6 +43,10 @@ class Cast:
     unknown: tuple[str, ...] = ()
     servers: tuple[Servers, ...] = ()
     """MCP servers of the persona, then of each member: read, and not started."""
+
+    def each(self, change: Callable[[Persona], Persona]) -> Cast:
+        """The same, everybody changed."""
+        return replace(self, persona=change(self.persona), members=tuple(map(change, self.members)))
 
 
 async def assemble(services: Services, execution: ExecutionInput, gateway: ModelGateway) -> Cast:

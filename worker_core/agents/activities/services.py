@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.basics.quick_dataclass import dataclass
+
 if TYPE_CHECKING:
+    from worker_core.agents.activities.announcements import Announcements
     from worker_core.agents.activities.environments import Environments
     from worker_core.agents.activities.journal import Journal
     from worker_core.agents.activities.spent import SpentByAttempts
+    from worker_core.agents.activities.stored_sessions import StoredSessions
     from worker_core.agents.activities.tracker import ExecutionTracker
     from worker_core.basics.loop_thread import LoopThread
+    from worker_core.budgets.budgets import Budgets
+    from worker_core.budgets.late import LateBudgets
+    from worker_core.checkouts.granting import Reserved
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.control_plane.outbox.outbox import Outbox
     from worker_core.events import EventBus
@@ -41,7 +47,16 @@ class Services:
     permissions: Permissions
     workspaces: Path
     environments: Environments
+    announcements: Announcements
+    sessions: StoredSessions
     spent: SpentByAttempts
+    late_budgets: LateBudgets
+    checkouts: Path
+    """Folder of the records of working copies."""
+
+    reserved: Callable[[], Reserved]
+    """What of this machine is granted to no execution."""
+
     mcp: McpPool
     hooks: Hooks
     claude: LoopThread
@@ -54,6 +69,11 @@ class Services:
     def settings(self) -> Settings:
         """As they are now: ask anew for each step."""
         return self.in_force.current
+
+    @property
+    def budgets(self) -> Budgets:
+        """What executions may spend."""
+        return self.late_budgets.made()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import platform
-import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,12 +12,23 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from worker_core.agents import compaction
-from worker_core.agents.activities import claude_turn, failures, session_store, tool_calls, traces, turn_ends
+from worker_core.agents.activities import (
+    claude_turn,
+    execution_ends,
+    failures,
+    spending,
+    tool_calls,
+    traces,
+    turn_ends,
+)
+from worker_core.agents.activities.announcements import TOLD, Opening, of_turn
+from worker_core.agents.activities.call_limits import longest_call, with_longest
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.activities.turn_ends import FINAL_STATUSES
+from worker_core.agents.activities.working_folder import with_folders, working_folders
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
@@ -44,11 +52,14 @@ from worker_core.agents.messages import (
     ToolOutcome,
     TurnDecision,
 )
+from worker_core.budgets.questions import Waits
 from worker_core.control_plane.errors import NotFound, Rejected
-from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, JobExecution
-from worker_core.events import ExecutionFinished, ExecutionStarted
+from worker_core.control_plane.models import ExecutionPatch, JobExecution
+from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT
+from worker_core.events import ExecutionStarted
 from worker_core.hooks.occasion import HookFailed
-from worker_core.workspaces.sweeping import mark_ended
+from worker_core.sandbox.launcher import Prepares
+from worker_core.workspaces.workspace import safe_name
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +98,8 @@ class Steps:
         except BaseException as error:
             services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
             services.environments.forget(execution.execution_id)
+            services.announcements.forget(execution.execution_id)
+            services.sessions.forget(execution.execution_id)
             if isinstance(error, asyncio.CancelledError):
                 self._queue.gives_back(execution.execution_id)
             raise
@@ -95,10 +108,11 @@ class Steps:
         services, execution = self._services, begin.input
         preparing = asyncio.create_task(self._queue.gateway().prepare())
         preparing.add_done_callback(_retrieve)
+        folders = await working_folders(services, execution, queue_id=self._queue.queue_id)
         record, cast, session = await asyncio.gather(
             services.client.get_execution(execution.execution_id),
             assemble(services, execution, self._queue.gateway()),
-            services.client.load_session(execution.execution_id),
+            services.sessions.read(execution.execution_id, turn=1),
         )
         if record.status in FINAL_STATUSES and not begin.home_lost:
             raise ApplicationError(
@@ -108,8 +122,12 @@ class Steps:
             )
         lane = services.outbox.lane(execution.execution_id)
         lane.advance(begin.after_sequence)
-        if not begin.home_lost:
-            await self._announce_start(execution, record)
+        if begin.home_lost and (record.status in FINAL_STATUSES or record.execution_metadata.get(TOLD)):
+            services.announcements.is_told(execution.execution_id)
+        else:
+            opening = Opening.of(execution, model=cast.persona.model)
+            services.announcements.begin(opening, record, worker_id=self._queue.worker_id())
+        announced = lane.last_sequence
 
         def tell(category: str, sentence: str, severity: str = "warning") -> None:
             lane.publish(
@@ -125,13 +143,24 @@ class Steps:
         runtime, instead = claude_turn.choose_runtime(services, execution, model=cast.persona.model)
         missing = (*cast.unknown, *([instead] if instead else []))
         said = [("skill_loading", sentence) for sentence in missing]
+        said += [
+            ("configuration", sentence)
+            for sentence in await services.budgets.begin(
+                execution.execution_id, agent_id=execution.entity_id, wished=execution.config.get("budget")
+            )
+        ]
         said += [("mcp_connection", sentence) for sentence in unconnected]
         if runtime == "default":
             said += [("configuration", sentence) for sentence in unhonoured(cast)]
+        cast = await with_folders(services, execution.execution_id, cast, folders)
+        cast = with_longest(cast, services.settings, queue_id=self._queue.queue_id)
+        for one in folders.told:
+            tell("configuration", one.sentence, "info" if one.is_honoured else "warning")
         for category, sentence in said:
             log.warning("Execution %s: %s", execution.execution_id, sentence)
             tell(category, sentence)
-        await lane.flush(failures.LAST_EVENTS_LIMIT)
+        if lane.last_sequence > announced:
+            await lane.flush(LAST_EVENTS_LIMIT)
         if not begin.home_lost:  # the last thing that can fail: a later try of this step would run it again
             await self._before_execution(execution)
         services.bus.publish(
@@ -152,7 +181,7 @@ class Steps:
                 model_call=(settings.model_timeout + settings.model_wait).total_seconds(),
                 model_attempts=settings.model_attempts,
                 tool_attempts=settings.tool_attempts,
-                tool_call=settings.tool_timeout.total_seconds() + 60.0,
+                tool_call=longest_call(settings).total_seconds() + 60.0,
                 home_lost_after=settings.home_lost_after.total_seconds(),
             ),
             model_call_limit=_positive(execution.config.get("max_turns")) or MODEL_CALLS_PER_TURN,
@@ -170,44 +199,6 @@ class Steps:
             log.error("Execution %s: %s", execution.execution_id, error.sentence)
             raise ApplicationError(error.sentence, "configuration", type="HookFailed", non_retryable=True) from error
 
-    async def _announce_start(self, execution: ExecutionInput, record: ExecutionRecord) -> None:
-        services = self._services
-        lane = services.outbox.lane(execution.execution_id)
-        await services.client.patch_execution(
-            execution.execution_id,
-            ExecutionPatch(
-                status="running",
-                started_at=_now(),
-                execution_metadata={
-                    **record.execution_metadata,
-                    "worker_info": {
-                        "worker_id": self._queue.worker_id(),
-                        "hostname": socket.gethostname(),
-                        "platform": platform.platform(),
-                        "python_version": platform.python_version(),
-                    },
-                    "workflow_started": True,
-                    "has_mcp_servers": bool(execution.mcp_servers),
-                    "mcp_server_count": len(execution.mcp_servers),
-                    "hitl_enabled": False,
-                },
-            ),
-        )
-        lane.publish("metadata", {"execution_type": "TEAM" if execution.kind == "teams" else "AGENT"})
-        author = {
-            key: execution.user_metadata.get(key) for key in ("user_id", "user_name", "user_email", "user_avatar")
-        }
-        lane.publish(
-            "message",
-            {
-                "role": "user",
-                "content": execution.prompt,
-                "timestamp": execution.initial_message_timestamp or _now(),
-                "message_id": f"{execution.execution_id}_user_1",
-                **author,
-            },
-        )
-
     @failures.as_application_errors
     async def start_turn(self, turn: StartTurn) -> None:
         """A later turn begins: the user answered."""
@@ -216,7 +207,14 @@ class Steps:
         services.bus.publish(
             ExecutionStarted(execution_id=turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn)
         )
-        await services.client.patch_execution(turn.execution_id, ExecutionPatch(status="running"))
+        record, _ = await asyncio.gather(
+            services.client.get_execution(turn.execution_id), services.sessions.read(turn.execution_id, turn=turn.turn)
+        )
+        services.announcements.is_told(turn.execution_id)
+        metadata = {**record.execution_metadata, **of_turn(turn.execution_id, turn.turn)}
+        await services.client.patch_execution(
+            turn.execution_id, ExecutionPatch(status="running", execution_metadata=metadata)
+        )
 
     @failures.as_application_errors
     async def call_model(self, call: ModelCall) -> ModelReply:
@@ -225,10 +223,30 @@ class Steps:
         with services.tracker.step(call.execution_id, "model", queue_id=self._queue.queue_id, turn=call.turn):
             async with heartbeating():
                 await services.environments.know_secrets(call.execution_id, call.kind, call.entity_id)
-                with traces.model_call(call) as told:
-                    reply = await run_model_call(services, self._queue, call, attempt=activity.info().attempt)
-                    traces.model_answered(told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason)
-                return reply
+                await services.announcements.make_sure(call.execution_id, worker_id=self._queue.worker_id())
+                asker = spending.asker_of(self._queue, call.execution_id, call.turn, call.budget)
+                ruling = await services.budgets.before_model_call(asker)
+                if ruling is None:
+                    return await self._answer_of_model(call)
+                last_sequence = await self._tell_last(call.execution_id, call.after_sequence)
+        if isinstance(ruling, Waits):
+            services.tracker.waits_for_approval(call.execution_id)
+        return spending.unasked(call, ruling, last_sequence=last_sequence)
+
+    async def _answer_of_model(self, call: ModelCall) -> ModelReply:
+        services = self._services
+        async with services.budgets.at_work(call.execution_id, call.turn):
+            with traces.model_call(call) as told:
+                reply = await run_model_call(services, self._queue, call, attempt=activity.info().attempt)
+                traces.model_answered(told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason)
+        return reply
+
+    async def _tell_last(self, execution_id: str, after_sequence: int) -> int:
+        """What there is to tell viewers is told; the number of the last event."""
+        lane = self._services.outbox.lane(execution_id)
+        lane.advance(after_sequence)
+        await lane.flush(LAST_EVENTS_LIMIT)
+        return lane.last_sequence
 
     @failures.as_application_errors
     async def run_claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
@@ -237,9 +255,13 @@ class Steps:
         with services.tracker.step(turn.execution_id, "claude", queue_id=self._queue.queue_id, turn=turn.turn):
             async with heartbeating():
                 await services.environments.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
-                with traces.claude_turn(turn) as told:
-                    reply = await claude_turn.run_claude_turn(services, self._queue, turn)
-                    traces.model_answered(told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason)
+                await services.announcements.make_sure(turn.execution_id, worker_id=self._queue.worker_id())
+                async with services.budgets.at_work(turn.execution_id, turn.turn):
+                    with traces.claude_turn(turn) as told:
+                        reply = await claude_turn.run_claude_turn(services, self._queue, turn)
+                        traces.model_answered(
+                            told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason
+                        )
                 return reply
 
     @failures.as_application_errors
@@ -250,97 +272,60 @@ class Steps:
             request.execution_id, f"tool {name}", queue_id=self._queue.queue_id, turn=request.turn
         ):
             async with heartbeating():
-                environment = await services.environments.of(request.execution_id, request.kind, request.entity_id)
-                outcome = await tool_calls.run(services, request, environment, queue_id=self._queue.queue_id)
-        if outcome.approval is not None:
+                outcome = await self._outcome_of_tool(request)
+        if outcome.approval is not None or (outcome.budget is not None and outcome.budget.call_id):
             services.tracker.waits_for_approval(request.execution_id)
         return outcome
+
+    async def _outcome_of_tool(self, request: RunTool) -> ToolOutcome:
+        services = self._services
+        asker = spending.asker_of(self._queue, request.execution_id, request.turn, request.budget)
+        ruling = await services.budgets.before_tool_call(asker, request.call.call_id)
+        if ruling is not None:
+            last_sequence = await self._tell_last(request.execution_id, request.after_sequence)
+            outcome = spending.not_made(ruling.sentence)
+            return replace(outcome, budget=spending.reached(ruling), last_sequence=last_sequence)
+        environment = await services.environments.of(request.execution_id, request.kind, request.entity_id)
+        async with services.budgets.at_work(request.execution_id, request.turn):
+            return await tool_calls.run(services, request, environment, queue_id=self._queue.queue_id)
 
     @failures.as_application_errors
     async def finish_turn(self, turn: FinishTurn) -> TurnDecision:
         """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
-        decision = await turn_ends.finish(self._services, turn, repeated=activity.info().attempt > 1)
+        decision = await turn_ends.finish(
+            self._services, turn, repeated=activity.info().attempt > 1, worker_id=self._queue.worker_id()
+        )
         traces.turn_ended(turn)
+        self._rest(turn.execution_id)
         return decision
 
     @failures.as_application_errors
     async def give_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
         """A turn failed for a cause that may pass: its user may go on from here."""
-        decision = await turn_ends.give_up(self._services, turn, repeated=activity.info().attempt > 1)
+        decision = await turn_ends.give_up(
+            self._services, turn, repeated=activity.info().attempt > 1, worker_id=self._queue.worker_id()
+        )
         traces.turn_ended(turn)
+        self._rest(turn.execution_id)
         return decision
+
+    def _rest(self, execution_id: str) -> None:
+        """No tool is called before its user says something."""
+        if isinstance(launcher := self._services.launcher, Prepares):
+            launcher.leave((self._services.workspaces / safe_name(execution_id)).resolve())
 
     @failures.as_application_errors
     async def end_execution(self, end: EndExecution) -> None:
         """The last word about an execution. A status that is final already is left as it is."""
+        step = activity.info()
         with traces.execution_ends(end):
-            await self._end(end)
-
-    async def _end(self, end: EndExecution) -> None:
-        services, mask = self._services, self._services.redactor.mask
-        end = replace(end, error=mask(end.error), response=mask(end.response))
-        lane = services.outbox.lane(end.execution_id)
-        lane.advance(end.after_sequence)
-        if end.error:
-            lane.publish(
-                "error",
-                failures.error_event(
-                    end.execution_id,
-                    end.error,
-                    category=end.error_category or "unknown",
-                    error_type=end.error_type,
-                    stage="execution",
-                ),
-            )
-        record = await services.client.get_execution(end.execution_id)
-        if end.messages:
-            await session_store.store(
-                services,
-                end.execution_id,
-                stored=await services.client.load_session(end.execution_id),
-                news=end.messages,
-                user_id=end.user_id,
-                turn=end.turns,
-                repeated=activity.info().attempt > 1,
-            )
-        metadata: dict[str, Any] = {
-            **record.execution_metadata,
-            "workflow_completed": end.status == "completed",
-            "total_conversation_turns": end.turns,
-            "was_interrupted": end.interrupted,
-        }
-        if end.error:
-            metadata |= {"workflow_error": end.error, "error_type": end.error_type}
-        other_final = record.status in FINAL_STATUSES and record.status != end.status
-        await lane.flush(failures.LAST_EVENTS_LIMIT)
-        await services.client.patch_execution(
-            end.execution_id,
-            ExecutionPatch(
-                status=None if other_final else end.status,
-                completed_at=_now(),
-                response=end.response or None,
-                error_message=end.error or None,
-                usage=end.usage.to_wire(),
-                execution_metadata=metadata,
-            ),
-        )
-        with contextlib.suppress(OSError):  # it is swept later then
-            await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
-        await services.mcp.end(end.execution_id)
-        agent_id = services.tracker.ended(end.execution_id)
-        services.environments.forget(end.execution_id)
-        services.spent.forget(end.execution_id)
-        services.journal.forget(end.execution_id)
-        services.permissions.book.forget(end.execution_id)
-        services.bus.publish(
-            ExecutionFinished(
-                execution_id=end.execution_id,
-                status=end.status,
-                error=end.error or None,
+            await execution_ends.finish(
+                self._services,
+                end,
                 queue_id=self._queue.queue_id,
-                agent_id=agent_id,
+                repeated=step.attempt > 1,
+                begun=step.task_queue == self._queue.home_queue,
             )
-        )
 
     @failures.as_application_errors
     async def save_messages(self, save: SaveMessages) -> None:
@@ -393,7 +378,3 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
     # The first model call reports what went wrong; here the error only must not be "never retrieved".
     if not task.cancelled():
         task.exception()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

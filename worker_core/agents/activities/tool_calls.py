@@ -7,21 +7,24 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from temporalio import activity
 
-from worker_core.agents.activities import in_call, offered_tools, traces
+from worker_core.agents.activities import in_call, offered_tools, traces, working_folder
+from worker_core.agents.activities.call_limits import CallLimits, limits_of_tool
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
 from worker_core.agents.activities.services import Services
 from worker_core.agents.conversation import arguments_object
 from worker_core.agents.messages import UNKNOWN_OUTCOME, ApprovalWanted, RunTool, ToolCall, ToolOutcome
 from worker_core.basics import foreign_json
 from worker_core.basics.git_author import git_author_variables
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.whole_text import whole
+from worker_core.checkouts.record import CheckoutError
 from worker_core.control_plane.models import ResolvedEnvironment
 from worker_core.control_plane.outbox.lane import Lane
 from worker_core.events import ToolFinished, ToolStarted
@@ -29,7 +32,7 @@ from worker_core.mcp.tool import McpTool, mcp_tool
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.policy.decision import Ask, Call, Denied, Ruling
 from worker_core.policy.subjects import OwnPlaces
-from worker_core.sandbox.launcher import Launcher, Observed
+from worker_core.sandbox.launcher import WORKSPACE_ALONE, Launcher, Observed, WorkPlace
 from worker_core.tools.arguments import failed
 from worker_core.tools.base import AsksUser, Detailed, Tool, ToolContext, ToolResult, UserAnswer
 from worker_core.tools.registry import SkillDefinition, offer
@@ -65,7 +68,9 @@ async def _run(services: Services, request: RunTool, environment: ResolvedEnviro
     lane = services.outbox.lane(request.execution_id)
     lane.advance(request.after_sequence)
     call = request.call
-    tool = _tool_of(services, request, environment, lane)
+    say = _progress_of(call, lane)
+    tool, skill = _tool_of(services, request, environment, say)
+    limits = limits_of_tool(services.settings, queue_id=queue_id, skill=skill)
     known = services.journal.outcome(request.execution_id, call.call_id)
     common: dict[str, Any] = {
         "tool_name": call.name,
@@ -88,7 +93,9 @@ async def _run(services: Services, request: RunTool, environment: ResolvedEnviro
         done = _Done(result=known.result)
     else:
         dispatched = isinstance(known, Dispatched)
-        done = await _done(services, request, environment, tool, queue_id=queue_id, dispatched=dispatched, begin=begin)
+        done = await _done(
+            services, request, environment, tool, limits, queue_id=queue_id, dispatched=dispatched, begin=begin, say=say
+        )
     if isinstance(done, Ask):
         await lane.flush(_FLUSH_LIMIT)
         wanted = ApprovalWanted(id=done.id, expires_at=done.expires_at.isoformat())
@@ -148,10 +155,12 @@ async def _done(
     request: RunTool,
     environment: ResolvedEnvironment,
     tool: Tool | None,
+    limits: CallLimits,
     *,
     queue_id: str,
     dispatched: bool,
     begin: Callable[[], None],
+    say: Callable[[str], None],
 ) -> _Done | Ask:
     """Decide about the call and run it, or go on with one that had stopped at a question.
 
@@ -160,15 +169,21 @@ async def _done(
         request: the call.
         environment: of the agent.
         tool: None: there is none of that name.
+        limits: of the call.
         queue_id: where an answer to a question is told.
         dispatched: an earlier attempt has begun with it.
         begin: tells whoever looks on that it begins.
+        say: tells them what it is at.
     """
     arguments, wrong = _read_arguments(request.call)
+    try:
+        place = await working_folder.placed(services, request, queue_id=queue_id)
+    except CheckoutError as error:
+        place, wrong = WORKSPACE_ALONE, wrong or error.sentence
     asked = (
         None
         if tool is None or wrong
-        else to_decide(request, tool, arguments, queue_id=queue_id, launcher=services.launcher)
+        else to_decide(request, tool, arguments, queue_id=queue_id, launcher=services.launcher, place=place)
     )
     answer: UserAnswer | None = None
     if dispatched and asked is not None:
@@ -189,18 +204,26 @@ async def _done(
             return ruling
         begin()
         if isinstance(ruling, Denied):
-            return _Done(result=failed(ruling.sentence), denied=True)
+            return _Done(result=failed(ruling.sentence), denied=asked is not None)
     assert tool is not None
     assert asked is not None
-    observed = Observed(services.launcher)
+    observed = Observed(services.launcher, limits=limits.processes)
     try:
-        result = await _run_once(services, request, environment, tool, asked, observed, answer)
+        result = await _run_once(services, request, environment, tool, asked, observed, answer, limits, say)
     except AsksUser as error:
         return await in_call.ask(services.permissions, asked, error.question)
     return _Done(result=result, where=_place(request, observed))
 
 
-def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, queue_id: str, launcher: Launcher) -> Call:
+def to_decide(
+    request: RunTool,
+    tool: Tool,
+    arguments: Mapping[str, Any],
+    *,
+    queue_id: str,
+    launcher: Launcher,
+    place: WorkPlace = WORKSPACE_ALONE,
+) -> Call:
     """What the policy is asked. What the call is named in its request decides nothing: the tool that would run does."""
     return Call(
         tool=tool.spec.name,
@@ -208,6 +231,7 @@ def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, que
         arguments=arguments,
         subjects=partial(tool.subjects, arguments),
         own=OwnPlaces.held(launcher.enforces),
+        place=WORKSPACE_ALONE if isinstance(tool, McpTool) else place,
         details=partial(tool.details, arguments) if isinstance(tool, Detailed) else tuple,
         execution_id=request.execution_id,
         call_id=request.call.call_id,
@@ -218,14 +242,8 @@ def to_decide(request: RunTool, tool: Tool, arguments: Mapping[str, Any], *, que
     )
 
 
-def _tool_of(services: Services, request: RunTool, environment: ResolvedEnvironment, lane: Lane) -> Tool | None:
-    call = request.call
-    if not request.mcp_server:
-        return offer([SkillDefinition.from_wire(skill) for skill in request.skills]).tools.get(call.name)
-    servers = offered_tools.of(services, environment, request.mcp_servers)
-    config = servers.usable.get(request.mcp_server)
-    if config is None:
-        return None
+def _progress_of(call: ToolCall, lane: Lane) -> Callable[[str], None]:
+    """Tells whoever looks on what a call is at; from any thread."""
     loop = asyncio.get_running_loop()
 
     def say(progress: str) -> None:
@@ -233,7 +251,22 @@ def _tool_of(services: Services, request: RunTool, environment: ResolvedEnvironm
         with contextlib.suppress(RuntimeError):  # the engine's loop is gone
             loop.call_soon_threadsafe(lane.publish, "tool_progress", about)
 
-    return mcp_tool(services.mcp, config, name=call.name, tool=request.mcp_tool, say_progress=say)
+    return say
+
+
+def _tool_of(
+    services: Services, request: RunTool, environment: ResolvedEnvironment, say: Callable[[str], None]
+) -> tuple[Tool | None, SkillDefinition | None]:
+    """The tool, and the skill whose it is; None of each where there is none."""
+    call = request.call
+    if not request.mcp_server:
+        offered = offer([SkillDefinition.from_wire(skill) for skill in request.skills])
+        return offered.tools.get(call.name), offered.skills.get(call.name)
+    servers = offered_tools.of(services, environment, request.mcp_servers)
+    config = servers.usable.get(request.mcp_server)
+    if config is None:
+        return None, None
+    return mcp_tool(services.mcp, config, name=call.name, tool=request.mcp_tool, say_progress=say), None
 
 
 def _place(request: RunTool, observed: Observed) -> str:
@@ -273,6 +306,8 @@ async def _run_once(
     decided: Call,
     launcher: Launcher,
     answer: UserAnswer | None,
+    limits: CallLimits,
+    say: Callable[[str], None],
 ) -> ToolResult:
     call = request.call
     journal = services.journal
@@ -293,14 +328,17 @@ async def _run_once(
                 call_id=call.call_id,
                 workspace=workspace,
                 launcher=launcher,
+                place=decided.place,
                 may_touch=partial(services.permissions.further, decided),
                 may_reach=NetworkPolicy(network=Network(settings.network), hosts=settings.network_allow).check_host,
                 environment={**author, **_declared(environment, services.own_secrets())},
-                timeout=settings.tool_timeout,
+                timeout=limits.time,
+                longest=limits.longest,
                 output_limit_bytes=settings.tool_output_limit_bytes,
                 api=services.client,
                 mask=services.redactor.mask,
                 before_effect=mark,
+                say_progress=say,
                 answer=answer,
             ),
         )

@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from threading import Lock
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import ExecutionView
 
 FORGOTTEN_AFTER_SECONDS = 900.0

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from worker_core.agents.activities import failures, session_store
+from worker_core.agents.activities.announcements import of_turn
 from worker_core.agents.activities.services import Services
 from worker_core.agents.messages import FinishTurn, GiveUpTurn, SaveMessages, TurnDecision
 from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, TurnAnalytics
-from worker_core.control_plane.outbox.lane import Lane
+from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT
 from worker_core.events import ExecutionWaiting
 
 FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
@@ -21,28 +22,21 @@ RESPONSE_PREVIEW_LENGTH = 500
 GO_ON = "Send another message: the conversation goes on from here."
 
 
-async def finish(services: Services, turn: FinishTurn, *, repeated: bool) -> TurnDecision:
+async def finish(services: Services, turn: FinishTurn, *, repeated: bool, worker_id: str) -> TurnDecision:
     """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
     lane = services.outbox.lane(turn.execution_id)
     lane.advance(turn.after_sequence)
-    record, session = await _as_it_stands(services, lane)
+    session, metadata, *_ = await asyncio.gather(
+        services.sessions.at_the_end(turn.execution_id, turn=turn.turn, changed=repeated or turn.saved),
+        _metadata(services, turn),
+        services.announcements.made(turn.execution_id, worker_id=worker_id),
+        lane.flush(LAST_EVENTS_LIMIT),
+    )
     await asyncio.gather(
         store_messages(services, turn, stored=session, repeated=repeated),
         services.client.patch_execution(
             turn.execution_id,
-            ExecutionPatch(
-                response=turn.response,
-                usage=turn.total_usage.to_wire(),
-                execution_metadata={
-                    **record.execution_metadata,
-                    "model": turn.model,
-                    "latest_finish_reason": turn.finish_reason,
-                    "latest_run_id": f"{turn.execution_id}_{turn.turn}",
-                    "mcp_tools_used": 0,
-                    "conversation_turns": turn.turn,
-                    **({"claude_code_session_id": turn.session_id} if turn.session_id else {}),
-                },
-            ),
+            ExecutionPatch(response=turn.response, usage=turn.total_usage.to_wire(), execution_metadata=metadata),
         ),
     )
     await services.client.record_turn(
@@ -66,16 +60,21 @@ async def finish(services: Services, turn: FinishTurn, *, repeated: bool) -> Tur
             tools_called_names=list(dict.fromkeys(turn.tool_names)),
         )
     )
-    status = await _decision(services, turn.execution_id)
+    record = await _decided(services, turn.execution_id)
+    if record.execution_metadata.get("conversation_turns") != turn.turn:  # its beginning was cut off
+        metadata = {**record.execution_metadata, **of_turn(turn.execution_id, turn.turn)}
+        await services.client.patch_execution(turn.execution_id, ExecutionPatch(execution_metadata=metadata))
+    status = record.status if record.status in FINAL_STATUSES else "waiting_for_input"
+    over = status == "completed" and bool(record.completed_at)
     if turn.unattended and status == "waiting_for_input":
         status = "completed"
     if status == "waiting_for_input":  # else its end follows, which a drain waits for
         services.tracker.turn_ended(turn.execution_id)
         services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
-    return TurnDecision(status=status, last_sequence=lane.last_sequence)
+    return TurnDecision(status=status, last_sequence=lane.last_sequence, recorded=over)
 
 
-async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> TurnDecision:
+async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool, worker_id: str) -> TurnDecision:
     """A turn failed for a cause that may pass: tell viewers, keep what was said, and wait for the user.
 
     The server is not asked how to go on: its judgement could end the execution, and the user's own is wanted.
@@ -95,7 +94,12 @@ async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> Tu
             actions=(GO_ON,),
         ),
     )
-    record, session = await _as_it_stands(services, lane)
+    record, session, *_ = await asyncio.gather(
+        services.client.get_execution(turn.execution_id),
+        services.client.load_session(turn.execution_id),
+        services.announcements.made(turn.execution_id, worker_id=worker_id),
+        lane.flush(LAST_EVENTS_LIMIT),
+    )
     await store_messages(services, turn, stored=session, repeated=repeated)
     status = record.status if record.status in FINAL_STATUSES else "waiting_for_input"
     await services.client.patch_execution(
@@ -111,14 +115,12 @@ async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool) -> Tu
     return TurnDecision(status="waiting_for_input", last_sequence=lane.last_sequence)
 
 
-async def _as_it_stands(services: Services, lane: Lane) -> tuple[ExecutionRecord, dict[str, Any] | None]:
-    """The record and the session of an execution, while its last events leave."""
-    record, session, _ = await asyncio.gather(
-        services.client.get_execution(lane.execution_id),
-        services.client.load_session(lane.execution_id),
-        lane.flush(failures.LAST_EVENTS_LIMIT),
-    )
-    return record, session
+async def _metadata(services: Services, turn: FinishTurn) -> dict[str, Any] | None:
+    """What the record's metadata become; None: they stay. What is known when a turn begins was written then."""
+    if not turn.session_id:
+        return None
+    record = await services.client.get_execution(turn.execution_id)
+    return {**record.execution_metadata, "claude_code_session_id": turn.session_id}
 
 
 async def store_messages(
@@ -136,13 +138,13 @@ async def store_messages(
     )
 
 
-async def _decision(services: Services, execution_id: str) -> str:
-    """What the server wrote. `running` means that it has not decided: then the user is asked."""
+async def _decided(services: Services, execution_id: str) -> ExecutionRecord:
+    """The record, once the server has decided. `running` means that it has not: then the user is asked."""
     for wait_seconds in (*DECISION_POLLS_SECONDS, 0.0):
-        status = (await services.client.get_execution(execution_id)).status
-        if status in FINAL_STATUSES or status == "waiting_for_input":
-            return status
+        record = await services.client.get_execution(execution_id)
+        if record.status in FINAL_STATUSES or record.status == "waiting_for_input":
+            return record
         if wait_seconds:
             await asyncio.sleep(wait_seconds)
     await services.client.patch_execution(execution_id, ExecutionPatch(status="waiting_for_input"))
-    return "waiting_for_input"
+    return record

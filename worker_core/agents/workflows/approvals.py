@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 
-from worker_core.agents.messages import APPROVAL_TIMED_OUT
+from worker_core.agents.messages import APPROVAL_TIMED_OUT, BudgetAnswer
+from worker_core.basics.quick_dataclass import dataclass
 
 _KEPT = 200
 """Answers that nobody has asked for yet; more than these are dropped, the oldest first."""
@@ -58,3 +60,12 @@ class Approvals:
     def content(self, call_id: str) -> dict[str, Any] | None:
         """What came with the answer that was waited for."""
         return self.contents.pop(call_id, None)
+
+    async def heard(self, call_id: str, *, until: datetime) -> BudgetAnswer:
+        """The same about a question that several wait for: the answer stays, for all of them."""
+        left = until - workflow.now()
+        if left.total_seconds() > 0:
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: call_id in self.answers, timeout=left)
+        answer = self.answers.get(call_id, APPROVAL_TIMED_OUT)
+        return BudgetAnswer(call_id=call_id, answer=answer, content=self.contents.get(call_id))

@@ -8,7 +8,7 @@ from worker_core.agents import compaction
 from worker_core.agents.messages import ClaudeReply, ClaudeTurn, Message, ModelReply
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, stop_if_cancelled
-from worker_core.agents.workflows.model_loop import Spent
+from worker_core.agents.workflows.model_loop import Spent, over
 from worker_core.agents.workflows.progress import Progress
 
 
@@ -49,6 +49,8 @@ async def answer(execution_id: str, progress: Progress, home: Home, spent: Spent
     spent.tool_names.extend(reply.tool_names)
     for message in reply.messages:
         progress.say(message)
+    if reply.used_up:
+        raise over(reply.used_up)
     progress.answers += 1
     progress.response = reply.content or progress.response
     return ModelReply(

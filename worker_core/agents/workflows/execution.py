@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,8 +19,8 @@ from worker_core.agents.conversation import author_of, for_session, for_state
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import NO_ANSWER
 from worker_core.agents.messages import (
+    BUDGET_USED_UP,
     PASSING,
-    Carried,
     EndExecution,
     FinishTurn,
     GiveUpTurn,
@@ -30,9 +31,9 @@ from worker_core.agents.messages import (
     StartTurn,
     ToolCall,
     TurnDecision,
-    TurnProgress,
 )
 from worker_core.agents.workflows import claude_workflow, retries
+from worker_core.agents.workflows.carried import Carried, TurnProgress
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
 from worker_core.agents.workflows.model_loop import Delegate, ModelLoop, Spent, failure_of
 from worker_core.agents.workflows.progress import Progress
@@ -52,6 +53,7 @@ class ExecutionWorkflow:
         self._progress = Progress()
         self._error: str | None = None
         self._waiting = False
+        self._recorded = False
         self._members_asked = 0
 
     # --- what the server sends and asks -------------------------------------------------------------------
@@ -160,6 +162,7 @@ class ExecutionWorkflow:
                 raise ApplicationError(
                     "The control plane judged that this execution failed.", type="JudgedFailed", non_retryable=True
                 )
+            self._recorded = decision.recorded
             over = progress.done or decision.status == "completed" or self._execution.unattended
             if not progress.inbox and over:
                 break
@@ -169,6 +172,7 @@ class ExecutionWorkflow:
                 await self._wait_for_user()
             if not progress.inbox:
                 break
+            self._recorded = False
             self._take_inbox()
         progress.status = "completed"
 
@@ -208,18 +212,22 @@ class ExecutionWorkflow:
         """What fails for a cause that may pass costs its turn, not the conversation."""
         try:
             return await self._run_turn()
-        except ActivityError as error:
+        except (ActivityError, ApplicationError) as error:
             if is_cancelled_exception(error) or not self._may_go_on(error):
                 raise
             if not workflow.patched(retries.GIVEN_UP_TURN):
                 raise
             return await self._give_up_turn(failure_of(error))
 
-    def _may_go_on(self, error: ActivityError) -> bool:
+    def _may_go_on(self, error: ActivityError | ApplicationError) -> bool:
         """Whether there is a user who can send another message, and whether that may help."""
-        if error.activity_type != "call_model" or self._execution.unattended or self._progress.done:
+        if self._execution.unattended or self._progress.done:
             return False
-        return failure_of(error).type in {PASSING, retries.TIMED_OUT}
+        failure = failure_of(error)
+        if failure.type == BUDGET_USED_UP:
+            return True
+        of_a_model = isinstance(error, ActivityError) and error.activity_type == "call_model"
+        return of_a_model and failure.type in {PASSING, retries.TIMED_OUT}
 
     async def _give_up_turn(self, failure: ApplicationError) -> TurnDecision:
         progress, execution = self._progress, self._execution
@@ -287,6 +295,7 @@ class ExecutionWorkflow:
                 user_id=str(execution.user_metadata.get("user_id") or ""),
                 unattended=execution.unattended,
                 session_id=progress.session_id,
+                saved=bool(progress.turn_progress and progress.turn_progress.saved),
                 after_sequence=progress.sequence,
             ),
             TurnDecision,
@@ -383,6 +392,7 @@ class ExecutionWorkflow:
             usage=spent.usage,
             tool_names=tuple(spent.tool_names),
             calls_made=spent.calls,
+            saved=progress.turn_progress.saved,
         )
         self._hand_on_if_long()
 
@@ -404,6 +414,8 @@ class ExecutionWorkflow:
             retry_policy=retries.CONTROL_PLANE_RETRY,
         )
         del progress.unsaved[:saving]
+        if progress.turn_progress is not None:
+            progress.turn_progress = replace(progress.turn_progress, saved=True)
 
     def _hand_on_if_long(self) -> None:
         """Continue as new, with everything, before the history comes near Temporal's limits."""
@@ -435,6 +447,7 @@ class ExecutionWorkflow:
             messages=for_session(progress.unsaved),
             user_id=str(execution.user_metadata.get("user_id") or ""),
             after_sequence=progress.sequence,
+            recorded=self._recorded and status == "completed" and not progress.unsaved,
         )
         options: dict[str, Any] = {
             "start_to_close_timeout": retries.CONTROL_PLANE_CALL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,11 @@ from worker_core.agents import compaction
 from worker_core.agents.conversation import arguments_object, consecutive_groups
 from worker_core.agents.history import for_model
 from worker_core.agents.messages import (
+    BUDGET_USED_UP,
     CONTEXT_FULL,
     UNKNOWN_OUTCOME,
+    BudgetAnswer,
+    BudgetReached,
     Message,
     ModelCall,
     ModelReply,
@@ -28,6 +31,7 @@ from worker_core.agents.messages import (
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
 from worker_core.agents.workflows.progress import Progress
+from worker_core.basics.quick_dataclass import dataclass
 
 Delegate = Callable[[Mapping[str, object], ToolCall, str], Awaitable[str]]
 """Runs a call that is a task for somebody else: (arguments, call, parent message id) -> what the model reads."""
@@ -90,12 +94,14 @@ class ModelLoop:
         self._parent = parent_message_id
         self._before_call = before_call
         self._prompt_tokens = progress.prompt_tokens if not persona.name else 0
+        self._used_up = ""
+        """Why the turn ends before the model is asked again."""
 
     async def run(self, spent: Spent) -> ModelReply:
         """Until an answer without calls. `spent` is brought up to date on the way.
 
         Raises:
-            ApplicationError: the model went on calling.
+            ApplicationError: the model went on calling, or a budget is used up.
         """
         limit = self._progress.home.model_call_limit
         while True:
@@ -126,6 +132,8 @@ class ModelLoop:
                 for message in await asyncio.gather(*(self._answer_call(call, reply.message_id) for call in group)):
                     self._say(message)
                 spent.tool_names.extend(call.name for call in group)
+            if self._used_up:
+                raise over(self._used_up)
             if spent.calls >= limit:
                 raise ApplicationError(
                     f"The turn was stopped after {spent.calls} model calls: the model went on calling tools "
@@ -227,6 +235,30 @@ class ModelLoop:
     async def _ask(
         self, messages: list[Message], *, message_id: str, after_tools: bool = False, silent: bool = False
     ) -> ModelReply:
+        answer: BudgetAnswer | None = None
+        while True:
+            reply = await self._asked(
+                messages, message_id=message_id, after_tools=after_tools, silent=silent, budget=answer
+            )
+            if reply.budget is None:
+                return reply
+            answer = await self._more_of(reply.budget)
+            if answer is None:
+                raise over(reply.budget.sentence)
+
+    async def _more_of(self, reached: BudgetReached) -> BudgetAnswer | None:
+        """Wait until somebody has said whether more may be spent, while the question lasts. None: nobody is asked."""
+        if not reached.call_id:
+            return None
+        stop_if_cancelled()
+        answer = await self._progress.approvals.heard(reached.call_id, until=datetime.fromisoformat(reached.expires_at))
+        await self._wait()
+        stop_if_cancelled()
+        return answer
+
+    async def _asked(
+        self, messages: list[Message], *, message_id: str, after_tools: bool, silent: bool, budget: BudgetAnswer | None
+    ) -> ModelReply:
         progress, persona = self._progress, self._persona
         timeouts = progress.home.timeouts
         call = self._home.call(
@@ -246,6 +278,7 @@ class ModelLoop:
                 kind=persona.kind,
                 entity_id=persona.entity_id,
                 after_sequence=progress.sequence,
+                budget=budget,
             ),
             ModelReply,
             start_to_close_timeout=timedelta(seconds=timeouts.model_call),
@@ -264,7 +297,10 @@ class ModelLoop:
 
     async def _answer_call(self, call: ToolCall, parent_message_id: str) -> Message:
         delegate = self._delegates.get(call.name)
-        if delegate is not None:
+        error: str | None
+        if self._used_up:
+            content = error = f"The call was not made. {self._used_up}"
+        elif delegate is not None:
             content, error = await _delegated(delegate, call, parent_message_id)
         else:
             outcome = await self._run_approved(call, parent_message_id)
@@ -282,7 +318,7 @@ class ModelLoop:
 
     async def _run_approved(self, call: ToolCall, parent_message_id: str) -> ToolOutcome:
         """Run it; where its user must be asked, wait for the answer as long as the question lasts."""
-        outcome = await self._run_tool(call, parent_message_id)
+        outcome = await self._run_within_budget(call, parent_message_id)
         asked, deadline = "", workflow.now()
         while outcome.approval is not None:
             stop_if_cancelled()  # the call may have ended while its cancellation was on the way
@@ -295,8 +331,24 @@ class ModelLoop:
             outcome = await self._run_tool(call, parent_message_id, answer=answer, content=content)
         return outcome
 
+    async def _run_within_budget(self, call: ToolCall, parent_message_id: str) -> ToolOutcome:
+        outcome = await self._run_tool(call, parent_message_id)
+        while (reached := outcome.budget) is not None:
+            answer = await self._more_of(reached)
+            if answer is None:
+                self._used_up = reached.sentence
+                return replace(outcome, error=f"The call was not made. {reached.sentence}", budget=None)
+            outcome = await self._run_tool(call, parent_message_id, budget=answer)
+        return outcome
+
     async def _run_tool(
-        self, call: ToolCall, parent_message_id: str, *, answer: str = "", content: dict[str, Any] | None = None
+        self,
+        call: ToolCall,
+        parent_message_id: str,
+        *,
+        answer: str = "",
+        content: dict[str, Any] | None = None,
+        budget: BudgetAnswer | None = None,
     ) -> ToolOutcome:
         progress, persona = self._progress, self._persona
         timeouts = progress.home.timeouts
@@ -312,6 +364,7 @@ class ModelLoop:
                     in_team=self._in_team,
                     answer=answer,
                     content=content,
+                    budget=budget,
                     after_sequence=progress.sequence,
                 ),
                 ToolOutcome,
@@ -327,6 +380,11 @@ class ModelLoop:
             outcome = ToolOutcome(succeeded=False, output="", error=said)
         progress.heard(outcome.last_sequence)
         return outcome
+
+
+def over(sentence: str) -> ApplicationError:
+    """The end of a turn that may spend no more."""
+    return ApplicationError(sentence, "configuration", type=BUDGET_USED_UP, non_retryable=True)
 
 
 async def _delegated(delegate: Delegate, call: ToolCall, parent_message_id: str) -> tuple[str, str | None]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
-from worker_core.agents.messages import Begun, Carried, Message, ToolCall, TurnProgress, Usage
+from worker_core.agents.messages import Begun, Message, ToolCall, Usage
 from worker_core.agents.workflows.approvals import Approvals
+from worker_core.agents.workflows.carried import Carried, TurnProgress
+from worker_core.basics.quick_dataclass import dataclass
 
 
 @dataclass(slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
@@ -87,7 +87,6 @@ def about(failure: ApplicationError) -> Mapping[str, Any]:
 
 def spent_by(failure: ApplicationError) -> Usage:
     """What a model call used up although it failed, as far as its error says so."""
-    try:
-        return msgspec.convert(about(failure).get("usage") or {}, Usage)
-    except msgspec.ValidationError:
-        return Usage()
+    said = about(failure).get("usage")
+    told = said if isinstance(said, Mapping) else {}
+    return Usage(**{one.name: told[one.name] for one in fields(Usage) if type(told.get(one.name)) is type(one.default)})

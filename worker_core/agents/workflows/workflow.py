@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 from worker_core.agents.execution_input import ExecutionInput
-from worker_core.agents.messages import Carried
+from worker_core.agents.workflows.carried import Carried
 from worker_core.agents.workflows.execution import ExecutionWorkflow
 from worker_core.agents.workflows.model_loop import Spent, failure_of
 

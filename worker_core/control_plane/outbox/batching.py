@@ -6,8 +6,10 @@ Pure logic with the time given, so that it is tested without waiting.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from worker_core.basics.quick_dataclass import dataclass
 
 REMEMBERED_MESSAGES = 64
 

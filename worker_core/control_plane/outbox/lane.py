@@ -17,6 +17,9 @@ from worker_core.logs.redaction import masked_data
 if TYPE_CHECKING:
     from worker_core.control_plane.outbox.spool import Row
 
+LAST_EVENTS_LIMIT = timedelta(seconds=5)
+"""How long what ends, such as a turn, waits for its events to be delivered, so that viewers see them first."""
+
 MERGED_TEXT_LIMIT = 16_000
 """Characters up to which text waiting behind a slow request is gathered into one event."""
 

@@ -97,6 +97,7 @@ class Outbox:
         self._outage = OutageLog(log=log, what="Delivery of events")
         self._lanes: WeakValueDictionary[str, Lane] = WeakValueDictionary()
         self._busy: dict[str, Lane] = {}
+        self._inherited: frozenset[str] = frozenset()
         self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._online = True
         self._closed = False
@@ -122,6 +123,7 @@ class Outbox:
         left = await self._disk.adopt()
         if not left:
             return
+        self._inherited = frozenset(left)
         for execution_id, (rows, highest) in left.items():
             lane = self.lane(execution_id)
             lane.advance(highest)
@@ -148,6 +150,10 @@ class Outbox:
             )
             self._lanes[execution_id] = lane
         return lane
+
+    def inherited(self, execution_id: str) -> bool:
+        """Whether an earlier worker left events of this execution. Those before them were delivered."""
+        return execution_id in self._inherited
 
     def nudge(self) -> None:
         """Try at once, if the server was away: the network changed, or the machine woke up."""

@@ -12,15 +12,19 @@ import logging
 import os
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from worker_core.basics.files import locked
-from worker_core.paths import private_directory
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.paths import private_directory, private_file
 
 log = logging.getLogger(__name__)
 
 SPOOL_LIMIT_BYTES = 256 << 20
+FORMAT = 1
+"""In SQLite's `user_version`; 0 is the same, of versions that wrote none. A file of a later one is left to it: what is
+not understood looks empty, and what is empty is deleted."""
+
 _PAGE_BYTES = 4096
 _SUFFIX = ".spool"
 _LOCK_LIMIT_SECONDS = 5.0
@@ -37,6 +41,10 @@ class SpoolError(Exception):
     """The disk is full, or the file cannot be used. Its text is the cause."""
 
 
+class LaterSpool(SpoolError):
+    """A later version of this program wrote the file."""
+
+
 class Spool:
     """One open, exclusively owned file."""
 
@@ -44,6 +52,7 @@ class Spool:
         """Open or make the file.
 
         Raises:
+            LaterSpool: it is of a later version.
             SpoolError: it cannot be made, is owned by a living process, or is no spool.
         """
         import sqlite3
@@ -51,10 +60,9 @@ class Spool:
         self.path = path
         self._sqlite = sqlite3
         try:
-            private_directory(path.parent)
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-            self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(
+                private_file(path), timeout=0, isolation_level=None, check_same_thread=False
+            )
         except (OSError, sqlite3.Error) as error:
             raise SpoolError(str(error)) from error
         try:
@@ -62,6 +70,9 @@ class Spool:
         except sqlite3.Error as error:
             self._database.close()
             raise SpoolError(str(error)) from error
+        except LaterSpool:
+            self._database.close()
+            raise
 
     def _prepare(self, limit_bytes: int) -> None:
         run = self._database.execute
@@ -71,10 +82,14 @@ class Spool:
         run("PRAGMA synchronous=NORMAL")
         run(f"PRAGMA max_page_count={max(limit_bytes // _PAGE_BYTES, 8)}")
         run("BEGIN EXCLUSIVE")
+        (found,) = run("PRAGMA user_version").fetchone()
+        if found > FORMAT:
+            raise LaterSpool(f"it has format {found}, and this version knows {FORMAT}")
         run(
             "CREATE TABLE IF NOT EXISTS events (execution_id TEXT NOT NULL, sequence INTEGER NOT NULL,"
             " body BLOB NOT NULL, PRIMARY KEY (execution_id, sequence))"
         )
+        run(f"PRAGMA user_version={FORMAT}")
         run("COMMIT")
 
     def append(self, rows: Iterable[Row]) -> None:
@@ -178,6 +193,9 @@ def adopt(folder: Path, *, limit_bytes: int = SPOOL_LIMIT_BYTES) -> Spool | None
 def _adopt_one(path: Path, own: Spool | None, limit_bytes: int) -> Spool | None:
     try:
         found = Spool(path, limit_bytes=limit_bytes)
+    except LaterSpool as error:
+        log.warning("Events that a later version of this program left in %s stay there for it: %s.", path, error)
+        return own
     except SpoolError as error:
         if "locked" not in str(error):
             _set_aside(path, error)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 ADDRESS: Final = 1
 """A. The only kind that is answered with something."""

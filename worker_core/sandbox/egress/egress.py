@@ -32,11 +32,9 @@ from worker_core.sandbox.egress.answered import Answered
 from worker_core.sandbox.egress.arrivals import TokenBucket, readable
 from worker_core.sandbox.egress.named import NamedWay, Ports, reset
 from worker_core.sandbox.gatekeeper import HEAD_LIMIT_BYTES, Gatekeeper
+from worker_core.sandbox.launcher import PROXY_PORT
 
 log = logging.getLogger(__name__)
-
-PORT: Final = 3128
-"""Inside the sandbox."""
 
 MOST_CONNECTIONS: Final = 256
 """At the same time, of all calls. Then the call that has most of them gives one up for a call that has fewer."""
@@ -72,7 +70,7 @@ class Lease:
         self._egress = egress
         self._call = call
         self.descriptor = gate
-        self.port = PORT
+        self.port = PROXY_PORT
         """Of 127.0.0.1 in the sandbox: where its tools find the proxy."""
 
         self.sockets = sockets
@@ -129,6 +127,7 @@ class Egress:
         self._gatekeeper = gatekeeper
         self._ports = Ports.of(gatekeeper.ports)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._open = threading.Lock()  # whether there is a loop does not change under who gives it something
         self._calls: set[_Call] = set()
 
     def start(self) -> None:
@@ -151,7 +150,7 @@ class Egress:
     def close(self) -> None:
         """Stop answering; what is connected is cut."""
         with contextlib.suppress(OSError):  # it is closed already
-            self._soon(lambda: self._closed.set())
+            self._soon(lambda: self._closed.set(), last=True)
 
     def lease(self, *, doors: Collection[int] = ()) -> Lease:
         """The way out for one call.
@@ -191,13 +190,14 @@ class Egress:
         with contextlib.suppress(OSError):  # everything is over
             self._soon(over)
 
-    def _soon(self, what: Callable[[], object]) -> None:
-        try:
+    def _soon(self, what: Callable[[], object], *, last: bool = False) -> None:
+        """Nothing is given to the loop behind its `last`: it would never be done, and what it holds never be closed."""
+        with self._open:
             if self._loop is None:
-                raise RuntimeError("it was not started")
+                raise OSError(errno.ESHUTDOWN, "the proxy of the sandbox is closed")
             self._loop.call_soon_threadsafe(what)
-        except RuntimeError as error:
-            raise OSError(errno.ESHUTDOWN, "the proxy of the sandbox is closed") from error
+            if last:
+                self._loop = None
 
     # --- in the thread ------------------------------------------------------------------------------------
 

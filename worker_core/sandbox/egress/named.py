@@ -18,11 +18,12 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.reachable import AddressRefused, normal_host
 from worker_core.sandbox.egress.arrivals import TokenBucket, readable
 from worker_core.sandbox.egress.dns import ADDRESS, MOST_BYTES, NOTHING_THERE, Code, Query, answer, read_query

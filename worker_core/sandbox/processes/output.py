@@ -112,6 +112,15 @@ class OutputKeeper:
         """Beginning and end; together they are everything when nothing was cut."""
         return self._ends.parts()
 
+    def latest_line(self) -> bytes:
+        """The last whole line that is not blank, as far as it is kept; a progress bar's, too. Empty: there is none."""
+        with self._lock:
+            head, tail = self._ends.parts()
+            begun = not self.was_cut
+        *lines, _ = (head + tail if begun else tail).replace(b"\r", b"\n").split(b"\n")
+        whole = lines if begun else lines[1:]
+        return next((line for line in reversed(whole) if line.strip()), b"")
+
     def pieces(self) -> Iterator[bytes]:
         """Everything that was kept, in order."""
         if self._file is None:

@@ -1,13 +1,11 @@
-"""Runs one tool process and its tree: bounded in time and output, killed as a whole.
+"""One tool process and its tree: what is done to one is done to all.
 
 Threads instead of asyncio subprocesses: the same code runs on stock asyncio and on qasync, on every system.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import contextvars
 import errno
 import logging
 import os
@@ -17,25 +15,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Protocol
 
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.keeper import Keeper
 from worker_core.sandbox.launcher import Command
-from worker_core.sandbox.processes.output import OutputKeeper
 from worker_core.sandbox.processes.shield import shield_worker
 from worker_core.sandbox.processes.strays import end_strays
 from worker_core.sandbox.processes.warden import WARDEN
 from worker_core.sandbox.processes.watcher import WATCHER, Watched
+from worker_core.sandbox.windows_job import Job, start_flags
 
 log = logging.getLogger(__name__)
-_Given = TypeVar("_Given")
-
-WHOLE_OUTPUT_LIMIT_BYTES = 50 * 1024 * 1024
-"""A process that prints more is ended: nobody reads it, and the disk is not its."""
 
 TERM_GRACE = timedelta(seconds=2)
 """Between asking a process to end and killing it."""
@@ -43,23 +36,8 @@ TERM_GRACE = timedelta(seconds=2)
 _PIPE_GRACE_SECONDS = 2.0
 """How long what is left in the pipe may take to be read when everything that wrote to it is gone."""
 
-_KILL_LIMIT = timedelta(seconds=10)
+KILL_LIMIT = timedelta(seconds=10)
 """A killed process that waits for a device ends when the device answers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessResult:
-    """How a process ended. `exit_code` is negative for a signal (POSIX)."""
-
-    exit_code: int
-    """-15 where the process did not end in spite of everything."""
-
-    output: OutputKeeper
-    timed_out: bool
-    too_much_output: bool
-    duration: timedelta
-    exceeded: str = ""
-    """The limit that it was ended for, as a sentence for the model."""
 
 
 class OutputSink(Protocol):
@@ -88,6 +66,7 @@ class ProcessTree:
         output: is fed from a thread, and stopped before `finished` is called.
         finished: called from a thread when the whole tree is gone.
         errors: takes the standard error; None: `output` takes it as well.
+        waits: it is a gate that waits. What it uses up is watched once it `becomes` something.
 
     Raises:
         OSError: it could not be started, or could not be watched and was ended.
@@ -102,10 +81,15 @@ class ProcessTree:
         output: OutputSink,
         finished: Callable[[], None],
         errors: OutputSink | None = None,
+        waits: bool = False,
     ) -> None:
+        if not command.argv:
+            raise OSError(errno.EINVAL, "there is no command")
+        self._command = command
         self._sinks = (output,) if errors is None else (output, errors)
         self._finished = finished
         self._ended = threading.Event()
+        self._ending = threading.Lock()
         self._asked_to_end = False
         self._mark = command.environment.get(CALL_MARK, "")
         self._first = command.first
@@ -126,7 +110,7 @@ class ProcessTree:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT if errors is None else subprocess.PIPE,
                     start_new_session=sys.platform != "win32",
-                    creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows only
+                    creationflags=start_flags() if sys.platform == "win32" else 0,
                     pass_fds=[loan.descriptor for loan in self._loans],
                 )
         except BaseException:
@@ -140,9 +124,8 @@ class ProcessTree:
             if self._first is not None:
                 self._first.learn(self.process.pid)
             if sys.platform == "win32":
-                from worker_core.sandbox.windows_job import Job
-
                 self._job = Job(self.process, limits=command.limits)
+                self._job.resume()
             elif not isinstance(self._first, Keeper):  # it hears of the worker's end, and ends the group before itself
                 WARDEN.watch(self.process.pid, self._mark)
                 self._announced()
@@ -151,17 +134,8 @@ class ProcessTree:
                 threading.Thread(target=self._read, args=(pipe, sink), name="tool output", daemon=True)
                 for pipe, sink in zip(pipes, self._sinks, strict=False)
             ]
-            if command.limits is not None:
-                self._watched = Watched(
-                    root=self.process.pid,
-                    limits=command.limits,
-                    workspace=command.workspace,
-                    home=command.home,
-                    scratch=None if command.scratch is None else command.scratch.folder,
-                    kill=self.kill,
-                    group=command.group,
-                )
-                WATCHER.add(self._watched)
+            if not waits:
+                self._watch()
             threading.Thread(target=self._wait, name="tool wait", daemon=True).start()
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
             self.process.kill()
@@ -173,6 +147,54 @@ class ProcessTree:
             self._announced()
             self._unward()
             raise _unwatchable(error) from error
+
+    def _watch(self) -> None:
+        command = self._command
+        if command.limits is not None:
+            self._watched = Watched(
+                root=self.process.pid,
+                limits=command.limits,
+                workspace=command.workspace,
+                home=command.home,
+                folders=command.folders,
+                scratch=None if command.scratch is None else command.scratch.folder,
+                kill=self.kill,
+                group=command.group,
+            )
+            WATCHER.add(self._watched)
+
+    def becomes(self, mark: str) -> bool:
+        """A gate that waited is about to become a tool.
+
+        Args:
+            mark: value of `KUBIYA_TOOL_CALL` in the tool.
+
+        Returns:
+            False where it has gone, or would not be found if the worker died now.
+
+        """
+        with self._ending:
+            if self._ended.is_set() or self._has_ended() or self._first is None or not self._first.is_known:
+                return False
+            with contextlib.suppress(OSError):
+                WARDEN.watch(self.process.pid, mark)
+                WARDEN.release(self.process.pid, self._mark)
+                self._mark = mark
+                self._watch()
+                return True
+            return False
+
+    def _has_ended(self) -> bool:
+        """The process itself, whether anybody has noticed it or not."""
+        if sys.platform == "win32" or not hasattr(os, "waitid"):
+            return False
+        with contextlib.suppress(ChildProcessError):
+            return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, and everything with it."""
+        return self._ended.wait(seconds)
 
     def _announce(self) -> None:
         """Before the start: the worker may be killed before it knows the process id."""
@@ -211,21 +233,22 @@ class ProcessTree:
                 "Something that the process %s of a tool started did not end within %g s although it was killed. The "
                 "worker goes on without it.",
                 self.process.pid,
-                _KILL_LIMIT.total_seconds(),
+                KILL_LIMIT.total_seconds(),
             )
         self._join_reading(_PIPE_GRACE_SECONDS)
         for sink in self._sinks:
             sink.stop()
         # Before the process id is free for somebody else: whoever wakes up then must not know it any more.
-        self._unwatch()
-        self._unward()
-        self._ended.set()
+        with self._ending:
+            self._unwatch()
+            self._unward()
+            self._ended.set()
         self.process.wait()
         self._finished()
 
     def _wait_for_the_rest(self) -> bool:
         """Whether everything that was killed is dead: whoever looks behind a call must not see it any more."""
-        seconds = _KILL_LIMIT.total_seconds()
+        seconds = KILL_LIMIT.total_seconds()
         if self._first is not None and self._first.is_known:
             gone = self._first.wait(seconds)
             if not isinstance(self._first, Keeper) or self._first.has_ended_all:
@@ -275,8 +298,10 @@ class ProcessTree:
         if self._ended.is_set():
             return
         if sys.platform == "win32":
-            with contextlib.suppress(OSError):
+            try:
                 self.process.send_signal(signal.CTRL_BREAK_EVENT)
+            except OSError:  # it has no console in common with us, so there is no way to ask
+                self.kill()
         elif self._first is not None and self._first.is_known:
             self._first.ask()
         else:
@@ -309,124 +334,6 @@ class ProcessTree:
         if sys.platform != "win32":
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
-
-
-async def run_process(
-    command: Command,
-    *,
-    timeout: timedelta,
-    output_limit_bytes: int,
-    stdin: bytes = b"",
-    before_start: Callable[[], None] = lambda: None,
-) -> ProcessResult:
-    """Run a command to its end.
-
-    Args:
-        command: what to start.
-        timeout: then the tree is asked to end, and killed two seconds later.
-        output_limit_bytes: kept in memory of the merged output (standard output and error, in order).
-        stdin: what the process may read; nothing by default.
-        before_start: called in the starting thread right before the process exists. What it raises is passed on.
-
-    Raises:
-        OSError: the process could not be started.
-        asyncio.CancelledError: cancelled; the tree is gone when this leaves.
-
-    """
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    given_up = threading.Event()
-    output = OutputKeeper(limit_bytes=output_limit_bytes, whole_limit_bytes=WHOLE_OUTPUT_LIMIT_BYTES)
-
-    def finished() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for the result
-            loop.call_soon_threadsafe(ended.set)
-
-    def begin() -> ProcessTree | None:
-        if given_up.is_set():
-            return None
-        before_start()
-        return ProcessTree(command, stdin=stdin, output=output, finished=finished)
-
-    async def end() -> None:
-        with contextlib.suppress(Exception):  # it did not start, and whoever cancelled does not ask why
-            if (tree := await starting) is not None:
-                await end_tree(tree, ended)
-
-    started = time.monotonic()
-    starting = in_thread(begin)
-    timed_out = False
-    try:
-        tree = await asyncio.shield(starting)
-        assert tree is not None
-        try:
-            async with asyncio.timeout(timeout.total_seconds()):
-                await ended.wait()
-        except TimeoutError:
-            timed_out = True
-            await uninterrupted(end())
-    except BaseException:
-        given_up.set()
-        # Once the thread runs it cannot be held back: let it finish, then end what it began.
-        await uninterrupted(end())
-        output.close()
-        raise
-    return ProcessResult(
-        exit_code=-signal.SIGTERM if tree.process.returncode is None else tree.process.returncode,
-        output=output,
-        timed_out=timed_out,
-        too_much_output=output.full,
-        duration=timedelta(seconds=time.monotonic() - started),
-        exceeded=tree.exceeded,
-    )
-
-
-async def end_tree(tree: ProcessTree, ended: asyncio.Event) -> None:
-    """Ask it to end, then kill it. `ended` is set by the tree's `finished`."""
-    if ended.is_set():
-        return
-    tree.terminate()
-    if await _within(ended, TERM_GRACE):
-        return
-    tree.kill()
-    if not await _within(ended, _KILL_LIMIT):
-        log.error(
-            "The process %s of a tool did not end although it was killed; it most likely waits for a disk or network "
-            "drive. The worker goes on without it.",
-            tree.process.pid,
-        )
-
-
-async def _within(event: asyncio.Event, limit: timedelta) -> bool:
-    try:
-        async with asyncio.timeout(limit.total_seconds()):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-def in_thread(work: Callable[[], _Given]) -> asyncio.Future[_Given]:
-    """Begin something in a thread, where nothing holds it back.
-
-    It is no task, as one of `asyncio.to_thread` would be: the end of a loop cancels every task, and then nobody would
-    learn what the thread began.
-    """
-    return asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, work)
-
-
-async def uninterrupted(work: Coroutine[Any, Any, _Given]) -> _Given:
-    """Let something short come to its end even if we are cancelled meanwhile, however often; then be cancelled."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return task.result()
 
 
 def _unwatchable(error: Exception) -> OSError:

@@ -7,11 +7,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.sandbox.control_groups import CallGroup
+from worker_core.sandbox.disk_room import DiskRoom, rooms
 from worker_core.sandbox.folder_use import FolderUse
+from worker_core.sandbox.launcher import GrantedFolder
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.use import CallUse
 from worker_core.sandbox.walls import TMP_BYTES
@@ -43,6 +46,9 @@ class Watched:
     scratch: Path | None = None
     """A folder that ends with it, and holds as much as a `/tmp` of its own would."""
 
+    folders: tuple[GrantedFolder, ...] = ()
+    """Of the owner's."""
+
     kill: Callable[[], None]
     group: CallGroup | None = None
     exceeded: str = ""
@@ -50,6 +56,7 @@ class Watched:
 
     _use: CallUse = field(init=False)
     _folders: list[FolderUse] = field(init=False)
+    _rooms: list[DiskRoom] = field(init=False)
 
     def __post_init__(self) -> None:
         self._use = CallUse(self.root, limits=self.limits, disk=self.workspace, group=self.group)
@@ -59,6 +66,7 @@ class Watched:
         if self.scratch is not None:
             limits = replace(self.limits, workspace_bytes=min(self.limits.workspace_bytes, TMP_BYTES))
             self._folders.append(FolderUse(self.scratch, limits, called=TEMPORARY_FOLDER))
+        self._rooms = rooms(self.folders, besides=self.workspace)
 
     def look(self, *, seconds: float) -> None:
         """`seconds` may go into the count of the workspace."""
@@ -94,7 +102,7 @@ class Watched:
             nameless_bytes = 0 if used is None else used.deleted_bytes
             if reason := folder.reason(seconds / len(self._folders), nameless_bytes=nameless_bytes):
                 return reason
-        return ""
+        return next((reason for one in self._rooms if (reason := one.reason())), "")
 
 
 class Watcher:

@@ -1,0 +1,1 @@
+"""What executions may spend on this machine: what was spent, which limits hold, and the question for more."""
