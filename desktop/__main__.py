@@ -25,7 +25,7 @@ def main() -> NoReturn:
     multiprocessing.freeze_support()
     bundle.restore_environment()
     _give_streams()
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     leave(_run(arguments))
 
 
@@ -43,6 +43,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return self_test(as_json=arguments.json)
     if arguments.has_login_entry or arguments.remove_login_entry:
         return _login_entry(remove=arguments.remove_login_entry)
+    if arguments.quit:
+        return _quit()
     if _no_display():
         print(NO_DISPLAY, file=sys.stderr)  # noqa: T201
         return 3
@@ -63,11 +65,23 @@ def _run(arguments: argparse.Namespace) -> int:
                 playground=arguments.playground,
                 demo=arguments.demo,
                 data_dir=arguments.data_dir,
+                ask=arguments.ask,
             )
         )
     except KubiyaError as error:
         print(error.sentence, file=sys.stderr)  # noqa: T201
         return int(error.exit_code)
+
+
+def _quit() -> int:
+    """Let the tray that runs leave, as its menu does; 0 once it has, 3 where none runs."""
+    from desktop.shell.single_instance import SingleInstance
+    from worker_core.paths import Paths
+
+    if SingleInstance(Paths.from_environment().runtime).let_first_leave():
+        return 0
+    print("No tray of yours runs on this machine.", file=sys.stderr)  # noqa: T201
+    return 3
 
 
 def _login_entry(*, remove: bool) -> int:
@@ -86,7 +100,7 @@ def _login_entry(*, remove: bool) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kubiya-worker-desktop", description="Kubiya Worker in the tray. A second start shows the first one."
     )
@@ -100,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--playground", action="store_true", help="try everything on this machine, without an account")
     parser.add_argument("--demo", action="store_true", help="the playground, with one agent task under way")
     parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where the playground keeps its data")
+    parser.add_argument("--ask", action="store_true", help="ask for a new task; in the tray that runs, where one does")
+    parser.add_argument("--quit", action="store_true", help="let the tray that runs leave; running turns end first")
     for option in ("--has-login-entry", "--remove-login-entry"):  # for `kubiya-worker purge`
         parser.add_argument(option, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--at-login", action="store_true", help=argparse.SUPPRESS)

@@ -37,8 +37,9 @@ def pixmap(name: str, color: str, size: int, ratio: float = 1.0) -> QPixmap:
     return picture
 
 
+@lru_cache(maxsize=512)
 def icon(name: str, color: str, *, disabled: str = "", size: int = 18) -> QIcon:
-    """An icon for a button, at 1x, 2x and 3x."""
+    """An icon for a button, at 1x, 2x and 3x; drawn once. It is everybody's: leave it as it is."""
     made = QIcon()
     for ratio in (1.0, 2.0, 3.0):
         made.addPixmap(pixmap(name, color, size, ratio))

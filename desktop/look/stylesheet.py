@@ -18,6 +18,7 @@ QMainWindow, QDialog, QWidget[ground="window"] { background: $window; }
 QWidget[ground="sidebar"] { background: $sidebar; }
 QWidget[ground="clear"], QScrollArea, QScrollArea > QWidget > QWidget[ground="clear"] { background: transparent; }
 QFrame[ground="card"] { background: $surface; border: 1px solid $line; border-radius: 12px; }
+QFrame[ground="overlay"] { background: $surface; border: 1px solid $line_strong; border-radius: 14px; }
 QFrame[ground="sunken"] { background: $sunken; border: 1px solid $line; border-radius: 8px; }
 QFrame[ground="bubble"] { background: $accent_soft; border: none; border-radius: 12px; }
 QFrame[ground="accent"] { background: $accent_soft; border: none; border-radius: 10px; }
@@ -61,6 +62,8 @@ QLineEdit[invalid="true"] { border: 1px solid $danger_ink; }
 QLineEdit:disabled, QComboBox:disabled { color: $muted; background: $sunken; }
 QLineEdit[variant="search"] { background: $raised; border: 1px solid transparent; }
 QLineEdit[variant="search"]:focus { background: $surface; border: 1px solid $accent_ink; }
+QLineEdit[variant="bare"], QLineEdit[variant="bare"]:focus { background: transparent; border: none; padding: 5px 0;
+  font-size: ${heading}px; font-weight: 400; }
 QPlainTextEdit[variant="code"] { font-family: "$code_family"; font-size: ${code}px; }
 QComboBox::drop-down { border: none; width: 22px; }
 QComboBox::down-arrow { image: none; }
@@ -105,7 +108,7 @@ def stylesheet(palette: Palette, *, sizes: Mapping[str, int], code_family: str) 
     colors = {name: getattr(palette, name) for name in type(palette).__dataclass_fields__ if name != "dark"}
     return _SHEET.substitute(
         colors,
-        **{role: size for role, size in sizes.items() if role in {"body", "code"}},
+        **{role: size for role, size in sizes.items() if role in {"body", "code", "heading"}},
         code_family=code_family,
         tick=(ASSETS / "tick.svg").as_posix(),
     )

@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QGuiApplicati
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 from desktop.look import icons
+from desktop.look.language import spoken
 from desktop.look.stylesheet import stylesheet
 from desktop.look.tokens import DARK, LIGHT, TYPE, Palette
 
@@ -18,6 +19,15 @@ Mode = Literal["system", "light", "dark"]
 _PLAIN = {"DejaVu Sans", "Bitstream Vera Sans"}  # what fontconfig falls back to where nobody chose a font
 _ALIASES = {"", "Sans", "Sans Serif", "sans-serif"}
 _PREFERRED = ("Inter", "Adwaita Sans", "Cantarell", "Ubuntu", "Noto Sans")
+_JAPANESE = (
+    "Hiragino Sans",
+    "Yu Gothic UI",
+    "Meiryo",
+    "Noto Sans CJK JP",
+    "Noto Sans JP",
+    "IPAexGothic",
+    "TakaoPGothic",
+)
 _PREFERRED_CODE = ("JetBrains Mono", "SF Mono", "Cascadia Code", "Consolas", "Ubuntu Mono", "Noto Sans Mono")
 
 
@@ -31,6 +41,7 @@ class Theme(QObject):
         self._mode: Mode = "system"
         self.palette = LIGHT
         self._family, self._code_family, self._factor = _fonts()
+        self._japanese: list[str] | None = None
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow)
 
     @property
@@ -55,7 +66,8 @@ class Theme(QObject):
     def font(self, role: str) -> QFont:
         """The font of a role of the type scale."""
         size, weight = TYPE[role]
-        font = QFont(self._code_family if role == "code" else self._family)
+        font = QFont()
+        font.setFamilies([self._code_family if role == "code" else self._family, *self._fallbacks()])
         font.setPixelSize(round(size * self._factor))
         font.setWeight(QFont.Weight(weight))
         if role == "code":
@@ -63,6 +75,15 @@ class Theme(QObject):
         if role in {"display", "title"}:
             font.setLetterSpacing(QFont.SpacingType.PercentageSpacing, 98.5)
         return font
+
+    def _fallbacks(self) -> list[str]:
+        """For Japanese, a font of Japan: a system of another language takes those characters in China's shapes."""
+        if spoken() != "ja":
+            return []
+        if self._japanese is None:
+            families = set(QFontDatabase.families(QFontDatabase.WritingSystem.Japanese))
+            self._japanese = [name for name in _JAPANESE if name in families][:1]
+        return self._japanese
 
     def icon(self, name: str, color: str = "", *, size: int = 18) -> QIcon:
         """An icon in the colour of the scheme; ask again after `changed`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
+
+from worker_core.basics.quick_dataclass import dataclass
 
 Tone = Literal["neutral", "accent", "success", "warning", "danger"]
 
@@ -135,6 +136,7 @@ TRAY_DISCS: Final[Mapping[str, tuple[str, str]]] = {
     "paused": ("#8a5a00", "#f0b440"),
     "draining": ("#8a5a00", "#f0b440"),
     "attention": ("#c0262d", "#ff7a7a"),
+    "cut off": ("#8a5a00", "#f0b440"),
     "stopped": ("#5b6470", "#aab3bf"),
 }
 """Behind the mark of the tray's icon in a state: on light and on dark panels."""

@@ -4,38 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from desktop.look.language import tr
+from desktop.look.language import byte_sign, day_text, number_text, tr
 from desktop.look.tokens import Tone
 from worker_core.basics.sizes import size
 from worker_core.errors import ExitCode
-from worker_core.snapshot import EngineSnapshot, EngineState
+from worker_core.snapshot import BudgetView, EngineSnapshot, EngineState
 
 TOOLTIP_LIMIT = 1_000
 
 TEXT_LIMIT = 120
 """Characters of a sentence that a tooltip or a menu shows; Windows cuts tooltips at 127."""
-
-
-def state_text(state: EngineState) -> str:
-    return {
-        EngineState.STOPPED: tr("Stopped"),
-        EngineState.STARTING: tr("Starting"),
-        EngineState.RUNNING: tr("Running"),
-        EngineState.PAUSED: tr("Paused"),
-        EngineState.DRAINING: tr("Draining"),
-        EngineState.FAILED: tr("Needs attention"),
-    }[state]
-
-
-def state_tone(state: EngineState) -> Tone:
-    tones: dict[EngineState, Tone] = {
-        EngineState.STARTING: "accent",
-        EngineState.RUNNING: "success",
-        EngineState.PAUSED: "warning",
-        EngineState.DRAINING: "warning",
-        EngineState.FAILED: "danger",
-    }
-    return tones.get(state, "neutral")
 
 
 def is_key_refused(snapshot: EngineSnapshot) -> bool:
@@ -54,6 +32,7 @@ def status_text(status: str) -> str:
         "pending": tr("Pending"),
         "running": tr("Running"),
         "waiting_for_input": tr("Waiting for you"),
+        "waiting_for_approval": tr("Asks you"),
         "paused": tr("Paused"),
         "completed": tr("Done"),
         "failed": tr("Failed"),
@@ -66,11 +45,34 @@ def status_tone(status: str) -> Tone:
     tones: dict[str, Tone] = {
         "running": "accent",
         "waiting_for_input": "warning",
+        "waiting_for_approval": "warning",
         "paused": "warning",
         "completed": "success",
         "failed": "danger",
     }
     return tones.get(status, "neutral")
+
+
+def budget_text(view: BudgetView) -> str:
+    """`this turn: 1 200 of 2 000 tokens`."""
+    where = {
+        "turn": tr("this turn"), "execution": tr("this execution"), "agent": tr("this agent today"), "day": tr("today"),
+    }[view.scope]  # fmt: skip
+    match view.kind:
+        case "cost":
+            spent, limit = (tr("${amount}", amount=number_text(one, places=2)) for one in (view.spent, view.limit))
+        case "wall_time":
+            spent, limit = duration_text(view.spent), duration_text(view.limit)
+        case _:
+            n = count_text(round(view.limit))
+            spent = count_text(round(view.spent))
+            limit = {
+                "tokens": tr("{n} tokens", n=n),
+                "model_calls": tr("{n} model calls", n=n),
+                "tool_calls": tr("{n} tool calls", n=n),
+            }[view.kind]
+    said = tr("{where}: {spent} of {limit}", where=where, spent=spent, limit=limit)
+    return f"{said} ({tr('some prices are unknown')})" if view.unknown else said
 
 
 def duration_text(span: timedelta | float | None) -> str:
@@ -81,7 +83,7 @@ def duration_text(span: timedelta | float | None) -> str:
     if seconds < 1:
         return tr("{n} ms", n=round(seconds * 1000)) if seconds else tr("0 s")
     if seconds < 10:
-        return tr("{n} s", n=f"{seconds:.1f}")
+        return tr("{n} s", n=number_text(seconds, places=1))
     whole = round(seconds)
     if whole < 60:
         return tr("{n} s", n=whole)
@@ -92,45 +94,50 @@ def duration_text(span: timedelta | float | None) -> str:
     return tr("{h} h {m} min", h=hours, m=minutes) if hours < 48 else tr("{d} days", d=hours // 24)
 
 
-def ago_text(at: datetime | None, now: datetime | None = None) -> str:
-    """`just now`, `4 min ago`, `yesterday 14:02`."""
+def when_text(at: datetime | None, now: datetime | None = None) -> str:
+    """`14:02`, `yesterday 14:02`, `2026-11-28 14:02`: it stays true however long somebody looks at it."""
     if at is None:
         return ""
-    now = now or datetime.now(UTC)
-    seconds = (now - at).total_seconds()
-    if seconds < 10:
-        return tr("just now")
-    if seconds < 60:
-        return tr("{n} s ago", n=int(seconds))
-    if seconds < 3600:
-        return tr("{n} min ago", n=int(seconds // 60))
-    local, today = at.astimezone(), now.astimezone()
+    local, today = at.astimezone(), (now or datetime.now(UTC)).astimezone()
     if local.date() == today.date():
         return f"{local:%H:%M}"
     if local.date() == (today - timedelta(days=1)).date():
         return tr("yesterday {time}", time=f"{local:%H:%M}")
-    return f"{local:%Y-%m-%d %H:%M}"
+    return moment_text(local)
+
+
+def moment_text(at: datetime) -> str:
+    """A day and a time of day, in local time: `2026-11-28 14:02`."""
+    local = at.astimezone()
+    return f"{day_text(local)} {local:%H:%M}"
 
 
 def size_text(size_bytes: float) -> str:
-    """`512 B`, `4.2 MB`: as everywhere, also in the terminal."""
-    return size(size_bytes)
+    """`512 B`, `4.2 MB`: as everywhere, also in the terminal, but for the language's own signs."""
+    amount, unit = size(size_bytes).split(" ")
+    places = len(amount.partition(".")[2])
+    return f"{number_text(float(amount), places=places)} {unit.replace('B', byte_sign())}"
+
+
+def milliseconds_text(milliseconds: float) -> str:
+    """`1.4 ms`, `140 ms`."""
+    return tr("{n} ms", n=number_text(milliseconds, places=1 if milliseconds < 10 else 0))
 
 
 def rate_text(per_second: float) -> str:
     """A rate of tasks: per minute where it is slow."""
     if per_second and per_second < 0.5:
-        return tr("{n}/min", n=f"{per_second * 60:.1f}")
-    return tr("{n}/s", n=f"{per_second:.1f}")
+        return tr("{n}/min", n=number_text(per_second * 60, places=1))
+    return tr("{n}/s", n=number_text(per_second, places=1))
 
 
-def count_text(number: int) -> str:
+def count_text(count: int) -> str:
     """`950`, `12.4k`, `3.1M`."""
-    if number < 1_000:
-        return str(number)
-    if number < 1_000_000:
-        return f"{number / 1_000:.1f}k"
-    return f"{number / 1_000_000:.1f}M"
+    if count < 1_000:
+        return str(count)
+    if count < 1_000_000:
+        return f"{number_text(count / 1_000, places=1)}k"
+    return f"{number_text(count / 1_000_000, places=1)}M"
 
 
 def tooltip_text(text: str) -> str:
@@ -155,7 +162,7 @@ def moment(when: datetime, now: datetime) -> str:
         return clock
     if local.date() == today + timedelta(days=1):
         return tr("tomorrow {time}", time=clock)
-    return f"{local.date().isoformat()} {clock}"
+    return moment_text(local)
 
 
 def pause_reason(until: datetime | None, now: datetime) -> str:

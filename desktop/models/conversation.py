@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from desktop.look.language import tr
+from worker_core.basics import typed_json
+from worker_core.basics.plain import one_line
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible
 from worker_core.policy.question_text import in_one_line, left_out, written
 from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
@@ -17,10 +22,11 @@ from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
 TEXT_LIMIT = 400_000
 """Characters kept of one message or of one tool's output; what is above is cut, and said so."""
 
+PROGRESS_LIMIT = 500
+"""Characters of what a running tool says that it is at."""
+
 ITEMS_LIMIT = 2_000
 """Items kept of one conversation; the oldest go first."""
-
-CUT = "\n… (cut: too long to show)"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -34,6 +40,8 @@ class Message:
     author: str = ""
     member: str = ""
     streaming: bool = False
+    delivery: Literal["", "sending", "failed"] = ""
+    """Of what was said in this window, until the control plane has it."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -50,6 +58,11 @@ class ToolCall:
     duration_seconds: float | None = None
     sandbox: str = ""
     member: str = ""
+    progress: str = ""
+    """While it runs: what it is at, the latest that was heard, on one line."""
+
+    failure: Literal["", "denied", "unknown"] = ""
+    """Why it did not succeed, where the tool itself did not fail: it was not allowed, or nobody knows."""
 
     @property
     def summary(self) -> str:
@@ -86,6 +99,9 @@ class Approval:
     lasts: bool = True
     """It can be allowed for always."""
 
+    rule: str = ""
+    """What would be written to the policy then; empty where that is not known."""
+
     in_call: bool = False
     """The call is under way, and its server asks something."""
 
@@ -94,10 +110,17 @@ class Approval:
     """What was filled in, when it is answered."""
 
     answer: str = ""
+    adrift: bool = False
+    """The worker that asked has ended: nobody takes an answer until there is one again."""
+
+    @property
+    def about_budget(self) -> bool:
+        """It asks for more of a budget: no server and no tool does."""
+        return self.in_call and self.tool == "budget"
 
     @property
     def waits(self) -> bool:
-        return not self.answer
+        return not self.answer and not self.adrift
 
     @property
     def was_shown(self) -> bool:
@@ -126,6 +149,7 @@ class Conversation:
     items: list[Item] = field(default_factory=list)
     complete: bool = False
     _by_key: dict[str, Item] = field(default_factory=dict)
+    _said: int = 0
 
     def apply(self, kind: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Item | None:
         """Take one event; returns the item that is new or changed, None where there is nothing to show."""
@@ -144,6 +168,8 @@ class Conversation:
                 return found
             case "tool_started":
                 return self._tool_started(payload, at=at, member=member)
+            case "tool_progress":
+                return self._tool_progress(payload, member=member)
             case "tool_completed":
                 return self._tool_completed(payload, at=at, member=member)
             case "error":
@@ -160,10 +186,23 @@ class Conversation:
         known = self._by_key.get(approval.key)
         return known if isinstance(known, Approval) else self._add(approval)
 
+    def say(self, text: str, *, at: datetime) -> Message:
+        """The person's own words, which are on their way."""
+        self._said += 1
+        return self._add(Message(key=f"said-{self._said}", role="user", text=cut(text), at=at, delivery="sending"))
+
     def answer(self, approval_id: str, answer: str) -> Approval | None:
         found = self._by_key.get(approval_id)
         if isinstance(found, Approval):
             found.answer = answer
+            return found
+        return None
+
+    def tool_finished(self, call_id: str, failure: Literal["", "denied", "unknown"]) -> ToolCall | None:
+        """What became of a call, beside its own word."""
+        found = self._by_key.get(call_id)
+        if isinstance(found, ToolCall) and failure:
+            found.failure = failure
             return found
         return None
 
@@ -174,7 +213,7 @@ class Conversation:
                 item.streaming = False
 
     def load_session(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Put the stored conversation before what was seen live; what is in both is kept once."""
+        """Bring in the stored conversation; what is in it and was seen live is kept once, and stands where it was."""
         live, self.items, self._by_key = self.items, [], {}
         keys = {item.key for item in live}
         for number, record in enumerate(records):
@@ -183,9 +222,21 @@ class Conversation:
                 self._add(item)
         said = {item.text.strip() for item in self.items if isinstance(item, Message)}
         for item in live:
-            if not (isinstance(item, Message) and not item.streaming and item.text.strip() in said):
-                self._add(item)
+            if isinstance(item, Message) and item.text.strip() in said and not (item.streaming or item.delivery):
+                continue
+            self._add(item)
+        self._put_in_order()
         self.complete = True
+
+    def _put_in_order(self) -> None:
+        """By time; what has none follows what it followed."""
+        last = datetime.min.replace(tzinfo=UTC)
+        places = []
+        for item in self.items:
+            last = moment_of(item) or last
+            places.append(last)
+        order = sorted(range(len(self.items)), key=places.__getitem__)  # stable
+        self.items = [self.items[place] for place in order]
 
     def to_markdown(self, *, title: str = "") -> str:
         """The conversation as a document."""
@@ -196,15 +247,15 @@ class Conversation:
                     name = item.member or item.author or item.role.capitalize()
                     parts += [f"## {name}{_stamp(item.at)}", "", item.text, ""]
                 case ToolCall():
-                    state = {None: "running", True: "done", False: "failed"}[item.succeeded]
+                    state = item.failure or {None: "running", True: "done", False: "failed"}[item.succeeded]
                     took = f", {item.duration_seconds:.1f} s" if item.duration_seconds is not None else ""
-                    parts += [f"### Tool `{item.name}` ({state}{took})", "", *_fenced(pretty(item.arguments), "json")]
-                    parts += _fenced(item.error or item.output, "")
+                    parts += [f"### Tool `{item.name}` ({state}{took})", "", *fenced(pretty(item.arguments), "json")]
+                    parts += fenced(item.error or item.output, "")
                 case Notice():
                     parts += [f"> **{item.severity}**: {item.text}", ""]
                 case Approval():
                     parts += [f"> **Approval** {item.tool} ({item.answer or 'waiting'})", ""]
-                    parts += _fenced("\n".join(written(item.parts)), "text")
+                    parts += fenced("\n".join(written(item.parts)), "text")
         return "\n".join(parts)
 
     def to_json(self) -> str:
@@ -266,13 +317,24 @@ class Conversation:
         call.started_at, call.member = at, member
         return call
 
+    def _tool_progress(self, payload: Mapping[str, Any], *, member: str) -> ToolCall | None:
+        key, said = _text(payload.get("tool_execution_id")), one_line(_text(payload.get("message")), PROGRESS_LIMIT)
+        known = self._by_key.get(key)
+        if not key or not said or (isinstance(known, ToolCall) and known.succeeded is not None):
+            return None
+        # Its begin was not seen where the conversation's was not: since when it runs is not known then.
+        call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name="", member=member))
+        call.name = call.name or _text(payload.get("tool_name")) or "tool"
+        call.progress = said
+        return call
+
     def _tool_completed(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> ToolCall:
         key = _text(payload.get("tool_execution_id")) or f"tool-{len(self.items)}"
         known = self._by_key.get(key)
         call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name="", member=member))
         call.name = call.name or _text(payload.get("tool_name")) or "tool"
         call.output, call.error = cut(_text(payload.get("tool_output"))), cut(_text(payload.get("tool_error")))
-        call.succeeded = payload.get("status") == "success"
+        call.succeeded, call.progress = payload.get("status") == "success", ""
         call.sandbox = _text(payload.get("sandbox")) or call.sandbox
         if isinstance(took := payload.get("duration_ms"), int | float):
             call.duration_seconds = took / 1000
@@ -286,10 +348,21 @@ class Conversation:
         severity: Literal["info", "warning", "danger"] = "danger"
         if (said_severity := payload.get("severity")) in ("info", "warning"):
             severity = "info" if said_severity == "info" else "warning"
-        text = said or _text(payload.get("message")) or "Something went wrong."
+        text = said or _text(payload.get("message")) or tr("Something went wrong.")
         return self._add(
             Notice(key=f"notice-{len(self.items)}-{id(payload)}", severity=severity, text=cut(text), at=at)
         )
+
+
+def moment_of(item: Item) -> datetime | None:
+    """When it was said, begun or asked; None: not known."""
+    match item:
+        case ToolCall():
+            return item.started_at
+        case Approval():
+            return item.asked_at
+        case _:
+            return item.at
 
 
 def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Approval:
@@ -310,7 +383,7 @@ def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime
 
 def _fields(said: Any) -> tuple[QuestionField, ...]:
     try:
-        return msgspec.convert(said or [], tuple[QuestionField, ...])
+        return typed_json.convert(said or [], tuple[QuestionField, ...])
     except msgspec.ValidationError:
         return ()
 
@@ -318,7 +391,7 @@ def _fields(said: Any) -> tuple[QuestionField, ...]:
 def _parts(said: Any) -> tuple[QuestionPart, ...]:
     """As an event has them; as one part where it is of another kind."""
     try:
-        return msgspec.convert(said, tuple[QuestionPart, ...])
+        return typed_json.convert(said, tuple[QuestionPart, ...])
     except msgspec.ValidationError:
         return (QuestionPart(name="arguments", text=visible(_text(said))),)
 
@@ -334,7 +407,10 @@ def summary_of(arguments: Any, *, limit: int = 300) -> str:
 
 
 def cut(text: str) -> str:
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - len(CUT)] + CUT
+    if len(text) <= TEXT_LIMIT:
+        return text
+    said = "\n… " + tr("(cut: too long to show)")
+    return text[: TEXT_LIMIT - len(said)] + said
 
 
 def pretty(value: Any) -> str:
@@ -371,12 +447,11 @@ def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
 _ANSWERS: Mapping[object, str] = {"allow": "allowed", "deny": "denied", "timeout": "expired"}
 
 
-def _fenced(text: str, language: str) -> list[str]:
+def fenced(text: str, language: str) -> list[str]:
+    """Lines of a Markdown block that no text ends early, and an empty one; none for blank text."""
     if not text.strip():
         return []
-    fence = "```"
-    while fence in text:
-        fence += "`"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return [f"{fence}{language}", text.rstrip("\n"), fence, ""]
 
 

@@ -38,7 +38,7 @@ class ExecutionListModel(QAbstractListModel):
         if role == ExecutionRole:
             return one
         if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole}:
-            return f"{one.title or one.execution_id}, {status_text(one.status)}"
+            return f"{one.name}, {status_text(one.status)}"
         return None
 
     def set_filter(self, *, text: str = "", live_only: bool = False) -> None:

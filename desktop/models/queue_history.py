@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import QueueStatistics, QueueView
 
 POINTS = 120

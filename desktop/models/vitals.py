@@ -7,10 +7,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import psutil
 
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.machine.load import ProcessorMeter
 from worker_core.machine.memory import memory
 from worker_core.snapshot import SdkView
 
@@ -41,6 +43,7 @@ class Vitals:
     memory_total: int = 0
     _counters: tuple[float, int, int, int, int] | None = None
     _sdk: tuple[float, int, int, int, int] | None = None
+    _processor: ProcessorMeter = field(default_factory=ProcessorMeter)
     _process: psutil.Process = field(default_factory=psutil.Process)
     _clock: Callable[[], float] = time.monotonic
 
@@ -59,7 +62,8 @@ class Vitals:
         """
         there = memory()
         self.memory_total = there.total_bytes
-        self._note("cpu", psutil.cpu_percent(interval=None))
+        if (busy := self._processor.percent()) is not None:
+            self._note("cpu", busy)
         self._note("memory", there.percent)
         self._note_process(pid or os.getpid())
         self._note("delay", delay_ms)
@@ -91,6 +95,7 @@ class Vitals:
     def pause(self) -> None:
         """Nobody looks any more: the next rates begin anew."""
         self._counters = self._sdk = None
+        self._processor = ProcessorMeter()
 
     def _rates(self) -> None:
         disk, network = psutil.disk_io_counters(), psutil.net_io_counters()

@@ -1,8 +1,11 @@
-"""What a person may ask for in one click: on the tray's menu, or on a notice."""
+"""What a person may ask for in one click: on the tray's menu, on a notice, in the palette, or with a key."""
 
 from __future__ import annotations
 
 import enum
+from typing import Final
+
+from worker_core.basics.quick_dataclass import dataclass
 
 
 class Action(enum.Enum):
@@ -20,6 +23,7 @@ class Action(enum.Enum):
     OPEN_EXECUTION = "open execution"
     CANCEL_EXECUTION = "cancel execution"
     OPEN_APPROVAL = "open approval"
+    NEW_TASK = "new task"
     OPEN = "open"
     LOGS = "logs"
     SETTINGS = "settings"
@@ -30,3 +34,35 @@ class Action(enum.Enum):
     TOGGLE_AUTOSTART = "toggle autostart"
     QUIT_DRAINED = "quit drained"
     QUIT_NOW = "quit now"
+
+    # Of the window alone:
+    PAGE = "page"
+    OPEN_QUEUE = "open queue"
+    APPEARANCE = "appearance"
+    COPY_DIAGNOSTICS = "copy diagnostics"
+    COMMANDS = "commands"
+    KEYS = "keys"
+    SEARCH = "search"
+    CLOSE = "close"
+
+
+PAGE_OF: Final = {
+    Action.OPEN_EXECUTION: "executions",
+    Action.OPEN_APPROVAL: "approvals",
+    Action.OPEN_QUEUE: "queues",
+    Action.LOGS: "logs",
+    Action.SETTINGS: "settings",
+}
+"""On which page of the window the target of such an action is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of a menu. No title: a separator. `checked` is None where there is nothing to check."""
+
+    title: str = ""
+    action: Action = Action.NOTHING
+    target: str = ""
+    enabled: bool = True
+    checked: bool | None = None
+    children: tuple[Entry, ...] = ()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from desktop.look.language import tr
+from desktop.look.wording import moment_text
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from worker_core.secrets import Secret, expires_at
@@ -69,7 +70,7 @@ class KeyWatch:
 
 
 def _notice(ends: datetime, left: timedelta) -> Notice:
-    day = f"{ends.astimezone():%Y-%m-%d %H:%M}"
+    day = moment_text(ends)
     if left <= timedelta(0):
         title, body = (
             tr("Your API key has ended"),

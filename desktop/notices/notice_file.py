@@ -16,6 +16,9 @@ from worker_core.paths import private_directory
 
 log = logging.getLogger(__name__)
 
+_ACTIONS = {one.value: one for one in Action}
+"""A notice of another version may wish for what this one cannot do: it is shown all the same."""
+
 LONGEST = 2_000
 """Characters of a title or a body that are kept."""
 
@@ -89,8 +92,8 @@ def _notice(line: str) -> Notice | None:
         return Notice(
             title=str(said["title"]),
             body=str(said["body"]),
-            level=Level[said["level"]],
-            action=Action(said["wish"]),
+            level=Level.__members__.get(said["level"], Level.NEWS),
+            action=_ACTIONS.get(said["wish"], Action.NOTHING),
             target=str(said["target"]),
             at=at if at.tzinfo is not None else at.astimezone(),
         )

@@ -9,7 +9,7 @@ import asyncio
 import enum
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,10 +17,12 @@ from desktop.look.language import tr
 from desktop.notices.action import Action
 from desktop.notices.questions import questions
 from desktop.settings.preferences import NotificationLevel
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.events import (
     EngineStateChanged,
     Event,
     ExecutionFinished,
+    ExecutionStarted,
     ExecutionWaiting,
     HeartbeatFailed,
     HeartbeatSent,
@@ -31,8 +33,12 @@ from worker_core.snapshot import EngineSnapshot, EngineState
 
 LOST_AFTER: Final = timedelta(minutes=1)
 HISTORY: Final = 500
+_TRIED_AGAIN: Final = frozenset({"control_plane", "temporal", "temporal_silent"})
 AT_ONCE: Final = 2
 """More of one kind in one round become one notice with a count."""
+
+
+_ALL_THAT_WAIT: Final = "all that wait"
 
 
 class Level(enum.IntEnum):
@@ -54,7 +60,21 @@ class Notice:
     is_whole: bool = True
     """Of a question: all that is asked stands in `body`."""
 
+    key: str = ""
+    """A later one with the same takes its place on the screen. Empty: it is alone."""
+
+    replaces: tuple[str, ...] = ()
+    """Keys of those that go from the screen with it."""
+
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What an execution is called, and what was said last in it; empty where it is not known."""
+
+    title: str = ""
+    answer: str = ""
 
 
 class Notifications:
@@ -70,6 +90,11 @@ class Notifications:
         self.history: deque[Notice] = deque(maxlen=HISTORY)
         self.unseen = 0
         self.snoozed_until: datetime | None = None
+        self._waiting: dict[str, None] = {}
+        """Executions that wait for the person, and of which he was told since he looked last."""
+
+        self._is_watched: Callable[[], bool] = lambda: False
+        self._words: Callable[[str], Words] = lambda _: Words()
         self._deliver: Callable[[Notice], None] | None = None
         self._level = level
         self._now = now
@@ -77,6 +102,8 @@ class Notifications:
         self._counted: list[Callable[[], None]] = []
         self._asked: set[str] = set()
         self._refused = ""
+        self._locked = False
+        self._sandbox_asked = False
         self._troubles: dict[tuple[str, str], str] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._said_lost = False
@@ -85,6 +112,10 @@ class Notifications:
         """Pop up with `show` what the user wants to see; until then nothing is."""
         self._deliver = show
 
+    def know(self, *, is_watched: Callable[[], bool], words: Callable[[str], Words]) -> None:
+        """Pop up questions alone while the person looks at the window; call executions by their words."""
+        self._is_watched, self._words = is_watched, words
+
     def remember(self, notices: Sequence[Notice]) -> None:
         """What was said before this program started, oldest first. Nobody hears of it again."""
         self.history.extend(notices)
@@ -92,6 +123,7 @@ class Notifications:
     def seen(self) -> None:
         """The person looks at them."""
         self.unseen = 0
+        self._waiting.clear()
         for listener in tuple(self._counted):
             listener()
 
@@ -115,7 +147,9 @@ class Notifications:
     def say(self, notice: Notice) -> None:
         """Add one, and pop it up where the user wants that."""
         self.history.append(notice)
-        self.unseen += 1
+        watched = self._is_watched()
+        if not watched or notice.level > Level.NEWS:
+            self.unseen += 1
         for listener in tuple(self._listeners):
             listener(notice)
         for counter in tuple(self._counted):
@@ -124,6 +158,8 @@ class Notifications:
             if self._now() < self.snoozed_until:
                 return
             self.snoozed_until = None
+        if watched and notice.level < Level.QUESTION:  # of a question, work stands still, on whatever page one is
+            return
         chosen = self._level()
         wanted = chosen == "all" or (chosen == "problems" and notice.level >= Level.PROBLEM)
         if wanted and self._deliver is not None:
@@ -132,14 +168,13 @@ class Notifications:
     def hear(self, events: Sequence[Event]) -> None:
         """One round of events, in order."""
         self._say_finished([event for event in events if isinstance(event, ExecutionFinished)])
+        self._say_waiting(events)
         for event in events:
             match event:
-                case ExecutionWaiting():
-                    body = tr("Execution {id} waits for your next message.", id=event.execution_id[:8])
-                    self._news(tr("A turn has ended"), body, event.execution_id)
                 case EngineStateChanged(after=EngineState.FAILED):
                     self._forget_troubles()
-                    self.say(Notice(title=tr("The worker has stopped"), body=event.reason, level=Level.PROBLEM))
+                    why = event.reason.removesuffix(event.repair).rstrip()
+                    self.say(Notice(title=tr("The worker has stopped"), body=why, level=Level.PROBLEM))
                 case EngineStateChanged(after=EngineState.STOPPED | EngineState.DRAINING):
                     self._forget_troubles()
                 case HeartbeatFailed() | PollingStalled():
@@ -155,6 +190,17 @@ class Notifications:
         if refused and refused != self._refused:
             self.say(Notice(title=tr("Tools are not started"), body=refused, level=Level.PROBLEM))
         self._refused = refused
+        asked = snapshot.sandbox.name == "asked"
+        if asked and not self._sandbox_asked:
+            body = tr("This machine has none. Tools wait until you have said so.")
+            self.say(Notice(title=tr("May tools run without a sandbox?"), body=body, level=Level.QUESTION))
+        self._sandbox_asked = asked
+        locked = snapshot.trouble is not None and snapshot.trouble.what == "keychain"
+        if locked and not self._locked:
+            body = tr("The worker starts once it is unlocked.")
+            self.say(Notice(title=tr("Unlock your keychain to go on"), body=body, level=Level.PROBLEM))
+        self._locked = locked
+        self._look_for_trouble(snapshot)
         waiting = questions(snapshot)
         for one in waiting:
             if one.approval_id not in self._asked:
@@ -179,6 +225,50 @@ class Notifications:
     def _news(self, title: str, body: str, execution_id: str, level: Level = Level.NEWS) -> None:
         self.say(Notice(title=title, body=body, level=level, action=Action.OPEN_EXECUTION, target=execution_id))
 
+    def _say_waiting(self, events: Sequence[Event]) -> None:
+        """One of each execution; of three and more, one of all."""
+        if self._is_watched():
+            self._waiting.clear()
+        new = []
+        for event in events:
+            match event:
+                case ExecutionWaiting():
+                    new.append(event.execution_id)
+                case ExecutionStarted() | ExecutionFinished():
+                    self._waiting.pop(event.execution_id, None)
+                    new = [one for one in new if one != event.execution_id]
+        if not new:
+            return
+        before = tuple(self._waiting)
+        self._waiting |= dict.fromkeys(new)
+        count = len(self._waiting)
+        if count > AT_ONCE:
+            body = tr("{count} tasks wait for you.", count=count)
+            self.say(
+                Notice(
+                    title=tr("Tasks wait for you"),
+                    body=body,
+                    level=Level.NEWS,
+                    key=_ALL_THAT_WAIT,
+                    replaces=tuple(map(_key_of, before[: AT_ONCE + 1])),
+                )
+            )
+            return
+        for execution_id in dict.fromkeys(new):
+            said = self._words(execution_id)
+            title = said.title or tr("A turn has ended")
+            body = said.answer or tr("Execution {id} waits for your next message.", id=execution_id[:8])
+            self.say(
+                Notice(
+                    title=title,
+                    body=body,
+                    level=Level.NEWS,
+                    action=Action.OPEN_EXECUTION,
+                    target=execution_id,
+                    key=_key_of(execution_id),
+                )
+            )
+
     def _say_finished(self, events: Sequence[ExecutionFinished]) -> None:
         for failed in (False, True):
             some = [event for event in events if (event.status == "failed") is failed]
@@ -190,8 +280,21 @@ class Notifications:
                 continue
             for event in some:
                 short = event.execution_id[:8]
-                body = event.error or tr("Execution {id}: {status}.", id=short, status=event.status)
+                named = self._words(event.execution_id).title
+                body = event.error or named or tr("Execution {id}: {status}.", id=short, status=event.status)
                 self._news(title, body, event.execution_id, level)
+
+    def _look_for_trouble(self, snapshot: EngineSnapshot) -> None:
+        """What the worker tries again and again, from the first try on."""
+        found: dict[tuple[str, str], str] = {
+            (one.trouble.what, one.queue_id): one.trouble.sentence
+            for one in snapshot.queues
+            if one.trouble is not None and snapshot.state not in {EngineState.FAILED, EngineState.STOPPED}
+        }
+        for what, sentence in found.items():
+            self._trouble(what, sentence)
+        for what in [one for one in self._troubles if one[0] in _TRIED_AGAIN and one not in found]:
+            self._better(what)
 
     def _trouble(self, what: tuple[str, str], sentence: str) -> None:
         self._troubles[what] = sentence
@@ -220,3 +323,7 @@ class Notifications:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+
+def _key_of(execution_id: str) -> str:
+    return f"execution {execution_id}"

@@ -57,7 +57,10 @@ class Popups:
             return
         self._count += 1
         asks = _asks(notice)
-        key = f"approval {notice.target}" if asks else f"notice {self._count}"
+        key = f"approval {notice.target}" if asks else notice.key or f"notice {self._count}"
+        for gone in notice.replaces:
+            if gone in self._shown:
+                self._withdraw(gone)
         self._shown[key] = notice
         while len(self._shown) > KEPT:
             del self._shown[next(iter(self._shown))]

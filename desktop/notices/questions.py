@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from desktop.look.wording import short
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible_line
 from worker_core.policy.question_text import in_one_line
 from worker_core.snapshot import EngineSnapshot

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from desktop.look.language import tr
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
-from desktop.notices.releases import RELEASES_URL, is_newer
+from desktop.notices.releases import RELEASES_URL, ReleaseAnswer, is_newer
 from desktop.settings.store import SettingsStore
 from worker_core import __version__
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,12 @@ EVERY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateState:
-    """What is known. `newest` is empty where nobody asked; `trouble` is why the last question has no answer."""
+    """What is known. `newest` is empty where nobody asked; `trouble` is why the last question has no answer.
+    `withdrawn` is why nobody should run this version.
+    """
 
     newest: str = ""
+    withdrawn: str = ""
     trouble: str = ""
     asking: bool = False
 
@@ -41,13 +45,13 @@ class UpdateWatch:
     def __init__(
         self,
         *,
-        ask: Callable[[], Awaitable[str]],
+        ask: Callable[[], Awaitable[ReleaseAnswer]],
         store: SettingsStore,
         say: Callable[[Notice], None],
         page: str = RELEASES_URL,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`ask` gives the newest version or raises KubiyaError; when it was asked last stands in the preferences.
+        """`ask` answers or raises KubiyaError; when it was asked last, and what was believed, is in the preferences.
 
         `page` shows the releases to a person.
         """
@@ -103,12 +107,16 @@ class UpdateWatch:
         self._show(replace(self.state, asking=True))
         self._store.remember(update_asked=self._now().isoformat(timespec="seconds"))
         try:
-            newest = await self._ask()
+            answer = await self._ask()
         except KubiyaError as error:
             log.info("Whether there is a newer release is not known: %s", error.sentence)
-            self._show(UpdateState(newest=self.state.newest, trouble=error.sentence))
+            self._show(replace(self.state, trouble=error.sentence, asking=False))
             return
-        self._show(UpdateState(newest=newest))
+        newest = answer.version
+        if (seen := answer.seen) is not None:
+            self._store.remember(update_keys_seen=seen.generation, update_index_seen=seen.sequence)
+        self._show(UpdateState(newest=newest, withdrawn=answer.withdrawn))
+        self._tell_withdrawn(answer.withdrawn)
         if self.state.is_newer and self._store.preferences.update_told != newest:
             self._store.remember(update_told=newest)
             self._say(
@@ -116,6 +124,18 @@ class UpdateWatch:
                     title=tr("Kubiya Worker {version} is there", version=newest),
                     body=tr("This is {version}. Settings lead to the page of the release.", version=__version__),
                     level=Level.NEWS,
+                    action=Action.SETTINGS,
+                )
+            )
+
+    def _tell_withdrawn(self, reason: str) -> None:
+        """Each time it is asked: whoever goes on with such a version should know that."""
+        if reason:
+            self._say(
+                Notice(
+                    title=tr("Kubiya Worker {version} was withdrawn", version=__version__),
+                    body=reason,
+                    level=Level.PROBLEM,
                     action=Action.SETTINGS,
                 )
             )

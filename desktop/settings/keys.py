@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from desktop.look.language import tr
 from desktop.settings.store import SettingsStore
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
 from worker_core.key_sources import API_KEY, given_key
 from worker_core.secrets import (
@@ -68,12 +68,17 @@ class Keys:
     def control_plane_url(self) -> str:
         return self._store.settings().control_plane_url
 
+    @property
+    def url_decided_by(self) -> str:
+        """The environment variable that says which control plane it is; empty: the person does."""
+        return self._store.decided_elsewhere("control_plane_url")
+
     async def stored(self) -> KeyState:
         """Where the key for this control plane is. Never raises for a keychain's sake: that is a state."""
         try:
             given = given_key(API_KEY, self._environ, self._store.settings_in_use().api_key_file)
         except ConfigurationError as error:
-            return KeyState(kind="unavailable", sentence=error.sentence)
+            return KeyState(kind="unavailable", sentence=error.fact)
         if given is not None:
             kind: Literal["environment", "file"] = "environment" if given.source == API_KEY.variable else "file"
             return KeyState(kind=kind, file=given.source, ends_at=expires_at(given.secret))
@@ -81,9 +86,9 @@ class Keys:
             name = await self._keychain.name()
             key = await self._keychain.get(self.control_plane_url)
         except (KeychainLocked, KeychainTimeout) as error:
-            return KeyState(kind="locked", sentence=error.sentence)
+            return KeyState(kind="locked", sentence=error.fact)
         except KeychainError as error:
-            return KeyState(kind="unavailable", sentence=error.sentence)
+            return KeyState(kind="unavailable", sentence=error.fact)
         if key is None:
             return KeyState(kind="missing", keychain=name)
         return KeyState(kind="stored", keychain=name, ends_at=expires_at(key))
@@ -99,7 +104,7 @@ class Keys:
             raise ConfigurationError(tr("Paste your API key first."))
         if len(text) > LONGEST_KEY or len(text.split()) > 1:
             raise ConfigurationError(tr("This is no API key: it must be one word."))
-        if url.strip().rstrip("/") != self.control_plane_url:
+        if not self.url_decided_by and url.strip().rstrip("/") != self.control_plane_url:
             self._store.change(control_plane_url=url)
         self._key = Secret(text)
         async with self.client() as client:

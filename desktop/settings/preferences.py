@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from worker_core.basics.files import write_private
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.paths import private_directory
 
 log = logging.getLogger(__name__)
@@ -48,24 +50,64 @@ class Preferences:
     update_told: str = ""
     """The release that the user was told of."""
 
+    update_keys_seen: int = 0
+    """The generation of the keys that signed the newest list of releases which was believed, and that list's number."""
+
+    update_index_seen: int = 0
+
     told_key_end: str = ""
     """The end of the key, and the warning about it that came last."""
 
     told_no_tray: bool = False
     """The user has read that this desktop has no tray."""
 
+    task_agent: str = ""
+    """The agent and the queue of the last task that was begun here, by their ids."""
+
+    task_queue: str = ""
+
+    recent_commands: str = ""
+    """Used last in the palette: a line for each, action and target with a tab between them, the latest first."""
+
+    window: str = ""
+    """Size and place of the main window, as Qt writes them, in base64."""
+
 
 def read(file: Path) -> Preferences:
     """What the file says, as far as it is valid."""
-    default = Preferences()
+    return Preferences(**_valid(_said(file)))
+
+
+def write(file: Path, chosen: Preferences) -> None:
+    """What another version has put there, and this one does not know, stays for that one. Raises OSError."""
+    private_directory(file.parent)
+    said, default = _said(file), Preferences()
+    valid = _valid(said)
+    names = {spec.name for spec in fields(Preferences)}
+    foreign = {
+        name: value
+        for name, value in said.items()
+        if name not in names or (name not in valid and getattr(chosen, name) == getattr(default, name))
+    }
+    content = {**asdict(chosen), **foreign}
+    write_private(file, f"{json.dumps(content, indent=2)}\n".encode(), durable=False)
+
+
+def _said(file: Path) -> dict[str, Any]:
+    """Empty where there is no file, or none that can be read."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return default
-    except (OSError, ValueError) as error:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("The preferences in %s cannot be read (%s); the defaults are used.", file, type(error).__name__)
-        return default
-    given = said if isinstance(said, dict) else {}
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _valid(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What this version knows, and can use."""
+    default = Preferences()
     valid = {
         spec.name: given[spec.name]
         for spec in fields(Preferences)
@@ -74,10 +116,4 @@ def read(file: Path) -> Preferences:
     for name, possible in (("notifications", NotificationLevel), ("appearance", Appearance)):
         if name in valid and valid[name] not in get_args(possible):
             del valid[name]
-    return Preferences(**valid)
-
-
-def write(file: Path, chosen: Preferences) -> None:
-    """Raises OSError."""
-    private_directory(file.parent)
-    write_private(file, f"{json.dumps(asdict(chosen), indent=2)}\n".encode(), durable=False)
+    return valid

@@ -22,7 +22,7 @@ from worker_core.basics.whole_text import whole
 from worker_core.errors import ConfigurationError
 from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
-from worker_core.settings import SETTINGS, Settings, text_file
+from worker_core.settings import FORMAT, FORMAT_KEY, SETTINGS, Settings, text_file
 
 
 class SettingsStore(QObject):
@@ -71,6 +71,7 @@ class SettingsStore(QObject):
         """
         file = self.paths.settings_file
         text, mark = text_file.read(file, what="settings file")
+        text = text or f"{FORMAT_KEY} = {FORMAT}\n"
         values = settings_of.parse(text, file=file)
         for name, value in changes.items():
             given = _typed(value)

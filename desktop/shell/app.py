@@ -16,12 +16,15 @@ from PySide6.QtWidgets import QApplication
 from desktop.look import language
 from desktop.look.icons import mark_icon
 from desktop.look.language import tr
+from desktop.look.qt_words import translate_qt
 from desktop.notices.key_watch import KeyWatch
 from desktop.notices.notice_file import NoticeFile
 from desktop.notices.notifications import Notifications
 from desktop.notices.popups import Popups
-from desktop.notices.releases import RELEASES_URL, newest_release, releases_url
+from desktop.notices.release_index import Seen
+from desktop.notices.releases import RELEASES_URL, ReleaseAnswer, releases_url, root_keys
 from desktop.notices.releases import VARIABLE as RELEASES_VARIABLE
+from desktop.notices.releases import ask as ask_for_releases
 from desktop.notices.updates import UpdateWatch
 from desktop.settings.keys import Keys
 from desktop.settings.policy_store import PolicyStore
@@ -30,17 +33,20 @@ from desktop.shell.bridge import Bridge
 from desktop.shell.crash import CrashKeeper
 from desktop.shell.launch import Launch, Options
 from desktop.shell.leaving import Leaving
-from desktop.shell.loop import QuitFilter, WorkerLoop
+from desktop.shell.loop import CutOff, QuitFilter, WorkerLoop
 from desktop.shell.provision import of_playground, of_user
 from desktop.shell.single_instance import SingleInstance
 from desktop.system.diagnosis import Diagnosis
+from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
 from desktop.system.platforms import APP_ID, APP_NAME, AT_LOGIN, is_ours, own_command, platform
 from desktop.system.platforms.ports import AutostartEntry, autostart_state, repair_autostart
 from desktop.system.power import PowerKeeper
 from desktop.system.sampling import Sampling
+from desktop.system.working_copies import WorkingCopies
 from desktop.tray.actions import Actions
 from desktop.tray.facts import TrayFacts
+from desktop.tray.menu import menu
 from desktop.tray.view import Tray
 from desktop.windows.desk import Desk
 from desktop.windows.front import Front
@@ -48,7 +54,9 @@ from desktop.worker.local_worker import LocalWorker
 from worker_core import __version__
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_socket.client import running_workers
+from worker_core.data_format import OURS
 from worker_core.errors import ExitCode, KubiyaError
+from worker_core.events import Event
 from worker_core.logs.pipeline import install, uninstall
 from worker_core.logs.sinks import FileSink
 from worker_core.secrets import KeyringStore
@@ -64,6 +72,8 @@ log = logging.getLogger(__name__)
 
 PANEL_LIMIT: Final = timedelta(seconds=20)
 """At login the panel may come after the tray: so long before the window takes over."""
+
+PANEL_GONE_AFTER: Final = timedelta(seconds=5)
 
 
 def run(options: Options) -> int:
@@ -81,22 +91,28 @@ def run(options: Options) -> int:
     app.setWindowIcon(mark_icon())
     loop = WorkerLoop(app)
     asyncio.set_event_loop(loop)
-    return loop.run_until_complete(_run(app, loop, options))  # type: ignore[no-any-return]
+    try:
+        return int(loop.run_until_complete(_run(app, loop, options)))
+    except CutOff:
+        log.warning("Not everything could be signed off before the display was gone for too long.")
+        return ExitCode.OK
 
 
 async def _run(app: QApplication, loop: WorkerLoop, options: Options) -> int:
     leaving = Leaving()
+    loop.on_cut_off = lambda: leaving.ask(StopMode.CANCEL)
     if sys.platform != "win32":
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, leaving.escalate)
     launch = Launch.of(options)
     paths = launch.paths
     paths.check()
+    OURS.make_ready(paths, in_use_by=lambda: [one.pid for one in running_workers(paths.runtime)])
     with ExitStack() as parts:
         instance = SingleInstance(paths.runtime)
         try:
             if not instance.acquire():
-                if instance.raise_first():
+                if instance.raise_first(for_task=options.ask):
                     return ExitCode.OK
                 print(tr("Kubiya Worker runs already, but does not answer."), file=sys.stderr)  # noqa: T201
                 return ExitCode.UNEXPECTED
@@ -111,6 +127,8 @@ async def _run(app: QApplication, loop: WorkerLoop, options: Options) -> int:
         desktop = Desktop(app, loop, launch, leaving, parts)
         desktop.show_crashes(crashes)
         instance.raised.connect(desktop.front.raised)
+        instance.asked.connect(desktop.front.asked)
+        instance.left.connect(leaving.escalate)
         await desktop.live()
     return ExitCode.OK
 
@@ -124,7 +142,8 @@ class Desktop:
         self._tasks = TaskKeeper()
         paths, system = launch.paths, platform()
         store = SettingsStore(paths, environ=launch.environ)
-        language.load([name for name in (store.preferences.language, *QLocale.system().uiLanguages()) if name])
+        names = [name for name in (store.preferences.language, *QLocale.system().uiLanguages()) if name]
+        translate_qt(app, language.load(names))
 
         notifications = Notifications(level=lambda: store.preferences.notifications)
         parts.callback(notifications.close)
@@ -138,7 +157,7 @@ class Desktop:
         parts.callback(key_watch.close)
         keys = Keys(store=store, keychain=keychain, environ=launch.environ, use_key=launch.use_key)
         updates = UpdateWatch(
-            ask=lambda: newest_release(releases_url(launch.environ), ca_file=store.settings_in_use().ca_file),
+            ask=lambda: _newest_release(store, launch),
             store=store,
             say=notifications.say,
             page=launch.environ.get(RELEASES_VARIABLE) or RELEASES_URL,
@@ -150,6 +169,7 @@ class Desktop:
             paths=paths,
             redactor=launch.redactor,
             log_ring=launch.ring,
+            beginning=tr("Starting the playground.") if launch.backend else "",
         )
         bridge = Bridge(worker, launch.ring)
         parts.callback(bridge.close)
@@ -189,24 +209,33 @@ class Desktop:
                 snapshot=lambda: worker.snapshot,
             ),
             outside=Outside(workspaces=paths.workspaces),
+            copies=WorkingCopies(paths=paths, settings=store.settings),
+            files_left=FilesLeft(workspaces=paths.workspaces),
             keys=None if launch.backend else keys,
             autostart=system.autostart,
             sample=Sampling(disk=paths.state).sample,
             follow=actions.follow,
+            menu=lambda: menu(self._facts()),
+            carry_out=actions.carry_out,
             playground_model=self._playground_model,
         )
         self.front = Front(new_window=self._new_window, new_first_run=self._new_first_run)
         parts.callback(self.front.close)
+        executions = self._desk.executions
+        notifications.know(is_watched=lambda: self.front.is_watched, words=executions.words)
 
         self._worker, self._bridge, self._tray, self._keys = worker, bridge, tray, keys
         self._popups, self._power = popups, power
         tray.chosen.connect(actions.carry_out)
         tray.notice_clicked.connect(actions.follow)
+        tray.available_changed.connect(self._tray_changed)
         actions.window_wanted.connect(self.front.open)
+        actions.task_wanted.connect(self.front.new_task)
         actions.leave_wanted.connect(leaving.ask)
         actions.done.connect(self._redraw)
         store.changed.connect(self._redraw)
         bridge.snapshot_changed.connect(self._on_snapshot)
+        bridge.events_arrived.connect(self._on_events)
         bridge.events_arrived.connect(notifications.hear)
         leaving.hurried.connect(self._stop_sooner)
         QuitFilter(app, leaving.escalate)
@@ -231,6 +260,8 @@ class Desktop:
         if leaving.mode is None:
             self._redraw()
             self._appear()
+            if self._launch.options.ask:
+                self.front.new_task()
             self._desk.updates.look()
         if leaving.mode is None and self._desk.settings.preferences.start_worker and not front.unset:
             self._tasks.start(self._start())
@@ -288,18 +319,26 @@ class Desktop:
     # --- showing ------------------------------------------------------------------------------------------
 
     def _redraw(self) -> None:
-        self._tray.show(
-            TrayFacts(
-                snapshot=self._worker.snapshot,
-                attached=self._worker.attached,
-                paused_until=self._worker.paused_until,
-                autostart=autostart_state(self._desk.autostart),
-                snoozed_until=self._desk.notices.snoozed_until,
-                unset=self.front.unset,
-            )
+        self._tray.show(self._facts())
+
+    def _facts(self) -> TrayFacts:
+        return TrayFacts(
+            snapshot=self._worker.snapshot,
+            attached=self._worker.attached,
+            paused_until=self._worker.paused_until,
+            autostart=autostart_state(self._desk.autostart),
+            snoozed_until=self._desk.notices.snoozed_until,
+            unset=self.front.unset,
         )
 
+    def _on_events(self, events: list[Event]) -> None:
+        """Executions are followed from the start, also while nobody wanted the window yet."""
+        if self.front.window is None:
+            self._desk.executions.apply(events)
+
     def _on_snapshot(self, snapshot: EngineSnapshot) -> None:
+        if self.front.window is None:
+            self._desk.executions.take(snapshot)
         self._redraw()
         self._desk.notices.look(snapshot)
         self._popups.look(snapshot)
@@ -319,6 +358,16 @@ class Desktop:
     def _take_over(self) -> None:
         if not self._tray.available and self._leaving.mode is None:
             self.front.stay(self._desk.settings)
+
+    def _tray_changed(self, available: bool) -> None:
+        if available:
+            self.front.tray_came()
+        else:  # a panel that is started anew is back in a moment
+            QTimer.singleShot(int(PANEL_GONE_AFTER.total_seconds() * 1000), self._tray, self._panel_gone)
+
+    def _panel_gone(self) -> None:
+        if not self._tray.available and self._leaving.mode is None:
+            self.front.tray_went()
 
     def _last_window_closed(self) -> None:
         if not self._tray.available:
@@ -351,7 +400,18 @@ class Desktop:
         made = FirstRunWindow(onboarding, Background())
         made.finished.connect(self._set_up)
         made.playground_wanted.connect(self._try_playground)
+        made.page_wanted.connect(self._desk.outside.open_url)
         return made
+
+
+async def _newest_release(store: SettingsStore, launch: Launch) -> ReleaseAnswer:
+    chosen = store.preferences
+    return await ask_for_releases(
+        releases_url(launch.environ),
+        roots=root_keys(),
+        seen=Seen(generation=chosen.update_keys_seen, sequence=chosen.update_index_seen),
+        ca_file=store.settings_in_use().ca_file,
+    )
 
 
 def _repair_autostart(entry: AutostartEntry | None) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from PySide6.QtCore import QElapsedTimer, QObject, Qt, QTimer, Signal, Slot
 
-from desktop.look.language import tr
+from desktop.look.language import number_text, tr
 from desktop.worker.face import WorkerFace
 from worker_core.events import Event, SnapshotReplaced
 from worker_core.logs.ring import LogLine, LogRing
@@ -91,14 +91,15 @@ class Bridge(QObject):
             self._lines_wait = False
             lines, self._cursor, lost = self._ring.lines_after(self._cursor, self._ring.size)
             if lost:
-                said = tr("{n} lines came too fast to be shown; the log file has them.", n=f"{lost:,}")
+                said = tr("{n} lines came too fast to be shown; the log file has them.", n=number_text(lost))
                 lines.insert(0, LogLine(at=lines[0].at, level="WARNING", logger=__name__, message=said))
             if lines:
                 self.logs_arrived.emit(lines)
-        snapshot, self._snapshot = self._snapshot, None
-        if snapshot is not None:
-            self.snapshot_changed.emit(snapshot)
+        # What was said comes before the question that follows it, which the snapshot has.
         if self._events:
             events = list(self._events)
             self._events.clear()
             self.events_arrived.emit(events)
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            self.snapshot_changed.emit(snapshot)

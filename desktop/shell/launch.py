@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
@@ -27,6 +28,8 @@ class Options:
     playground: bool = False
     demo: bool = False
     data_dir: Path | None = None
+    ask: bool = False
+    """Ask for a new task at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,12 @@
 """The one event loop: Qt's, with asyncio on top.
 
-Differs from `qasync.QEventLoop` (0.28) in five ways, each tested:
+Differs from `qasync.QEventLoop` (0.28) in six ways, each tested:
 
 * A cancelled timer is gone at once. qasync leaves its Qt timer alive until it fires: one leak per `asyncio.timeout`.
 * Timers never fire early, and far ones do not overflow.
 * Callbacks of one turn run together, not through a Qt timer each.
 * `QEvent.Quit` does not tear the loop from below running tasks: it asks `on_quit`.
+* A display that goes away is a way to leave: what runs is signed off all the same.
 * Cyclic garbage is collected in this thread alone, see `garbage.py`.
 """
 
@@ -17,13 +18,15 @@ import logging
 import math
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 os.environ.setdefault("QT_API", "pyside6")
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimerEvent, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimerEvent, Signal, Slot, qInstallMessageHandler
 from qasync import QEventLoop
 
 from desktop.shell.garbage import GarbageKeeper
@@ -33,8 +36,16 @@ log = logging.getLogger(__name__)
 LONGEST_TIMER_MS: Final = 2**31 - 1
 """What Qt takes: 24.8 days. A timer that is farther away looks at the clock then, and goes on."""
 
+CUT_OFF_LIMIT: Final = timedelta(seconds=20)
+"""For signing off once the display is gone; a session that ends gives less."""
+
+_CUT_OFF_TURN_SECONDS: Final = 0.005
 _COARSE_FROM_MS: Final = 2000
 """From here on Qt may gather timers with others, which saves wake-ups."""
+
+
+class CutOff(Exception):
+    """The display is gone, and not everything could be signed off in time."""
 
 
 class _Handle(asyncio.TimerHandle):
@@ -96,6 +107,16 @@ class _Timers(QObject):
         self._ready.clear()
         self._turn = 0
 
+    def turn(self) -> None:
+        """What is due, without Qt's timers."""
+        for timer_id, waiting in list(self._waiting.items()):
+            if waiting.when() <= self._loop.time() and self._waiting.pop(timer_id, None) is not None:
+                self.killTimer(timer_id)
+                self._ready.append(waiting)
+        for _ in range(len(self._ready)):
+            if self._ready and not (handle := self._ready.popleft()).cancelled():
+                handle._run()
+
     def set_debug(self, enabled: bool) -> None:
         pass
 
@@ -135,6 +156,46 @@ class WorkerLoop(QEventLoop):  # type: ignore[misc]
         self._timer.deleteLater()
         self._timer = _Timers(self, app)
         self.garbage = GarbageKeeper()
+        self.on_cut_off: Callable[[], None] = lambda: None
+        """Called where Qt ended the loop from below: the display is gone."""
+
+    def run_until_complete(self, future: Any) -> Any:
+        """As asyncio's. Without a display it goes on without windows, for CUT_OFF_LIMIT at most.
+
+        Qt (6.11, xcb and wayland) ends `exec` with the connection; what is to be signed off and flushed is not done
+        then. `exec` would end at once again: its loop is turned by hand.
+        """
+        task = asyncio.ensure_future(future, loop=self)
+
+        def stop(_: object) -> None:
+            self.stop()
+
+        task.add_done_callback(stop)
+        try:
+            self.run_forever()
+        finally:
+            task.remove_done_callback(stop)
+        if task.done():
+            QCoreApplication.processEvents()
+        else:
+            self._go_on_without_windows(task)
+        return task.result()
+
+    def _go_on_without_windows(self, task: asyncio.Future[Any]) -> None:
+        log.warning("The display is gone; the program leaves.")
+        qInstallMessageHandler(lambda *_: None)  # Qt says so at each turn
+        self.on_cut_off()
+        deadline = self.time() + CUT_OFF_LIMIT.total_seconds()
+        asyncio.events._set_running_loop(self)
+        try:
+            while not task.done() and self.time() < deadline:
+                QCoreApplication.processEvents()
+                self._timer.turn()
+                time.sleep(_CUT_OFF_TURN_SECONDS)
+        finally:
+            asyncio.events._set_running_loop(None)
+        if not task.done():
+            raise CutOff
 
     def run_forever(self) -> Any:
         with self.garbage:

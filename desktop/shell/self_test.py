@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,11 +17,19 @@ def self_test(*, as_json: bool = False) -> int:
     return run(_CHECKS, as_json=as_json)
 
 
+def has_no_screen(environ: Mapping[str, str], *, system: str = sys.platform) -> bool:
+    """Whether Qt is to draw into memory.
+
+    Not on Windows: every session has a screen there, and what draws into memory knows none of its fonts (Qt 6.12).
+    """
+    return system != "win32" and not environ.get("DISPLAY") and not environ.get("WAYLAND_DISPLAY")
+
+
 def _qt() -> str:
-    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+    if has_no_screen(os.environ):
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtCore import qVersion
-    from PySide6.QtGui import QGuiApplication
+    from PySide6.QtGui import QFontDatabase, QGuiApplication
     from PySide6.QtWidgets import QApplication
 
     from desktop.look.icons import pixmap
@@ -28,6 +37,8 @@ def _qt() -> str:
     from desktop.tray.picture import IconState, Picture
 
     _kept.append(QApplication.instance() or QApplication([]))
+    if not QFontDatabase.families():
+        raise RuntimeError("there is no font on this machine: all text would be boxes (install fontconfig and a font)")
     image = icon(Picture(state=IconState.RUNNING), dark=False, template=False).pixmap(32, 32).toImage()
     if image.pixelColor(image.width() // 2, image.height() // 8).alpha() == 0:
         raise RuntimeError("an SVG icon came out empty")

@@ -38,6 +38,12 @@ class SingleInstance(QObject):
     raised = Signal(str)
     """A second start asked for the window; with its activation token (Wayland), or nothing."""
 
+    asked = Signal(str)
+    """The same, for a new task."""
+
+    left = Signal()
+    """A second start asked this one to leave: an installer, say."""
+
     def __init__(self, folder: Path, parent: QObject | None = None) -> None:
         """`folder`: `paths.runtime`; made private."""
         super().__init__(parent)
@@ -76,22 +82,33 @@ class SingleInstance(QObject):
             log.warning("A second start cannot raise this window: %s", error)
         return True
 
-    def raise_first(self, environ: Mapping[str, str] = os.environ) -> bool:
-        """Ask the first to show its window. False: it does not answer."""
+    def raise_first(self, environ: Mapping[str, str] = os.environ, *, for_task: bool = False) -> bool:
+        """Ask the first to show its window, or to ask for a new task. False: it does not answer."""
+        token = environ.get("XDG_ACTIVATION_TOKEN") or environ.get("DESKTOP_STARTUP_ID") or ""
+        more = {"for": "task"} if for_task else {}  # an older first shows its window
+        return self._ask("show", activation_token=token, **more) is not None
+
+    def let_first_leave(self) -> bool:
+        """Ask the first to leave as its menu does, and wait until it has. False: none answers."""
+        socket = self._ask("leave")
+        if socket is None:
+            return False
+        if socket.state() is not QLocalSocket.LocalSocketState.UnconnectedState:
+            socket.waitForDisconnected(-1)  # its end is that of the process
+        return True
+
+    def _ask(self, wish: str, **more: str) -> QLocalSocket | None:
+        """Tell the first a wish; the connection, once it has answered."""
         name = self._name()
         if not name:
-            return False
+            return None
         socket = QLocalSocket()
         socket.connectToServer(name)
         if not socket.waitForConnected(ANSWER_LIMIT_MS) or not is_ours(int(socket.socketDescriptor())):
-            return False
-        token = environ.get("XDG_ACTIVATION_TOKEN") or environ.get("DESKTOP_STARTUP_ID") or ""
-        wish = {"version": VERSION, "wish": "show", "activation_token": token}
-        socket.write(json.dumps(wish).encode() + b"\n")
+            return None
+        socket.write(json.dumps({"version": VERSION, "wish": wish, **more}).encode() + b"\n")
         socket.flush()
-        answered = socket.waitForReadyRead(ANSWER_LIMIT_MS)
-        socket.disconnectFromServer()
-        return answered
+        return socket if socket.waitForReadyRead(ANSWER_LIMIT_MS) else None
 
     def release(self) -> None:
         """Let another one be first."""
@@ -131,10 +148,18 @@ class SingleInstance(QObject):
                 socket.abort()
                 socket.deleteLater()
                 continue
-            socket.readyRead.connect(lambda socket=socket: self._read(socket))
+            socket.readyRead.connect(self._arrived)
             socket.disconnected.connect(socket.deleteLater)
             if socket.canReadLine():
                 self._read(socket)
+
+    def _arrived(self) -> None:
+        """A slot that holds nothing: one with a reference to this, let go while its socket is deleted, could be the
+        last to have one, and would delete this, the server and the same socket once more.
+        """
+        socket = self.sender()
+        assert isinstance(socket, QLocalSocket)
+        self._read(socket)
 
     def _read(self, socket: QLocalSocket) -> None:
         if not socket.canReadLine():
@@ -145,7 +170,10 @@ class SingleInstance(QObject):
         socket.write(b'{"version": 1}\n')
         socket.flush()
         if wish.get("wish") == "show":
-            self.raised.emit(str(wish.get("activation_token") or "")[:200])
+            wanted = self.asked if wish.get("for") == "task" else self.raised
+            wanted.emit(str(wish.get("activation_token") or "")[:200])
+        elif wish.get("wish") == "leave":
+            self.left.emit()
 
 
 def _decoded(line: bytes) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from desktop.look.language import tr
 from desktop.look.wording import pause_reason, tomorrow_morning
-from desktop.notices.action import Action
+from desktop.notices.action import PAGE_OF, Action
 from desktop.notices.notifications import Level, Notice, Notifications
 from desktop.system.platforms.ports import Autostart, AutostartEntry, autostart_state, set_autostart
 from desktop.worker.face import WorkerFace
@@ -27,6 +27,9 @@ class Actions(QObject):
 
     window_wanted = Signal(str, str)
     """A page, and what to show on it; both may be empty."""
+
+    task_wanted = Signal()
+    """A new task is to be written."""
 
     leave_wanted = Signal(object)
     """A `StopMode`."""
@@ -64,14 +67,10 @@ class Actions(QObject):
                 self._do(self._worker.cancel_execution(target))
             case Action.OPEN:
                 self.window_wanted.emit("", "")
-            case Action.OPEN_EXECUTION:
-                self.window_wanted.emit("executions", target)
-            case Action.OPEN_APPROVAL:
-                self.window_wanted.emit("approvals", target)
-            case Action.LOGS:
-                self.window_wanted.emit("logs", "")
-            case Action.SETTINGS:
-                self.window_wanted.emit("settings", target)
+            case Action.NEW_TASK:
+                self.task_wanted.emit()
+            case _ if page := PAGE_OF.get(action):
+                self.window_wanted.emit(page, target)
             case Action.SNOOZE_30_MINUTES:
                 self._notifications.snooze(now + timedelta(minutes=30))
             case Action.SNOOZE_HOUR:
@@ -86,7 +85,7 @@ class Actions(QObject):
                 self.leave_wanted.emit(StopMode.DRAIN)
             case Action.QUIT_NOW:
                 self.leave_wanted.emit(StopMode.CANCEL)
-            case Action.NOTHING:
+            case _:
                 return
         self.done.emit()
 
@@ -115,7 +114,7 @@ class Actions(QObject):
             try:
                 await command
             except KubiyaError as error:
-                self._complain(error.sentence)
+                self._complain(error.fact)
             self.done.emit()
 
         self._tasks.start(run())

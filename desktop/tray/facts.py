@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from desktop.system.platforms.ports import Autostart
-from worker_core.snapshot import EngineSnapshot, EngineState
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.snapshot import EngineSnapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +23,3 @@ class TrayFacts:
 
     now: datetime | None = None
     """For words such as "tomorrow"; None: the present."""
-
-
-def troubles(snapshot: EngineSnapshot) -> tuple[str, ...]:
-    """Sentences about what is wrong although the worker runs."""
-    found = []
-    if snapshot.state in {EngineState.RUNNING, EngineState.PAUSED}:
-        found += [queue.reason for queue in snapshot.queues if not queue.polling and queue.reason]
-    if snapshot.outbox.interrupted_reason:
-        found.append(snapshot.outbox.interrupted_reason)
-    if snapshot.sandbox.name == "refused":
-        found.append(snapshot.sandbox.reason)
-    return tuple(dict.fromkeys(found))

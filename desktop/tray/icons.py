@@ -25,6 +25,8 @@ _MARKS: Final[dict[IconState, str]] = {
     '<rect x="17.6" y="9.6" width="4" height="12.8" rx="1.2"/>',
     IconState.DRAINING: '<path d="M14.2 8.6h3.6v7.6h4.6L16 23.6l-6.4-7.4h4.6z"/>',
     IconState.ATTENTION: '<rect x="14" y="7.6" width="4" height="10.8" rx="2"/><circle cx="16" cy="22.6" r="2.3"/>',
+    IconState.CUT_OFF: '<rect x="7" y="14" width="6.6" height="4" rx="2"/>'
+    '<rect x="18.4" y="14" width="6.6" height="4" rx="2"/>',
     IconState.STOPPED: '<rect x="10.8" y="10.8" width="10.4" height="10.4" rx="1.8"/>',
 }
 

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from desktop.look.language import tr
+from desktop.look.standing import unprotected
 from desktop.look.wording import is_key_refused, moment, short
-from desktop.notices.action import Action
+from desktop.notices.action import Action, Entry
 from desktop.notices.questions import questions
 from desktop.system.platforms.ports import Autostart
 from desktop.tray.facts import TrayFacts
 from desktop.tray.picture import reason, status
 from worker_core.snapshot import EngineState, ExecutionView, QueueView
+from worker_core.summary import Standing, summary
 
 ROWS: Final = 10
 """Of queues, executions and approvals each; the window has them all."""
 
 WORKING: Final = frozenset({EngineState.STARTING, EngineState.RUNNING, EngineState.PAUSED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line. No title: a separator. `checked` is None where there is nothing to check."""
-
-    title: str = ""
-    action: Action = Action.NOTHING
-    target: str = ""
-    enabled: bool = True
-    checked: bool | None = None
-    children: tuple[Entry, ...] = ()
 
 
 LINE: Final = Entry()
@@ -45,6 +34,7 @@ def menu(facts: TrayFacts) -> tuple[Entry, ...]:
         _queues(facts),
         _executions(facts),
         (
+            *(() if facts.unset else (Entry(title=tr("New task…"), action=Action.NEW_TASK),)),
             Entry(title=tr("Open Kubiya Worker"), action=Action.OPEN),
             Entry(title=tr("Logs"), action=Action.LOGS),
             Entry(title=tr("Settings"), action=Action.SETTINGS),
@@ -63,6 +53,8 @@ def _header(facts: TrayFacts) -> tuple[Entry, ...]:
     lines = [Entry(title=status(facts), enabled=False)]
     if why := reason(facts):
         lines.append(Entry(title=short(why, 80), enabled=False))
+    if summary(facts.snapshot).unprotected and not facts.unset:
+        lines.append(Entry(title=f"⚠ {unprotected()}", action=Action.SETTINGS, target="require_sandbox"))
     if facts.attached:
         lines.append(Entry(title=tr("Served by the worker service (pid {pid})", pid=facts.snapshot.pid), enabled=False))
     return tuple(lines)
@@ -72,6 +64,11 @@ def _control(facts: TrayFacts) -> tuple[Entry, ...]:
     if facts.unset:
         return (Entry(title=tr("Set up…"), action=Action.OPEN),)
     match facts.snapshot.state:
+        case _ if summary(facts.snapshot).standing is Standing.LOCKED:
+            return (
+                Entry(title=tr("Try again"), action=Action.START),
+                Entry(title=tr("Stop"), action=Action.STOP),
+            )
         case EngineState.STOPPED:
             return (Entry(title=tr("Start"), action=Action.START),)
         case EngineState.FAILED:
@@ -120,6 +117,8 @@ def _queues(facts: TrayFacts) -> tuple[Entry, ...]:
 
 def queue_title(queue: QueueView) -> str:
     name = short(queue.queue_name or queue.queue_id, 40)
+    if queue.is_silent:
+        return tr("{queue}: no answer", queue=name)
     if not queue.polling:
         return tr("{queue}: not polled", queue=name)
     if queue.statistics is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from desktop.look.language import tr
-from desktop.look.wording import moment, short
+from desktop.look.standing import explanation, headline
+from desktop.look.wording import short
 from desktop.notices.questions import questions
-from desktop.tray.facts import TrayFacts, troubles
-from worker_core.snapshot import EngineState
+from desktop.tray.facts import TrayFacts
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.summary import Standing, summary
 
 COUNT_SHOWN: Final = 9
 """Above it the icon shows a plus: two digits cannot be read at 16 pixels."""
@@ -23,6 +24,9 @@ class IconState(enum.Enum):
     PAUSED = "paused"
     DRAINING = "draining"
     ATTENTION = "attention"
+    CUT_OFF = "cut off"
+    """It tries again by itself."""
+
     STOPPED = "stopped"
 
 
@@ -36,67 +40,47 @@ class Picture:
 
 def picture(facts: TrayFacts) -> Picture:
     """What needs the user comes first, then what is going on."""
-    snapshot = facts.snapshot
-    running = snapshot.tasks_in_flight
     if facts.unset:
         return Picture(state=IconState.STOPPED)
+    said = summary(facts.snapshot)
+    running = said.running
     badge = "" if not running else str(running) if running <= COUNT_SHOWN else f"{COUNT_SHOWN}+"
-    match snapshot.state:
-        case EngineState.FAILED:
-            return Picture(state=IconState.ATTENTION)
-        case EngineState.STOPPED:
+    match said.standing:
+        case Standing.STOPPED | Standing.STARTING:
             return Picture(state=IconState.STOPPED)
-        case EngineState.DRAINING:
+        case Standing.DRAINING:
             return Picture(state=IconState.DRAINING, badge=badge)
-        case _ if questions(snapshot) or troubles(snapshot):
-            return Picture(state=IconState.ATTENTION)
-        case EngineState.PAUSED:
+        case Standing.NO_CONTROL_PLANE | Standing.NO_TEMPORAL:
+            return Picture(state=IconState.CUT_OFF)
+        case Standing.PAUSED:
             return Picture(state=IconState.PAUSED, badge=badge)
-        case EngineState.STARTING:
-            return Picture(state=IconState.STOPPED)
+        case Standing.BUSY:
+            return Picture(state=IconState.BUSY, badge=badge)
+        case Standing.IDLE:
+            return Picture(state=IconState.RUNNING, badge=badge)
         case _:
-            return Picture(state=IconState.BUSY if running else IconState.RUNNING, badge=badge)
+            return Picture(state=IconState.ATTENTION)
 
 
 def status(facts: TrayFacts) -> str:
-    """The state in a few words, such as `2 executions running`."""
+    """The state in a few words, such as `2 tasks run`."""
     if facts.unset:
         return tr("Not set up yet")
-    snapshot = facts.snapshot
-    running = snapshot.tasks_in_flight
-    match snapshot.state:
-        case EngineState.STOPPED:
-            return tr("Stopped")
-        case EngineState.STARTING:
-            return tr("Starting")
-        case EngineState.DRAINING:
-            return tr("Draining")
-        case EngineState.FAILED:
-            return tr("Needs attention")
-        case EngineState.PAUSED if facts.paused_until is not None:
-            now = facts.now or datetime.now(UTC)
-            return tr("Paused until {time}", time=moment(facts.paused_until, now))
-        case EngineState.PAUSED:
-            return tr("Paused")
-        case _ if waiting := len(questions(snapshot)):
-            return tr("1 approval waiting") if waiting == 1 else tr("{count} approvals waiting", count=waiting)
-        case _ if troubles(snapshot):
-            return tr("Needs attention")
-        case _ if running:
-            return tr("1 execution running") if running == 1 else tr("{count} executions running", count=running)
-        case _:
-            return tr("Running")
+    now = facts.now or datetime.now(UTC)
+    return headline(summary(facts.snapshot), paused_until=facts.paused_until, now=now)
 
 
-def reason(facts: TrayFacts) -> str:
-    """The sentence that says why."""
-    found = troubles(facts.snapshot)
-    return found[0] if found else facts.snapshot.reason
+def reason(facts: TrayFacts, *, lasting: bool = False) -> str:
+    """The sentence that says why; `lasting` as for `explanation`."""
+    said = summary(facts.snapshot)
+    if said.standing is Standing.QUESTIONS:
+        return questions(facts.snapshot)[0].title
+    return explanation(said, facts.now or datetime.now(UTC), lasting=lasting)
 
 
 def tooltip(facts: TrayFacts) -> str:
     """State and reason in one line that every system shows whole, and that none takes for HTML, as X11 panels would."""
     name = tr("Kubiya Worker")
     head = f"{name}: {status(facts)}"
-    why = reason(facts)
+    why = reason(facts, lasting=True)
     return short(f"{head}. {why}" if why else head).replace("<", "‹")

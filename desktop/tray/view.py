@@ -10,11 +10,11 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
-from desktop.notices.action import Action
+from desktop.notices.action import Action, Entry
 from desktop.notices.notifications import Level, Notice
 from desktop.tray.facts import TrayFacts
 from desktop.tray.icons import icon
-from desktop.tray.menu import Entry, menu
+from desktop.tray.menu import menu
 from desktop.tray.picture import Picture, picture, tooltip
 
 WATCHER: Final = "org.kde.StatusNotifierWatcher"
@@ -57,7 +57,13 @@ class Tray(QObject):
         self._draw()
 
     def message(self, notice: Notice) -> None:
-        """A system notification, one at a time: a click on it is about the last one."""
+        """A system notification, one at a time: a click on it is about the last one.
+
+        Not for panels of StatusNotifierItem: Qt asks the same notification server as everybody, and where there is
+        none it makes a light bulb of the icon for ten seconds. The badge says there what waits.
+        """
+        if self._panel:
+            return
         self._notice = notice
         icons = QSystemTrayIcon.MessageIcon
         self._icon.showMessage(
@@ -128,7 +134,7 @@ class Tray(QObject):
     def _apply(self, action: QAction, entry: Entry) -> None:
         if not entry.title:
             return
-        action.setText(entry.title.replace("&", "&&"))
+        action.setText(for_dbusmenu(entry.title) if self._panel else entry.title.replace("&", "&&"))
         action.setEnabled(entry.enabled)
         action.setCheckable(entry.checked is not None)
         action.setChecked(bool(entry.checked))
@@ -171,6 +177,17 @@ class Tray(QObject):
             self._entries = ()
             self._draw()
         return super().event(event)
+
+
+def for_dbusmenu(title: str) -> str:
+    """A text that panels of StatusNotifierItem show as it is.
+
+    Qt (6.11) hands it on with the first `&` that is not the last character turned into `_`, and nothing else changed;
+    panels show `__` as `_`, and leave any other `_` out.
+    """
+    doubled = title.replace("_", "__")
+    at = doubled.find("&")
+    return doubled if at < 0 or at == len(doubled) - 1 else f"{doubled[:at]}&{doubled[at:]}"
 
 
 def _shape(entry: Entry) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from PySide6.QtWidgets import QFrame, QMenu
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space, Tone
-from desktop.look.wording import ago_text
+from desktop.look.wording import moment, when_text
 from desktop.models.conversation import Approval
 from desktop.widgets.buttons import Button
 from desktop.widgets.form import Form
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Pill
 from desktop.widgets.question import QuestionView
+from desktop.widgets.rule_panel import RulePanel
 from desktop.widgets.surfaces import IconTile
-from desktop.widgets.text import Label
+from desktop.widgets.text import ElidedLabel
 from worker_core.basics.visible import visible_line
 from worker_core.snapshot import Scope
 
@@ -48,30 +50,36 @@ class ApprovalCard(QFrame):
         self._tile = IconTile("approvals", tone="warning", size=36)
         asks = tr("{tool} asks you", tool=visible_line(approval.tool))
         title = asks if approval.in_call else tr("{tool} asks to run", tool=visible_line(approval.tool))
+        if approval.about_budget:
+            title = tr("A budget is used up")
         self.setAccessibleName(f"{title}: {approval.summary[:300]}")
         self._pill = Pill()
-        when = "  ·  ".join(part for part in (where, ago_text(approval.asked_at)) if part)
+        self._where = where
+        self._when = ElidedLabel("", role="small", tone="muted")
         head = row(
             self._tile,
-            column(Label(title, role="strong"), Label(when, role="small", tone="muted"), gap=1),
-            None,
+            column(ElidedLabel(title, role="strong"), self._when, gap=1),
             self._pill,
             gap=Space.M,
         )
+        head.setStretch(1, 1)
         allow = tr("Answer") if approval.in_call else tr("Allow once")
+        deny = tr("Decline") if approval.in_call else tr("Deny")
+        if approval.about_budget:
+            allow, deny = tr("Allow more"), tr("End the turn")
         self._allow = Button(allow, icon="check", variant="primary")
         self._more = Button(tr("Allow always…"))
         if approval.in_call:
             self._more.hide()
-        self._deny = Button(tr("Decline") if approval.in_call else tr("Deny"), variant="danger")
+        self._deny = Button(deny, variant="danger")
         self.form = Form(approval.fields)
         self._allow.clicked.connect(lambda: self._say(allow=True, scope="once"))
         self._deny.clicked.connect(lambda: self._say(allow=False, scope="once"))
         self._asked = False
         menu = QMenu(self)
         menu.addAction(tr("For this execution")).triggered.connect(lambda: self._say(allow=True, scope="execution"))
-        self._always = menu.addAction(tr("Always (writes a rule)"))
-        self._always.triggered.connect(lambda: self._say(allow=True, scope="always"))
+        self._always = menu.addAction(tr("Always…"))
+        self._always.triggered.connect(self._show_rule)
         self._more.setMenu(menu)
         self._buttons = QFrame()
         line = row(self._allow, self._more, self._deny, None)
@@ -81,7 +89,10 @@ class ApprovalCard(QFrame):
             line.addWidget(look)
         self._buttons.setLayout(line)
         self._question = QuestionView(approval.parts, read=lambda: read(approval))
-        self.setLayout(column(head, self._question, self.form, self._buttons, gap=Space.M, margins=(16, 14, 16, 14)))
+        self.rule = RulePanel(write=lambda: self._say(allow=True, scope="always"), back=self._hide_rule)
+        self.setLayout(
+            column(head, self._question, self.form, self.rule, self._buttons, gap=Space.M, margins=(16, 14, 16, 14))
+        )
         self.refresh()
 
     def refresh(self) -> None:
@@ -92,13 +103,32 @@ class ApprovalCard(QFrame):
             "expired": (tr("Expired"), "neutral"),
         }
         text, tone = said.get(self.approval.answer, (self.approval.answer, "neutral"))
+        if self.approval.adrift and not self.approval.answer:
+            text, tone = tr("Waits for a worker"), "neutral"
         self._pill.say(text, tone)
+        until = self.approval.expires_at if self.approval.waits else None
+        limit = tr("waits until {time}", time=moment(until, datetime.now(UTC))) if until is not None else ""
+        told = (limit, self._where, when_text(self.approval.asked_at))
+        self._when.setText("  ·  ".join(part for part in told if part))
         self._tile.set_tone("approvals", tone)
-        self._buttons.setVisible(self.approval.waits)
+        self.rule.setVisible(self.approval.waits and not self.rule.isHidden())
+        self._buttons.setVisible(self.approval.waits and self.rule.isHidden())
         self.form.setVisible(self.approval.waits and bool(self.approval.fields))
         self._question.show_parts(self.approval.parts)
         self._question.whole.setVisible(self.approval.waits)
         self._wake()
+
+    def _show_rule(self) -> None:
+        """What would be written is seen before it is; where it is not known, at least that a rule is."""
+        self.rule.show_rule(self.approval.rule)
+        self.rule.show()
+        self._buttons.hide()
+        self.rule.write.setFocus()
+
+    def _hide_rule(self) -> None:
+        self.rule.hide()
+        self._buttons.setVisible(self.approval.waits)
+        self._more.setFocus()
 
     def _say(self, *, allow: bool, scope: Scope) -> None:
         self._asked = True
@@ -116,4 +146,5 @@ class ApprovalCard(QFrame):
         self._allow.setEnabled(not self._asked and self.approval.was_shown)
         self._more.setEnabled(not self._asked and self.approval.was_shown)
         self._always.setVisible(not self.approval.left_out and self.approval.lasts)
+        self.rule.write.setEnabled(not self._asked and self.approval.was_shown and not self.approval.left_out)
         self._deny.setEnabled(not self._asked)

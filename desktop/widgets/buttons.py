@@ -81,7 +81,7 @@ class NavButton(QAbstractButton):
         super().__init__()
         self._icon_name = icon
         self._count = 0
-        self._urgent = False
+        self._urgent = self._folded = False
         self.setText(text)
         self.setCheckable(True)
         self.setAutoExclusive(True)
@@ -100,8 +100,15 @@ class NavButton(QAbstractButton):
             self.setAccessibleName(f"{self.text()}, {count}" if count else self.text())
             self.update()
 
+    def fold(self, folded: bool) -> None:
+        """Its picture alone; the tooltip has the name."""
+        if folded != self._folded:
+            self._folded = folded
+            self.updateGeometry()
+            self.update()
+
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's own name)
-        return QSize(180, QFontMetrics(theme().font("medium")).height() + 16)
+        return QSize(40 if self._folded else 180, QFontMetrics(theme().font("medium")).height() + 16)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
         colors, painter = theme().palette, QPainter(self)
@@ -122,8 +129,13 @@ class NavButton(QAbstractButton):
         )
         painter.setFont(theme().font("medium"))
         painter.setPen(QColor(ink))
-        painter.drawText(self.rect().adjusted(38, 0, -Space.M, 0), int(Qt.AlignmentFlag.AlignVCenter), self.text())
-        if self._count:
+        if not self._folded:
+            painter.drawText(self.rect().adjusted(38, 0, -Space.M, 0), int(Qt.AlignmentFlag.AlignVCenter), self.text())
+        if self._count and self._folded:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(colors.warning_ink if self._urgent else colors.accent_ink))
+            painter.drawEllipse(QRectF(self.width() - 13, 5, 8, 8))
+        elif self._count:
             self._paint_count(painter)
 
     def _paint_count(self, painter: QPainter) -> None:

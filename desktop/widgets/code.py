@@ -94,6 +94,10 @@ def _color_of(token: str) -> str:
         ("Token.Name.Tag", "code_name"),
         ("Token.Name.Attribute", "code_name"),
         ("Token.Operator.Word", "code_keyword"),
+        ("Token.Generic.Inserted", "success_ink"),
+        ("Token.Generic.Deleted", "danger_ink"),
+        ("Token.Generic.Heading", "code_name"),
+        ("Token.Generic.Subheading", "code_comment"),
     ):
         if token.startswith(beginning):
             return color

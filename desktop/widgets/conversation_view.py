@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space
-from desktop.look.wording import ago_text
+from desktop.look.wording import when_text
 from desktop.models.conversation import Approval, Conversation, Item, Message, Notice, ToolCall
 from desktop.widgets.approval_card import Answer, ApprovalCard, Read
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
 from desktop.widgets.markdown import MarkdownView
 from desktop.widgets.surfaces import Icon
-from desktop.widgets.text import Label, widget
+from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.widgets.tool_card import ToolCard
 
 SHOWN = 80
@@ -24,33 +26,50 @@ SHOWN = 80
 WIDTH = 780
 
 
+SendAgain = Callable[[Message], object]
+
+
 class MessageView(QWidget):
     """Something said: what the user asked in a bubble, what the agent says as plain text."""
 
     link_chosen = Signal(str)
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, *, send_again: SendAgain = lambda _: None) -> None:
+        """`send_again` gets a message that was not taken."""
         super().__init__()
         self._message = message
+        self._again = Button(tr("Try again"), icon="refresh")
+        self._again.clicked.connect(lambda: send_again(message))
+        self._fate = Label("", role="small", tone="muted")
         self._text = MarkdownView()
         self._text.link_chosen.connect(self.link_chosen)
         mine = message.role == "user"
         name = message.member or (message.author or tr("You") if mine else tr("Agent"))
-        head = Label(name, role="caption", tone="muted")
-        when = Label(ago_text(message.at), role="caption", tone="muted")
+        head = ElidedLabel(name, role="caption", tone="muted")
+        when = Label(when_text(message.at), role="caption", tone="muted")
         top = row(Icon("user" if mine else "agent", size=14, tone="neutral" if mine else "accent"), head, when, None)
         if mine:
             bubble = QFrame()
             bubble.setProperty("ground", "bubble")
             bubble.setLayout(column(self._text, margins=(14, 10, 14, 4)))
-            self.setLayout(column(top, bubble, gap=6, margins=(0, Space.S, 0, Space.S)))
+            fate = row(self._fate, self._again, None)
+            self.setLayout(column(top, bubble, fate, gap=6, margins=(0, Space.S, 0, Space.S)))
         else:
             self.setLayout(column(top, self._text, gap=6, margins=(0, Space.S, 0, Space.S)))
         self.refresh()
 
     def refresh(self) -> None:
-        self._text.show_markdown(self._message.text)
-        self.setAccessibleName(f"{self._message.role}: {self._message.text[:200]}")
+        said = self._message
+        if said.role == "user":
+            self._text.show_verbatim(said.text)
+        else:
+            self._text.show_markdown(said.text)
+        failed = said.delivery == "failed"
+        self._fate.setText({"": "", "sending": tr("Sending…"), "failed": tr("Not sent.")}[said.delivery])
+        self._fate.set_tone("danger" if failed else "muted")
+        self._fate.setVisible(said.role == "user" and bool(said.delivery))
+        self._again.setVisible(said.role == "user" and failed)
+        self.setAccessibleName(f"{said.role}: {said.text[:200]} {self._fate.text()}".strip())
 
 
 class NoticeView(QFrame):
@@ -78,13 +97,13 @@ class ConversationView(QScrollArea):
 
     link_chosen = Signal(str)
 
-    def __init__(self, *, answer: Answer, read: Read) -> None:
+    def __init__(self, *, answer: Answer, read: Read, send_again: SendAgain = lambda _: None) -> None:
         super().__init__()
         self.setAccessibleName(tr("Conversation"))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._answer, self._read = answer, read
+        self._answer, self._read, self._send_again = answer, read, send_again
         self._conversation: Conversation | None = None
         self._views: dict[str, View] = {}
         self._first = 0
@@ -161,7 +180,7 @@ class ConversationView(QScrollArea):
     def _view(self, item: Item) -> View:
         match item:
             case Message():
-                view = MessageView(item)
+                view = MessageView(item, send_again=self._send_again)
                 view.link_chosen.connect(self.link_chosen)
                 return view
             case ToolCall():

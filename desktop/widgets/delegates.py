@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from desktop.look.language import tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Tone
-from desktop.look.wording import ago_text, count_text, duration_text, status_text, status_tone
+from desktop.look.wording import count_text, duration_text, status_text, status_tone, when_text
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
 from desktop.models.log_lines import LineRole, LogModel
@@ -20,6 +20,9 @@ from desktop.models.notice_list import NoticeRole
 from desktop.notices.notifications import Level, Notice
 from desktop.widgets.pills import paint_pill, pill_size
 from worker_core.logs.ring import LogLine
+
+_ID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_LEVELS = {"WARNING": "warn", "CRITICAL": "fatal"}
 
 _Index = QModelIndex | QPersistentModelIndex
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -58,7 +61,7 @@ class ExecutionDelegate(QStyledItemDelegate):
         if one is None:
             return
         self._draw(
-            painter, option, title=one.title or one.execution_id, status=status_text(one.status),
+            painter, option, title=one.name, status=status_text(one.status),
             tone=status_tone(one.status), about=self._about(one), when=self._when(one),
         )  # fmt: skip
 
@@ -90,15 +93,17 @@ class ExecutionDelegate(QStyledItemDelegate):
     @staticmethod
     def _when(one: Execution) -> str:
         now = datetime.now(UTC)
-        if one.is_live:
-            return duration_text(one.duration(now))
-        return f"{ago_text(one.ended_at or one.started_at, now)}"
+        if one.waits_since is not None:
+            return tr("since {time}", time=when_text(one.waits_since, now))
+        if one.is_live and (span := one.duration(now)) is not None:
+            return duration_text(span)
+        return f"{when_text(one.ended_at or one.started_at, now)}"
 
     @staticmethod
     def _about(one: Execution) -> str:
         doing = tr("model is thinking") if one.step == "model" else one.step
         parts = [one.agent, doing if one.step else one.queue]
-        if not one.is_live:
+        if not one.is_live or one.waits_since is not None:
             parts.append(duration_text(one.duration(datetime.now(UTC))))
         if one.tokens:
             parts.append(tr("{n} tokens", n=count_text(one.tokens)))
@@ -120,7 +125,7 @@ class NoticeDelegate(ExecutionDelegate):
         status, tone = tones[notice.level]
         self._draw(
             painter, option, title=notice.title, status=status, tone=tone, about=" ".join(notice.body.split()),
-            when=ago_text(notice.at, datetime.now(UTC)),
+            when=when_text(notice.at, datetime.now(UTC)),
         )  # fmt: skip
 
 
@@ -128,7 +133,7 @@ class LogDelegate(QStyledItemDelegate):
     """Time, level and text on one line, with the search's hits marked."""
 
     TIME_WIDTH = 74
-    LEVEL_WIDTH = 66
+    LEVEL_WIDTH = 52
     SHOWN = 600
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 (Qt's own name)
@@ -154,13 +159,13 @@ class LogDelegate(QStyledItemDelegate):
         _say(
             painter,
             QRect(area.left() + self.TIME_WIDTH, area.top(), self.LEVEL_WIDTH, area.height()),
-            line.level.lower(),
+            _LEVELS.get(line.level, line.level.lower()),
             code,
             colors.ink(tone),
         )
         left = area.left() + self.TIME_WIDTH + self.LEVEL_WIDTH
         first, *rest = line.message[: self.SHOWN].split("\n", 1)
-        said = first + (f"   ⤶ +{line.message.count(chr(10))}" if rest else "")
+        said = with_short_ids(first) + (f"   ⤶ +{line.message.count(chr(10))}" if rest else "")
         text_area = QRect(left, area.top(), area.right() - left, area.height())
         model = index.model()
         if isinstance(model, LogModel) and model.pattern is not None:
@@ -182,6 +187,11 @@ class LogDelegate(QStyledItemDelegate):
             if width and left < area.right():
                 box = QRectF(left - 1, area.top() + 3, min(width + 2, area.right() - left), area.height() - 6)
                 painter.drawRoundedRect(box, 3, 3)
+
+
+def with_short_ids(text: str) -> str:
+    """Ids by their beginnings, as everywhere else: the message has the room. The line below has them whole."""
+    return _ID.sub(lambda found: found[1], text) if "-" in text else text
 
 
 def level_tone(level: str) -> Tone:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -11,10 +10,11 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space, Tone
-from desktop.look.wording import ago_text
+from desktop.look.wording import when_text
 from desktop.widgets.layouts import column, empty, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.text import ElidedLabel, Label
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_plane.models import QueueWorker
 
 SHOWN: Final = 12
@@ -81,7 +81,7 @@ class _Line:
         return cls(
             name=_text(info, "hostname") or worker.id[:8],
             facts="  ·  ".join(facts),
-            heard=tr("heartbeat {time}", time=ago_text(heard, now)) if heard is not None else "",
+            heard=tr("heartbeat {time}", time=when_text(heard, now)) if heard is not None else "",
             tone="warning" if heard is None or now - heard > LATE else "success",
         )
 

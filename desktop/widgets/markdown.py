@@ -1,24 +1,33 @@
-"""Markdown as widgets: text and code blocks one under the other. A stream changes only what is at its end."""
+"""Markdown as widgets, one under the other: text, code, tables, quotations. A stream changes only its end."""
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from html import escape
+from typing import Any
 
 from PySide6.QtCore import QSize, Qt, QUrl, Signal
-from PySide6.QtGui import QFont, QResizeEvent, QTextOption, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextLength,
+    QTextOption,
+    QTextTable,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QVBoxLayout, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import number_text, tr
 from desktop.look.theme import theme
+from desktop.look.tokens import Space
 from desktop.widgets.code import CodeBlock
+from desktop.widgets.markdown_text import Segment, segments
+from desktop.widgets.surfaces import Line
 from desktop.widgets.text import Label
-
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
 
 RENDER_LIMIT = 30_000
 """Characters that are rendered; a longer text is cut with a remark. Copy and export have the whole."""
@@ -26,79 +35,11 @@ RENDER_LIMIT = 30_000
 WORD_LIMIT = 1_000
 """Characters without a space that are laid out in one piece."""
 
+WIDE_COLUMN = 24
+"""Width of a table's column with long cells, in sizes of the font: some 45 characters."""
 
-_LINE_END = re.compile(r"\r\n?|\n")
-
-SEGMENT_BLOCKS = 6
-"""Paragraphs, lists and the like in one widget: what streams lays out only the last of these."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A piece of a document: HTML, or code in a language. `start` is the character at which it begins."""
-
-    kind: str
-    content: str
-    language: str = ""
-    start: int = field(default=0, compare=False)
-
-
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    parser.add_render_rule("image", _image_as_text)
-    parser.add_render_rule("heading_open", _heading)
-    parser.add_render_rule("heading_close", lambda *_: "</p>")
-    return parser
-
-
-def _image_as_text(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    """A picture's description: nothing is ever loaded because a model wrote its address."""
-    from html import escape
-
-    return f"[{escape(tokens[index].content or 'image')}]"
-
-
-def _heading(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    """A paragraph of a class: Qt gives `h1` and its like sizes that no style sheet takes away."""
-    return f'<p class="{tokens[index].tag}">'
-
-
-def segments(markdown: str, *, after: int = 0) -> list[Segment]:
-    """Split a document, from a character on, at its code blocks. HTML in it stays visible as text."""
-    parser = _parser()
-    markdown = markdown[after:]
-    starts = [after, *(after + end.end() for end in _LINE_END.finditer(markdown))]
-    found: list[Segment] = []
-    prose: list[Any] = []
-
-    def begin(token: Any) -> int:
-        return starts[min(token.map[0], len(starts) - 1)] if token.map else after
-
-    def close() -> None:
-        if prose:
-            html = parser.renderer.render(prose, parser.options, {})
-            found.append(Segment("html", html, start=begin(prose[0])))
-            prose.clear()
-
-    depth = blocks = 0
-    for token in parser.parse(markdown):
-        if depth == 0 and token.type in {"fence", "code_block"}:
-            close()
-            language = token.info.split()[0] if token.info.split() else ""
-            found.append(Segment("code", token.content.rstrip("\n"), language.lower(), start=begin(token)))
-            continue
-        if depth == 0 and token.nesting >= 0:
-            blocks = blocks + 1 if prose else 1
-            if blocks > SEGMENT_BLOCKS:
-                close()
-                blocks = 1
-        depth += token.nesting
-        prose.append(token)
-    close()
-    return found
+CELL_PADDING = 26
+"""Pixels between two columns."""
 
 
 class Prose(QTextBrowser):
@@ -127,8 +68,11 @@ class Prose(QTextBrowser):
     def show_html(self, html: str) -> None:
         if html != self._html:
             self._html = html
-            self.setHtml(html)
+            self._lay_out()
             self._fit()
+
+    def _lay_out(self) -> None:
+        self.setHtml(self._html)
 
     def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802 (Qt's own name)
         return None
@@ -153,21 +97,98 @@ class Prose(QTextBrowser):
         colors = theme().palette
         size, code = theme().font("body").pixelSize(), theme().font("code")
         self.document().setDefaultFont(_reading_font())
-        self.document().setIndentWidth(18)
+        self.document().setIndentWidth(22)
         self.document().setDefaultStyleSheet(
-            f"p, li {{ line-height: 148%; margin: 0 0 8px 0; }} li {{ margin: 0 0 2px 0; }} li p {{ margin: 0; }}"
+            f"p, li {{ line-height: 130%; margin: 0 0 8px 0; }} li {{ margin: 0 0 2px 0; }} li p {{ margin: 0; }}"
             f".h1 {{ font-size: {size + 6}px; font-weight: 600; margin: 6px 0 8px 0; }}"
             f".h2 {{ font-size: {size + 3}px; font-weight: 600; margin: 6px 0 6px 0; }}"
             f".h3, .h4, .h5, .h6 {{ font-size: {size + 1}px; font-weight: 600; margin: 4px 0 4px 0; }}"
             f"a {{ color: {colors.accent_ink}; text-decoration: none; }} ul, ol {{ margin: 0 0 8px 0; }}"
             f"code {{ font-family: '{code.family()}'; font-size: {code.pixelSize()}px;"
             f" background-color: {colors.raised}; }}"
-            f"blockquote {{ color: {colors.muted}; margin: 0 0 8px 12px; }}"
-            f"th {{ text-align: left; font-weight: 600; padding: 4px 16px 4px 0; color: {colors.muted}; }}"
-            f"td {{ padding: 4px 16px 4px 0; }}"
+            f"blockquote {{ color: {colors.muted}; margin: 0; }}"
+            f"table {{ border-collapse: collapse; border-style: none; }}"
+            f"th, td {{ text-align: left; padding: 5px 20px 5px 0; border-style: none;"
+            f" border-bottom: 1px solid {colors.line_strong}; }}"
+            f"th {{ font-weight: 600; color: {colors.muted}; }}"
         )
         if self._html:
-            self.setHtml(self._html)
+            self._lay_out()
+
+
+class Table(Prose):
+    """A table as wide as its cells want it, with a bar of its own where that is wider than the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName(tr("Table"))
+        self.setLineWrapMode(QTextBrowser.LineWrapMode.FixedPixelWidth)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's own name)
+        """Sideways it is the table's, else the page's."""
+        if event.angleDelta().x() and self.horizontalScrollBar().maximum():
+            QTextBrowser.wheelEvent(self, event)
+        else:
+            event.ignore()
+
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        whole = 0
+        for table in self.document().rootFrame().childFrames():
+            if isinstance(table, QTextTable):
+                widths = _column_widths(table)
+                form = table.format()
+                form.setColumnWidthConstraints([QTextLength(QTextLength.Type.FixedLength, one) for one in widths])
+                table.setFormat(form)
+                whole = max(whole, sum(widths))
+        self.setLineWrapColumnOrWidth(whole)
+
+    def _fit(self, *_: object) -> None:
+        size = self.document().size()
+        bar = self.horizontalScrollBar().sizeHint().height() if size.width() > self.viewport().width() else 0
+        height = math.ceil(size.height()) + bar
+        if height != self.height():
+            self.setFixedHeight(max(1, height))
+
+
+def _column_widths(table: QTextTable) -> list[int]:
+    """As wide as the longest cell; long ones go over several lines."""
+    font = _reading_font()
+    most = font.pixelSize() * WIDE_COLUMN
+    font.setWeight(QFont.Weight.DemiBold)
+    metrics = QFontMetrics(font)
+    return [
+        min(most, max(metrics.horizontalAdvance(_cell_text(table, row, column)) for row in range(table.rows())))
+        + CELL_PADDING
+        for column in range(table.columns())
+    ]
+
+
+def _cell_text(table: QTextTable, row: int, column: int) -> str:
+    return table.cellAt(row, column).firstCursorPosition().block().text()
+
+
+class Quote(QFrame):
+    """What somebody else said: a bar beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prose = Prose()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(Space.M + 3, 0, 0, 0)
+        layout.addWidget(self.prose)
+        theme().changed.connect(self.update)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme().palette.line_strong))
+        painter.drawRoundedRect(0, 0, 3, self.height(), 1.5, 1.5)
+
+
+Part = Prose | Quote | CodeBlock | Line
 
 
 class MarkdownView(QWidget):
@@ -181,7 +202,7 @@ class MarkdownView(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(8)
         self._segments: list[Segment] = []
-        self._parts: list[Prose | CodeBlock] = []
+        self._parts: list[Part] = []
         self._more = Label("", role="small", tone="muted", wrap=True)
         self._more.hide()
         self._layout.addWidget(self._more)
@@ -213,30 +234,40 @@ class MarkdownView(QWidget):
             self._add(segment)
         self._drop_from(len(fresh))
         self._segments = fresh
-        left = len(markdown) - RENDER_LIMIT
-        if left > 0:
-            self._more.setText(tr("… and {n} more characters. Copy or export to read them.", n=f"{left:,}"))
-        self._more.setVisible(left > 0)
+        self._say_what_is_left(markdown)
+
+    def show_verbatim(self, text: str) -> None:
+        """Show a text as it was written: lines, blanks and signs mean nothing."""
+        if text == self._source:
+            return
+        self._source = text
+        self._drop_from(0)
+        shown = escape(_breakable(text[:RENDER_LIMIT]))
+        self._add(Segment("html", f'<p style="white-space: pre-wrap">{shown}</p>'))
+        self._say_what_is_left(text)
 
     # -- below ----------------------------------------------------------------------------------------------------
 
+    def _say_what_is_left(self, text: str) -> None:
+        left = len(text) - RENDER_LIMIT
+        if left > 0:
+            self._more.setText(tr("… and {n} more characters. Copy or export to read them.", n=number_text(left)))
+        self._more.setVisible(left > 0)
+
     def _add(self, segment: Segment) -> None:
-        part: Prose | CodeBlock
-        if segment.kind == "code":
-            part = CodeBlock(language=segment.language)
-        else:
-            part = Prose()
-            part.link_chosen.connect(self.link_chosen)
+        part = _new_part(segment)
+        if (prose := _prose_of(part)) is not None:
+            prose.link_chosen.connect(self.link_chosen)
         self._parts.append(part)
         self._segments = [*self._segments[: len(self._parts) - 1], segment]
         self._layout.insertWidget(self._layout.count() - 1, part)
         self._fill(part, segment)
 
-    def _fill(self, part: Prose | CodeBlock, segment: Segment) -> None:
+    def _fill(self, part: Part, segment: Segment) -> None:
         if isinstance(part, CodeBlock):
             part.show_text(segment.content)
-        else:
-            part.show_html(segment.content)
+        elif (prose := _prose_of(part)) is not None:
+            prose.show_html(segment.content)
 
     def _drop_from(self, number: int) -> None:
         for part in self._parts[number:]:
@@ -245,6 +276,26 @@ class MarkdownView(QWidget):
             part.deleteLater()
         del self._parts[number:]
         del self._segments[number:]
+
+
+def _new_part(segment: Segment) -> Part:
+    match segment.kind:
+        case "code":
+            return CodeBlock(language=segment.language)
+        case "table":
+            return Table()
+        case "quote":
+            return Quote()
+        case "rule":
+            return Line()
+        case _:
+            return Prose()
+
+
+def _prose_of(part: Part) -> Prose | None:
+    if isinstance(part, Quote):
+        return part.prose
+    return part if isinstance(part, Prose) else None
 
 
 def _fits(before: Segment, after: Segment) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout
 
-from desktop.look.language import tr
+from desktop.look.language import number_text, tr
 from desktop.look.tokens import Space
 from desktop.widgets.buttons import Button
 from desktop.widgets.code import CodeText
@@ -55,7 +55,7 @@ class QuestionView(QFrame):
         self._grid.removeWidget(self._rest)
         self._rows = [self._row(number, part) for number, part in enumerate(parts)]
         left_out = sum(part.left_out for part in parts)
-        self._missing.setText(tr("{count} more characters are not shown here.", count=f"{left_out:,}"))
+        self._missing.setText(tr("{count} more characters are not shown here.", count=number_text(left_out)))
         self._rest.setVisible(bool(left_out))
         self._grid.addWidget(self._rest, len(parts), 0, 1, 2)
 
@@ -64,7 +64,7 @@ class QuestionView(QFrame):
         name = Label(said, role="caption", tone="muted", wrap=True)
         name.setFixedWidth(NAME_WIDTH)
         text = CodeText(said, lines=LINES_SHOWN, wraps=True)
-        more = tr("{count} more characters", count=f"{part.left_out:,}") if part.left_out else ""
+        more = tr("{count} more characters", count=number_text(part.left_out)) if part.left_out else ""
         text.show_text(f"{part.text} … ({more})" if more else part.text)
         self._grid.addWidget(name, number, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.addWidget(text, number, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QSizePolicy, QWidget
@@ -37,19 +38,10 @@ class SettingRow(QWidget):
         self._control, self._change, self._resets = control, change, reset is not None
         control.setAccessibleName(title)
         control.setAccessibleDescription(meaning)
-        self._error = Label("", role="small", tone="danger", wrap=True)
-        self._error.hide()
-        self._note = Label("", role="small", tone="warning", wrap=True)
-        self._note.hide()
-        said = Label(meaning, role="small", tone="muted", wrap=True)
-        said.setVisible(bool(meaning))
-        words = column(
-            Label(title, role="medium"),
-            said,
-            self._note,
-            self._error,
-            gap=2,
-        )
+        words = column(Label(title, role="medium", wrap=True), gap=2)
+        if meaning:
+            words.addWidget(Label(meaning, role="small", tone="muted", wrap=True))
+        self._below, self._sentences = words, dict[Literal["warning", "danger"], Label]()
         self._reset = IconButton("refresh", tr("Reset {title}", title=title))
         policy = self._reset.sizePolicy()
         policy.setRetainSizeWhenHidden(reset is not None)
@@ -57,6 +49,7 @@ class SettingRow(QWidget):
         self._reset.setVisible(False)
         if reset is not None:
             self._reset.clicked.connect(lambda: reset())
+        self.title, self.meaning = title, meaning
         self._words = f"{title} {meaning}".casefold()
         side = row(gap=Space.XS)
         side.addStretch(1)
@@ -71,7 +64,8 @@ class SettingRow(QWidget):
             control.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         side.addWidget(control)
         holder = QWidget()
-        holder.setFixedWidth(CONTROL_WIDTH + 34)
+        if not isinstance(control, Switch | Choice):
+            holder.setFixedWidth(CONTROL_WIDTH + 34)
         holder.setLayout(side)
         whole = row(words, holder, gap=Space.XL)
         whole.setStretch(0, 1)
@@ -109,18 +103,34 @@ class SettingRow(QWidget):
         self._reset.setVisible(changed and not elsewhere and self._resets)
         self.complain("")
 
+    def take_focus(self) -> None:
+        """The person was led here."""
+        self._control.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def remark(self, sentence: str) -> None:
         """What is to be known of the value, below its meaning; nothing for an empty text."""
-        self._note.setText(sentence)
-        self._note.setVisible(bool(sentence))
+        self._say("warning", sentence)
 
     def complain(self, sentence: str) -> None:
-        self._error.setText(sentence)
-        self._error.setVisible(bool(sentence))
+        self._say("danger", sentence)
         marked = self._control.field if isinstance(self._control, ChoiceOrText) else self._control
-        marked.setProperty("invalid", "true" if sentence else "false")
-        marked.style().unpolish(marked)
-        marked.style().polish(marked)
+        invalid = "true" if sentence else "false"
+        if (marked.property("invalid") or "false") != invalid:
+            marked.setProperty("invalid", invalid)
+            marked.style().unpolish(marked)
+            marked.style().polish(marked)
+
+    def _say(self, tone: Literal["warning", "danger"], sentence: str) -> None:
+        """Most settings never have anything to say: a label is made with its first sentence."""
+        label = self._sentences.get(tone)
+        if label is None:
+            if not sentence:
+                return
+            label = self._sentences[tone] = Label("", role="small", tone=tone, wrap=True)
+            error = self._sentences.get("danger") if tone == "warning" else None
+            self._below.insertWidget(self._below.indexOf(error) if error is not None else -1, label)
+        label.setText(sentence)
+        label.setVisible(bool(sentence))
 
     def matches(self, words: str) -> bool:
         """Whether name or meaning hold all of these words, in any order and case."""
@@ -128,7 +138,7 @@ class SettingRow(QWidget):
 
     @property
     def complaint(self) -> str:
-        return self._error.text()
+        return self._sentences["danger"].text() if "danger" in self._sentences else ""
 
     def _try(self, value: str | bool) -> None:
         if value != self._shown:

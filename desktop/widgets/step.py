@@ -53,24 +53,40 @@ class Step(Card):
         self._heading, self._meaning = Label(title, role="strong"), Label(meaning, tone="muted", wrap=True)
         self.inside = QWidget()
         self.inside.setVisible(False)
+        self._again: QWidget | None = None
         words = column(self._heading, self._meaning, self.inside, gap=Space.XS)
         words.setSpacing(Space.S)
         line = row(self._mark, words, gap=Space.M)
         line.setStretch(1, 1)
         top(self._mark, line)
+        self._line = line
         self.body.addLayout(line)
         self.setAccessibleName(title)
+
+    def offer(self, again: QWidget) -> None:
+        """What takes the step once more; it is there while the step is done."""
+        again.hide()
+        self._again = again
+        self._line.addWidget(again)
+        top(again, self._line)
 
     def open(self) -> None:
         self.inside.setVisible(True)
 
+    def shut(self) -> None:
+        self.inside.setVisible(False)
+
     def tick(self, said: str = "") -> None:
         """It is done; `said` takes the place of its meaning."""
         self._mark.set_done(done=True)
+        if self._again is not None:
+            self._again.show()
         if said:
             self._meaning.setText(said)
         self.setAccessibleDescription(tr("Done. {said}", said=said))
 
     def untick(self, meaning: str) -> None:
         self._mark.set_done(done=False)
+        if self._again is not None:
+            self._again.hide()
         self._meaning.setText(meaning)

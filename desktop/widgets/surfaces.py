@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.look.icons import paint_icon
@@ -124,7 +124,7 @@ class EmptyState(QWidget):
         self._sentence = Label(sentence, tone="muted", wrap=True)
         self._title.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._sentence.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._sentence.setFixedWidth(380)
+        self.setMinimumWidth(200)
         middle = Qt.AlignmentFlag.AlignHCenter
         tile = IconTile(icon)
         layout = column(None, tile, Space.S, self._title, self._sentence, gap=Space.S, margins=(24, 24, 24, 24))
@@ -138,6 +138,10 @@ class EmptyState(QWidget):
             layout.addWidget(button, 0, middle)
         layout.addStretch(1)
         self.setLayout(layout)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().resizeEvent(event)
+        self._sentence.setFixedWidth(min(380, self.width() - 2 * Space.XL))
 
     def say(self, title: str, sentence: str) -> None:
         self._title.setText(title)

@@ -1,8 +1,8 @@
-"""A tool call as a card: what it was asked, what came out, how long it took, and where it ran."""
+"""A tool call as a card: what it was asked, what it is at, what came out, how long it took, and where it ran."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
@@ -20,6 +20,8 @@ from desktop.widgets.text import ElidedLabel, Label
 
 OUTPUT_SHOWN = 60_000
 """Characters of an output that the card shows; copying and exporting give the whole."""
+
+_BEHIND_THE_ICON = 16 + 10
 
 
 def icon_for(tool: str) -> str:
@@ -80,6 +82,8 @@ class ToolCard(QFrame):
             row(self._icon, self._name, self._summary, self._took, self._sandbox, self._state, self._arrow, gap=10)
         )
         self._head.chosen.connect(self.toggle)
+        self._progress = ElidedLabel("", role="code", tone="muted")
+        self._progress.hide()
         self._inside = QWidget()
         self._inside_layout = QVBoxLayout(self._inside)
         self._inside_layout.setContentsMargins(0, Space.S, 0, 2)
@@ -91,6 +95,7 @@ class ToolCard(QFrame):
         layout.setContentsMargins(14, 9, 12, 9)
         layout.setSpacing(0)
         layout.addWidget(self._head)
+        layout.addLayout(row(self._progress, margins=(_BEHIND_THE_ICON, Space.XS, 0, 0)))
         layout.addWidget(self._inside)
         self.refresh()
         if opened:
@@ -113,15 +118,22 @@ class ToolCard(QFrame):
         call = self._call
         self._name.setText(f"{call.member} · {call.name}" if call.member else call.name)
         self._summary.setText(call.summary)
-        self._took.setText(duration_text(call.duration_seconds) if call.duration_seconds is not None else "")
-        self._took.setVisible(call.duration_seconds is not None)
-        self._sandbox.say(call.sandbox, "neutral")
+        self._show_took()
+        self._progress.setText(call.progress)
+        self._progress.setAccessibleName(tr("Latest: {text}", text=call.progress))
+        self._progress.setVisible(self.runs and bool(call.progress))
+        bare = call.sandbox == "none"
+        self._sandbox.say(tr("not isolated") if bare else call.sandbox, "warning" if bare else "neutral")
         self._sandbox.setVisible(bool(call.sandbox))
         match call.succeeded:
             case None:
                 self._state.say(tr("Running"), "accent")
             case True:
                 self._state.say(tr("Done"), "success")
+            case False if call.failure == "denied":
+                self._state.say(tr("Denied"), "neutral")
+            case False if call.failure == "unknown":
+                self._state.say(tr("Outcome unknown"), "warning")
             case False:
                 self._state.say(tr("Failed"), "danger")
         state = tr("open") if self.is_open else tr("closed")
@@ -132,9 +144,15 @@ class ToolCard(QFrame):
 
     def tick(self) -> None:
         """Show how long it has been running; called while the card is seen and the tool runs."""
-        if self._call.succeeded is None and self._call.started_at is not None:
-            self._took.setText(duration_text(datetime.now(UTC) - self._call.started_at))
-            self._took.show()
+        if self.runs:
+            self._show_took()
+
+    def _show_took(self) -> None:
+        took: timedelta | float | None = self._call.duration_seconds
+        if self.runs and self._call.started_at is not None:
+            took = max(timedelta(0), datetime.now(UTC) - self._call.started_at)
+        self._took.setText("" if took is None else duration_text(took))
+        self._took.setVisible(took is not None)
 
     def _refresh_inside(self) -> None:
         asked, language = self._asked()

@@ -39,7 +39,7 @@ class Background(QObject):
         try:
             await work
         except KubiyaError as error:
-            self.failed.emit(error.sentence)
+            self.failed.emit(error.fact)
         except Exception as error:
             log.warning("Could not %s.", doing, exc_info=True)
             self.failed.emit(tr("Could not {doing}: {why}.", doing=doing, why=str(error)[:300] or type(error).__name__))

@@ -63,7 +63,7 @@ class ConnectionTest(QWidget):
             try:
                 found = await self._examine(self._add)
             except KubiyaError as error:
-                self._say(error.sentence, "danger")
+                self._say(error.fact, "danger")
             else:
                 self._conclude(found)
             finally:

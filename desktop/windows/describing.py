@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from desktop.look.language import tr
 from desktop.models.conversation import Item
 from desktop.windows.desk import Desk
 
@@ -28,8 +29,8 @@ class Describing:
 
     def _heard(self, execution_id: str, item: Item | None) -> None:
         one = self._desk.executions.get(execution_id)
-        if item is not None or one is None or not self._is_seen():
-            return
+        if item is not None or one is None or not one.is_told or not self._is_seen():
+            return  # of one that nobody told of, the list says all that is shown
         key = (execution_id, one.status)
         if key in self._asked:
             return
@@ -45,4 +46,4 @@ class Describing:
                 return
             self._desk.executions.describe(execution_id, record)
 
-        self._desk.background.ask(describe(), doing="describe an execution")
+        self._desk.background.ask(describe(), doing=tr("describe an execution"))

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from desktop.look.tokens import Tone
 from desktop.models.executions import ExecutionStore
+from desktop.notices.action import Action, Entry
 from desktop.notices.notifications import Notice, Notifications
 from desktop.notices.updates import UpdateWatch
 from desktop.settings.keys import Keys
 from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
+from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
 from desktop.system.platforms.ports import AutostartEntry
+from desktop.system.working_copies import WorkingCopies
 from desktop.windows.background import Background
 from desktop.worker.face import WorkerFace
+from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from worker_core.snapshot import Health
@@ -40,6 +44,9 @@ class Frame(QObject):
 
     page_wanted = Signal(str, str)
     """A page's name, and what to show on it."""
+
+    task_wanted = Signal()
+    """A new task is to be written."""
 
     said = Signal(object)
     """A `Sentence`."""
@@ -64,6 +71,8 @@ class Desk:
     updates: UpdateWatch
     diagnosis: Diagnosis
     outside: Outside
+    copies: WorkingCopies
+    files_left: FilesLeft
     keys: Keys | None
     """None in a playground, which has a key of its own."""
 
@@ -75,6 +84,12 @@ class Desk:
 
     follow: Callable[[Notice], object]
     """Opens what a notice is about."""
+
+    menu: Callable[[], Sequence[Entry]] = tuple
+    """The tray's menu as it is now."""
+
+    carry_out: Callable[[Action, str], object] = lambda _action, _target: None
+    """Does what was picked in it."""
 
     playground_model: Callable[[], str] = lambda: ""
     """Which model the playground has; empty where this is none."""

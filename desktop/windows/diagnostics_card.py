@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from PySide6.QtGui import QGuiApplication
 
@@ -11,9 +12,29 @@ from desktop.notices.updates import UpdateWatch
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import row
 from desktop.widgets.surfaces import Card, Line
-from desktop.widgets.text import Label
+from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.desk import Desk
+from desktop.windows.licences import LicencesDialog, collected
 from desktop.windows.report import ReportDialog
+from worker_core import __version__
+
+
+def copy_facts(desk: Desk) -> None:
+    """Put onto the clipboard what somebody who helps asks for first, as it is now."""
+    QGuiApplication.clipboard().setText("\n".join(f"{name}: {value}" for name, value in _facts(desk).items()))
+
+
+def _facts(desk: Desk) -> Mapping[str, str]:
+    snapshot, paths = desk.worker.snapshot, desk.settings.paths
+    return {
+        tr("Version"): snapshot.version or "–",
+        tr("This machine"): snapshot.host_id or "–",
+        tr("Process"): str(snapshot.pid or "–"),
+        tr("Control plane"): snapshot.control_plane_url or "–",
+        tr("Settings"): str(paths.settings_file),
+        tr("State"): str(paths.state),
+        tr("Logs"): str(paths.logs),
+    }
 
 
 class DiagnosticsCard(Card):
@@ -21,24 +42,17 @@ class DiagnosticsCard(Card):
         copy = Button(tr("Copy"), icon="copy", variant="quiet")
         super().__init__(tr("Diagnostics"), aside=copy)
         self._desk = desk
-        snapshot, paths = desk.worker.snapshot, desk.settings.paths
-        facts: Mapping[str, str] = {
-            tr("Version"): snapshot.version or "–",
-            tr("This machine"): snapshot.host_id or "–",
-            tr("Process"): str(snapshot.pid or "–"),
-            tr("Control plane"): snapshot.control_plane_url or "–",
-            tr("Settings"): str(paths.settings_file),
-            tr("State"): str(paths.state),
-            tr("Logs"): str(paths.logs),
-        }
-        for name, value in facts.items():
+        for name, value in _facts(desk).items():
             said = Label(name, role="small", tone="muted")
             said.setFixedWidth(150)
-            self.body.addLayout(row(said, Label(value, role="code").selectable(), None, gap=16))
-        text = "\n".join(f"{name}: {value}" for name, value in facts.items())
-        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
+            line = row(said, ElidedLabel(value, role="code", middle=True), gap=16)
+            line.setStretch(1, 1)
+            self.body.addLayout(line)
+        copy.clicked.connect(lambda: copy_facts(desk))
         self._add_updates(desk.updates)
         self._add_report()
+        if components := collected():
+            self._add_licences(components)
 
     def _add_updates(self, updates: UpdateWatch) -> None:
         self.update_said = Label("", role="small", tone="muted", wrap=True)
@@ -55,9 +69,14 @@ class DiagnosticsCard(Card):
             state = updates.state
             self.open_button.setVisible(state.is_newer)
             self.ask_button.setEnabled(not state.asking)
-            self.update_said.set_tone("accent" if state.is_newer else "warning" if state.trouble else "muted")
+            worrying = state.withdrawn or state.trouble
+            self.update_said.set_tone("warning" if worrying else "accent" if state.is_newer else "muted")
             if state.asking:
                 self.update_said.setText(tr("Asking for the newest release…"))
+            elif state.withdrawn:
+                self.update_said.setText(
+                    tr("Kubiya Worker {version} was withdrawn", version=__version__) + f": {state.withdrawn}"
+                )
             elif state.is_newer:
                 self.update_said.setText(tr("Kubiya Worker {version} is there", version=state.newest))
             elif state.trouble:
@@ -93,3 +112,12 @@ class DiagnosticsCard(Card):
                 self.report_button.setEnabled(True)
 
         self.report_button.clicked.connect(lambda: self._desk.background.ask(make(), doing=tr("make the report")))
+
+    def _add_licences(self, components: list[dict[str, Any]]) -> None:
+        said = Label(tr("What others made and this program brings with it."), role="small", tone="muted", wrap=True)
+        self.licences_button = Button(tr("Licences"), icon="info")
+        self.licences_button.clicked.connect(lambda: LicencesDialog(components, self.window()).open())
+        line = row(said, self.licences_button)
+        line.setStretch(0, 1)
+        self.body.addWidget(Line())
+        self.body.addLayout(line)

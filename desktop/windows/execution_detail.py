@@ -9,22 +9,25 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space
-from desktop.look.wording import count_text, duration_text, status_text, status_tone
-from desktop.models.conversation import Item
+from desktop.look.wording import budget_text, count_text, duration_text, status_text, status_tone
+from desktop.models.conversation import Item, Message
 from desktop.models.executions import Execution
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import IconButton
+from desktop.widgets.composer import Composer
 from desktop.widgets.conversation_view import ConversationView
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Pill
 from desktop.widgets.surfaces import EmptyState, Line
 from desktop.widgets.text import ElidedLabel, widget
 from desktop.windows.answering import Answering
+from desktop.windows.changes import ChangesPanel
 from desktop.windows.desk import Desk
+from desktop.windows.files_left import FilesPanel
 from worker_core.workspaces.workspace import safe_name
 
 
@@ -43,6 +46,8 @@ class ExecutionDetail(QWidget):
         self._pause = IconButton("pause", tr("Pause this execution"))
         self._cancel = IconButton("stop", tr("Cancel this execution"))
         self._folder = IconButton("folder", tr("Open its workspace"))
+        self._changes = IconButton("code", tr("Show what it changed"))
+        self._files = IconButton("file", tr("Show the files that it left"))
         self._copy = IconButton("copy", tr("Copy as Markdown"))
         self._export = IconButton("export", tr("Export"))
         self._export.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
@@ -53,27 +58,38 @@ class ExecutionDetail(QWidget):
         self._pause.clicked.connect(self._toggle_pause)
         self._cancel.clicked.connect(self._ask_cancel)
         self._folder.clicked.connect(self._open_folder)
+        self._panel = ChangesPanel(desk)
+        self._changes.clicked.connect(self._show_changes)
+        self._files_panel = FilesPanel(desk)
+        self._files.clicked.connect(self._show_files)
         self._copy.clicked.connect(self._copy_all)
         answering = Answering(desk, cards=lambda: self.findChildren(ApprovalCard))
-        self.conversation = ConversationView(answer=answering.answer, read=answering.read)
+        self.conversation = ConversationView(answer=answering.answer, read=answering.read, send_again=self._deliver)
         self.conversation.link_chosen.connect(self._open_link)
         self._empty = EmptyState("agent", "", "")
         self._middle = QStackedWidget()
         self._middle.addWidget(self.conversation)
         self._middle.addWidget(self._empty)
-        self._input = QLineEdit()
-        self._input.setPlaceholderText(tr("Say something to the agent"))
-        self._input.setAccessibleName(tr("Message to the agent"))
-        self._input.setMaxLength(50_000)
+        self._input = Composer(name=tr("Message to the agent"), hint=tr("Say something to the agent"))
         self._send = IconButton("send", tr("Send"))
-        self._input.returnPressed.connect(self._send_message)
+        self._input.sent.connect(self._send_message)
         self._send.clicked.connect(self._send_message)
         self._composer = widget("clear")
         self._composer.setLayout(row(self._input, self._send, margins=(Space.XL, Space.S, Space.XL, Space.L)))
         head = widget("clear")
         head.setLayout(
             column(
-                row(self._title, self._pause, self._cancel, self._folder, self._copy, self._export, gap=0),
+                row(
+                    self._title,
+                    self._pause,
+                    self._cancel,
+                    self._changes,
+                    self._files,
+                    self._folder,
+                    self._copy,
+                    self._export,
+                    gap=0,
+                ),
                 row(self._status, self._about, gap=Space.S),
                 gap=Space.XS,
                 margins=(Space.XL, Space.L + 4, Space.L, Space.M),
@@ -82,12 +98,14 @@ class ExecutionDetail(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for part in (head, Line(), self._middle, self._composer):
+        for part in (head, Line(), self._panel, self._files_panel, self._middle, self._composer):
             layout.addWidget(part)
-        layout.setStretch(2, 1)
+        layout.setStretchFactor(self._middle, 1)
 
     def show_execution(self, execution_id: str) -> None:
         self._execution = self._desk.executions.get(execution_id)
+        self._panel.close_changes()
+        self._files_panel.close_files()
         self.conversation.show_conversation(self._execution.conversation if self._execution else None)
         self.refresh()
 
@@ -108,7 +126,7 @@ class ExecutionDetail(QWidget):
             self._empty.say(tr("Loading"), tr("The conversation is being fetched."))
             self._middle.setCurrentWidget(self._empty)
             return
-        self._title.setText(one.title or one.execution_id)
+        self._title.setText(one.name)
         self._status.say(status_text(one.status), status_tone(one.status))
         self.tick()
         self._pause.setVisible(one.is_live)
@@ -117,6 +135,8 @@ class ExecutionDetail(QWidget):
         self._pause.set_icon("play" if paused else "pause")
         self._pause.set_name(tr("Resume this execution") if paused else tr("Pause this execution"))
         self._folder.setVisible(self._workspace() is not None)
+        self._changes.setVisible(self._panel.has(one.execution_id))
+        self._files.setVisible(self._desk.files_left.has_place(one.execution_id))
         self._composer.setVisible(one.is_live)
         if one.conversation.items:
             self._middle.setCurrentWidget(self.conversation)
@@ -134,8 +154,9 @@ class ExecutionDetail(QWidget):
             one.agent,
             one.queue,
             tr("turn {n}", n=one.turn) if one.turn else "",
-            duration_text(one.duration(datetime.now(UTC))) if one.started_at else "",
+            "" if (span := one.duration(datetime.now(UTC))) is None else duration_text(span),
             tr("{n} tokens", n=count_text(one.tokens)) if one.tokens else "",
+            *map(budget_text, one.budget),
             one.execution_id if one.title else "",
         ]
         self._about.setText("  ·  ".join(part for part in parts if part))
@@ -164,19 +185,28 @@ class ExecutionDetail(QWidget):
         )
 
     def _send_message(self) -> None:
-        text = self._input.text().strip()
+        text = self._input.text
         if (one := self._execution) is None or not text:
             return
-        self._input.setEnabled(False)
+        self._input.clear()
+        self._deliver(self._desk.executions.say(one.execution_id, text))
+
+    def _deliver(self, message: Message) -> None:
+        """Send it, for the first time or again. What is not taken stays, and says so."""
+        if (one := self._execution) is None:
+            return
+        execution_id, store = one.execution_id, self._desk.executions
+        store.told(execution_id, message, "sending")
 
         async def send() -> None:
             try:
-                await self._desk.worker.send_message(one.execution_id, text)
-            finally:
-                self._input.setEnabled(True)
-                self._input.setFocus()
+                await self._desk.worker.send_message(execution_id, message.text)
+            except BaseException:
+                store.told(execution_id, message, "failed")
+                raise
+            store.told(execution_id, message, "")
 
-        self._desk.background.ask(send(), doing=tr("send the message"), done=self._input.clear)
+        self._ask(send(), tr("send the message"))
 
     # -- out of the window ----------------------------------------------------------------------------------------
 
@@ -191,6 +221,14 @@ class ExecutionDetail(QWidget):
     def _open_folder(self) -> None:
         if (folder := self._workspace()) is not None:
             self._desk.outside.open_folder(folder)
+
+    def _show_changes(self) -> None:
+        if self._execution is not None:
+            self._panel.show_changes(self._execution.execution_id)
+
+    def _show_files(self) -> None:
+        if self._execution is not None:
+            self._files_panel.show_files(self._execution.execution_id)
 
     def _open_link(self, address: str) -> None:
         if address.startswith(("https://", "http://")):

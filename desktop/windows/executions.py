@@ -10,13 +10,13 @@ from desktop.look.language import tr
 from desktop.look.tokens import Space
 from desktop.models.conversation import Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
-from desktop.widgets.buttons import Button
+from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.delegates import ExecutionDelegate
 from desktop.widgets.layouts import column, row
 from desktop.widgets.lists import RowList
 from desktop.widgets.surfaces import EmptyState
-from desktop.widgets.text import Label, widget
+from desktop.widgets.text import ElidedLabel, widget
 from desktop.windows.desk import Desk
 from desktop.windows.execution_detail import ExecutionDetail
 
@@ -48,12 +48,16 @@ class ExecutionsPage(QWidget):
             "executions",
             tr("Nothing here yet"),
             tr("Executions appear as soon as this worker takes one from a queue."),
+            action=tr("Ask an agent…"),
+            act=desk.frame.task_wanted.emit,
         )
         self._left = QStackedWidget()
         self._left.addWidget(self._none)
         self._left.addWidget(self._list)
+        new = IconButton("plus", tr("New task"))
+        new.clicked.connect(lambda: desk.frame.task_wanted.emit())
         head = column(
-            row(Label(tr("Executions"), role="title"), None, self._live),
+            row(ElidedLabel(tr("Executions"), role="title"), self._live, new, gap=0),
             self._search,
             gap=Space.M,
             margins=(Space.L, Space.XL + 2, Space.L, Space.S),
@@ -61,7 +65,7 @@ class ExecutionsPage(QWidget):
         left = widget("window")
         left.setLayout(column(head, self._left, gap=Space.XS, margins=(0, 0, 0, Space.S)))
         self._list.setContentsMargins(Space.S, 0, Space.S, 0)
-        left.setMinimumWidth(280)
+        left.setMinimumWidth(220)
         self.detail = ExecutionDetail(desk)
         self._choose_one = EmptyState(
             "agent", tr("Choose an execution"), tr("Its conversation, its tools and what they did appear here.")
@@ -69,6 +73,7 @@ class ExecutionsPage(QWidget):
         self._right = QStackedWidget()
         self._right.addWidget(self._choose_one)
         self._right.addWidget(self.detail)
+        self._right.setMinimumWidth(474)  # of a question's buttons, in each language
         self._split = QSplitter(Qt.Orientation.Horizontal)
         self._split.addWidget(left)
         self._split.addWidget(self._right)
@@ -81,6 +86,7 @@ class ExecutionsPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._split)
         self._opened = ""
+        self._caught_up = ("", 0, "")
         self._stop = desk.executions.listen(self._heard)
         self._clock = SeenClock(self, self._tick)
         for signal in (self._model.rowsInserted, self._model.rowsRemoved, self._model.modelReset):
@@ -132,6 +138,7 @@ class ExecutionsPage(QWidget):
     def _heard(self, execution_id: str, item: Item | None) -> None:
         if execution_id == self._opened:
             self.detail.heard(item)
+            self._catch_up(execution_id)
         self._clock.wind(self.desk.executions.has_live)
 
     def _tick(self) -> None:
@@ -139,11 +146,29 @@ class ExecutionsPage(QWidget):
         self._list.viewport().update()
         self.detail.tick()
 
+    def _catch_up(self, execution_id: str) -> None:
+        """At the end of a turn: what was said elsewhere, in a terminal or on the web, stands in the session alone. So
+        does everything of an execution that this worker does not tell of.
+        """
+        one = self.desk.executions.get(execution_id)
+        if one is None:
+            return
+        ended = self._stand_of(execution_id)
+        later = one.status == "waiting_for_input" and one.turn > 1
+        if (later or (not one.is_told and one.conversation.complete)) and ended != self._caught_up:
+            self._caught_up = ended
+            self._fetch(execution_id)
+
+    def _stand_of(self, execution_id: str) -> tuple[str, int, str]:
+        one = self.desk.executions.get(execution_id)
+        return (execution_id, one.turn, one.status) if one else (execution_id, 0, "")
+
     def _fetch(self, execution_id: str) -> None:
         worker, store = self.desk.worker, self.desk.executions
 
         async def fetch() -> None:
             store.describe(execution_id, await worker.get_execution(execution_id))
+            self._caught_up = self._stand_of(execution_id)
             store.load_session(execution_id, await worker.load_session(execution_id))
             if self._opened == execution_id:
                 self.detail.show_execution(execution_id)

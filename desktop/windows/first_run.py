@@ -25,6 +25,7 @@ from desktop.windows.background import Background
 from desktop.windows.main import Mark
 from worker_core.errors import KubiyaError
 from worker_core.secrets import KeychainError
+from worker_core.settings import DEFAULT_CONTROL_PLANE_URL
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Queue
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WIDTH = 560
+KEYS_PAGE = "https://compose.kubiya.ai/settings#apiKeys"
+"""Where a key of Kubiya's own control plane is made; also what `kubiya` (the CLI) names for it."""
 
 
 class FirstRunWindow(QWidget):
@@ -39,6 +42,8 @@ class FirstRunWindow(QWidget):
 
     finished = Signal()
     playground_wanted = Signal()
+    page_wanted = Signal(str)
+    """The address of a web page."""
 
     def __init__(self, onboarding: Onboarding, background: Background) -> None:
         super().__init__()
@@ -106,21 +111,23 @@ class FirstRunWindow(QWidget):
         self.key.setFocus()
 
     def _build_key(self) -> Step:
-        step = Step(
-            1, tr("API key"), tr("From your profile on the control plane. It is kept in this machine's keychain.")
-        )
+        step = Step(1, tr("API key"), _key_meaning())
         self.key = KeyField()
         self.key.returnPressed.connect(self._check)
         self.check = Button(tr("Check"), variant="primary")
         self.check.clicked.connect(self._check)
-        self.url = QLineEdit(self._onboarding.keys.control_plane_url)
+        self.url = QLineEdit(self._control_plane_url())
         self.url.setAccessibleName(tr("Control plane"))
         self.url.returnPressed.connect(self._check)
-        self.url.hide()
-        elsewhere = Button(tr("Another control plane…"), variant="quiet")
-        elsewhere.clicked.connect(self.url.show)
-        elsewhere.clicked.connect(self.url.setFocus)
-        elsewhere.clicked.connect(elsewhere.hide)
+        self._plane = QWidget()
+        self.decided = Label("", role="small", tone="muted", wrap=True)
+        name = Label(tr("Control plane"), role="small", tone="muted")
+        self._plane.setLayout(column(name, self.url, self.decided, gap=Space.XS))
+        self.get = Button(tr("Get a key…"), icon="globe", variant="quiet")
+        self.get.clicked.connect(lambda: self.page_wanted.emit(KEYS_PAGE))
+        self.elsewhere = Button(tr("Another control plane…"), variant="quiet")
+        self.elsewhere.clicked.connect(self._show_plane)
+        self._show_plane_if_needed()
         self.said = Label("", role="small", tone="muted", wrap=True)
         self.said.hide()
         self.retry = Button(tr("Try the keychain again"), icon="refresh")
@@ -132,10 +139,49 @@ class FirstRunWindow(QWidget):
         field = row(self.key, self.check)
         field.setStretch(0, 1)
         step.inside.setLayout(
-            column(field, self.url, row(elsewhere, None), self.said, row(self.retry, self.unsaved, None))
+            column(
+                field, self._plane, row(self.get, self.elsewhere, None), self.said, row(self.retry, self.unsaved, None)
+            )
         )
         step.open()
+        self.change = Button(tr("Change…"), variant="quiet")
+        self.change.clicked.connect(self._change)
+        step.offer(self.change)
         return step
+
+    def _control_plane_url(self) -> str:
+        try:
+            return self._onboarding.keys.control_plane_url
+        except KubiyaError:  # what is wrong with it is said when it is used
+            return ""
+
+    def _show_plane_if_needed(self) -> None:
+        """Kubiya's own needs no words; another does, and one that the environment names cannot be changed here."""
+        decided = self._onboarding.keys.url_decided_by
+        own = self.url.text() == DEFAULT_CONTROL_PLANE_URL
+        self.get.setVisible(own)
+        self._plane.setVisible(not own)
+        self.elsewhere.setVisible(own and not decided)
+        self.url.setEnabled(not decided)
+        self.decided.setText(tr("Set by {variable} in the environment.", variable=decided) if decided else "")
+        self.decided.setVisible(bool(decided))
+
+    def _show_plane(self) -> None:
+        self._plane.show()
+        self.elsewhere.hide()
+        self.url.setFocus()
+
+    def _change(self) -> None:
+        """Another key, or another control plane: the first step is taken again."""
+        self.choices.offer([])
+        self._picked()
+        self.again.hide()
+        self._complain("")
+        self._queue_step.shut()
+        self._login_step.shut()
+        self._key_step.untick(_key_meaning())
+        self._key_step.open()
+        self.key.setFocus()
 
     def _build_queues(self) -> Step:
         step = Step(2, tr("Queues"), tr("Where this machine takes its work from."))
@@ -161,7 +207,7 @@ class FirstRunWindow(QWidget):
             owner = await self._onboarding.keys.check(key, url=url)
         except KubiyaError as error:
             log.warning("The key was not taken: %s", error.sentence)
-            self._say(error.sentence, tone="danger")
+            self._say(error.fact, tone="danger")
             self._set_busy(busy=False)
             self.key.setFocus()
             return
@@ -172,24 +218,27 @@ class FirstRunWindow(QWidget):
         await self._save_it()
 
     def _save(self) -> None:
-        self._say(tr("Asking the keychain…"))
         self._set_busy(busy=True)
         self._background.ask(self._save_it(), doing=tr("save the key"))
 
     async def _save_it(self) -> None:
+        self._say(tr("Asking the keychain…"))
         try:
             keychain = await self._onboarding.keys.save()
         except KeychainError as error:
             log.warning("The key was not kept: %s", error.sentence)
             # Locked, missing or silent: the key is good, only not kept.
-            self._say(error.sentence, tone="danger")
+            self._say(error.fact, tone="danger")
             self.retry.show()
             self.unsaved.show()
-            self.retry.setFocus()
-        else:
-            await self._key_is_there(tr("It is in {keychain}.", keychain=keychain))
-        finally:
             self._set_busy(busy=False)
+            self.retry.setFocus()  # once it is enabled: what is not cannot have it
+        except BaseException:
+            self._set_busy(busy=False)
+            raise
+        else:
+            self._set_busy(busy=False)
+            await self._key_is_there(tr("It is in {keychain}.", keychain=keychain))
 
     def _go_on_unsaved(self) -> None:
         self._onboarding.keys.use_unsaved()
@@ -216,7 +265,7 @@ class FirstRunWindow(QWidget):
         try:
             found = await self._onboarding.queues()
         except KubiyaError as error:
-            self._complain(error.sentence)
+            self._complain(error.fact)
             self.again.show()
         else:
             self._show_queues(found)
@@ -249,7 +298,7 @@ class FirstRunWindow(QWidget):
         try:
             self._onboarding.finish(self.choices.picked, at_login=self.at_login.isChecked())
         except KubiyaError as error:
-            self._complain(error.sentence)
+            self._complain(error.fact)
             return
         self.finished.emit()
 
@@ -268,6 +317,10 @@ class FirstRunWindow(QWidget):
         self._busy = busy
         for part in (self.key, self.url, self.check, self.retry, self.unsaved):
             part.setEnabled(not busy)
+
+
+def _key_meaning() -> str:
+    return tr("From your profile on the control plane. It is kept in this machine's keychain.")
 
 
 def _belongs_to(owner: Owner) -> str:

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication
 
 from desktop.look.language import tr
 from desktop.settings.store import SettingsStore
+from desktop.windows.coming import come_forward
 from desktop.windows.crash_dialog import CrashDialog
 
 if TYPE_CHECKING:
@@ -41,12 +42,25 @@ class Front:
         """Show the window that is due, above the others; with a page, the main one there."""
         if self.unset:
             self._first_run = self._first_run or self._new_first_run()
-            _show(self._first_run)
+            come_forward(self._first_run)
             return
         self.window = self.window or self._new_window()
-        _show(self.window)
+        come_forward(self.window)
         if page:
             self.window.show_page(page, target)
+
+    def new_task(self) -> None:
+        """Ask for a new task, above the others; the window itself stays as it is."""
+        if self.unset:
+            self.open()
+            return
+        self.window = self.window or self._new_window()
+        self.window.new_task()
+
+    @property
+    def is_watched(self) -> bool:
+        """The person has the main window before him."""
+        return self.window is not None and self.window.isActiveWindow() and not self.window.isMinimized()
 
     def stay(self, store: SettingsStore) -> None:
         """There is no tray: the window is all there is, which is said once."""
@@ -54,19 +68,29 @@ class Front:
         if store.preferences.told_no_tray or self.window is None:
             return
         store.remember(told_no_tray=True)
-        self.window.say(
-            tr(
-                "This desktop has no place for tray icons, so this window stays: closing it ends Kubiya Worker. "
-                "On GNOME, the extension AppIndicator brings the tray back."
-            ),
-            tone="neutral",
-        )
+        self.window.say(_no_tray(), tone="neutral")
+
+    def tray_went(self) -> None:
+        """The panel with the icon is gone. Nobody would find the program without a window."""
+        if self.window is None or not self.window.isVisible():
+            self.open()
+        if self.window is not None:
+            self.window.say(_tray_went(), tone="neutral")
+
+    def tray_came(self) -> None:
+        """There is an icon now: what was said about none is not true any more."""
+        if self.window is not None:
+            self.window.take_back(_no_tray(), _tray_went())
 
     def raised(self, activation_token: str) -> None:
         """The program was started once more."""
-        if activation_token:
-            os.environ["XDG_ACTIVATION_TOKEN"] = activation_token  # Qt takes it from there, once
+        _let_come(activation_token)
         self.open()
+
+    def asked(self, activation_token: str) -> None:
+        """It was started once more for a new task."""
+        _let_come(activation_token)
+        self.new_task()
 
     def close_first_run(self) -> None:
         window, self._first_run = self._first_run, None
@@ -91,8 +115,17 @@ class Front:
             self.window.close()
 
 
-def _show(window: QWidget) -> None:
-    window.setWindowState(window.windowState() & ~window.windowState().WindowMinimized)
-    window.show()
-    window.raise_()
-    window.activateWindow()
+def _no_tray() -> str:
+    return tr(
+        "This desktop has no place for tray icons, so this window stays: closing it ends Kubiya Worker. "
+        "On GNOME, the extension AppIndicator brings the tray back."
+    )
+
+
+def _tray_went() -> str:
+    return tr("The panel that showed the icon is gone, so this window stays: closing it ends Kubiya Worker.")
+
+
+def _let_come(activation_token: str) -> None:
+    if activation_token:
+        os.environ["XDG_ACTIVATION_TOKEN"] = activation_token  # Qt takes it from there, once

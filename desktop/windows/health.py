@@ -11,13 +11,13 @@ from PySide6.QtWidgets import QGridLayout
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space, Tone
-from desktop.look.wording import rate_text, size_text
+from desktop.look.wording import milliseconds_text, rate_text, size_text
 from desktop.models.vitals import POINTS, Vitals
 from desktop.widgets.charts import AreaChart, Series
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.layouts import row
 from desktop.widgets.surfaces import Card, Icon
-from desktop.widgets.text import Label
+from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
 from worker_core.snapshot import EngineSnapshot
@@ -34,8 +34,8 @@ class Gauge(Card):
         super().__init__()
         self._value = Label("–", role="heading")
         self._note = Label("", role="small", tone="muted")
-        self._name = Label(name, role="medium", tone="muted")
-        self.body.addLayout(row(Icon(icon, size=16), self._name, None, self._note, self._value, gap=Space.S))
+        self._name = ElidedLabel(name, role="medium", tone="muted")
+        self.body.addLayout(row(Icon(icon, size=16), self._name, self._note, self._value, gap=Space.S))
         self.chart = AreaChart(name, said=said, capacity=POINTS, ceiling=ceiling, least=least, height=82)
         self.body.addWidget(self.chart)
 
@@ -67,13 +67,13 @@ class HealthPage(Page):
             "network": Gauge("network", tr("Network"), said=speed, least=10_000),
             "disk": Gauge("disk", tr("Disk"), said=speed, least=100_000),
             "process": Gauge("box", tr("This program's memory"), said=size_text, least=100_000_000),
-            "delay": Gauge("clock", tr("Delay of the event loop"), said=lambda value: f"{value:.1f} ms", least=20),
+            "delay": Gauge("clock", tr("Delay of the event loop"), said=milliseconds_text, least=20),
             "slots": Gauge("executions", tr("Places in use"), said=lambda value: f"{value:.0f}", least=4),
             "sdk": Gauge("queues", tr("Places of the Temporal SDK"), said=lambda value: f"{value:.0f}", least=4),
             "polls": Gauge("refresh", tr("Answers from the queues"), said=rate_text, least=1),
             "cached": Gauge("box", tr("Workflows in the cache"), said=lambda value: f"{value:.0f}", least=4),
             "requests": Gauge("globe", tr("Requests to Temporal"), said=rate_text, least=1),
-            "wait": Gauge("clock", tr("Wait for a worker"), said=lambda value: f"{value:.0f} ms", least=20),
+            "wait": Gauge("clock", tr("Wait for a worker"), said=milliseconds_text, least=20),
             "battery": Gauge("battery", tr("Battery"), said=percent, ceiling=100),
         }
         grid = QGridLayout()
@@ -118,7 +118,8 @@ class HealthPage(Page):
         self._draw("cached", ("cached", tr("workflows"), "accent"))
         self._draw("requests", ("requests", tr("requests"), "accent"), ("failures", tr("failed"), "danger"))
         self._draw("wait", ("wait", tr("wait"), "warning"))
-        self._gauges["cpu"].say(f"{vitals.last('cpu') or 0:.0f} %")
+        busy = vitals.last("cpu")
+        self._gauges["cpu"].say("–" if busy is None else f"{busy:.0f} %")
         used = (vitals.last("memory") or 0) / 100 * vitals.memory_total
         self._gauges["memory"].say(
             f"{vitals.last('memory') or 0:.0f} %",
@@ -131,7 +132,7 @@ class HealthPage(Page):
             free = size_text(health.disk_total_bytes - health.disk_used_bytes)
             self._gauges["disk"].say(self._gauges["disk"]._value.text(), tr("{free} free", free=free))
         self._gauges["process"].say(size_text(vitals.last("process") or 0))
-        self._gauges["delay"].say(f"{vitals.last('delay') or 0:.1f} ms")
+        self._gauges["delay"].say(milliseconds_text(vitals.last("delay") or 0))
         limit = self._snapshot.executions_limit
         self._gauges["slots"].say(f"{vitals.last('slots') or 0:.0f}", tr("of {n}", n=limit) if limit else "")
         sdk = self._snapshot.sdk
@@ -142,7 +143,7 @@ class HealthPage(Page):
         self._gauges["cached"].say(str(sdk.cached_workflows))
         failed = tr("{n} failed", n=sdk.failures) if sdk.failures else ""
         self._gauges["requests"].say(rate_text(vitals.last("requests") or 0), failed)
-        waited = f"{sdk.wait_ms:.0f} ms" if sdk.wait_ms is not None else "–"
+        waited = milliseconds_text(sdk.wait_ms) if sdk.wait_ms is not None else "–"
         self._gauges["wait"].say(waited, tr("mean of the newest calls") if sdk.wait_ms is not None else "")
         elsewhere = self._snapshot.pid not in {0, os.getpid()}
         self._gauges["process"].rename(tr("Memory of the worker service") if elsewhere else tr("This program's memory"))

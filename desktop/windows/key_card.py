@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop.look.language import tr
 from desktop.look.tokens import Tone
+from desktop.look.wording import moment_text
 from desktop.settings.keys import Keys, KeyState
 from desktop.widgets.buttons import Button
 from desktop.widgets.key_field import KeyField
@@ -119,7 +120,7 @@ class KeyCard(Card):
             case _:
                 said = state.sentence
         self.said.setText(said)
-        ends = f"{state.ends_at.astimezone():%Y-%m-%d %H:%M}" if state.ends_at is not None else ""
+        ends = moment_text(state.ends_at) if state.ends_at is not None else ""
         self.note.setText(tr("It ends on {day}.", day=ends) if ends else "")
         self.note.setVisible(bool(ends))
         self.again.setVisible(state.kind in {"locked", "unavailable"})
@@ -154,7 +155,7 @@ class KeyCard(Card):
             await self._keys.check(key, url=self._keys.control_plane_url)
         except KubiyaError as error:
             log.warning("The key was not taken: %s", error.sentence)
-            self._complain(error.sentence)
+            self._complain(error.fact)
             self.key.setFocus()
         else:
             await self._save_it()
@@ -170,7 +171,7 @@ class KeyCard(Card):
             await self._keys.save()
         except KeychainError as error:
             # Locked, missing or silent: the key is good, only not kept.
-            self._complain(error.sentence)
+            self._complain(error.fact)
             self.save_again.show()
             self.unsaved.show()
         else:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QItemSelection, QModelIndex, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget
 
-from desktop.look.language import tr
+from desktop.look.language import number_text, tr
 from desktop.look.tokens import Space
 from desktop.models.log_lines import LEVELS, LineRole, LogModel, compile_search
 from desktop.widgets.buttons import Button, IconButton
@@ -75,12 +75,8 @@ class LogsPage(Page):
         for signal in (self.model.rowsRemoved, self.model.modelReset, self.model.filtered):
             signal.connect(self._came)
         self._list.verticalScrollBar().actionTriggered.connect(self._scrolled)
-        QShortcut(
-            QKeySequence(QKeySequence.StandardKey.Copy),
-            self._list,
-            self.copy,
-            context=Qt.ShortcutContext.WidgetShortcut,
-        )
+        copies = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self._list, self.copy)
+        copies.setContext(Qt.ShortcutContext.WidgetShortcut)  # as an argument (PySide6 6.11) it is taken and forgotten
         self._filter()
         self._came()
 
@@ -114,15 +110,15 @@ class LogsPage(Page):
         if not shown and not self.model.is_filtering:
             if total:
                 self._none.say(
-                    tr("Nothing matches"), tr("None of {n} lines has that. Try fewer words.", n=f"{total:,}")
+                    tr("Nothing matches"), tr("None of {n} lines has that. Try fewer words.", n=number_text(total))
                 )
             else:
                 self._none.say(tr("Silence"), tr("What the worker says appears here; it has said nothing yet."))
         self._either.setCurrentWidget(self._list if shown else self._none)
         self._count.setText(
-            tr("{n} lines", n=f"{total:,}")
+            tr("{n} lines", n=number_text(total))
             if shown == total
-            else tr("{shown} of {n} lines", shown=f"{shown:,}", n=f"{total:,}")
+            else tr("{shown} of {n} lines", shown=number_text(shown), n=number_text(total))
         )
         if self._follow.isChecked():
             self._to_end()

@@ -4,37 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QHideEvent, QKeySequence, QPainter, QPaintEvent, QShortcut, QShowEvent
+from PySide6.QtCore import QByteArray, QEvent, QObject, QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.look.icons import paint_mark
 from desktop.look.language import tr
+from desktop.look.standing import explanation, headline, tone_of, unprotected
 from desktop.look.theme import theme
 from desktop.look.tokens import Space, Tone
-from desktop.look.wording import state_text, state_tone
+from desktop.look.wording import tooltip_text
 from desktop.models.conversation import Item
+from desktop.notices.action import Action
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row
 from desktop.widgets.pills import Dot
 from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
+from desktop.windows.bindings import opening, said_keys, sections
+from desktop.windows.coming import come_forward
+from desktop.windows.commands import WindowCommands
 from desktop.windows.describing import Describing
 from desktop.windows.desk import Desk, Sentence
 from desktop.windows.executions import ExecutionsPage
 from desktop.windows.health import HealthPage
 from desktop.windows.logs import LogsPage
+from desktop.windows.new_task import NewTask
 from desktop.windows.notices import NoticesPage
 from desktop.windows.overview import OverviewPage
 from desktop.windows.page import Page
+from desktop.windows.past_executions import PastExecutions
 from desktop.windows.queues import QueuesPage
 from desktop.windows.settings import SettingsPage
 from worker_core.events import Event
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import EngineSnapshot, Health
+from worker_core.summary import summary
 
+WANTED = QSize(1180, 780)
+SMALLEST = QSize(760, 520)
+FOLDS_BELOW = 1000
+"""Pixels of the window's width."""
+
+SIDEBAR_WIDTH = 214
+FOLDED_WIDTH = 64
 BANNER_SECONDS = 6
 PULSE_SECONDS = 2
 
@@ -62,21 +78,24 @@ class MainWindow(QMainWindow):
         super().__init__()
         theme()
         self.setWindowTitle("Kubiya Worker")
-        self.resize(QSize(1180, 780))
-        self.setMinimumSize(QSize(860, 560))
         self.desk = desk
+        self._take_place()
         self.banner = Banner()
         desk.background.failed.connect(self.say)
         desk.frame.said.connect(self._say)
         desk.frame.page_wanted.connect(self.show_page)
+        desk.frame.task_wanted.connect(self.new_task)
+        self._new_task: NewTask | None = None
         self._describing = Describing(self.desk, is_seen=self.isVisible)
+        self._past = PastExecutions(self.desk, is_seen=self.isVisible)
         self.executions = ExecutionsPage(self.desk)
+        self._queues = QueuesPage(self.desk)
         self.logs = LogsPage(self.desk)
         self._settings = SettingsPage(self.desk)
         self._pages: dict[str, Page | ExecutionsPage] = {
             "overview": OverviewPage(self.desk),
             "executions": self.executions,
-            "queues": QueuesPage(self.desk),
+            "queues": self._queues,
             "logs": self.logs,
             "health": HealthPage(self.desk),
             "approvals": ApprovalsPage(self.desk),
@@ -89,8 +108,8 @@ class MainWindow(QMainWindow):
         self._fades = QTimer(self)
         self._fades.setSingleShot(True)
         self._fades.timeout.connect(self.banner.hide)
+        self.commands = WindowCommands(self, desk, search=self._search, settings=self._settings.all)
         self._build()
-        self._shortcuts()
         self._health: Health | None = None
         desk.executions.listen(self._count)
         desk.notices.count(self._count_notices)
@@ -111,7 +130,7 @@ class MainWindow(QMainWindow):
     def show_page(self, name: str, target: str = "") -> None:
         """`overview`, `executions`, `queues`, `logs`, `health`, `approvals`, `notifications` or `settings`.
 
-        `target` is the id of an execution to open there, or on the page `settings` the word `key`.
+        `target` is the id of an execution to open there, or on the page `settings` a setting's name or the word `key`.
 
         Raises:
             KeyError: there is no such page.
@@ -121,12 +140,23 @@ class MainWindow(QMainWindow):
         self._buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         if name == "executions" and target:
             self.executions.open(target)
-        if name == "settings" and target == "key":
-            self._settings.reveal_key()
+        if name == "queues" and target:
+            self._queues.reveal(target)
+        if name == "settings" and target:
+            self._settings.reveal(target)
         if name == "logs":
-            self.logs.know_executions(
-                [(one.execution_id, one.title or one.execution_id) for one in self.desk.executions.all()]
-            )
+            self.logs.know_executions([(one.execution_id, one.name) for one in self.desk.executions.all()])
+
+    def new_task(self) -> None:
+        """Ask for a new task; what was written before is still there. The window may be closed meanwhile."""
+        if self._new_task is None:
+            self._new_task = NewTask(self.desk, self)
+            self._new_task.begun.connect(self._follow)
+        come_forward(self._new_task)
+
+    def _follow(self, execution_id: str) -> None:
+        come_forward(self)
+        self.show_page("executions", execution_id)
 
     def say(
         self, sentence: str, *, tone: Tone = "danger", action: str = "", act: Callable[[], object] | None = None
@@ -137,10 +167,16 @@ class MainWindow(QMainWindow):
         if tone == "success":
             self._fades.start(BANNER_SECONDS * 1000)
 
+    def take_back(self, *sentences: str) -> None:
+        """One of these is not true any more: it goes, where it stands."""
+        if self.banner.sentence in sentences:
+            self.banner.hide()
+
     def take(self, snapshot: EngineSnapshot) -> None:
         """Show a snapshot."""
         self._snapshot = snapshot
         self._show(snapshot)
+        self._past.take(snapshot)
 
     def apply(self, arrived: Sequence[Event]) -> None:
         """Show what happened, in order."""
@@ -154,10 +190,14 @@ class MainWindow(QMainWindow):
         own, told = self._health, snapshot.health
         if own is not None and (told is None or told.sampled_at < own.sampled_at):
             snapshot = replace(snapshot, health=own)
-        self._dot.set_tone(state_tone(snapshot.state))
-        self._state.setText(state_text(snapshot.state))
-        self._reason.setText(snapshot.reason)
-        self._foot.setAccessibleName(f"{state_text(snapshot.state)}. {snapshot.reason[:300]}")
+        said, now = summary(snapshot), datetime.now(UTC)
+        words = headline(said, paused_until=self.desk.worker.paused_until, now=now)
+        why = unprotected() if said.unprotected and not said.needs_attention else explanation(said, now, lasting=True)
+        self._dot.set_tone(tone_of(said))
+        self._state.setText(words)
+        self._reason.setText(why)
+        self._foot.setAccessibleName(f"{words}. {why[:300]}")
+        self._foot.setToolTip(tooltip_text(f"{words}. {why}"))
         self.desk.executions.take(snapshot)
         for page in self._pages.values():
             page.take(snapshot)
@@ -166,36 +206,32 @@ class MainWindow(QMainWindow):
     # -- below ----------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        entries = (
-            ("overview", "overview", tr("Overview")),
-            ("executions", "executions", tr("Executions")),
-            ("queues", "queues", tr("Queues")),
-            ("logs", "logs", tr("Logs")),
-            ("health", "health", tr("Health")),
-            ("approvals", "approvals", tr("Approvals")),
-            ("notifications", "bell", tr("Notifications")),
-            ("settings", "settings", tr("Settings")),
-        )
         self._buttons: dict[str, NavButton] = {}
-        for number, (name, icon, text) in enumerate(entries, start=1):
-            button = NavButton(icon, text, shortcut=f"Ctrl+{number}")
-            button.clicked.connect(lambda *_, name=name: self.show_page(name))
-            self._buttons[name] = button
+        for section in sections():
+            button = NavButton(section.icon, section.title, shortcut=said_keys(*opening(section.name)))
+            button.clicked.connect(lambda *_, name=section.name: self.show_page(name))
+            self._buttons[section.name] = button
+        self._find = NavButton("search", tr("Find a command"), shortcut=said_keys(Action.COMMANDS))
+        self._find.setCheckable(False)
+        self._find.setAutoExclusive(False)
+        self._find.clicked.connect(lambda: self.commands.carry_out(Action.COMMANDS))
         self._stack = QStackedWidget()
         for page in self._pages.values():
             self._stack.addWidget(page)
-        self._dot, self._state = Dot(size=8), Label("", role="medium")
+        self._dot, self._state = Dot(size=8), ElidedLabel("", role="medium")
         self._reason = ElidedLabel("", role="small", tone="muted")
         self._foot = QFrame()
         self._foot.setLayout(
             row(self._dot, column(self._state, self._reason, gap=0), gap=Space.S, margins=(Space.S, 0, Space.S, 0))
         )
-        brand = row(Mark(), Label("Kubiya Worker", role="strong"), None, gap=10, margins=(Space.S, 0, 0, Space.L))
-        sidebar = widget("sidebar")
-        sidebar.setFixedWidth(214)
+        called = Label("Kubiya Worker", role="strong")
+        self._words = (called, self._state, self._reason)
+        brand = row(Mark(), called, None, gap=10, margins=(Space.XS, 0, 0, Space.L))
+        sidebar = self._sidebar = widget("sidebar")
         sidebar.setLayout(
             column(
                 brand,
+                self._find,
                 *list(self._buttons.values())[:-1],
                 None,
                 self._buttons["settings"],
@@ -222,16 +258,48 @@ class MainWindow(QMainWindow):
         layout.addWidget(sidebar)
         layout.addLayout(right, 1)
         self.setCentralWidget(whole)
+        self._fold()
+
+    # -- its size -------------------------------------------------------------------------------------------------
+
+    def _take_place(self) -> None:
+        """As large and where it was last, and never larger than the screen."""
+        self.setMinimumSize(SMALLEST)
+        room = self.screen().availableGeometry()
+        kept = QByteArray.fromBase64(self.desk.settings.preferences.window.encode("ascii", "replace"))
+        if kept.isEmpty() or not self.restoreGeometry(kept):
+            self.resize(WANTED)
+        self.resize(self.size().boundedTo(room.size()).expandedTo(SMALLEST))
+
+    def _keep_place(self) -> None:
+        place = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+        if place != self.desk.settings.preferences.window:
+            self.desk.settings.remember(window=place)
+
+    def _fold(self) -> None:
+        """Words beside the pictures of the side bar only where there is room for them."""
+        folded = self.width() < FOLDS_BELOW
+        self._sidebar.setFixedWidth(FOLDED_WIDTH if folded else SIDEBAR_WIDTH)
+        for words in self._words:
+            words.setVisible(not folded)
+        for button in (self._find, *self._buttons.values()):
+            button.fold(folded)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().resizeEvent(event)
+        self._fold()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._describing.catch_up()
+        self._past.look()
         self._measure()
         self._pulse.start()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
         super().hideEvent(event)
         self._pulse.stop()
+        self._keep_place()
 
     def _measure(self) -> None:
         if self.isMinimized() or self.page not in {"overview", "health"}:
@@ -248,13 +316,6 @@ class MainWindow(QMainWindow):
         if watched is self.banner and event.type() in {QEvent.Type.ShowToParent, QEvent.Type.HideToParent}:
             self._above.setVisible(event.type() is QEvent.Type.ShowToParent)
         return super().eventFilter(watched, event)
-
-    def _shortcuts(self) -> None:
-        for number, name in enumerate(self._pages, start=1):
-            QShortcut(QKeySequence(f"Ctrl+{number}"), self, lambda name=name: self.show_page(name))
-        for keys in (QKeySequence(Qt.Key.Key_Slash), QKeySequence(QKeySequence.StandardKey.Find)):
-            QShortcut(keys, self, self._search)
-        QShortcut(QKeySequence(QKeySequence.StandardKey.Close), self, self.close)
 
     def _search(self) -> None:
         page = self._pages[self.page]

@@ -6,41 +6,58 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.standing import explanation, headline, tone_of, unprotected
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import (
-    ago_text,
     duration_text,
     is_key_refused,
     lacks_settings,
+    moment,
     pause_reason,
     size_text,
-    state_text,
-    state_tone,
     tomorrow_morning,
 )
+from desktop.models.conversation import Approval, Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
+from desktop.notices.questions import questions
 from desktop.widgets.buttons import Button
 from desktop.widgets.charts import Meter
 from desktop.widgets.delegates import ExecutionDelegate
 from desktop.widgets.layouts import column, empty, row
 from desktop.widgets.lists import FittedList
-from desktop.widgets.pills import Dot
+from desktop.widgets.pills import Dot, Pill
+from desktop.widgets.sandbox_card import SandboxCard
 from desktop.widgets.surfaces import Card, EmptyState, IconTile, Line
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
+from desktop.windows.question_cards import QuestionCards
+from worker_core.errors import KubiyaError
 from worker_core.snapshot import EngineSnapshot, EngineState, Health, QueueView, StopMode
+from worker_core.summary import Standing, summary
 
-_STATE_ICONS = {
-    EngineState.STOPPED: "power",
-    EngineState.STARTING: "refresh",
-    EngineState.RUNNING: "check",
-    EngineState.PAUSED: "pause",
-    EngineState.DRAINING: "clock",
-    EngineState.FAILED: "alert",
+QUESTIONS_SHOWN = 3
+"""The page of approvals has them all."""
+
+STACKS_BELOW = 820
+"""Pixels of the page's width; below, what stands side by side stands one under the other."""
+
+SANDBOX_PAGE = "https://github.com/kubiyabot/kubiya-worker/blob/main/docs/checks/sandbox.md"
+_ICONS = {
+    Standing.STOPPED: "power",
+    Standing.STARTING: "refresh",
+    Standing.NO_CONTROL_PLANE: "refresh",
+    Standing.NO_TEMPORAL: "refresh",
+    Standing.BUSY: "check",
+    Standing.IDLE: "check",
+    Standing.PAUSED: "pause",
+    Standing.DRAINING: "clock",
+    Standing.QUESTIONS: "approvals",
+    Standing.LOCKED: "key",
 }
 
 
@@ -83,7 +100,8 @@ class StateCard(Card):
         self._start.clicked.connect(lambda: self._ask(desk.worker.start(), tr("start the worker")))
         self._resume.clicked.connect(lambda: self._ask(desk.worker.resume(), tr("resume the worker")))
         self._stop.clicked.connect(lambda: self._ask(desk.worker.stop(StopMode.DRAIN), tr("stop the worker")))
-        words = column(self._state, self._reason, gap=2)
+        self._warning = Pill(unprotected(), tone="warning")
+        words = column(self._state, self._reason, self._warning, gap=2)
         self.body.addLayout(self._line(words))
         self._figures = {
             "running": Figure(tr("Running now")),
@@ -107,18 +125,25 @@ class StateCard(Card):
         return line
 
     def take(self, snapshot: EngineSnapshot) -> None:
-        state, tone = snapshot.state, state_tone(snapshot.state)
-        self._tile.set_tone(_STATE_ICONS[state], tone)
-        self._state.setText(state_text(state))
-        since = f"  {tr('Since {time}.', time=ago_text(snapshot.since))}" if snapshot.since else ""
-        self._reason.setText(snapshot.reason + since)
-        at_work = state in {EngineState.RUNNING, EngineState.STARTING}
-        self._start.setVisible(state in {EngineState.STOPPED, EngineState.FAILED})
+        state, said, now = snapshot.state, summary(snapshot), datetime.now(UTC)
+        self._tile.set_tone(_ICONS.get(said.standing, "alert"), tone_of(said))
+        self._state.setText(headline(said, paused_until=self._desk.worker.paused_until, now=now))
+        asked = questions(snapshot)
+        why = asked[0].title if said.standing is Standing.QUESTIONS else explanation(said, now)
+        if snapshot.since and not said.needs_attention:
+            why = f"{why}  {tr('Since {time}.', time=moment(snapshot.since, now))}".strip()
+        if self._desk.worker.attached and snapshot.pid:
+            why = f"{why}  {tr('Attached to the worker with the process {pid}.', pid=snapshot.pid)}".strip()
+        self._reason.setText(why)
+        self._warning.setVisible(said.unprotected)
+        locked = said.standing is Standing.LOCKED
+        at_work = state in {EngineState.RUNNING, EngineState.STARTING} and not locked
+        self._start.setVisible(state in {EngineState.STOPPED, EngineState.FAILED} or locked)
         self._key.setVisible(self._desk.keys is not None and is_key_refused(snapshot))
         self._settings.setVisible(lacks_settings(snapshot))
         self._resume.setVisible(state is EngineState.PAUSED)
         self._pause.setVisible(at_work)
-        self._stop.setVisible(at_work or state is EngineState.PAUSED)
+        self._stop.setVisible(at_work or locked or state is EngineState.PAUSED)
         limit = snapshot.executions_limit
         self._figures["running"].say(str(snapshot.tasks_in_flight), tr("of {n} places", n=limit) if limit else "")
         known = [queue.statistics for queue in snapshot.queues if queue.statistics is not None]
@@ -159,6 +184,7 @@ class QueueLines(Card):
         button = Button(tr("All queues"), variant="quiet")
         button.clicked.connect(lambda: desk.frame.show_page("queues"))
         super().__init__(tr("Queues"), aside=button)
+        self._desk = desk
         self._lines = QVBoxLayout()
         self._lines.setSpacing(Space.M)
         self.body.addLayout(self._lines)
@@ -170,17 +196,27 @@ class QueueLines(Card):
         self._shown = queues
         empty(self._lines)
         if not queues:
-            self._lines.addWidget(Label(tr("No queue is served. Choose one in Settings."), tone="muted", wrap=True))
+            self._lines.addWidget(Label(self._none(), tone="muted", wrap=True))
         for queue in queues[:8]:
-            tone: Tone = "success" if queue.polling else "warning"
+            tone: Tone = "success" if queue.polling and queue.trouble is None else "warning"
             dot = Dot(tone=tone)
             name = ElidedLabel(queue.queue_name or queue.queue_id, role="medium")
-            note = ElidedLabel(queue.reason or queue.environment_name, role="small", tone="muted")
+            reason = queue.trouble.sentence if queue.trouble else queue.reason
+            note = ElidedLabel(reason or queue.environment_name, role="small", tone="muted")
             said = "" if queue.statistics is None else tr("{n} waiting", n=queue.statistics.backlog)
             line = QWidget()
             line.setLayout(row(dot, column(name, note, gap=0), Label(said, role="small", tone="muted"), gap=Space.S))
-            line.setAccessibleName(f"{queue.queue_name[:100]}: {(queue.reason or said)[:300]}")
+            line.setAccessibleName(f"{queue.queue_name[:100]}: {(reason or said)[:300]}")
             self._lines.addWidget(line)
+
+    def _none(self) -> str:
+        try:
+            chosen = self._desk.settings.settings().queue_ids
+        except KubiyaError:
+            chosen = ()
+        return (
+            tr("Not served: the worker does not run.") if chosen else tr("No queue is served. Choose one in Settings.")
+        )
 
 
 class HealthLines(Card):
@@ -201,7 +237,7 @@ class HealthLines(Card):
         if health is None:
             return
         for key, percent, said in (
-            ("cpu", health.cpu_percent, f"{health.cpu_percent:.0f} %"),
+            ("cpu", health.cpu_percent, f"{health.cpu_percent or 0:.0f} %"),
             (
                 "memory",
                 health.memory_percent,
@@ -213,6 +249,8 @@ class HealthLines(Card):
                 f"{size_text(health.disk_used_bytes)} / {size_text(health.disk_total_bytes)}",
             ),
         ):
+            if percent is None:  # it stays what it was, or unknown
+                continue
             meter, value = self._meters[key]
             tone: Tone = "danger" if percent >= 95 else "warning" if percent >= 85 else "accent"
             meter.set_value(percent / 100, tone=tone)
@@ -224,6 +262,9 @@ class OverviewPage(Page):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, title=tr("Overview"))
+        begin = Button(tr("New task"), icon="plus")
+        begin.clicked.connect(lambda: desk.frame.task_wanted.emit())
+        self.tools.addWidget(begin)
         self._state = StateCard(desk)
         self._queues, self._health = QueueLines(desk), HealthLines(desk)
         self._model = ExecutionListModel(desk.executions, self, limit=6)
@@ -240,17 +281,31 @@ class OverviewPage(Page):
             "executions",
             tr("Nothing has run yet"),
             tr("Ask an agent for something on a queue that this worker serves, and watch it work here."),
+            action=tr("Ask an agent…"),
+            act=desk.frame.task_wanted.emit,
         )
-        nothing.setMinimumHeight(230)
+        nothing.setMinimumHeight(290)
         self._either = QStackedLayout()
         self._either.addWidget(nothing)
         holder = QFrame()
         holder.setLayout(column(self._list, None, margins=(0, 0, 0, 0)))
         self._either.addWidget(holder)
         self._recent.body.addLayout(self._either)
+        self._sandbox = SandboxCard(
+            answer=lambda allow: desk.background.ask(
+                desk.worker.answer_sandbox(allow=allow), doing=tr("answer the question")
+            ),
+            repair=lambda: desk.outside.open_url(SANDBOX_PAGE),
+        )
+        self._questions = QuestionCards(desk, pick=lambda: desk.executions.questions()[:QUESTIONS_SHOWN])
+        self._further = Button("", variant="quiet")
+        self._further.clicked.connect(lambda: desk.frame.show_page("approvals"))
         self.body.addWidget(self._state)
+        self.body.addWidget(self._sandbox)
+        self.body.addWidget(self._questions)
+        self.body.addLayout(row(None, self._further, None))
         left, right = column(self._recent), column(self._queues, self._health, gap=Space.L)
-        halves = row(gap=Space.L)
+        halves = self._halves = row(gap=Space.L)
         halves.addLayout(left, 5)
         halves.addLayout(right, 3)
         self.body.addLayout(halves)
@@ -258,15 +313,33 @@ class OverviewPage(Page):
         for signal in (self._model.rowsInserted, self._model.rowsRemoved, self._model.modelReset):
             signal.connect(self._choose)
         self._choose()
+        desk.executions.listen(self._heard)
+        self._show_questions()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().resizeEvent(event)
+        stacked = self.width() < STACKS_BELOW
+        self._halves.setDirection(QHBoxLayout.Direction.TopToBottom if stacked else QHBoxLayout.Direction.LeftToRight)
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._state.take(snapshot)
+        self._sandbox.take(snapshot.sandbox)
         self._queues.take(snapshot.queues)
         self._health.take(snapshot.health)
         if model := self.desk.playground_model():
             self.say_below(tr("A playground on this machine. Its model: {model}.", model=model))
         elif snapshot.version:
             self.say_below(tr("Kubiya Worker {version} on this machine", version=snapshot.version))
+
+    def _heard(self, execution_id: str, item: Item | None) -> None:
+        if isinstance(item, Approval):
+            self._show_questions()
+
+    def _show_questions(self) -> None:
+        self._questions.refresh()
+        more = self.desk.executions.approvals_waiting - QUESTIONS_SHOWN
+        self._further.setText(tr("{count} more", count=more))
+        self._further.setVisible(more > 0)
 
     def _choose(self, *_: object) -> None:
         self._either.setCurrentIndex(1 if self._model.rowCount() else 0)

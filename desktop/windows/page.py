@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWi
 
 from desktop.look.tokens import Space
 from desktop.widgets.layouts import column, row
-from desktop.widgets.text import Label, widget
+from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.desk import Desk
 from worker_core.snapshot import EngineSnapshot
 
@@ -27,14 +27,15 @@ class Page(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName(title)
         self.title = Label(title, role="title")
-        self.subtitle = Label("", tone="muted")
+        self.subtitle = ElidedLabel("", tone="muted")
         self.subtitle.hide()
         self.tools = QHBoxLayout()
         self.tools.setSpacing(Space.S)
         self.body = QVBoxLayout()
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.setSpacing(Space.L)
-        head = row(column(self.title, self.subtitle, gap=2), None, self.tools, gap=Space.L)
+        head = row(column(self.title, self.subtitle, gap=2), self.tools, gap=Space.L)
+        head.setStretch(0, 1)
         content = column(head, self.body, gap=Space.XL - 4)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -52,6 +53,12 @@ class Page(QWidget):
         """The line below the title; none for an empty text."""
         self.subtitle.setText(text)
         self.subtitle.setVisible(bool(text))
+
+    def scroll_to(self, part: QWidget) -> None:
+        """Bring a part of the page into sight."""
+        area = self.findChild(QScrollArea)
+        if area is not None:
+            area.ensureWidgetVisible(part, 0, 80)
 
     def take(self, snapshot: EngineSnapshot) -> None:
         """A new snapshot. Pages that are not seen are told as well, so they must be quick."""

@@ -24,6 +24,7 @@ class ProgramCard(SettingCard):
     def __init__(self, desk: Desk) -> None:
         super().__init__(tr("This program"))
         self._desk = desk
+        self.rows: dict[str, SettingRow] = {}
         preferences = desk.settings.preferences
 
         def choice(name: str, options: list[tuple[str, str]]) -> Choice:
@@ -63,12 +64,14 @@ class ProgramCard(SettingCard):
             value = getattr(preferences, name)
             line.show_value(value if isinstance(value, bool) else as_text(value))
             self.add(line)
+            self.rows[name] = line
             if name == "notifications":
                 self.add(self._at_login())
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._show_autostart()
+        self.rows["appearance"].show_value(self._desk.settings.preferences.appearance)  # it is a command, too
 
     def _at_login(self) -> SettingRow:
         title = tr("Start at login")

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space, Tone
-from desktop.look.wording import ago_text, duration_text, rate_text
+from desktop.look.wording import duration_text, rate_text, when_text
 from desktop.models.queue_history import POINTS, QueueHistory
 from desktop.widgets.charts import AreaChart, Series
 from desktop.widgets.clock import SeenClock
@@ -89,19 +90,19 @@ class QueueCard(Card):
         self._name.setText(queue.queue_name or queue.queue_id)
         parts = [queue.environment_name, queue.temporal_namespace, queue.queue_id if queue.queue_name else ""]
         if queue.last_heartbeat_at:
-            parts.append(tr("heartbeat {time}", time=ago_text(queue.last_heartbeat_at)))
+            parts.append(tr("heartbeat {time}", time=when_text(queue.last_heartbeat_at)))
         self._about.setText("  ·  ".join(part for part in parts if part))
-        self._state.say(
-            tr("Polling") if queue.polling else tr("Not polling"), "success" if queue.polling else "warning"
-        )
-        self._reason.setText("" if queue.polling else queue.reason)
+        at_work = queue.polling and not queue.is_silent
+        said = tr("No answer") if queue.is_silent else tr("Polling") if queue.polling else tr("Not polling")
+        self._state.say(said, "success" if at_work else "warning")
+        self._reason.setText(queue.trouble.sentence if queue.trouble else "" if queue.polling else queue.reason)
         self._reason.setVisible(bool(self._reason.text()))
         known = queue.statistics
         self._figures["backlog"].say(str(known.backlog) if known else "–")
         self._figures["age"].say(duration_text(known.backlog_age_seconds) if known and known.backlog else "–")
         self._figures["pollers"].say(str(known.pollers) if known else "–", tr("all workers") if known else "")
         ours = sum(1 for one in snapshot.executions if one.queue_id == queue.queue_id and one.status == "running")
-        limit = snapshot.executions_limit
+        limit = min(snapshot.executions_limit, queue.executions_limit or snapshot.executions_limit)
         self._figures["ours"].say(str(ours), tr("of {n} places", n=limit) if limit else "")
         history = self._history.of(queue.queue_id)
         tones: tuple[Tone, Tone] = ("accent", "success")
@@ -142,6 +143,11 @@ class QueuesPage(Page):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._ask()
+
+    def reveal(self, queue_id: str) -> None:
+        """Lead the person to a queue; one that is not served is not here."""
+        if (card := self._cards.get(queue_id)) is not None:
+            QTimer.singleShot(0, card, lambda: self.scroll_to(card))
 
     def _ask(self) -> None:
         """Who else serves these queues; one question at a time, and only while somebody looks."""

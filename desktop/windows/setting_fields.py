@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from desktop.look.language import tr, translated
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.settings import SETTINGS, Kind
 
 
@@ -47,6 +46,7 @@ def option_text(option: str) -> str:
         "always": tr("Always"),
         "never": tr("Never"),
         "fail": tr("Fail"),
+        "ignore": tr("Ignore"),
         "default": tr("Default runtime"),
         "host": tr("Host"),
         "allow-list": tr("Allow-list"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QLineEdit, QScrollArea, QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from desktop.look.language import tr
 from desktop.widgets.buttons import IconButton, Switch
@@ -24,7 +25,7 @@ from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.setting_fields import FieldText, option_text, shown_fields
 from worker_core.errors import ConfigurationError
 from worker_core.settings import SETTINGS, Kind, Settings, as_text
-from worker_core.snapshot import EngineState
+from worker_core.snapshot import EngineSnapshot, EngineState
 
 
 class SettingsPage(Page):
@@ -32,11 +33,15 @@ class SettingsPage(Page):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, title=tr("Settings"))
-        self.say_below(tr("What you change is checked at once, and takes effect when the worker starts next."))
+        self.say_below(
+            tr("What you change is checked at once. A worker that runs takes up what it can; what has to wait says so.")
+        )
+        self._later: tuple[str, ...] = ()
         self.rows: dict[str, SettingRow] = {}
         self._search = self._build_search()
         self.tools.addWidget(self._search)
-        self._cards: list[Card] = [ProgramCard(desk)]
+        self._program = ProgramCard(desk)
+        self._cards: list[Card] = [self._program]
         self._key: KeyCard | None = None
         if desk.keys is not None:
             self._key = KeyCard(desk.keys, desk.background)
@@ -66,18 +71,26 @@ class SettingsPage(Page):
         self._search.setFocus()
         self._search.selectAll()
 
-    def reveal_key(self) -> None:
-        """Lead the person to the API key."""
-        if self._key is None:
+    def reveal(self, name: str) -> None:
+        """Lead the person to a setting, or to the `key`."""
+        found = self._key if name == "key" else self.rows.get(name) or self._program.rows.get(name)
+        if found is None:
             return
         self._search.clear()
-        self._key.open()
-        QTimer.singleShot(0, self._key, lambda: self._scroll_to(self._key))
+        if isinstance(found, KeyCard):
+            found.open()
+        QTimer.singleShot(0, found, partial(self._lead_to, found))
 
-    def _scroll_to(self, card: QWidget | None) -> None:
-        area = self.findChild(QScrollArea)
-        if area is not None and card is not None:
-            area.ensureWidgetVisible(card, 0, 80)
+    def _lead_to(self, card: QWidget) -> None:
+        self.scroll_to(card)
+        if isinstance(card, SettingRow):
+            card.take_focus()
+
+    def all(self) -> list[tuple[str, str, str]]:
+        """Name, title and meaning of everything that `reveal` leads to."""
+        rows = {**self._program.rows, **self.rows}
+        key = [("key", self._key.title.text(), "")] if self._key is not None else []
+        return [*key, *((name, line.title, line.meaning) for name, line in rows.items())]
 
     def _key_replaced(self) -> None:
         if self.desk.worker.snapshot.state in {EngineState.FAILED, EngineState.STOPPED}:
@@ -112,8 +125,15 @@ class SettingsPage(Page):
             line.show_value(
                 value if isinstance(value, bool) else as_text(value),
                 changed=store.is_changed(name),
-                elsewhere=store.decided_elsewhere(name),
+                elsewhere=(elsewhere := store.decided_elsewhere(name)),
             )
+            if name in self._later and not elsewhere:
+                line.remark(tr("From the worker's next start on."))
+
+    def take(self, snapshot: EngineSnapshot) -> None:
+        if self._later and snapshot.state in {EngineState.STARTING, EngineState.STOPPED, EngineState.FAILED}:
+            self._later = ()
+            self.refresh()
 
     # -- the worker's own -----------------------------------------------------------------------------------------
 
@@ -178,7 +198,7 @@ class SettingsPage(Page):
             self.desk.settings.change(**{name: value})
         except ConfigurationError as error:
             return error.sentence
-        self.refresh()
+        self._changed()
         return ""
 
     def _reset(self, name: str) -> None:
@@ -187,4 +207,17 @@ class SettingsPage(Page):
         except ConfigurationError as error:
             self.rows[name].complain(error.sentence)
         else:
+            self._changed()
+
+    def _changed(self) -> None:
+        """Show it, and let the worker know."""
+        self.refresh()
+
+        async def take_up() -> None:
+            reloaded = await self.desk.worker.reload()
+            self._later = reloaded.later if reloaded is not None else ()
+            if reloaded is not None and reloaded.faults:
+                self.desk.frame.say(reloaded.sentence)
             self.refresh()
+
+        self.desk.background.ask(take_up(), doing=tr("tell the worker of the new settings"))

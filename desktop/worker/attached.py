@@ -12,10 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
+from desktop.look.language import tr
+from desktop.worker.wanted import Provide
+from worker_core.basics import typed_json
 from worker_core.control_socket.client import News, RunningWorker, StopName, Watch
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
 from worker_core.logs.ring import LogLine, LogRing
+from worker_core.settings import Reloaded
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
 
 log = logging.getLogger(__name__)
@@ -88,6 +92,13 @@ class Attached:
     ) -> None:
         await self._ask(lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal, values=values))
 
+    async def answer_sandbox(self, *, allow: bool) -> None:
+        raise KubiyaError(tr("The worker that asks runs elsewhere: answer it there."))
+
+    async def reload(self, provide: Provide) -> Reloaded:
+        """It reads them itself."""
+        return await asyncio.to_thread(self._worker.reload)
+
     def reconnect(self, reason: str) -> None:
         """A service watches its machine by itself."""
 
@@ -127,7 +138,7 @@ class Attached:
                     return
                 for line in answer.get("lines", ()):
                     with contextlib.suppress(msgspec.ValidationError):
-                        self._log_ring.append(msgspec.convert(line, LogLine))
+                        self._log_ring.append(typed_json.convert(line, LogLine))
 
     def _hand_over(self, call: Callable[[], None]) -> None:
         if not self._closed:

@@ -12,7 +12,8 @@ from worker_core.events import EventBus
 from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, StopMode, WholeQuestion
 
 if TYPE_CHECKING:
-    from worker_core.control_plane.models import ExecutionRecord, Queue, QueueWorker
+    from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
+    from worker_core.settings import Reloaded
 
 
 @runtime_checkable
@@ -47,6 +48,9 @@ class WorkerFace(Protocol):
 
     async def stop(self, mode: StopMode) -> None: ...
 
+    async def reload(self) -> Reloaded | None:
+        """Let a worker that runs take up the settings as they are now; None where none runs."""
+
     async def cancel_execution(self, execution_id: str) -> None: ...
 
     async def pause_execution(self, execution_id: str) -> None: ...
@@ -54,6 +58,12 @@ class WorkerFace(Protocol):
     async def resume_execution(self, execution_id: str) -> None: ...
 
     async def send_message(self, execution_id: str, text: str) -> None: ...
+
+    async def list_agents(self) -> list[Agent]:
+        """Those that the key may use."""
+
+    async def begin_execution(self, *, agent_id: str, queue_id: str, prompt: str, folder: str = "") -> str:
+        """Give an agent something to do; the execution's id. `folder`: absolute, which it asks to work in."""
 
     async def whole_question(self, approval_id: str) -> WholeQuestion:
         """Everything that a call which waits would do, where the snapshot leaves something out."""
@@ -65,11 +75,19 @@ class WorkerFace(Protocol):
         to be read whole.
         """
 
+    async def answer_sandbox(self, *, allow: bool) -> None:
+        """Whether tools may run without a sandbox, where the snapshot's is `asked`. The answer is kept."""
+
     async def get_execution(self, execution_id: str) -> ExecutionRecord:
         """What the control plane remembers of an execution."""
 
     async def load_session(self, execution_id: str) -> dict[str, Any] | None:
         """Its stored conversation; None where there is none."""
+
+    async def queue_executions(self, queue_ids: Sequence[str], *, limit: int) -> dict[str, list[ExecutionRecord]]:
+        """The newest executions of each of these queues, `limit` of each at most. A queue that cannot be read is left
+        out; raises KubiyaError where none can.
+        """
 
     async def list_queues(self) -> list[Queue]:
         """Those that the key may see."""

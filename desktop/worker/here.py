@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from desktop.worker.wanted import Wanted
+from desktop.worker.sandbox_question import SandboxQuestion
+from desktop.worker.wanted import Provide, Wanted
 from worker_core.errors import ConfigurationError
 from worker_core.events import Event
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
+from worker_core.settings import Reloaded
 from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
 from worker_core.status_server import serving_status
 
@@ -31,7 +33,8 @@ class Here:
 
     attached = False
 
-    def __init__(self, engine: Engine, socket: ControlSocket, settings: Settings) -> None:
+    def __init__(self, engine: Engine, socket: ControlSocket, settings: Settings, sandbox: SandboxQuestion) -> None:
+        self._sandbox = sandbox
         self._engine, self._socket, self._settings = engine, socket, settings
         self._opened = False
         self._status = ExitStack()
@@ -46,12 +49,19 @@ class Here:
         from worker_core.control_socket.server import ControlSocket
         from worker_core.engine.engine import Engine
 
+        sandbox = SandboxQuestion()
         engine = Engine(
-            settings=wanted.settings, api_key=wanted.api_key, paths=paths, redactor=redactor, log_ring=log_ring
+            settings=wanted.settings,
+            api_key=wanted.api_key,
+            paths=paths,
+            redactor=redactor,
+            log_ring=log_ring,
+            ask_sandbox=sandbox.ask,
+            asks_early=True,
         )
         engine.events.listen(publish)
         socket = ControlSocket(engine=engine, log_ring=log_ring, folder=paths.runtime)
-        return cls(engine, socket, wanted.settings)
+        return cls(engine, socket, wanted.settings, sandbox)
 
     async def begin(self) -> None:
         """Raises KubiyaError: it cannot be started."""
@@ -72,6 +82,7 @@ class Here:
     async def over(self) -> EngineSnapshot:
         """Until it has stopped; its last snapshot."""
         final = await self._engine.wait_stopped()
+        self._sandbox.close()
         await self.close()
         return final
 
@@ -83,7 +94,16 @@ class Here:
     async def resume(self) -> None:
         await self._engine.resume()
 
+    async def answer_sandbox(self, *, allow: bool) -> None:
+        self._sandbox.answer(allow=allow)
+
+    async def reload(self, provide: Provide) -> Reloaded:
+        """The settings that `provide` gives, as far as they may change meanwhile."""
+        adopted = self._engine.adopt((await provide()).settings)
+        return Reloaded(sentence="", applied=adopted.applied, later=adopted.later)
+
     async def stop(self, mode: StopMode) -> None:
+        self._sandbox.close()
         await self._engine.stop(mode=mode)
 
     async def whole_question(self, approval_id: str) -> WholeQuestion:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,10 +23,12 @@ from worker_core.events import EngineStateChanged, Event, EventBus, SnapshotRepl
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
-from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
+from worker_core.secrets import KeychainTimeout
+from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Scope, StopMode, Trouble, WholeQuestion
 
 if TYPE_CHECKING:
-    from worker_core.control_plane.models import ExecutionRecord, Queue, QueueWorker
+    from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
+    from worker_core.settings import Reloaded
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,12 @@ class Nobody:
     ) -> None:
         raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
+    async def answer_sandbox(self, *, allow: bool) -> None:
+        raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
+
+    async def reload(self, provide: Provide) -> None:
+        return None
+
     def reconnect(self, reason: str) -> None: ...
 
     async def close(self) -> None: ...
@@ -60,8 +69,12 @@ NOBODY: Final = Nobody()
 class LocalWorker:
     """Implements `WorkerFace`. Belongs to one event loop."""
 
-    def __init__(self, *, provide: Provide, paths: Paths, redactor: Redactor, log_ring: LogRing) -> None:
-        """Nothing is opened."""
+    def __init__(
+        self, *, provide: Provide, paths: Paths, redactor: Redactor, log_ring: LogRing, beginning: str = ""
+    ) -> None:
+        """Nothing is opened. `beginning` says what a start does before there is an engine."""
+        self._beginning = beginning or tr("Reading settings and key.")
+        self._unlocking = TaskKeeper()
         self.events = EventBus()
         self._provide, self._paths, self._redactor, self._log_ring = provide, paths, redactor, log_ring
         self._plane = ControlPlane(provide)
@@ -95,17 +108,65 @@ class LocalWorker:
     # --- commands -----------------------------------------------------------------------------------------
 
     async def start(self) -> None:
+        self._unlocking.cancel()
         async with self._starting:
             if self._serving is not NOBODY or await self._attach():
                 return
+            now = datetime.now(UTC)
+            beginning = replace(
+                self._snapshot,
+                state=EngineState.STARTING,
+                reason=self._beginning,
+                repair="",
+                since=now,
+                queues=(),
+                trouble=None,
+                exit_code=0,
+            )
+            self._show(beginning)
             try:
                 await self._begin()
+            except KeychainTimeout as error:
+                log.warning("%s", error.sentence)
+                self._show(replace(beginning, trouble=Trouble(what="keychain", sentence=error.sentence, since=now)))
+                self._unlocking.start(self._once_unlocked(error), name="until the keychain is unlocked")
             except KubiyaError as error:
-                code = int(error.exit_code)
-                self._show(
-                    replace(self._snapshot, state=EngineState.FAILED, reason=error.sentence, queues=(), exit_code=code)
-                )
+                self._failed(error)
                 raise
+
+    async def _once_unlocked(self, error: KeychainTimeout) -> None:
+        """The answer that comes late begins the worker; it is not asked for a second time."""
+        try:
+            if error.answered is not None:
+                await error.answered()
+        except KubiyaError as refused:
+            self._failed(refused)
+            return
+        log.info("The keychain has answered.")
+        self._tasks.start(self._start_again(), name="start with an unlocked keychain")
+
+    async def _start_again(self) -> None:
+        with contextlib.suppress(KubiyaError):  # it is told by the snapshot, as any start that fails
+            await self.start()
+
+    def _failed(self, error: KubiyaError) -> None:
+        """A start that came to nothing is told as a worker that failed is."""
+        before, code = self._snapshot.state, int(error.exit_code)
+        self._show(
+            replace(
+                self._snapshot,
+                state=EngineState.FAILED,
+                reason=error.sentence,
+                repair=error.repair,
+                queues=(),
+                trouble=None,
+                exit_code=code,
+            )
+        )
+        changed = EngineStateChanged(
+            before=before, after=EngineState.FAILED, reason=error.sentence, repair=error.repair
+        )
+        self._publish(changed)
 
     async def pause(self, *, reason: str, until: datetime | None = None) -> None:
         await self._serving.pause(reason)
@@ -119,6 +180,9 @@ class LocalWorker:
 
     async def stop(self, mode: StopMode) -> None:
         self._pause.set(None)
+        if len(self._unlocking):
+            self._unlocking.cancel()
+            self._show(replace(self._snapshot, state=EngineState.STOPPED, reason=tr("Stopped."), trouble=None))
         await self._serving.stop(mode)
 
     async def whole_question(self, approval_id: str) -> WholeQuestion:
@@ -128,6 +192,12 @@ class LocalWorker:
         self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
     ) -> None:
         await self._serving.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values)
+
+    async def answer_sandbox(self, *, allow: bool) -> None:
+        await self._serving.answer_sandbox(allow=allow)
+
+    async def reload(self) -> Reloaded | None:
+        return await self._serving.reload(self._provide)
 
     def reconnect(self, reason: str) -> None:
         """The machine woke up, or changed its network."""
@@ -140,6 +210,7 @@ class LocalWorker:
         self._pause.close()
         await self._serving.close()
         await self._plane.close()
+        self._unlocking.cancel()
         self._tasks.cancel()
 
     # --- by way of the control plane ----------------------------------------------------------------------
@@ -160,6 +231,21 @@ class LocalWorker:
         async with self._plane.client() as client:
             await client.send_message(execution_id, text)
 
+    async def list_agents(self) -> list[Agent]:
+        async with self._plane.client() as client:
+            return await client.list_agents()
+
+    async def begin_execution(self, *, agent_id: str, queue_id: str, prompt: str, folder: str = "") -> str:
+        from worker_core.control_plane.models import Execute
+
+        wish = Execute(
+            prompt=prompt,
+            worker_queue_id=queue_id,
+            execution_environment={"working_dir": folder} if folder else None,
+        )
+        async with self._plane.client() as client:
+            return (await client.execute_agent(agent_id, wish)).execution_id
+
     async def get_execution(self, execution_id: str) -> ExecutionRecord:
         async with self._plane.client() as client:
             return await client.get_execution(execution_id)
@@ -167,6 +253,23 @@ class LocalWorker:
     async def load_session(self, execution_id: str) -> dict[str, Any] | None:
         async with self._plane.client() as client:
             return await client.load_session(execution_id)
+
+    async def queue_executions(self, queue_ids: Sequence[str], *, limit: int) -> dict[str, list[ExecutionRecord]]:
+        async with self._plane.client() as client:
+            asked = (client.queue_executions(queue_id, limit=limit) for queue_id in queue_ids)
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        found = {}
+        refused: KubiyaError | None = None
+        for queue_id, answer in zip(queue_ids, answers, strict=True):
+            if isinstance(answer, KubiyaError):
+                refused = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found[queue_id] = answer
+        if refused is not None and not found:
+            raise refused
+        return found
 
     async def list_queues(self) -> list[Queue]:
         async with self._plane.client() as client:
@@ -219,7 +322,8 @@ class LocalWorker:
         reason = error.sentence if error else tr("The worker service has ended. Start begins a worker here.")
         state = EngineState.FAILED if error else EngineState.STOPPED
         now = datetime.now(UTC)
-        self._show(replace(before, state=state, reason=reason, queues=(), executions=(), health=None, since=now))
+        left = replace(before, state=state, reason=reason, queues=(), executions=(), approvals=(), health=None)
+        self._show(replace(left, since=now))
         if before.state is not state:
             self._publish(EngineStateChanged(before=before.state, after=state, reason=reason))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.secrets import Secret
 from worker_core.settings import Settings
 

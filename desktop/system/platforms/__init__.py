@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +21,10 @@ def own_command() -> tuple[str, ...]:
         return (appimage, AT_LOGIN)  # sys.executable is below a mount that is gone after logout
     if getattr(sys, "frozen", False):
         return (sys.executable, AT_LOGIN)
-    beside = Path(sys.executable).with_name(PROGRAM + (".exe" if sys.platform == "win32" else ""))
-    if beside.is_file():
-        return (str(beside), AT_LOGIN)
-    if found := shutil.which(PROGRAM):
-        return (found, AT_LOGIN)
-    return (sys.executable, "-m", "desktop", AT_LOGIN)
+    if (found := bundle.program(PROGRAM)) is not None:
+        return (str(found), AT_LOGIN)
+    windowed = Path(sys.executable).with_name("pythonw.exe")  # python.exe would open a console at login
+    return (str(windowed) if windowed.is_file() else sys.executable, "-m", "desktop", AT_LOGIN)
 
 
 def _appimage(environ: Mapping[str, str]) -> str:

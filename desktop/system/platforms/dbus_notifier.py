@@ -6,16 +6,17 @@ One thread of its own waits for what is to be shown and for what the person pick
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import threading
-from dataclasses import dataclass
 from queue import Queue
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QObject, Signal
 
 from desktop.system.platforms.ports import Bubble
+from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from jeepney import Message
@@ -108,9 +109,12 @@ class DBusNotifier(QObject):
         (self._ids[bubble.key],) = bus.call("Notify", "susssasa{sv}i", arguments)
 
     def _take_down(self, key: str) -> None:
+        from desktop.system.platforms.notification_bus import BusRefusal
+
         number = self._ids.pop(key, 0)
         if number and self._bus is not None:
-            self._bus.call("CloseNotification", "u", (number,))
+            with contextlib.suppress(BusRefusal):  # it is gone already: an error with notification-daemon and fnott
+                self._bus.call("CloseNotification", "u", (number,))
 
     def _hear(self, message: Message) -> None:
         from desktop.system.platforms.notification_bus import is_choice
@@ -120,7 +124,10 @@ class DBusNotifier(QObject):
         if key is None:
             return
         if is_choice(message):
-            self.acted.emit(key, str(message.body[1]))
+            picked = str(message.body[1])
+            self.acted.emit(key, picked)
+            if picked == OPEN:
+                self._take_down(key)  # LXQt's server leaves it on the screen
         else:
             del self._ids[key]
 

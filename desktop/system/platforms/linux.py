@@ -14,6 +14,7 @@ from typing import Final
 from PySide6.QtCore import SLOT, QObject, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescriptor
 
+from desktop.look.language import tr
 from desktop.system.platforms.ports import APP_ID, APP_NAME, Notifier, Platform
 from worker_core.basics.files import write_private
 
@@ -29,7 +30,8 @@ Type=Application
 Name=Kubiya Worker
 Comment=Runs AI agents on this machine
 Exec={command}
-Icon=kubiya-worker
+TryExec={program}
+Icon={icon}
 Terminal=false
 Categories=Development;
 X-GNOME-Autostart-enabled=true
@@ -76,7 +78,10 @@ class XdgAutostart:
         if any(not one.isprintable() for one in self._command):  # a line break would begin another key
             raise OSError(errno.EINVAL, f"a login entry cannot name the program {self._command[0]!r}")
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        entry = _ENTRY.format(command=" ".join(map(_quoted, self._command)))
+        # A desktop passes over an entry whose TryExec is gone: a package that is removed leaves none that fails.
+        program = self._command[0].replace("\\", "\\\\")
+        command = " ".join(map(_quoted, self._command))
+        entry = _ENTRY.format(command=command, program=program, icon=APP_ID)
         write_private(self.file, entry.encode(), durable=False, mode=0o644)
 
     def remove(self) -> None:
@@ -130,7 +135,7 @@ class Logind(QObject):
         slot = SLOT("prepare_for_sleep(bool)")
         heard = self._bus.connect(SERVICE, PATH, MANAGER, "PrepareForSleep", self, slot)  # type: ignore[call-overload]
         if heard:
-            self._delay = self._inhibit("sleep", "Finishing what runs", "delay")
+            self._delay = self._inhibit("sleep", tr("Finishing what runs"), "delay")
         return bool(heard)
 
     def ready_to_sleep(self) -> None:
@@ -147,7 +152,7 @@ class Logind(QObject):
             if self._on_sleep is not None:
                 self._on_sleep()
         else:
-            self._delay = self._inhibit("sleep", "Finishing what runs", "delay")
+            self._delay = self._inhibit("sleep", tr("Finishing what runs"), "delay")
             if self._on_wake is not None:
                 self._on_wake()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from worker_core.basics.quick_dataclass import dataclass
 
 APP_ID = "ai.kubiya.worker"
 """Bundle id on macOS, AppUserModelID on Windows, desktop file name on Linux."""

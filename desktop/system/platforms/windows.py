@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import subprocess
 import sys
@@ -38,6 +39,38 @@ def is_vetoed(flags: bytes) -> bool:
     return bool(flags) and flags[0] % 2 == 1
 
 
+def words_of(line: str) -> tuple[str, ...]:
+    """A command line taken apart as Windows does (Microsoft's documentation of `CommandLineToArgvW`, and "Parsing C++
+    command-line arguments").
+
+    The program's name ends at its closing quote, or at the first blank; in what follows, quotes may stand anywhere, and
+    backslashes before one count half: an odd one makes the quote a character.
+    """
+    line = line.strip()
+    program, _, rest = line[1:].partition('"') if line.startswith('"') else line.partition(" ")
+    words = [program]
+    word: str | None = None
+    slashes, is_quoted = 0, False
+    for character in f"{rest} ":
+        if character == "\\":
+            slashes += 1
+            continue
+        if character == '"':
+            word = (word or "") + "\\" * (slashes // 2) + '"' * (slashes % 2)
+            is_quoted = is_quoted is not (slashes % 2 == 0)
+        else:
+            said = "\\" * slashes
+            if is_quoted or character not in " \t":
+                said += character
+            if said:
+                word = (word or "") + said
+            if not is_quoted and character in " \t" and word is not None:
+                words.append(word)
+                word = None
+        slashes = 0
+    return (*words, *([] if word is None else [word]))
+
+
 class RunKey:
     """HKCU's Run key. `registry` is the `winreg` module; tests hand in their own."""
 
@@ -55,7 +88,7 @@ class RunKey:
         if said is None:
             return None
         line = subprocess.list2cmdline(self._command)
-        return self._command if said == line else (str(said).strip().removeprefix('"').partition('"')[0], str(said))
+        return self._command if said == line else words_of(str(said))
 
     def blocked(self) -> bool:
         flags = self._read(APPROVED)
@@ -67,12 +100,14 @@ class RunKey:
             registry.SetValueEx(key, VALUE, 0, registry.REG_SZ, subprocess.list2cmdline(self._command))
 
     def remove(self) -> None:
+        """With what Task Manager remembers of it, which would hold for an entry that is written later."""
         registry = self._registry
-        try:
-            with registry.OpenKey(registry.HKEY_CURRENT_USER, RUN, 0, registry.KEY_SET_VALUE) as key:
+        for path in (RUN, APPROVED):
+            with (
+                contextlib.suppress(FileNotFoundError),
+                registry.OpenKey(registry.HKEY_CURRENT_USER, path, 0, registry.KEY_SET_VALUE) as key,
+            ):
                 registry.DeleteValue(key, VALUE)
-        except FileNotFoundError:
-            return
 
     def _read(self, path: str) -> object:
         registry = self._registry
