@@ -12,7 +12,7 @@ endif
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-chart test-gateways test-image test-mcp lint format lock bench soak screenshots package freeze clean
+.PHONY: help setup run test quick test-chart test-gateways test-image test-mcp test-packages test-windows test-desktops test-macos lint format lock bench growth profile soak screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -39,8 +39,20 @@ test-chart: setup ## check the Helm chart, its manifests and the Dockerfile (WRI
 test-image: setup ## build the image without a registry and run it as a restricted pod (as root; debootstrap, buildah, podman, runc)
 	@scripts/image.sh
 
+test-packages: setup ## install, use, upgrade and remove the Linux packages in bare Debian roots (as root; debootstrap)
+	@scripts/packages.sh
+
 test-mcp: setup ## start 26 well-known MCP servers and call each (WRITE=--write: into docs/mcp-servers.md)
 	@$(BIN)/python scripts/mcp_servers.py $(WRITE)
+
+test-windows: setup ## the worker and its installers below wine, which is set up in the user's cache (once as root); SUITE=--suite: the suite; SUITE=--frozen: what PyInstaller makes there
+	@$(BIN)/python scripts/windows.py $(SUITE)
+
+test-desktops: setup ## the icon and its menu in the panels that this machine has, with pictures for docs/desktops.md (tint2, trayer, xfce4-panel, mate-panel)
+	@KUBIYA_DESKTOP_PICTURES=docs/desktops $(BIN)/python -m pytest -v tests/desktop/test_real_panels.py
+
+test-macos: setup ## check every Mach-O file of the macOS wheels, which are downloaded into the user's cache once
+	@$(BIN)/python scripts/macos_wheels.py
 
 lint: setup ## ruff, mypy --strict for Linux, macOS and Windows, import-linter, vulture
 	@$(BIN)/ruff check .
@@ -56,8 +68,14 @@ format: setup ## let ruff format and repair what it can
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv); UPGRADE="NAME ..." moves those to their newest
 	@scripts/lock.sh $(UPGRADE)
 
-bench: setup ## measure worker, sandbox, tray and window, each beside a baseline in the same run
-	@$(BIN)/python -m bench
+bench: setup ## measure worker, sandbox, tray and window, each beside a baseline in the same run (ROW=start: that alone)
+	@$(BIN)/python -m bench --write $(if $(ROW),--only $(ROW))
+
+profile: setup ## where a worker's time goes while ROW (start, turn, burst) is measured, by py-spy
+	@$(BIN)/python -m bench.profile $(ROW)
+
+growth: setup ## draw how the worker grows (executions, turns, output, queues, rows) into docs/performance/ (CURVE=turns: that alone)
+	@$(BIN)/python -m bench.growth $(if $(CURVE),--only $(CURVE))
 
 soak: setup ## keep a worker busy for 30 minutes (MINUTES=N): memory, descriptors, threads and tasks must stay flat
 	@$(BIN)/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
@@ -65,8 +83,8 @@ soak: setup ## keep a worker busy for 30 minutes (MINUTES=N): memory, descriptor
 screenshots: setup ## draw every page of the window, light and dark, into docs/screenshots/
 	@$(BIN)/python scripts/screenshots.py
 
-package: setup ## build the wheel and the source archive into dist/
-	@$(BIN)/python -m hatchling build
+package: setup ## build all that this system can into dist/packages: wheel, installers, sums, bill of materials, provenance
+	@$(BIN)/python scripts/package.py
 
 freeze: setup ## freeze both programs into dist/kubiya-worker (PyInstaller)
 	@$(BIN)/python scripts/freeze.py

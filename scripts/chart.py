@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from own_environment import ROOT, environment, python_of, run_tests, set_up
+from own_environment import ROOT, environment, python_of, run_tests, set_up, switches
 
 CHART = ROOT / "installers" / "kubernetes" / "chart"
 EXAMPLES = ROOT / "installers" / "kubernetes" / "examples"
@@ -55,17 +55,15 @@ def manifests(python: Path) -> dict[str, str]:
 
 
 def main() -> int:
-    arguments = sys.argv[1:]
-    if_possible, write = "--if-possible" in arguments, "--write" in arguments
-    arguments = [one for one in arguments if one not in {"--if-possible", "--write"}]
+    chosen, arguments = switches("--if-possible", "--write")
     if why := set_up("chart", what="Helm's engine, Kubernetes' schemas and hadolint"):
         print(f"The chart cannot be checked: {why}. Its tests are not run.", file=sys.stderr)
-        return 0 if if_possible else 1
-    if write:
+        return 0 if "--if-possible" in chosen else 1
+    if "--write" in chosen:
         MANIFESTS.mkdir(exist_ok=True)
         for name, text in manifests(python_of(environment("chart"))).items():
             (MANIFESTS / name).write_text(text, encoding="utf-8")
-    return run_tests("chart", arguments or ["tests/installers"])
+    return run_tests(arguments or ["tests/installers"], chart=environment("chart"))
 
 
 if __name__ == "__main__":

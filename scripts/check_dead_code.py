@@ -17,12 +17,15 @@ FIELDS_OF_A_WIRE: Final = (
     "worker_core/control_plane/models.py",
     "worker_core/playground/wire.py",
     "worker_core/snapshot.py",
+    "desktop/notices/release_index.py",
 )
 """Their fields are what stands in JSON, read or not."""
 
 CALLED_BY_NAME: Final = {
-    "Qt": "*Event paint highlightBlock loadResource nativeEventFilter",
+    "Qt": "*Event focusNextPrevChild paint highlightBlock loadResource nativeEventFilter",
     "asyncio, of its event loop": "set_debug _timer_handle_cancelled",
+    "asyncio, of a protocol": "connection_made data_received eof_received connection_lost pause_writing resume_writing",
+    "httpcore2, of a backend": "connect_tcp",
     "login1, over D-Bus": "prepare_for_sleep",
     "click": "format_commands format_epilog list_ path_",
     "html.parser": "handle_data handle_endtag handle_starttag parse_marked_section",
@@ -42,8 +45,11 @@ CALLED_BY_NAME: Final = {
     "code in colours, likewise": "code_*",
     "whoever reads the exit code": "USAGE",
     "Qt, as long as it lives": "_watcher",
+    "build.spec": "collected of_a_program",
+    "tarfile": "uid gid uname gname",
     "unittest.mock, of a stand-in": "side_effect return_value",
     "typing, of a dictionary": "vital",
+    "inspect, of a signature": "__annotations__",
     "tests": "pending_timers scripted_model temporal_pid set_outage placeholders",
 }
 

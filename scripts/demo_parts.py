@@ -20,12 +20,16 @@ from desktop.settings.onboarding import Onboarding
 from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
+from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.working_copies import WorkingCopies
+from desktop.tray.facts import TrayFacts
+from desktop.tray.menu import menu
 from desktop.windows.background import Background
 from desktop.windows.desk import Desk
 from desktop.worker.face import WorkerFace
 from worker_core.checks.check import Check, ok, warn
-from worker_core.control_plane.models import ExecutionRecord, Queue, QueueWorker
+from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
 from worker_core.errors import KubiyaError
 from worker_core.paths import Paths
 from worker_core.snapshot import EngineSnapshot, Health
@@ -40,6 +44,12 @@ def desk(folder: Path, *, empty: bool) -> Desk:
     worker.snapshot = EngineSnapshot() if empty else snapshot()
     worker.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
     worker.load_session.return_value = None
+    worker.reload.return_value = None
+    worker.queue_executions.return_value = {}
+    worker.list_agents.return_value = [
+        Agent(id="a-1", name="Site reliability"),
+        Agent(id="a-2", name="Data analyst"),
+    ]
     worker.queue_workers.side_effect = _serving
     if not empty:
         store.change(queue_ids="q-7f31, q-b210, q-0c44")
@@ -63,10 +73,13 @@ def desk(folder: Path, *, empty: bool) -> Desk:
         updates=create_autospec(UpdateWatch, instance=True, state=UpdateState(), page=""),
         diagnosis=diagnosis,
         outside=create_autospec(Outside, instance=True),
+        copies=create_autospec(WorkingCopies, instance=True, find=lambda _: None),
+        files_left=FilesLeft(workspaces=paths.workspaces),
         keys=None,
         autostart=None,
         sample=sample,
         follow=lambda _: None,
+        menu=lambda: menu(TrayFacts(snapshot=worker.snapshot)),
         background=background(),
     )
 

@@ -14,9 +14,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OUTPUT = ROOT / "dist" / "kubiya-worker"
+sys.path.insert(0, str(ROOT))
+from installers.freezing import finishing, layout  # noqa: E402
+
+OUTPUT = layout.FOLDER
 STAMP = ROOT / "build" / "frozen-from"
-SOURCES = ("worker_core", "desktop", "assets", "docs/checks", "installers", "build.spec", "requirements/dev.txt")
+SOURCES = (
+    "worker_core", "desktop", "assets", "docs/checks", "installers/entry", "installers/freezing", "build.spec",
+    "requirements/dev.txt",
+)  # fmt: skip
 
 
 def fingerprint() -> str:
@@ -30,14 +36,11 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def size_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
-
-
 def freeze(*, force: bool = False) -> Path:
     """The folder with the programs.
 
     Raises:
+        SystemExit: what was frozen would not run elsewhere.
         subprocess.CalledProcessError: PyInstaller failed; what it printed says why.
     """
     wanted = fingerprint()
@@ -46,17 +49,24 @@ def freeze(*, force: bool = False) -> Path:
         print("Freezing; this takes a minute or two.", flush=True)
         began = time.monotonic()
         STAMP.unlink(missing_ok=True)
+        layout.MANIFEST.unlink(missing_ok=True)  # what is half done is nothing to pack
         subprocess.run(
             [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN", "build.spec"],
             cwd=ROOT,
             check=True,
-            env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+            # The order of what is in an archive is that of a set; the times in one are a commit's.
+            env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONHASHSEED": "0"},
         )
+        try:
+            finishing.finish(OUTPUT)
+        except finishing.Unfit as fault:
+            sys.exit(str(fault))
         STAMP.parent.mkdir(exist_ok=True)
         STAMP.write_text(wanted)
         print(f"Frozen in {time.monotonic() - began:.0f} s.")
-    files = sum(1 for one in OUTPUT.rglob("*") if one.is_file())
-    print(f"{OUTPUT.relative_to(ROOT)}: {size_bytes(OUTPUT) / 1e6:.0f} MB in {files} files")
+    made = layout.frozen()
+    for part, names in made.parts.items():
+        print(f"{OUTPUT.relative_to(ROOT)}, {part}: {made.size_bytes(part) / 1e6:.0f} MB in {len(names)} files")
     return OUTPUT
 
 

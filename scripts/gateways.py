@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import sys
 
-from own_environment import run_tests, set_up
+from own_environment import environment, run_tests, set_up, switches
 
 
 def main() -> int:
-    arguments = sys.argv[1:]
-    if_possible = "--if-possible" in arguments
-    arguments = [one for one in arguments if one != "--if-possible"]
+    chosen, arguments = switches("--if-possible")
     if why := set_up("gateways", what="LiteLLM and llama.cpp"):
         print(f"The real gateways are not there: {why}. Their tests are not run.", file=sys.stderr)
-        return 0 if if_possible else 1
-    return run_tests("gateways", arguments or ["tests/gateways"])
+        return 0 if "--if-possible" in chosen else 1
+    return run_tests(arguments or ["tests/gateways"], gateways=environment("gateways"))
 
 
 if __name__ == "__main__":

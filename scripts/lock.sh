@@ -16,3 +16,4 @@ compile pyproject.toml --extra playground --output-file requirements/playground.
 compile pyproject.toml --extra dev --extra desktop --extra playground --no-emit-package kubiya-worker --output-file requirements/dev.txt
 compile requirements/gateways.in --output-file requirements/gateways.txt
 compile requirements/chart.in --output-file requirements/chart.txt
+compile requirements/windows.in --output-file requirements/windows.txt

@@ -20,11 +20,15 @@ READY = ".ready"
 INSTALL_SECONDS = 600
 
 
+def cache(name: str) -> Path:
+    """The folder of the user's cache in which all lies that is set up under a name."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / f"kubiya-worker-{name}"
+
+
 def environment(name: str) -> Path:
     """Where the environment of `requirements/NAME.txt` is or will be."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     made_of = f"{sys.version}{platform.machine()}".encode() + requirements(name).read_bytes()
-    return cache / f"kubiya-worker-{name}" / hashlib.sha256(made_of).hexdigest()[:16]
+    return cache(name) / hashlib.sha256(made_of).hexdigest()[:16]
 
 
 def requirements(name: str) -> Path:
@@ -65,11 +69,17 @@ def set_up(name: str, *, what: str) -> str:
     return ""
 
 
-def run_tests(name: str, arguments: Sequence[str]) -> int:
-    """Run pytest, which finds the environment by the variable `KUBIYA_TEST_NAME`; its exit code."""
+def switches(*known: str) -> tuple[set[str], list[str]]:
+    """Those of these that stand on the command line, and what else stands there: arguments of pytest."""
+    given = sys.argv[1:]
+    return {one for one in given if one in known}, [one for one in given if one not in known]
+
+
+def run_tests(arguments: Sequence[str], **places: Path) -> int:
+    """Run pytest, which finds each place by its variable, `KUBIYA_TEST_NAME`; its exit code."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=ROOT,
-        env={**os.environ, f"KUBIYA_TEST_{name.upper()}": str(environment(name))},
+        env={**os.environ, **{f"KUBIYA_TEST_{name.upper()}": str(place) for name, place in places.items()}},
         check=False,
     ).returncode

@@ -27,6 +27,7 @@ def main() -> int:
     options.add_argument("--page", nargs="*", default=PAGES)
     options.add_argument("--empty", action="store_true", help="a worker that was never started")
     options.add_argument("--language", default="en", help="such as de")
+    options.add_argument("--size", default="", help="of the window, such as 760x520")
     given = options.parse_args()
     os.environ["QT_SCALE_FACTOR"] = given.scale
 
@@ -38,7 +39,7 @@ def main() -> int:
     from desktop.look.theme import theme
     from desktop.widgets.tool_card import ToolCard
     from desktop.windows.first_run import FirstRunWindow
-    from desktop.windows.main import MainWindow
+    from desktop.windows.main import WANTED, MainWindow
 
     language.load([given.language])
 
@@ -90,7 +91,10 @@ def main() -> int:
                         vitals.history[name].append(
                             round(2 + 1.4 * math.sin(step / 19)) if name == "slots" else base * wave
                         )
+            if given.size:
+                window.resize(*(int(side) for side in given.size.split("x")))
             window.show()
+            window.resize(WANTED)  # the offscreen screen is a small one
             for name in given.page:
                 if name == "first-run":
                     first = FirstRunWindow(demo_parts.onboarding(refused=given.empty), demo_parts.background())

@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from worker_core.basics.toml_text import basic_string
-from worker_core.settings import SETTINGS, Kind, Setting, as_text, fields, tool_fields
+from worker_core.settings import FORMAT, FORMAT_KEY, SETTINGS, Kind, Setting, as_text, fields, tool_fields
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -79,6 +79,9 @@ def template() -> str:
         "# Settings of Kubiya Worker: every one, with its default. Take the # away from what you change.",
         "# `kubiya-worker config path` says where this file is. Flags win over the environment, that over it.",
         "# Written by scripts/settings_reference.py.",
+        "",
+        "# Of this file: a version that has another one says so instead of misreading it. Without it, it is 1.",
+        f"# {FORMAT_KEY} = {FORMAT}",
     ]
     for group, settings in groupby(SETTINGS.values(), key=lambda one: one.group):
         lines += ["", f"# --- {group} ---"]
