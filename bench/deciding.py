@@ -7,7 +7,8 @@ import string
 import tempfile
 from pathlib import Path
 
-from bench.processor_time import Measured, least
+from bench.processor_time import least
+from bench.result import Result
 from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.file import parse
 from worker_core.policy.rules import Policy
@@ -34,7 +35,7 @@ TEXTS = {
 """Each is repeated to the length."""
 
 
-def measure_deciding() -> list[Measured]:
+def measure_deciding() -> list[Result]:
     """As a file that is written, and as a command line: of all texts the one that takes longest."""
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
         policy = Policy(rules=parse(RULES, file="bench"), built_in=built_in_rules(own_folders=("/state",)))
@@ -48,8 +49,8 @@ def measure_deciding() -> list[Measured]:
 
         whole = {kind: (text * (LENGTH // len(text) + 1))[:LENGTH] for kind, text in TEXTS.items()}
         return [
-            Measured(
-                name=f"deciding about 200 kB as a {what}, beside `ls`",
+            Result(
+                name=f"deciding about 200 kB as a {what}, beside `ls`", unit="ms",
                 ours=max(took(name, text) for text in whole.values()), bare=took(name, "ls"), goal=50,
             )
             for what, name in (("text", "content"), ("command", "command"))

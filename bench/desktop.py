@@ -18,6 +18,7 @@ import psutil
 
 from bench.playground import access, scripted_playground
 from bench.processes import end
+from bench.result import Result
 from tests.support.tray_host import Panel, TrayIcon, desktop_environment, private_bus, private_display, until
 
 IDLE_SECONDS: Final = 10.0
@@ -25,17 +26,6 @@ LIMIT_SECONDS: Final = 60.0
 ROOT: Final = Path(__file__).parents[1]
 TRAY: Final = (sys.executable, "-m", "desktop", "--at-login")
 BARE: Final = (sys.executable, "-m", "bench.bare_tray")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One line of the table. `bare` is None where there is nothing to compare with."""
-
-    name: str
-    unit: str
-    ours: float
-    goal: float
-    bare: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,85 +47,83 @@ def missing() -> str:
     return f"The tray is not measured: {' and '.join(absent)} not installed." if absent else ""
 
 
-def measure_desktop(folder: Path, *, rounds: int) -> Iterator[Measured]:
+def measure_desktop(folder: Path, *, rounds: int) -> Iterator[Result]:
     """Cold starts, rest, memory, and what the window does. Takes about a minute and three quarters."""
     with private_display() as display, private_bus() as bus:
         environment = desktop_environment(folder, display=display, bus=bus)
-        starts = [(_start(BARE, environment, bus), _start(TRAY, environment, bus)) for _ in range(rounds)]
-        yield Measured(
+        starts = [(cold_start(BARE, environment, bus), cold_start(TRAY, environment, bus)) for _ in range(rounds)]
+        yield Result(
             name="tray: cold start to the icon", unit="s", goal=1.5,
             bare=statistics.median(bare for bare, _ in starts), ours=statistics.median(ours for _, ours in starts),
         )  # fmt: skip
         with _shown(BARE, environment, bus) as (process, _):
             bare_memory, bare_rest = _memory(process), _rest(process)
         with _shown(TRAY, environment, bus) as (process, _):
-            yield Measured(name="tray: memory when idle", unit="MB", goal=150, ours=_memory(process), bare=bare_memory)
+            yield Result(name="tray: memory when idle", unit="MB", goal=150, ours=_memory(process), bare=bare_memory)
             rest = _rest(process)
-            yield Measured(
+            yield Result(
                 name="tray: wake-ups of the GUI in 10 s", unit="", goal=5, ours=rest.switches, bare=bare_rest.switches
             )
-            yield Measured(
+            yield Result(
                 name="tray: processor time in 10 s", unit="ms", goal=20, ours=rest.cpu_ms, bare=bare_rest.cpu_ms
             )
         yield from _with_a_worker(folder, environment, bus)
         yield from _window(environment)
 
 
-def _with_a_worker(folder: Path, environment: Mapping[str, str], bus: str) -> Iterator[Measured]:
+def _with_a_worker(folder: Path, environment: Mapping[str, str], bus: str) -> Iterator[Result]:
     """The engine in the tray's process, on a playground in another one; heartbeats and polls are legitimate here."""
     with scripted_playground(folder / "play", environment=environment) as info:
         configured = {**environment, **access(info), "QUEUE_ID": info["queue_id"]}
         with _shown(TRAY, configured, bus) as (process, icon):
             until(lambda: "Running" in icon.tooltip, what="a running worker")
             time.sleep(3)
-            yield Measured(name="tray with a running worker: memory", unit="MB", goal=200, ours=_memory(process))
+            yield Result(name="tray with a running worker: memory", unit="MB", goal=200, ours=_memory(process))
             rest = _rest(process)
-            yield Measured(
+            yield Result(
                 name="tray with a running worker: wake-ups of the GUI in 10 s", unit="", goal=60, ours=rest.switches
             )
-            yield Measured(
+            yield Result(
                 name="tray with a running worker: processor time in 10 s", unit="ms", goal=150, ours=rest.cpu_ms
             )
 
 
-def _window(environment: Mapping[str, str]) -> Iterator[Measured]:
+def _window(environment: Mapping[str, str]) -> Iterator[Result]:
     done = subprocess.run(
         [sys.executable, "-m", "bench.window"],
         cwd=ROOT, env=dict(environment), capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     found = json.loads(done.stdout)
     bulk, plain = found["bulk"], found["bulk_plain"]
-    yield Measured(name="window: shown after", unit="s", goal=1.5, ours=found["window_seconds"])
-    yield Measured(name="window: slowest page to open", unit="ms", goal=100, ours=found["slowest_page_ms"])
-    yield Measured(
+    yield Result(name="window: shown after", unit="s", goal=1.5, ours=found["window_seconds"])
+    yield Result(name="window: slowest page to open", unit="ms", goal=100, ours=found["slowest_page_ms"])
+    yield Result(
         name="window: slowest page to paint at 2x", unit="ms", goal=33, ours=max(found["paint_2x_ms"].values())
     )
-    yield Measured(
+    yield Result(
         name="window: memory after each page was open", unit="MB", goal=180, ours=max(found["memory_mb"].values())
     )
-    yield Measured(
-        name="window: memory after 100 000 log lines", unit="MB", goal=260, ours=found["memory_after_bulk_mb"]
-    )
-    yield Measured(
+    yield Result(name="window: memory after 100 000 log lines", unit="MB", goal=260, ours=found["memory_after_bulk_mb"])
+    yield Result(
         name="window: wake-ups in 10 s after it was closed", unit="", goal=5, ours=found["switches_when_closed"]
     )
-    yield Measured(
+    yield Result(
         name="window: event to pixel while a model streams, p95", unit="ms", goal=150,
         ours=found["event_to_pixel_streaming"]["p95_ms"],
     )  # fmt: skip
-    yield Measured(name="window: event to pixel, p95", unit="ms", goal=150, ours=found["event_to_pixel"]["p95_ms"])
-    yield Measured(name="window: 100 000 log lines, all", unit="s", goal=2, ours=bulk["seconds"], bare=plain["seconds"])
-    yield Measured(
+    yield Result(name="window: event to pixel, p95", unit="ms", goal=150, ours=found["event_to_pixel"]["p95_ms"])
+    yield Result(name="window: 100 000 log lines, all", unit="s", goal=2, ours=bulk["seconds"], bare=plain["seconds"])
+    yield Result(
         name="window: 100 000 log lines, p99 wait", unit="ms", goal=16, ours=bulk["p99_ms"], bare=plain["p99_ms"]
     )
-    yield Measured(
+    yield Result(
         name="window: 100 000 log lines, longest stall", unit="ms", goal=50,
         ours=bulk["longest_ms"], bare=plain["longest_ms"],
     )  # fmt: skip
     sustained, streaming = found["sustained"], found["streaming"]
-    yield Measured(name="window: 2 000 log lines/s, p99 wait", unit="ms", goal=16, ours=sustained["p99_ms"])
-    yield Measured(name="window: 2 000 log lines/s, longest stall", unit="ms", goal=50, ours=sustained["longest_ms"])
-    yield Measured(name="window: 1 000 chunks/s of a model, p99 wait", unit="ms", goal=33, ours=streaming["p99_ms"])
+    yield Result(name="window: 2 000 log lines/s, p99 wait", unit="ms", goal=16, ours=sustained["p99_ms"])
+    yield Result(name="window: 2 000 log lines/s, longest stall", unit="ms", goal=50, ours=sustained["longest_ms"])
+    yield Result(name="window: 1 000 chunks/s of a model, p99 wait", unit="ms", goal=33, ours=streaming["p99_ms"])
 
 
 @contextlib.contextmanager
@@ -160,7 +148,7 @@ def _shown(
         panel.close()
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str], bus: str) -> float:
+def cold_start(command: Sequence[str], environment: Mapping[str, str], bus: str) -> float:
     """Seconds from the start of the process to its icon in the panel."""
     panel = Panel(bus)
     began = time.perf_counter()

@@ -21,6 +21,7 @@ from typing import Final
 from bench.plot import plot
 from worker_core.control_plane.session import DEFAULT_INTERVAL, FULL_EVERY
 from worker_core.network.backoff import Backoff, spread
+from worker_core.temporal.pollers import FIRST_STEP_POLLS, HOME_POLLS, WORKFLOW_POLLS
 
 LONG_POLL_SECONDS: Final = 60
 """After which Temporal answers a poll that found nothing (`matching.longPollExpirationInterval`)."""
@@ -37,9 +38,8 @@ class Polls:
     activity: int
 
 
-ONE_WORKER: Final = Polls(workflow=2, activity=2)
-"""One each on the shared queue, one that is sticky, one at home. Counted of a worker that was idle for 90 s, by
-`temporal_num_pollers` on its `/metrics`."""
+ONE_WORKER: Final = Polls(workflow=WORKFLOW_POLLS.maximum, activity=FIRST_STEP_POLLS.maximum + HOME_POLLS.maximum)
+"""`temporal_num_pollers` on the `/metrics` of an idle worker says the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,11 @@ class Started:
         """Memory of the process alone; it has no children while it idles."""
         return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
 
+    def processor_seconds(self) -> float:
+        """What the process has used so far, in its own code and in the system's, over all threads."""
+        used = psutil.Process(self.process.pid).cpu_times()
+        return float(used.user + used.system)
+
 
 @contextlib.contextmanager
 def running(command: Sequence[str], *, until: str, environment: Mapping[str, str]) -> Iterator[Started]:

@@ -4,17 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Milliseconds of processor time, the least of some rounds."""
-
-    name: str
-    ours: float
-    bare: float
-    goal: float
 
 
 def least(action: Callable[[], object], *, rounds: int) -> float:

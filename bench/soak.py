@@ -52,6 +52,12 @@ chance puts more beside each other (20 for workflow tasks, 6 of the event loop's
 shows above that in half an hour."""
 
 
+def _descriptors(process: psutil.Process) -> int:
+    if sys.platform == "win32":
+        return process.num_handles()
+    return process.num_fds()
+
+
 @dataclass(slots=True)
 class Series:
     """What was measured, each half a second. Memory in MB."""
@@ -63,7 +69,7 @@ class Series:
         with worker.oneshot():
             self.values["memory"].append(worker.memory_info().rss / 1e6)
             self.values["threads"].append(worker.num_threads())
-            self.values["descriptors"].append(worker.num_fds() if hasattr(worker, "num_fds") else worker.num_handles())
+            self.values["descriptors"].append(_descriptors(worker))
         self.values["processes"].append(len(worker.children()))
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             found = re.search(r"^kubiya_worker_event_loop_tasks (\S+)$", answer.read().decode(), re.MULTILINE)

@@ -36,7 +36,9 @@ from desktop.settings.store import SettingsStore
 from desktop.shell.bridge import Bridge
 from desktop.shell.garbage import GarbageKeeper
 from desktop.system.diagnosis import Diagnosis
+from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.working_copies import WorkingCopies
 from desktop.windows.background import Background
 from desktop.windows.desk import Desk
 from desktop.windows.main import MainWindow
@@ -92,14 +94,17 @@ def _at_once(work: Coroutine[Any, Any, None]) -> None:
 
 def a_desk(worker: WorkerFace, folder: Path) -> Desk:
     paths = Paths.from_environment({"KUBIYA_WORKER_HOME": str(folder)})
+    settings = SettingsStore(paths, environ={})
     return Desk(
         worker=worker,
-        settings=SettingsStore(paths, environ={}),
+        settings=settings,
         policy=PolicyStore(paths.policy_file),
         notices=Notifications(level=lambda: "all"),
         updates=create_autospec(UpdateWatch, instance=True, state=UpdateState(), page=""),
         diagnosis=create_autospec(Diagnosis, instance=True),
         outside=Outside(workspaces=paths.workspaces),
+        copies=WorkingCopies(paths=paths, settings=settings.settings),
+        files_left=FilesLeft(workspaces=paths.workspaces),
         keys=None,
         autostart=None,
         sample=_sample,
