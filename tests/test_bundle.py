@@ -6,6 +6,7 @@ import ast
 import itertools
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,26 @@ def test_the_users_environment_is_given_back(frozen: Path) -> None:
     assert environment == {"LD_LIBRARY_PATH": "/users", "QML2_IMPORT_PATH": "/users/qml", "PATH": "/usr/bin"}
 
 
+def test_a_frozen_program_notices_that_another_stands_in_its_place(tmp_path: Path) -> None:
+    """As an installer does it: the new file is made beside the old one, and takes its name."""
+    program = tmp_path / "kubiya-worker"
+    program.write_text("old")
+    code = """
+import os, sys
+sys.frozen, sys.executable = True, sys.argv[1]
+from worker_core import bundle
+print(bundle.was_replaced())
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write("new")
+os.replace(sys.argv[1] + ".new", sys.argv[1])
+print(bundle.was_replaced())
+os.unlink(sys.argv[1])
+print(bundle.was_replaced())
+"""
+    done = subprocess.run([sys.executable, "-c", code, program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "True"]
+
+
 def test_unfrozen_nothing_is_touched() -> None:
     environment = {"LD_LIBRARY_PATH": "/users", "LD_LIBRARY_PATH_ORIG": "/other"}
     bundle.restore_environment(environment)
@@ -48,6 +69,20 @@ def test_children_run_in_the_bundles_python(frozen: Path, monkeypatch: pytest.Mo
     bundle.python().write_text("")
     assert interpreter_path() == str(bundle.python())
     assert interpreter_folders() == [frozen.resolve()], "the sandbox shows it"
+
+
+def test_of_a_program_that_is_there_several_times_the_nearest_is_meant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("beside", "scripts", "path")]
+    monkeypatch.setattr(sys, "executable", str(folders[0] / "python"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name, scheme: str(folders[1]))
+    monkeypatch.setenv("PATH", str(folders[2]))
+    assert bundle.program("tray") is None
+    for folder in reversed(folders):
+        folder.mkdir()
+        (folder / "tray").touch(mode=0o755)
+        assert bundle.program("tray") == folder / "tray"
 
 
 def python(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

@@ -274,7 +274,7 @@ def test_a_real_secret_service_keeps_the_key(tmp_path: Path) -> None:
     program.write_text(SECRET_SERVICE)
     unlock = "printf testpw | gnome-keyring-daemon --unlock --components=secrets >/dev/null"
     done = private_bus(tmp_path, f"{unlock} && {sys.executable} {program}")
-    assert done.stdout.splitlines()[-1:] == ["ok"], done.stderr
+    assert done.stdout.splitlines() == ["GNOME Keyring", "ok"], done.stderr
     assert "real-keychain-value" not in done.stdout + done.stderr
 
 
@@ -312,3 +312,18 @@ def test_waiting_for_the_keychain_leaves_the_loop_free(backend: MemoryBackend, m
         return await asking
 
     assert asyncio.run(main()) == Secret("value-123456")
+
+
+class WinVaultKeyring(MemoryBackend):
+    """By the name of keyring's backend for Windows."""
+
+
+async def test_a_key_that_windows_does_not_take_is_said_to_be_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CRED_MAX_CREDENTIAL_BLOB_SIZE is 5 * 512 bytes (Microsoft's documentation of `CREDENTIALW`)."""
+    backend = WinVaultKeyring()
+    monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
+    store = KeyringStore()
+    await store.set(URL, Secret("k" * 1280))
+    with pytest.raises(KeychainFailed, match="Credential Manager, which keeps 1280 characters; nothing was stored"):
+        await store.set(URL, Secret("k" * 1281))
+    assert {len(one) for one in backend.kept.values()} == {1280}

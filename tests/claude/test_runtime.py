@@ -22,6 +22,7 @@ from worker_core.claude import installation
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.sandbox.linux import find_program
+from worker_core.settings.budget import read_limit
 
 there = pytest.mark.skipif(
     not installation.installed(), reason="claude-agent-sdk (the extra `claude`) is not installed or has no program here"
@@ -302,3 +303,20 @@ async def test_an_unknown_runtime_is_a_sentence(stage: Stage, tmp_path: Path) ->
         record = await rig.reach(execution_id, "completed", "failed")
     assert record.status == "failed"
     assert "'agent_runtime', which this worker does not have" in record.error_message
+
+
+@there
+async def test_a_budget_ends_the_turn_with_what_was_said(stage: Stage, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"approvals": "deny", "budget": (read_limit("turn.model_calls=2"),)}
+    async with running_engine(stage, tmp_path, **options) as rig:
+        prompt = "\n".join(["budget", *(tool(f"echo {number}") for number in range(6)), "!say never"])
+        execution_id = await rig.execute(prompt, agent_id=await claude(stage))
+        await rig.reach(execution_id, "waiting_for_input")
+        errors = await rig.sent(execution_id, "error")
+        session = await rig.client.load_session(execution_id)
+        made = len(await rig.sent(execution_id, "tool_completed"))
+        [view] = rig.snapshot.executions[0].budget
+    assert "2 model calls for this turn is used up" in errors[-1]["data"]["details"]["error_message"]
+    assert session is not None
+    assert [one["role"] for one in session["messages"]].count("tool") == made == 2
+    assert (view.kind, view.spent) == ("model_calls", 2)

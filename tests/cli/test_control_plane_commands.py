@@ -109,7 +109,7 @@ def test_the_doctor_finds_all_well(online: CommandLine, stage: Stage, keychain: 
     assert list(found) == [
         "versions", "settings", "policy", "state folder", "temporary folder", "logs", "disk", "proxy", "DNS", "TLS",
         "control plane", "Temporal", "model gateway", "keychain", "API key", "queue", "clock", "MCP hosts", "sandbox",
-        "confinement", "control socket", "workers", "service",
+        "confinement", "folders", "control socket", "workers", "service",
     ]  # fmt: skip
     assert found.pop("model gateway") == "skip", "the control plane tells it at registration"
     assert found.pop("MCP hosts") == "skip", "none is named"

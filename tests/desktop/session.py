@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,23 +61,13 @@ class Session:
         return (self.home / below / "state" / "logs" / "desktop.log").read_text(encoding="utf-8")
 
 
-@contextlib.contextmanager
-def panel_of(session: Session) -> Iterator[Panel]:
-    panel = Panel(session.bus)
-    try:
-        yield panel
-    finally:
-        panel.close()
+def panel_of(session: Session) -> AbstractContextManager[Panel]:
+    return contextlib.closing(Panel(session.bus))
 
 
-@contextlib.contextmanager
-def icon_in(session: Session, panel: Panel) -> Iterator[TrayIcon]:
+def icon_in(session: Session, panel: Panel) -> AbstractContextManager[TrayIcon]:
     until(lambda: panel.items, what="an icon in the panel")
-    icon = TrayIcon(session.bus, panel)
-    try:
-        yield icon
-    finally:
-        icon.close()
+    return contextlib.closing(TrayIcon(session.bus, panel))
 
 
 def family(pid: int) -> list[psutil.Process]:

@@ -17,6 +17,7 @@ from tests.desktop.session import ROOT, Session, family, icon_in, panel_of
 from tests.support.tray_host import (
     LIMIT_SECONDS,
     desktop_environment,
+    killable_display,
     private_bus,
     private_display,
     until,
@@ -48,7 +49,7 @@ def test_from_start_to_an_executed_task_to_quit(session: Session) -> None:
     with panel_of(session) as panel, session.started("--demo", "--data-dir", str(session.home / "play")) as program:
         with icon_in(session, panel) as icon:
             idle = icon.pixels
-            until(lambda: "execution running" in icon.tooltip, what="a running execution")
+            until(lambda: "task runs" in icon.tooltip, what="a running execution")
             assert icon.pixels != idle
             until(lambda: "Running. Waiting for work" in icon.tooltip, what="the end of the task")
             icon.click("Pause", "For 30 minutes")
@@ -70,6 +71,27 @@ def test_from_start_to_an_executed_task_to_quit(session: Session) -> None:
     assert not list((session.home / "play" / "worker" / "state" / "logs").glob("crash*"))
 
 
+TRAY_ALONE = """
+import sys
+from PySide6.QtWidgets import QApplication
+from desktop.tray.facts import TrayFacts
+from desktop.tray.view import Tray
+from tests.support.snapshots import asking
+app = QApplication(["tray"])
+tray = Tray(TrayFacts(snapshot=asking(*sys.argv[1:])))
+app.exec()
+"""
+
+
+def test_a_panel_shows_names_and_commands_as_they_are(session: Session) -> None:
+    """Qt hands texts to com.canonical.dbusmenu changed: `read_file` is shown as `readfile` (PySide6 6.11.3)."""
+    said = ["write_file /etc/hosts", "a && b", "team_1_data-pipelines", "x &", "_&_ & &&", "plain"]
+    session.command = (sys.executable, "-c", TRAY_ALONE)
+    with panel_of(session) as panel, session.started(*said), icon_in(session, panel) as icon:
+        assert [item.label for item in icon.menu() if item.enabled and item.label in said] == said
+        assert icon.tooltip.endswith(f"6 questions wait for you. {said[0]}")
+
+
 def test_the_panel_may_come_later_and_be_started_anew(session: Session) -> None:
     with session.started("--at-login") as program:
         until(lambda: (session.home / "worker" / "run" / "desktop.lock").exists())
@@ -81,6 +103,23 @@ def test_the_panel_may_come_later_and_be_started_anew(session: Session) -> None:
         with panel_of(session) as panel, icon_in(session, panel) as last:
             last.click("Quit")
             assert program.wait(LIMIT_SECONDS) == 0
+
+
+def test_a_display_that_goes_away_is_a_way_to_leave(tmp_path: Path) -> None:
+    """Logged out without a session manager, or VNC's server ended: Qt 6.11 ends its loop from below."""
+    with killable_display() as (display, ends), private_bus() as bus:
+        session = Session(bus, tmp_path, desktop_environment(tmp_path, display=display, bus=bus))
+        with panel_of(session) as panel, session.started("--demo", "--data-dir", str(tmp_path / "play")) as program:
+            with icon_in(session, panel) as icon:
+                until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
+            left = family(program.pid)
+            ends()
+            assert program.wait(LIMIT_SECONDS) == 0
+            until(lambda: _all_gone(left), what="no process left behind")
+        log = session.log("play/worker")
+        assert "The display is gone; the program leaves." in log
+        assert "stopped: Stopped" in log
+        assert not list((tmp_path / "play" / "worker" / "state" / "logs").glob("crash*"))
 
 
 def test_a_second_start_raises_the_first_and_a_killed_one_is_no_obstacle(session: Session) -> None:

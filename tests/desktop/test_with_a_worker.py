@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
@@ -53,13 +54,8 @@ def submit(stage: Stage, session: Session, *lines: str) -> str:
     return asyncio.run(execute())
 
 
-@contextlib.contextmanager
-def logind_of(session: Session) -> Iterator[Logind]:
-    made = Logind(session.bus)
-    try:
-        yield made
-    finally:
-        made.close()
+def logind_of(session: Session) -> AbstractContextManager[Logind]:
+    return contextlib.closing(Logind(session.bus))
 
 
 def test_it_drains_before_sleep_and_goes_on_after_it(stage: Stage, session: Session) -> None:

@@ -19,6 +19,7 @@ from worker_core.engine.serving import Timing
 from worker_core.events import PollingStalled, PollingStarted, QueueRegistered, WokeUp
 from worker_core.snapshot import EngineState
 from worker_core.status_server.readiness import Patience, readiness
+from worker_core.summary import Standing, summary
 
 
 def token(lives_for: timedelta, serial: int = 0) -> str:
@@ -110,6 +111,53 @@ async def test_polling_that_silently_stopped_is_noticed_and_made_anew(stage: Sta
         await proxy.restore()
         await rig.until(lambda: len(rig.published(PollingStarted)) == 2)
         await works(rig, "unstalled")
+
+
+async def test_a_temporal_that_does_not_answer_is_said_until_it_does(stage: Stage, tmp_path: Path) -> None:
+    """Long before polling counts as stalled: failed polls are counted by the SDK as well as those that wait."""
+    port = int(stage.info.temporal_host.rpartition(":")[2])
+    async with (
+        CutProxy(target_port=port) as proxy,
+        relay(stage, temporal_host=lambda: proxy.address) as plane,
+        running_engine(stage, tmp_path, url=plane.url, timing=Timing(look_every=timedelta(seconds=0.2))) as rig,
+    ):
+        before = datetime.now(UTC)
+        await proxy.refuse()
+        await rig.until(lambda: summary(rig.snapshot).standing is Standing.NO_TEMPORAL)
+        trouble = summary(rig.snapshot).trouble
+        assert trouble is not None
+        assert (trouble.what, trouble.sentence) == ("temporal_silent", "Temporal does not answer.")
+        await rig.until(lambda: (now := rig.snapshot.queues[0].trouble) is not None and now.tries > 2)
+        assert before < trouble.since == rig.snapshot.queues[0].trouble.since  # type: ignore[union-attr]
+        await proxy.restore()
+        await rig.until(lambda: summary(rig.snapshot).standing is Standing.IDLE)
+        await works(rig, "answers")
+        assert not rig.published(PollingStalled)
+
+
+async def test_a_control_plane_that_goes_away_is_said_until_it_is_back(stage: Stage, tmp_path: Path) -> None:
+    async with relay(stage) as plane, running_engine(stage, tmp_path, url=plane.url) as rig:
+        beat = r"/workers/[^/]+/heartbeat"
+        plane.on("POST", beat, Reply(status=503))
+        rig.engine.reconnect("Now.")
+        await rig.until(lambda: summary(rig.snapshot).standing is Standing.NO_CONTROL_PLANE)
+        plane.on("POST", beat, Reply(status=200, body={}))
+        rig.engine.reconnect("Now.")
+        await rig.until(lambda: summary(rig.snapshot).standing is Standing.IDLE)
+
+
+async def test_a_start_without_a_control_plane_says_so_and_when_it_is_tried_again(stage: Stage, tmp_path: Path) -> None:
+    async with CutProxy(target_port=1) as proxy:
+        await proxy.refuse()
+        url = f"http://{proxy.address}"
+        async with running_engine(stage, tmp_path, url=url, ready=False) as rig:
+            await rig.until(lambda: summary(rig.snapshot).standing is Standing.NO_CONTROL_PLANE)
+            assert rig.snapshot.state is EngineState.STARTING
+            trouble = summary(rig.snapshot).trouble
+            assert trouble is not None
+            assert trouble.next_try_at is not None
+            assert proxy.address in trouble.sentence
+            await rig.engine.stop()
 
 
 def readiness_of(rig: Rig) -> str:

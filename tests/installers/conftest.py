@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 import pytest
 
 from tests.installers.cases import KUBERNETES, VALUES, Case
-from tests.support.scripts import script
+from tests.support.scripts import script, set_up
 
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """The environment with Helm's engine, Kubernetes' schemas and hadolint."""
-    folder = os.environ.get("KUBIYA_TEST_CHART", "")
-    if not folder:
-        pytest.skip("`make test-chart` sets up Helm's engine, Kubernetes' schemas and hadolint")
-    return Path(folder)
+    return set_up("chart", what="Helm's engine, Kubernetes' schemas and hadolint")
 
 
 @pytest.fixture(scope="session")

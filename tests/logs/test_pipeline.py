@@ -4,6 +4,8 @@ import io
 import json
 import logging
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from worker_core.logs import sinks
 from worker_core.logs.pipeline import LogPipeline, LogRing, install, uninstall
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, now
@@ -182,6 +185,77 @@ def test_a_file_that_cannot_be_renamed_is_copied_and_emptied(tmp_path: Path, mon
     assert all(file.stat().st_size <= 300 for file in tmp_path.iterdir())
     assert lines_of(tmp_path) == [f"{number}" for number in range(12)][-len(lines_of(tmp_path)) :]
     assert len(lines_of(tmp_path)) >= 6
+
+
+class Held:
+    """Files as Windows has them while another process has them open: they are not renamed; where that process shares no
+    writing, they are not emptied either (Microsoft's documentation of `CreateFile`, `dwShareMode`)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: set[str] = set()
+        self.moves = 0
+        replace, truncate = Path.replace, os.truncate
+
+        def held_replace(path: Path, target: Path) -> Path:
+            self._check(path)
+            self._check(Path(target))
+            self.moves += 1
+            return replace(path, target)
+
+        def held_truncate(path: Path, length: int) -> None:
+            self._check(Path(path))
+            truncate(path, length)
+
+        monkeypatch.setattr(Path, "replace", held_replace)
+        monkeypatch.setattr(os, "truncate", held_truncate)
+
+    def _check(self, path: Path) -> None:
+        if path.name in self.names:
+            raise PermissionError(13, "Another process uses the file", str(path))
+
+
+@pytest.mark.parametrize("held", ["worker.log", "worker.log.1", "worker.log.2", "worker.log.4"])
+def test_a_file_that_is_held_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str) -> None:
+    sink = FileSink(tmp_path / "worker.log", limit_mb=0.0003, files=5)
+
+    def say(*numbers: int) -> None:
+        for number in numbers:
+            sink.write(LogLine(at=now(), level="INFO", logger="t", message=f"{number}"))
+
+    say(*range(26))
+    before = lines_of(tmp_path)
+    files = Held(monkeypatch)
+    files.names = {held}
+    say(*range(26, 46))
+    texts = [file.read_text() for file in tmp_path.glob("*worker.log*")]
+    said = {row.rpartition(" ")[2] for text in texts for row in text.splitlines()}
+    assert {f"{number}" for number in range(26, 46)} <= said
+    assert held != "worker.log" or set(before) <= said, "the older ones are not moved in vain"
+    files.names = set()
+    say(*range(46, 60))
+    sink.close()
+    assert lines_of(tmp_path)[-14:] == [f"{number}" for number in range(46, 60)]
+    assert len(list(tmp_path.glob("worker.log*"))) == 5
+    assert not (tmp_path / ".worker.log.aside").exists()
+
+
+def test_a_file_that_is_held_is_not_tried_at_every_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = FileSink(tmp_path / "worker.log", limit_mb=0.003, files=3)
+    copied: list[str] = []
+    copy = shutil.copyfile
+    monkeypatch.setattr(shutil, "copyfile", lambda source, to: copied.append(str(to)) or copy(source, to))
+    files = Held(monkeypatch)
+    files.names = {"worker.log"}
+    for number in range(200):
+        sink.write(LogLine(at=now(), level="INFO", logger="t", message=f"{number}"))
+    sink.close()
+    assert 0 < len(copied) < 40
+
+
+def test_lines_end_as_they_were_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without O_BINARY, `os.write` makes CRLF of every line feed on Windows (Microsoft's documentation of `_open`)."""
+    monkeypatch.setattr(os, "O_BINARY", 0x8000, raising=False)
+    assert runpy.run_path(sinks.__file__)["_APPEND"] & 0x8000
 
 
 @pytest.mark.parametrize("files", [1, 2, 5])

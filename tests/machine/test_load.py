@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import threading
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -14,16 +16,39 @@ from worker_core.claude.installation import supported_runtimes
 from worker_core.control_plane.system_info import system_info
 from worker_core.machine import changes
 from worker_core.machine.changes import SLEPT_FOR, SleepDetector
-from worker_core.machine.load import HealthSampler
+from worker_core.machine.load import HealthSampler, ProcessorMeter
 
 
 async def test_a_sample_is_of_this_machine_and_this_process(tmp_path: Path) -> None:
     sample = await HealthSampler(disk_path=tmp_path / "not" / "yet").sample()
-    assert 0 <= sample.cpu_percent <= 100 * (os.cpu_count() or 1)
+    assert sample.cpu_percent is None or 0 <= sample.cpu_percent <= 100
     assert 0 < sample.memory_percent < 100
     assert 0 < sample.memory_used_bytes < sample.memory_total_bytes
     assert 0 < sample.disk_used_bytes <= sample.disk_total_bytes
     assert 1_000_000 < sample.process_rss_bytes < sample.memory_total_bytes
+
+
+class Times(NamedTuple):
+    user: float
+    idle: float
+    iowait: float = 0.0
+    guest: float = 0.0
+
+
+def test_the_processor_is_measured_from_look_to_look_in_whatever_thread() -> None:
+    looks = iter([Times(100, 900), Times(103, 906, iowait=1), Times(113, 906, iowait=1), Times(113.05, 906.05, 1)])
+    meter = ProcessorMeter(times=lambda: next(looks))
+    said: list[float | None] = []
+    for _ in range(3):  # psutil's own meter says 0 in each of these threads
+        thread = threading.Thread(target=lambda: said.append(meter.percent()))
+        thread.start()
+        thread.join()
+    assert said == [30.0, 100.0, None]
+
+
+def test_what_guests_took_is_counted_once() -> None:
+    looks = iter([Times(0, 0), Times(user=6, idle=4, guest=5)])
+    assert ProcessorMeter(times=lambda: next(looks)).percent() == 60.0
 
 
 def test_system_info_tells_the_truth() -> None:

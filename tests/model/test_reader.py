@@ -217,3 +217,18 @@ def test_four_times_the_pieces_take_four_times_the_time(make: Any) -> None:
         return time.process_time() - begun
 
     assert min(seconds(40_000) for _ in range(3)) < 8 * min(seconds(10_000) for _ in range(3)), "16 times: quadratic"
+
+
+@pytest.mark.parametrize(
+    ("header", "cost"), [("0.00125", 0.00125), ("", 0.0), ("free", 0.0), ("nan", 0.0), ("-1", 0.0)]
+)
+def test_what_a_server_says_of_the_price_beside_the_answer_counts_where_the_usage_has_none(
+    header: str, cost: float
+) -> None:
+    chunk = {"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}], "usage": {"total_tokens": 3}}
+    reader = AnswerReader()
+    reader.priced(header)
+    reader.feed(chunk)
+    assert reader.answer().usage.cost == cost
+    reader.feed({**chunk, "usage": {"total_tokens": 3, "cost": 0.5}})
+    assert reader.answer().usage.cost == 0.5

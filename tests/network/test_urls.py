@@ -16,12 +16,23 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.model.gateway import ModelGateway
 from worker_core.model.refusals import GatewayError
-from worker_core.network.urls import check_private
+from worker_core.network.urls import check_private, is_encrypted
 from worker_core.paths import Paths
 from worker_core.secrets import Secret
 from worker_core.settings import Settings, load
 
 KEY = Secret("a-key-of-mine-0123456789")
+
+
+@pytest.mark.parametrize(
+    ("url", "is_so"),
+    [
+        ("https://far.example/x", True), ("http://127.0.0.1:8080", True), ("http://far.example", False),
+        ("ftp://localhost", False), ("https://", False), ("https://[far.example", False), ("", False),
+    ],
+)  # fmt: skip
+def test_nobody_on_the_way_reads_what_is_encrypted_or_stays_on_this_machine(url: str, is_so: bool) -> None:
+    assert is_encrypted(url) is is_so
 
 
 @pytest.mark.parametrize(

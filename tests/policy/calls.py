@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ BUILT_IN = built_in_rules(own_folders=("/state-of-the-worker",))
 
 def policy(rules: str = "") -> Policy:
     return Policy(rules=parse(rules, file="f"), built_in=BUILT_IN)
+
+
+def of_a_call(tool: str, arguments: Mapping[str, Any], workspace: Path) -> tuple[Subject, ...]:
+    """The subjects of a call of any tool."""
+    return subjects_of(tool, Reader(workspace).arguments(arguments))
 
 
 def touched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,8 @@ from worker_core.policy.decision import Allowed, Ask, Denied, Permissions, Rulin
 from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.file import PolicyFile
 from worker_core.policy.questions import ApprovalBook, NotLasting
+from worker_core.policy.rules import Subject
+from worker_core.policy.subjects import Reader
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Holds, Launcher
 from worker_core.settings import Settings, SettingsInForce
@@ -132,12 +135,26 @@ async def test_an_answer_is_bound_to_the_skills_configuration(place: Place) -> N
     assert isinstance(await place.decide(other, own("shell", changed), arguments), Ask)
 
 
+async def test_the_rule_that_is_shown_is_the_one_that_is_written(place: Place) -> None:
+    asked, arguments = request("shell"), {"command": "sudo ls"}
+    verdict = await place.decide(asked, own("shell"), arguments)
+    assert isinstance(verdict, Ask)
+    [view] = place.book.views()
+    assert "[[allow]]" in view.rule
+    assert "sudo ls" in view.rule
+    place.book.answer(verdict.id, allow=True, scope="always", by="me")
+    assert await place.decide(asked, own("shell"), arguments) == Allowed()
+    written = place.file.read_text(encoding="utf-8")
+    assert view.rule in "\n".join(line for line in written.splitlines() if not line.startswith("why = "))
+
+
 async def test_for_always_is_refused_where_no_rule_could_name_it(place: Place) -> None:
     asked = request("shell")
     verdict = await place.decide(asked, own("shell"), {"command": 'sudo "$(echo ls)"'})
     assert isinstance(verdict, Ask)
     [view] = place.book.views()
     assert not view.lasts
+    assert view.rule == ""
     with pytest.raises(NotLasting, match="only known when it runs"):
         place.book.answer(verdict.id, allow=True, scope="always", by="me")
     place.book.answer(verdict.id, allow=True, scope="execution", by="me")
@@ -246,3 +263,19 @@ async def test_a_server_elsewhere_has_nothing_of_its_own_here(place: Place) -> N
         tool = ServerToolCall(MagicMock(), config, tool="add", say_progress=print)
         found = await place.decide(request(tool.spec.name), tool, {"path": "/tmp/x"}, launcher=Walled())
         assert isinstance(found, verdict), config
+
+
+async def test_what_cannot_be_looked_at_is_denied_and_no_fault_of_the_audit_log(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device or a network drive on Windows."""
+
+    def refuses(self: Reader, argv: Sequence[str], **where: str) -> Iterator[Subject]:
+        raise OSError(31, "A device attached to the system is not functioning", "//?/device")
+
+    monkeypatch.setattr(Reader, "started", refuses)
+    ruling = await place.decide(request("shell"), own("shell"), {"command": "true"})
+    assert ruling == Denied(
+        sentence="This call was denied: what it names cannot be looked at (A device attached to the system is not "
+        "functioning: //?/device)."
+    )

@@ -83,8 +83,9 @@ def test_patterns_for_names_are_the_files_that_fit(here: Path, tmp_path: Path, m
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh" / "id").touch()
     (home / "notes").mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    wide = f'[[allow]]\npath = "{tmp_path}/**"\n'
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    wide = f"[[allow]]\npath = '{tmp_path}/**'\n"
     assert decided("ls ~/*", here, rules=wide).action is Action.ALLOW
     assert decided("ls ~/n*/y", here, rules=wide).action is Action.ALLOW
     for line in ("ls ~/.s*", "cat ~/.[s]sh/id", "cat ~/?ssh/id ~/.ss?/id", "cat ~/*/../.ssh/id"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -56,3 +58,14 @@ def test_texts(pattern: str, text: str) -> None:
     if pattern.endswith(" *"):
         expected = expected or any(text[at] == " " and fits(simple, text[:at]) for at in range(len(text)))
     assert (text_pattern(pattern).fullmatch(text) is not None) == expected
+
+
+def test_a_rule_about_a_device_that_leads_nowhere_fits_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows, `realpath` raises where a device does not answer (the source of CPython's `ntpath`)."""
+
+    def refuses(path: str) -> str:
+        raise OSError(31, "A device attached to the system is not functioning", path)
+
+    monkeypatch.setattr(os.path, "realpath", refuses)
+    assert path_fits("/dev/of-this-test/*", "/dev/of-this-test/x", workspace="/w", inside=False)
+    assert not path_fits("/dev/of-this-test/*", "/dev/other", workspace="/w", inside=False)

@@ -15,6 +15,9 @@ from worker_core.policy.shell_events import Close, Open
 from worker_core.policy.shell_lines import read_line
 from worker_core.policy.shell_words import ansi
 
+OF_BASH = frozenset(
+    {"{", "}", "if", "then", "elif", "else", "fi", "for", "while", "until", "do", "done", "case", "esac"}
+)
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
@@ -117,6 +120,8 @@ def test_every_command_that_tree_sitter_finds_is_found(line: str) -> None:
     wanted = by_tree_sitter(line)
     assume(wanted is not None)
     assert wanted is not None
+    # Before some documents and behind some `!` the grammar takes words of bash's own for commands.
+    assume(not OF_BASH & set(wanted))
     read = read_line(line)
     found = Counter(command.words[0].raw for command in read.commands)
     assert not Counter(wanted) - found

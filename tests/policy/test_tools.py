@@ -185,7 +185,7 @@ def test_a_text_that_is_written_is_no_access(here: Path) -> None:
     assert decided(write, call, here).action is Action.DENY
     code = offered("python").tools["python"]
     assert decided(code, {"code": "open('/home/me/.ssh/id_rsa')"}, here).action is Action.DENY
-    outside = f'[[deny]]\npath = "{here.parent}/other/**"\n'
+    outside = f"[[deny]]\npath = '{here.parent}/other/**'\n"
     assert decided(code, {"code": "open('../other/x')"}, here, outside).action is Action.DENY
     assert decided(write, {"path": "c.py", "content": "open('../other/x')"}, here, outside).action is Action.ALLOW
 

@@ -7,6 +7,7 @@ import json
 import random
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.engine.submitted import job_input, new_team, submit, task
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.executions import tool
 from tests.support.playground import Stage, until
-from worker_core.agents.messages import ApprovalWanted, ModelCall, ModelReply, RunTool, ToolOutcome
+from worker_core.agents.messages import ApprovalWanted, BudgetReached, ModelCall, ModelReply, RunTool, ToolOutcome
 from worker_core.snapshot import StopMode
 from worker_core.temporal.closing import closed
 from worker_core.temporal.converter import DATA_CONVERTER
@@ -250,6 +251,46 @@ async def asked_in_mid_call(stage: Stage, temporal: Client, folder: Path) -> Wor
     return handle
 
 
+async def budget_extended_then_used_up(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    """A budget stops a model call, which goes on when more is allowed; nobody answers for the tool's, so the turn ends
+    with its calls answered; another turn follows.
+    """
+
+    def reached(question: str, lasting: timedelta = timedelta(minutes=5)) -> BudgetReached:
+        expires_at = (datetime.now(UTC) + lasting).isoformat()
+        return BudgetReached(sentence=f"{question} is used up.", call_id=question, expires_at=expires_at)
+
+    def answer(call: ModelCall) -> ModelReply:
+        if call.turn == 2:
+            return reply("over")
+        if call.budget is None:
+            return replace(reply(""), budget=reached("tokens"))
+        assert (call.budget.answer, call.budget.content) == ("allow", {"more": 5})
+        return reply("", called("shell", "call_1"), called("shell", "call_2"))
+
+    def run(request: RunTool) -> ToolOutcome:
+        ended = BudgetReached(sentence="tools is used up.")
+        asked = reached("tools", timedelta(seconds=1)) if request.budget is None else ended
+        return ToolOutcome(succeeded=False, output="", budget=asked)
+
+    client = Client(temporal.service_client, data_converter=DATA_CONVERTER)
+    world = World(answer=answer, run=run)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        async with asyncio.timeout(30):
+            while not world.model_calls:
+                await asyncio.sleep(0.01)
+            await handle.signal("answer_approval", {"call_id": "tokens", "answer": "allow", "content": {"more": 5}})
+            while not world.given_up:
+                await asyncio.sleep(0.01)
+        await handle.signal("add_message", {"role": "user", "content": "go on", "message_id": "m2"})
+        await handle.result()
+    assert [one.budget and one.budget.answer for one in world.tool_calls] == [None, "timeout"]
+    assert [one.error for one in world.given_up] == ["tools is used up."]
+    assert [one["role"] for one in world.given_up[0].messages] == ["user", "tool", "tool"]
+    return handle
+
+
 def _asks(question: str, lasting: timedelta) -> ToolOutcome:
     expires_at = (datetime.now(UTC) + lasting).isoformat()
     return ToolOutcome(succeeded=False, output="", approval=ApprovalWanted(id=question, expires_at=expires_at))
@@ -275,7 +316,7 @@ SCENARIOS: dict[str, Scenario] = {
         agent_with_tools_and_a_second_turn, agent_paused_and_resumed, agent_cancelled_in_a_tool,
         agent_refused_by_the_gateway, asked_allowed_and_denied,
         team, dynamic, claude_code, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
-        context_full_until_it_fits, turn_given_up_and_continued, asked_in_mid_call,
+        context_full_until_it_fits, turn_given_up_and_continued, asked_in_mid_call, budget_extended_then_used_up,
     )
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.replay.scenarios import ENDS, SCENARIOS
-from worker_core.agents.messages import Carried
+from worker_core.agents.workflows.carried import Carried
 from worker_core.agents.workflows.workflow import AgentExecutionWorkflow
 from worker_core.engine.queue import WORKFLOWS
 from worker_core.temporal.converter import DATA_CONVERTER

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from pathlib import Path
 import psutil
 
 from tests.support.processes import wait_until
+from worker_core.sandbox.launcher import GrantedFolder
 
+_GRANTED = ("readable", "writable")
 CANARY = "CANARY-5f1c2a"
 _IPC_CREATE, _IPC_REMOVE = 0o1000, 0
 
@@ -33,6 +36,11 @@ class Arena:
     @property
     def home(self) -> Path:
         return self.folder / "home"
+
+    @property
+    def granted(self) -> tuple[GrantedFolder, ...]:
+        """Of the owner's, for every call."""
+        return tuple(GrantedFolder(path=self.folder / "owner" / one, writable=one == "writable") for one in _GRANTED)
 
     def harmed(self, what: str, *, workspace: Path, victim: subprocess.Popen[bytes], expected: bool) -> bool:
         """Whether that happened. On a busy machine harm takes its time, and so does what was killed."""
@@ -58,6 +66,12 @@ class Arena:
                 return (self.home / ".config/systemd/user/x.service").exists()
             case "planted":
                 return (self.folder / "workspaces/other/planted").exists()
+            case "noted":
+                return "ESCAPED" in (self.folder / "owner/readable/notes").read_text()
+            case "added":
+                return (self.folder / "owner/readable/added").exists()
+            case "replaced":
+                return (self.folder / "owner/writable").is_symlink()
             case "victim":
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return victim.wait(timeout=0.05) is not None
@@ -73,7 +87,12 @@ class Arena:
         raise ValueError(what)
 
     def clean(self, workspace: Path) -> None:
-        """Undo what a control did."""
+        """Undo what an attempt did."""
+        owner = self.folder / "owner"
+        if (owner / "writable").is_symlink():
+            (owner / "writable").unlink()
+        shutil.rmtree(owner, ignore_errors=True)
+        _own(owner)
         (self.home / ".bashrc").write_text("# harmless\n")
         for path in ("home/.config/autostart/x.desktop", "home/.config/systemd/user/x.service",
                      "workspaces/other/planted"):  # fmt: skip
@@ -81,6 +100,14 @@ class Arena:
         for process_id in survivors(workspace):
             with contextlib.suppress(psutil.NoSuchProcess):
                 psutil.Process(process_id).kill()
+
+
+def _own(folder: Path) -> None:
+    """What is the owner's and granted, and what lies beside it."""
+    for name in _GRANTED:
+        (folder / name).mkdir(parents=True)
+    (folder / "readable/notes").write_text("harmless\n")
+    (folder / "secret").write_text(f"{CANARY}\n")
 
 
 def survivors(workspace: Path) -> list[int]:
@@ -129,6 +156,7 @@ def arena(folder: Path, short: Path) -> Iterator[Arena]:
     (home / ".bashrc").write_text("# harmless\n")
     (folder / "workspaces/other").mkdir(parents=True)
     (folder / "workspaces/other/secret").write_text(secret)
+    _own(folder / "owner")
     (folder / "state").mkdir()
     (folder / "state/journal").write_text(secret)
     (folder / "tmp-of-the-machine").write_text(secret)
@@ -156,6 +184,8 @@ def arena(folder: Path, short: Path) -> Iterator[Arena]:
         folder=folder,
         environment={
             "REAL_HOME": str(home),
+            "READABLE": str(folder / "owner/readable"),
+            "WRITABLE": str(folder / "owner/writable"),
             "STATE": str(folder / "state"),
             "OTHER": str(folder / "workspaces/other"),
             "HOST_TMP": str(folder / "tmp-of-the-machine"),

@@ -10,6 +10,8 @@ import pytest
 
 from tests.sandbox.egress.served import Server
 from tests.support.walls import MADE
+from worker_core.sandbox import gate
+from worker_core.sandbox.call import ProcessResult, run_process
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.processes import process
@@ -37,15 +39,23 @@ def shell(tmp_path: Path) -> MakeCommand:
     return make
 
 
+@pytest.fixture(params=["perl", "python"])
+def language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """In which the gate is written."""
+    if request.param == "python":
+        monkeypatch.setattr(gate, "_PERL", "/no/perl")
+    elif gate.program()[0] != gate._PERL:
+        pytest.skip("no Perl here, or system calls of a machine that are not known")
+    return str(request.param)
+
+
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "TERM_GRACE", timedelta(seconds=0.2))
 
 
-async def run(command: Command, **options: Any) -> process.ProcessResult:
-    return await process.run_process(
-        command, **{"timeout": timedelta(seconds=30), "output_limit_bytes": 1000, **options}
-    )
+async def run(command: Command, **options: Any) -> ProcessResult:
+    return await run_process(command, **{"timeout": timedelta(seconds=30), "output_limit_bytes": 1000, **options})
 
 
 @pytest.fixture

@@ -149,6 +149,29 @@ if call((303, 264), -100, b".", ctypes.byref(handle), ctypes.byref(mount), 0) ==
 import os
 os.setxattr(os.environ["REAL_HOME"] + "/.bashrc", "user.kubiya", b"x"); print("ESCAPED")
 """),
+    # --- folders of the owner's, of which one may be read and one be written
+    _bash("folders", "change a file that may only be read", 'echo ESCAPED >>"$READABLE/notes"', harms="noted"),
+    _bash("folders", "add a file where it may only read", 'echo x >"$READABLE/added"', harms="added"),
+    _bash(
+        "folders", "change a file that may only be read by a hard link",
+        'ln "$READABLE/notes" "$WRITABLE/notes" && echo ESCAPED >>"$WRITABLE/notes"', harms="noted",
+    ),
+    _bash(
+        "folders", "change a file that may only be read by moving it",
+        'mv "$READABLE/notes" "$WRITABLE/" && echo ESCAPED',
+    ),
+    _bash(
+        "folders", "read what is elsewhere by a link in a folder",
+        'ln -s "$REAL_HOME/.ssh" "$WRITABLE/link"', second_call='cat "$WRITABLE/link/id_ed25519"',
+    ),
+    _bash(
+        "folders", "read what is elsewhere by a hard link in a folder",
+        'ln "$REAL_HOME/.ssh/id_ed25519" "$WRITABLE/key" && cat "$WRITABLE/key"',
+    ),
+    _bash("folders", "leave a folder through `..`", 'cd "$WRITABLE" && cat ../secret'),
+    _bash(
+        "folders", "replace a folder by a link", 'rm -rf "$WRITABLE"; ln -sT "$REAL_HOME" "$WRITABLE"', harms="replaced",
+    ),
     # --- variables
     _bash(
         "variables", "run a command where bash prepares the call", "echo nothing",

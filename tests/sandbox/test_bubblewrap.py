@@ -116,6 +116,10 @@ def test_a_program_that_does_not_work(tmp_path: Path, monkeypatch: pytest.Monkey
         f"bubblewrap ({broken}) does not work here: setting up uid map: Permission denied."
     )
     assert find_program(str(tmp_path)) == str(broken)
+    broken.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    assert probe(str(broken), Walls(runtime=tmp_path / "r")) == (
+        f"bubblewrap ({broken}) does not work here: it was ended by SIGSEGV."
+    )
 
 
 def stand_in(folder: Path, name: str, script: str) -> str:

@@ -20,11 +20,12 @@ from tests.sandbox.escapes import ESCAPES, Escape, Walls, document, replace_tabl
 from tests.support.walls import bubblewrap, needs_bubblewrap, needs_landlock, without_namespaces
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.sandbox import landlock
+from worker_core.sandbox.call import run_process
 from worker_core.sandbox.egress.egress import Egress
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.gatekeeper import Gatekeeper
 from worker_core.sandbox.launcher import Command, Launcher
-from worker_core.sandbox.processes.process import run_process
+from worker_core.sandbox.spares import CommandOfSpares, Spares
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the attempts are for Linux")
 EACH = pytest.mark.parametrize("escape", ESCAPES, ids=lambda one: f"{one.group}: {one.attempt}")
@@ -55,8 +56,15 @@ def proxy() -> Iterator[Egress]:
 
 
 @pytest.fixture(scope="module")
-def launchers(machine: Arena, proxy: Egress, short: Path) -> dict[Walls, Launcher]:
-    return {walls: bubblewrap(short / "walls", **_walls(walls, machine, proxy, short)) for walls in get_args(Walls)}
+def launchers(machine: Arena, proxy: Egress, short: Path) -> Iterator[dict[tuple[str, Walls], Launcher]]:
+    made: dict[tuple[str, Walls], Launcher] = {}
+    for walls in get_args(Walls):
+        first = made["first", walls] = bubblewrap(short / "walls", **_walls(walls, machine, proxy, short))
+        made["later", walls] = Spares(first)
+    yield made
+    for one in made.values():
+        if isinstance(one, Spares):
+            one.close()
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +123,8 @@ async def _escapes(
             command = Command(
                 argv=argv,
                 cwd=workspace,
+                is_call=True,
+                folders=machine.granted,
                 environment=tool_environment(
                     {**_variables(escape, machine, workspace, prey), "RUNTIME": str(short / "walls")},
                     call_mark="escape",
@@ -122,9 +132,7 @@ async def _escapes(
                 ),
             )
             result = await run_process(
-                launcher.wrap(command, workspace=workspace),
-                timeout=timedelta(seconds=30),
-                output_limit_bytes=20_000,
+                await wrap(launcher, command, workspace), timeout=timedelta(seconds=30), output_limit_bytes=20_000
             )
             said += b"".join(result.output.ends()).decode("utf-8", "replace")
             result.output.close()
@@ -134,14 +142,31 @@ async def _escapes(
         return _succeeded(escape, said, machine, workspace, prey, expected=expected), said
 
 
+async def wrap(launcher: Launcher, command: Command, workspace: Path) -> Command:
+    """As the first call of a workspace; of `Spares` as a later one, in a sandbox that waited for it."""
+    if not isinstance(launcher, Spares):
+        return launcher.wrap(command, workspace=workspace)
+    launcher.prepare(command, workspace=workspace)
+    wrapped = launcher.wrap(command, workspace=workspace)
+    assert isinstance(wrapped, CommandOfSpares)
+    assert wrapped.taken is not None
+    return wrapped
+
+
 @needs_bubblewrap
 @EACH
+@pytest.mark.parametrize("call", ["first", "later"])
 async def test_no_escape(
-    escape: Escape, machine: Arena, launchers: dict[Walls, Launcher], workspace: Path, short: Path
+    escape: Escape,
+    call: str,
+    machine: Arena,
+    launchers: dict[tuple[str, Walls], Launcher],
+    workspace: Path,
+    short: Path,
 ) -> None:
     if escape.walls == "host" and landlock.version() < landlock.SCOPES_SINCE:
         pytest.skip("the kernel keeps nobody from abstract sockets (Landlock, Linux 6.12)")
-    escaped, said = await _escapes(escape, machine, launchers[escape.walls], workspace, short, expected=False)
+    escaped, said = await _escapes(escape, machine, launchers[call, escape.walls], workspace, short, expected=False)
     assert not escaped, said
 
 

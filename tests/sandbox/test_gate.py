@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,15 +33,6 @@ STEERING = {
     "PERL5OPT": "-MNo::Such::Module", "PERL5LIB": "/no/folder", "PERL5DB": "die", "PERL_UNICODE": "SDA",
     "PYTHONHOME": "/no/folder", "PYTHONWARNINGS": "error", "LC_ALL": "xx_XX", "POSIXLY_CORRECT": "1", "CDPATH": "/",
 }  # fmt: skip
-
-
-@pytest.fixture(params=["perl", "python"])
-def language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "python":
-        monkeypatch.setattr(gate, "_PERL", "/no/perl")
-    elif gate.program()[0] != gate._PERL:
-        pytest.skip("no Perl here, or system calls of a machine that are not known")
-    return str(request.param)
 
 
 @pytest.fixture(params=["direct", pytest.param("bubblewrap", marks=needs_bubblewrap)])
@@ -115,6 +108,7 @@ async def test_a_limit_that_is_lower_already_stays(language: str, tmp_path: Path
     inner = DirectLauncher(limits=Limits(open_files=100)).wrap(
         Command(argv=[sys.executable, "-I", "-c", LIMITS], cwd=tmp_path, environment={}), workspace=tmp_path
     )
+    inner = replace(inner, limits=None)  # of the call, which would go before those of the launcher
     outer = DirectLauncher(limits=Limits(open_files=50)).wrap(inner, workspace=tmp_path)
     result = await run(outer)
     assert b"".join(result.output.ends()) == b"(50, 50) (0, 0)\n"
@@ -134,6 +128,7 @@ async def test_limits_that_cannot_be_set_start_nothing(language: str, tmp_path: 
 
 def test_a_command_that_is_never_started_leaves_nothing_open(tmp_path: Path) -> None:
     def open_files() -> int:
+        gc.collect()  # what tests before this one left
         return len(list(Path("/dev/fd").iterdir()))
 
     before = open_files()
@@ -141,7 +136,7 @@ def test_a_command_that_is_never_started_leaves_nothing_open(tmp_path: Path) -> 
         DirectLauncher(limits=Limits()).wrap(
             Command(argv=["true"], cwd=tmp_path, environment={"X": "1"}), workspace=tmp_path
         )
-    assert open_files() == before
+    assert open_files() <= before
 
 
 @pytest.mark.skipif(

@@ -22,7 +22,7 @@ from tests.sandbox.conftest import run
 from tests.support.processes import wait_until
 from tests.support.walls import needs_landlock, without_namespaces
 from worker_core.network.reachable import Network, NetworkPolicy
-from worker_core.sandbox import gate, landlock
+from worker_core.sandbox import landlock
 from worker_core.sandbox.egress.egress import Egress
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.gatekeeper import Gatekeeper
@@ -33,15 +33,6 @@ from worker_core.sandbox.limits import Limits
 pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's"), needs_landlock]
 
 STAYS = "(env -i setsid /bin/bash -c 'exec sleep 987' </dev/null >alive 2>&1 &)"
-
-
-@pytest.fixture(params=["perl", "python"])
-def language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "python":
-        monkeypatch.setattr(gate, "_PERL", "/no/perl")
-    elif gate.program()[0] != gate._PERL:
-        pytest.skip("no Perl here, or system calls of a machine that are not known")
-    return str(request.param)
 
 
 @pytest.fixture

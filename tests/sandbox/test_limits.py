@@ -14,12 +14,12 @@ import pytest
 
 from tests.sandbox.conftest import run
 from tests.support.walls import bubblewrap, needs_bubblewrap
+from worker_core.sandbox.call import ProcessResult
 from worker_core.sandbox.control_groups import CONTROLLERS, ControlGroups
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.environment import tool_environment
 from worker_core.sandbox.launcher import Command, Launcher
 from worker_core.sandbox.limits import Limits
-from worker_core.sandbox.processes.process import ProcessResult
 from worker_core.sandbox.tree import children_of
 from worker_core.sandbox.use import CallUse
 from worker_core.workspaces import anchored
@@ -46,10 +46,12 @@ def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
     return DirectLauncher(limits=SMALL) if request.param == "direct" else bubblewrap(tmp_path / "walls", limits=SMALL)
 
 
-async def tried(launcher: Launcher, workspace: Path, *argv: str) -> tuple[ProcessResult, str]:
+async def tried(
+    launcher: Launcher, workspace: Path, *argv: str, limits: Limits | None = None
+) -> tuple[ProcessResult, str]:
     workspace.mkdir(exist_ok=True)
     environment = tool_environment({}, call_mark="limits", inherited={"PATH": os.environ["PATH"]})
-    command = Command(argv=argv, cwd=workspace, environment=environment)
+    command = Command(argv=argv, cwd=workspace, environment=environment, limits=limits)
     result = await run(launcher.wrap(command, workspace=workspace))
     said = b"".join(result.output.ends()).decode("utf-8", "replace")
     result.output.close()
@@ -61,6 +63,17 @@ async def test_memory_of_one_process(launcher: Launcher, tmp_path: Path) -> None
     result, said = await tried(launcher, tmp_path / "w", sys.executable, "-c", "x = bytearray(2 << 30)")
     assert "MemoryError" in said
     assert (result.exit_code, result.exceeded) == (1, "")
+
+
+async def test_one_call_may_use_up_more_or_less_than_all(launcher: Launcher, tmp_path: Path) -> None:
+    script = "x = bytearray(400 << 20); print('had it')"
+    more, less = (replace(SMALL, memory_bytes=megabytes * MEGABYTE) for megabytes in (900, 100))
+    _, said = await tried(launcher, tmp_path / "w", sys.executable, "-c", script, limits=more)
+    assert said == "had it\n"
+    _, said = await tried(launcher, tmp_path / "w", sys.executable, "-c", script.replace("400", "150"), limits=less)
+    assert "MemoryError" in said
+    _, said = await tried(launcher, tmp_path / "w", sys.executable, "-c", script)
+    assert "MemoryError" in said, "the next one again what all may"
 
 
 async def test_memory_of_a_tree(launcher: Launcher, tmp_path: Path) -> None:

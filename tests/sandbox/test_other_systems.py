@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.sandbox.conftest import run
 from worker_core.network.reachable import Network
 from worker_core.sandbox import container, windows_child
 from worker_core.sandbox.container import Container
-from worker_core.sandbox.launcher import Command, Holds
+from worker_core.sandbox.launcher import Command, GrantedFolder, Holds
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.macos import SandboxExec, profile
 from worker_core.sandbox.walls import Walls
@@ -121,11 +122,74 @@ def test_windows(tmp_path: Path) -> None:
     assert not {Holds.FILES, Holds.NETWORK} & launcher.enforces
 
 
+def test_folders_of_the_owners(tmp_path: Path) -> None:
+    readable, writable = (GrantedFolder(path=tmp_path / one, writable=one == "w") for one in ("r", "w"))
+    command = Command(argv=["/bin/true"], cwd=tmp_path, environment={}, folders=(writable, readable))
+
+    rules = parse(SandboxExec(walls=Walls()).wrap(command, workspace=tmp_path / "own").argv[2])
+    writing = next(rule for rule in rules if isinstance(rule, list) and "file-write*" in rule)
+    reading = next(rule for rule in rules if isinstance(rule, list) and rule[:2] == ["allow", "file-read*"])
+    assert ["subpath", f'"{writable.path}'] in writing
+    assert ["subpath", f'"{readable.path}'] in reading
+    assert ["subpath", f'"{readable.path}'] not in writing
+
+    container = Container(program="docker", image="i", walls=Walls(), worker_python="p")
+    argv = container.wrap(command, workspace=tmp_path / "own").argv
+    assert f'type=bind,"source={writable.path}","target={writable.path}"' in argv
+    assert f'type=bind,"source={readable.path}","target={readable.path}",readonly' in argv
+
+    started = RestrictedToken(walls=Walls()).wrap(command, workspace=tmp_path / "own").argv
+    assert not {str(writable.path), str(readable.path)} & set(started), (
+        "no label of low integrity for what is the owner's"
+    )
+
+
 def test_the_layouts_of_windows() -> None:
     assert ctypes.sizeof(windows_child.StartupInfo) == 104  # as documented, on 64 bits
     assert ctypes.sizeof(windows_child.ProcessInformation) == 24
     assert ctypes.sizeof(windows_child.SidAndAttributes) == 16
     assert windows_child.label_arguments("C:\\w")[1:] == ["C:\\w", "/setintegritylevel", "(OI)(CI)L", "/q"]
+
+
+class Security:
+    """`advapi32`, as far as labels go."""
+
+    def __init__(self, label: str | None) -> None:
+        self.label = label
+
+    def GetNamedSecurityInfoW(self, *_: object) -> int:  # noqa: N802
+        return 0 if self.label is not None else 5
+
+    def ConvertSecurityDescriptorToStringSecurityDescriptorW(self, *given: Any) -> int:  # noqa: N802
+        given[3]._obj.value = self.label
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("label", "asks"),
+    [
+        ("S:(ML;OICI;NW;;;LW)", False),
+        ("S:AI(ML;OICIID;NW;;;LW)", False),
+        ("S:(ML;OICI;NW;;;S-1-16-4096)", False),
+        ("S:(ML;;NW;;;LW)", True),  # not for what is put into it
+        ("S:(ML;OICI;NW;;;ME)", True),
+        ("", True),
+        (None, True),
+    ],
+)
+def test_a_folder_is_labelled_once(monkeypatch: pytest.MonkeyPatch, label: str | None, asks: bool) -> None:
+    """icacls walks all that is in it (labels as in Microsoft's "ACE Strings" and "Mandatory Integrity Control")."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr(windows_child.subprocess, "run", lambda command, **_: asked.append(command))
+    windows_child.make_writable(Security(label), "C:\\w")
+    assert asked == ([windows_child.label_arguments("C:\\w")] if asks else [])
+
+
+@pytest.mark.parametrize(("code", "given"), [(0, 0), (3, 3), (0x7FFFFFFF, 0x7FFFFFFF), (0xC0000005, -1073741819)])
+def test_the_code_of_a_crash_comes_through(code: int, given: int) -> None:
+    """`_exit` takes a C int, and `ExitProcess` what its bits say."""
+    assert windows_child.as_c_int(code) == given
+    assert given & 0xFFFFFFFF == code
 
 
 DOCKER = f"""#!{sys.executable} -I

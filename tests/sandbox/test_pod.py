@@ -18,8 +18,8 @@ from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
 from worker_core.paths import Paths
+from worker_core.sandbox.call import run_process
 from worker_core.sandbox.choice import SandboxChoice, choose
-from worker_core.sandbox.processes.process import run_process
 from worker_core.settings import Settings
 
 pytestmark = pytest.mark.skipif(

@@ -29,7 +29,7 @@ def test_each_file_is_read(content: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_each_command_is_taken(line: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("a key")
-    words = shlex.split(re.sub(r"/etc/kubiya/\w+\.key", str(tmp_path / "key"), line))
+    words = shlex.split(re.sub(r"/etc/kubiya/\w+\.key", (tmp_path / "key").as_posix(), line))
     words = words[words.index("kubiya-worker") + 1 :]
     context = click.Context(command, info_name="kubiya-worker")
     _, found, rest = command.resolve_command(context, words)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -133,7 +134,20 @@ def test_every_setting_has_a_variable_of_its_own_and_every_flag_one_setting() ->
 def test_a_value_that_is_kept_is_read_as_itself(tmp_path: Path) -> None:
     authorities = tmp_path / "ca.pem"
     authorities.write_text("of-any-kind")
-    texts = (str(authorities), "none", "8443", "90 s", "yes", "owner", "https://x.example", "a-queue=3", "files")
+    texts = (
+        str(authorities),
+        "none",
+        "8443",
+        "90 s",
+        "yes",
+        "owner",
+        "https://x.example",
+        "a-queue=3",
+        "files",
+        "day.cost=5",
+        "C:/repo=worktree" if os.name == "nt" else "/repo=worktree",
+        "python.memory_mb=65536",
+    )
     for name, one in SETTINGS.items():
         if one.kind is Kind.SECRET:
             continue

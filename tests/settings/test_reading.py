@@ -8,7 +8,9 @@ import pytest
 
 from worker_core.errors import ConfigurationError
 from worker_core.settings import SETTINGS, Kind, Settings, read
+from worker_core.settings.call_limits import SKILLS
 from worker_core.settings.reading import nearest
+from worker_core.tools.registry import _MAKERS
 
 
 @pytest.fixture
@@ -117,3 +119,49 @@ def test_variables_without_effect_are_noticed_and_those_of_others_left_alone() -
         ("KUBIYA_WORKER_HEARTBEAT_INTERVAL", "HEARTBEAT_INTERVAL"),
         ("KUBIYA_WORKER_MAX_EXECUTION", "KUBIYA_WORKER_MAX_EXECUTIONS"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("shel", "shell"),
+        ("Shell", "shell"),
+        ("pyhton", "python"),
+        ("file-system", "file_system"),
+        ("webfetch", "web_fetch"),
+    ],
+)
+def test_a_misspelt_skill_is_noticed_and_nothing_is_refused(file: Path, written: str, meant: str) -> None:
+    file.write_text(f"max_executions = 2\n[tool_limits]\nshell.memory_mb = 9\n{written}.time = '6 h'\n")
+    reading = read(environ={}, file=file)
+    assert not reading.faults
+    [remark] = reading.remarks
+    assert (remark.name, remark.meant) == ("tool_limits", meant)
+    assert f"{written}.time=6 h" in remark.sentence
+    assert f"{file}:2" in remark.sentence
+    assert f"Did you mean `{meant}.time`?" in remark.sentence
+    assert len(reading.settings().tool_limits) == 2
+
+
+def test_what_is_like_no_skill_is_named_with_the_types_that_there_are(file: Path) -> None:
+    file.write_text("tool_limits = ['my own skill.memory_mb=9']\n")
+    reading = read(environ={}, file=file)
+    [remark] = reading.remarks
+    assert remark.meant == ""
+    assert "only for a skill that is itself named 'my own skill'. Types are shell, python," in remark.sentence
+    assert not reading.faults
+
+
+def test_skills_and_queues_are_left_alone(file: Path) -> None:
+    every = "\n".join(f"{one}.time = 60" for one in SKILLS)
+    file.write_text(
+        f"queue_ids = ['shells']\nqueue_limits = ['docker-2=1']\n[tool_limits]\n{every}\nshells.time = 60\n"
+        "docker-2.time = 60\n'6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d'.time = 60\n"
+    )
+    reading = read(environ={}, file=file)
+    assert (reading.faults, reading.remarks) == ((), ())
+    assert len(reading.settings().tool_limits) == len(SKILLS) + 3
+
+
+def test_the_types_of_skills_are_those_of_the_tools() -> None:
+    assert set(_MAKERS) == set(SKILLS)

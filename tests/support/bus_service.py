@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("jeepney", reason="D-Bus is Linux's: jeepney is not installed")
 
-from jeepney import DBusAddress, Message, MessageType, new_method_return, new_signal
+from jeepney import DBusAddress, Message, MessageType, new_error, new_method_return, new_signal
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 
@@ -42,6 +42,10 @@ class BusService:
     def reply(self, message: Message, signature: str | None = None, body: tuple[Any, ...] = ()) -> None:
         with self._lock:
             self._connection.send(new_method_return(message, signature, body))
+
+    def refuse(self, message: Message, error: str) -> None:
+        with self._lock:
+            self._connection.send(new_error(message, error))
 
     def signal(self, emitter: DBusAddress, member: str, signature: str, body: tuple[Any, ...]) -> None:
         with self._lock:

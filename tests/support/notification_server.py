@@ -33,7 +33,11 @@ class NotificationServer(BusService):
 
     name = NAME
 
-    def __init__(self, address: str, *, can: tuple[str, ...] = EVERYTHING) -> None:
+    def __init__(
+        self, address: str, *, can: tuple[str, ...] = EVERYTHING, answers_twice: bool = False, knows_closed: bool = True
+    ) -> None:
+        """`answers_twice`: as mako does. Without `knows_closed` it is an error to close what is gone, as in fnott."""
+        self.answers_twice, self.knows_closed = answers_twice, knows_closed
         self.shown: list[Shown] = []
         self.closed: list[int] = []
         self._can = list(can)
@@ -49,12 +53,16 @@ class NotificationServer(BusService):
         match message.header.fields.get(HeaderFields.member):
             case "GetCapabilities":
                 self.reply(message, "as", (self._can,))
+                if self.answers_twice:
+                    self.refuse(message, "org.freedesktop.DBus.Error.UnknownMethod")
             case "Notify":
                 _, replaces, _, title, body, actions, hints, expires = message.body
                 number = replaces or len(self.shown) + 1
                 pairs = dict(zip(actions[::2], actions[1::2], strict=True))
                 self.shown.append(Shown(number, replaces, title, body, pairs, hints["urgency"][1], expires))
                 self.reply(message, "u", (number,))
+            case "CloseNotification" if not self.knows_closed:
+                self.refuse(message, "org.freedesktop.DBus.Error.Failed")
             case "CloseNotification":
                 self.closed.append(message.body[0])
                 self.reply(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,15 @@ ROOT = Path(__file__).parents[2]
 def script(name: str) -> ModuleType:
     """A file of `scripts/`."""
     return module_of(ROOT / "scripts" / f"{name}.py")
+
+
+def set_up(name: str, *, what: str, by: str = "") -> Path:
+    """Where `make test-NAME` (or what stands in `by`) has what it set up, as it tells pytest; a test without that is
+    skipped."""
+    folder = os.environ.get(f"KUBIYA_TEST_{name.upper()}", "")
+    if not folder:
+        pytest.skip(f"`{by or f'make test-{name}'}` sets up {what}")
+    return Path(folder)
 
 
 def module_of(file: Path) -> ModuleType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -38,8 +39,8 @@ def until(condition: Callable[[], Any], *, limit: float = LIMIT_SECONDS, what: s
 
 
 @contextlib.contextmanager
-def private_bus() -> Iterator[str]:
-    """A session bus of our own; its address."""
+def private_bus(**environ: str) -> Iterator[str]:
+    """A session bus of our own; its address. With `environ` as well, for the services that it starts."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("dbus-daemon (Debian: dbus) is not installed")
     process = subprocess.Popen(
@@ -47,6 +48,7 @@ def private_bus() -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env=os.environ | environ,
     )
     assert process.stdout is not None
     try:
@@ -60,6 +62,13 @@ def private_bus() -> Iterator[str]:
 @contextlib.contextmanager
 def private_display() -> Iterator[str]:
     """An X server of our own; its name."""
+    with killable_display() as (name, _):
+        yield name
+
+
+@contextlib.contextmanager
+def killable_display() -> Iterator[tuple[str, Callable[[], None]]]:
+    """An X server of our own: its name, and what ends it at once."""
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb (Debian: xvfb) is not installed")
     reading, writing = os.pipe()
@@ -74,7 +83,7 @@ def private_display() -> Iterator[str]:
         with os.fdopen(reading) as told:
             number = told.readline().strip()
         assert number, "Xvfb did not start"
-        yield f":{number}"
+        yield f":{number}", process.kill
     finally:
         process.terminate()
         process.wait(LIMIT_SECONDS)
@@ -189,12 +198,17 @@ class TrayIcon:
         return answer.body
 
 
+def shown(label: str) -> str:
+    """What a panel draws of a label (com.canonical.dbusmenu): `__` is `_`, any other `_` marks a key."""
+    return re.sub(r"__|_", lambda found: "_" if found.group() == "__" else "", label)
+
+
 def _item(node: Any) -> MenuItem:
     number, properties, children = node
     said = {name: value[1] for name, value in properties.items()}
     return MenuItem(
         id=number,
-        label=str(said.get("label", "")).replace("_", ""),
+        label=shown(str(said.get("label", ""))),
         enabled=bool(said.get("enabled", True)),
         checked=said.get("toggle-state") == 1,
         children=tuple(_item(child[1]) for child in children),

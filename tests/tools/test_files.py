@@ -179,7 +179,8 @@ def test_a_write_that_fails_leaves_nothing(here: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    request = {"root": str(here), "operation": "write_file", "arguments": {"path": "file", "content": "new"}}
+    arguments = {"path": "file", "content": "new"}
+    request = {"root": str(here), "roots": [[str(here), True]], "operation": "write_file", "arguments": arguments}
     assert files_child.answer({**request, "seconds": 1}) == {
         "ok": False,
         "error": "'file' cannot be used: No space left on device.",
@@ -342,17 +343,27 @@ def test_a_link_slipped_in_between_check_and_use_is_not_followed(
             (root / "folder").mkdir(parents=True)
             (root / "folder/f").write_bytes(b"harmless a")
 
-            def swap(_: str, path: str, root: Path = root, swapped: str = swapped, target: Path = target) -> str:
-                real = checked(str(root), path)
+            def swap(
+                at: str,
+                asked: dict[str, Any],
+                path: str,
+                *,
+                writes: bool = False,
+                root: Path = root,
+                swapped: str = swapped,
+                target: Path = target,
+            ) -> tuple[str, str]:
+                found = checked(at, asked, path, writes=writes)
                 (root / swapped).rename(root / "away")
                 (root / swapped).symlink_to(target)
-                return real
+                return found
 
             monkeypatch.setattr(files_child, "inside", swap)
             arguments = {"path": "folder/f", **more}
-            request = {"root": str(root), "operation": operation, "arguments": arguments, "seconds": 9}
-            answer = files_child.answer(request)
+            request = {"root": str(root), "roots": [[str(root), True]], "operation": operation, "arguments": arguments}
+            answer = files_child.answer({**request, "seconds": 9})
             assert not answer["ok"], (operation, swapped)
+            assert (root / "away").exists(), "it was swapped"
             assert "SECRET" not in json.dumps(answer)
             assert [(file.name, file.read_text()) for file in outside.iterdir()] == [("f", "SECRET a")]
 

@@ -88,8 +88,9 @@ def test_a_search_that_takes_too_long_answers_with_what_it_has(here: Path, monke
     (here / "f").write_bytes(("x\n" * 10).encode())
     clock = iter(range(100))
     monkeypatch.setattr("worker_core.sandbox.files_child.time.monotonic", lambda: next(clock))
-    request = {"root": str(here), "operation": "search_files", "arguments": {"pattern": "x", "path": "."}, "seconds": 3}
-    answer = files_child.answer(request)
+    arguments = {"pattern": "x", "path": "."}
+    request = {"root": str(here), "roots": [[str(here), True]], "operation": "search_files", "arguments": arguments}
+    answer = files_child.answer({**request, "seconds": 3})
     assert len(answer["matches"]) == 4  # type: ignore[arg-type]
     assert answer["output"] == "[... stopped at f, time is over; narrow the search ...]"
 

@@ -13,7 +13,8 @@ import pytest
 from tests.support.worker_like import start_worker_like
 from tests.tools.conftest import Call
 from worker_core.logs.redaction import Redactor
-from worker_core.sandbox.processes import process
+from worker_core.sandbox import call as calls
+from worker_core.tools import report
 from worker_core.tools.shell import ShellTool, default_shell
 from worker_core.workspaces.workspace import Workspace
 
@@ -83,6 +84,17 @@ async def test_wrong_arguments_have_no_effect(call: Call, here: Path, arguments:
     assert not effects
     assert says in (result.error or "")
     assert len(result.error or "") < 600
+
+
+async def test_a_folder_that_no_process_can_begin_in_is_said(
+    call: Call, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows, where nothing of the system would say why (Microsoft's `SetCurrentDirectory`)."""
+    (here / "deep").mkdir()
+    monkeypatch.setattr(report, "is_too_long_to_begin_in", lambda folder: folder.endswith("deep"))
+    result = await call(SHELL, {"command": "echo x", "working_directory": "deep"})
+    assert "more than the 258 characters" in (result.error or "")
+    assert (await call(SHELL, {"command": "echo x"})).succeeded
 
 
 async def test_numbers_may_be_text(call: Call) -> None:
@@ -187,7 +199,7 @@ async def test_output_that_cannot_be_kept_is_still_shown(call: Call, trap: str) 
 
 
 async def test_too_much_output_is_stopped(call: Call, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
-    monkeypatch.setattr(process, "WHOLE_OUTPUT_LIMIT_BYTES", 200_000)
+    monkeypatch.setattr(calls, "WHOLE_OUTPUT_LIMIT_BYTES", 200_000)
     result = await call(SHELL, {"command": "yes"})
     assert not result.succeeded
     assert "was stopped" in (result.error or "")

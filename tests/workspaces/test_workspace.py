@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker_core.basics.windows_names import at_any_length
+from worker_core.workspaces import workspace as workspace_module
 from worker_core.workspaces.workspace import OutsideWorkspace, Workspace, safe_name
 
 
@@ -24,9 +26,51 @@ def test_it_is_private_and_the_same_again(tmp_path: Path) -> None:
         assert first.path.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("path", ["a", "a/b", "./a", "a/../b", "a/", "", ".", "ü", "a b", "...", "..a"])
+@pytest.mark.parametrize("path", ["a", "a/b", "./a", "a/../b", "a/", "", ".", "ü", "a b", "..a"])
 def test_paths_inside(workspace: Workspace, path: str) -> None:
     assert workspace.resolve(path).is_relative_to(workspace.path)
+
+
+@pytest.mark.parametrize("path", ["...", "a.", "con", "a/NUL.txt", "b:c", "com1"])
+def test_names_that_windows_keeps_for_itself_are_refused_there(workspace: Workspace, path: str) -> None:
+    """In the form without a limit it would make them, and its programs could not remove them again (Microsoft's "Naming
+    Files, Paths, and Namespaces")."""
+    if os.name != "nt":
+        assert workspace.make_folder(path).is_dir()
+        return
+    with pytest.raises(OutsideWorkspace):
+        workspace.make_folder(path)
+
+
+def test_whatever_the_system_is_asked_for_is_asked_in_the_form_without_a_limit(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows takes 260 characters of a path otherwise (Microsoft's "Maximum Path Length Limitation")."""
+    deep = "/".join(["a folder with a name of fifty characters, as it is"] * 8)
+    asked: list[str] = []
+
+    def remember(path: str) -> str:
+        asked.append(path)
+        return at_any_length(path)
+
+    monkeypatch.setattr(workspace_module, "at_any_length", remember)
+    folder = workspace.make_folder(deep)
+    assert folder == workspace.path / deep
+    assert asked == [str(workspace.path / deep)] * 2  # to follow links, and to make it
+    assert os.path.isdir(at_any_length(str(folder)))  # noqa: PTH112 -- Path's knows no such form on Windows
+    assert workspace.resolve(f"{deep}/..") == folder.parent
+    assert workspace.write(f"{deep}/file", [b"x"]) == f"{deep}/file"
+
+
+def test_a_link_beyond_260_characters_does_not_lead_out(workspace: Workspace, tmp_path: Path) -> None:
+    deep = "/".join(["a folder with a name of fifty characters, as it is"] * 8)
+    folder = workspace.make_folder(deep)
+    try:
+        Path(at_any_length(str(folder / "out"))).symlink_to(tmp_path, target_is_directory=True)
+    except OSError:
+        pytest.skip("this user may make no links here")
+    with pytest.raises(OutsideWorkspace):
+        workspace.resolve(f"{deep}/out/file")
 
 
 @pytest.mark.parametrize(

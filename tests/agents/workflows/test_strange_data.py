@@ -25,7 +25,8 @@ from tests.agents.workflows.world import World, reply, start, tool
 from tests.support import strange_data
 from worker_core.agents import compaction, conversation, history
 from worker_core.agents.execution_input import ExecutionInput
-from worker_core.agents.messages import Carried, Message, ModelCall, ModelReply, RunTool, ToolCall, ToolOutcome, Usage
+from worker_core.agents.messages import Message, ModelCall, ModelReply, RunTool, ToolCall, ToolOutcome, Usage
+from worker_core.agents.workflows.carried import Carried
 from worker_core.agents.workflows.workflow import AgentExecutionWorkflow
 from worker_core.engine.queue import WORKFLOWS
 from worker_core.secrets import Secret

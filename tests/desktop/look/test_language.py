@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QCoreApplication
 
 from desktop.look import language
 from desktop.look.language import LANGUAGES, tr
+from desktop.look.qt_words import translate_qt
+from desktop.windows.setting_fields import option_text
 from tests.support.scripts import script
+from worker_core.settings import SETTINGS
 
 ROOT = Path(__file__).parents[3]
 SHOWS_ITS_TEXT = {
     "setText", "setToolTip", "setWindowTitle", "setPlaceholderText", "addAction", "addMenu", "setAccessibleName",
     "setAccessibleDescription", "setTitle", "QLabel", "QPushButton", "QAction", "Label", "Text",
 }  # fmt: skip
-NAMES = {"Kubiya Worker"}
+NAMES = {"Kubiya Worker", "cut off"}
+"""The program's own, and that of a picture."""
+
+SENTENCE = re.compile(r"[^\W\d_]+(?:[ ,:;’'()/-]+\w+)*(?: \w+)+[ .,:;…!?)]*")
+"""Words with spaces between them; not a style sheet, a format or an identifier."""
+
+EXPLAINED = {
+    SETTINGS["require_sandbox"].meaning: ("always", "never", "ask"),
+    SETTINGS["network"].meaning: ("on", "allow-list", "host"),
+    SETTINGS["hook_failure"].meaning: ("fail", "ignore"),
+}
 
 
 tool = script("languages")
@@ -57,6 +72,28 @@ def test_no_text_is_shown_past_tr() -> None:
     assert bare == []
 
 
+def test_no_sentence_of_what_is_drawn_is_written_past_tr() -> None:
+    """Wherever it goes to: as an argument, in a table, in a constant. Docstrings and what the log says are English."""
+    bare = []
+    for room in ("models", "tray", "widgets", "windows"):
+        for file in sorted((ROOT / "desktop" / room).glob("*.py")):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            spared = {id(part) for node in ast.walk(tree) if is_spared(node) for part in ast.walk(node)}
+            for node in ast.walk(tree):
+                text = node.value if isinstance(node, ast.Constant) and id(node) not in spared else None
+                if isinstance(text, str) and text not in NAMES and SENTENCE.fullmatch(text.strip()):
+                    bare.append(f"{file.relative_to(ROOT)}:{node.lineno}: {text!r}")
+    assert bare == []
+
+
+def is_spared(node: ast.AST) -> bool:
+    """A docstring, an assertion, a call of `tr` or of the log."""
+    if isinstance(node, ast.Call):
+        owner = getattr(node.func, "value", None)
+        return tool.name_of(node) == "tr" or getattr(owner, "id", "") == "log"
+    return isinstance(node, ast.Assert) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
 def test_only_settings_are_translated_from_their_declarations() -> None:
     assert {file.name for file, call in tool.calls() if tool.name_of(call) == "translated"} == {"setting_fields.py"}
 
@@ -65,15 +102,36 @@ def test_only_settings_are_translated_from_their_declarations() -> None:
     ("names", "code", "stopped"),
     [
         (["de-AT", "en"], "de", "Gestoppt"),
-        (["fr", "es_MX"], "es", "Detenido"),
+        (["pt", "es_MX"], "es", "Detenido"),
         (["en-GB", "de"], "en", "Stopped"),
-        (["fr"], "en", "Stopped"),
+        (["pt"], "en", "Stopped"),
+        (["fr-CA", "en-CA"], "fr", "Arrêté"),
+        (["ja_JP", "en"], "ja", "停止"),
         ([], "en", "Stopped"),
     ],
 )
 def test_the_first_language_that_is_spoken(names: list[str], code: str, stopped: str) -> None:
     assert language.load(names) == code
     assert tr("Stopped") == stopped
+
+
+@pytest.mark.parametrize("name", sorted(tool.catalogues()))
+def test_qt_speaks_as_the_window_does(qapp: QCoreApplication, name: str) -> None:
+    translator = translate_qt(qapp, name)
+    assert translator is not None
+    try:
+        assert QCoreApplication.translate("QPlatformTheme", "Cancel") == tool.catalogues()[name]["Cancel"]
+    finally:
+        qapp.removeTranslator(translator)
+    assert QCoreApplication.translate("QPlatformTheme", "Cancel") == "Cancel"
+    assert translate_qt(qapp, "xx") is None
+
+
+@pytest.mark.parametrize("name", sorted(tool.catalogues()))
+def test_an_option_is_explained_by_the_name_it_is_shown_with(name: str) -> None:
+    language.load([name])
+    for text, options in EXPLAINED.items():
+        assert [option for option in options if option_text(option) not in tr(text)] == [], text
 
 
 def test_values_are_put_in_and_what_is_missing_stays_english() -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QPalette
+from PySide6.QtGui import QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
-from desktop.look import icons
+from desktop.look import icons, language
 from desktop.look.theme import Theme
 from desktop.look.tokens import DARK, LIGHT, TYPE, Palette
 from tests.desktop.look.contrast import contrast, text_pairs
@@ -20,6 +20,11 @@ def test_every_text_can_be_read_on_every_ground(palette: Palette) -> None:
 def test_contrast_is_measured_as_the_standard_says() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_an_icon_is_drawn_once(look: Theme) -> None:
+    assert look.icon("refresh", size=17).cacheKey() == look.icon("refresh", size=17).cacheKey()
+    assert look.icon("refresh", size=16).cacheKey() != look.icon("refresh", size=17).cacheKey()
 
 
 def test_the_scheme_changes_live(look: Theme, qtbot) -> None:
@@ -64,3 +69,15 @@ def test_the_windows_icon_is_the_mark_at_every_size(qapp) -> None:
         colours = {picture.pixelColor(x, y).name() for x in range(size.width()) for y in range(size.height())}
         assert len(colours) > 8, size
     assert {size.width() for size in made.availableSizes()} >= {16, 32, 256}
+
+
+def test_japanese_is_drawn_with_shapes_of_japan(look: Theme, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = ["DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP"]
+    monkeypatch.setattr(QFontDatabase, "families", lambda *_: installed)
+    fresh = Theme()
+    english = fresh.font("body").families()
+    assert len(english) == 1
+    language.use({}, name="ja")
+    assert fresh.font("body").families() == [*english, "Noto Sans CJK JP"]
+    installed.remove("Noto Sans CJK JP")
+    assert Theme().font("body").families() == english

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from desktop.models.conversation import (
     ITEMS_LIMIT,
+    PROGRESS_LIMIT,
     TEXT_LIMIT,
     Approval,
     Conversation,
@@ -117,6 +118,33 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
+
+
+def test_a_running_call_says_what_it_is_at_and_an_ended_one_does_not() -> None:
+    talk = Conversation("e")
+    call = {"tool_execution_id": "c", "tool_name": "shell"}
+    item = talk.apply("tool_started", {**call, "tool_arguments": {"command": "make"}}, at=AT)
+    assert isinstance(item, ToolCall)
+    for said in ("[ 3%] building", "[70%]\n\x1b[31mlinking\u202e\x07"):
+        assert talk.apply("tool_progress", {**call, "message": said}, at=AT) is item
+    assert (item.progress, item.succeeded) == ("[70%] linking", None)
+    assert talk.apply("tool_progress", {**call, "message": "x" * 100_000}) is item
+    assert len(item.progress) == PROGRESS_LIMIT
+    assert talk.apply("tool_progress", {**call, "message": " \n"}) is None
+    talk.apply("tool_completed", {**call, "status": "success"}, at=AT)
+    assert item.progress == ""
+    assert talk.apply("tool_progress", {**call, "message": "late"}) is None
+    assert (item.progress, item.succeeded, len(talk.items)) == ("", True, 1)
+
+
+def test_a_call_whose_begin_was_not_seen_runs_from_its_progress_on() -> None:
+    talk = Conversation("e")
+    item = talk.apply("tool_progress", {"tool_execution_id": "c", "tool_name": "python", "message": "epoch 3"}, at=AT)
+    assert isinstance(item, ToolCall)
+    assert (item.name, item.progress, item.succeeded, item.started_at) == ("python", "epoch 3", None, None)
+    assert talk.apply("tool_progress", {"tool_name": "python", "message": "of no call"}, at=AT) is None
+
+
 KINDS = st.sampled_from(
     [
         "metadata",
@@ -124,6 +152,7 @@ KINDS = st.sampled_from(
         "message_chunk",
         "member_message_complete",
         "tool_started",
+        "tool_progress",
         "tool_completed",
         "error",
         "approval_requested",
@@ -139,6 +168,7 @@ NAMES = st.sampled_from(
         "tool_execution_id",
         "tool_name",
         "tool_arguments",
+        "message",
         "status",
         "tool_output",
         "details",

@@ -75,3 +75,12 @@ def test_whatever_stands_in_the_file_it_is_read(content: bytes) -> None:
                            "at": "2026-01-01T00:00:00+00:00"})  # fmt: skip
         path.write_bytes(content + b"\n" + good.encode() + b"\n")
         assert NoticeFile(path).read()[-1].title == "t"
+
+
+def test_a_notice_of_a_later_version_is_shown_without_what_this_one_cannot_do(tmp_path: Path) -> None:
+    later = {"title": "t", "body": "b", "level": "RUMOUR", "wish": "teleport", "target": "", "sound": "ping",
+             "at": "2026-01-01T00:00:00+00:00"}  # fmt: skip
+    path = tmp_path / "notices.jsonl"
+    path.write_text(json.dumps(later) + "\n")
+    (found,) = NoticeFile(path).read()
+    assert (found.title, found.level, found.action) == ("t", Level.NEWS, Action.NOTHING)

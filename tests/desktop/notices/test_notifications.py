@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from desktop.notices.action import Action
-from desktop.notices.notifications import LOST_AFTER, Level, Notice, Notifications
+from desktop.notices.notifications import LOST_AFTER, Level, Notice, Notifications, Words
 from desktop.settings.preferences import NotificationLevel, Preferences
 from desktop.system.conditions import Machine, why_not
-from desktop.tray.facts import troubles
 from tests.support.snapshots import NOON, asking, snapshot
 from worker_core.events import (
     EngineStateChanged,
     ExecutionFinished,
+    ExecutionStarted,
     ExecutionWaiting,
     HeartbeatFailed,
     HeartbeatSent,
@@ -22,6 +22,7 @@ from worker_core.events import (
     PollingStarted,
 )
 from worker_core.snapshot import EngineState, SandboxView
+from worker_core.summary import Standing, summary
 
 
 class Rig:
@@ -52,6 +53,14 @@ def test_what_ended_is_told_and_leads_there() -> None:
         Action.OPEN_EXECUTION,
         "00000002-x",
     )
+
+
+def test_a_notice_leaves_what_is_repaired_in_a_terminal_to_the_terminal() -> None:
+    rig, said = Rig(), "There is no API key. Run `kubiya-worker login`."
+    before, after = EngineState.STARTING, EngineState.FAILED
+    repair = "Run `kubiya-worker login`."
+    rig.notifications.hear([EngineStateChanged(before=before, after=after, reason=said, repair=repair)])
+    assert rig.said[0].body == "There is no API key."
 
 
 def test_many_at_once_are_one() -> None:
@@ -95,8 +104,10 @@ def test_that_tools_are_not_started_is_told_once() -> None:
         rig.notifications.look(snapshot(sandbox=view))
     assert rig.titles == ["Tools are not started"] * 2
     assert (rig.said[0].body, rig.said[0].level) == (refused.reason, Level.PROBLEM)
-    assert troubles(snapshot(sandbox=refused)) == (refused.reason,)
-    assert troubles(snapshot(sandbox=SandboxView(name="none", reason="Without."))) == ()
+    said = summary(snapshot(sandbox=refused))
+    assert (said.standing, said.sentence, said.unprotected) == (Standing.NO_TOOLS, refused.reason, False)
+    said = summary(snapshot(sandbox=SandboxView(name="none", reason="Without.")))
+    assert (said.standing, said.unprotected) == (Standing.IDLE, True)
 
 
 def test_a_worker_that_failed_is_told() -> None:
@@ -149,3 +160,50 @@ def test_conditions_say_why_not(machine: Machine, words: str) -> None:
     assert bool(why) is bool(words)
     assert words in why
     assert why_not(machine, Preferences()) == ""
+
+
+def waiting(number: int) -> ExecutionWaiting:
+    return ExecutionWaiting(execution_id=f"{number:08d}-x", turn=1)
+
+
+def test_questions_alone_pop_up_while_the_window_is_before_the_person() -> None:
+    rig = Rig()
+    watched = True
+    rig.notifications.know(is_watched=lambda: watched, words=lambda _: Words())
+    rig.notifications.hear([waiting(1)])
+    rig.notifications.look(asking("Run it?"))
+    assert ([notice.level for notice in rig.said], len(rig.notifications.history)) == ([Level.QUESTION], 2)
+    watched = False
+    rig.notifications.hear([waiting(2)])
+    assert len(rig.said) == 2
+
+
+def test_many_that_wait_are_one_notice_however_they_come() -> None:
+    """Two hundred turns that end over a minute: two by name, then one with a count, which takes its own place."""
+    rig = Rig()
+    for number in range(200):
+        rig.notifications.hear([waiting(number)])
+    by_name, bundled = rig.said[:2], rig.said[2:]
+    assert [notice.key for notice in by_name] == ["execution 00000000-x", "execution 00000001-x"]
+    assert {notice.key for notice in bundled} == {"all that wait"}
+    assert bundled[0].replaces == ("execution 00000000-x", "execution 00000001-x")
+    assert bundled[-1].body == "200 tasks wait for you."
+    rig.notifications.seen()
+    rig.notifications.hear([waiting(7)])
+    assert rig.said[-1].key == "execution 00000007-x", "who has looked is told by name again"
+
+
+def test_what_goes_on_waits_no_more() -> None:
+    rig = Rig()
+    for number in range(4):
+        rig.notifications.hear([waiting(number)])
+        rig.notifications.hear([ExecutionStarted(execution_id=f"{number:08d}-x", queue_id="q", turn=2)])
+    assert [notice.key for notice in rig.said] == [f"execution {number:08d}-x" for number in range(4)]
+
+
+def test_an_execution_is_called_by_its_request_and_answer() -> None:
+    rig = Rig()
+    words = Words(title="Why is it slow?", answer="The index is missing.")
+    rig.notifications.know(is_watched=lambda: False, words=lambda _: words)
+    rig.notifications.hear([waiting(1)])
+    assert (rig.said[0].title, rig.said[0].body) == (words.title, words.answer)

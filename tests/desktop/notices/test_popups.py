@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -122,6 +123,67 @@ def test_the_same_question_takes_its_own_place(rig: Rig, server: NotificationSer
     rig.bubbles.show(QUESTION)
     qtbot.waitUntil(lambda: len(server.shown) == 2)
     assert server.shown[1].replaces == server.shown[0].id
+
+
+@pytest.fixture
+def no_thread_dies() -> Iterator[None]:
+    """What nobody catches in a thread is shown to the user as a crash."""
+    died: list[object] = []
+    before, threading.excepthook = threading.excepthook, died.append
+    yield
+    threading.excepthook = before
+    assert died == []
+
+
+def test_a_server_that_answers_twice_gives_its_buttons(bus: str, rig: Rig, qtbot: QtBot, no_thread_dies: None) -> None:
+    """mako 1.7.1 and 1.10.0: the capabilities, then an error for the same call."""
+    server = NotificationServer(bus, answers_twice=True)
+    try:
+        for number in range(5):
+            rig.bubbles.show(question(f"shell: rm {number}", target=f"a{number}"))
+        qtbot.waitUntil(lambda: len(server.shown) == 5)
+        assert all("allow" in one.actions for one in server.shown)
+        server.pick(server.shown[4].id, "deny")
+        qtbot.waitUntil(lambda: rig.answers == [("a4", False)])
+        assert rig.messages == []
+    finally:
+        server.close()
+
+
+def test_a_server_that_refuses_to_close_what_is_gone_loses_nothing(
+    bus: str, rig: Rig, qtbot: QtBot, no_thread_dies: None
+) -> None:
+    """notification-daemon 3.20 and fnott 1.7."""
+    server = NotificationServer(bus, knows_closed=False)
+    try:
+        rig.bubbles.show(QUESTION)
+        rig.bubbles.show(question("shell: other", target="a2"))
+        qtbot.waitUntil(lambda: len(server.shown) == 2)
+        rig.bubbles.look(asking("a2"))
+        server.pick(server.shown[1].id, "allow")
+        qtbot.waitUntil(lambda: rig.answers == [("a2", True)])
+    finally:
+        server.close()
+
+
+def test_a_bundle_takes_the_place_of_what_it_counts(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
+    rig.bubbles.show(replace(NEWS, key="execution e1"))
+    for count in (3, 4):
+        body = f"{count} tasks wait for you."
+        rig.bubbles.show(replace(NEWS, body=body, key="all that wait", replaces=("execution e1",)))
+    qtbot.waitUntil(lambda: len(server.shown) == 3)
+    assert server.closed == [server.shown[0].id]
+    assert server.shown[2].replaces == server.shown[1].id
+
+
+def test_what_was_opened_goes_from_the_screen(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
+    """lxqt-notificationd leaves it there."""
+    rig.bubbles.show(NEWS)
+    qtbot.waitUntil(lambda: len(server.shown) == 1)
+    server.pick(server.shown[0].id, "default")
+    qtbot.waitUntil(lambda: server.closed == [server.shown[0].id])
+    qtbot.waitUntil(lambda: bool(rig.followed))  # told by another thread than the one that took it down
+    assert rig.followed == [NEWS]
 
 
 def test_hostile_texts_are_no_markup_and_no_buttons(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:

@@ -110,6 +110,6 @@ def test_another_page_may_be_named_with_tls_or_on_this_machine() -> None:
     assert releases_url({}) == RELEASES_URL
     assert releases_url({VARIABLE: "https://mirror.example/releases/"}) == "https://mirror.example/releases"
     assert releases_url({VARIABLE: "http://localhost:8080/r"}) == "http://localhost:8080/r"
-    for wrong in ("http://mirror.example/releases", "file:///etc/passwd", "mirror", "https://"):
+    for wrong in ("http://mirror.example/releases", "file:///etc/passwd", "mirror", "https://", "https://[mirror"):
         with pytest.raises(ConfigurationError, match="must begin with https://"):
             releases_url({VARIABLE: wrong})

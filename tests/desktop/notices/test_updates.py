@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from desktop.notices.notifications import Level, Notice
+from desktop.notices.release_index import Seen
+from desktop.notices.releases import ReleaseAnswer
 from desktop.notices.updates import EVERY, UpdateWatch
 from desktop.settings.store import SettingsStore
 from tests.support.engine import home
+from worker_core import __version__
 from worker_core.errors import KubiyaError
 
 
@@ -21,6 +24,7 @@ class Rig:
         self.folder = folder
         self.now = datetime(2026, 11, 27, 12, tzinfo=UTC)
         self.newest, self.trouble = "99.0.0", ""
+        self.withdrawn, self.seen = "", Seen(generation=2, sequence=5)
         self.asked = 0
         self.said: list[Notice] = []
         self.start()
@@ -30,11 +34,11 @@ class Rig:
         self.store = SettingsStore(home(self.folder), environ={})
         self.watch = UpdateWatch(ask=self.ask, store=self.store, say=self.said.append, now=lambda: self.now)
 
-    async def ask(self) -> str:
+    async def ask(self) -> ReleaseAnswer:
         self.asked += 1
         if self.trouble:
             raise KubiyaError(self.trouble)
-        return self.newest
+        return ReleaseAnswer(version=self.newest, withdrawn=self.withdrawn, seen=self.seen)
 
     async def settle(self) -> None:
         while self.watch.state.asking or (self.watch._task is not None and not self.watch._task.done()):
@@ -121,3 +125,28 @@ async def test_a_person_may_ask_without_switching_it_on(rig: Rig) -> None:
     assert rig.asked == 1
     assert heard == [True, False]
     assert rig.next_in is None
+
+
+async def test_what_was_believed_is_remembered_over_restarts(rig: Rig) -> None:
+    rig.watch.ask_now()
+    await rig.settle()
+    rig.watch.close()
+    rig.start()
+    assert (rig.store.preferences.update_keys_seen, rig.store.preferences.update_index_seen) == (2, 5)
+    rig.trouble = "The list of releases is older than one that was seen."
+    rig.watch.ask_now()
+    await rig.settle()
+    assert (rig.store.preferences.update_keys_seen, rig.store.preferences.update_index_seen) == (2, 5)
+
+
+async def test_a_version_that_was_withdrawn_is_said_to_whoever_runs_it(rig: Rig) -> None:
+    rig.newest, rig.withdrawn = "0.0.1", "It loses data."
+    rig.watch.ask_now()
+    await rig.settle()
+    assert [(one.title, one.body, one.level) for one in rig.said] == [
+        (f"Kubiya Worker {__version__} was withdrawn", "It loses data.", Level.PROBLEM)
+    ]
+    rig.trouble = "github.com does not answer."
+    rig.watch.ask_now()
+    await rig.settle()
+    assert rig.watch.state.withdrawn == "It loses data.", "no answer takes nothing back"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -167,3 +168,26 @@ def test_a_byte_order_mark_stays_and_a_link_stays_a_link(store: SettingsStore, t
     assert file.is_symlink()
     assert dotfile.read_bytes() == b'\xef\xbb\xbf# mine\nlog_level = "DEBUG"\n'
     assert SettingsStore(store.paths, environ={}).settings().log_level == "DEBUG"
+
+
+def test_what_a_later_version_put_among_the_preferences_stays_for_it(tmp_path: Path, qapp: object) -> None:
+    paths = home(tmp_path)
+    paths.config.mkdir(parents=True)
+    later = {"language": "de", "notifications": "important", "corner": {"x": 3}}
+    paths.preferences_file.write_text(json.dumps(later))
+    store = SettingsStore(paths)
+    store.prefer(appearance="dark")
+    assert (store.preferences.notifications, store.preferences.language) == ("all", "de")
+    said = json.loads(paths.preferences_file.read_text())
+    assert {name: said[name] for name in later} == later
+    store.prefer(notifications="none")
+    assert json.loads(paths.preferences_file.read_text())["notifications"] == "none", "chosen here"
+
+
+def test_a_file_that_the_window_makes_says_its_format(store: SettingsStore) -> None:
+    store.change(log_level="DEBUG")
+    assert store.paths.settings_file.read_text() == 'format = 1\nlog_level = "DEBUG"\n'
+    store.paths.settings_file.write_text("format = 2\n")
+    with pytest.raises(ConfigurationError, match="of a later version"):
+        store.change(log_level="INFO")
+    assert store.paths.settings_file.read_text() == "format = 2\n"

@@ -35,6 +35,19 @@ def test_the_newest_snapshot_and_all_events_in_one_round(qtbot: QtBot) -> None:
     bridge.close()
 
 
+def test_what_was_said_comes_before_the_question_that_follows_it(qtbot: QtBot) -> None:
+    """Questions are known from the snapshot; the sentence that explains one, from an event before it."""
+    worker, bridge = make()
+    order: list[str] = []
+    bridge.events_arrived.connect(lambda _: order.append("events"))
+    bridge.snapshot_changed.connect(lambda _: order.append("snapshot"))
+    worker.events.publish(ExecutionWaiting(execution_id="e", turn=1))
+    worker.events.publish(SnapshotReplaced(snapshot=snapshot()))
+    qtbot.waitUntil(lambda: len(order) == 2)
+    assert order == ["events", "snapshot"]
+    bridge.close()
+
+
 def timer_of(bridge: Bridge) -> QTimer:
     [timer] = bridge.findChildren(QTimer)
     return timer

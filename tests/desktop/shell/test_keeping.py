@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,61 @@ def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot) -> None:
     assert second.acquire()
     second.release()
     assert not SingleInstance(tmp_path / "run").raise_first({})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe, which Python's sockets cannot open")
+def test_what_is_connected_does_not_keep_it(tmp_path: Path, qtbot: QtBot) -> None:
+    """Its destruction from inside that of a socket deleted the socket twice: a segmentation fault."""
+    first, raised = SingleInstance(tmp_path / "run"), list[str]()
+    first.raised.connect(raised.append)
+    assert first.acquire()
+    with socket.socket(socket.AF_UNIX) as second:
+        second.connect((tmp_path / "run" / "desktop.socket").read_text(encoding="utf-8"))
+        second.sendall(b'{"version": 1, "wish": "show"}\n')
+        qtbot.waitUntil(lambda: bool(raised))
+        first.release()
+        there = weakref.ref(first)
+        del first
+        assert there() is None
+
+
+def test_a_second_start_for_a_task_asks_the_first_for_one(tmp_path: Path, qtbot: QtBot) -> None:
+    first, heard = SingleInstance(tmp_path / "run"), []
+    first.raised.connect(lambda token: heard.append(("raised", token)))
+    first.asked.connect(lambda token: heard.append(("asked", token)))
+    assert first.acquire()
+    program = (
+        "import os, sys; from pathlib import Path; from desktop.shell.single_instance import SingleInstance\n"
+        "os._exit(not SingleInstance(Path(sys.argv[1])).raise_first({'DESKTOP_STARTUP_ID': 'token'}, for_task=True))"
+    )
+    asking = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "run")], cwd=Path(__file__).parents[3])
+    qtbot.waitUntil(lambda: asking.poll() is not None, timeout=30_000)
+    assert (asking.returncode, heard) == (0, [("asked", "token")])
+    first.release()
+
+
+def test_the_first_leaves_when_it_is_asked_to(tmp_path: Path, qtbot: QtBot) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from desktop.shell.single_instance import SingleInstance\n"
+        "os._exit(not SingleInstance(Path(sys.argv[1])).let_first_leave())"
+    )
+
+    def ask() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", program, str(tmp_path / "run")]
+        return subprocess.Popen(command, cwd=Path(__file__).parents[3])
+
+    first = SingleInstance(tmp_path / "run")
+    asked: list[bool] = []
+    first.left.connect(lambda: asked.append(True))
+    assert first.acquire()
+    asking = ask()
+    qtbot.waitUntil(lambda: bool(asked), timeout=30_000)
+    assert asking.poll() is None  # it waits until the first has left
+    first.release()
+    first.deleteLater()  # with its connections, as the end of a process does
+    qtbot.waitUntil(lambda: asking.poll() is not None, timeout=30_000)
+    assert asking.returncode == 0
+    assert ask().wait(30) == 1
 
 
 def test_homes_are_apart(tmp_path: Path, qtbot: QtBot) -> None:

@@ -53,3 +53,32 @@ def test_a_folder_that_is_no_workspace_is_not_opened(tmp_path: Path, opened: lis
     for folder in (workspaces / "link", workspaces / "file", workspaces / ".." / "..", tmp_path, workspaces / "none"):
         assert not out.open_folder(folder)
     assert opened == []
+
+
+def test_files_that_are_only_shown_are_opened_and_no_others(tmp_path: Path, opened: list[str]) -> None:
+    workspaces = tmp_path / "workspaces"
+    (workspaces / "e").mkdir(parents=True)
+    (tmp_path / "outside.png").write_text("x")
+    for name in (
+        "a.PNG",
+        "b.pdf",
+        "run.sh",
+        "page.html",
+        "x.svg",
+        "sums.csv",
+        "go.desktop",
+        "none",
+        "png",
+        "a.png.exe",
+    ):
+        (workspaces / "e" / name).write_text("x")
+    (workspaces / "e" / "folder.png").mkdir()
+    (workspaces / "e" / "link.png").symlink_to("run.sh")
+    (workspaces / "e" / "out.png").symlink_to(tmp_path / "outside.png")
+    (workspaces / "e" / "circle.png").symlink_to("circle.png")
+    out = Outside(workspaces=workspaces)
+    shown = [one.name for one in sorted((workspaces / "e").iterdir()) if out.open_file(one)]
+    assert shown == ["a.PNG", "b.pdf"]
+    assert [one.rpartition("/")[2] for one in opened] == shown
+    assert not out.open_file(workspaces / "e" / "gone.png")
+    assert not out.open_file(workspaces / "e\0.png")

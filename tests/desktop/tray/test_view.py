@@ -162,3 +162,18 @@ def test_a_count_is_drawn(qtbot: QtBot) -> None:
 def test_marks_have_contrast(state: IconState) -> None:
     for colour, mark in zip(TRAY_DISCS[state.value], TRAY_MARKS, strict=True):
         assert contrast(colour, mark) >= 4.5, (state, colour)
+
+
+@pytest.mark.parametrize(("panel", "count"), [("", 1), (":1.7", 0)])
+def test_no_panel_is_given_a_message_that_would_change_its_icon(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, panel: str, count: int
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(QSystemTrayIcon, "showMessage", lambda _, title, *rest: shown.append(title))
+    monkeypatch.setattr("desktop.tray.view._panel", lambda: panel)
+    tray = Tray(facts())
+    try:
+        tray.message(Notice(title="Failed", body="No model.", level=Level.PROBLEM))
+    finally:
+        tray.close()
+    assert len(shown) == count

@@ -11,10 +11,10 @@ from hypothesis import strategies as some
 
 from desktop.look import language
 from desktop.look.wording import TEXT_LIMIT, moment, short, tomorrow_morning
-from desktop.notices.action import Action
+from desktop.notices.action import Action, Entry
 from desktop.system.platforms.ports import Autostart
 from desktop.tray.facts import TrayFacts
-from desktop.tray.menu import LINE, ROWS, Entry, menu
+from desktop.tray.menu import LINE, ROWS, menu
 from desktop.tray.picture import IconState, Picture, picture, reason, status, tooltip
 from tests.support.imports import loaded_by
 from tests.support.snapshots import NOON, asking, execution, facts, queue, snapshot, troubled
@@ -36,9 +36,9 @@ def test_the_words_need_no_window() -> None:
         (S.STOPPED, 0, Icon.STOPPED, "", "Stopped"),
         (S.STARTING, 0, Icon.STOPPED, "", "Starting"),
         (S.RUNNING, 0, Icon.RUNNING, "", "Running"),
-        (S.RUNNING, 1, Icon.BUSY, "1", "1 execution running"),
-        (S.RUNNING, 9, Icon.BUSY, "9", "9 executions running"),
-        (S.RUNNING, 23, Icon.BUSY, "9+", "23 executions running"),
+        (S.RUNNING, 1, Icon.BUSY, "1", "1 task runs"),
+        (S.RUNNING, 9, Icon.BUSY, "9", "9 tasks run"),
+        (S.RUNNING, 23, Icon.BUSY, "9+", "23 tasks run"),
         (S.PAUSED, 0, Icon.PAUSED, "", "Paused"),
         (S.PAUSED, 2, Icon.PAUSED, "2", "Paused"),
         (S.DRAINING, 3, Icon.DRAINING, "3", "Draining"),
@@ -53,6 +53,14 @@ def test_each_state_has_its_icon_and_words(
     assert status(known) == words
     assert words in tooltip(known)
     assert menu(known)[0] == Entry(title=words, enabled=False)
+
+
+def test_what_a_terminal_repairs_it_with_is_not_said_at_the_icon() -> None:
+    fact, repair = "The control plane refused the API key.", "Run `kubiya-worker login` with a valid key."
+    known = facts(S.FAILED, reason=f"{fact} {repair}", repair=repair)
+    assert reason(known) == fact
+    rested = facts(S.STOPPED, reason="Stopped.")
+    assert reason(rested) == "Stopped."
 
 
 def test_the_tooltip_says_why() -> None:
@@ -91,7 +99,18 @@ def test_the_menu_offers_what_can_be_done(state: EngineState, wishes: set[Action
     steering = {Action.START, Action.STOP, Action.RESUME, Action.CANCEL_WORK}
     found = {entry.action for entry in menu(facts(state))}
     assert found & steering == wishes
-    assert found >= {Action.OPEN, Action.LOGS, Action.SETTINGS, Action.QUIT_DRAINED, Action.TOGGLE_AUTOSTART}
+    assert found >= {
+        Action.NEW_TASK,
+        Action.OPEN,
+        Action.LOGS,
+        Action.SETTINGS,
+        Action.QUIT_DRAINED,
+        Action.TOGGLE_AUTOSTART,
+    }
+
+
+def test_before_anything_is_set_up_there_is_no_task_to_begin() -> None:
+    assert Action.NEW_TASK not in {entry.action for entry in menu(TrayFacts(snapshot=snapshot(S.STOPPED), unset=True))}
 
 
 def test_pausing_is_offered_for_how_long() -> None:
@@ -127,7 +146,7 @@ def test_waiting_executions_are_not_running_ones() -> None:
 
 def test_approvals_come_first() -> None:
     known = TrayFacts(snapshot=asking("Run rm -r build?", "Send a mail?"))
-    assert (picture(known).state, status(known)) == (Icon.ATTENTION, "2 approvals waiting")
+    assert (picture(known).state, status(known)) == (Icon.ATTENTION, "2 questions wait for you")
     rows = [entry for entry in menu(known) if entry.action is Action.OPEN_APPROVAL]
     assert [(row.title, row.target) for row in rows] == [("Run rm -r build?", "a0"), ("Send a mail?", "a1")]
 

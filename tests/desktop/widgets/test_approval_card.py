@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit
@@ -11,6 +13,7 @@ from desktop.models.conversation import Approval
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeText
+from desktop.widgets.pills import Pill
 from desktop.widgets.text import Label
 from tests.support.finding import button, offered
 from tests.support.questions import parts
@@ -129,3 +132,69 @@ def test_what_a_call_asks_is_filled_in_and_sent(qtbot: QtBot) -> None:
     approval.answer = "allowed"
     card.refresh()
     assert card.form.isHidden()
+
+
+def test_it_says_until_when_it_waits(qtbot: QtBot) -> None:
+    until = datetime.now(UTC).astimezone().replace(hour=23, minute=7)
+    approval = Approval(
+        key="a", execution_id="e", tool="shell", parts=(), asked_at=until.replace(minute=1), expires_at=until
+    )
+    card = ApprovalCard(approval, answer=lambda *_: None, read=lambda _: None, where="SRE")
+    qtbot.addWidget(card)
+    card.show()
+    assert "waits until 23:07  ·  SRE  ·  23:01".replace("  ", " ") in seen_in(card)
+    approval.answer = "denied"
+    card.refresh()
+    assert "waits until" not in seen_in(card)
+
+
+RULE = '[[allow]]\ncommand = "git push"\ntool = "shell"\nalways = true'
+
+
+def test_the_rule_is_seen_before_it_is_written(qtbot: QtBot) -> None:
+    approval, given = question(command="git push"), []
+    approval.rule = RULE
+    card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append((allow, scope)), read=lambda _: None)
+    qtbot.addWidget(card)
+    card.show()
+    assert RULE not in seen_in(card)
+    card._always.trigger()
+    assert given == [], "it is shown first"
+    assert RULE in seen_in(card)
+    assert not button(card, "Deny").isVisible()
+    card.refresh()
+    assert RULE in seen_in(card), "what arrives meanwhile does not put it away"
+    qtbot.mouseClick(button(card, "Back"), Qt.MouseButton.LeftButton)
+    assert RULE not in seen_in(card)
+    assert button(card, "Deny").isVisible()
+    card._always.trigger()
+    qtbot.mouseClick(button(card, "Write it and allow"), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button(card, "Write it and allow"), Qt.MouseButton.LeftButton)
+    assert given == [(True, "always")]
+    card.wake()
+    assert button(card, "Write it and allow").isEnabled(), "the answer did not get through"
+    approval.answer = "allowed"
+    card.refresh()
+    assert RULE not in seen_in(card)
+
+
+def test_a_rule_that_is_not_known_is_said_to_be_one(qtbot: QtBot) -> None:
+    card = ApprovalCard(question(command="git push"), answer=lambda *_: None, read=lambda _: None)
+    qtbot.addWidget(card)
+    card.show()
+    card._always.trigger()
+    assert "A rule for exactly this" in seen_in(card)
+
+
+def test_a_question_without_a_worker_cannot_be_answered(qtbot: QtBot) -> None:
+    approval = question(command="ls")
+    card = ApprovalCard(approval, answer=lambda *_: None, read=lambda _: None)
+    qtbot.addWidget(card)
+    card.show()
+    approval.adrift = True
+    card.refresh()
+    assert not button(card, "Allow once").isVisible()
+    assert "Waits for a worker" in {one.text for one in card.findChildren(Pill)}
+    approval.adrift = False
+    card.refresh()
+    assert button(card, "Allow once").isVisible()

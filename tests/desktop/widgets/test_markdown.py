@@ -7,7 +7,8 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from desktop.look.theme import Theme
 from desktop.look.tokens import DARK
 from desktop.widgets.code import CodeBlock
-from desktop.widgets.markdown import RENDER_LIMIT, MarkdownView, Prose, segments
+from desktop.widgets.markdown import RENDER_LIMIT, MarkdownView, Prose, Table
+from desktop.widgets.markdown_text import segments
 
 DOCUMENT = "# Title\n\nWords with `code`.\n\n```python\ndef f():\n    return 1\n```\n\nAnd *then* some.\n"
 
@@ -25,8 +26,8 @@ def test_html_in_a_message_is_text(qtbot) -> None:
 def test_a_picture_is_its_description_and_nothing_is_loaded(qtbot) -> None:
     view = MarkdownView("![a <cat>](https://example.com/cat.png)")
     qtbot.addWidget(view)
-    assert shown(view).strip() == "[a <cat>]"
-    assert "cat.png" not in view.findChildren(Prose)[0].toHtml()
+    assert shown(view).strip() == "[a <cat>] https://example.com/cat.png", "it says where it is"
+    assert "<img" not in view.findChildren(Prose)[0].toHtml()
     assert view.findChildren(Prose)[0].loadResource(QTextDocument.ResourceType.ImageResource.value, "x") is None
 
 
@@ -62,7 +63,10 @@ def test_a_stream_keeps_the_widgets_above_its_end(qtbot) -> None:
 
 @pytest.mark.parametrize("step", [1, 7, 50])
 def test_a_document_that_streamed_in_is_as_one_that_came_at_once(qtbot, step: int) -> None:
-    document = DOCUMENT * 6 + "\r\n\r\n1. one\r\n2. two\r\n\r\n\u2028line\n\n" + "Paragraph.\n\n" * 20 + "> said"
+    document = DOCUMENT * 6 + "\r\n\r\n1. one\r\n2. two\r\n\r\n\u2028line\n\n" + "Paragraph.\n\n" * 20
+    document += (
+        "> said\n\n---\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 | 4 |\n\n- [x] done\n- [ ] open\n\nhttps://example.com"
+    )
     streamed, whole = MarkdownView(), MarkdownView(document)
     qtbot.addWidget(streamed)
     qtbot.addWidget(whole)
@@ -114,3 +118,54 @@ def test_code_with_an_unknown_language_and_lines_without_end_is_shown(qtbot) -> 
 
 def test_segments_keep_code_in_lists_with_their_list() -> None:
     assert [one.kind for one in segments("- a\n\n  ```\n  x\n  ```\n- b")] == ["html"]
+
+
+TABLE = """
+| Service | Endpoint | Cost | Remark |
+|---|---|---:|---|
+| checkout/ut-api | /v1/checkout/payment-intents/confirm | 12/400.10/€ | %s |
+""" % ("words and " * 30)
+
+
+def test_a_wide_table_scrolls_by_itself_and_breaks_no_word(qtbot) -> None:
+    view = MarkdownView(TABLE)
+    qtbot.addWidget(view)
+    view.resize(400, 300)
+    view.show()
+    table = view.findChildren(Table)[0]
+    assert view.minimumSizeHint().width() < 400
+    assert table.horizontalScrollBar().maximum() > 0
+    assert table.document().size().width() < 1_200, "long cells go over several lines"
+    blocks = []
+    block = table.document().begin()
+    while block.isValid():
+        blocks.append((block.text(), block.layout().lineCount()))
+        block = block.next()
+    lines = dict(blocks)
+    assert lines["checkout/ut-api"] == lines["12/400.10/€"] == 1
+    assert next(count for text, count in blocks if text.startswith("words and")) > 3
+    assert table.height() >= table.document().size().height()
+
+
+def test_a_diff_has_the_colours_of_what_came_and_went(qtbot, look: Theme) -> None:
+    view = MarkdownView("```diff\n-old\n+new\n```")
+    qtbot.addWidget(view)
+    document = view.findChildren(CodeBlock)[0].text.document()
+    colors = []
+    for line in (0, 1):
+        colors += {
+            form.format.foreground().color().name() for form in document.findBlockByNumber(line).layout().formats()
+        }
+    assert colors == [look.palette.danger_ink, look.palette.success_ink]
+
+
+def test_links_in_quotations_and_tables_are_told(qtbot) -> None:
+    view = MarkdownView("> https://example.com/q\n\n| a |\n|---|\n| https://example.com/t |")
+    qtbot.addWidget(view)
+    from PySide6.QtCore import QUrl
+
+    parts = view.findChildren(Prose)
+    assert len(parts) == 2
+    for part in parts:
+        with qtbot.waitSignal(view.link_chosen):
+            part.anchorClicked.emit(QUrl("https://example.com/q"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 from PySide6.QtCore import Qt
@@ -15,7 +16,7 @@ from desktop.widgets.choice import Choice
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.code import CodeText
 from desktop.widgets.conversation_view import SHOWN, ConversationView, MessageView
-from desktop.widgets.surfaces import Banner
+from desktop.widgets.surfaces import Banner, EmptyState
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.widgets.tool_card import ToolCard
 from tests.support.finding import button, click, named, seen, ticks
@@ -98,6 +99,35 @@ def test_a_tool_card_opens_with_the_keyboard_and_follows_its_call(qtbot) -> None
     assert not card.is_open
 
 
+def test_a_tool_card_shows_what_a_running_call_is_at_as_plain_text(qtbot) -> None:
+    call = ToolCall(key="c", name="shell", started_at=datetime.now(UTC) - timedelta(minutes=2))
+    card = ToolCard(call)
+    qtbot.addWidget(card)
+    card.resize(500, 80)
+    card.show()
+    hostile = "<img src=x> <b>70 %</b> " + "word" * 200
+    assert not [one for one in seen(card, ElidedLabel) if one.accessibleName().startswith("Latest")]
+    call.progress = hostile
+    card.refresh()
+    [line] = [one for one in seen(card, ElidedLabel) if one.accessibleName().startswith("Latest")]
+    assert line.textFormat() is Qt.TextFormat.PlainText
+    assert line.text().startswith("<img src=x> <b>70 %</b>")
+    assert not card.grab().isNull()
+    assert card.minimumSizeHint().width() < 500, "however long it is, the card stays as wide as its page"
+    assert any(one.text().startswith("2 min") for one in seen(card, Label)), "known without waiting for a tick"
+    call.succeeded, call.progress, call.duration_seconds = True, "", 121.0
+    card.refresh()
+    assert not [one for one in seen(card, ElidedLabel) if one.accessibleName().startswith("Latest")]
+
+
+@pytest.mark.parametrize(("failure", "said"), [("denied", "Denied"), ("unknown", "Outcome unknown"), ("", "Failed")])
+def test_a_call_that_was_not_allowed_did_not_fail(qtbot, failure: Literal["", "denied", "unknown"], said: str) -> None:
+    card = ToolCard(ToolCall(key="c", name="shell", succeeded=False, failure=failure))
+    qtbot.addWidget(card)
+    card.show()
+    assert named(card, f"shell, {said}, closed")
+
+
 def test_a_conversation_follows_its_end_until_the_person_reads_above(qtbot) -> None:
     talk = Conversation("e")
     for number in range(SHOWN + 10):
@@ -166,3 +196,15 @@ def test_a_banner_says_a_sentence_and_offers_one_thing(qtbot) -> None:
 @pytest.mark.parametrize("size_bytes", [0, 840, 1_000, 1_024, 1_234_567, 16 * 2**30])
 def test_a_size_is_the_same_in_window_and_terminal(size_bytes: int) -> None:
     assert size_text(size_bytes) == size(size_bytes)
+
+
+def test_an_empty_page_says_its_sentence_within_its_width(qtbot) -> None:
+    made = EmptyState("agent", "Nothing here yet", "Something appears as soon as somebody asks for it. " * 2)
+    qtbot.addWidget(made)
+    for width in (230, 900):
+        made.resize(width, 400)
+        made.show()
+        assert made.width() == width
+        [sentence] = [one for one in seen(made, Label) if one.text().startswith("Something")]
+        assert sentence.geometry().left() >= 0
+        assert sentence.geometry().right() < min(width, 700)

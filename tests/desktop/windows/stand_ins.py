@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,18 @@ from desktop.notices.updates import UpdateState, UpdateWatch
 from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
+from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.working_copies import WorkingCopies
+from desktop.tray.facts import TrayFacts
+from desktop.tray.menu import menu
 from desktop.windows.background import Background
 from desktop.windows.desk import Desk
+from desktop.windows.execution_detail import ExecutionDetail
 from desktop.windows.main import MainWindow
 from desktop.worker.face import WorkerFace
 from tests.support.engine import home
+from worker_core.checks.check import Check, ok
 from worker_core.control_plane.models import ExecutionRecord, Queue
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, ExecutionEventPublished
@@ -45,7 +51,10 @@ def a_worker(snapshot: EngineSnapshot | None = None) -> Any:
     made.attached, made.paused_until = False, None
     made.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
     made.load_session.return_value = None
+    made.reload.return_value = None
     made.list_queues.return_value = []
+    made.list_agents.return_value = []
+    made.queue_executions.return_value = {}
     made.queue_workers.return_value = {}
     return made
 
@@ -66,7 +75,15 @@ def remembers(worker: Any) -> None:
 
 def commands(worker: Any) -> list[Any]:
     """What was asked of it, without what is only looked up."""
-    looked_up = {"get_execution", "load_session", "list_queues", "queue_workers"}
+    looked_up = {
+        "reload",
+        "get_execution",
+        "list_agents",
+        "load_session",
+        "list_queues",
+        "queue_executions",
+        "queue_workers",
+    }
     return [one for one in worker.mock_calls if one[0] not in looked_up]
 
 
@@ -103,13 +120,18 @@ def a_desk(folder: Path, **parts: Any) -> Desk:
         "updates": create_autospec(UpdateWatch, instance=True, state=UpdateState(), page="https://releases.example"),
         "diagnosis": create_autospec(Diagnosis, instance=True),
         "outside": create_autospec(Outside, instance=True),
+        "copies": create_autospec(WorkingCopies, instance=True, find=lambda _: None),
+        "files_left": create_autospec(FilesLeft, instance=True),
         "keys": None,
         "autostart": None,
         "sample": nothing_measured,
         "follow": lambda _: None,
+        "menu": lambda: menu(TrayFacts(snapshot=whole["worker"].snapshot)),
         "background": Background(run=run_now),
     }
-    return Desk(**{**whole, **parts})
+    whole["files_left"].has_place.return_value = False
+    whole |= parts
+    return Desk(**whole)
 
 
 def shown_window(
@@ -215,3 +237,32 @@ def a_fleet() -> Any:
         Queue(id="q-3", name="old", environment_name="Staging", status="inactive"),
     ]
     return made
+
+
+class Scene:
+    """A window with everything around it."""
+
+    def __init__(self, qtbot: QtBot, folder: Path, snapshot: EngineSnapshot) -> None:
+        self.worker = a_worker(snapshot)
+        remembers(self.worker)
+        self.desk = a_desk(folder, worker=self.worker)
+        self.desk.diagnosis.test_connection.side_effect = self.test
+        self.settings = self.desk.settings
+        self.window = MainWindow(self.desk)
+        qtbot.addWidget(self.window)
+        self.window.show()
+
+    async def test(self, heard: Callable[[Check], object]) -> list[Check]:
+        found = [ok("control plane", "It answers in 12 ms.")]
+        heard(found[0])
+        return found
+
+    def arrive(self, text: str = "words") -> None:
+        self.window.take(busy(text))
+        self.window.apply(talk(text))
+        self.window.add_lines(lines(text))
+
+    @property
+    def detail(self) -> ExecutionDetail:
+        """The right half of the page of executions."""
+        return self.window.executions.detail

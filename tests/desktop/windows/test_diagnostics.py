@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +19,13 @@ from desktop.widgets.text import Label
 from desktop.windows.background import Background
 from desktop.windows.connection_test import ConnectionTest, Examine
 from desktop.windows.diagnostics_card import DiagnosticsCard
+from desktop.windows.licences import LicencesDialog, collected
 from desktop.windows.main import MainWindow
 from desktop.windows.report import ReportDialog
 from tests.desktop.windows.stand_ins import HOSTILE, run_now, shown_window
 from tests.support.engine import home
 from tests.support.finding import seen
+from worker_core import __version__
 from worker_core.checks.check import Check, fail, ok, skip, warn
 from worker_core.errors import ConfigurationError
 from worker_core.snapshot import EngineSnapshot
@@ -130,6 +134,9 @@ def test_the_line_about_releases_says_what_is_known(window: MainWindow, card: Di
     assert card.update_said.text() == "This is the newest release."
     tell(UpdateState(trouble="github.com does not answer."))
     assert card.update_said.text().endswith("github.com does not answer.")
+    tell(UpdateState(newest="99.1.0", withdrawn="It loses data."))
+    assert card.update_said.text() == f"Kubiya Worker {__version__} was withdrawn: It loses data."
+    assert card.open_button.isVisible()
     tell(UpdateState(newest="99.1.0"))
     assert card.update_said.text() == "Kubiya Worker 99.1.0 is there"
     card.open_button.click()
@@ -142,6 +149,29 @@ def test_the_report_opens_from_settings(card: DiagnosticsCard) -> None:
     assert len(dialogs) == 1
     assert dialogs[0].text.toPlainText() == "Linux"
     dialogs[0].reject()
+
+
+def test_licences_are_read_where_they_were_collected(
+    qtbot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, card: DiagnosticsCard
+) -> None:
+    """As installers/freezing/licences.py puts them beside a frozen program."""
+    assert not hasattr(card, "licences_button"), "from source, each package has its own"
+    monkeypatch.setattr(sys, "_MEIPASS", str(tmp_path), raising=False)
+    (tmp_path / "licences").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / "licences" / name).write_text(f"text of {name}", encoding="utf-8")
+    listed = [
+        {"name": "Python", "version": "3.12.9", "texts": ["a.txt"]},
+        {"name": "Qt", "version": "6", "texts": ["a.txt", "b.txt"]},
+    ]
+    (tmp_path / "licences" / "index.json").write_text(json.dumps(listed), encoding="utf-8")
+    dialog = LicencesDialog(collected())
+    qtbot.addWidget(dialog)
+    dialog.open()
+    assert [dialog.shown.names.item(place).text() for place in range(2)] == ["Python 3.12.9", "Qt 6"]
+    assert dialog.shown.text.toPlainText() == "text of a.txt"
+    dialog.shown.names.setCurrentRow(1)
+    assert dialog.shown.text.toPlainText() == "text of a.txt\n\n\ntext of b.txt"
 
 
 def test_the_real_examination_and_the_real_report(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from desktop.settings.keys import Keys
 from desktop.settings.onboarding import Onboarding
 from desktop.settings.store import SettingsStore
 from desktop.windows.background import Background
-from desktop.windows.first_run import FirstRunWindow
+from desktop.windows.first_run import KEYS_PAGE, FirstRunWindow
 from tests.support.engine import home
 from tests.support.playground import Stage, running_playground
 from worker_core.secrets import KeychainError, KeychainLocked, NoKeychain, Secret
@@ -71,6 +71,10 @@ class Rig:
         self.window.key.setText(key)
         self.window.check.click()
         self.settle()
+
+    def pick(self) -> None:
+        """One queue; where there is one alone, it is picked already."""
+        next(iter(self.window.choices.boxes.values())).setChecked(True)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +133,7 @@ def test_a_control_plane_that_is_not_there(plane: Stage, tmp_path: Path, qtbot: 
 
 def test_another_control_plane_is_written_down(plane: Stage, tmp_path: Path, qtbot: QtBot) -> None:
     rig = Rig(plane, tmp_path, qtbot, OTHER="1")
-    assert rig.window.url.isHidden()
+    assert not rig.window.url.isVisible()
     rig.window.url.setText("nonsense")
     rig.give(plane.info.api_key)
     assert "must begin with https://" in rig.window.said.text()
@@ -213,3 +217,55 @@ def test_without_an_account(rig: Rig) -> None:
     wanted = QSignalSpy(rig.window.playground_wanted)
     rig.window.try_it.click()
     assert wanted.count() == 1
+
+
+def test_a_wrong_key_is_told_without_what_a_terminal_repairs_it_with(rig: Rig) -> None:
+    rig.give("wrong-key")
+    assert "refused the API key" in rig.window.said.text()
+    assert "kubiya-worker" not in rig.window.said.text()
+
+
+def test_where_a_key_is_made(plane: Stage, tmp_path: Path, qtbot: QtBot) -> None:
+    rig = Rig(plane, tmp_path, qtbot, OTHER="1")
+    wanted = QSignalSpy(rig.window.page_wanted)
+    rig.window.get.click()
+    assert wanted.at(0) == [KEYS_PAGE]
+    rig.window.elsewhere.click()
+    assert rig.window.url.isVisible()
+    assert rig.window.url.hasFocus() or rig.window.focusWidget() is rig.window.url
+
+
+def test_a_control_plane_that_the_environment_names_is_shown_and_stays(rig: Rig) -> None:
+    window, url = rig.window, rig.stage.info.control_plane_url
+    assert (window.url.text(), window.url.isVisible(), window.url.isEnabled()) == (url, True, False)
+    assert "CONTROL_PLANE_URL" in window.decided.text()
+    assert not window.elsewhere.isVisible()
+    assert not window.get.isVisible(), "its keys are made elsewhere"
+    window.url.setText("http://127.0.0.1:1")
+    rig.give(rig.stage.info.api_key)
+    assert window.choices.boxes, "asked the one that the worker will use"
+    rig.pick()
+    window.start.click()
+    assert "control_plane_url" not in rig.store.paths.settings_file.read_text(encoding="utf-8")
+
+
+def test_the_first_step_can_be_taken_again(rig: Rig) -> None:
+    window, key = rig.window, rig.stage.info.api_key
+    assert not window.change.isVisible()
+    rig.give(key)
+    assert window.change.isVisible()
+    window.change.click()
+    assert window.key.isVisible()
+    assert not window.choices.isVisible()
+    assert not window.start.isEnabled()
+    rig.give("wrong-key")
+    assert "refused" in window.said.text()
+    rig.give(key)
+    rig.pick()
+    assert window.start.isEnabled()
+
+
+def test_the_focus_goes_to_what_can_be_done_about_the_keychain(rig: Rig) -> None:
+    rig.keychain.trouble = KeychainLocked("It is locked.")
+    rig.give(rig.stage.info.api_key)
+    assert rig.window.focusWidget() is rig.window.retry

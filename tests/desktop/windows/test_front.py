@@ -20,12 +20,19 @@ class Window(QWidget):
         super().__init__()
         self.pages: list[tuple[str, str]] = []
         self.said: list[str] = []
+        self.tasks = 0
 
     def show_page(self, name: str, target: str = "") -> None:
         self.pages.append((name, target))
 
+    def new_task(self) -> None:
+        self.tasks += 1
+
     def say(self, sentence: str, **_: object) -> None:
         self.said.append(sentence)
+
+    def take_back(self, *sentences: str) -> None:
+        self.said = [one for one in self.said if one not in sentences]
 
 
 @pytest.fixture
@@ -73,12 +80,43 @@ def test_a_second_start_gives_its_token_to_qt(front: Front, monkeypatch: pytest.
     assert os.environ["XDG_ACTIVATION_TOKEN"] == "token-1"
 
 
+def test_a_task_is_asked_for_without_the_window_around_it(front: Front) -> None:
+    front.unset = True
+    front.asked("")
+    assert front.window is None, "the first run comes first"
+    front.unset = False
+    front.asked("")
+    assert front.window is not None
+    assert front.window.tasks == 1  # type: ignore[attr-defined]
+    assert not front.window.isVisible()
+
+
 def test_without_a_tray_it_is_said_once(front: Front, tmp_path: Path) -> None:
     store = SettingsStore(home(tmp_path), environ={})
     for _ in range(2):
         front.stay(store)
     assert front.window is not None
     assert len(front.window.said) == 1  # type: ignore[attr-defined]
+
+
+def test_a_panel_that_comes_later_makes_the_words_about_none_untrue(front: Front, tmp_path: Path) -> None:
+    front.tray_came()
+    assert front.window is None
+    front.stay(SettingsStore(home(tmp_path), environ={}))
+    assert front.window is not None
+    front.tray_came()
+    assert front.window.said == []  # type: ignore[attr-defined]
+
+
+def test_a_panel_that_goes_brings_the_window_and_says_so_each_time(front: Front) -> None:
+    for _ in range(2):
+        front.tray_went()
+        assert front.window is not None
+        assert front.window.isVisible()
+        assert len(front.window.said) == 1  # type: ignore[attr-defined]
+        front.tray_came()
+        assert front.window.said == []  # type: ignore[attr-defined]
+        front.window.hide()
 
 
 def test_what_crashes_again_and_again_is_not_shown_for_ever(front: Front, qtbot: QtBot) -> None:

@@ -56,6 +56,15 @@ def page(window: MainWindow) -> QueuesPage:
     return found
 
 
+def test_places_are_the_queue_s_own_where_it_has_a_limit(window: MainWindow, page: QueuesPage) -> None:
+    window.show_page("queues")
+    first = busy().queues[0]
+    for own, shown in ((0, "of 8 places"), (2, "of 2 places"), (20, "of 8 places")):
+        window.take(replace(busy(), executions_limit=8, queues=(replace(first, executions_limit=own),)))
+        settle()
+        assert reads(page, shown)
+
+
 def lines(shown: FleetList) -> list[QWidget]:
     settle()
     parts = shown.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)

@@ -10,11 +10,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit, QPlainTextEdit
 
 from desktop.settings.policy_store import PolicyStore
+from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from desktop.windows.settings import SettingsPage
 from tests.desktop.windows.stand_ins import shown_window
 from tests.support.finding import button, click, named, reads, texts
+from worker_core.settings import SETTINGS, Fault, Reloaded
+from worker_core.snapshot import EngineSnapshot, EngineState
 
 
 class Entry:
@@ -141,3 +144,41 @@ def test_a_policy_that_cannot_be_read_is_shown_as_such_and_stays_as_it_is(qtbot,
     assert not save.isEnabled()
     assert page.findChild(QPlainTextEdit).isReadOnly() is (encoding == "utf-16")
     assert file.read_bytes() == before
+
+
+def test_a_running_worker_takes_up_what_it_can_and_the_rest_says_that_it_waits(window, page: SettingsPage) -> None:
+    worker, words = window.desk.worker, "From the worker's next start on."
+    worker.reload.return_value = Reloaded(sentence="", applied=("log_level",), later=("max_executions",))
+    field = named(page, SETTINGS["max_executions"].title, QLineEdit)
+    field.setText("6")
+    field.editingFinished.emit()
+    worker.reload.assert_called_once_with()
+    assert reads(page.rows["max_executions"], words)
+    assert texts(page).count(words) == 1
+    window.take(EngineSnapshot(state=EngineState.STARTING))
+    assert not reads(page, words), "it starts with it"
+    worker.reload.return_value = Reloaded(sentence="The policy is broken.", faults=(Fault(sentence="Broken."),))
+    click(page, f"Reset {SETTINGS['max_executions'].title}")
+    assert window.banner.sentence == "The policy is broken."
+    worker.reload.return_value = None
+    field.setText("5")
+    field.editingFinished.emit()
+    assert not reads(page, words), "no worker runs: there is nothing to wait for"
+
+
+def test_a_line_has_labels_for_what_it_says_alone_and_its_note_stands_above_its_fault(page: SettingsPage) -> None:
+    assert all(label.text() for line in page.rows.values() for label in line.findChildren(QLabel))
+    line = page.rows["max_executions"]
+    line.complain("It is wrong.")
+    line.remark("It waits.")
+    note, fault = (labelled(line, said) for said in ("It waits.", "It is wrong."))
+    line.layout().activate()
+    assert note.y() < fault.y()
+    assert (note.isVisible(), fault.isVisible(), line.complaint) == (True, True, "It is wrong.")
+    line.complain("")
+    line.remark("")
+    assert (note.isVisible(), fault.isVisible(), line.complaint) == (False, False, "")
+
+
+def labelled(line: SettingRow, said: str) -> QLabel:
+    return next(one for one in line.findChildren(QLabel) if one.text() == said)

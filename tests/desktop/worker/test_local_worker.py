@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import keyring
+import keyring.backend
+import keyring.errors
 import pytest
 
+from desktop.notices.notifications import Notifications
 from desktop.worker.face import WorkerFace
 from desktop.worker.local_worker import LocalWorker
 from desktop.worker.wanted import Wanted
@@ -22,15 +27,15 @@ from tests.support.loops import run_on
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.models import Execute
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.events import EngineStateChanged, Event
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
-from worker_core.secrets import Secret
+from worker_core.secrets import KeyringStore, Secret
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineState, StopMode
+from worker_core.summary import Standing, summary
 
 S = EngineState
 
@@ -39,19 +44,30 @@ class Rig:
     """A worker, and what it published."""
 
     def __init__(
-        self, stage: Stage, folder: Path, queue_id: str, *, paths: Paths | None = None, **settings: Any
+        self,
+        stage: Stage,
+        folder: Path,
+        queue_id: str,
+        *,
+        paths: Paths | None = None,
+        key: Callable[[], Awaitable[Secret | None]] | None = None,
+        **settings: Any,
     ) -> None:
         self.events: list[Event] = []
         self.ring = LogRing()
         self.missing = ""
+        self.changed: dict[str, Any] = {}
         self._changed = asyncio.Event()
 
         async def provide() -> Wanted:
             if self.missing:
                 raise ConfigurationError(self.missing)
             url = stage.info.control_plane_url
-            wanted = Settings(control_plane_url=url, queue_ids=(queue_id,), sandbox="none", **settings)
-            return Wanted(settings=wanted, api_key=Secret(stage.info.api_key))
+            wanted = Settings(
+                control_plane_url=url, queue_ids=(queue_id,), **{"sandbox": "none", **settings, **self.changed}
+            )
+            found = await key() if key is not None else None
+            return Wanted(settings=wanted, api_key=found or Secret(stage.info.api_key))
 
         self.worker = LocalWorker(provide=provide, paths=paths or home(folder), redactor=Redactor(), log_ring=self.ring)
         self.worker.events.listen(self._heard)
@@ -70,6 +86,12 @@ class Rig:
     async def reach(self, state: EngineState) -> None:
         await self.until(lambda: self.worker.snapshot.state is state)
 
+    async def stands(self, standing: Standing) -> None:
+        await self.until(lambda: summary(self.worker.snapshot).standing is standing)
+
+    async def runs_tools_in(self, sandbox: str) -> None:
+        await self.until(lambda: self.worker.snapshot.sandbox.name == sandbox)
+
     @property
     def states(self) -> list[EngineState]:
         return [event.after for event in self.events if isinstance(event, EngineStateChanged)]
@@ -79,15 +101,24 @@ def test_start_pause_stop_and_start_again(stage: Stage, tmp_path: Path) -> None:
     async def live() -> None:
         rig = Rig(stage, tmp_path, await new_queue(stage))
         worker = rig.worker
+        assert await worker.reload() is None, "none runs"
         await worker.start()
         await worker.start()
         await rig.reach(S.RUNNING)
+        rig.changed = {"drain_timeout": timedelta(seconds=7), "max_activities": 7}
+        taken_up = await worker.reload()
+        assert taken_up is not None
+        assert (taken_up.applied, taken_up.later) == (("drain_timeout",), ("max_activities",))
         assert not worker.attached
         (queue,) = worker.snapshot.queues
         assert queue.queue_id in {one.id for one in await worker.list_queues()}
         fleet = await worker.queue_workers([queue.queue_id])
         assert [one.id for one in fleet[queue.queue_id]] == [queue.worker_id]
         assert fleet[queue.queue_id][0].system_info["hostname"]
+        unknown = "00000000-0000-4000-8000-000000000000"
+        assert await worker.queue_executions([queue.queue_id, unknown], limit=5) == {queue.queue_id: []}
+        with pytest.raises(KubiyaError):
+            await worker.queue_executions([unknown], limit=5)
         await worker.pause(reason="Paused by you.")
         assert (worker.snapshot.state, worker.snapshot.reason) == (S.PAUSED, "Paused by you.")
         await worker.resume()
@@ -201,8 +232,12 @@ async def ask_and_allow(rig: Rig, stage: Stage, queue_id: str, target: Path) -> 
     """An execution that wants out of its workspace; the answer goes through the face that windows have."""
     client = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
     try:
-        wish = Execute(prompt=f"asks {target}\n" + tool(f"echo done > {target}"), worker_queue_id=queue_id)
-        execution_id = (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+        assert stage.info.agent_id in {one.id for one in await rig.worker.list_agents()}
+        execution_id = await rig.worker.begin_execution(
+            agent_id=stage.info.agent_id,
+            queue_id=queue_id,
+            prompt=f"asks {target}\n" + tool(f"echo done > {target}"),
+        )
         await rig.until(lambda: rig.worker.snapshot.approvals)
         [waiting] = rig.worker.snapshot.approvals
         assert waiting.execution_id == execution_id
@@ -216,6 +251,8 @@ async def ask_and_allow(rig: Rig, stage: Stage, queue_id: str, target: Path) -> 
                 await asyncio.sleep(0.05)
     finally:
         await client.aclose()
+    [listed] = (await rig.worker.queue_executions([queue_id], limit=1))[queue_id]
+    assert (listed.id, listed.status, listed.prompt[:4]) == (execution_id, "waiting_for_input", "asks")
     assert target.read_text() == "done\n"
 
 
@@ -237,9 +274,130 @@ def test_approvals_are_answered_here_and_in_a_service(stage: Stage, tmp_path: Pa
             rig = Rig(stage, there, queue_id, paths=Paths.from_environment({"KUBIYA_WORKER_HOME": str(there)}))
             await rig.worker.start()
             assert rig.worker.attached
+            taken_up = await rig.worker.reload()
+            assert taken_up is not None
+            assert taken_up.sentence == "The settings were read again: nothing has changed."
             await ask_and_allow(rig, stage, queue_id, tmp_path / "two.txt")
             await rig.worker.stop(StopMode.DRAIN)
             await rig.until(lambda: not rig.worker.attached)
         await rig.worker.close()
+
+    run_on("qasync", live())
+
+
+class SlowKeychain(keyring.backend.KeyringBackend):
+    """Asks its owner, who takes his time: what he does decides what a call becomes."""
+
+    priority = 5.0  # type: ignore[assignment]
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key
+        self.asked = 0
+        self.answered = threading.Event()
+        self.dismissed = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self.asked += 1
+        assert self.answered.wait(LIMIT_SECONDS)
+        if self.dismissed:
+            raise keyring.errors.KeyringLocked("Failed to unlock the collection!")
+        return self._key
+
+    def set_password(self, service: str, username: str, password: str) -> None: ...
+
+    def delete_password(self, service: str, username: str) -> None: ...
+
+
+@pytest.mark.parametrize("dismissed", [False, True])
+def test_a_keychain_that_is_unlocked_late_begins_the_worker(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dismissed: bool
+) -> None:
+    backend = SlowKeychain(stage.info.api_key)
+    monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
+
+    async def live() -> None:
+        queue_id = await new_queue(stage)
+        store, url = KeyringStore(limit=timedelta(seconds=0.2)), stage.info.control_plane_url
+        rig = Rig(stage, tmp_path, queue_id, key=lambda: store.get(url))
+        worker, notices = rig.worker, Notifications(level=lambda: "all")
+        await worker.start()
+        assert summary(worker.snapshot).standing is Standing.LOCKED
+        for _ in range(2):
+            notices.look(worker.snapshot)
+        assert [one.title for one in notices.history] == ["Unlock your keychain to go on"]
+        backend.dismissed = dismissed
+        backend.answered.set()
+        if dismissed:
+            await rig.reach(S.FAILED)
+            assert "locked" in worker.snapshot.reason
+            assert rig.states == [S.FAILED], "a start that fails is told as a worker that fails"
+            assert backend.asked == 1, "who said no is not asked again"
+        else:
+            await rig.reach(S.RUNNING)
+            assert worker.snapshot.trouble is None
+            await worker.stop(StopMode.NOW)
+            await worker.wait_over()
+        await worker.close()
+
+    run_on("qasync", live())
+
+
+def test_waiting_for_the_keychain_can_be_stopped(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = SlowKeychain("key")
+    monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
+
+    async def live() -> None:
+        store = KeyringStore(limit=timedelta(seconds=0.05))
+        rig = Rig(stage, tmp_path, "q", key=lambda: store.get("https://cp.example"))
+        await rig.worker.start()
+        await rig.worker.stop(StopMode.DRAIN)
+        assert (rig.worker.snapshot.state, rig.worker.snapshot.trouble) == (S.STOPPED, None)
+        backend.answered.set()
+        await store.get("https://cp.example")
+        assert rig.worker.snapshot.state is S.STOPPED
+        await rig.worker.close()
+
+    run_on("qasync", live())
+
+
+@pytest.mark.parametrize("allow", [True, False])
+def test_where_there_is_no_sandbox_the_window_is_asked_once(stage: Stage, tmp_path: Path, allow: bool) -> None:
+    """`sandbox-exec` is macOS': here, nothing is installed."""
+
+    async def live() -> None:
+        queue_id = await new_queue(stage)
+        for start in range(2):
+            rig, notices = Rig(stage, tmp_path, queue_id, sandbox="sandbox-exec"), Notifications(level=lambda: "all")
+            worker = rig.worker
+            await worker.start()
+            await rig.reach(S.RUNNING)
+            if not start:
+                await rig.stands(Standing.ASKS_ABOUT_SANDBOX)
+                for _ in range(2):
+                    notices.look(worker.snapshot)
+                assert [one.title for one in notices.history] == ["May tools run without a sandbox?"]
+                await worker.answer_sandbox(allow=allow)
+            await rig.runs_tools_in("none" if allow else "refused")
+            assert summary(worker.snapshot).unprotected is allow
+            assert (summary(worker.snapshot).standing is Standing.NO_TOOLS) is not allow
+            await worker.stop(StopMode.NOW)
+            await worker.wait_over()
+            await worker.close()
+
+    run_on("qasync", live())
+
+
+def test_a_worker_that_ends_unanswered_asks_again(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        queue_id = await new_queue(stage)
+        for _ in range(2):
+            rig = Rig(stage, tmp_path, queue_id, sandbox="sandbox-exec")
+            await rig.worker.start()
+            await rig.runs_tools_in("asked")
+            await rig.worker.stop(StopMode.NOW)
+            await rig.worker.wait_over()
+            await rig.worker.close()
+        assert not home(tmp_path).without_sandbox_file.exists()
 
     run_on("qasync", live())

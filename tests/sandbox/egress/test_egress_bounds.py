@@ -307,20 +307,22 @@ async def test_a_call_that_never_starts_leaves_nothing(egress: Egress, tmp_path:
     with pytest.raises(FileNotFoundError):
         await run(Command(argv=["/no/such/program"], cwd=tmp_path, environment={}, loans=(egress.lease(),)))
     await eventually(lambda: _descriptors() <= before)
+
+
+async def test_nothing_is_lent_once_it_is_closed(egress: Egress) -> None:
+    before = _descriptors()
+    leases = [egress.lease() for _ in range(20)]  # the loop may not have looked at them yet
     egress.close()
-    await eventually(lambda: _is_closed(egress))
+    with pytest.raises(OSError, match="closed"):
+        egress.lease()
+    egress.close()
+    for one in leases:
+        one.end()
+    await eventually(lambda: _descriptors() < before)  # its loop's own are gone too
 
 
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def _is_closed(egress: Egress) -> bool:
-    try:
-        egress.lease()
-    except OSError:
-        return True
-    return False
 
 
 HOSTILE = """

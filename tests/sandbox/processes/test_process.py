@@ -18,10 +18,12 @@ import pytest
 
 from tests.sandbox.conftest import MakeCommand, run
 from tests.support.processes import alive, eventually, pid_in, written_pid, zombies
+from worker_core.basics.threads import uninterrupted
+from worker_core.sandbox import call
+from worker_core.sandbox.call import ProcessResult, run_process
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.limits import Limits
 from worker_core.sandbox.processes import process
-from worker_core.sandbox.processes.process import ProcessResult, run_process, uninterrupted
 from worker_core.sandbox.processes.warden import WARDEN
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="process groups are POSIX; Windows has job objects")
@@ -258,7 +260,7 @@ async def test_no_more_threads(shell: MakeCommand, monkeypatch: pytest.MonkeyPat
 
 
 async def test_more_output_than_anybody_reads_is_stopped(shell: MakeCommand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "WHOLE_OUTPUT_LIMIT_BYTES", 1_000_000)
+    monkeypatch.setattr(call, "WHOLE_OUTPUT_LIMIT_BYTES", 1_000_000)
     result = await run(shell("yes"))
     assert result.too_much_output
     assert sum(map(len, result.output.pieces())) == 1_000_000
@@ -318,7 +320,7 @@ async def test_a_stuck_process_does_not_hold_the_worker(
     """As one that waits for a dead network drive: no signal ends it."""
     before = set(threading.enumerate())
     monkeypatch.setattr(process, "TERM_GRACE", timedelta(seconds=0.1))
-    monkeypatch.setattr(process, "_KILL_LIMIT", timedelta(seconds=0.1))
+    monkeypatch.setattr(process, "KILL_LIMIT", timedelta(seconds=0.1))
     real: Any = process.ProcessTree._signal_group
     monkeypatch.setattr(process.ProcessTree, "_signal_group", lambda *_: None)
     result = await run(shell("echo $$ >pid; exec sleep 1000"), timeout=timedelta(seconds=0.3))
@@ -373,5 +375,6 @@ async def test_a_launcher_may_put_another_program_in_front(tmp_path: Path) -> No
 
 
 def test_processes_are_started_without_shell_strings() -> None:
-    assert "shell=True" not in Path(process.__file__).read_text()
+    for file in (call.__file__, process.__file__):
+        assert "shell=True" not in Path(file).read_text()
     assert subprocess.PIPE == -1

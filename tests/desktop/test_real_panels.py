@@ -1,0 +1,149 @@
+"""The icon in panels that people have: seen, clicked, its menu picked from by key, and there again when one restarts.
+
+`make test-desktops` says what is missing, and keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops, ImageGrab
+
+from tests.desktop.session import Session
+from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
+
+PICTURES = os.environ.get("KUBIYA_DESKTOP_PICTURES", "")
+"""A folder for what each panel looked like."""
+
+PANELS = {
+    "tint2": [],
+    "trayer": ["--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", "28"],
+    "xfce4-panel": ["--disable-wm-check"],
+    "mate-panel": [],
+}
+"""Each is the Debian package of its name; the first two take icons by XEmbed, the others by StatusNotifierItem."""
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("X11 and its panels are Linux's")
+    for program in ("openbox", "xdotool"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: install the Debian package of this name")
+    with private_display() as display, private_bus(DISPLAY=display, GSETTINGS_BACKEND="memory") as bus:
+        environment = desktop_environment(tmp_path, display=display, bus=bus) | {"GSETTINGS_BACKEND": "memory"}
+        session = Session(bus, tmp_path, environment)
+        with beside(session, "openbox", "--sm-disable"):
+            yield session
+
+
+@contextlib.contextmanager
+def beside(session: Session, *command: str) -> Iterator[None]:
+    process = subprocess.Popen(
+        command, env=session.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait(LIMIT_SECONDS)
+
+
+class Screen:
+    """What is to be seen, and a pointer and keys on it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def look(self) -> Image.Image:
+        return ImageGrab.grab(xdisplay=self._session.environment["DISPLAY"]).convert("RGB")
+
+    def rested(self) -> Image.Image:
+        """Once something is there, and stays as it is."""
+        seen = self.look()
+
+        def rests() -> Image.Image | None:
+            nonlocal seen
+            before, seen = seen, self.do("sleep", "1") or self.look()
+            return seen if seen == before and seen.getbbox() else None
+
+        found = until(rests, what="a screen that rests")
+        assert isinstance(found, Image.Image)
+        return found
+
+    def icons(self, before: Image.Image) -> list[tuple[int, int]]:
+        """Middles of what is new and no larger than an icon: it, and the digits of a clock."""
+        difference = ImageChops.difference(before, self.look()).convert("L").point(lambda value: 255 * (value > 0))
+        found, at = [], 0
+        columns = [bool(difference.crop((x, 0, x + 1, difference.height)).getbbox()) for x in range(difference.width)]
+        while at < len(columns):
+            end = next((x for x in range(at, len(columns)) if not any(columns[x : x + 3])), len(columns))
+            box = difference.crop((at, 0, end, difference.height)).getbbox()
+            if box and 12 <= end - at <= 40 and 12 <= box[3] - box[1] <= 40:
+                found.append(((at + end) // 2, (box[1] + box[3]) // 2))
+            at = end + 1
+        return found
+
+    def click(self, place: tuple[int, int], button: int = 1) -> None:
+        self.do("mousemove", *map(str, place))
+        self.do("click", str(button))
+
+    def window(self) -> str:
+        return self.do("search", "--onlyvisible", "--name", "^Kubiya Worker")
+
+    def do(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["xdotool", *arguments], env=self._session.environment, capture_output=True, text=True, timeout=20,
+            check=False,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+
+def find(screen: Screen, before: Image.Image) -> tuple[int, int]:
+    """The icon: what is new, and opens the window when it is clicked. The window is closed again."""
+    for place in until(lambda: screen.icons(before), what="an icon in the panel"):
+        screen.click(place)
+        with contextlib.suppress(AssertionError):
+            until(screen.window, limit=10)
+            screen.do("search", "--onlyvisible", "--name", "^Kubiya Worker", "windowclose", "%@")
+            until(lambda: not screen.window(), what="a window that is closed")
+            screen.do("mousemove", "600", "400")  # off the icon, whose tooltip goes
+            return place
+    raise AssertionError("no new part of the panel opens the window")
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_the_icon_is_there_opens_the_window_and_has_its_menu(session: Session, panel: str) -> None:
+    if not PICTURES:
+        pytest.skip("`make test-desktops` runs this")
+    if shutil.which(panel) is None:
+        pytest.skip(f"{panel} is missing: install the Debian package of this name")
+    screen = Screen(session)
+    with beside(session, panel, *PANELS[panel]):
+        empty = screen.rested()
+        with session.started("--at-login") as program:
+            place = find(screen, empty)
+            with_icon = screen.rested()
+            screen.click(place, button=3)
+            until(lambda: screen.look() != with_icon, what="its menu")
+            keep(panel, screen.rested(), empty)
+            screen.do("key", "Up")
+            screen.do("key", "Return")
+            assert program.wait(LIMIT_SECONDS) == 0
+        until(lambda: place not in screen.icons(empty), what="a panel without the icon")
+
+
+def keep(panel: str, seen: Image.Image, empty: Image.Image) -> None:
+    """The part of the screen that the icon and its menu changed, and what is around them."""
+    left, top, right, bottom = ImageChops.difference(seen, empty).getbbox() or (0, 0, *seen.size)
+    around = (max(left - 60, 0), max(top - 20, 0), min(right + 120, seen.width), min(bottom + 40, seen.height))
+    seen.crop(around).save(Path(PICTURES, f"{panel}.png"), optimize=True)

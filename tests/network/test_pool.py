@@ -1,0 +1,283 @@
+"""Calls over pooled connections, on real sockets: what is sent, TLS and tunnels, and what becomes of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.http_server import Answer, Request, serving
+from tests.support.loops import LOOPS, run_on
+from tests.support.tls import Authority
+from worker_core.basics.tasks import TaskKeeper
+from worker_core.network.http import explain, new_client
+from worker_core.network.pool import Pool, _target
+from worker_core.network.sockets import UNREAD_BYTES
+
+NAME = "control-plane.example.invalid"
+SOCKET_BUFFERS = 8 << 20
+"""More than the kernel takes before the other side reads."""
+
+
+@asynccontextmanager
+async def pool_of(url: str, *, ca_file: Path | None = None) -> AsyncIterator[Pool]:
+    pool = Pool(base_url=url, ca_file=ca_file, max_connections=4)
+    try:
+        yield pool
+    finally:
+        await pool.aclose()
+
+
+async def whole(pool: Pool, path: str = "/x", *, method: str = "GET", **how: Any) -> tuple[int, bytes]:
+    how = {"headers": {}, "timeout": {"connect": 5.0}, **how}
+    async with pool.call(method, path, **how) as answer:
+        return answer.status, b"".join([chunk async for chunk in answer.chunks])
+
+
+def explained(error: httpx2.HTTPError) -> str:
+    return explain(error, action="it", server="s", proxy="", limit_seconds=1.0, called="server").sentence
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+@asynccontextmanager
+async def listening(serve: Serve) -> AsyncIterator[str]:
+    """Ends when the other side has ended all that it began."""
+    under_way = TaskKeeper()
+
+    async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await serve(reader, writer)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(
+        lambda reader, writer: under_way.start(quietly(reader, writer)), "127.0.0.1", 0, limit=1 << 20
+    )
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await under_way.ended()
+
+
+def echo(request: Request) -> Answer:
+    return Answer(headers={"Content-Length": str(len(request.body))}, parts=(request.body,))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+async def test_what_is_sent_is_what_a_client_sends(method: str, content: bytes | None) -> None:
+    headers = {"Authorization": "Bearer k", "Accept": "text/event-stream"}
+    with serving(echo) as server:
+        url = f"http://127.0.0.1:{server.port}/base/"
+        async with pool_of(url) as pool, new_client(base_url=url) as client:
+            await client.request(method, "/a b", headers=headers, content=content, params={"q": "ü &"})
+            await whole(pool, "/a b", method=method, headers=headers, content=content, query={"q": "ü &"})
+    sent_by_client, ours = server.requests
+    assert ours == sent_by_client
+
+
+@given(path=st.text(max_size=20), query=st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5)))
+def test_a_target_is_quoted_as_a_client_quotes_it(path: str, query: dict[str, str] | None) -> None:
+    client = new_client(base_url="http://host.example")
+    try:
+        expected = client.build_request("GET", f"/api/{path}", params=query).url.raw_path
+    except (httpx2.InvalidURL, UnicodeEncodeError) as error:
+        with pytest.raises(type(error)):
+            _target(f"/api/{path}", query)
+    else:
+        assert _target(f"/api/{path}", query) == expected
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_tls_to_a_trusted_server_keeps_its_connection(tmp_path: Path, loop: str) -> None:
+    authority = Authority(tmp_path, name="localhost")
+
+    async def called(url: str) -> None:
+        async with pool_of(url, ca_file=authority.file) as pool:
+            for content in (b"one", b"2" * 300_000):
+                assert await whole(pool, method="POST", content=content) == (200, content)
+        async with pool_of(url) as pool:
+            with pytest.raises(httpx2.ConnectError) as caught:
+                await whole(pool)
+        assert "cannot be trusted" in explained(caught.value)
+
+    with serving(echo, tls=authority.context) as server:
+        run_on(loop, called(f"https://localhost:{server.port}"))
+
+
+async def test_tls_goes_through_a_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, asked = Authority(tmp_path, name=NAME), []
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        there, out = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+        async def carry(one: asyncio.StreamReader, other: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                while piece := await one.read(1 << 16):
+                    other.write(piece)
+                    await other.drain()
+            other.close()
+
+        await asyncio.gather(carry(reader, out), carry(there, writer))
+
+    with serving(echo, tls=authority.context) as server:
+        async with listening(tunnel) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            async with pool_of(f"https://{NAME}", ca_file=authority.file) as pool:
+                assert await whole(pool, method="POST", content=b"a") == (200, b"a")
+                assert await whole(pool, method="POST", content=b"b") == (200, b"b")
+    assert asked == [f"CONNECT {NAME}:443 HTTP/1.1".encode()], "one tunnel for both"
+
+
+def answered_by(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """The name stands for these ports of this machine."""
+
+    async def found(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+
+
+def port_nobody_listens_at() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+async def test_an_address_that_refuses_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(echo) as server:
+        answered_by(monkeypatch, port_nobody_listens_at(), server.port, server.port)
+        async with pool_of(f"http://{NAME}") as pool:
+            assert await whole(pool) == (200, b"")
+
+
+async def test_an_address_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        serving(echo) as server,
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        contextlib.ExitStack() as on,
+    ):
+        for _ in range(3):  # and its line is full
+            waits = on.enter_context(socket.socket())
+            waits.setblocking(False)
+            waits.connect_ex(full.getsockname())
+        answered_by(monkeypatch, full.getsockname()[1], server.port)
+        async with pool_of(f"http://{NAME}") as pool:
+            assert await whole(pool) == (200, b"")
+
+
+async def test_why_no_address_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered_by(monkeypatch, port_nobody_listens_at(), port_nobody_listens_at())
+    async with pool_of(f"http://{NAME}") as pool:
+        with pytest.raises(httpx2.ConnectError) as caught:
+            await whole(pool)
+    assert "refused the connection" in explained(caught.value)
+
+
+async def test_a_call_given_up_at_any_step_leaves_no_connection() -> None:
+    opened = ended = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened, ended
+        opened += 1
+        try:
+            while await reader.read(1 << 16):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        finally:
+            ended += 1
+
+    async with listening(serve) as url:
+        for steps in range(40):
+            async with pool_of(url) as pool:
+                call = asyncio.create_task(whole(pool))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                call.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await call
+        async with pool_of(url) as pool:  # accepted after all others
+            assert await whole(pool) == (200, b"ok")
+    assert opened == ended > 1
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", b""])
+async def test_a_connection_on_which_something_came_unasked_is_not_used_again(says: bytes) -> None:
+    went = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        await went.wait()
+        if says:
+            writer.write(says)
+            await reader.read()
+
+    async with listening(serve) as url, pool_of(url) as pool:
+        assert await whole(pool) == (200, b"ok")
+        idle = pool._connections.connections[0]
+        went.set()
+        async with asyncio.timeout(10):
+            while not idle.has_expired():
+                await asyncio.sleep(0)
+        assert await whole(pool) == (200, b"ok")
+
+
+async def test_a_server_waits_for_who_does_not_read() -> None:
+    sent = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        short = b"/short" in await reader.readuntil(b"\r\n\r\n")
+        length = (1 if short else 32) << 20
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % length)
+        for _ in range(length >> 16):
+            writer.write(b" " * (1 << 16))
+            await writer.drain()
+            sent += (1 << 16) * (not short)
+
+    async with (
+        listening(serve) as url,
+        pool_of(url) as pool,
+        pool.call("GET", "/long", headers={}, timeout={}) as answer,
+    ):
+        read = len(await anext(answer.chunks))
+        for _ in range(4):
+            assert len((await whole(pool, "/short"))[1]) == 1 << 20
+        assert sent < SOCKET_BUFFERS + UNREAD_BYTES
+        async for chunk in answer.chunks:
+            read += len(chunk)
+    assert read == 32 << 20
+
+
+async def test_a_body_that_nobody_takes_has_an_end_and_a_long_one_arrives() -> None:
+    taken = asyncio.Event()
+    content = bytes(range(256)) * (32 << 12)
+    came = b""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        await reader.readuntil(b"\r\n\r\n")
+        await taken.wait()
+        came = await reader.readexactly(len(content))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with listening(serve) as url, pool_of(url) as pool:
+        with pytest.raises(httpx2.WriteTimeout):
+            await whole(pool, method="POST", content=content, timeout={"write": 0.2})
+        taken.set()
+        assert await whole(pool, method="POST", content=content) == (200, b"")
+    assert came == content
