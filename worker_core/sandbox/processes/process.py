@@ -105,7 +105,7 @@ class ProcessTree:
                 self.process = subprocess.Popen(
                     list(command.argv),
                     cwd=command.cwd,
-                    env=dict(command.environment),
+                    env=self._environment(),
                     stdin=given,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT if errors is None else subprocess.PIPE,
@@ -147,6 +147,13 @@ class ProcessTree:
             self._announced()
             self._unward()
             raise _unwatchable(error) from error
+
+    def _environment(self) -> dict[str, str]:
+        variables = dict(self._command.environment)
+        if isinstance(self._first, Keeper):
+            # The warden ends what carries the mark: its keeper would be dead before it has ended what carries none.
+            variables.pop(CALL_MARK, None)
+        return variables
 
     def _watch(self) -> None:
         command = self._command
