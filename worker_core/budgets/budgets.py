@@ -109,8 +109,10 @@ class Budgets:
             LedgerError: limits are set, and what was spent cannot be read.
         """
         try:
-            spender = await asyncio.to_thread(self._spender, asker.execution_id, asker.turn)
-            return await self._judged(asker, spender, KINDS)
+            spender, reached = await asyncio.to_thread(
+                self._first_look, asker, KINDS, self._under_way(asker.execution_id)
+            )
+            return await self._judged(asker, spender, KINDS, reached)
         except LedgerError as error:
             self._pass_over(error, "A model call")
             return None
@@ -122,30 +124,63 @@ class Budgets:
             LedgerError: limits are set, and what was spent cannot be read or written.
         """
         try:
-            if await asyncio.to_thread(self._ledger.knows_call, asker.execution_id, call_id):
+            looked = await asyncio.to_thread(self._look_at_call, asker, call_id, self._under_way(asker.execution_id))
+            if looked is None:
                 return None
-            spender = await asyncio.to_thread(self._spender, asker.execution_id, asker.turn)
-            ruling = await self._judged(asker, spender, _BEFORE_A_TOOL)
+            spender, reached = looked
+            ruling = await self._judged(asker, spender, _BEFORE_A_TOOL, reached)
             if ruling is None:
-                await asyncio.to_thread(self._ledger.add_tool_call, spender, call_id)
-                await self._look(spender)
+                self._show(spender, await asyncio.to_thread(self._count_call, spender, call_id))
         except LedgerError as error:
             self._pass_over(error, "A tool call")
             return None
         return ruling
 
-    async def _judged(self, asker: Asker, spender: Spender, kinds: Collection[Kind]) -> Waits | Over | None:
-        while (reached := await self._reached(spender, kinds)) is not None:
+    async def _judged(
+        self, asker: Asker, spender: Spender, kinds: Collection[Kind], reached: Reached | None
+    ) -> Waits | Over | None:
+        """`reached` is what the first look found."""
+        while reached is not None:
             if (ruling := await self._questions.ruling(asker, spender, reached)) is not None:
                 await self._look(spender)
                 return ruling
+            reached = await self._reached(spender, kinds)
         await self._questions.drop(asker.execution_id, kinds)
         return None
 
     async def _reached(self, spender: Spender, kinds: Collection[Kind]) -> Reached | None:
-        busy = self._busy.get(spender.execution_id)
-        under_way = time.monotonic() - busy.since if busy is not None else 0.0
-        return await asyncio.to_thread(self._limits.reached, spender, kinds, under_way_seconds=under_way)
+        return await asyncio.to_thread(
+            self._limits.reached, spender, kinds, under_way_seconds=self._under_way(spender.execution_id)
+        )
+
+    def _under_way(self, execution_id: str) -> float:
+        busy = self._busy.get(execution_id)
+        return time.monotonic() - busy.since if busy is not None else 0.0
+
+    # Each is one visit to a thread: a change of threads costs more than a look into the ledger.
+
+    def _first_look(
+        self, asker: Asker, kinds: Collection[Kind], under_way_seconds: float
+    ) -> tuple[Spender, Reached | None]:
+        spender = self._spender(asker.execution_id, asker.turn)
+        return spender, self._limits.reached(spender, kinds, under_way_seconds=under_way_seconds)
+
+    def _look_at_call(
+        self, asker: Asker, call_id: str, under_way_seconds: float
+    ) -> tuple[Spender, Reached | None] | None:
+        """None: it has been counted already."""
+        if self._ledger.knows_call(asker.execution_id, call_id):
+            return None
+        return self._first_look(asker, _BEFORE_A_TOOL, under_way_seconds)
+
+    def _count_call(self, spender: Spender, call_id: str) -> tuple[BudgetView, ...]:
+        self._ledger.add_tool_call(spender, call_id)
+        return self._limits.views(spender)
+
+    def _count(self, execution_id: str, turn: int, spending: Spending) -> tuple[Spender, tuple[BudgetView, ...]]:
+        spender = self._spender(execution_id, turn)
+        self._ledger.add(spender, spending)
+        return spender, self._limits.views(spender)
 
     def _spender(self, execution_id: str, turn: int) -> Spender:
         agent_id, _ = self._ledger.about(execution_id)
@@ -162,9 +197,7 @@ class Budgets:
     async def spend(self, execution_id: str, turn: int, spending: Spending) -> None:
         """It was spent: nothing undoes that, and it does not fail."""
         try:
-            spender = await asyncio.to_thread(self._spender, execution_id, turn)
-            await asyncio.to_thread(self._ledger.add, spender, spending)
-            await self._look(spender)
+            self._show(*await asyncio.to_thread(self._count, execution_id, turn, spending))
         except LedgerError as error:
             log.error("%s", error.sentence)
 
@@ -234,7 +267,9 @@ class Budgets:
         return self._day
 
     async def _look(self, spender: Spender) -> None:
-        views = await asyncio.to_thread(self._limits.views, spender)
+        self._show(spender, await asyncio.to_thread(self._limits.views, spender))
+
+    def _show(self, spender: Spender, views: tuple[BudgetView, ...]) -> None:
         day = tuple(one for one in views if one.scope == "day")
         if views != self._views.get(spender.execution_id, ()) or day != self._day:
             self._views[spender.execution_id], self._day = views, day
