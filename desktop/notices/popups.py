@@ -11,6 +11,7 @@ from desktop.look.wording import short
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.questions import QUESTION_LIMIT
+from desktop.system.activation import come_by
 from desktop.system.platforms.ports import Bubble, Notifier
 from worker_core.basics.plain import one_line
 from worker_core.basics.visible import visible_line
@@ -95,7 +96,7 @@ class Popups:
         if self._notifier is not None:
             self._notifier.withdraw(key)
 
-    def _acted(self, key: str, action: str) -> None:
+    def _acted(self, key: str, action: str, token: str) -> None:
         notice = self._shown.get(key)
         if notice is None:
             return
@@ -104,6 +105,7 @@ class Popups:
             self._withdraw(key)
             self._answer(notice.target, action == ALLOW)
         else:
+            come_by(token)
             self._follow(notice)
 
     def _failed(self, key: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from desktop.look.language import tr
 from desktop.settings.store import SettingsStore
+from desktop.system.activation import come_by
 from desktop.windows.coming import come_forward
 from desktop.windows.crash_dialog import CrashDialog
 
@@ -84,12 +84,12 @@ class Front:
 
     def raised(self, activation_token: str) -> None:
         """The program was started once more."""
-        _let_come(activation_token)
+        come_by(activation_token)
         self.open()
 
     def asked(self, activation_token: str) -> None:
         """It was started once more for a new task."""
-        _let_come(activation_token)
+        come_by(activation_token)
         self.new_task()
 
     def close_first_run(self) -> None:
@@ -124,8 +124,3 @@ def _no_tray() -> str:
 
 def _tray_went() -> str:
     return tr("The panel that showed the icon is gone, so this window stays: closing it ends Kubiya Worker.")
-
-
-def _let_come(activation_token: str) -> None:
-    if activation_token:
-        os.environ["XDG_ACTIVATION_TOKEN"] = activation_token  # Qt takes it from there, once

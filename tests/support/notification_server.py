@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ class Shown:
     actions: dict[str, str]
     urgency: int
     expires_ms: int
+    picture: tuple[Any, ...] | None = None
 
 
 class NotificationServer(BusService):
@@ -46,6 +48,9 @@ class NotificationServer(BusService):
     def pick(self, number: int, action: str) -> None:
         self.signal(EMITTER, "ActionInvoked", "us", (number, action))
 
+    def give_token(self, number: int, token: str) -> None:
+        self.signal(EMITTER, "ActivationToken", "us", (number, token))
+
     def dismiss(self, number: int) -> None:
         self.signal(EMITTER, "NotificationClosed", "uu", (number, 2))
 
@@ -58,8 +63,9 @@ class NotificationServer(BusService):
             case "Notify":
                 _, replaces, _, title, body, actions, hints, expires = message.body
                 number = replaces or len(self.shown) + 1
+                picture = hints["image-data"][1] if "image-data" in hints else None
                 pairs = dict(zip(actions[::2], actions[1::2], strict=True))
-                self.shown.append(Shown(number, replaces, title, body, pairs, hints["urgency"][1], expires))
+                self.shown.append(Shown(number, replaces, title, body, pairs, hints["urgency"][1], expires, picture))
                 self.reply(message, "u", (number,))
             case "CloseNotification" if not self.knows_closed:
                 self.refuse(message, "org.freedesktop.DBus.Error.Failed")

@@ -10,11 +10,13 @@ import contextlib
 import html
 import logging
 import threading
+from collections.abc import Callable
 from queue import Queue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PySide6.QtCore import QObject, Signal
 
+from desktop.system.platforms.notice_picture import Picture
 from desktop.system.platforms.ports import Bubble
 from worker_core.basics.quick_dataclass import dataclass
 
@@ -42,19 +44,31 @@ class _Withdraw:
 class DBusNotifier(QObject):
     """Implements `ports.Notifier`. Signals come in the GUI's thread."""
 
-    acted = Signal(str, str)
+    acted = Signal(str, str, str)
     failed = Signal(str)
 
-    def __init__(self, *, application: str, desktop_entry: str, parent: QObject | None = None) -> None:
-        """Nothing is opened before the first notification."""
+    def __init__(
+        self,
+        *,
+        application: str,
+        desktop_entry: str,
+        picture: Callable[[], Picture | None] = lambda: None,
+        parent: QObject | None = None,
+    ) -> None:
+        """Nothing is opened before the first notification. `picture` is asked then, in the GUI's thread."""
         super().__init__(parent)
         self._application = application
         self._entry = desktop_entry
+        self._picture = picture
+        self._shows: Picture | None = None
         self._wishes: Queue[Bubble | _Withdraw | Message | None] = Queue()
         self._thread: threading.Thread | None = None
         self._bus: NotificationBus | None = None
         self._ids: dict[str, int] = {}
         """Of notifications that are on the screen, as far as is known."""
+
+        self._token: tuple[int, str] = (0, "")
+        """The last, and of which notification."""
 
     def show(self, bubble: Bubble) -> None:
         self._wish(bubble)
@@ -70,6 +84,8 @@ class DBusNotifier(QObject):
             self._thread = None
 
     def _wish(self, wish: Bubble | _Withdraw) -> None:
+        if self._thread is None:
+            self._shows = self._picture()
         self._wishes.put(wish)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
@@ -102,7 +118,12 @@ class DBusNotifier(QObject):
         actions = [text for pair in offered for text in pair] if "actions" in bus.can else []
         body = bubble.body[:LONGEST_BODY]
         said = html.escape(body, quote=False) if "body-markup" in bus.can else body
-        hints = {"urgency": ("y", bubble.urgency), "desktop-entry": ("s", self._entry)}
+        hints: dict[str, tuple[str, Any]] = {
+            "urgency": ("y", bubble.urgency),
+            "desktop-entry": ("s", self._entry),
+        }
+        if self._shows is not None:
+            hints["image-data"] = ("(iiibiiay)", self._shows)
         lasting = _NEVER if bubble.actions else _AS_THE_SERVER_LIKES
         before = self._ids.get(bubble.key, 0)
         arguments = (self._application, before, "", bubble.title, said, actions, hints, lasting)
@@ -117,15 +138,20 @@ class DBusNotifier(QObject):
                 self._bus.call("CloseNotification", "u", (number,))
 
     def _hear(self, message: Message) -> None:
-        from desktop.system.platforms.notification_bus import is_choice
+        from desktop.system.platforms.notification_bus import CHOICE, LEAVE, member
 
-        number = message.body[0]
+        number, heard = message.body[0], member(message)
+        if heard == LEAVE:
+            self._token = (number, str(message.body[1]))
+            return
         key = next((key for key, shown in self._ids.items() if shown == number), None)
         if key is None:
             return
-        if is_choice(message):
+        if heard == CHOICE:
             picked = str(message.body[1])
-            self.acted.emit(key, picked)
+            given, token = self._token
+            self._token = (0, "")
+            self.acted.emit(key, picked, token if given == number else "")
             if picked == OPEN:
                 self._take_down(key)  # LXQt's server leaves it on the screen
         else:

@@ -48,7 +48,9 @@ def _notifier() -> Notifier | None:
 
     if find_spec("jeepney") is None:  # it comes with the keychain, where there is one
         return None
-    return DBusNotifier(application=APP_NAME, desktop_entry=APP_ID)
+    from desktop.system.platforms.notice_picture import notice_picture
+
+    return DBusNotifier(application=APP_NAME, desktop_entry=APP_ID, picture=lambda: notice_picture(APP_ID))
 
 
 class XdgAutostart:

@@ -18,6 +18,10 @@ PATH: Final = "/org/freedesktop/Notifications"
 LIMIT_SECONDS: Final = 5.0
 CHOICE: Final = "ActionInvoked"
 CLOSED: Final = "NotificationClosed"
+LEAVE: Final = "ActivationToken"
+"""Wayland's leave to come forward; it comes just before the choice (specification 1.3)."""
+
+HEARD: Final = (CHOICE, CLOSED, LEAVE)
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ class NotificationBus:
         self._thread = threading.Thread(target=self._receive, name="notification bus", daemon=True)
         self._thread.start()
         try:
-            for member in (CHOICE, CLOSED):
+            for member in HEARD:
                 self._ask(message_bus.AddMatch(MatchRule(type="signal", interface=NAME, member=member, path=PATH)))
             (self.can,) = self.call("GetCapabilities", None, ())
         except BaseException:
@@ -92,7 +96,7 @@ class NotificationBus:
     def _take(self, message: Message) -> None:
         fields = message.header.fields
         if message.header.message_type is MessageType.signal:
-            if fields.get(HeaderFields.interface) == NAME and fields.get(HeaderFields.member) in {CHOICE, CLOSED}:
+            if fields.get(HeaderFields.interface) == NAME and fields.get(HeaderFields.member) in HEARD:
                 self._heard.put(message)
             return
         waiting = self._waiting.pop(fields.get(HeaderFields.reply_serial, 0), None)
@@ -100,6 +104,6 @@ class NotificationBus:
             waiting.set_result(message)
 
 
-def is_choice(message: Message) -> bool:
-    """Whether the person picked something; else the notification went from the screen."""
-    return bool(message.header.fields.get(HeaderFields.member) == CHOICE)
+def member(message: Message) -> str:
+    """Which of `HEARD` it is."""
+    return str(message.header.fields.get(HeaderFields.member))

@@ -89,7 +89,8 @@ class Notifier(Protocol):
     """Shows notifications with buttons. None of its methods waits, or raises."""
 
     acted: Any
-    """Qt signal (key, action): the person picked one; `default` is a click on the notification itself."""
+    """Qt signal (key, action, token): the person picked one; `default` is a click on the notification itself. By the
+    token a window may come forward on Wayland; empty: there is none."""
 
     failed: Any
     """Qt signal (key): it could not be shown."""

@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.popups import Popups
+from desktop.system.platforms.notice_picture import Picture, notice_picture
 from tests.support.notification_server import NotificationServer
 from tests.support.questions import view
 from tests.support.tray_host import private_bus, private_display, until
@@ -55,8 +56,11 @@ class Rig:
         self.messages: list[Notice] = []
         self.answers: list[tuple[str, bool]] = []
         self.followed: list[Notice] = []
+        self.picture: Picture | None = None
         self.bubbles = Popups(
-            notifier=DBusNotifier(application="Kubiya Worker", desktop_entry="ai.kubiya.worker"),
+            notifier=DBusNotifier(
+                application="Kubiya Worker", desktop_entry="ai.kubiya.worker", picture=lambda: self.picture
+            ),
             message=self.messages.append,
             answer=lambda approval_id, allow: self.answers.append((approval_id, allow)),
             follow=self.followed.append,
@@ -164,6 +168,44 @@ def test_a_server_that_refuses_to_close_what_is_gone_loses_nothing(
         qtbot.waitUntil(lambda: rig.answers == [("a2", True)])
     finally:
         server.close()
+
+
+def test_the_window_comes_forward_by_the_leave_that_the_server_gave(
+    rig: Rig, server: NotificationServer, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plasma and swaync give one; on Wayland no window comes forward without."""
+    leave: list[str] = []
+    monkeypatch.setattr("desktop.notices.popups.come_by", leave.append)
+    rig.bubbles.show(NEWS)
+    rig.bubbles.show(replace(NEWS, target="e2"))
+    qtbot.waitUntil(lambda: len(server.shown) == 2)
+    server.give_token(server.shown[0].id, "one")
+    server.pick(server.shown[0].id, "default")
+    server.give_token(server.shown[0].id, "another's")
+    server.pick(server.shown[1].id, "default")
+    qtbot.waitUntil(lambda: len(rig.followed) == 2)
+    assert leave == ["one", ""]
+
+
+def test_it_brings_its_picture_where_no_desktop_file_names_it(bus: str, qtbot: QtBot, tmp_path: Path) -> None:
+    server, rig = NotificationServer(bus), Rig()
+    entry = tmp_path / "share" / "applications" / "ai.kubiya.worker.desktop"
+    homes = {"XDG_DATA_HOME": str(tmp_path / "share"), "XDG_DATA_DIRS": str(tmp_path / "none")}
+    try:
+        rig.picture = notice_picture("ai.kubiya.worker", homes)
+        rig.bubbles.show(NEWS)
+        qtbot.waitUntil(lambda: len(server.shown) == 1)
+        picture = server.shown[0].picture
+        assert picture is not None
+        width, height, row, *_, pixels = picture
+        assert (width, height, row, len(bytes(pixels))) == (64, 64, 256, 64 * 256)
+        assert len(set(bytes(pixels))) > 10, "something is drawn"
+    finally:
+        rig.bubbles.close()
+        server.close()
+    entry.parent.mkdir(parents=True)
+    entry.touch()
+    assert notice_picture("ai.kubiya.worker", homes) is None
 
 
 def test_a_bundle_takes_the_place_of_what_it_counts(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:

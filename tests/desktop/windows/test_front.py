@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -74,6 +75,11 @@ def test_as_long_as_nothing_is_set_up_the_first_run_comes(front: Front) -> None:
 def test_a_second_start_gives_its_token_to_qt(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_ACTIVATION_TOKEN", raising=False)
     front.raised("")
+    assert "XDG_ACTIVATION_TOKEN" not in os.environ
+    front.raised("token-1")
+    assert "XDG_ACTIVATION_TOKEN" not in os.environ, "on X11 nobody takes it, and what is opened later would have it"
+    monkeypatch.setattr(QGuiApplication, "platformName", lambda: "wayland")
+    front.raised("x" * 1000)
     assert "XDG_ACTIVATION_TOKEN" not in os.environ
     monkeypatch.setenv("XDG_ACTIVATION_TOKEN", "")
     front.raised("token-1")
