@@ -54,7 +54,7 @@ QToolButton::menu-indicator { image: none; width: 0; }
 QPushButton::menu-indicator { image: none; width: 0; }
 
 QLineEdit, QPlainTextEdit[variant="field"], QSpinBox, QDoubleSpinBox, QComboBox { background: $surface; color: $text;
-  border: 1px solid $line_strong; border-radius: 7px; padding: 5px 9px; selection-background-color: $accent;
+  border: 1px solid $edge; border-radius: 7px; padding: 5px 9px; selection-background-color: $accent;
   selection-color: $on_accent; font-size: ${body}px; }
 QLineEdit:focus, QPlainTextEdit[variant="field"]:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
   border: 1px solid $accent_ink; }
@@ -88,7 +88,7 @@ QToolTip { background: $raised; color: $text; border: 1px solid $line_strong; pa
 QScrollBar:vertical { background: transparent; width: 10px; margin: 2px; }
 QScrollBar:horizontal { background: transparent; height: 10px; margin: 2px; }
 QCheckBox { color: $text; spacing: 8px; background: transparent; font-size: ${body}px; }
-QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid $muted; border-radius: 5px; background: $surface; }
+QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid $edge; border-radius: 5px; background: $surface; }
 QCheckBox::indicator:hover, QCheckBox::indicator:focus { border: 1px solid $accent_ink; }
 QCheckBox::indicator:checked { background: $accent; border: 1px solid $accent; image: url("$tick"); }
 QCheckBox::indicator:checked:focus { border: 1px solid $text; }

@@ -24,7 +24,9 @@ class Space(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
-    """All colours of one scheme. `*_ink` is for text and lines, `*_soft` lies behind ink of the same tone."""
+    """All colours of one scheme. `*_ink` is for text and lines, `*_soft` lies behind ink of the same tone. `edge`
+    is around what one fills in or switches, and is seen on every ground (WCAG 2.2, 1.4.11).
+    """
 
     dark: bool
     window: str
@@ -35,6 +37,7 @@ class Palette:
     selected: str
     line: str
     line_strong: str
+    edge: str
     text: str
     muted: str
     accent: str
@@ -74,6 +77,7 @@ LIGHT = Palette(
     selected="#ebebf3",
     line="#ebebf0",
     line_strong="#d9d9e1",
+    edge="#8a8a96",
     text="#1a1a20",
     muted="#5f5f6b",
     accent="#5753d0",
@@ -107,6 +111,7 @@ DARK = Palette(
     selected="#26262d",
     line="#25252b",
     line_strong="#393942",
+    edge="#74747f",
     text="#ececf1",
     muted="#a2a2ae",
     accent="#5f5bd9",

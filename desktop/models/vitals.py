@@ -17,6 +17,8 @@ from worker_core.machine.memory import memory
 from worker_core.snapshot import SdkView
 
 POINTS = 120
+SECONDS_A_POINT = 1.0
+"""Whoever samples does so at this distance."""
 
 _MEASURES = (
     "cpu", "memory", "process", "disk_read", "disk_write", "received", "sent", "delay", "slots",
@@ -42,6 +44,7 @@ class Vitals:
     battery: Battery | None = None
     memory_total: int = 0
     _counters: tuple[float, int, int, int, int] | None = None
+    _paused_at: float | None = None
     _sdk: tuple[float, int, int, int, int] | None = None
     _processor: ProcessorMeter = field(default_factory=ProcessorMeter)
     _process: psutil.Process = field(default_factory=psutil.Process)
@@ -52,7 +55,7 @@ class Vitals:
         return history[-1] if history else None
 
     def sample(self, *, delay_ms: float, slots: int, sdk: SdkView | None = None, pid: int = 0) -> None:
-        """One point of each; a fifth of a millisecond. What a system does not tell is left out.
+        """One point of each, also of what is not known; a fifth of a millisecond.
 
         Args:
             delay_ms: how late the event loop was.
@@ -60,6 +63,9 @@ class Vitals:
             sdk: what Temporal's SDK counts.
             pid: the worker's process, whose memory is noted; 0: this one.
         """
+        self._catch_up()
+        for history in self.history.values():
+            history.append(None)
         there = memory()
         self.memory_total = there.total_bytes
         if (busy := self._processor.percent()) is not None:
@@ -77,6 +83,7 @@ class Vitals:
             if self._process.pid != pid:
                 self._process = psutil.Process(pid)
                 self.history["process"].clear()
+                self.history["process"].append(None)
             self._note("process", float(self._process.memory_info().rss))
 
     def _note_sdk(self, sdk: SdkView) -> None:
@@ -93,9 +100,18 @@ class Vitals:
             self._note(name, max(0.0, (now[place] - before[place]) / (now[0] - before[0])))
 
     def pause(self) -> None:
-        """Nobody looks any more: the next rates begin anew."""
+        """Nobody looks any more: the next rates begin anew, and what was between is a gap as long as it lasted."""
+        if self._paused_at is None and any(self.history.values()):
+            self._paused_at = self._clock()
         self._counters = self._sdk = None
         self._processor = ProcessorMeter()
+
+    def _catch_up(self) -> None:
+        if self._paused_at is None:
+            return
+        gap, self._paused_at = (self._clock() - self._paused_at) / SECONDS_A_POINT, None
+        for history in self.history.values():
+            history.extend([None] * min(POINTS, int(gap)))
 
     def _rates(self) -> None:
         disk, network = psutil.disk_io_counters(), psutil.net_io_counters()
@@ -114,7 +130,7 @@ class Vitals:
             self._note(name, max(0.0, (now[place] - before[place]) / seconds))
 
     def _note(self, name: str, value: float) -> None:
-        self.history[name].append(value)
+        self.history[name][-1] = value
 
 
 def _battery() -> Battery | None:

@@ -168,7 +168,7 @@ class Switch(QAbstractButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         track = QRectF(2, 2, 34, 20)
         painter.setPen(QColor(colors.accent_ink) if self.hasFocus() else Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(colors.accent if self.isChecked() else colors.line_strong))
+        painter.setBrush(QColor(colors.accent if self.isChecked() else colors.edge))
         painter.drawRoundedRect(track, 10, 10)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor("#ffffff"))

@@ -9,8 +9,10 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QLinearGradient, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from desktop.look.language import tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Tone
+from desktop.look.wording import duration_text
 from worker_core.basics.quick_dataclass import dataclass
 
 
@@ -35,15 +37,18 @@ class AreaChart(QWidget):
         ceiling: float | None = None,
         least: float = 1.0,
         height: int = 96,
+        seconds_a_value: float | None = None,
     ) -> None:
-        """`ceiling` fixes the top of the scale; without one it follows the values and is at least `least`."""
+        """`ceiling` fixes the top of the scale; without one it follows the values and is at least `least`. Where values
+        are so many seconds apart, the axis says how long ago the first was.
+        """
         super().__init__()
         self.setAccessibleName(name)
         self.setMinimumHeight(height)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
         self._said, self._capacity, self._ceiling, self._least = said, capacity, ceiling, least
-        self._height = height
+        self._height, self._seconds = height, seconds_a_value
         self._series: tuple[Series, ...] = ()
         self._hover: float | None = None
         theme().changed.connect(self.update)
@@ -62,7 +67,8 @@ class AreaChart(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
         painter, colors = QPainter(self), theme().palette
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(self.rect()).adjusted(0, QFontMetrics(theme().font("caption")).height() + 4, -1, -4)
+        said = QFontMetrics(theme().font("caption")).height() + 4
+        area = QRectF(self.rect()).adjusted(0, said, -1, -4 if self._seconds is None else -said)
         painter.setPen(QPen(QColor(colors.line), 1))
         for share in (0.0, 0.5, 1.0):
             y = round(area.bottom() - share * area.height()) + 0.5
@@ -71,6 +77,8 @@ class AreaChart(QWidget):
         for series in self._series:
             self._paint_series(painter, area, series, top)
         self._paint_scale(painter, area, top)
+        if self._seconds is not None:
+            self._paint_time(painter, area, self._seconds)
         if self._hover is not None:
             self._paint_hover(painter, area, top)
 
@@ -90,20 +98,32 @@ class AreaChart(QWidget):
         highest = max((value for one in self._series for value in one.values if value is not None), default=0.0)
         return max(self._least, highest * 1.2)
 
-    def _points(self, area: QRectF, series: Series, top: float) -> list[QPointF]:
+    def _runs(self, area: QRectF, series: Series, top: float) -> list[list[QPointF]]:
+        """Points of the newest values; one that is not known ends a run."""
         step = area.width() / max(1, self._capacity - 1)
         values = list(series.values)[-self._capacity :]
         first = area.right() - step * (len(values) - 1)
-        return [
-            QPointF(first + step * number, area.bottom() - min(1.0, max(0.0, value / top)) * area.height())
-            for number, value in enumerate(values)
-            if value is not None
-        ]
+        runs: list[list[QPointF]] = [[]]
+        for number, value in enumerate(values):
+            if value is not None:
+                height = min(1.0, max(0.0, value / top)) * area.height()
+                runs[-1].append(QPointF(first + step * number, area.bottom() - height))
+            elif runs[-1]:
+                runs.append([])
+        return runs
 
     def _paint_series(self, painter: QPainter, area: QRectF, series: Series, top: float) -> None:
-        points = self._points(area, series, top)
-        if len(points) < 2:
-            return
+        runs = [run for run in self._runs(area, series, top) if run]
+        for run in runs:
+            if len(run) > 1:
+                self._paint_run(painter, area, series, run)
+        if runs and (len(runs) > 1 or len(runs[-1]) > 1):
+            newest = runs[-1][-1]
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme().palette.ink(series.tone)))
+            painter.drawEllipse(QPointF(min(newest.x(), area.right() - 2), newest.y()), 2.6, 2.6)
+
+    def _paint_run(self, painter: QPainter, area: QRectF, series: Series, points: list[QPointF]) -> None:
         line = _smooth(points)
         ink = QColor(theme().palette.ink(series.tone))
         under = QPainterPath(line)
@@ -119,9 +139,6 @@ class AreaChart(QWidget):
         painter.setPen(QPen(ink, 1.6, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawPath(line)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(ink)
-        painter.drawEllipse(QPointF(min(points[-1].x(), area.right() - 2), points[-1].y()), 2.6, 2.6)
 
     def _paint_scale(self, painter: QPainter, area: QRectF, top: float) -> None:
         painter.setFont(theme().font("caption"))
@@ -132,15 +149,25 @@ class AreaChart(QWidget):
             QRectF(area.left(), area.top() - height - 2, 140, height), int(Qt.AlignmentFlag.AlignLeft), said
         )
 
+    def _paint_time(self, painter: QPainter, area: QRectF, seconds: float) -> None:
+        below = QRectF(area.left(), area.bottom() + 2, area.width(), self.height() - area.bottom() - 2)
+        painter.drawText(below, int(Qt.AlignmentFlag.AlignLeft), self._ago(self._capacity, seconds))
+        painter.drawText(below, int(Qt.AlignmentFlag.AlignRight), tr("now"))
+
+    @staticmethod
+    def _ago(values: int, seconds: float) -> str:
+        return tr("{time} ago", time=duration_text(float(round(values * seconds))))
+
     def _paint_hover(self, painter: QPainter, area: QRectF, top: float) -> None:
         assert self._hover is not None
-        colors, parts, x = theme().palette, [], self._hover
+        colors, parts, x, ago = theme().palette, [], self._hover, 0
         for series in self._series:
             values = list(series.values)[-self._capacity :]
             step = area.width() / max(1, self._capacity - 1)
             number = round(len(values) - 1 - (area.right() - self._hover) / step)
             if 0 <= number < len(values) and (value := values[number]) is not None:
-                x = area.right() - step * (len(values) - 1 - number)
+                ago = len(values) - 1 - number
+                x = area.right() - step * ago
                 y = area.bottom() - min(1.0, value / top) * area.height()
                 painter.setPen(QPen(QColor(colors.surface), 2))
                 painter.setBrush(QColor(colors.ink(series.tone)))
@@ -148,6 +175,8 @@ class AreaChart(QWidget):
                 parts.append(f"{series.name} {self._said(value)}" if len(self._series) > 1 else self._said(value))
         if not parts:
             return
+        if self._seconds is not None and ago:
+            parts.append(self._ago(ago, self._seconds))
         said, font = "   ".join(parts), theme().font("caption")
         metrics = QFontMetrics(font)
         width = metrics.horizontalAdvance(said) + 16

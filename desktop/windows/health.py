@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QGridLayout
 from desktop.look.language import tr
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import milliseconds_text, rate_text, size_text
-from desktop.models.vitals import POINTS, Vitals
+from desktop.models.vitals import POINTS, SECONDS_A_POINT, Vitals
 from desktop.widgets.charts import AreaChart, Series
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.layouts import row
@@ -22,7 +22,7 @@ from desktop.windows.desk import Desk
 from desktop.windows.page import Page
 from worker_core.snapshot import EngineSnapshot
 
-INTERVAL_MS = 1000
+INTERVAL_MS = round(SECONDS_A_POINT * 1000)
 
 
 class Gauge(Card):
@@ -36,7 +36,9 @@ class Gauge(Card):
         self._note = Label("", role="small", tone="muted")
         self._name = ElidedLabel(name, role="medium", tone="muted")
         self.body.addLayout(row(Icon(icon, size=16), self._name, self._note, self._value, gap=Space.S))
-        self.chart = AreaChart(name, said=said, capacity=POINTS, ceiling=ceiling, least=least, height=82)
+        self.chart = AreaChart(
+            name, said=said, capacity=POINTS, ceiling=ceiling, least=least, height=96, seconds_a_value=SECONDS_A_POINT
+        )
         self.body.addWidget(self.chart)
 
     def rename(self, name: str) -> None:

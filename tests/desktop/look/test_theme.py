@@ -17,6 +17,13 @@ def test_every_text_can_be_read_on_every_ground(palette: Palette) -> None:
     assert weak == {}
 
 
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_what_is_filled_in_or_switched_is_seen_on_every_ground(palette: Palette) -> None:
+    grounds = {name: getattr(palette, name) for name in ("window", "surface", "raised", "sunken", "sidebar")}
+    assert {name for name, ground in grounds.items() if contrast(palette.edge, ground) < 3} == set()
+    assert contrast("#ffffff", palette.edge) > 3, "the knob of a switch that is off"
+
+
 def test_contrast_is_measured_as_the_standard_says() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)

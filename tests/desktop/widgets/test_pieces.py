@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QTextDocument
+from PySide6.QtGui import QImage, QTextDocument
 from PySide6.QtWidgets import QWidget
 
 from desktop.look.wording import size_text, tooltip_text
@@ -55,6 +55,24 @@ def test_charts_draw_whatever_there_is(qtbot, values) -> None:
     chart.show()
     qtbot.mouseMove(chart, chart.rect().center())
     assert not chart.grab().isNull()
+
+
+def test_a_chart_breaks_where_nothing_is_known_and_says_when_it_was(qtbot) -> None:
+    def painted(*values: float | None, seconds: float | None = None) -> QImage:
+        chart = AreaChart("Rates", said=lambda value: f"{value:.1f}", capacity=9, ceiling=2, seconds_a_value=seconds)
+        qtbot.addWidget(chart)
+        chart.set_series(Series(name="a", values=values))
+        chart.resize(300, 120)
+        return chart.grab().toImage()
+
+    gap = [1.0, 1.0, 1.0, None, None, None, 1.0, 1.0, 1.0]
+    whole, broken = painted(*[1.0] * 9), painted(*gap)
+    ratio = whole.devicePixelRatio()
+    middle, left = round(150 * ratio), round(30 * ratio)
+    column = [whole.pixel(middle, y) != broken.pixel(middle, y) for y in range(whole.height())]
+    assert any(column)
+    assert all(whole.pixel(left, y) == broken.pixel(left, y) for y in range(whole.height()))
+    assert painted(*gap, seconds=1.0) != broken
 
 
 def test_a_chart_says_its_newest_value(qtbot) -> None:
