@@ -111,6 +111,8 @@ def main() -> int:
                 window.show_page(name)
                 if name == "executions" and not given.empty:
                     window.show_page("executions", "4b1d77a0-checkout")
+                if name == "queues" and not given.empty:
+                    window.show_page("queues", demo_data.snapshot(119).queues[0].queue_id)
                 if name == "health":
                     window.page_named("health").draw()  # type: ignore[attr-defined]
                 for _ in range(12):

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 Appearance = Literal["system", "light", "dark"]
 NotificationLevel = Literal["all", "problems", "none"]
+QueueOrder = Literal["waiting", "name", "state"]
+"""Of the page of queues: the longest backlog first, by name, or what is not well first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Preferences:
 
     task_queue: str = ""
 
+    queue_order: QueueOrder = "waiting"
     recent_commands: str = ""
     """Used last in the palette: a line for each, action and target with a tab between them, the latest first."""
 
@@ -113,7 +116,8 @@ def _valid(given: Mapping[str, Any]) -> dict[str, Any]:
         for spec in fields(Preferences)
         if spec.name in given and type(given[spec.name]) is type(getattr(default, spec.name))
     }
-    for name, possible in (("notifications", NotificationLevel), ("appearance", Appearance)):
+    choices = {"notifications": NotificationLevel, "appearance": Appearance, "queue_order": QueueOrder}
+    for name, possible in choices.items():
         if name in valid and valid[name] not in get_args(possible):
             del valid[name]
     return valid

@@ -215,6 +215,47 @@ class Meter(QWidget):
             painter.drawRoundedRect(QRectF(0, 0, max(6.0, area.width() * self._value), 6), 3, 3)
 
 
+SPARK_POINTS = 40
+"""The newest values that a sparkline shows."""
+
+
+def paint_sparkline(
+    painter: QPainter, area: QRectF, values: Sequence[float | None], *, tone: Tone = "accent", least: float = 4.0
+) -> None:
+    """A line without a scale for a row of a list, filled softly; a hairline where there are no two values yet.
+
+    Args:
+        painter: antialiased.
+        area: that the line fills from left to right with SPARK_POINTS values, the newest at the right.
+        values: None where there is no value.
+        tone: of the line.
+        least: what reaches the top where no value is higher.
+    """
+    painter.setPen(QPen(QColor(theme().palette.line_strong), 1))
+    painter.drawLine(area.bottomLeft(), area.bottomRight())
+    newest = list(values)[-SPARK_POINTS:]
+    top = max((least, *(value for value in newest if value is not None)))
+    step, height = area.width() / (SPARK_POINTS - 1), area.height() - 2
+    points = [
+        QPointF(area.right() - step * (len(newest) - 1 - place), area.bottom() - max(0.0, value) / top * height)
+        for place, value in enumerate(newest)
+        if value is not None
+    ]
+    if len(points) < 2 or not any(newest):
+        return
+    line = _smooth(points)
+    under = QPainterPath(line)
+    under.lineTo(points[-1].x(), area.bottom())
+    under.lineTo(points[0].x(), area.bottom())
+    ink = QColor(theme().palette.ink(tone))
+    shade = QColor(ink)
+    shade.setAlphaF(0.12)
+    painter.fillPath(under, shade)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(ink, 1.4, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
+    painter.drawPath(line)
+
+
 def _smooth(points: list[QPointF]) -> QPainterPath:
     """A curve through the points that never overshoots them: its handles are level."""
     path = QPainterPath(points[0])

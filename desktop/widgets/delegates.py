@@ -29,17 +29,22 @@ _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
 
-def _ground(painter: QPainter, option: QStyleOptionViewItem, radius: float = 8) -> None:
-    colors = theme().palette
+def paint_ground(painter: QPainter, option: QStyleOptionViewItem, radius: float = 8) -> None:
+    """What a row lies on: shaded where it is chosen or pointed at, with a ring where the keyboard is."""
+    colors, area = theme().palette, QRectF(option.rect).adjusted(4, 1, -4, -1)
     selected = bool(option.state & QStyle.StateFlag.State_Selected)
     over = bool(option.state & QStyle.StateFlag.State_MouseOver)
     if selected or over:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colors.selected if selected else colors.raised))
-        painter.drawRoundedRect(QRectF(option.rect).adjusted(4, 1, -4, -1), radius, radius)
+        painter.drawRoundedRect(area, radius, radius)
+    if option.state & QStyle.StateFlag.State_HasFocus:
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QColor(colors.accent_ink))
+        painter.drawRoundedRect(area.adjusted(0.5, 0.5, -0.5, -0.5), radius, radius)
 
 
-def _say(painter: QPainter, area: QRect, text: str, font: QFont, color: str, how: int = _LEFT) -> int:
+def say_line(painter: QPainter, area: QRect, text: str, font: QFont, color: str, how: int = _LEFT) -> int:
     """Draw one elided line; returns how wide it became."""
     painter.setFont(font)
     painter.setPen(QColor(color))
@@ -71,23 +76,23 @@ class ExecutionDelegate(QStyledItemDelegate):
     ) -> None:
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        _ground(painter, option)
+        paint_ground(painter, option)
         colors, inside = theme().palette, option.rect.adjusted(16, 10, -16, -10)
         pill = pill_size(status)
         paint_pill(
             painter, QRectF(inside.right() - pill.width(), inside.top(), pill.width(), pill.height()), status, tone
         )
         upper = QRect(inside.left(), inside.top(), inside.width() - pill.width() - 12, pill.height())
-        _say(painter, upper, title, theme().font("medium"), colors.text)
+        say_line(painter, upper, title, theme().font("medium"), colors.text)
         lower = QRect(
             inside.left(),
             inside.bottom() - QFontMetrics(theme().font("small")).height(),
             inside.width(),
             QFontMetrics(theme().font("small")).height() + 1,
         )
-        width = _say(painter, lower, when, theme().font("small"), colors.muted, _RIGHT)
+        width = say_line(painter, lower, when, theme().font("small"), colors.muted, _RIGHT)
         lower.setWidth(lower.width() - width - 16)
-        _say(painter, lower, about, theme().font("small"), colors.muted)
+        say_line(painter, lower, about, theme().font("small"), colors.muted)
         painter.restore()
 
     @staticmethod
@@ -145,10 +150,10 @@ class LogDelegate(QStyledItemDelegate):
             return
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        _ground(painter, option, 6)
+        paint_ground(painter, option, 6)
         colors, code = theme().palette, theme().font("code")
         area = option.rect.adjusted(16, 0, -16, 0)
-        _say(
+        say_line(
             painter,
             QRect(area.left(), area.top(), self.TIME_WIDTH, area.height()),
             f"{line.at.astimezone():%H:%M:%S}",
@@ -156,7 +161,7 @@ class LogDelegate(QStyledItemDelegate):
             colors.muted,
         )
         tone = level_tone(line.level)
-        _say(
+        say_line(
             painter,
             QRect(area.left() + self.TIME_WIDTH, area.top(), self.LEVEL_WIDTH, area.height()),
             _LEVELS.get(line.level, line.level.lower()),
@@ -171,7 +176,7 @@ class LogDelegate(QStyledItemDelegate):
         if isinstance(model, LogModel) and model.pattern is not None:
             self._mark(painter, text_area, said, model.pattern, code)
         faint = tone == "neutral" and line.level == "DEBUG"
-        _say(painter, text_area, said, code, colors.muted if faint else colors.text)
+        say_line(painter, text_area, said, code, colors.muted if faint else colors.text)
         painter.restore()
 
     @staticmethod

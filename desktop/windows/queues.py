@@ -1,32 +1,29 @@
-"""Queues: for each one what waits, how fast it comes and goes, who polls, and our part in it."""
+"""Queues: one row each, with what waits and runs; a row opens in place, to all that is known of its queue."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QLineEdit, QStackedWidget, QWidget
 
 from desktop.look.language import tr
-from desktop.look.tokens import Space, Tone
-from desktop.look.wording import duration_text, rate_text, when_text
-from desktop.models.queue_history import POINTS, QueueHistory
-from desktop.widgets.charts import AreaChart, Series
+from desktop.look.tokens import Space
+from desktop.models.queue_history import QueueHistory
+from desktop.models.queue_list import QueueListModel
+from desktop.settings.preferences import QueueOrder
+from desktop.widgets.choice import Choice
 from desktop.widgets.clock import SeenClock
-from desktop.widgets.fleet import FleetList
 from desktop.widgets.layouts import column, row
-from desktop.widgets.pills import Pill
-from desktop.widgets.surfaces import Card, EmptyState
-from desktop.widgets.text import ElidedLabel, Label
+from desktop.widgets.queue_rows import QueueHeadings, QueueList
+from desktop.widgets.surfaces import Card, EmptyState, Line
 from desktop.windows.desk import Desk
-from desktop.windows.overview import Figure
-from desktop.windows.page import Page
-from worker_core.control_plane.models import QueueWorker
+from desktop.windows.page import WIDEST, Page
+from desktop.windows.queue_panel import QueuePanel
 from worker_core.errors import KubiyaError
-from worker_core.snapshot import EngineSnapshot, QueueView
+from worker_core.snapshot import EngineSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -34,158 +31,147 @@ FLEET_EVERY_MS: Final = 30_000
 """As often as workers say something new of themselves."""
 
 
-class QueueCard(Card):
-    """One queue."""
-
-    def __init__(self, history: QueueHistory) -> None:
-        super().__init__(padding=Space.L + 4)
-        self._history = history
-        self._name = ElidedLabel("", role="heading")
-        self._about = ElidedLabel("", role="small", tone="muted")
-        self._state = Pill()
-        head = row(column(self._name, self._about, gap=2), self._state)
-        head.setStretch(0, 1)
-        self.body.addLayout(head)
-        self._figures = {
-            "backlog": Figure(tr("Waiting")),
-            "age": Figure(tr("Oldest waits")),
-            "pollers": Figure(tr("Pollers")),
-            "ours": Figure(tr("Running here")),
-        }
-        figures = QGridLayout()
-        for place, figure in enumerate(self._figures.values()):
-            figures.addWidget(figure, 0, place)
-            figures.setColumnStretch(place, 1)
-        self.body.addLayout(figures)
-        self._rates = AreaChart(tr("Added and dispatched per second"), said=rate_text, capacity=POINTS, least=0.1)
-        self._waiting = AreaChart(
-            tr("Waiting tasks"), said=lambda value: f"{value:.0f}", capacity=POINTS, least=4, height=96
-        )
-        self._legend_added, self._legend_sent = (Pill(tone="accent"), Pill(tone="success"))
-        charts = row(
-            column(
-                row(Label(tr("Rates"), role="small", tone="muted"), None, self._legend_added, self._legend_sent),
-                self._rates,
-            ),
-            column(row(Label(tr("Backlog"), role="small", tone="muted"), None), self._waiting),
-            gap=Space.XL,
-        )
-        charts.setStretch(0, 1)
-        charts.setStretch(1, 1)
-        self.body.addSpacing(Space.XS)
-        self.body.addLayout(charts)
-        self.fleet = FleetList()
-        self.body.addWidget(self.fleet)
-        self._reason = Label("", role="small", tone="warning", wrap=True)
-        self.body.addWidget(self._reason)
-
-        self._ours = ""
-
-    def know_workers(self, workers: Sequence[QueueWorker]) -> None:
-        """Those that the control plane counts as active."""
-        self.fleet.show_workers(workers, ours=self._ours)
-
-    def take(self, queue: QueueView, snapshot: EngineSnapshot) -> None:
-        self._ours = queue.worker_id
-        self._name.setText(queue.queue_name or queue.queue_id)
-        parts = [queue.environment_name, queue.temporal_namespace, queue.queue_id if queue.queue_name else ""]
-        if queue.last_heartbeat_at:
-            parts.append(tr("heartbeat {time}", time=when_text(queue.last_heartbeat_at)))
-        self._about.setText("  ·  ".join(part for part in parts if part))
-        at_work = queue.polling and not queue.is_silent
-        said = tr("No answer") if queue.is_silent else tr("Polling") if queue.polling else tr("Not polling")
-        self._state.say(said, "success" if at_work else "warning")
-        self._reason.setText(queue.trouble.sentence if queue.trouble else "" if queue.polling else queue.reason)
-        self._reason.setVisible(bool(self._reason.text()))
-        known = queue.statistics
-        self._figures["backlog"].say(str(known.backlog) if known else "–")
-        self._figures["age"].say(duration_text(known.backlog_age_seconds) if known and known.backlog else "–")
-        self._figures["pollers"].say(str(known.pollers) if known else "–", tr("all workers") if known else "")
-        ours = sum(1 for one in snapshot.executions if one.queue_id == queue.queue_id and one.status == "running")
-        limit = min(snapshot.executions_limit, queue.executions_limit or snapshot.executions_limit)
-        self._figures["ours"].say(str(ours), tr("of {n} places", n=limit) if limit else "")
-        history = self._history.of(queue.queue_id)
-        tones: tuple[Tone, Tone] = ("accent", "success")
-        self._rates.set_series(
-            Series(name=tr("added"), values=tuple(history.added), tone=tones[0]),
-            Series(name=tr("dispatched"), values=tuple(history.dispatched), tone=tones[1]),
-        )
-        self._waiting.set_series(Series(name=tr("waiting"), values=tuple(history.backlog), tone="accent"))
-        self._legend_added.say(tr("added {rate}", rate=rate_text(known.added_per_second) if known else "–"), "accent")
-        self._legend_sent.say(
-            tr("dispatched {rate}", rate=rate_text(known.dispatched_per_second) if known else "–"), "success"
-        )
-
-
 class QueuesPage(Page):
     name = "queues"
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(desk, title=tr("Queues"))
+        super().__init__(desk, title=tr("Queues"), scrolls=False)
+        order = desk.settings.preferences.queue_order
         self._history = QueueHistory()
-        self._cards: dict[str, QueueCard] = {}
-        self._column = QVBoxLayout()
-        self._column.setSpacing(Space.L)
-        self._none = EmptyState(
+        self._model = QueueListModel(self, order=order)
+        self._panel = QueuePanel(self._history, desk.frame)
+        self._list = QueueList(tr("Queues"), self._model, self._panel)
+        self._headings = QueueHeadings()
+        self._search = QLineEdit()
+        self._search.setProperty("variant", "search")
+        self._search.setPlaceholderText(tr("Search queues"))
+        self._search.setAccessibleName(tr("Search queues"))
+        self._search.setClearButtonEnabled(False)
+        self._search.textChanged.connect(self._find)
+        self._search.installEventFilter(self)
+        self._order = Choice(
+            tr("Order of the queues"),
+            [("waiting", tr("Most waiting first")), ("name", tr("By name")), ("state", tr("By state"))],
+            chosen=order,
+        )
+        self._order.currentIndexChanged.connect(self._sort)
+        none = EmptyState(
             "queues",
             tr("No queue is served"),
             tr("Choose the queues that this worker takes work from; several at once are fine."),
             action=tr("Open settings"),
             act=lambda: desk.frame.show_page("settings"),
         )
-        self._none.setMinimumHeight(380)
-        self.body.addWidget(self._none)
-        self.body.addLayout(self._column)
-        self.body.addStretch(1)
-        self._asking = False
-        self._clock = SeenClock(self, self._ask, interval_ms=FLEET_EVERY_MS, wound=True)
+        self._nothing = EmptyState(
+            "search", tr("Nothing matches"), tr("Search for a queue, its environment, its state or an id.")
+        )
+        card = Card(padding=Space.XS)
+        card.body.setContentsMargins(1, Space.S, 1, Space.S)
+        card.body.setSpacing(Space.XS)
+        for part in (self._headings, Line(), self._list):
+            card.body.addWidget(part)
+        self._rows = QStackedWidget()
+        self._rows.addWidget(card)
+        self._rows.addWidget(self._nothing)
+        tools = row(self._search, self._order, gap=Space.S)
+        tools.setStretch(0, 1)
+        some = QWidget()
+        some.setLayout(column(tools, self._rows, gap=Space.L))
+        some.setMaximumWidth(WIDEST)
+        self._either = QStackedWidget()
+        self._either.addWidget(none)
+        self._either.addWidget(some)
+        self.body.addWidget(self._either, 1)
+        self.setTabOrder(self._search, self._order)
+        self.setTabOrder(self._order, self._list)
+        self._list.verticalScrollBar().rangeChanged.connect(self._leave_room)
+        self._model.dataChanged.connect(self._show_opened)
+        self._asked = ""
+        self._clock = SeenClock(self, self._ask, interval_ms=FLEET_EVERY_MS)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._ask()
 
+    def search(self) -> None:
+        self._search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self._search.selectAll()
+
     def reveal(self, queue_id: str) -> None:
-        """Lead the person to a queue; one that is not served is not here."""
-        if (card := self._cards.get(queue_id)) is not None:
-            QTimer.singleShot(0, card, lambda: self.scroll_to(card))
-
-    def _ask(self) -> None:
-        """Who else serves these queues; one question at a time, and only while somebody looks."""
-        worker, queue_ids = self.desk.worker, tuple(self._cards)
-        if not queue_ids or self._asking:
+        """Lead the person to a queue, and open it; one that is not served is not here."""
+        if self._model.get(queue_id) is None:
             return
-        self._asking = True
-
-        async def ask() -> None:
-            try:
-                for queue_id, workers in (await worker.queue_workers(queue_ids)).items():
-                    if queue_id in self._cards:
-                        self._cards[queue_id].know_workers(workers)
-            except KubiyaError as error:  # the card says already whether the control plane answers
-                log.info("The workers of the queues are not known: %s", error.sentence)
-            finally:
-                self._asking = False
-
-        self.desk.background.ask(ask(), doing=tr("ask who serves the queues"))
+        self._search.clear()
+        self._list.open(queue_id)
+        self._list.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._history.take(snapshot.queues)
-        self._none.setVisible(not snapshot.queues)
-        count = len(snapshot.queues)
-        many = tr("{n} queues served by this worker", n=count)
-        self.say_below(tr("1 queue served by this worker") if count == 1 else many if count else "")
-        served = {queue.queue_id for queue in snapshot.queues}
-        for gone in [queue_id for queue_id in self._cards if queue_id not in served]:
-            card = self._cards.pop(gone)
-            self._column.removeWidget(card)
-            card.hide()
-            card.deleteLater()
-        new = False
-        for queue in snapshot.queues:
-            if queue.queue_id not in self._cards:
-                new = True
-                self._cards[queue.queue_id] = QueueCard(self._history)
-                self._column.addWidget(self._cards[queue.queue_id])
-            self._cards[queue.queue_id].take(queue, snapshot)
-        if new and self.isVisible():
-            self._ask()
+        self._model.take(snapshot, self._history)
+        self._say_how_many()
+        self._show_opened()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
+        """From what is searched down to what was found."""
+        if watched is self._search and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() in {Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter} and self._model.rowCount():
+                self._list.setCurrentIndex(self._model.index(0))
+                self._list.setFocus(Qt.FocusReason.TabFocusReason)
+                return True
+            if event.key() == Qt.Key.Key_Escape and self._search.text():
+                self._search.clear()
+                return True
+        return bool(super().eventFilter(watched, event))
+
+    # -- below ----------------------------------------------------------------------------------------------------
+
+    def _find(self, words: str) -> None:
+        self._model.search(words)
+        self._say_how_many()
+
+    def _sort(self, *_: object) -> None:
+        order = cast(QueueOrder, self._order.chosen)
+        self._model.sort_by(order)
+        self.desk.settings.remember(queue_order=order)
+
+    def _say_how_many(self) -> None:
+        shown, total = self._model.rowCount(), self._model.total
+        many = tr("{n} queues served by this worker", n=total)
+        some = tr("{shown} of {n} queues", shown=shown, n=total)
+        said = some if shown < total else tr("1 queue served by this worker") if total == 1 else many
+        self.say_below(said if total else "")
+        self._either.setCurrentIndex(1 if total else 0)
+        self._rows.setCurrentIndex(0 if shown else 1)
+
+    def _leave_room(self, _: int, most: int) -> None:
+        bar = self._list.verticalScrollBar()
+        self._headings.leave(bar.sizeHint().width() if most > 0 else 0)
+
+    def _show_opened(self, *_: object) -> None:
+        """The panel follows what is open, and those are asked for who serve it."""
+        opened = self._model.get(self._model.opened)
+        self._clock.wind(opened is not None)
+        if opened is not None:
+            self._panel.show_queue(opened)
+            if self._asked != opened.queue.queue_id:
+                self._ask()
+        else:
+            self._asked = ""
+
+    def _ask(self) -> None:
+        """Who else serves the queue that is open; only while somebody looks, and what comes late is not shown."""
+        worker, queue_id = self.desk.worker, self._model.opened
+        if not queue_id or not self.isVisible():
+            return
+        self._asked = queue_id
+
+        async def ask() -> None:
+            try:
+                workers = (await worker.queue_workers((queue_id,))).get(queue_id)
+            except KubiyaError as error:  # the row says already whether the control plane answers
+                log.info("The workers of the queue are not known: %s", error.sentence)
+            else:
+                if workers is not None and self._model.opened == queue_id:
+                    self._panel.know_workers(workers)
+
+        self.desk.background.ask(ask(), doing=tr("ask who serves the queues"))

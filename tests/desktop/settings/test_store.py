@@ -80,7 +80,10 @@ def test_preferences_are_kept_and_bad_ones_do_not_count(tmp_path: Path, qapp: ob
     assert spy.count() == 1
     assert SettingsStore(home(tmp_path)).preferences == Preferences(keep_awake=False, language="de", appearance="dark")
     file = tmp_path / "config" / "desktop.json"
-    wrong = '{"keep_awake": "no", "notifications": "loud", "appearance": "pink", "later": 1, "language": "de"}'
+    wrong = (
+        '{"keep_awake": "no", "notifications": "loud", "appearance": "pink", "queue_order": "age", "later": 1, '
+        '"language": "de"}'
+    )
     for said in (wrong, "[]", "{", "\xff"):
         file.write_text(said, encoding="utf-8")
         assert preferences.read(file) == Preferences(language="de" if "loud" in said else "")
