@@ -75,8 +75,25 @@ class Budgets:
 
     # --- an execution -------------------------------------------------------------------------------------
 
-    async def begin(self, execution_id: str, *, agent_id: str, wished: object) -> tuple[str, ...]:
+    async def begin(
+        self,
+        execution_id: str,
+        *,
+        agent_id: str,
+        wished: object,
+        agent_name: str = "",
+        queue_id: str = "",
+        queue_name: str = "",
+    ) -> tuple[str, ...]:
         """An execution begins here. Sentences about what cannot be honoured of the limits that came with it.
+
+        Args:
+            execution_id: whose spending follows.
+            agent_id: its agent or team.
+            wished: the limits that came with it, as they came.
+            agent_name: what people call the agent, for the numbers of days.
+            queue_id: where it came from.
+            queue_name: what people call the queue.
 
         Raises:
             LedgerError: limits are set, and what is spent cannot be kept.
@@ -85,11 +102,21 @@ class Budgets:
         texts = [str(one) for one in limits]
         try:
             await asyncio.to_thread(
-                self._ledger.begin, execution_id, agent_id=agent_id, limits=texts, day=self._today()
-            )
+                self._ledger.begin, execution_id, agent_id=agent_id, limits=texts, day=self._today(),
+                agent_name=agent_name, queue_id=queue_id, queue_name=queue_name,
+            )  # fmt: skip
         except LedgerError as error:
             self._pass_over(error, "What this execution spends", limited=bool(limits))
         return wrong
+
+    async def end_turn(self, execution_id: str, turn: int, *, queue_id: str, failed: bool) -> None:
+        """A turn has ended, or its execution in it; the first time counts. It does not fail."""
+        try:
+            await asyncio.to_thread(
+                lambda: self._ledger.end_turn(self._spender(execution_id, turn, queue_id), failed=failed)
+            )
+        except LedgerError as error:
+            log.warning("A turn's end is not counted. %s", error.sentence)
 
     async def forget(self, execution_id: str) -> None:
         """It has ended; what it spent today still counts."""
@@ -177,14 +204,16 @@ class Budgets:
         self._ledger.add_tool_call(spender, call_id)
         return self._limits.views(spender)
 
-    def _count(self, execution_id: str, turn: int, spending: Spending) -> tuple[Spender, tuple[BudgetView, ...]]:
-        spender = self._spender(execution_id, turn)
+    def _count(
+        self, execution_id: str, turn: int, spending: Spending, queue_id: str
+    ) -> tuple[Spender, tuple[BudgetView, ...]]:
+        spender = self._spender(execution_id, turn, queue_id)
         self._ledger.add(spender, spending)
         return spender, self._limits.views(spender)
 
-    def _spender(self, execution_id: str, turn: int) -> Spender:
+    def _spender(self, execution_id: str, turn: int, queue_id: str = "") -> Spender:
         agent_id, _ = self._ledger.about(execution_id)
-        return Spender(execution_id=execution_id, turn=turn, agent_id=agent_id, day=self._today())
+        return Spender(execution_id=execution_id, turn=turn, agent_id=agent_id, day=self._today(), queue_id=queue_id)
 
     def _pass_over(self, error: LedgerError, what: str, *, limited: bool = False) -> None:
         """Where nothing is limited, a ledger that cannot be used stops nobody."""
@@ -194,10 +223,10 @@ class Budgets:
 
     # --- spending -----------------------------------------------------------------------------------------
 
-    async def spend(self, execution_id: str, turn: int, spending: Spending) -> None:
-        """It was spent: nothing undoes that, and it does not fail."""
+    async def spend(self, execution_id: str, turn: int, spending: Spending, *, queue_id: str = "") -> None:
+        """It was spent: nothing undoes that, and it does not fail. `queue_id`: for the numbers of days."""
         try:
-            self._show(*await asyncio.to_thread(self._count, execution_id, turn, spending))
+            self._show(*await asyncio.to_thread(self._count, execution_id, turn, spending, queue_id))
         except LedgerError as error:
             log.error("%s", error.sentence)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.budgets import days
 from worker_core.errors import KubiyaError
 from worker_core.paths import private_file
 from worker_core.settings.budget import Kind, Scope
@@ -38,6 +39,7 @@ _TABLES: Final = (
     " PRIMARY KEY (execution, call))",
     "CREATE TABLE IF NOT EXISTS refused (execution TEXT NOT NULL, turn INTEGER NOT NULL, place TEXT NOT NULL,"
     " kind TEXT NOT NULL, PRIMARY KEY (execution, turn, place, kind))",
+    *days.TABLES,
 )
 _OF_AN_EXECUTION: Final = ("spent", "more", "executions", "tool_calls", "refused")
 
@@ -74,6 +76,7 @@ class Spender:
     turn: int
     agent_id: str
     day: date
+    queue_id: str = ""
 
     def places(self) -> Mapping[Scope, str]:
         """By scope, the name of what adds up there."""
@@ -97,9 +100,21 @@ class Ledger:
 
     # --- executions ---------------------------------------------------------------------------------------
 
-    def begin(self, execution_id: str, *, agent_id: str, limits: Sequence[str], day: date) -> None:
-        """Keep whose execution it is, and the limits that came with it. Raises LedgerError."""
+    def begin(
+        self,
+        execution_id: str,
+        *,
+        agent_id: str,
+        limits: Sequence[str],
+        day: date,
+        agent_name: str = "",
+        queue_id: str = "",
+        queue_name: str = "",
+    ) -> None:
+        """Keep whose execution it is, what they are called, and the limits that came with it. Raises LedgerError."""
         with self._transaction(day) as run:
+            days.name(run, day, "agent", agent_id, agent_name)
+            days.name(run, day, "queue", queue_id, queue_name)
             row = (execution_id, agent_id, json.dumps(list(limits)), str(day))
             run("INSERT OR REPLACE INTO executions VALUES (?, ?, ?, ?)", row)
 
@@ -121,6 +136,18 @@ class Ledger:
         """In all scopes at once. Raises LedgerError."""
         with self._transaction(spender.day) as run:
             _add(run, spender, spending)
+            days.add(
+                run, spender.day, spender.agent_id, spender.queue_id,
+                tokens=spending.tokens, cost=spending.cost, unpriced=spending.unpriced,
+            )  # fmt: skip
+
+    def end_turn(self, spender: Spender, *, failed: bool) -> None:
+        """A turn has ended. It counts once, however often that is said. Raises LedgerError."""
+        with self._transaction(spender.day) as run:
+            days.end_turn(
+                run, spender.day, spender.agent_id, spender.queue_id,
+                execution_id=spender.execution_id, turn=spender.turn, failed=failed,
+            )  # fmt: skip
 
     def add_tool_call(self, spender: Spender, call_id: str) -> None:
         """A call counts once, however often it is tried. Raises LedgerError."""
@@ -247,6 +274,7 @@ def _add(run: Any, spender: Spender, spending: Spending) -> None:
 
 def _sweep(run: Any, day: date) -> None:
     """Days that are over, and executions that ended elsewhere."""
+    days.sweep(run, day)
     for table in ("spent", "more"):
         run(f"DELETE FROM {table} WHERE execution = '' AND day < ?", (str(day - _DAYS_KEPT),))  # noqa: S608
     gone = run(

@@ -46,6 +46,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, CommandEntry]]] = {
         "login": CommandEntry("login", "Store your API key in the keychain."),
         "logout": CommandEntry("logout", "Take it out of the keychain."),
         "config": CommandEntry("config", "Show the settings with their origins, and check their file."),
+        "usage": CommandEntry("usage", "Show what executions took, by day, agent or queue."),
         "policy": CommandEntry("policy", "Show, check and audit what agents may do here."),
         "service": CommandEntry("service", "Install and steer a worker that starts by itself."),
         "doctor": CommandEntry("doctor", "Check what a worker needs, and say how to repair it."),

@@ -121,6 +121,7 @@ class ServedQueue:
         self._context = QueueContext(
             queue_id=queue_id,
             home_queue=f"{queue_id}@{services.host_id}",
+            name=lambda: self.session.registration.queue_name,
             worker_id=lambda: self.session.registration.worker_id,
             gateway=self.gateway,
             takes=self._takes,

@@ -303,7 +303,9 @@ class _Turn:
     async def _spend(self, usage: Usage, model: str) -> None:
         priced, spending = price(self._services, usage, self._turn.persona.model, model)
         self._spent += priced
-        await self._services.budgets.spend(self._turn.execution_id, self._turn.turn, spending)
+        await self._services.budgets.spend(
+            self._turn.execution_id, self._turn.turn, spending, queue_id=self._queue.queue_id
+        )
 
     async def _while_paused(self) -> None:
         """A paused execution calls no model. The workflow's own pause is not seen in here, the record's is."""

@@ -51,6 +51,8 @@ async def finish(services: Services, end: EndExecution, *, queue_id: str, repeat
         await _record(services, end, lane, repeated=repeated)
     with contextlib.suppress(OSError):  # it is swept later then
         await asyncio.to_thread(mark_ended, services.workspaces, end.execution_id, end.status)
+    if end.status != "completed":  # else its last turn was counted
+        await services.budgets.end_turn(end.execution_id, end.turns, queue_id=queue_id, failed=end.status == "failed")
     await services.budgets.forget(end.execution_id)
     await services.mcp.end(end.execution_id)
     agent_id = services.tracker.ended(end.execution_id)

@@ -183,7 +183,7 @@ class _Call:
             used, spent = price(self._services, _usage_of(reader, request), call.model, reader.answer().model)
             self._spent += used
             self._spent_here += used
-            await self._services.budgets.spend(call.execution_id, call.turn, spent)
+            await self._services.budgets.spend(call.execution_id, call.turn, spent, queue_id=self._queue.queue_id)
         return reader.answer()
 
     def _next_message_id(self) -> str:

@@ -84,6 +84,9 @@ class QueueContext:
     home_queue: str
     """The queue of this machine alone."""
 
+    name: Callable[[], str]
+    """What people call it; empty: nothing."""
+
     worker_id: Callable[[], str]
     gateway: Callable[[], ModelGateway]
     takes: Callable[[str], bool]

@@ -146,7 +146,12 @@ class Steps:
         said += [
             ("configuration", sentence)
             for sentence in await services.budgets.begin(
-                execution.execution_id, agent_id=execution.entity_id, wished=execution.config.get("budget")
+                execution.execution_id,
+                agent_id=execution.entity_id,
+                wished=execution.config.get("budget"),
+                agent_name=record.entity_name,
+                queue_id=self._queue.queue_id,
+                queue_name=self._queue.name(),
             )
         ]
         said += [("mcp_connection", sentence) for sentence in unconnected]
@@ -295,8 +300,7 @@ class Steps:
         decision = await turn_ends.finish(
             self._services, turn, repeated=activity.info().attempt > 1, worker_id=self._queue.worker_id()
         )
-        traces.turn_ended(turn)
-        self._rest(turn.execution_id)
+        await self._turn_ended(turn, failed=False)
         return decision
 
     @failures.as_application_errors
@@ -305,9 +309,15 @@ class Steps:
         decision = await turn_ends.give_up(
             self._services, turn, repeated=activity.info().attempt > 1, worker_id=self._queue.worker_id()
         )
+        await self._turn_ended(turn, failed=True)
+        return decision
+
+    async def _turn_ended(self, turn: FinishTurn | GiveUpTurn, *, failed: bool) -> None:
         traces.turn_ended(turn)
         self._rest(turn.execution_id)
-        return decision
+        await self._services.budgets.end_turn(
+            turn.execution_id, turn.turn, queue_id=self._queue.queue_id, failed=failed
+        )
 
     def _rest(self, execution_id: str) -> None:
         """No tool is called before its user says something."""
