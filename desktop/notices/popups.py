@@ -12,7 +12,7 @@ from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.questions import QUESTION_LIMIT
 from desktop.system.activation import come_by
-from desktop.system.platforms.ports import Bubble, Notifier
+from desktop.system.platforms.ports import Bubble, Notifier, ScreenLock
 from worker_core.basics.plain import one_line
 from worker_core.basics.visible import visible_line
 from worker_core.snapshot import EngineSnapshot
@@ -30,7 +30,10 @@ _URGENCY: Final = {Level.NEWS: 0, Level.PROBLEM: 1, Level.QUESTION: 2}
 
 
 class Popups:
-    """Questions that fit can be answered with a button: once, for this call alone. All else happens in the window."""
+    """Questions that fit can be answered with a button: once, for this call alone. All else happens in the window.
+
+    While the screen is locked, what a notice is about is not shown, and nothing can be allowed.
+    """
 
     def __init__(
         self,
@@ -39,17 +42,24 @@ class Popups:
         message: Callable[[Notice], None],
         answer: Callable[[str, bool], None],
         follow: Callable[[Notice], None],
+        screen_lock: ScreenLock | None = None,
     ) -> None:
         """`message` shows a notice where `notifier` cannot; `answer` takes an approval's id and a yes or no."""
         self._notifier = notifier
         self._message = message
         self._answer = answer
         self._follow = follow
+        self._lock = screen_lock
         self._shown: dict[str, Notice] = {}
+        self._veiled: set[str] = set()
+        """Shown without what they are about."""
+
         self._count = 0
         if notifier is not None:
             notifier.acted.connect(self._acted)
             notifier.failed.connect(self._failed)
+        if screen_lock is not None:
+            screen_lock.unlocked.connect(self._unveil)
 
     def show(self, notice: Notice) -> None:
         """Put it up."""
@@ -65,16 +75,31 @@ class Popups:
         self._shown[key] = notice
         while len(self._shown) > KEPT:
             del self._shown[next(iter(self._shown))]
-        self._notifier.show(
+        self._put_up(self._notifier, key, notice)
+
+    def _put_up(self, notifier: Notifier, key: str, notice: Notice) -> None:
+        veiled = self._is_locked()
+        (self._veiled.add if veiled else self._veiled.discard)(key)
+        notifier.show(
             Bubble(
                 key=key,
                 title=one_line(notice.title, LONGEST_TITLE),
-                body=_body(notice),
+                body=tr("Unlock the screen to read it.") if veiled else _body(notice),
                 urgency=_URGENCY[notice.level],
                 open_text=tr("Open"),
-                actions=_actions(notice),
+                actions=() if veiled else _actions(notice),
             )
         )
+
+    def _is_locked(self) -> bool:
+        return self._lock is not None and self._lock.is_locked()
+
+    def _unveil(self) -> None:
+        """The screen is unlocked: what is still there says what it is about, in its place."""
+        veiled, self._veiled = self._veiled, set()
+        for key in self._shown.keys() & veiled:
+            if self._notifier is not None:
+                self._put_up(self._notifier, key, self._shown[key])
 
     def look(self, snapshot: EngineSnapshot) -> None:
         """Questions that were answered elsewhere, or whose time is over, go from the screen."""
@@ -100,7 +125,10 @@ class Popups:
         notice = self._shown.get(key)
         if notice is None:
             return
-        if action in dict(_actions(notice)):
+        if action == ALLOW and self._is_locked():
+            log.warning("Approval %s was not answered from its notification: the screen is locked.", notice.target)
+            self._veiled.add(key)  # it comes again when it is not
+        elif action in dict(_actions(notice)):
             log.info("Approval %s is answered from its notification: %s.", notice.target, action)
             self._withdraw(key)
             self._answer(notice.target, action == ALLOW)

@@ -191,6 +191,7 @@ class Desktop:
             message=tray.message,
             answer=actions.answer,
             follow=actions.follow,
+            screen_lock=system.screen_lock,
         )
         parts.callback(popups.close)
         notifications.deliver_to(popups.show)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -16,6 +20,8 @@ from tests.support.bus_service import BusService
 
 NAME = "org.freedesktop.login1"
 EMITTER = DBusAddress("/org/freedesktop/login1", interface="org.freedesktop.login1.Manager")
+SESSION_PATH = "/org/freedesktop/login1/session/_32"
+SESSION = DBusAddress(SESSION_PATH, interface="org.freedesktop.DBus.Properties")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Logind(BusService):
 
     def __init__(self, address: str) -> None:
         self.inhibitors: list[Inhibitor] = []
+        self.locked = False
         super().__init__(address, descriptors=True)
 
     def close(self) -> None:
@@ -54,11 +61,62 @@ class Logind(BusService):
     def prepare_for_sleep(self, *, begins: bool) -> None:
         self.signal(EMITTER, "PrepareForSleep", "b", (begins,))
 
+    def lock(self, *, locked: bool) -> None:
+        """As a screen locker says it."""
+        self.locked = locked
+        changed = ("org.freedesktop.login1.Session", {"LockedHint": ("b", locked)}, [])
+        self.signal(SESSION, "PropertiesChanged", "sa{sv}as", changed)
+
     def answer(self, message: Message) -> None:
-        if message.header.fields.get(HeaderFields.member) != "Inhibit":
-            self.reply(message)
-            return
-        ours, theirs = os.pipe()
-        self.reply(message, "h", (theirs,))
-        os.close(theirs)
-        self.inhibitors.append(Inhibitor(*message.body, end=ours))
+        match message.header.fields.get(HeaderFields.member):
+            case "GetSession":
+                self.reply(message, "o", (SESSION_PATH,))
+            case "Get" if message.header.fields.get(HeaderFields.path) == SESSION_PATH:
+                self.reply(message, "v", (("b", self.locked),))
+            case "Inhibit":
+                ours, theirs = os.pipe()
+                self.reply(message, "h", (theirs,))
+                os.close(theirs)
+                self.inhibitors.append(Inhibitor(*message.body, end=ours))
+            case _:
+                self.reply(message)
+
+
+@contextlib.contextmanager
+def screen(address: str) -> Iterator[Callable[[str], None]]:
+    """A session whose screen is told `lock` or `unlock`, in a process of its own: QtDBus keeps the interpreter while it
+    waits for an answer.
+    """
+    command = [sys.executable, "-c", "from tests.support.logind import _serve; _serve()", address]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def tell(what: str) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{what}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == f"{what}\n"
+
+    try:
+        assert process.stdout.readline() == "there\n"
+        yield tell
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
+
+
+def _serve() -> None:
+    logind = Logind(sys.argv[1])
+    _say("there\n")
+    for line in sys.stdin:
+        logind.lock(locked=line == "lock\n")
+        _say(line)
+    logind.close()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()

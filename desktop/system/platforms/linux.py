@@ -16,6 +16,7 @@ from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescripto
 
 from desktop.look.language import tr
 from desktop.system.platforms.ports import APP_ID, APP_NAME, Notifier, Platform
+from desktop.system.platforms.session_lock import SessionLock
 from worker_core.basics.files import write_private
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,13 @@ X-GNOME-Autostart-enabled=true
 
 def platform(command: tuple[str, ...]) -> Platform:
     logind = Logind()
-    return Platform(autostart=XdgAutostart(command), keep_awake=logind, power=logind, notifier=_notifier())
+    return Platform(
+        autostart=XdgAutostart(command),
+        keep_awake=logind,
+        power=logind,
+        notifier=_notifier(),
+        screen_lock=SessionLock(),
+    )
 
 
 def _notifier() -> Notifier | None:

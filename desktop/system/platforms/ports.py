@@ -103,14 +103,26 @@ class Notifier(Protocol):
     def close(self) -> None: ...
 
 
+class ScreenLock(Protocol):
+    """Whether others than the user may be looking. None of its methods raises."""
+
+    unlocked: Any
+    """Qt signal: it was locked when somebody asked, and is not any more."""
+
+    def is_locked(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """This machine's. Where `notifier` is None, the tray icon's own messages are all there is."""
+    """This machine's. Where `notifier` is None, the tray icon's own messages are all there is. Where `screen_lock` is,
+    the system itself says what its notifications show on a locked screen.
+    """
 
     autostart: AutostartEntry | None
     keep_awake: KeepAwake
     power: PowerEvents
     notifier: Notifier | None = None
+    screen_lock: ScreenLock | None = None
 
 
 def autostart_state(entry: AutostartEntry | None) -> Autostart:

@@ -12,12 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from PySide6.QtDBus import QDBusConnection
 from pytestqt.qtbot import QtBot
 
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.popups import Popups
 from desktop.system.platforms.notice_picture import Picture, notice_picture
+from desktop.system.platforms.ports import ScreenLock
+from desktop.system.platforms.session_lock import SessionLock
+from tests.support.logind import screen
 from tests.support.notification_server import NotificationServer
 from tests.support.questions import view
 from tests.support.tray_host import private_bus, private_display, until
@@ -50,7 +54,7 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, *, screen_lock: ScreenLock | None = None) -> None:
         from desktop.system.platforms.dbus_notifier import DBusNotifier
 
         self.messages: list[Notice] = []
@@ -64,6 +68,7 @@ class Rig:
             message=self.messages.append,
             answer=lambda approval_id, allow: self.answers.append((approval_id, allow)),
             follow=self.followed.append,
+            screen_lock=screen_lock,
         )
 
 
@@ -206,6 +211,46 @@ def test_it_brings_its_picture_where_no_desktop_file_names_it(bus: str, qtbot: Q
     entry.parent.mkdir(parents=True)
     entry.touch()
     assert notice_picture("ai.kubiya.worker", homes) is None
+
+
+def test_on_a_locked_screen_nothing_is_read_and_nothing_allowed(
+    bus: str, server: NotificationServer, qtbot: QtBot
+) -> None:
+    """The screen is logind's, as lockers tell it: on a bus of its own."""
+    with private_bus() as system, screen(system) as tell:
+        connection = QDBusConnection.connectToBus(system, "a system bus")
+        lock = SessionLock(connection)
+        rig = Rig(screen_lock=lock)
+        try:
+            rig.bubbles.show(QUESTION)
+            qtbot.waitUntil(lambda: len(server.shown) == 1)
+            tell("lock")
+            qtbot.waitUntil(lock.is_locked)
+            server.pick(server.shown[0].id, "allow")
+            rig.bubbles.show(question("shell: cat secret", target="a2"))
+            qtbot.waitUntil(lambda: len(server.shown) == 2)
+            veiled = server.shown[1]
+            assert (veiled.body, veiled.actions) == ("Unlock the screen to read it.", {"default": "Open"})
+            assert rig.answers == []
+            tell("unlock")
+            qtbot.waitUntil(lambda: len(server.shown) == 4)
+            again = {one.body: one for one in server.shown[2:]}
+            assert again["shell: cat secret"].replaces == veiled.id
+            assert set(again["shell: rm -rf build"].actions) == {"default", "allow", "deny"}
+            server.pick(again["shell: cat secret"].id, "allow")
+            qtbot.waitUntil(lambda: rig.answers == [("a2", True)])
+        finally:
+            rig.bubbles.close()
+            QDBusConnection.disconnectFromBus("a system bus")
+
+
+def test_where_nobody_knows_of_a_lock_there_is_none(bus: str, qtbot: QtBot) -> None:
+    """A bus without logind, and none at all."""
+    for address in (bus, "unix:path=/nowhere/at/all"):
+        lock = SessionLock(QDBusConnection.connectToBus(address, address))
+        assert not lock.is_locked()
+        lock.look()
+        QDBusConnection.disconnectFromBus(address)
 
 
 def test_a_bundle_takes_the_place_of_what_it_counts(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
