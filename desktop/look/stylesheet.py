@@ -75,6 +75,8 @@ QPlainTextEdit[variant="plain"] { background: transparent; border: none; font-fa
   font-size: ${code}px; selection-background-color: $accent; selection-color: $on_accent; }
 
 QListView, QTableView { background: transparent; border: none; outline: none; }
+QHeaderView, QHeaderView::section { background: transparent; color: $muted; border: none; padding: 3px 0;
+  font-size: ${code}px; }
 QListWidget::item { color: $text; padding: 0 10px; border-radius: 7px; }
 QListWidget::item:hover { background: $raised; }
 QListWidget::item:selected { background: $selected; color: $text; }

@@ -55,6 +55,9 @@ class ToolCall:
     error: str = ""
     succeeded: bool | None = None
     started_at: datetime | None = None
+    ended_at: datetime | None = None
+    """None where its end was not seen."""
+
     duration_seconds: float | None = None
     sandbox: str = ""
     member: str = ""
@@ -110,6 +113,7 @@ class Approval:
     """What was filled in, when it is answered."""
 
     answer: str = ""
+    answered_at: datetime | None = None
     adrift: bool = False
     """The worker that asked has ended: nobody takes an answer until there is one again."""
 
@@ -177,7 +181,8 @@ class Conversation:
             case "approval_requested":
                 return self.ask(approval_from(self.execution_id, payload, at=at))
             case "approval_answered":
-                return self.answer(_text(payload.get("approval_id")), _ANSWERS.get(payload.get("answer"), "denied"))
+                answer = _ANSWERS.get(payload.get("answer"), "denied")
+                return self.answer(_text(payload.get("approval_id")), answer, at=at)
             case _:
                 return None
 
@@ -191,10 +196,10 @@ class Conversation:
         self._said += 1
         return self._add(Message(key=f"said-{self._said}", role="user", text=cut(text), at=at, delivery="sending"))
 
-    def answer(self, approval_id: str, answer: str) -> Approval | None:
+    def answer(self, approval_id: str, answer: str, *, at: datetime | None = None) -> Approval | None:
         found = self._by_key.get(approval_id)
         if isinstance(found, Approval):
-            found.answer = answer
+            found.answer, found.answered_at = answer, found.answered_at or at
             return found
         return None
 
@@ -334,7 +339,7 @@ class Conversation:
         call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name="", member=member))
         call.name = call.name or _text(payload.get("tool_name")) or "tool"
         call.output, call.error = cut(_text(payload.get("tool_output"))), cut(_text(payload.get("tool_error")))
-        call.succeeded, call.progress = payload.get("status") == "success", ""
+        call.succeeded, call.progress, call.ended_at = payload.get("status") == "success", "", at
         call.sandbox = _text(payload.get("sandbox")) or call.sandbox
         if isinstance(took := payload.get("duration_ms"), int | float):
             call.duration_seconds = took / 1000

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from desktop.look.language import tr
 from desktop.models.conversation import Approval, Conversation, Item, Message
+from desktop.models.course import RESTING, Course
 from desktop.notices.notifications import Words
 from worker_core import events
 from worker_core.basics.quick_dataclass import dataclass
@@ -21,9 +22,6 @@ KEPT = 500
 """Executions kept; the longest finished go first."""
 
 LIVE = frozenset({"pending", "running", "waiting_for_input", "waiting_for_approval", "paused"})
-
-RESTING = frozenset({"waiting_for_input", "waiting_for_approval", "paused"})
-"""A person is waited for."""
 
 OVER = frozenset({EngineState.STOPPED, EngineState.FAILED})
 """No worker is there that takes an answer."""
@@ -58,6 +56,7 @@ class Execution:
     is_told: bool = False
     """The worker that the window shows has told of it; of others only the control plane's list is known."""
 
+    course: Course = field(default_factory=Course)
     conversation: Conversation = field(init=False)
 
     def __post_init__(self) -> None:
@@ -158,7 +157,9 @@ class ExecutionStore:
             one.queue = self._queue_names.get(view.queue_id, view.queue_id)
             one.agent_id = view.agent_id or one.agent_id
             one.agent = self.agent_names.get(one.agent_id) or one.agent or view.agent_id
-            one.stand(view.status, at=datetime.now(UTC))
+            now = datetime.now(UTC)
+            one.stand(view.status, at=now)
+            one.course.seen(view.status, view.step, at=now)
             one.step, one.turn, one.budget = view.step, view.turn, view.budget
             one.started_at, one.ended_at = one.started_at or view.started_at, None
             if before != (one.status, one.step, one.turn, one.queue, one.agent, one.budget):
@@ -170,6 +171,7 @@ class ExecutionStore:
         for one in self._executions.values():
             if one.execution_id not in seen and one.step:
                 one.step = ""
+                one.course.left()
                 self._say(one.execution_id)
 
     def apply(self, arrived: Iterable[events.Event]) -> None:
@@ -305,19 +307,23 @@ class ExecutionStore:
                 return item
             case events.ModelCalled():
                 one.tokens += event.prompt_tokens + event.completion_tokens
+                one.course.model_called(event)
             case events.ToolFinished():
                 return one.conversation.tool_finished(event.call_id, event.failure)
             case events.ExecutionStarted():
                 one.stand("running", at=event.at)
+                one.course.began(at=event.at)
                 one.turn = event.turn
                 one.queue = self._queue_names.get(event.queue_id, event.queue_id)
                 one.started_at, one.ended_at = one.started_at or event.at, None
             case events.ExecutionWaiting():
                 one.stand("waiting_for_input", at=event.at)
+                one.course.rests("waiting_for_input", at=event.at)
                 one.step = ""
                 one.conversation.settle()
             case events.ExecutionFinished():
                 one.stand(event.status, at=event.at)
+                one.course.rests("", at=event.at)
                 one.step, one.error, one.ended_at = "", event.error or "", event.at
                 one.conversation.settle()
             case _:

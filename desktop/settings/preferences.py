@@ -72,6 +72,9 @@ class Preferences:
     recent_commands: str = ""
     """Used last in the palette: a line for each, action and target with a tab between them, the latest first."""
 
+    timeline_open: bool = False
+    """An execution's timeline is shown above its conversation."""
+
     window: str = ""
     """Size and place of the main window, as Qt writes them, in base64."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QHideEvent, QPainter, QPaintEvent, QPen, QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.look.wording import when_text
 from desktop.models.conversation import Approval, Conversation, Item, Message, Notice, ToolCall
@@ -23,7 +24,13 @@ from desktop.widgets.tool_card import ToolCard
 SHOWN = 80
 """Items shown at once; a button brings as many earlier ones."""
 
+FAR = 2 * SHOWN
+"""Items before those that are shown: what is further away is shown alone, with what is around it."""
+
 WIDTH = 780
+
+MARKED_MS = 2_500
+"""How long what was jumped to is marked."""
 
 
 SendAgain = Callable[[Message], object]
@@ -92,6 +99,54 @@ class NoticeView(QFrame):
 View = MessageView | NoticeView | ToolCard | ApprovalCard
 
 
+class _Mark(QWidget):
+    """A frame around a view, which stays with it for a moment."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._around = parent
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.on: QWidget | None = None
+        self._ends = QTimer(self)
+        self._ends.setSingleShot(True)
+        self._ends.setInterval(MARKED_MS)
+        self._ends.timeout.connect(self._go)
+        self.hide()
+
+    def lie_on(self, view: QWidget) -> None:
+        self._go()
+        self.on = view
+        view.installEventFilter(self)
+        self._place()
+        self.raise_()
+        self.show()
+        self._ends.start()
+
+    def _go(self) -> None:
+        if self.on is not None:
+            self.on.removeEventFilter(self)
+        self.on = None
+        self._ends.stop()
+        self.hide()
+
+    def _place(self) -> None:
+        if self.on is not None:
+            self.setGeometry(QRect(self.on.mapTo(self._around, QPoint()), self.on.size()).adjusted(-7, -4, 7, 4))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
+        if event.type() in {QEvent.Type.Move, QEvent.Type.Resize}:
+            self._place()
+        elif event.type() is QEvent.Type.Hide:
+            self._go()
+        return False
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(QColor(theme().palette.accent_ink), 2))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 13, 13)
+
+
 class ConversationView(QScrollArea):
     """Shows one conversation and follows its end, unless the person scrolled up to read."""
 
@@ -107,15 +162,20 @@ class ConversationView(QScrollArea):
         self._conversation: Conversation | None = None
         self._views: dict[str, View] = {}
         self._first = 0
+        self._is_cut = False
         self._follows = True
         self._earlier = Button(tr("Show earlier"), variant="quiet")
         self._earlier.clicked.connect(self._show_earlier)
         self._column = QVBoxLayout()
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(Space.S)
+        self._later = Button(tr("Show later"), variant="quiet")
+        self._later.clicked.connect(self._show_later)
         inside = widget("clear")
         inside.setMaximumWidth(WIDTH)
-        inside.setLayout(column(self._earlier, self._column, None, gap=Space.L, margins=(0, Space.L, 0, Space.XL)))
+        inside.setLayout(
+            column(self._earlier, self._column, self._later, None, gap=Space.L, margins=(0, Space.L, 0, Space.XL))
+        )
         around = widget("clear")
         centered = row(margins=(Space.XL, 0, Space.XL, 0), gap=0)
         centered.addStretch(1)
@@ -123,6 +183,8 @@ class ConversationView(QScrollArea):
         centered.addStretch(1)
         around.setLayout(centered)
         self.setWidget(around)
+        self._inside, self._around = inside, around
+        self._mark = _Mark(around)
         self._clock = QTimer(self)
         self._clock.setInterval(1000)
         self._clock.timeout.connect(self._tick)
@@ -136,11 +198,7 @@ class ConversationView(QScrollArea):
         self._clear()
         self._follows = True
         items = conversation.items if conversation else []
-        self._first = max(0, len(items) - SHOWN)
-        for item in items[self._first :]:
-            self._add(item)
-        self._earlier.setVisible(self._first > 0)
-        self._wind()
+        self._show_part(max(0, len(items) - SHOWN), len(items))
 
     def heard(self, item: Item | None) -> None:
         """An item of this conversation is new or changed; None: look at all that is shown."""
@@ -150,8 +208,47 @@ class ConversationView(QScrollArea):
         elif (known := self._views.get(item.key)) is not None:
             known.refresh()
         elif self._conversation is not None and item in self._conversation.items[-200:]:
-            self._add(item)
+            if not self._is_cut:
+                self._add(item)
+            elif isinstance(item, Message) and item.delivery:  # the person's own: it is at the end
+                self.show_conversation(self._conversation)
         self._wind()
+
+    def reveal(self, key: str, *, focus: bool = False) -> bool:
+        """Bring the item of this key before the eyes and mark it for a moment; `focus`: the keyboard goes there, too.
+        False: the conversation does not have it any more.
+        """
+        items = self._conversation.items if self._conversation is not None else []
+        place = next((number for number, item in enumerate(items) if item.key == key), None)
+        if place is None:
+            return False
+        if key not in self._views:
+            if self._first - FAR <= place < self._first:
+                while place < self._first:
+                    self._show_earlier()
+            else:
+                self._clear()
+                self._show_part(max(0, place - SHOWN // 4), min(len(items), place + SHOWN))
+        if (view := self._views.get(key)) is None:
+            return False
+        self._follows = False
+        for layout in (self._column, self._inside.layout(), self._around.layout()):
+            if layout is not None:
+                layout.activate()
+        top = view.mapTo(self._around, QPoint()).y()
+        room = self.viewport().height()
+        self.verticalScrollBar().setValue(top - max(Space.XL, (room - view.height()) // 3))
+        self._mark.lie_on(view)
+        if focus:
+            able = (one for one in (view, *view.findChildren(QWidget)) if one.focusPolicy() & Qt.FocusPolicy.TabFocus)
+            if (found := next((one for one in able if one.isVisibleTo(view)), None)) is not None:
+                found.setFocus(Qt.FocusReason.OtherFocusReason)
+        return True
+
+    @property
+    def marked(self) -> View | None:
+        """What `reveal` has marked, while it is."""
+        return next((view for view in self._views.values() if view is self._mark.on), None)
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -197,6 +294,26 @@ class ConversationView(QScrollArea):
             view.deleteLater()
         self._views = {}
 
+    def _show_part(self, first: int, last: int) -> None:
+        """Show the items from `first` to before `last`."""
+        items = self._conversation.items if self._conversation is not None else []
+        self._first, self._is_cut = first, last < len(items)
+        for item in items[first:last]:
+            self._add(item)
+        self._earlier.setVisible(first > 0)
+        self._later.setVisible(self._is_cut)
+        self._wind()
+
+    def _show_later(self) -> None:
+        assert self._conversation is not None
+        items = self._conversation.items
+        last = max((number for number, item in enumerate(items) if item.key in self._views), default=-1)
+        for item in items[last + 1 : last + 1 + SHOWN]:
+            self._add(item)
+        self._is_cut = last + 1 + SHOWN < len(items)
+        self._later.setVisible(self._is_cut)
+        self._wind()
+
     def _show_earlier(self) -> None:
         assert self._conversation is not None
         self._follows = False
@@ -206,7 +323,7 @@ class ConversationView(QScrollArea):
         self._earlier.setVisible(self._first > 0)
 
     def _scrolled(self, value: int) -> None:
-        self._follows = value >= self.verticalScrollBar().maximum() - 24
+        self._follows = not self._is_cut and value >= self.verticalScrollBar().maximum() - 24
 
     def _grown(self, least: int, most: int) -> None:
         if self._follows:

@@ -102,6 +102,11 @@ class ToolCard(QFrame):
             self.toggle()
 
     @property
+    def call(self) -> ToolCall:
+        """What it shows."""
+        return self._call
+
+    @property
     def is_open(self) -> bool:
         return not self._inside.isHidden()
 

@@ -28,6 +28,7 @@ from desktop.windows.answering import Answering
 from desktop.windows.changes import ChangesPanel
 from desktop.windows.desk import Desk
 from desktop.windows.files_left import FilesPanel
+from desktop.windows.timeline_panel import TimelinePanel
 from worker_core.workspaces.workspace import safe_name
 
 
@@ -48,6 +49,7 @@ class ExecutionDetail(QWidget):
         self._folder = IconButton("folder", tr("Open its workspace"))
         self._changes = IconButton("code", tr("Show what it changed"))
         self._files = IconButton("file", tr("Show the files that it left"))
+        self._timeline = IconButton("timeline", tr("Show the timeline"), checkable=True)
         self._copy = IconButton("copy", tr("Copy as Markdown"))
         self._export = IconButton("export", tr("Export"))
         self._export.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
@@ -66,6 +68,10 @@ class ExecutionDetail(QWidget):
         answering = Answering(desk, cards=lambda: self.findChildren(ApprovalCard))
         self.conversation = ConversationView(answer=answering.answer, read=answering.read, send_again=self._deliver)
         self.conversation.link_chosen.connect(self._open_link)
+        self._course = TimelinePanel()
+        self._course.chosen.connect(self._reveal)
+        self._timeline.setChecked(desk.settings.preferences.timeline_open)
+        self._timeline.toggled.connect(self._toggle_timeline)
         self._empty = EmptyState("agent", "", "")
         self._middle = QStackedWidget()
         self._middle.addWidget(self.conversation)
@@ -83,6 +89,7 @@ class ExecutionDetail(QWidget):
                     self._title,
                     self._pause,
                     self._cancel,
+                    self._timeline,
                     self._changes,
                     self._files,
                     self._folder,
@@ -98,7 +105,7 @@ class ExecutionDetail(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for part in (head, Line(), self._panel, self._files_panel, self._middle, self._composer):
+        for part in (head, Line(), self._course, self._panel, self._files_panel, self._middle, self._composer):
             layout.addWidget(part)
         layout.setStretchFactor(self._middle, 1)
 
@@ -107,6 +114,7 @@ class ExecutionDetail(QWidget):
         self._panel.close_changes()
         self._files_panel.close_files()
         self.conversation.show_conversation(self._execution.conversation if self._execution else None)
+        self._follow_course()
         self.refresh()
 
     def heard(self, item: Item | None) -> None:
@@ -118,6 +126,7 @@ class ExecutionDetail(QWidget):
             self.show_execution(self._execution.execution_id)
             return
         self.conversation.heard(item)
+        self._course.heard(item)
         self.refresh()
 
     def refresh(self) -> None:
@@ -160,6 +169,21 @@ class ExecutionDetail(QWidget):
             one.execution_id if one.title else "",
         ]
         self._about.setText("  ·  ".join(part for part in parts if part))
+        self._course.tick()
+
+    # -- its timeline ---------------------------------------------------------------------------------------------
+
+    def _follow_course(self) -> None:
+        opened = self._timeline.isChecked()
+        self._timeline.set_name(tr("Hide the timeline") if opened else tr("Show the timeline"))
+        self._course.follow(self._execution if opened else None)
+
+    def _toggle_timeline(self, opened: bool) -> None:
+        self._desk.settings.remember(timeline_open=opened)
+        self._follow_course()
+
+    def _reveal(self, key: str, by_key: bool) -> None:
+        self.conversation.reveal(key, focus=by_key)
 
     # -- steering ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import AsyncMock, call
 
@@ -11,22 +11,26 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QPlainTextEdit, QWidget
 
+from desktop.models.conversation import ToolCall
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import IconButton
 from desktop.widgets.changes_card import ChangesCard
 from desktop.widgets.composer import Composer
-from desktop.widgets.conversation_view import MessageView
+from desktop.widgets.conversation_view import SHOWN, ConversationView, MessageView
 from desktop.widgets.files_card import MOST_SHOWN, FilesCard
+from desktop.widgets.lists import FactTable
 from desktop.widgets.markdown import Prose
 from desktop.widgets.pills import Pill
 from desktop.widgets.text import ElidedLabel
+from desktop.widgets.timeline import Timeline
+from desktop.widgets.tool_card import ToolCard
 from tests.desktop.windows.stand_ins import Scene, busy, commands
-from tests.support.finding import button, click, named, reads, seen
+from tests.support.finding import button, click, named, reads, seen, ticks
 from worker_core.checkouts.changes import ChangedFile, Changes
 from worker_core.checkouts.record import Checkout
 from worker_core.control_plane.models import ExecutionRecord
 from worker_core.errors import KubiyaError
-from worker_core.events import ExecutionEventPublished, ExecutionFinished
+from worker_core.events import ExecutionEventPublished, ExecutionFinished, ModelCalled
 from worker_core.snapshot import EngineSnapshot
 from worker_core.workspaces.artefacts import LeftFiles
 from worker_core.workspaces.workspace import Artefact, Workspace
@@ -234,3 +238,107 @@ def test_what_ends_is_told_in_list_and_detail(scene: Scene) -> None:
     scene.window.apply([ExecutionFinished(execution_id="e", status="failed", error="No model.")])
     assert [pill.text for pill in seen(scene.detail, Pill)].count("Failed") == 2
     assert not named(scene.detail, "Message to the agent", Composer).isVisible()
+
+
+def test_a_timeline_is_made_when_it_is_wanted_and_that_is_remembered(scene: Scene, qtbot) -> None:
+    scene.window.show_page("executions", "e")
+    assert scene.detail.findChildren(Timeline) == [], "who does not want it pays nothing"
+    click(scene.detail, "Show the timeline")
+    [timeline] = seen(scene.detail, Timeline)
+    assert scene.desk.settings.preferences.timeline_open
+    before = len(timeline.spans)
+    scene.window.apply([ModelCalled(
+        execution_id="e", succeeded=True, duration_seconds=2.0, prompt_tokens=9, completion_tokens=1, cached_tokens=0,
+        cost_dollars=0.0,
+    )])  # fmt: skip
+    qtbot.waitUntil(lambda: len(timeline.spans) == before + 1)
+    click(scene.detail, "Show as a table")
+    [table] = seen(scene.detail, FactTable)
+    assert table.model().rowCount() == before + 1
+    assert not timeline.isVisible()
+    click(scene.detail, "Show as a table")
+    assert timeline.isVisible()
+    click(scene.detail, "Hide the timeline")
+    assert not seen(scene.detail, Timeline)
+    assert not scene.desk.settings.preferences.timeline_open
+
+
+def test_what_is_chosen_in_the_timeline_is_shown_in_the_conversation(scene: Scene, qtbot) -> None:
+    calls = [
+        ExecutionEventPublished(
+            execution_id="e",
+            type="tool_started",
+            payload={"tool_name": "shell", "tool_execution_id": f"call-{number}"},
+            sequence=number,
+            at=datetime(2026, 1, 2, tzinfo=UTC) + timedelta(seconds=number),
+        )
+        for number in range(2 * SHOWN)
+    ]
+    scene.window.apply(calls)
+    scene.window.show_page("executions", "e")
+    click(scene.detail, "Show the timeline")
+    [timeline] = seen(scene.detail, Timeline)
+    talk = scene.detail.conversation
+    assert not any(view.key == "call-0" for view in shown_calls(talk))
+    timeline.setFocus()
+    place = next(number for number, span in enumerate(timeline.spans) if span.key == "call-0")
+    qtbot.keyClick(timeline, Qt.Key.Key_Home)
+    for _ in range(place):
+        qtbot.keyClick(timeline, Qt.Key.Key_Right)
+    qtbot.keyClick(timeline, Qt.Key.Key_Return)
+    marked = talk.marked
+    assert isinstance(marked, ToolCard)
+    assert marked.call.key == "call-0"
+    top = marked.mapTo(talk.viewport(), marked.rect().topLeft()).y()
+    assert 0 <= top < talk.viewport().height(), "it is before the eyes"
+    assert not talk.follows
+    assert not talk.reveal("gone")
+
+
+def test_far_back_in_a_long_conversation_only_what_is_around_is_shown(scene: Scene) -> None:
+    scene.window.apply([remark(number) for number in range(6 * SHOWN)])
+    scene.window.show_page("executions", "e")
+    talk = scene.detail.conversation
+    first = scene.desk.executions.get("e").conversation.items[0]  # type: ignore[union-attr]
+    assert talk.reveal(first.key)
+    assert len(talk.views) <= 2 * SHOWN
+    scene.window.apply([remark(0)])
+    assert len(talk.views) <= 2 * SHOWN, "what comes stands at the end, which is not shown"
+    while named(talk, "Show later").isVisible():
+        before = len(talk.views)
+        click(talk, "Show later")
+        assert before < len(talk.views) <= before + SHOWN
+    whole = scene.desk.executions.get("e").conversation.items  # type: ignore[union-attr]
+    assert len(talk.views) == len(whole)
+    talk.reveal(first.key)
+    scene.detail.show_execution("e")
+    talk.reveal(first.key)
+    box = named(scene.detail, "Message to the agent", Composer)
+    box.setPlainText("and now?")
+    click(scene.detail, "Send")
+    assert reads(said_last(scene.detail), "You"), "what the person says is seen"
+
+
+def remark(number: int) -> ExecutionEventPublished:
+    payload = {"severity": "info", "message": f"Remark {number}"}
+    return ExecutionEventPublished(execution_id="e", type="error", payload=payload, sequence=number)
+
+
+def shown_calls(talk: ConversationView) -> list[ToolCall]:
+    return [view.call for view in talk.views if isinstance(view, ToolCard)]
+
+
+def test_a_timeline_grows_by_the_pages_clock_and_only_while_it_is_seen(scene: Scene) -> None:
+    started = {"tool_name": "shell", "tool_execution_id": "c"}
+    scene.window.apply([ExecutionEventPublished(execution_id="e", type="tool_started", payload=started, sequence=1)])
+    scene.window.show_page("executions", "e")
+    click(scene.detail, "Show the timeline")
+    [timeline] = seen(scene.detail, Timeline)
+    before = timeline.now
+    scene.detail.tick()
+    assert timeline.now > before
+    scene.window.hide()
+    held = timeline.now
+    scene.detail.tick()
+    assert timeline.now == held
+    assert not ticks(timeline), "it has no clock of its own"
