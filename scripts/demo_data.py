@@ -136,6 +136,7 @@ def snapshot(step: int = 120) -> EngineSnapshot:
         executions=running,
         executions_limit=8,
         tasks_processed=148,
+        turns_ended=391,
         outbox=OutboxView(pending=3, delivered=18_204),
         sdk=SdkView(
             polls=912,

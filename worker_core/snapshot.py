@@ -47,6 +47,9 @@ class QueueStatistics:
     home_backlog: int = 0
     """Calls that wait for this machine alone."""
 
+    asked_at: datetime | None = None
+    """When the server was asked: two answers may say the same."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueConfigView:
@@ -323,6 +326,11 @@ class EngineSnapshot:
     executions_limit: int = 0
     approvals: tuple[ApprovalView, ...] = ()
     tasks_processed: int = 0
+    """Executions that ended here since the start."""
+
+    turns_ended: int = 0
+    """Turns since the start, of executions that ended and of conversations that go on."""
+
     outbox: OutboxView = field(default_factory=OutboxView)
     health: Health | None = None
     sandbox: SandboxView = field(default_factory=SandboxView)

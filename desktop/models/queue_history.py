@@ -31,8 +31,11 @@ class QueueHistory:
 
     def take(self, queues: Iterable[QueueView]) -> None:
         for queue in queues:
-            if queue.statistics is None or queue.statistics is self._last.get(queue.queue_id):
+            last = self._last.get(queue.queue_id)
+            if queue.statistics is None or queue.statistics is last:
                 continue
+            if queue.statistics.asked_at is not None and queue.statistics == last:
+                continue  # of a worker service, which sends it with each of its snapshots
             self._last[queue.queue_id] = queue.statistics
             history = self.of(queue.queue_id)
             history.added.append(queue.statistics.added_per_second)

@@ -67,7 +67,7 @@ class Figure(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._value = Label("0", role="title")
-        self._note = Label("", role="small", tone="muted")
+        self._note = ElidedLabel("", role="small", tone="muted")
         self.setLayout(
             column(Label(name, role="small", tone="muted"), row(self._value, self._note, None, gap=6), gap=2)
         )
@@ -106,7 +106,7 @@ class StateCard(Card):
         self._figures = {
             "running": Figure(tr("Running now")),
             "waiting": Figure(tr("Waiting in queues")),
-            "done": Figure(tr("Done since start")),
+            "done": Figure(tr("Turns done since start")),
             "events": Figure(tr("Events on their way")),
         }
         self.body.addSpacing(Space.XS)
@@ -152,7 +152,9 @@ class StateCard(Card):
             str(sum(one.backlog for one in known)) if known else "–",
             tr("oldest {age}", age=duration_text(oldest)) if oldest else "",
         )
-        self._figures["done"].say(str(snapshot.tasks_processed))
+        ended = snapshot.tasks_processed
+        executions = tr("1 execution ended") if ended == 1 else tr("{n} executions ended", n=ended)
+        self._figures["done"].say(str(snapshot.turns_ended), executions if ended else "")
         outbox = snapshot.outbox
         kept = tr("{n} kept on disk", n=outbox.spooled) if outbox.spooled else ""
         self._figures["events"].say(str(outbox.pending + outbox.spooled), kept)

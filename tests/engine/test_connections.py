@@ -93,6 +93,16 @@ async def test_a_renewal_that_is_refused_is_tried_until_the_key_ends(stage: Stag
     assert len(plane.received("POST", r"/worker-queues/[^/]+/start")) > 2
 
 
+async def test_what_waits_is_known_as_soon_as_a_queue_is_polled(stage: Stage, tmp_path: Path) -> None:
+    async with running_engine(stage, tmp_path, timing=Timing(look_every=timedelta(hours=1))) as rig:
+        await rig.until(lambda: rig.snapshot.queues[0].statistics is not None)
+        first = rig.snapshot.queues[0]
+        assert first.polling
+        assert first.statistics is not None
+        assert (first.statistics.backlog, first.statistics.asked_at is None) == (0, False)
+        await rig.until(lambda: (known := rig.snapshot.queues[0].statistics) is not None and known.pollers)
+
+
 async def test_polling_that_silently_stopped_is_noticed_and_made_anew(stage: Stage, tmp_path: Path) -> None:
     port = int(stage.info.temporal_host.rpartition(":")[2])
     timing = Timing(look_every=timedelta(seconds=0.2), stalled_after=timedelta(seconds=1.0))
@@ -101,8 +111,7 @@ async def test_polling_that_silently_stopped_is_noticed_and_made_anew(stage: Sta
         relay(stage, temporal_host=lambda: proxy.address) as plane,
         running_engine(stage, tmp_path, url=plane.url, timing=timing) as rig,
     ):
-        await rig.until(lambda: rig.snapshot.queues[0].statistics is not None)
-        assert rig.snapshot.queues[0].statistics.pollers >= 1
+        await rig.until(lambda: (known := rig.snapshot.queues[0].statistics) is not None and known.pollers)
         await proxy.hang()
         await rig.until(lambda: rig.published(PollingStalled))
         assert "no sign of polling" in rig.published(PollingStalled)[0].sentence

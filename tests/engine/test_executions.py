@@ -34,6 +34,8 @@ async def test_three_turns_keep_their_history(stage: Stage, tmp_path: Path) -> N
         events = await rig.sent(execution_id)
         session = await rig.client.load_session(execution_id)
         sdk = rig.snapshot.sdk
+        await rig.until(lambda: rig.snapshot.tasks_processed)
+        assert (rig.snapshot.turns_ended, rig.snapshot.tasks_processed) == (3, 1)
     assert sdk.polls > 0
     assert sdk.requests > 0
     assert sdk.wait_ms is not None

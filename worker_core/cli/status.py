@@ -117,7 +117,8 @@ def show(console: Console, snapshot: EngineSnapshot, instance: Instance) -> None
         ("control plane", snapshot.control_plane_url),
         (
             "executions",
-            f"{snapshot.tasks_in_flight} of {snapshot.executions_limit} at work, {snapshot.tasks_processed} finished",
+            f"{snapshot.tasks_in_flight} of {snapshot.executions_limit} at work, {snapshot.tasks_processed} finished, "
+            f"{snapshot.turns_ended} turns done",
         ),
     ]
     if snapshot.health is not None:

@@ -483,16 +483,15 @@ class Engine:
             asyncio.get_running_loop().call_soon(self._publish)
 
     def _publish(self) -> None:
-        self._publishing = False
+        self._publishing, budgets = False, self._services.late_budgets
         self.snapshot = replace(
             self.snapshot,
             queues=tuple(queue.view for queue in self._queues),
-            executions=tuple(
-                replace(one, budget=self._services.late_budgets.of(one.execution_id)) for one in self._tracker.views()
-            ),
-            budget=self._services.late_budgets.day,
+            executions=tuple(replace(one, budget=budgets.of(one.execution_id)) for one in self._tracker.views()),
+            budget=budgets.day,
             approvals=self._book.views(),
             tasks_processed=self._tracker.processed,
+            turns_ended=self._tracker.turns_ended,
             outbox=self._services.outbox.view(),
             health=self._housekeeping.health,
             sdk=metrics().view(),

@@ -41,6 +41,11 @@ READY_LIMIT = timedelta(seconds=10)
 LOOK_EVERY = timedelta(seconds=20)
 """How often statistics are asked for and polling is checked: with an answer's limit, what is wrong is said in 30 s."""
 
+FIRST_LOOKS = timedelta(seconds=1)
+"""Between the first look, at once, and the second; then twice as long each, until the server knows our polls: views
+have what waits from the beginning, and soon this worker among those who poll.
+"""
+
 STALLED_AFTER = timedelta(seconds=180)
 """Two and a half long polls (60 to 70 s each) without any sign of one."""
 
@@ -295,9 +300,12 @@ class QueueServer:
 
     async def _watch(self) -> None:
         """Statistics for the views, and proof that polling goes on: the server's word, or the SDK's counters."""
+        soon = FIRST_LOOKS
         while True:
-            await asyncio.sleep(self._timing.look_every.total_seconds())
             await self.look()
+            every = self._timing.look_every
+            await asyncio.sleep((every if self._polled_at is not None else min(soon, every)).total_seconds())
+            soon *= 2
 
     async def look(self) -> None:
         from worker_core.temporal.statistics import TemporalSilent, describe

@@ -71,6 +71,7 @@ async def describe(client: Client, task_queue: str, *, home_queue: str, identity
             dispatched_per_second=dispatched,
             pollers=len(pollers),
             home_backlog=home.stats.approximate_backlog_count,
+            asked_at=datetime.now(UTC),
         ),
         polled_at=polled_at,
     )

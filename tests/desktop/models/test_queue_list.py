@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -133,6 +133,16 @@ def test_one_row_is_open_at_a_time_and_none_of_a_queue_that_is_gone(rows: Rows) 
     assert rows.model.opened == "id-b", "what is only left out is open when it is back"
     rows.take(a_queue("a", waiting=2))
     assert rows.model.opened == ""
+
+
+def test_an_answer_that_is_told_twice_is_one_point(rows: Rows) -> None:
+    """A worker service sends its statistics with each of its snapshots, read anew each time."""
+    known = a_queue("a", waiting=4).statistics
+    assert known is not None
+    queue = QueueView(queue_id="id-a")
+    for asked_at in (AT, AT, AT + timedelta(seconds=20)):
+        rows.take(replace(queue, statistics=replace(known, asked_at=asked_at)))
+    assert list(rows.history.of("id-a").backlog) == [4.0, 4.0]
 
 
 _ORDERS = st.sampled_from(["waiting", "name", "state"])

@@ -12,8 +12,9 @@ from pytestqt.qtbot import QtBot
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.pills import Pill
 from desktop.widgets.sandbox_card import SandboxCard
+from desktop.windows.overview import Figure
 from tests.desktop.windows.stand_ins import busy, commands, shown_window
-from tests.support.finding import click, reads, seen
+from tests.support.finding import click, named, reads, seen
 from tests.support.snapshots import asking
 from worker_core.events import ExecutionEventPublished
 from worker_core.snapshot import SandboxView
@@ -29,6 +30,16 @@ def test_any_other_worker_says_its_version(qtbot: QtBot, tmp_path: Path) -> None
     window = shown_window(qtbot, tmp_path, snapshot=busy())
     said = [label.text() for label in window.findChildren(QLabel) if label.isVisible()]
     assert "Kubiya Worker 1.0 on this machine" in said
+
+
+def test_turns_are_counted_and_beside_them_executions_that_ended(qtbot: QtBot, tmp_path: Path) -> None:
+    window = shown_window(qtbot, tmp_path, snapshot=replace(busy(), turns_ended=70))
+    done = named(window.page_named("overview"), "Turns done since start", Figure)
+    said = []
+    for ended in (0, 1, 12):
+        window.take(replace(busy(), turns_ended=70, tasks_processed=ended))
+        said.append(done.accessibleDescription())
+    assert said == ["70", "70 1 execution ended", "70 12 executions ended"]
 
 
 def test_a_missing_sandbox_is_asked_about_and_stays_visible(qtbot: QtBot, tmp_path: Path) -> None:

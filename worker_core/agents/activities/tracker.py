@@ -40,6 +40,11 @@ class ExecutionTracker:
     def __init__(self, *, limit: int, on_change: Callable[[], None] = lambda: None) -> None:
         self.limit = limit
         self.processed = 0
+        """Executions that ended here."""
+
+        self.turns_ended = 0
+        """Of those that ended and of those that go on, with whatever outcome."""
+
         self._on_change = on_change
         self._entries: dict[str, _Entry] = {}
         self._step_number = 0
@@ -101,7 +106,9 @@ class ExecutionTracker:
     def turn_ended(self, execution_id: str) -> None:
         """The execution waits for its user: it is known, but holds no place."""
         with self._lock:
-            if entry := self._entries.get(execution_id):
+            entry = self._entries.get(execution_id)
+            self.turns_ended += entry is None or entry.status != "waiting_for_input"  # a step may be repeated
+            if entry is not None:
                 entry.status = "waiting_for_input"
         self._on_change()
 
@@ -113,10 +120,11 @@ class ExecutionTracker:
         self._on_change()
 
     def ended(self, execution_id: str) -> str:
-        """Returns the agent's id, where it began here."""
+        """The execution is over, and so is the turn in which it was. Returns the agent's id, where it began here."""
         with self._lock:
             entry = self._entries.pop(execution_id, None)
             self.processed += 1
+            self.turns_ended += entry is not None and entry.status != "waiting_for_input"
         self._on_change()
         return "" if entry is None else entry.agent_id
 
