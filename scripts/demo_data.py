@@ -7,7 +7,14 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from desktop.notices.notifications import Level, Notice
-from worker_core.events import Event, ExecutionEventPublished, ExecutionFinished, ExecutionStarted, ExecutionWaiting
+from worker_core.events import (
+    Event,
+    ExecutionEventPublished,
+    ExecutionFinished,
+    ExecutionStarted,
+    ExecutionWaiting,
+    ModelCalled,
+)
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import (
     EngineSnapshot,
@@ -197,6 +204,20 @@ def _tool(
     ]
 
 
+def _model(execution: str, ago: float, took: float, read: int = 0, written: int = 0) -> ModelCalled:
+    """One that was answered with nothing had failed."""
+    return ModelCalled(
+        execution_id=execution,
+        succeeded=written > 0,
+        duration_seconds=took,
+        prompt_tokens=read,
+        completion_tokens=written,
+        cached_tokens=read * 3 // 4,
+        cost_dollars=(read * 0.8 + written * 15) / 1e6,
+        at=NOW - timedelta(seconds=ago - took),
+    )
+
+
 def events() -> list[Event]:
     one, two, three = "4b1d77a0-checkout", "91c3f0de-costs", "e52a9b14-certs"
     made: list[Event] = [
@@ -223,7 +244,7 @@ def events() -> list[Event]:
             "c2",
             "shell",
             182,
-            2.9,
+            41,
             "QueuePool limit of size 5 overflow 10 reached",
             command="kubectl logs -n shop deploy/checkout --since=1h | grep -i pool",
         ),
@@ -231,12 +252,18 @@ def events() -> list[Event]:
             one,
             "c3",
             "read_file",
-            171,
+            131.9,
             0.04,
             "env:\n  WORKERS: 16\n  DB_POOL_SIZE: 5",
             path="deploy/checkout/values.yaml",
         ),
-        _event(one, "message_chunk", 20, message_id="a1", content=ANSWER, usage={"total_tokens": 18_420}),
+        _event(one, "message_chunk", 20, message_id="a1", content=ANSWER),
+        _model(one, 191, 4.6, 3_900, 64),
+        _model(one, 184.6, 2.5, 4_120, 52),
+        _model(one, 140.8, 8.8, 4_610, 70),
+        _model(one, 131.7, 3.7),
+        _model(one, 112, 3.1),
+        _model(one, 60, 41, 4_980, 624),
         _event(
             one,
             "approval_requested",

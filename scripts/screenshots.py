@@ -33,15 +33,20 @@ def main() -> int:
 
     import demo_data
     import demo_parts
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
     from PySide6.QtWidgets import QApplication, QWidget
 
     from desktop.look import language
     from desktop.look.theme import theme
+    from desktop.widgets.buttons import IconButton
+    from desktop.widgets.timeline import Timeline
     from desktop.widgets.tool_card import ToolCard
     from desktop.windows.first_run import FirstRunWindow
     from desktop.windows.main import WANTED, MainWindow
 
     language.load([given.language])
+    timeline = language.tr("Show the timeline")
 
     def save(window: QWidget, file: Path) -> None:
         picture = window.grab().toImage()
@@ -123,6 +128,16 @@ def main() -> int:
                     save(window, given.out / f"approval-{mode}.png")
                     next(view for view in talk.views if isinstance(view, ToolCard)).toggle()
                     bar.setValue(0)
+                    for _ in range(6):
+                        app.processEvents()
+                    [shows] = (one for one in window.findChildren(IconButton) if one.accessibleName() == timeline)
+                    shows.click()
+                    picture = window.findChildren(Timeline)[-1]
+                    QTest.keyClick(picture, Qt.Key.Key_Left)
+                    for _ in range(6):
+                        app.processEvents()
+                    save(window, given.out / f"timeline-{mode}.png")
+                    shows.click()
                     for _ in range(6):
                         app.processEvents()
                 save(window, given.out / f"{name}-{mode}.png")

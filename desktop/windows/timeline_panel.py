@@ -21,6 +21,9 @@ from desktop.widgets.surfaces import Line
 from desktop.widgets.text import ElidedLabel, widget
 from desktop.widgets.timeline import Timeline
 
+PAUSE_MS: Final = 150
+"""What comes within this is drawn at once."""
+
 TABLE_HEIGHT: Final = 190
 
 COLUMNS: Final = (96, 220, 76, 96, 104, 128, 78, 64)
@@ -45,7 +48,7 @@ class TimelinePanel(QWidget):
         self._is_old = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
+        self._soon.setInterval(PAUSE_MS)
         self._soon.timeout.connect(self._draw)
         self.hide()
 
@@ -73,7 +76,7 @@ class TimelinePanel(QWidget):
                 return
             self._said = item.key
         self._is_old = True
-        if self.isVisible():
+        if self.isVisible() and not self._soon.isActive():
             self._soon.start()
 
     def tick(self) -> None:
@@ -83,8 +86,7 @@ class TimelinePanel(QWidget):
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
-        if self._is_old:
-            self._soon.start()
+        self._draw()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
         super().hideEvent(event)
