@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -48,6 +47,8 @@ class Logind(BusService):
     def __init__(self, address: str) -> None:
         self.inhibitors: list[Inhibitor] = []
         self.locked = False
+        self._answers = threading.Event()
+        self._answers.set()
         super().__init__(address, descriptors=True)
 
     def close(self) -> None:
@@ -67,7 +68,17 @@ class Logind(BusService):
         changed = ("org.freedesktop.login1.Session", {"LockedHint": ("b", locked)}, [])
         self.signal(SESSION, "PropertiesChanged", "sa{sv}as", changed)
 
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """It answers when this is over."""
+        self._answers.clear()
+        try:
+            yield
+        finally:
+            self._answers.set()
+
     def answer(self, message: Message) -> None:
+        self._answers.wait()
         match message.header.fields.get(HeaderFields.member):
             case "GetSession":
                 self.reply(message, "o", (SESSION_PATH,))
@@ -80,43 +91,3 @@ class Logind(BusService):
                 self.inhibitors.append(Inhibitor(*message.body, end=ours))
             case _:
                 self.reply(message)
-
-
-@contextlib.contextmanager
-def screen(address: str) -> Iterator[Callable[[str], None]]:
-    """A session whose screen is told `lock` or `unlock`, in a process of its own: QtDBus keeps the interpreter while it
-    waits for an answer.
-    """
-    command = [sys.executable, "-c", "from tests.support.logind import _serve; _serve()", address]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-
-    def tell(what: str) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"{what}\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == f"{what}\n"
-
-    try:
-        assert process.stdout.readline() == "there\n"
-        yield tell
-    finally:
-        process.stdin.close()
-        process.stdout.close()
-        process.wait()
-
-
-def _serve() -> None:
-    logind = Logind(sys.argv[1])
-    _say("there\n")
-    for line in sys.stdin:
-        logind.lock(locked=line == "lock\n")
-        _say(line)
-    logind.close()
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line)
-    sys.stdout.flush()

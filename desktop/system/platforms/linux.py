@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from PySide6.QtCore import SLOT, QObject, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescriptor
 
 from desktop.look.language import tr
+from desktop.system.platforms.late_answers import ask
 from desktop.system.platforms.ports import APP_ID, APP_NAME, Notifier, Platform
 from desktop.system.platforms.session_lock import SessionLock
 from worker_core.basics.files import write_private
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 SERVICE: Final = "org.freedesktop.login1"
 PATH: Final = "/org/freedesktop/login1"
 MANAGER: Final = "org.freedesktop.login1.Manager"
-CALL_LIMIT_MS: Final = 3000
 
 _ENTRY = """[Desktop Entry]
 Type=Application
@@ -131,8 +131,10 @@ class Logind(QObject):
         self._bus = bus or QDBusConnection.systemBus()
         self._on_sleep: Callable[[], None] | None = None
         self._on_wake: Callable[[], None] | None = None
-        self._delay: QDBusUnixFileDescriptor | None = None
-        self._block: QDBusUnixFileDescriptor | None = None
+        self._wished: dict[str, object] = {}
+        """By mode; each has its own object, since the answer to one may come when another is wished."""
+
+        self._held: dict[str, QDBusUnixFileDescriptor] = {}
 
     # --- PowerEvents --------------------------------------------------------------------------------------
 
@@ -144,15 +146,15 @@ class Logind(QObject):
         slot = SLOT("prepare_for_sleep(bool)")
         heard = self._bus.connect(SERVICE, PATH, MANAGER, "PrepareForSleep", self, slot)  # type: ignore[call-overload]
         if heard:
-            self._delay = self._inhibit("sleep", tr("Finishing what runs"), "delay")
+            self._inhibit("sleep", tr("Finishing what runs"), "delay")
         return bool(heard)
 
     def ready_to_sleep(self) -> None:
-        self._delay = None
+        self._let_go("delay")
 
     def close(self) -> None:
         self._on_sleep = self._on_wake = None
-        self._delay = None
+        self.ready_to_sleep()
         self.release()
 
     @Slot(bool)
@@ -161,25 +163,30 @@ class Logind(QObject):
             if self._on_sleep is not None:
                 self._on_sleep()
         else:
-            self._delay = self._inhibit("sleep", tr("Finishing what runs"), "delay")
+            self._inhibit("sleep", tr("Finishing what runs"), "delay")
             if self._on_wake is not None:
                 self._on_wake()
 
     # --- KeepAwake ----------------------------------------------------------------------------------------
 
     def hold(self, reason: str) -> None:
-        if self._block is None and self._bus.isConnected():
-            self._block = self._inhibit("sleep:idle", reason, "block")
+        if "block" not in self._wished and self._bus.isConnected():
+            self._inhibit("sleep:idle", reason, "block")
 
     def release(self) -> None:
-        self._block = None
+        self._let_go("block")
 
-    def _inhibit(self, what: str, why: str, mode: str) -> QDBusUnixFileDescriptor | None:
+    def _inhibit(self, what: str, why: str, mode: str) -> None:
         call = QDBusMessage.createMethodCall(SERVICE, PATH, MANAGER, "Inhibit")
         call.setArguments([what, "Kubiya Worker", why, mode])
-        answer = self._bus.call(call, timeout=CALL_LIMIT_MS)
-        if answer.type() is QDBusMessage.MessageType.ErrorMessage:
-            log.info("The system does not let sleep be held up: %s", answer.errorMessage())
-            return None
-        given = answer.arguments()
-        return given[0] if given and isinstance(given[0], QDBusUnixFileDescriptor) else None
+        wish = self._wished[mode] = object()
+
+        def take(given: Any) -> None:
+            if self._wished.get(mode) is wish and isinstance(given, QDBusUnixFileDescriptor):
+                self._held[mode] = given
+
+        ask(self._bus, call, parent=self, then=take, wish="Holding up sleep")
+
+    def _let_go(self, mode: str) -> None:
+        self._wished.pop(mode, None)
+        self._held.pop(mode, None)

@@ -18,10 +18,11 @@ from pytestqt.qtbot import QtBot
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.popups import Popups
+from desktop.system.platforms.linux import Logind as LogindOfLinux
 from desktop.system.platforms.notice_picture import Picture, notice_picture
 from desktop.system.platforms.ports import ScreenLock
 from desktop.system.platforms.session_lock import SessionLock
-from tests.support.logind import screen
+from tests.support.logind import Logind
 from tests.support.notification_server import NotificationServer
 from tests.support.questions import view
 from tests.support.tray_host import private_bus, private_display, until
@@ -217,14 +218,15 @@ def test_on_a_locked_screen_nothing_is_read_and_nothing_allowed(
     bus: str, server: NotificationServer, qtbot: QtBot
 ) -> None:
     """The screen is logind's, as lockers tell it: on a bus of its own."""
-    with private_bus() as system, screen(system) as tell:
+    with private_bus() as system:
+        logind = Logind(system)
         connection = QDBusConnection.connectToBus(system, "a system bus")
         lock = SessionLock(connection)
         rig = Rig(screen_lock=lock)
         try:
             rig.bubbles.show(QUESTION)
             qtbot.waitUntil(lambda: len(server.shown) == 1)
-            tell("lock")
+            logind.lock(locked=True)
             qtbot.waitUntil(lock.is_locked)
             server.pick(server.shown[0].id, "allow")
             rig.bubbles.show(question("shell: cat secret", target="a2"))
@@ -232,7 +234,7 @@ def test_on_a_locked_screen_nothing_is_read_and_nothing_allowed(
             veiled = server.shown[1]
             assert (veiled.body, veiled.actions) == ("Unlock the screen to read it.", {"default": "Open"})
             assert rig.answers == []
-            tell("unlock")
+            logind.lock(locked=False)
             qtbot.waitUntil(lambda: len(server.shown) == 4)
             again = {one.body: one for one in server.shown[2:]}
             assert again["shell: cat secret"].replaces == veiled.id
@@ -242,15 +244,39 @@ def test_on_a_locked_screen_nothing_is_read_and_nothing_allowed(
         finally:
             rig.bubbles.close()
             QDBusConnection.disconnectFromBus("a system bus")
+            logind.close()
 
 
-def test_where_nobody_knows_of_a_lock_there_is_none(bus: str, qtbot: QtBot) -> None:
+def test_where_nobody_knows_of_a_lock_there_is_none(bus: str, qtbot: QtBot, caplog: pytest.LogCaptureFixture) -> None:
     """A bus without logind, and none at all."""
+    caplog.set_level("INFO")
     for address in (bus, "unix:path=/nowhere/at/all"):
         lock = SessionLock(QDBusConnection.connectToBus(address, address))
+        if address == bus:
+            qtbot.waitUntil(lambda: "A look at the screen's lock is not possible" in caplog.text)
         assert not lock.is_locked()
-        lock.look()
         QDBusConnection.disconnectFromBus(address)
+
+
+def test_a_login_manager_that_answers_late_holds_nobody_up(qtbot: QtBot) -> None:
+    """PySide lets no thread go on while one waits for QtDBus; what is not wished any more is let go when it comes."""
+    with private_bus() as system:
+        logind = Logind(system)
+        connection = QDBusConnection.connectToBus(system, "late")
+        keeper = LogindOfLinux(connection)
+        try:
+            with logind.silent():
+                keeper.hold("An agent is working")
+                keeper.release()
+                keeper.hold("Another is")
+            qtbot.waitUntil(lambda: len(logind.inhibitors) == 2)
+            qtbot.waitUntil(lambda: [one.why for one in logind.held("block")] == ["Another is"])
+            keeper.release()
+            qtbot.waitUntil(lambda: not logind.held("block"))
+        finally:
+            keeper.close()
+            QDBusConnection.disconnectFromBus("late")
+            logind.close()
 
 
 def test_a_bundle_takes_the_place_of_what_it_counts(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
