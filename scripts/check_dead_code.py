@@ -50,7 +50,7 @@ CALLED_BY_NAME: Final = {
     "unittest.mock, of a stand-in": "side_effect return_value",
     "typing, of a dictionary": "vital",
     "inspect, of a signature": "__annotations__",
-    "tests": "pending_timers scripted_model temporal_pid set_outage placeholders",
+    "tests": "is_whole pending_timers scripted_model temporal_pid set_outage placeholders",
 }
 
 

@@ -168,9 +168,9 @@ class SettingCard(Card):
 
     def add(self, line: SettingRow) -> None:
         above = Line()
+        self.body.addWidget(above)  # first: what is shown and stands nowhere is a window of its own
         above.setVisible(bool(self._lines))
         self._lines[line] = above
-        self.body.addWidget(above)
         self.body.addWidget(line)
 
     def narrow(self, words: str) -> bool:

@@ -35,6 +35,10 @@ _TONES: Final[dict[str, Tone]] = {
 }
 
 
+def key_title() -> str:
+    return tr("API key")
+
+
 class KeyCard(Card):
     """Asks the keychain when it is first seen. The key's text is in the field for as long as it is checked."""
 
@@ -42,7 +46,7 @@ class KeyCard(Card):
     """A key that works is there now."""
 
     def __init__(self, keys: Keys, background: Background) -> None:
-        super().__init__(tr("API key"))
+        super().__init__(key_title())
         self._keys, self._background = keys, background
         self._asked = self._busy = False
         self._dot = Dot(size=8)

@@ -288,11 +288,11 @@ class OverviewPage(Page):
         )
         nothing.setMinimumHeight(290)
         self._either = QStackedLayout()
+        self._recent.body.addLayout(self._either)  # first: it shows what comes into it
         self._either.addWidget(nothing)
         holder = QFrame()
         holder.setLayout(column(self._list, None, margins=(0, 0, 0, 0)))
         self._either.addWidget(holder)
-        self._recent.body.addLayout(self._either)
         self._sandbox = SandboxCard(
             answer=lambda allow: desk.background.ask(
                 desk.worker.answer_sandbox(allow=allow), doing=tr("answer the question")

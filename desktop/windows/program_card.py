@@ -18,6 +18,21 @@ from worker_core.errors import ConfigurationError
 from worker_core.settings import as_text
 
 
+def program_texts() -> dict[str, tuple[str, str]]:
+    """Title and meaning of each preference that the card has, in its order."""
+    return {
+        "appearance": (tr("Appearance"), tr("Light or dark.")),
+        "language": (tr("Language"), tr("From the next start of this program on.")),
+        "notifications": (tr("Notifications"), tr("What the system tells you about.")),
+        "start_worker": (tr("Start working when this program starts"), ""),
+        "keep_awake": (tr("Keep this machine awake while a task runs"), ""),
+        "drain_before_sleep": (tr("Take nothing new before the machine sleeps"), ""),
+        "pause_on_metered_network": (tr("Pause on metered networks"), tr("Takes nothing new on them.")),
+        "pause_below_battery_percent": (tr("Pause below this battery level"), tr("Percent. 0: never.")),
+        "check_for_updates": (tr("Ask for newer releases"), tr("Once a day; nothing is downloaded.")),
+    }
+
+
 class ProgramCard(SettingCard):
     """Preferences, which hold at once; and the entry that starts the program at login, looked at when it is seen."""
 
@@ -37,30 +52,15 @@ class ProgramCard(SettingCard):
         languages = [("", tr("As the system")), *LANGUAGES]
         battery = QLineEdit()
         battery.setFixedWidth(110)
-        controls: list[tuple[str, str, str, Switch | Choice | QLineEdit | None]] = [
-            ("appearance", tr("Appearance"), tr("Light or dark."), choice(tr("Appearance"), modes)),
-            (
-                "language",
-                tr("Language"),
-                tr("From the next start of this program on."),
-                choice(tr("Language"), languages),
-            ),
-            (
-                "notifications",
-                tr("Notifications"),
-                tr("What the system tells you about."),
-                choice(tr("Notifications"), levels),
-            ),
-            ("start_worker", tr("Start working when this program starts"), "", None),
-            ("keep_awake", tr("Keep this machine awake while a task runs"), "", None),
-            ("drain_before_sleep", tr("Take nothing new before the machine sleeps"), "", None),
-            ("pause_on_metered_network", tr("Pause on metered networks"), tr("Takes nothing new on them."), None),
-            ("pause_below_battery_percent", tr("Pause below this battery level"), tr("Percent. 0: never."), battery),
-            ("check_for_updates", tr("Ask for newer releases"), tr("Once a day; nothing is downloaded."), None),
-        ]
-        for name, title, meaning, control in controls:
+        controls: dict[str, Choice | QLineEdit] = {
+            "appearance": choice(tr("Appearance"), modes),
+            "language": choice(tr("Language"), languages),
+            "notifications": choice(tr("Notifications"), levels),
+            "pause_below_battery_percent": battery,
+        }
+        for name, (title, meaning) in program_texts().items():
             change = self._appear if name == "appearance" else partial(self._prefer, name)
-            line = SettingRow(title, meaning, control or Switch(title), change=change)
+            line = SettingRow(title, meaning, controls.get(name) or Switch(title), change=change)
             value = getattr(preferences, name)
             line.show_value(value if isinstance(value, bool) else as_text(value))
             self.add(line)

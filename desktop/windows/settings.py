@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import groupby
 
 from PySide6.QtCore import QTimer
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from desktop.look.language import tr
+from desktop.settings.keys import Keys
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.choice_or_text import ChoiceOrText
@@ -17,10 +20,11 @@ from desktop.widgets.surfaces import Card, EmptyState, Line
 from desktop.windows.connection_test import ConnectionTest
 from desktop.windows.desk import Desk
 from desktop.windows.diagnostics_card import DiagnosticsCard
-from desktop.windows.key_card import KeyCard
+from desktop.windows.in_pieces import InPieces, Piece
+from desktop.windows.key_card import KeyCard, key_title
 from desktop.windows.page import Page
 from desktop.windows.policy_card import PolicyCard
-from desktop.windows.program_card import ProgramCard
+from desktop.windows.program_card import ProgramCard, program_texts
 from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.setting_fields import FieldText, option_text, shown_fields
 from worker_core.errors import ConfigurationError
@@ -40,32 +44,68 @@ class SettingsPage(Page):
         self.rows: dict[str, SettingRow] = {}
         self._search = self._build_search()
         self.tools.addWidget(self._search)
-        self._program = ProgramCard(desk)
-        self._cards: list[Card] = [self._program]
+        self._program: ProgramCard | None = None
         self._key: KeyCard | None = None
-        if desk.keys is not None:
-            self._key = KeyCard(desk.keys, desk.background)
-            self._key.replaced.connect(self._key_replaced)
-            self._cards.append(self._key)
-        for group, fields in groupby(shown_fields().items(), key=lambda pair: pair[1].group):
-            settings = SettingCard(group)
-            for name, text in fields:
-                settings.add(self._row(name, text))
-            if group == tr("Connection"):
-                settings.body.addWidget(Line())
-                settings.body.addWidget(ConnectionTest(desk.diagnosis.test_connection, desk.background))
-            self._cards.append(settings)
-        self._cards.append(PolicyCard(desk))
-        self._cards.append(DiagnosticsCard(desk))
-        for card in self._cards:
-            self.body.addWidget(card)
+        self._cards: list[Card] = []
         self._none = EmptyState(
             "search", tr("Nothing matches"), tr("Search for the name of a setting, or for what it does.")
         )
         self._none.hide()
         self.body.addWidget(self._none)
         self.body.addStretch(1)
+        self._pieces = InPieces(self, self._sections())
         self.refresh()
+
+    def _sections(self) -> Iterator[Piece]:
+        """What the page consists of, from the top to the bottom."""
+        yield tuple(program_texts()), self._add_program
+        if self.desk.keys is not None:
+            yield ("key",), partial(self._add_key, self.desk.keys)
+        for group, fields in groupby(shown_fields().items(), key=lambda pair: pair[1].group):
+            settings = dict(fields)
+            yield tuple(settings), partial(self._add_settings, group, settings)
+        yield (), lambda: self._add(PolicyCard(self.desk))
+        yield (), lambda: self._add(DiagnosticsCard(self.desk))
+
+    def _add(self, card: Card) -> None:
+        self.body.insertWidget(len(self._cards), card)
+        card.show()  # at once: what is added to what is seen is else shown later
+        self._cards.append(card)
+
+    def _add_program(self) -> None:
+        self._program = ProgramCard(self.desk)
+        self._add(self._program)
+
+    def _add_key(self, keys: Keys) -> None:
+        self._key = KeyCard(keys, self.desk.background)
+        self._key.replaced.connect(self._key_replaced)
+        self._add(self._key)
+
+    def _add_settings(self, group: str, fields: Mapping[str, FieldText]) -> None:
+        card = SettingCard(group)
+        for name, text in fields.items():
+            card.add(self._row(name, text))
+        if group == tr("Connection"):
+            card.body.addWidget(Line())
+            card.body.addWidget(ConnectionTest(self.desk.diagnosis.test_connection, self.desk.background))
+        self._show(fields)
+        self._add(card)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self._pieces.resume(enough=self._fills_the_window)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().hideEvent(event)
+        self._pieces.rest()
+
+    def _fills_the_window(self) -> bool:
+        return sum(card.sizeHint().height() for card in self._cards) >= self.window().height()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all sections are there; while the page is seen, they come by themselves."""
+        return self._pieces.is_whole
 
     def search(self) -> None:
         self._search.setFocus()
@@ -73,7 +113,9 @@ class SettingsPage(Page):
 
     def reveal(self, name: str) -> None:
         """Lead the person to a setting, or to the `key`."""
-        found = self._key if name == "key" else self.rows.get(name) or self._program.rows.get(name)
+        self._pieces.make_through(name)
+        program = self._program.rows if self._program is not None else {}
+        found = self._key if name == "key" else self.rows.get(name) or program.get(name)
         if found is None:
             return
         self._search.clear()
@@ -87,10 +129,10 @@ class SettingsPage(Page):
             card.take_focus()
 
     def all(self) -> list[tuple[str, str, str]]:
-        """Name, title and meaning of everything that `reveal` leads to."""
-        rows = {**self._program.rows, **self.rows}
-        key = [("key", self._key.title.text(), "")] if self._key is not None else []
-        return [*key, *((name, line.title, line.meaning) for name, line in rows.items())]
+        """Name, title and meaning of everything that `reveal` leads to, whether it stands there already or not."""
+        key = [("key", key_title(), "")] if self.desk.keys is not None else []
+        program = ((name, title, meaning) for name, (title, meaning) in program_texts().items())
+        return [*key, *program, *((name, text.title, text.meaning) for name, text in shown_fields().items())]
 
     def _key_replaced(self) -> None:
         if self.desk.worker.snapshot.state in {EngineState.FAILED, EngineState.STOPPED}:
@@ -109,18 +151,24 @@ class SettingsPage(Page):
 
     def _narrow(self, typed: str) -> None:
         words = typed.strip()
+        if words:
+            self._pieces.make_all()
         found = [card.narrow(words) for card in self._cards]
-        self._none.setVisible(not any(found))
+        self._none.setVisible(bool(words) and not any(found))
 
     def refresh(self) -> None:
         """Show what is in force."""
+        self._show(self.rows)
+
+    def _show(self, names: Iterable[str]) -> None:
         store = self.desk.settings
         try:
             settings = store.settings()
         except ConfigurationError as error:
             self.desk.frame.say(error.sentence)
             settings = Settings()
-        for name, line in self.rows.items():
+        for name in names:
+            line = self.rows[name]
             value = getattr(settings, name)
             line.show_value(
                 value if isinstance(value, bool) else as_text(value),

@@ -97,12 +97,12 @@ def written(parts: Iterable[QuestionPart]) -> list[str]:
 
 
 _LINE: Final = 2_000
-"""Characters of a part; whoever shows them cuts to the room that there is, which is less."""
+"""Characters of a part, and of its name; whoever shows them cuts to the room that there is, which is less."""
 
 
 def in_one_line(parts: Iterable[QuestionPart]) -> str:
     """For a menu or a notification. The working folder is left out: it is the execution's own."""
-    named = (f"{part.name}: {_begin(part.text)}" for part in parts if part.kind != "place")
+    named = (f"{_begin(part.name)}: {_begin(part.text)}" for part in parts if part.kind != "place")
     return visible_line("  ".join(named))
 
 

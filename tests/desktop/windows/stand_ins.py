@@ -24,6 +24,7 @@ from desktop.windows.background import Background
 from desktop.windows.desk import Desk
 from desktop.windows.execution_detail import ExecutionDetail
 from desktop.windows.main import MainWindow
+from desktop.windows.settings import SettingsPage
 from desktop.worker.face import WorkerFace
 from tests.support.engine import home
 from worker_core.checks.check import Check, ok
@@ -152,8 +153,16 @@ def shown_window(
     made = MainWindow(desk)
     qtbot.addWidget(made)
     made.show()
-    made.show_page(page)
+    show_whole(qtbot, made, page)
     return made
+
+
+def show_whole(qtbot: QtBot, window: MainWindow, name: str, target: str = "") -> None:
+    """Show a page, and wait until all of it is there: Settings come in pieces."""
+    window.show_page(name, target)
+    page = window.page_named(name)
+    if isinstance(page, SettingsPage):
+        qtbot.waitUntil(lambda: page.is_whole)
 
 
 def busy(text: str = "words") -> EngineSnapshot:
@@ -249,8 +258,13 @@ class Scene:
         self.desk.diagnosis.test_connection.side_effect = self.test
         self.settings = self.desk.settings
         self.window = MainWindow(self.desk)
+        self._qtbot = qtbot
         qtbot.addWidget(self.window)
         self.window.show()
+
+    def show_page(self, name: str, target: str = "") -> None:
+        """With all that is on it."""
+        show_whole(self._qtbot, self.window, name, target)
 
     async def test(self, heard: Callable[[Check], object]) -> list[Check]:
         found = [ok("control plane", "It answers in 12 ms.")]

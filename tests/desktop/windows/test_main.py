@@ -33,7 +33,7 @@ PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "not
 
 def test_each_page_stands_with_nothing(empty: Scene) -> None:
     for name in PAGES:
-        empty.window.show_page(name)
+        empty.show_page(name)
         assert empty.window.page == name
         assert not empty.window.grab().isNull(), name
 
@@ -44,24 +44,26 @@ def test_each_page_stands_with_a_normal_day(scene: Scene, look: Theme, mode) -> 
     look.set_mode(mode)
     palette = {"light": LIGHT, "dark": DARK}[mode]
     for name in PAGES:
-        scene.window.show_page(name)
+        scene.show_page(name)
         picture = scene.window.grab().toImage()
         assert picture.pixelColor(scene.window.width() - 60, 8).name() == palette.window, name
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_each_page_stands_with_hostile_data(empty: Scene, name: str) -> None:
-    empty.window.show_page(name)
+    empty.show_page(name)
     empty.arrive(HOSTILE)
     empty.window.show_page("executions", "e")
-    empty.window.show_page(name)
+    empty.show_page(name)
     assert not empty.window.grab().isNull()
     assert empty.window.minimumSizeHint().width() <= 1180, "no text makes the window wider than the screen"
 
 
 @pytest.mark.parametrize("filled", [False, True])
 def test_every_control_has_a_name_and_a_role_and_can_be_reached(scene: Scene, empty: Scene, filled: bool) -> None:
-    window = (scene if filled else empty).window
+    shown = scene if filled else empty
+    window = shown.window
+    shown.show_page("settings")
     if filled:
         window.show_page("executions", "e")
     assert nameless(window) == []
@@ -80,7 +82,7 @@ def test_each_page_is_walked_with_the_tab_key(scene: Scene, qtbot) -> None:
     for name in PAGES:
         if name == "executions":
             scene.window.show_page("executions", "e")
-        scene.window.show_page(name)
+        scene.show_page(name)
         assert unreachable(scene.window) == [], name
 
 
@@ -184,7 +186,7 @@ def test_every_setting_is_there_and_described() -> None:
 
 
 def test_a_setting_is_checked_with_the_workers_sentence(scene: Scene) -> None:
-    scene.window.show_page("settings")
+    scene.show_page("settings")
     line = scene.window.page_named("settings").rows["max_executions"]
     [field] = line.findChildren(QLineEdit)
     [reset] = [one for one in line.findChildren(QAbstractButton) if one.accessibleName().startswith("Reset ")]
@@ -202,7 +204,7 @@ def test_a_setting_is_checked_with_the_workers_sentence(scene: Scene) -> None:
 
 def test_preferences_the_connection_test_and_the_policy(scene: Scene, look: Theme) -> None:
     page = scene.window.page_named("settings")
-    scene.window.show_page("settings")
+    scene.show_page("settings")
     click(page, "Pause on metered networks")
     assert scene.settings.preferences.pause_on_metered_network
     appearance = named(page, "Appearance", QComboBox)
@@ -255,7 +257,7 @@ def test_no_page_is_cut_where_the_window_is_small(qtbot, tmp_path: Path, spoken:
     scene.window.resize(760, 520)
     assert scene.window.size().toTuple() == (760, 520)
     for name in PAGES:
-        scene.window.show_page(name, "e" if name == "executions" else "")
+        scene.show_page(name, "e" if name == "executions" else "")
         settle()
         for area in seen(scene.window.page_named(name), QScrollArea):
             wanted, room = area.widget().minimumSizeHint().width(), area.viewport().width()

@@ -6,16 +6,18 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QLabel, QLineEdit, QPlainTextEdit
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPlainTextEdit, QScrollArea, QWidget
 
 from desktop.settings.policy_store import PolicyStore
 from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from desktop.windows.settings import SettingsPage
-from tests.desktop.windows.stand_ins import shown_window
-from tests.support.finding import button, click, named, reads, texts
+from tests.desktop.windows.stand_ins import show_whole, shown_window
+from tests.desktop.windows.walking import STEPS
+from tests.support.finding import button, click, named, reads, settle, texts, ticks
 from worker_core.settings import SETTINGS, Fault, Reloaded
 from worker_core.snapshot import EngineSnapshot, EngineState
 
@@ -70,6 +72,101 @@ def shown(page: SettingsPage) -> list[str]:
 def test_each_group_stands_once() -> None:
     groups = [group for group, _ in groupby(shown_fields().values(), key=lambda text: text.group)]
     assert len(groups) == len(set(groups))
+
+
+def unseen(qtbot, folder: Path) -> tuple[MainWindow, SettingsPage]:
+    """A window whose settings nobody has looked at yet, and their page."""
+    window = shown_window(qtbot, folder)
+    page = window.page_named("settings")
+    assert isinstance(page, SettingsPage)
+    return window, page
+
+
+def test_nothing_is_made_before_somebody_looks_and_the_palette_knows_all_the_same(qtbot, tmp_path: Path) -> None:
+    window, page = unseen(qtbot, tmp_path)
+    offered = page.all()
+    assert [name for name, _, _ in offered if name in SETTINGS] == list(shown_fields())
+    assert not page.findChildren(SettingRow)
+    show_whole(qtbot, window, "settings")
+    rows = page.findChildren(SettingRow)
+    said = {(line.title, line.meaning) for line in rows}
+    assert {(title, meaning) for _, title, meaning in offered} == said - {
+        ("Start at login", "Start Kubiya Worker when you log in")
+    }
+    assert page.all() == offered
+
+
+def test_what_is_seen_is_there_at_once_and_the_rest_waits_while_nobody_looks(qtbot, tmp_path: Path) -> None:
+    window, page = unseen(qtbot, tmp_path)
+    window.show_page("settings")
+    settle()
+    area = page.findChild(QScrollArea)
+    assert area.widget().sizeHint().height() >= area.viewport().height()
+    assert not page.is_whole
+    window.show_page("overview")
+    assert not ticks(page)
+    made = len(page.rows)
+    QApplication.processEvents()
+    assert len(page.rows) == made
+    show_whole(qtbot, window, "settings")
+    assert list(page.rows) == list(shown_fields())
+
+
+def test_a_search_and_a_way_to_a_setting_find_what_was_not_made_yet(qtbot, tmp_path: Path) -> None:
+    window, page = unseen(qtbot, tmp_path)
+    last = list(shown_fields())[-1]
+    window.show_page("settings", last)
+    qtbot.waitUntil(lambda: page.rows[last].isAncestorOf(QApplication.focusWidget()))
+    area = page.findChild(QScrollArea)
+    at = page.rows[last].mapTo(area.viewport(), page.rows[last].rect().bottomLeft()).y()
+    assert 0 < at <= area.viewport().height()
+    (tmp_path / "other").mkdir()
+    window, page = unseen(qtbot, tmp_path / "other")
+    window.show_page("settings")
+    named(page, "Search settings", QLineEdit).setText(shown_fields()[last].title)
+    assert page.is_whole
+    assert last in shown(page)
+    assert len(shown(page)) < len(page.rows)
+
+
+def test_the_tab_key_goes_down_the_page(window: MainWindow, page: SettingsPage, qtbot) -> None:
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    named(page, "Search settings", QLineEdit).setFocus()
+    met: list[SettingRow] = []
+    for _ in range(STEPS):
+        at = QApplication.focusWidget()
+        line = next((one for one in page.findChildren(SettingRow) if one.isAncestorOf(at)), None)
+        if line is None and met and not page.isAncestorOf(at):
+            break
+        if line is not None and line not in met[-1:]:
+            met.append(line)
+        QTest.keyClick(at, Qt.Key.Key_Tab)
+    places = [
+        line.mapTo(page, line.rect().topLeft()).y() + page.findChild(QScrollArea).verticalScrollBar().value()
+        for line in met
+    ]
+    assert places == sorted(places)
+    assert len(met) == len([one for one in page.findChildren(SettingRow) if one.isEnabled()])
+
+
+def test_nothing_but_the_window_is_shown_as_a_window(qtbot, tmp_path: Path) -> None:
+    """What is shown before it stands anywhere flickers on the screen, takes the focus and costs a window."""
+    seen_windows: list[QWidget] = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
+            if event.type() is QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+                seen_windows.append(watched)
+            return False
+
+    watch = Watch()
+    QApplication.instance().installEventFilter(watch)
+    try:
+        window = shown_window(qtbot, tmp_path, page="settings")
+    finally:
+        QApplication.instance().removeEventFilter(watch)
+    assert seen_windows == [window]
 
 
 def test_times_are_shown_and_typed_with_units(page: SettingsPage) -> None:
