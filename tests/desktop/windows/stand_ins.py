@@ -162,7 +162,7 @@ def show_whole(qtbot: QtBot, window: MainWindow, name: str, target: str = "") ->
     window.show_page(name, target)
     page = window.page_named(name)
     if isinstance(page, SettingsPage):
-        qtbot.waitUntil(lambda: page.is_whole)
+        qtbot.waitUntil(lambda: page.is_whole, timeout=60_000)
 
 
 def busy(text: str = "words") -> EngineSnapshot:
