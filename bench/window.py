@@ -38,11 +38,13 @@ from desktop.shell.garbage import GarbageKeeper
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.windows.background import Background
 from desktop.windows.desk import Desk
 from desktop.windows.main import MainWindow
 from desktop.worker.face import WorkerFace
+from worker_core.budgets.usage import DailyUsage
 from worker_core.control_plane.models import ExecutionRecord
 from worker_core.events import EventBus, ExecutionEventPublished
 from worker_core.logs.ring import LogLine, LogRing
@@ -92,6 +94,12 @@ def _at_once(work: Coroutine[Any, Any, None]) -> None:
         work.send(None)
 
 
+def _nothing_used() -> Any:
+    kept = create_autospec(UsageKept, instance=True)
+    kept.read.return_value = DailyUsage(first=AT.date(), last=AT.date(), agents={}, queues={})
+    return kept
+
+
 def a_desk(worker: WorkerFace, folder: Path) -> Desk:
     paths = Paths.from_environment({"KUBIYA_WORKER_HOME": str(folder)})
     settings = SettingsStore(paths, environ={})
@@ -105,6 +113,7 @@ def a_desk(worker: WorkerFace, folder: Path) -> Desk:
         outside=Outside(workspaces=paths.workspaces),
         copies=WorkingCopies(paths=paths, settings=settings.settings),
         files_left=FilesLeft(workspaces=paths.workspaces),
+        usage=_nothing_used(),
         keys=None,
         autostart=None,
         sample=_sample,

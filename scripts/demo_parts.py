@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 from unittest.mock import create_autospec
@@ -22,12 +23,14 @@ from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.tray.facts import TrayFacts
 from desktop.tray.menu import menu
 from desktop.windows.background import Background
 from desktop.windows.desk import Desk
 from desktop.worker.face import WorkerFace
+from worker_core.budgets.ledger import Ledger, Spender, Spending
 from worker_core.checks.check import Check, ok, warn
 from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
 from worker_core.errors import KubiyaError
@@ -52,6 +55,7 @@ def desk(folder: Path, *, empty: bool) -> Desk:
     ]
     worker.queue_workers.side_effect = _serving
     if not empty:
+        demo_usage(paths.budget_file)
         store.change(queue_ids="q-7f31, q-b210, q-0c44")
         store.change(max_executions="8")
         notices.remember(demo_notices())
@@ -75,6 +79,7 @@ def desk(folder: Path, *, empty: bool) -> Desk:
         outside=create_autospec(Outside, instance=True),
         copies=create_autospec(WorkingCopies, instance=True, find=lambda _: None),
         files_left=FilesLeft(workspaces=paths.workspaces),
+        usage=UsageKept(paths.budget_file),
         keys=None,
         autostart=None,
         sample=sample,
@@ -82,6 +87,29 @@ def desk(folder: Path, *, empty: bool) -> Desk:
         menu=lambda: menu(TrayFacts(snapshot=worker.snapshot)),
         background=background(),
     )
+
+
+def demo_usage(file: Path) -> None:
+    """Ninety days of two agents, with week-ends and a failure now and then."""
+    if file.exists():
+        return
+    chance, ledger, today = random.Random(5), Ledger(file), datetime.now(UTC).astimezone().date()  # noqa: S311
+    for ago in range(89, -1, -1):
+        day = today - timedelta(days=ago)
+        for agent, name, queue, called in (
+            ("a-1", "Site reliability", "q-7f31", "production"),
+            ("a-2", "Data analyst", "q-b210", "reports"),
+        ):
+            turns = chance.randrange(0, 3 if day.weekday() > 4 else 12)
+            for turn in range(turns):
+                one = Spender(execution_id=f"{agent} {day}", turn=turn, agent_id=agent, queue_id=queue, day=day)
+                ledger.begin(
+                    one.execution_id, agent_id=agent, limits=[], day=day, agent_name=name, queue_id=queue,
+                    queue_name=called,
+                )  # fmt: skip
+                tokens = chance.randrange(2_000, 60_000)
+                ledger.add(one, Spending(tokens=tokens, cost=tokens * 4e-6))
+                ledger.end_turn(one, failed=chance.random() < 0.07)
 
 
 def background() -> Background:

@@ -17,7 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-PAGES = ("first-run", "overview", "executions", "queues", "logs", "health", "approvals", "notifications", "settings")
+PAGES = (
+    "first-run",
+    "overview",
+    "executions",
+    "queues",
+    "logs",
+    "health",
+    "usage",
+    "approvals",
+    "notifications",
+    "settings",
+)
 
 
 def main() -> int:

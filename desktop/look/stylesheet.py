@@ -77,6 +77,11 @@ QPlainTextEdit[variant="plain"] { background: transparent; border: none; font-fa
 QListView, QTableView { background: transparent; border: none; outline: none; }
 QHeaderView, QHeaderView::section { background: transparent; color: $muted; border: none; padding: 3px 0;
   font-size: ${code}px; }
+QTableWidget { color: $text; font-size: ${body}px; }
+QTableWidget::item { padding: 0 6px; }
+QTableWidget::item:hover { background: $raised; }
+QTableWidget::item:selected { background: $selected; color: $text; }
+QTableWidget QHeaderView::section { border-bottom: 1px solid $line; padding: 4px 9px; font-size: ${body}px; }
 QListWidget::item { color: $text; padding: 0 10px; border-radius: 7px; }
 QListWidget::item:hover { background: $raised; }
 QListWidget::item:selected { background: $selected; color: $text; }

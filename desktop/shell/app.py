@@ -43,6 +43,7 @@ from desktop.system.platforms import APP_ID, APP_NAME, AT_LOGIN, is_ours, own_co
 from desktop.system.platforms.ports import AutostartEntry, autostart_state, repair_autostart
 from desktop.system.power import PowerKeeper
 from desktop.system.sampling import Sampling
+from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.tray.actions import Actions
 from desktop.tray.facts import TrayFacts
@@ -212,6 +213,7 @@ class Desktop:
             outside=Outside(workspaces=paths.workspaces),
             copies=WorkingCopies(paths=paths, settings=store.settings),
             files_left=FilesLeft(workspaces=paths.workspaces),
+            usage=UsageKept(paths.budget_file),
             keys=None if launch.backend else keys,
             autostart=system.autostart,
             sample=Sampling(disk=paths.state).sample,

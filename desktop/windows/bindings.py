@@ -51,6 +51,7 @@ def sections() -> tuple[Section, ...]:
         Section(name="queues", icon="queues", title=tr("Queues")),
         Section(name="logs", icon="logs", title=tr("Logs")),
         Section(name="health", icon="health", title=tr("Health")),
+        Section(name="usage", icon="usage", title=tr("Usage")),
         Section(name="approvals", icon="approvals", title=tr("Approvals")),
         Section(name="notifications", icon="bell", title=tr("Notifications")),
         Section(name="settings", icon="settings", title=tr("Settings")),

@@ -20,6 +20,7 @@ from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
 from desktop.system.platforms.ports import AutostartEntry
+from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.windows.background import Background
 from desktop.worker.face import WorkerFace
@@ -73,6 +74,7 @@ class Desk:
     outside: Outside
     copies: WorkingCopies
     files_left: FilesLeft
+    usage: UsageKept
     keys: Keys | None
     """None in a playground, which has a key of its own."""
 

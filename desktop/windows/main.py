@@ -39,6 +39,7 @@ from desktop.windows.page import Page
 from desktop.windows.past_executions import PastExecutions
 from desktop.windows.queues import QueuesPage
 from desktop.windows.settings import SettingsPage
+from desktop.windows.usage import UsagePage
 from worker_core.events import Event
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import EngineSnapshot, Health
@@ -98,6 +99,7 @@ class MainWindow(QMainWindow):
             "queues": self._queues,
             "logs": self.logs,
             "health": HealthPage(self.desk),
+            "usage": UsagePage(self.desk),
             "approvals": ApprovalsPage(self.desk),
             "notifications": NoticesPage(self.desk),
             "settings": self._settings,
@@ -128,7 +130,7 @@ class MainWindow(QMainWindow):
         return self._pages[name]
 
     def show_page(self, name: str, target: str = "") -> None:
-        """`overview`, `executions`, `queues`, `logs`, `health`, `approvals`, `notifications` or `settings`.
+        """`overview`, `executions`, `queues`, `logs`, `health`, `usage`, `approvals`, `notifications` or `settings`.
 
         `target` is the id of an execution to open there, or on the page `settings` a setting's name or the word `key`.
 

@@ -17,6 +17,7 @@ from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.tray.facts import TrayFacts
 from desktop.tray.menu import menu
@@ -27,6 +28,7 @@ from desktop.windows.main import MainWindow
 from desktop.windows.settings import SettingsPage
 from desktop.worker.face import WorkerFace
 from tests.support.engine import home
+from worker_core.budgets.usage import DailyUsage
 from worker_core.checks.check import Check, ok
 from worker_core.control_plane.models import ExecutionRecord, Queue
 from worker_core.errors import KubiyaError
@@ -123,6 +125,7 @@ def a_desk(folder: Path, **parts: Any) -> Desk:
         "outside": create_autospec(Outside, instance=True),
         "copies": create_autospec(WorkingCopies, instance=True, find=lambda _: None),
         "files_left": create_autospec(FilesLeft, instance=True),
+        "usage": create_autospec(UsageKept, instance=True),
         "keys": None,
         "autostart": None,
         "sample": nothing_measured,
@@ -131,6 +134,7 @@ def a_desk(folder: Path, **parts: Any) -> Desk:
         "background": Background(run=run_now),
     }
     whole["files_left"].has_place.return_value = False
+    whole["usage"].read.return_value = DailyUsage(first=AT.date(), last=AT.date(), agents={}, queues={})
     whole |= parts
     return Desk(**whole)
 

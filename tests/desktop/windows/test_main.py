@@ -28,7 +28,7 @@ from worker_core.errors import KubiyaError
 from worker_core.settings import Settings
 from worker_core.snapshot import EngineSnapshot, EngineState, SdkView, StopMode
 
-PAGES = ("overview", "executions", "queues", "logs", "health", "approvals", "notifications", "settings")
+PAGES = ("overview", "executions", "queues", "logs", "health", "usage", "approvals", "notifications", "settings")
 
 
 def test_each_page_stands_with_nothing(empty: Scene) -> None:
