@@ -22,7 +22,7 @@ from worker_core.basics.whole_text import whole
 from worker_core.errors import ConfigurationError
 from worker_core.network.proxy import use_proxy
 from worker_core.paths import Paths
-from worker_core.settings import FORMAT, FORMAT_KEY, SETTINGS, Settings, text_file
+from worker_core.settings import FORMAT, FORMAT_KEY, SETTINGS, Reading, Settings, text_file
 
 
 class SettingsStore(QObject):
@@ -48,6 +48,10 @@ class SettingsStore(QObject):
         """
         return settings_of.load(environ=self._environ, file=self.paths.settings_file)
 
+    def reading(self) -> Reading:
+        """The same, with where each value is from, what is wrong and what has no effect. Never raises."""
+        return settings_of.read(environ=self._environ, file=self.paths.settings_file)
+
     def settings_in_use(self) -> Settings:
         """The same, for a connection that is about to be made: from here on, this process uses their proxy."""
         found = self.settings()
@@ -58,10 +62,6 @@ class SettingsStore(QObject):
         """The environment variable that decides this field; empty where the file does."""
         variable = SETTINGS[name].variable
         return variable if self._environ.get(variable) else ""
-
-    def is_changed(self, name: str) -> bool:
-        """Whether the file names this field."""
-        return name in self._read()
 
     def change(self, **changes: Any) -> None:
         """Check fields as the worker would, and write them. Texts are read as typed; None or "" takes a field out.
@@ -92,10 +92,6 @@ class SettingsStore(QObject):
         except OSError as error:
             raise ConfigurationError(f"The settings file {file} cannot be written: {error.strerror}.") from error
         self.changed.emit()
-
-    def _read(self) -> dict[str, Any]:
-        file = self.paths.settings_file
-        return settings_of.parse(text_file.read(file, what="settings file")[0], file=file)
 
     # --- preferences --------------------------------------------------------------------------------------
 

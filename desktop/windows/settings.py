@@ -28,7 +28,7 @@ from desktop.windows.program_card import ProgramCard, program_texts
 from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.setting_fields import FieldText, option_text, shown_fields
 from worker_core.errors import ConfigurationError
-from worker_core.settings import SETTINGS, Kind, Settings, as_text
+from worker_core.settings import SETTINGS, Kind, Reading, as_text
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 
@@ -41,6 +41,7 @@ class SettingsPage(Page):
             tr("What you change is checked at once. A worker that runs takes up what it can; what has to wait says so.")
         )
         self._later: tuple[str, ...] = ()
+        self._wrong = ""
         self.rows: dict[str, SettingRow] = {}
         self._search = self._build_search()
         self.tools.addWidget(self._search)
@@ -162,21 +163,32 @@ class SettingsPage(Page):
 
     def _show(self, names: Iterable[str]) -> None:
         store = self.desk.settings
-        try:
-            settings = store.settings()
-        except ConfigurationError as error:
-            self.desk.frame.say(error.sentence)
-            settings = Settings()
+        reading = store.reading()
+        self._say_what_is_wrong(reading)
+        settings = reading.settings_without_faults()
+        faults = {fault.name: fault for fault in reading.faults}
         for name in names:
             line = self.rows[name]
             value = getattr(settings, name)
             line.show_value(
                 value if isinstance(value, bool) else as_text(value),
-                changed=store.is_changed(name),
+                changed=name in faults or reading.origin(name).source == "file",
                 elsewhere=(elsewhere := store.decided_elsewhere(name)),
             )
-            if name in self._later and not elsewhere:
-                line.remark(tr("From the worker's next start on."))
+            if not elsewhere:
+                remarks = [one.sentence for one in reading.remarks if one.name == name]
+                if name in self._later:
+                    remarks.append(tr("From the worker's next start on."))
+                line.remark(" ".join(remarks))
+            if name in faults:
+                line.complain(faults[name].sentence)
+
+    def _say_what_is_wrong(self, reading: Reading) -> None:
+        """Once, as the worker would at its start; sections come one after the other."""
+        wrong = reading.faults[0].sentence if reading.faults else ""
+        if wrong and wrong != self._wrong:
+            self.desk.frame.say(wrong)
+        self._wrong = wrong
 
     def take(self, snapshot: EngineSnapshot) -> None:
         if self._later and snapshot.state in {EngineState.STARTING, EngineState.STOPPED, EngineState.FAILED}:

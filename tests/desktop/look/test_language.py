@@ -54,6 +54,7 @@ def test_a_catalogue_has_every_text_and_no_other(name: str) -> None:
     assert sorted(texts - catalogue.keys()) == [], "python scripts/languages.py lists what is missing"
     assert sorted(catalogue.keys() - texts) == []
     assert [text for text, said in catalogue.items() if not said.strip()] == []
+    assert list(catalogue) == sorted(catalogue), "in order, so that two changes rarely meet in one place"
 
 
 @pytest.mark.parametrize("name", sorted(tool.catalogues()))

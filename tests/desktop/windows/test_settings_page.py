@@ -263,6 +263,41 @@ def test_a_running_worker_takes_up_what_it_can_and_the_rest_says_that_it_waits(w
     assert not reads(page, words), "no worker runs: there is nothing to wait for"
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"queue_ids = [", "is not valid TOML"),
+        (b'log_level = "\xff"\n', "is not UTF-8"),
+        (b"max_executions = 'many'\nfail_fast = true\n", "max_executions"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read_is_said_once_and_the_page_stands(
+    qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    window, page = unseen(qtbot, tmp_path)
+    file = window.desk.settings.paths.settings_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    heard: list[str] = []
+    monkeypatch.setattr(window.desk.frame, "say", lambda sentence, **_: heard.append(sentence))
+    show_whole(qtbot, window, "settings")
+    assert [said in one for one in heard] == [True]
+    assert set(page.rows) == set(shown_fields())
+    wrong = page.rows["max_executions"]
+    assert (said in wrong.complaint) == (said == "max_executions"), "what can be told of one setting stands there"
+    assert named(page, SETTINGS["fail_fast"].title, QAbstractButton).isChecked() == (said == "max_executions")
+
+
+def test_a_limit_that_is_for_nobody_is_said_where_it_was_set(qtbot, tmp_path: Path) -> None:
+    """As `config check` and the doctor say it."""
+    window = shown_window(qtbot, tmp_path, page="settings", settings={"tool_limits": "shel.memory_mb=900"})
+    page = window.page_named("settings")
+    assert isinstance(page, SettingsPage)
+    (remark,) = window.desk.settings.reading().remarks
+    assert "Did you mean `shell.memory_mb`?" in remark.sentence
+    assert texts(page.rows["tool_limits"])[-1].replace("\u200b", "") == remark.sentence, "a long path may be broken"
+
+
 def test_a_line_has_labels_for_what_it_says_alone_and_its_note_stands_above_its_fault(page: SettingsPage) -> None:
     assert all(label.text() for line in page.rows.values() for label in line.findChildren(QLabel))
     line = page.rows["max_executions"]
