@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from desktop.notices.notifications import Level, Notice
+from worker_core import __version__
 from worker_core.events import (
     Event,
     ExecutionEventPublished,
@@ -135,7 +136,7 @@ def snapshot(step: int = 120) -> EngineSnapshot:
         state=EngineState.RUNNING,
         reason="Two of three queues are served; staging does not answer.",
         since=NOW - timedelta(hours=3, minutes=41),
-        version="0.9.0",
+        version=__version__,
         host_id="h-5f2c81d09a7e",
         pid=48213,
         control_plane_url="https://control-plane.kubiya.ai",
@@ -377,8 +378,13 @@ def notices() -> list[Notice]:
             "Your API key ends soon",
             "It ends on 2026-12-01 09:00. Make a new one on the control plane.",
         ),
-        (190, Level.PROBLEM, "Connection lost", "The control plane has not answered for a minute. It is tried again."),
-        (188, Level.NEWS, "Connected again", "Events that waited have been delivered."),
+        (
+            190,
+            Level.PROBLEM,
+            "Connection lost for more than a minute",
+            "Cannot reach control-plane.kubiya.ai: nothing listens there.",
+        ),
+        (188, Level.NEWS, "Connection restored", "The worker is connected again."),
         (
             95,
             Level.PROBLEM,
@@ -388,7 +394,12 @@ def notices() -> list[Notice]:
         (51, Level.NEWS, "Execution finished", "Bump the base image of all services to Debian 12.9"),
         (32, Level.NEWS, "Execution finished", "Summarize the overnight alerts and group them by cause"),
         (9, Level.NEWS, "A turn has ended", "Renew the staging certificates that expire this week"),
-        (0.4, Level.QUESTION, "May this run?", "shell: git push origin fix/checkout-pool && gh pr create --fill"),
+        (
+            0.4,
+            Level.QUESTION,
+            "An agent asks for approval",
+            "shell: git push origin fix/checkout-pool && gh pr create --fill",
+        ),
     ]
     return [
         Notice(title=title, body=body, level=level, at=NOW - timedelta(minutes=minutes))

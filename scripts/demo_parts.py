@@ -162,6 +162,7 @@ async def examine(heard: Callable[[Check], object]) -> list[Check]:
 
 class _Keys:
     control_plane_url = "https://control-plane.kubiya.ai"
+    url_decided_by = ""
 
     def __init__(self, *, refused: bool) -> None:
         self._refused = refused

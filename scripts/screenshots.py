@@ -107,10 +107,10 @@ def main() -> int:
                         vitals.history[name].append(
                             round(2 + 1.4 * math.sin(step / 19)) if name == "slots" else base * wave
                         )
-            if given.size:
-                window.resize(*(int(side) for side in given.size.split("x")))
             window.show()
             window.resize(WANTED)  # the offscreen screen is a small one
+            if given.size:
+                window.resize(*(int(side) for side in given.size.split("x")))
             for name in given.page:
                 if name == "first-run":
                     first = FirstRunWindow(demo_parts.onboarding(refused=given.empty), demo_parts.background())

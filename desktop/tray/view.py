@@ -109,25 +109,27 @@ class Tray(QObject):
             self._update(self._menu, entries)
 
     def _update(self, target: QMenu, entries: Sequence[Entry]) -> None:
-        """Change what differs; the same shape keeps its actions, so that an open menu stays open."""
+        """Change what differs. What is above and below keeps its actions, so that an open menu stays open, and a click
+        that is on its way is still somebody's.
+        """
         actions = target.actions()
-        if [_shape(entry) for entry in entries] != [action.property("shape") for action in actions]:
-            target.clear()
-            for child in target.findChildren(QMenu, options=Qt.FindChildOption.FindDirectChildrenOnly):
-                child.deleteLater()
-            actions = [self._new_action(target, entry) for entry in entries]
-        for action, entry in zip(actions, entries, strict=True):
+        above, below = _same([action.property("shape") for action in actions], [_shape(entry) for entry in entries])
+        for action in actions[above : len(actions) - below]:
+            target.removeAction(action)
+            (action.menu() or action).deleteLater()
+        behind = actions[len(actions) - below] if below else None
+        added = [self._new_action(target, entry, behind) for entry in entries[above : len(entries) - below]]
+        kept = actions[len(actions) - below :]
+        for action, entry in zip([*actions[:above], *added, *kept], entries, strict=True):
             self._apply(action, entry)
 
-    def _new_action(self, target: QMenu, entry: Entry) -> QAction:
-        if entry.children:
-            action = QMenu(target).menuAction()
-            target.addAction(action)
-        elif not entry.title:
-            action = target.addSeparator()
-        else:
-            action = target.addAction("")
+    def _new_action(self, target: QMenu, entry: Entry, behind: QAction | None) -> QAction:
+        action = QMenu(target).menuAction() if entry.children else QAction(target)
+        if not entry.title:
+            action.setSeparator(True)
+        elif not entry.children:
             action.triggered.connect(lambda: self._picked(action))
+        target.insertAction(behind, action)  # type: ignore[arg-type]  # None: at the end
         action.setProperty("shape", _shape(entry))
         return action
 
@@ -191,9 +193,20 @@ def for_dbusmenu(title: str) -> str:
 
 
 def _shape(entry: Entry) -> str:
+    """What it is and does. One that does something else is another one: a click on its way must not do that."""
     if not entry.title:
         return "line"
-    return "menu" if entry.children else "item"
+    if entry.children:
+        return " ".join(("menu", *(one.target for one in entry.children if one.target)))
+    return f"item {entry.action.value} {entry.target}"
+
+
+def _same(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """How many shapes are the same from the top, and how many of the others from the bottom."""
+    most = min(len(before), len(after))
+    above = next((place for place in range(most) if before[place] != after[place]), most)
+    below = next((back for back in range(most - above) if before[-1 - back] != after[-1 - back]), most - above)
+    return above, below
 
 
 def _panel() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFocusEvent, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QPushButton, QSizePolicy, QToolButton
 
 from desktop.look.icons import paint_icon
@@ -84,6 +84,9 @@ class NavButton(QAbstractButton):
         self._urgent = self._folded = False
         self.setText(text)
         self.setCheckable(True)
+        self._by_keys = False
+        """The focus came by the keyboard, and has a ring."""
+
         self.setAutoExclusive(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -93,6 +96,12 @@ class NavButton(QAbstractButton):
         if shortcut:
             self.setToolTip(tooltip_text(f"{text}  ({shortcut})"))
         theme().changed.connect(self.update)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's own name)
+        if event.reason() not in {Qt.FocusReason.ActiveWindowFocusReason, Qt.FocusReason.PopupFocusReason}:
+            self._by_keys = event.reason() is not Qt.FocusReason.MouseFocusReason
+        super().focusInEvent(event)
+        self.update()
 
     def set_count(self, count: int, *, urgent: bool = False) -> None:
         if (count, urgent) != (self._count, self._urgent):
@@ -118,7 +127,7 @@ class NavButton(QAbstractButton):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colors.selected if self.isChecked() else colors.raised))
             painter.drawRoundedRect(area, 7, 7)
-        if self.hasFocus() and not self.isChecked():
+        if self.hasFocus() and self._by_keys:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QColor(colors.accent_ink))
             painter.drawRoundedRect(area, 7, 7)

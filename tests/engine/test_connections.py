@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.cut_proxy import CutProxy
 from tests.support.engine import Rig, new_queue, running_engine
 from tests.support.fake_control_plane import FakeControlPlane, Reply, Request
 from tests.support.playground import Stage
 from tests.support.refusing_temporal import PERMISSION_DENIED, UNAUTHENTICATED, RefusingTemporal
-from worker_core.engine.serving import Timing
+from worker_core.engine.serving import QueueServer, Timing
 from worker_core.events import PollingStalled, PollingStarted, QueueRegistered, WokeUp
 from worker_core.snapshot import EngineState
 from worker_core.status_server.readiness import Patience, readiness
@@ -167,6 +169,24 @@ async def test_a_start_without_a_control_plane_says_so_and_when_it_is_tried_agai
             assert trouble.next_try_at is not None
             assert proxy.address in trouble.sentence
             await rig.engine.stop()
+
+
+async def test_a_worker_looks_at_its_queues_for_as_long_as_it_runs(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause between the first looks doubles, and would leave what a time can be after 46 of them."""
+    looks, look = 0, QueueServer.look
+
+    async def counted(serving: QueueServer) -> None:
+        nonlocal looks
+        looks += 1
+        await look(serving)
+
+    monkeypatch.setattr(QueueServer, "look", counted)
+    async with running_engine(stage, tmp_path, timing=Timing(look_every=timedelta(milliseconds=1))) as rig:
+        await rig.until(lambda: looks > 100)
+        assert readiness_of(rig) == "serving"
+        await works(rig, "still served")
 
 
 def readiness_of(rig: Rig) -> str:

@@ -305,7 +305,7 @@ class QueueServer:
             await self.look()
             every = self._timing.look_every
             await asyncio.sleep((every if self._polled_at is not None else min(soon, every)).total_seconds())
-            soon *= 2
+            soon = min(soon * 2, every)
 
     async def look(self) -> None:
         from worker_core.temporal.statistics import TemporalSilent, describe

@@ -135,6 +135,11 @@ def test_an_option_is_explained_by_the_name_it_is_shown_with(name: str) -> None:
         assert [option for option in options if option_text(option) not in tr(text)] == [], text
 
 
+def test_pictures_show_words_that_the_program_says() -> None:
+    shown = {notice.title for notice in script("demo_data").notices()}
+    assert shown - tool.said() == set()
+
+
 def test_values_are_put_in_and_what_is_missing_stays_english() -> None:
     language.use({"{count} more": "noch {count}"})
     assert tr("{count} more", count=3) == "noch 3"

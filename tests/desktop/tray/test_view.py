@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QByteArray
@@ -11,13 +12,14 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
 from desktop.look.tokens import TRAY_DISCS, TRAY_MARKS
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.tray.icons import SIZES, icon, svg
 from desktop.tray.picture import IconState, Picture
-from desktop.tray.view import Tray
+from desktop.tray.view import Tray, _same
 from tests.desktop.look.contrast import contrast
 from tests.support.finding import settle
 from tests.support.snapshots import asking, facts
@@ -78,6 +80,43 @@ def test_an_open_menu_keeps_its_items_while_words_change(tray: Tray) -> None:
     assert find(tray, "Something else.")
     tray.show(facts(EngineState.STOPPED))
     assert menu_of(tray).actions() != before
+
+
+def test_a_click_on_its_way_is_for_what_was_clicked_though_tasks_come_and_go(tray: Tray) -> None:
+    """A panel names an item by a number that its action has for its whole life."""
+    asked: list[tuple[Action, str]] = []
+    tray.chosen.connect(lambda action, target: asked.append((action, target)))
+    tray.show(facts(running=1))
+    login, leave = find(tray, "Start at login"), menu_of(tray).actions()[-1]
+    cancel = find(tray, "Execution 00000000, turn 1: model", "Cancel")
+    running = facts(running=3)
+    tray.show(replace(running, snapshot=replace(running.snapshot, executions=running.snapshot.executions[1:])))
+    settle()
+    assert find(tray, "Start at login") is login
+    assert menu_of(tray).actions()[-1] is leave
+    titles = [action.text() for action in menu_of(tray).actions()]
+    assert sum(title.startswith("Execution 0000000") for title in titles) == 2
+    assert not isValid(cancel), "it would cancel another one"
+    tray.show(facts())
+    login.trigger()
+    assert [action for action, _ in asked] == [Action.TOGGLE_AUTOSTART]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("", "", (0, 0)),
+        ("abc", "abc", (3, 0)),
+        ("abc", "axbc", (1, 2)),
+        ("axbc", "abc", (1, 2)),
+        ("aaa", "aa", (2, 0)),
+        ("abc", "xyz", (0, 0)),
+        ("", "ab", (0, 0)),
+        ("aba", "a", (1, 0)),
+    ],
+)
+def test_what_is_the_same_above_and_below(before: str, after: str, same: tuple[int, int]) -> None:
+    assert _same(before, after) == same
 
 
 def test_a_check_mark_shows_the_truth_not_the_click(tray: Tray) -> None:

@@ -5,9 +5,10 @@ from typing import Literal
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage, QTextDocument
+from PySide6.QtGui import QColor, QImage, QTextDocument
 from PySide6.QtWidgets import QWidget
 
+from desktop.look.theme import theme
 from desktop.look.wording import size_text, tooltip_text
 from desktop.models.conversation import Conversation, ToolCall
 from desktop.widgets.buttons import Button, IconButton, NavButton, Switch
@@ -199,6 +200,30 @@ def test_controls_have_names_and_keep_them_with_their_text(qtbot) -> None:
     assert choice.chosen == "b"
     choice.offer([("c", "C")])
     assert choice.chosen == "c"
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_the_keyboard_leaves_a_ring_in_the_side_bar_and_the_mouse_none(qtbot, chosen: bool) -> None:
+    side, first, second = QWidget(), NavButton("logs", "Logs"), NavButton("health", "Health")
+    qtbot.addWidget(side)
+    for place, one in enumerate((first, second)):
+        one.setParent(side)
+        one.setGeometry(0, 50 * place, 180, 36)
+    side.show()
+    side.activateWindow()
+    qtbot.waitUntil(side.isActiveWindow)
+    second.setChecked(chosen)
+
+    def ringed() -> bool:
+        return second.grab().toImage().pixelColor(90, 0) == QColor(theme().palette.accent_ink)
+
+    first.setFocus(Qt.FocusReason.MouseFocusReason)
+    assert not ringed()
+    second.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.waitUntil(ringed)
+    first.setFocus(Qt.FocusReason.MouseFocusReason)
+    second.setFocus(Qt.FocusReason.MouseFocusReason)
+    qtbot.waitUntil(lambda: not ringed())
 
 
 def test_a_banner_says_a_sentence_and_offers_one_thing(qtbot) -> None:
