@@ -59,14 +59,19 @@ def set_up(name: str, *, what: str) -> str:
     # Not compiled: most of it is never imported.
     command = [str(python_of(folder)), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
     command += ["--only-binary", ":all:", "--require-hashes", "--requirement", str(requirements(name))]
-    try:
-        done = subprocess.run(command, timeout=INSTALL_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return f"the installation took longer than {INSTALL_SECONDS} s"
-    if done.returncode != 0:
-        return "the installation failed (above)"
+    if why := why_not_installed(command):
+        return why
     (folder / READY).touch()
     return ""
+
+
+def why_not_installed(command: Sequence[str | Path], *, seconds: int = INSTALL_SECONDS) -> str:
+    """Run an installation. Why it did not end well, or an empty text."""
+    try:
+        done = subprocess.run(command, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return f"the installation took longer than {seconds} s"
+    return "the installation failed (above)" if done.returncode else ""
 
 
 def switches(*known: str) -> tuple[set[str], list[str]]:

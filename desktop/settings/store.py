@@ -46,7 +46,7 @@ class SettingsStore(QObject):
         Raises:
             ConfigurationError: a value is not valid.
         """
-        return settings_of.load(environ=self._environ, file=self.paths.settings_file)
+        return self.reading().settings()
 
     def reading(self) -> Reading:
         """The same, with where each value is from, what is wrong and what has no effect. Never raises."""

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from desktop.look.language import tr
 from desktop.look.tokens import Space
 from desktop.widgets.changes_card import ChangesCard
+from desktop.widgets.layouts import empty
 from desktop.windows.desk import Desk
 
 if TYPE_CHECKING:
@@ -44,15 +45,12 @@ class ChangesPanel(QWidget):
     def close_changes(self) -> None:
         """Another execution is shown, or they were dealt with."""
         self._execution_id = ""
-        while (item := self._layout.takeAt(0)) is not None:
-            if (card := item.widget()) is not None:
-                card.deleteLater()
+        empty(self._layout)
         self.hide()
 
     def _show(self, changes: Changes) -> None:
         execution_id = self._execution_id
-        self.close_changes()
-        self._execution_id = execution_id
+        empty(self._layout)
         self._layout.addWidget(
             ChangesCard(
                 changes,

@@ -18,6 +18,25 @@ _INTO_CACHE: Final = "cache_creation_input_tokens"
 _WRITTEN: Final = "output_tokens"
 
 
+def usage_of(counted: Mapping[str, Any], *, cost: float = 0.0) -> Usage:
+    """Of what Anthropic's API and Claude's program both count; what is no number counts as none. `cost` in dollars."""
+
+    def count(name: str) -> int:
+        value = counted.get(name)
+        return value if isinstance(value, int) else 0
+
+    cached, kept = count(_FROM_CACHE), count(_INTO_CACHE)
+    prompt, written = count(_READ) + cached + kept, count(_WRITTEN)
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=written,
+        total_tokens=prompt + written,
+        cached_tokens=cached,
+        cache_creation_tokens=kept,
+        cost=cost,
+    )
+
+
 class UsageMeter:
     """Of one answer: a stream of events, or one document. What cannot be read counts as nothing, and breaks nothing."""
 
@@ -50,15 +69,7 @@ class UsageMeter:
         if self._document:
             with suppress(ValueError):
                 self._take(foreign_json.loads(bytes(self._document)))
-        cached, kept = self._counted.get(_FROM_CACHE, 0), self._counted.get(_INTO_CACHE, 0)
-        prompt, written = self._counted.get(_READ, 0) + cached + kept, self._counted.get(_WRITTEN, 0)
-        return Usage(
-            prompt_tokens=prompt,
-            completion_tokens=written,
-            total_tokens=prompt + written,
-            cached_tokens=cached,
-            cache_creation_tokens=kept,
-        )
+        return usage_of(self._counted)
 
     def _take(self, said: Any) -> None:
         """Counts stand in the message that begins, and again, newer, where it ends."""

@@ -23,6 +23,7 @@ from claude_agent_sdk import (
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.claude.door import ModelDoor
+from worker_core.claude.metering import usage_of
 from worker_core.claude.program import Program
 from worker_core.model.answer import Usage
 from worker_core.model.gateway import ModelGateway
@@ -166,7 +167,7 @@ async def _converse(order: Order, listener: Listener, program: Program, door: Mo
         session_id=result.session_id,
         model=next(iter(result.model_usage or {}), order.model),
         finish_reason=result.stop_reason or "stop",
-        usage=_usage(result.usage, cost=result.total_cost_usd),
+        usage=usage_of(result.usage or {}, cost=result.total_cost_usd or 0.0),
     )
 
 
@@ -254,23 +255,6 @@ def _environment(order: Order, *, url: str, token: str) -> dict[str, str]:
         "MCP_TOOL_TIMEOUT": "86400000",
         "MAX_MCP_OUTPUT_TOKENS": "100000",
     }
-
-
-def _usage(raw: Mapping[str, Any] | None, *, cost: float | None) -> Usage:
-    def count(name: str) -> int:
-        value = (raw or {}).get(name)
-        return value if isinstance(value, int) else 0
-
-    cached, kept = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
-    prompt, written = count("input_tokens") + cached + kept, count("output_tokens")
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=written,
-        total_tokens=prompt + written,
-        cached_tokens=cached,
-        cache_creation_tokens=kept,
-        cost=cost or 0.0,
-    )
 
 
 def _failure(program: Program, door: ModelDoor, said: str) -> GatewayError:

@@ -17,14 +17,11 @@ from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescripto
 from desktop.look.language import tr
 from desktop.system.platforms.late_answers import ask
 from desktop.system.platforms.ports import APP_ID, APP_NAME, Notifier, Platform
-from desktop.system.platforms.session_lock import SessionLock
+from desktop.system.platforms.session_lock import MANAGER, MANAGER_PATH, SERVICE, SessionLock
 from worker_core.basics.files import write_private
 
 log = logging.getLogger(__name__)
 
-SERVICE: Final = "org.freedesktop.login1"
-PATH: Final = "/org/freedesktop/login1"
-MANAGER: Final = "org.freedesktop.login1.Manager"
 
 _ENTRY = """[Desktop Entry]
 Type=Application
@@ -144,7 +141,7 @@ class Logind(QObject):
         self._on_sleep, self._on_wake = on_sleep, on_wake
         # PySide takes the slot as str, whatever its stubs say; bytes raise ValueError.
         slot = SLOT("prepare_for_sleep(bool)")
-        heard = self._bus.connect(SERVICE, PATH, MANAGER, "PrepareForSleep", self, slot)  # type: ignore[call-overload]
+        heard = self._bus.connect(SERVICE, MANAGER_PATH, MANAGER, "PrepareForSleep", self, slot)  # type: ignore[call-overload]
         if heard:
             self._inhibit("sleep", tr("Finishing what runs"), "delay")
         return bool(heard)
@@ -177,7 +174,7 @@ class Logind(QObject):
         self._let_go("block")
 
     def _inhibit(self, what: str, why: str, mode: str) -> None:
-        call = QDBusMessage.createMethodCall(SERVICE, PATH, MANAGER, "Inhibit")
+        call = QDBusMessage.createMethodCall(SERVICE, MANAGER_PATH, MANAGER, "Inhibit")
         call.setArguments([what, "Kubiya Worker", why, mode])
         wish = self._wished[mode] = object()
 
