@@ -95,7 +95,8 @@ class Here:
         await self._engine.resume()
 
     async def answer_sandbox(self, *, allow: bool) -> None:
-        self._sandbox.answer(allow=allow)
+        if self._engine.snapshot.sandbox.name == "asked":  # nobody may say yes to what was not shown
+            self._sandbox.answer(allow=allow)
 
     async def reload(self, provide: Provide) -> Reloaded:
         """The settings that `provide` gives, as far as they may change meanwhile."""
