@@ -212,6 +212,11 @@ class ApprovalView:
     rule: str = ""
     """What would be written to the policy then, as TOML; empty where that is not known."""
 
+    workspace: str = ""
+    """Of its execution, absolute: what paths in a changed rule are seen from. Empty where `rule` cannot be changed:
+    an earlier version asks, or it holds what nobody sees.
+    """
+
     in_call: bool = False
     """The call is under way, and asks its user something: whoever allows it sends its server an answer."""
 

@@ -105,6 +105,12 @@ class Approval:
     rule: str = ""
     """What would be written to the policy then; empty where that is not known."""
 
+    workspace: str = ""
+    """Of its execution; empty where that rule can only be written as it is."""
+
+    own_rule: str = ""
+    """What is written instead, when it is answered; empty: that rule."""
+
     in_call: bool = False
     """The call is under way, and its server asks something."""
 

@@ -261,13 +261,14 @@ class ExecutionStore:
                 left_out=waiting.left_out,
                 lasts=waiting.lasts,
                 rule=waiting.rule,
+                workspace=waiting.workspace,
                 in_call=waiting.in_call,
                 fields=waiting.fields,
                 asked_at=waiting.asked_at,
                 expires_at=waiting.expires_at,
             )
             known = self._approvals[key] = one.conversation.ask(asked)
-            known.lasts, known.rule = waiting.lasts, waiting.rule
+            known.lasts, known.rule, known.workspace = waiting.lasts, waiting.rule, waiting.workspace
             if not known.seal:  # an event of it is masked as all that leaves this machine
                 known.parts, known.left_out = waiting.parts, waiting.left_out
             self._say(waiting.execution_id, known)

@@ -11,6 +11,7 @@ from desktop.look.language import tr
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import moment, when_text
 from desktop.models.conversation import Approval
+from desktop.models.own_rule import verdict
 from desktop.widgets.buttons import Button
 from desktop.widgets.form import Form
 from desktop.widgets.layouts import column, row
@@ -89,7 +90,11 @@ class ApprovalCard(QFrame):
             line.addWidget(look)
         self._buttons.setLayout(line)
         self._question = QuestionView(approval.parts, read=lambda: read(approval))
-        self.rule = RulePanel(write=lambda: self._say(allow=True, scope="always"), back=self._hide_rule)
+        self.rule = RulePanel(
+            write=lambda: self._say(allow=True, scope="always"),
+            back=self._hide_rule,
+            verdict=lambda text: verdict(approval, text),
+        )
         self.setLayout(
             column(head, self._question, self.form, self.rule, self._buttons, gap=Space.M, margins=(16, 14, 16, 14))
         )
@@ -120,7 +125,7 @@ class ApprovalCard(QFrame):
 
     def _show_rule(self) -> None:
         """What would be written is seen before it is; where it is not known, at least that a rule is."""
-        self.rule.show_rule(self.approval.rule)
+        self.rule.show_rule(self.approval.rule, editable=bool(self.approval.workspace))
         self.rule.show()
         self._buttons.hide()
         self.rule.write.setFocus()
@@ -133,7 +138,7 @@ class ApprovalCard(QFrame):
     def _say(self, *, allow: bool, scope: Scope) -> None:
         self._asked = True
         self._wake()
-        self.approval.values = self.form.values
+        self.approval.values, self.approval.own_rule = self.form.values, self.rule.changed
         self._answer(self.approval, allow, scope)
 
     def wake(self) -> None:
@@ -146,5 +151,5 @@ class ApprovalCard(QFrame):
         self._allow.setEnabled(not self._asked and self.approval.was_shown)
         self._more.setEnabled(not self._asked and self.approval.was_shown)
         self._always.setVisible(not self.approval.left_out and self.approval.lasts)
-        self.rule.write.setEnabled(not self._asked and self.approval.was_shown and not self.approval.left_out)
+        self.rule.allow_writing(not self._asked and self.approval.was_shown and not self.approval.left_out)
         self._deny.setEnabled(not self._asked)

@@ -22,7 +22,12 @@ class Answering:
         async def answer() -> None:
             try:
                 await self._desk.worker.answer_approval(
-                    approval.key, allow=allow, scope=scope, seal=approval.seal, values=approval.values if allow else {}
+                    approval.key,
+                    allow=allow,
+                    scope=scope,
+                    seal=approval.seal,
+                    values=approval.values if allow else {},
+                    rule=approval.own_rule if scope == "always" else "",
                 )
             except Exception:
                 for card in self._of(approval):

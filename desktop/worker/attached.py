@@ -88,9 +88,11 @@ class Attached:
         return await asyncio.to_thread(self._worker.whole_question, approval_id)
 
     async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any]
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
     ) -> None:
-        await self._ask(lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal, values=values))
+        await self._ask(
+            lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
+        )
 
     async def answer_sandbox(self, *, allow: bool) -> None:
         raise KubiyaError(tr("The worker that asks runs elsewhere: answer it there."))

@@ -69,10 +69,17 @@ class WorkerFace(Protocol):
         """Everything that a call which waits would do, where the snapshot leaves something out."""
 
     async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope,
+        seal: str = "",
+        values: Mapping[str, Any] = NOTHING,
+        rule: str = "",
     ) -> None:
         """`scope` is how far the answer reaches: `once`, `execution` or `always`; `seal` that of a question which had
-        to be read whole.
+        to be read whole; `rule` what `always` writes instead of the rule that is shown, where its user changed that.
         """
 
     async def answer_sandbox(self, *, allow: bool) -> None:

@@ -111,9 +111,9 @@ class Here:
         return self._engine.whole_question(approval_id)
 
     async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any]
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
     ) -> None:
-        await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values)
+        await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
 
     def reconnect(self, reason: str) -> None:
         if self._engine.snapshot.state not in {EngineState.STOPPED, EngineState.FAILED}:

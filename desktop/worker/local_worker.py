@@ -48,7 +48,7 @@ class Nobody:
         raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
     async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any]
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
     ) -> None:
         raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
@@ -189,9 +189,16 @@ class LocalWorker:
         return await self._serving.whole_question(approval_id)
 
     async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope,
+        seal: str = "",
+        values: Mapping[str, Any] = NOTHING,
+        rule: str = "",
     ) -> None:
-        await self._serving.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values)
+        await self._serving.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
 
     async def answer_sandbox(self, *, allow: bool) -> None:
         await self._serving.answer_sandbox(allow=allow)

@@ -194,6 +194,29 @@ async def test_what_was_typed_before_a_question_came_up_is_no_answer(stage: Stag
     assert not outside.exists()
 
 
+async def test_the_rule_of_always_is_said_where_it_can_be_answered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prompter, "_is_ours", lambda: True)
+    monkeypatch.setattr(prompter.Prompter, "_listen", lambda self: None)
+    rule = '[[allow]]\ncommand = "ls"\ntool = "shell"\nalways = true'
+
+    class Engine:
+        events = EventBus()
+        snapshot = EngineSnapshot()
+
+    for left_out, said in ((0, True), (7, False)):
+        asking, engine = prompter.Prompter(), Engine()
+        engine.snapshot = EngineSnapshot(
+            approvals=(replace(view("a1", at=datetime.now(UTC), left_out=left_out, command="ls"), rule=rule),)
+        )
+        asking.attend(engine)  # type: ignore[arg-type]
+        asking._show_next()
+        shown = capsys.readouterr().err
+        assert ('always writes  [[allow]] command = "ls", tool = "shell", always = true' in shown) is said
+        assert ("a: always" in shown) is said
+
+
 async def test_an_answer_that_comes_with_the_question_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompter, "_is_ours", lambda: True)
     monkeypatch.setattr(prompter.Prompter, "_listen", lambda self: None)

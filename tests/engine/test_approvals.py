@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,10 @@ from tests.support.executions import Viewer, submit, tool
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_socket.server import ControlSocket
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested
+from worker_core.logs.ring import LogRing
 
 
 async def cancel(stage: Stage, execution_id: str) -> None:
@@ -193,6 +198,49 @@ async def test_always_writes_a_rule_and_the_next_call_is_not_asked(stage: Stage,
     assert str(target) in text
     if os.name == "posix":
         assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def approvals(folder: Path, *words: str, says: str = "") -> tuple[int, str]:
+    """Exit code and output of `kubiya-worker approvals` for the worker of this home."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "worker_core", "approvals", *words, "--worker", "rack-7",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "KUBIYA_WORKER_HOME": str(folder), "NO_COLOR": "1", "COLUMNS": "300"},
+    )  # fmt: skip
+    output, _ = await program.communicate(says.encode())
+    assert program.returncode is not None
+    return program.returncode, output.decode()
+
+
+async def test_a_terminal_says_the_rule_and_writes_the_one_that_it_is_given(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        socket = ControlSocket(engine=rig.engine, log_ring=LogRing(), folder=home(tmp_path).runtime, name="rack-7")
+        socket.open()
+        try:
+            first = await rig.execute("always\n" + tool(command, "!instant"))
+            view = await asked(rig)
+            code, listed = await approvals(tmp_path, "list")
+            assert code == 0
+            assert f'always writes  [[allow]] path = "{target}", tool = "shell", always = true' in listed
+            assert textwrap.indent(view.rule, "    ") in (await approvals(tmp_path, "show", view.id))[1]
+            always = ("allow", view.id, "--scope", "always", "--rule", "-")
+            wider = view.rule.replace("outside.txt", "*.txt")
+            code, said = await approvals(tmp_path, *always, says=view.rule.replace("outside", "inside"))
+            assert code != 0
+            assert "would be asked about again" in said
+            code, said = await approvals(tmp_path, *always, says="")
+            assert "There is no rule" in said
+            assert rig.snapshot.approvals == (view,)
+            assert await approvals(tmp_path, *always, says=wider) == (0, f"allowed  {view.id}  shell\n")
+            await rig.reach(first, "waiting_for_input")
+            second = await rig.execute("always again\n" + tool(f"{command}.txt", "!instant"))
+            await rig.reach(second, "waiting_for_input")
+        finally:
+            socket.close()
+    assert "*.txt" in home(tmp_path).policy_file.read_text()
+    assert target.read_text() == "done\n"
+    assert (tmp_path / "outside.txt.txt").read_text() == "done\n"
 
 
 async def test_an_answer_for_the_execution_ends_with_it(stage: Stage, tmp_path: Path) -> None:

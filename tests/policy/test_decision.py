@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
+import msgspec
 import pytest
 from temporalio.testing import ActivityEnvironment
 
@@ -24,7 +25,8 @@ from worker_core.policy.builtin import built_in_rules
 from worker_core.policy.decision import Allowed, Ask, Denied, Permissions, Ruling
 from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.file import PolicyFile
-from worker_core.policy.questions import ApprovalBook, NotLasting
+from worker_core.policy.own_rule import NotThatRule
+from worker_core.policy.questions import FORMAT, ApprovalBook, NotLasting
 from worker_core.policy.rules import Subject
 from worker_core.policy.subjects import Reader
 from worker_core.sandbox.direct import DirectLauncher
@@ -146,6 +148,55 @@ async def test_the_rule_that_is_shown_is_the_one_that_is_written(place: Place) -
     assert await place.decide(asked, own("shell"), arguments) == Allowed()
     written = place.file.read_text(encoding="utf-8")
     assert view.rule in "\n".join(line for line in written.splitlines() if not line.startswith("why = "))
+
+
+async def test_a_rule_that_was_changed_is_the_one_that_is_written(place: Place) -> None:
+    asked, arguments = request("shell"), {"command": "sudo ls"}
+    verdict = await place.decide(asked, own("shell"), arguments)
+    assert isinstance(verdict, Ask)
+    [view] = place.book.views()
+    for wrong in (view.rule.replace("sudo ls", "sudo reboot"), view.rule + "\noverride = true", "[[allow]]"):
+        with pytest.raises(NotThatRule):
+            place.book.answer(verdict.id, allow=True, scope="always", by="me", own_rule=wrong)
+    assert place.book.views() == (view,), "the question stands"
+    place.book.answer(verdict.id, allow=True, scope="always", by="me", own_rule=view.rule.replace(" ls", " l*"))
+    assert await place.decide(asked, own("shell"), arguments) == Allowed()
+    written = place.file.read_text(encoding="utf-8")
+    assert '"sudo l*"' in written
+    assert '"sudo ls"' not in written
+    other = replace(asked, call=ToolCall(call_id="d", name="shell", arguments="{}"))
+    assert await place.decide(other, own("shell"), {"command": "sudo lsblk"}) == Allowed()
+    assert isinstance(await place.decide(other, own("shell"), {"command": "sudo reboot"}), Ask)
+
+
+async def test_a_rule_belongs_to_an_answer_for_always(place: Place) -> None:
+    asked, arguments = request("shell"), {"command": "sudo ls"}
+    verdict = await place.decide(asked, own("shell"), arguments)
+    assert isinstance(verdict, Ask)
+    place.book.answer(verdict.id, allow=True, scope="once", by="me", own_rule="[[allow]]\ntool = '*'\nalways = true")
+    assert await place.decide(asked, own("shell"), arguments) == Allowed()
+    assert not place.file.exists()
+
+
+async def test_an_earlier_version_asks_anew_where_a_rule_was_changed(place: Place) -> None:
+    verdict = await place.decide(request("shell"), own("shell"), {"command": "sudo ls"})
+    assert isinstance(verdict, Ask)
+    [view] = place.book.views()
+    plain = place.book.answer(verdict.id, allow=True, scope="always", by="me")
+    assert plain.format == 1
+    place.book.put(msgspec.structs.replace(plain, answer="", rule=view.rule))
+    changed = place.book.answer(verdict.id, allow=True, scope="always", by="me", own_rule=f"# mine\n{view.rule}")
+    assert changed.format == FORMAT == 2
+
+
+async def test_a_rule_that_holds_what_nobody_sees_is_not_changed(place: Place) -> None:
+    verdict = await place.decide(request("shell"), own("shell"), {"command": "sudo ls '\u115f'"})
+    assert isinstance(verdict, Ask)
+    [view] = place.book.views()
+    assert "<U+115F>" in view.rule
+    assert view.workspace == ""
+    with pytest.raises(NotThatRule, match="cannot be changed"):
+        place.book.answer(verdict.id, allow=True, scope="always", by="me", own_rule="[[allow]]\ncommand = '*'")
 
 
 async def test_for_always_is_refused_where_no_rule_could_name_it(place: Place) -> None:

@@ -113,6 +113,32 @@ def test_every_text_is_read_again_as_it_was_written(text: str) -> None:
     assert tomllib.loads(f"x = {basic_string(text)}")["x"] == text.encode("utf-8", "replace").decode()
 
 
+def test_a_rule_of_ones_own_is_written_only_where_it_allows_what_was_asked(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("[[ask]]\ncommand = 'touch *'\n\n[[deny]]\ncommand = 'touch b'\n")
+    policy = PolicyFile(file, built_in=BUILT_IN)
+    before = file.read_text()
+    asked = touch(policy, tmp_path).asking
+
+    def always(own_rule: str) -> None:
+        policy.allow_always(asked, tool="shell", note="Noted.", own_rule=own_rule, workspace=str(tmp_path))
+
+    for weak in (
+        "[[allow]]\ncommand = 'touch *'",
+        "[[allow]]\ncommand = 'ls'\nalways = true",
+        "[[allow]",
+        "always = true",
+    ):
+        with pytest.raises(BrokenPolicy):
+            always(weak)
+        assert file.read_text() == before
+    always("[[allow]]\ncommand = 'touch *'\nalways = true")
+    assert file.read_text() == f"{before}\n# Noted.\n[[allow]]\ncommand = 'touch *'\nalways = true\n"
+    assert touch(policy, tmp_path).action is Action.ALLOW
+    denied = policy.current().decide(of_a_call("shell", {"command": "touch b"}, tmp_path), tool="shell", workspace="/w")
+    assert denied.action is Action.DENY
+
+
 STRANGE = [
     "cat /tmp/x",
     "sudo 'a  b'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         "kubiya-worker approvals show 3f9a",
         "kubiya-worker approvals allow 3f9a",
         "kubiya-worker approvals allow 3f9a --scope always",
+        "kubiya-worker approvals allow 3f9a --scope always --rule wider.toml",
         "kubiya-worker approvals allow 3f9a --set name=Ada --set notify=yes",
         "kubiya-worker approvals deny 3f9a",
     ),
@@ -65,6 +66,11 @@ def show(*, approval_id: str, wanted: str, as_json: bool) -> None:
     say(_head(view))
     for line in written(question.parts):
         say(f"    {line}")
+    if view.rule and not view.left_out:
+        changed = ", or that of --rule FILE" if view.workspace else ""
+        say(f"\nWith --scope always, this rule is written{changed}:")
+        for line in view.rule.splitlines():
+            say(f"    {line}")
     read = f" --read {question.seal}" if view.left_out else ""
     say(f"\nTo let it run: kubiya-worker approvals allow {view.id}{read}")
 
@@ -75,7 +81,7 @@ def show(*, approval_id: str, wanted: str, as_json: bool) -> None:
     "--scope",
     type=click.Choice(["once", "execution", "always"]),
     default="once",
-    help="This call; what it asks for in this execution; or always, which writes a rule (once).",
+    help="This call; what it asks for in this execution; or always, which writes the rule that `show` says (once).",
 )
 @click.option(
     "--set",
@@ -84,12 +90,33 @@ def show(*, approval_id: str, wanted: str, as_json: bool) -> None:
     multiple=True,
     help="Fills in a field of the form that a call asks for; once for each field.",
 )
+@click.option(
+    "--rule",
+    "own_rule",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="What always writes instead, as it stands in the policy file: wider or narrower, but it must fit this call.",
+)
 @click.option("--read", "seal", metavar="CODE", default="", help="Of a long call: what `show` says at its end.")
 @worker_option
 @json_option
-def allow(*, approval_id: str, scope: Scope, values: tuple[str, ...], seal: str, wanted: str, as_json: bool) -> None:
+def allow(
+    *,
+    approval_id: str,
+    scope: Scope,
+    values: tuple[str, ...],
+    own_rule: TextIO | None,
+    seal: str,
+    wanted: str,
+    as_json: bool,
+) -> None:
     filled_in = dict(_pair(one) for one in values)
-    _answer(approval_id, allow=True, scope=scope, seal=seal, values=filled_in, wanted=wanted, as_json=as_json)
+    if own_rule is not None and scope != "always":
+        raise click.UsageError("--rule goes with --scope always.")
+    rule = _read(own_rule) if own_rule is not None else ""
+    _answer(
+        approval_id, allow=True, scope=scope, seal=seal, values=filled_in, rule=rule, wanted=wanted, as_json=as_json
+    )
 
 
 @command.command("deny", help="Do not let a call run; the model is told so.")
@@ -103,7 +130,7 @@ def deny(*, approval_id: str, wanted: str, as_json: bool) -> None:
 def show_all(*, wanted: str, as_json: bool) -> None:
     from worker_core.cli import screen
     from worker_core.policy.form import written_fields
-    from worker_core.policy.question_text import written
+    from worker_core.policy.question_text import rule_in_one_line, written
 
     found = [(worker, view) for worker in _workers(wanted) for view in worker.status().approvals]
     if as_json:
@@ -117,6 +144,8 @@ def show_all(*, wanted: str, as_json: bool) -> None:
                 say(f"    {line}")
             for line in written_fields(view.id, view.fields):
                 say(f"    {line}")
+            if view.rule and not view.left_out:
+                say(f"    always writes  {rule_in_one_line(view.rule)}")
             if view.left_out:
                 say(f"    {view.left_out:,} characters are not shown: kubiya-worker approvals show {view.id}")
 
@@ -134,6 +163,16 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
+def _read(file: TextIO) -> str:
+    try:
+        text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file.name} cannot be read as text: {error}.") from error
+    if not text.strip():
+        raise click.UsageError(f"There is no rule in {file.name}.")
+    return text
+
+
 def _answer(
     approval_id: str,
     *,
@@ -143,12 +182,19 @@ def _answer(
     as_json: bool,
     seal: str = "",
     values: Mapping[str, str] = NOTHING,
+    rule: str = "",
 ) -> None:
     from worker_core.basics.visible import visible_line
     from worker_core.cli import screen
+    from worker_core.policy.own_rule import NotThatRule
 
     worker, view = _the_one(approval_id, wanted=wanted)
-    worker.approve(view.id, allow=allow, scope=scope, seal=seal, values=values)
+    if rule and not view.workspace:
+        raise NotThatRule(
+            "The rule of this answer cannot be changed. Answer it once, and write a rule into the policy.",
+            fault="other",
+        )
+    worker.approve(view.id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
     if as_json:
         screen.say_json({"id": view.id, "answer": "allow" if allow else "deny", "scope": scope})
     else:
@@ -189,6 +235,7 @@ def _fields(worker: RunningWorker, view: ApprovalView) -> dict[str, object]:
         "tool": view.tool,
         "parts": _plain(view.parts),
         "left_out": view.left_out,
+        "rule": view.rule,
         "fields": [asdict(field) for field in view.fields],
         "asked_at": view.asked_at.isoformat(),
         "expires_at": view.expires_at.isoformat(),

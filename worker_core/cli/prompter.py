@@ -19,7 +19,7 @@ from worker_core.cli.terminal import say
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, Event, PollingStarted
 from worker_core.policy.form import written_fields
-from worker_core.policy.question_text import written
+from worker_core.policy.question_text import rule_in_one_line, written
 
 if TYPE_CHECKING:
     from worker_core.engine.engine import Engine
@@ -118,6 +118,8 @@ class Prompter:
         assert self._shown is not None
         for line in written_fields(self._shown.id, self._shown.fields):
             say(f"    {line}", err=True)
+        if "a" in self._choices() and self._shown.rule:
+            say(f"    always writes  {rule_in_one_line(self._shown.rule)}", err=True)
         own = _BUDGET if self._shown.about_budget else _IN_CALL if self._shown.in_call else {}
         meanings = {**_MEANINGS, **own}
         choices = "   ".join(f"{key}: {meanings[key]}" for key in self._choices())

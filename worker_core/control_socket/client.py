@@ -58,12 +58,23 @@ class RunningWorker:
         return _snapshot(self._ask({"verb": "resume"}))
 
     def approve(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str = "", values: Mapping[str, Any] = NOTHING
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope,
+        seal: str = "",
+        values: Mapping[str, Any] = NOTHING,
+        rule: str = "",
     ) -> EngineSnapshot:
-        """`seal` is that of `whole_question`, where the snapshot leaves something out; `values` fill in its fields."""
+        """`seal` is that of `whole_question`, where the snapshot leaves something out; `values` fill in its fields;
+        `rule` is what `always` writes instead of the snapshot's, where that has a `workspace`.
+        """
         request: dict[str, Any] = {"verb": "approve", "id": approval_id, "allow": allow, "scope": scope, "seal": seal}
         if values:
             request["values"] = dict(values)
+        if rule:
+            request["rule"] = rule
         return _snapshot(self._ask(request))
 
     def whole_question(self, approval_id: str) -> WholeQuestion:

@@ -30,7 +30,14 @@ class Steered(Protocol):
     async def stop(self, *, mode: StopMode = ...) -> None: ...
     def whole_question(self, approval_id: str) -> WholeQuestion: ...
     async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope = ..., seal: str = ..., values: Mapping[str, Any] = ...
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope = ...,
+        seal: str = ...,
+        values: Mapping[str, Any] = ...,
+        rule: str = ...,
     ) -> None: ...
 
 
@@ -65,8 +72,12 @@ class Steering:
     def resume(self) -> None:
         self._on_loop(self._engine.resume())
 
-    def approve(self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any]) -> None:
-        self._on_loop(self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values))
+    def approve(
+        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
+    ) -> None:
+        self._on_loop(
+            self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
+        )
 
     def whole_question(self, approval_id: str) -> WholeQuestion:
         async def read() -> WholeQuestion:

@@ -9,7 +9,8 @@ are answered by more lines, until either side closes: `logs` with `follow`, `sto
     {"verb": "pause", "reason": "..."}                  -> {"snapshot": {...}}
     {"verb": "resume"}                                  -> {"snapshot": {...}}
     {"verb": "question", "id": "..."}                   -> {"question": {...}}, whole
-    {"verb": "approve", "id": "...", "allow": true, "scope": "once", "seal": "...", "values": {}} -> {"snapshot": {...}}
+    {"verb": "approve", "id": "...", "allow": true, "scope": "once", "seal": "...", "values": {}, "rule": ""}
+                                                        -> {"snapshot": {...}}
     {"verb": "reload"}                                  -> {"reloaded": {...}}: the settings were read again, or why not
     {"verb": "settings"}                                -> {"settings": [...]}, those in force, with their origins
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
@@ -155,7 +156,12 @@ class Visitor:
                 if not isinstance(values, dict):
                     raise _Refused("`values` is not an object.")
                 self._worker.approve(
-                    str(request.get("id") or ""), allow=request["allow"], scope=scope, seal=seal, values=values
+                    str(request.get("id") or ""),
+                    allow=request["allow"],
+                    scope=scope,
+                    seal=seal,
+                    values=values,
+                    rule=str(request.get("rule") or ""),
                 )
                 self._say_snapshot()
             case "question":

@@ -226,6 +226,7 @@ class Engine:
         by: str = "the user of this machine",
         seal: str = "",
         values: Mapping[str, Any] = NOTHING,
+        rule: str = "",
     ) -> None:
         """Answer a tool call that waits (`snapshot.approvals`). The answer is kept: a restart does not lose it.
 
@@ -236,15 +237,15 @@ class Engine:
             by: who answered, for the audit log and the model.
             seal: of `whole_question`, which must have been read where the snapshot leaves something out.
             values: what is filled in, by name, where the question has fields.
+            rule: what an answer for always writes instead of the rule that its view shows; empty: just that one.
 
         Raises:
             NoSuchApproval: nothing of this id waits (any more).
             NotRead: it is to be allowed without having been read whole.
-            WrongValues: something is filled in wrongly.
+            NotThatRule, WrongValues: the rule may not be written for this call; something is filled in wrongly.
             KubiyaError: the answer cannot be written down.
-
         """
-        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal, values=values)
+        asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal, values=values, rule=rule)
         self._publish()
         also = await self._services.budgets.answered(asked)
         await self._answers.tell(asked)

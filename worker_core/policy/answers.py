@@ -30,19 +30,30 @@ class Answers:
         self._telling = TaskKeeper()
 
     def keep(
-        self, approval_id: str, *, allow: bool, scope: Scope, by: str, seal: str = "", values: Mapping[str, Any]
+        self,
+        approval_id: str,
+        *,
+        allow: bool,
+        scope: Scope,
+        by: str,
+        seal: str = "",
+        values: Mapping[str, Any],
+        rule: str = "",
     ) -> Asked:
         """Write an answer down; from then on it holds.
 
         Raises:
             NoSuchApproval: nothing of this id waits (any more).
+            NotThatRule: `rule` is none that may be written for this call.
             WrongValues: something is filled in wrongly.
             NotRead: it leaves something out, and `seal` is not that of the whole question.
             KubiyaError: the answer cannot be written down.
 
         """
         try:
-            return self._book.answer(approval_id, allow=allow, scope=scope, by=by, seal_read=seal, values=values)
+            return self._book.answer(
+                approval_id, allow=allow, scope=scope, by=by, seal_read=seal, values=values, own_rule=rule
+            )
         except OSError as error:
             raise KubiyaError(f"The answer cannot be written down: {error.strerror or error}. Try again.") from error
 

@@ -289,6 +289,9 @@ class _Case:
                 f"This call was denied: what it names cannot be looked at ({error.strerror or error}{where})."
             ) from error
 
+    def _here(self) -> str:
+        return slashed(str(Workspace.open(self._permissions.workspaces, self._execution_id).path))
+
     async def further(self, read: Callable[[Reader], Iterable[Subject]]) -> str:
         try:
             decision = await asyncio.to_thread(self._decision, read)
@@ -346,7 +349,14 @@ class _Case:
         if local.scope == "always" and all(one.subject.is_lasting for one in asking):
             note = f"Answered on {datetime.now(UTC):%Y-%m-%d}."
             try:
-                await asyncio.to_thread(self._permissions.policy.allow_always, asking, tool=self._call.tool, note=note)
+                await asyncio.to_thread(
+                    self._permissions.policy.allow_always,
+                    asking,
+                    tool=self._call.tool,
+                    note=note,
+                    own_rule=local.own_rule,
+                    workspace=self._here(),
+                )
             except (KubiyaError, OSError) as error:
                 log.error("The rule could not be written; the answer holds for this execution. %s", error)
         await self._tell("allow", decision, by=local.by, scope=local.scope)
@@ -355,6 +365,7 @@ class _Case:
     async def _ask(self, decision: Decision, asking: tuple[Finding, ...]) -> Ask:
         now = datetime.now(UTC)
         parts = await asyncio.to_thread(self._question, asking)
+        here = await asyncio.to_thread(self._here)
         lasts = all(one.subject.is_lasting for one in asking)
         rule = rules_for(asking, tool=self._call.tool).strip() if lasts else ""
         asked = Asked(
@@ -370,6 +381,7 @@ class _Case:
             expires_at=now + self._settings.approval_timeout,
             lasts=lasts,
             rule=self._permissions.redactor.mask(rule),
+            workspace=here if rule else "",
         )
         known = self._book.get(self._execution_id, self._call.call_id, digest=self._digest)
         if self._book.ask(asked):

@@ -207,26 +207,34 @@ class PolicyFile:
         text, _ = read_text(self.path)
         return parse(text, file=str(self.path))
 
-    def allow_always(self, findings: Sequence[Finding], *, tool: str, note: str = "") -> None:
+    def allow_always(
+        self, findings: Sequence[Finding], *, tool: str, note: str = "", own_rule: str = "", workspace: str = ""
+    ) -> None:
         """Append a rule for exactly these subjects, and leave everything else in the file as it is.
 
         Args:
             findings: what was asked; each the same every time (`Subject.is_lasting`).
             tool: of which tool.
             note: stands with the rules.
+            own_rule: what is appended instead; it must allow all of them.
+            workspace: of the execution, for that.
 
         Raises:
-            BrokenPolicy: the file is broken, or would be.
+            BrokenPolicy: the file is broken, or would be; or the rule does not allow what was asked.
             OSError: it cannot be written.
 
         """
         assert all(finding.subject.is_lasting for finding in findings), "a rule cannot name what is computed"
-        added = rules_for(findings, tool=tool, note=note)
+        added = f"\n# {note}\n{own_rule}\n" if own_rule else rules_for(findings, tool=tool, note=note)
         with _WRITING:
             self.rules()
             before, mark = read_text(self.path) if self.path.exists() else (TEMPLATE, "")
             text = before + ("" if before.endswith("\n") or not before else "\n") + added
-            parse(text, file=str(self.path))
+            policy = Policy(rules=parse(text, file=str(self.path)), built_in=self._built_in)
+            for subject in (finding.subject for finding in findings if own_rule):
+                decision = policy.decide((subject,), tool=tool, workspace=workspace)
+                if decision.action is not Action.ALLOW:
+                    raise BrokenPolicy(f"With the rule that was written, this is still {decision.sentence}.")
             text_file.replace(self.path, mark + text)
             self._stamp = _UNREAD
 

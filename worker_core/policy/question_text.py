@@ -106,6 +106,12 @@ def in_one_line(parts: Iterable[QuestionPart]) -> str:
     return visible_line("  ".join(named))
 
 
+def rule_in_one_line(rule: str) -> str:
+    """What an answer for always would write, for terminals: `[[allow]] command = "git push", tool = "shell"`."""
+    blocks = (block.strip().splitlines() for block in rule.split("\n\n"))
+    return "; ".join(f"{head} {', '.join(lines)}" for head, *lines in blocks)
+
+
 def _begin(text: str) -> str:
     return text if len(text) <= _LINE else f"{text[:_LINE]}…"
 

@@ -28,8 +28,10 @@ from worker_core.workspaces.workspace import safe_name
 _KEPT_AFTER = timedelta(days=2)
 _GRANTS = "granted.json"
 
-FORMAT = 1
-"""Of what is kept. What a later version wrote may mean less than it says here, so it is asked anew."""
+FORMAT = 2
+"""Of what is kept. What a later version wrote may mean less than it says here, so it is asked anew: 2 has rules of the
+user's own, for which an earlier one would write its own.
+"""
 
 
 class NoSuchApproval(KubiyaError):
@@ -83,7 +85,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     told: bool = False
     """The workflow knows of the answer."""
 
-    format: int = FORMAT
+    workspace: str = ""
+    """Of its execution, absolute, `/` between its parts; empty in what an earlier version asked."""
+
+    own_rule: str = ""
+    """What is written to the policy instead of `rule`, in an answer for always."""
+
+    format: int = 1
 
 
 def id_of(execution_id: str, call_id: str) -> str:
@@ -155,6 +163,7 @@ class ApprovalBook:
         by: str,
         seal_read: str = "",
         values: Mapping[str, Any] = NOTHING,
+        own_rule: str = "",
     ) -> Asked:
         """Note an answer to what waits. The beginning of an id will do where it is the only one.
 
@@ -165,11 +174,13 @@ class ApprovalBook:
             by: who answered.
             seal_read: the seal of the whole question, where its view leaves something out.
             values: what was filled in, by the names of its fields.
+            own_rule: what an answer for always writes instead of what its view shows; empty: just that.
 
         Raises:
             NoSuchApproval: nothing of this id waits.
             NotRead: it is to be allowed, and its view leaves out what nobody has read.
             NotLasting: it is to be allowed for always, and a rule could not name it.
+            NotThatRule: `own_rule` is none that may be written for this call.
             WrongValues: something is filled in wrongly.
             OSError: it cannot be written.
 
@@ -188,14 +199,35 @@ class ApprovalBook:
                 "Parts of this call are only known when it runs, so no rule could name it. Allow it once, or for this "
                 "execution."
             )
+        own_rule = own_rule.strip() if allow and scope == "always" else ""
+        if own_rule:
+            self._check(own_rule, self._view(asked))
         content = content_of(asked.fields, values) if allow else {}
         # What was asked is not needed any more.
         answer = "allow" if allow else "deny"
         answered = msgspec.structs.replace(
-            asked, answer=answer, scope="once" if asked.in_call else scope, by=by, parts=(), rule="", content=content
+            asked,
+            answer=answer,
+            scope="once" if asked.in_call else scope,
+            by=by,
+            parts=(),
+            rule="",
+            content=content,
+            own_rule=own_rule,
+            format=FORMAT if own_rule else asked.format,
         )
         self._write(answered)
         return answered
+
+    def _check(self, own_rule: str, view: ApprovalView) -> None:
+        from worker_core.policy.own_rule import NotThatRule, read_rules  # with the first rule that was changed
+
+        if not view.workspace:
+            raise NotThatRule(
+                "The rule of this answer cannot be changed here. Answer it once, and write a rule into the policy.",
+                fault="other",
+            )
+        read_rules(own_rule, proposed=view.rule, tool=view.tool, workspace=view.workspace)
 
     def _one(self, approval_id: str) -> Asked:
         waiting = [asked for asked in self._waiting() if approval_id and asked.id.startswith(approval_id)]
@@ -287,7 +319,7 @@ class ApprovalBook:
     def _view(self, asked: Asked) -> ApprovalView:
         key = (asked.execution_id, asked.call_id)
         if key not in self._views:
-            parts = shown(asked.parts)
+            parts, rule = shown(asked.parts), visible(asked.rule)
             self._views[key] = ApprovalView(
                 id=asked.id,
                 execution_id=asked.execution_id,
@@ -297,7 +329,8 @@ class ApprovalBook:
                 asked_at=asked.asked_at,
                 expires_at=asked.expires_at,
                 lasts=asked.lasts,
-                rule=visible(asked.rule),
+                rule=rule,
+                workspace=asked.workspace if rule == asked.rule else "",
                 in_call=asked.in_call,
                 fields=asked.fields,
             )

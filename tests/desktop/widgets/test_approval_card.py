@@ -14,6 +14,7 @@ from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeText
 from desktop.widgets.pills import Pill
+from desktop.widgets.rule_panel import RuleEditor
 from desktop.widgets.text import Label
 from tests.support.finding import button, offered
 from tests.support.questions import parts
@@ -176,6 +177,53 @@ def test_the_rule_is_seen_before_it_is_written(qtbot: QtBot) -> None:
     approval.answer = "allowed"
     card.refresh()
     assert RULE not in seen_in(card)
+
+
+def test_a_rule_is_changed_before_it_is_written(qtbot: QtBot) -> None:
+    approval, given = question(command="git push"), []
+    approval.rule, approval.workspace = RULE, "/srv/e1"
+    card = ApprovalCard(approval, answer=lambda one, allow, scope: given.append(one.own_rule), read=lambda _: None)
+    qtbot.addWidget(card)
+    card.show()
+    card._always.trigger()
+    [editor] = card.findChildren(RuleEditor)
+    write = button(card, "Write it and allow")
+    assert editor.toPlainText() == RULE
+    for text, fits, said in (
+        (RULE.replace("push", "pull"), False, "It does not fit this call"),
+        (f"{RULE}\noverride = true", False, "stays denied"),
+        (f"{RULE}\n[[deny]]\ntool = 'x'", False, "Only rules that allow"),
+        (RULE.replace("always = true", ""), False, "needs always = true"),
+        ("[[allow", False, "The rule, line 1"),
+        (f"# mine\n{RULE}", True, "nothing that is not written out"),
+        (RULE.replace("push", "*"), True, "and others"),
+    ):
+        editor.setPlainText(text)
+        assert said in seen_in(card)
+        assert write.isEnabled() is fits
+        card.refresh()
+        assert write.isEnabled() is fits, "what arrives meanwhile changes nothing"
+        assert editor.toPlainText() == text
+    qtbot.mouseClick(write, Qt.MouseButton.LeftButton)
+    assert given == [RULE.replace("push", "*")]
+    assert editor.isReadOnly(), "what is on its way is not changed"
+    card.wake()
+    qtbot.mouseClick(button(card, "As it was"), Qt.MouseButton.LeftButton)
+    assert editor.toPlainText() == RULE
+    assert "It fits" not in seen_in(card)
+    qtbot.mouseClick(write, Qt.MouseButton.LeftButton)
+    assert given[1:] == [""], "it is the one that was shown"
+
+
+def test_what_a_rule_holds_is_text(qtbot: QtBot) -> None:
+    approval = question(command="ls")
+    approval.rule, approval.workspace = RULE.replace("git push", "<b>x</b> <img src=http://x>"), "/srv/e1"
+    card = ApprovalCard(approval, answer=lambda *_: None, read=lambda _: None)
+    qtbot.addWidget(card)
+    card.show()
+    card._always.trigger()
+    [editor] = card.findChildren(RuleEditor)
+    assert editor.toPlainText() == approval.rule
 
 
 def test_a_rule_that_is_not_known_is_said_to_be_one(qtbot: QtBot) -> None:

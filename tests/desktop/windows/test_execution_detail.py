@@ -186,7 +186,7 @@ def test_an_approval_is_answered_in_the_conversation_and_on_its_page(scene: Scen
     scene.window.show_page("executions", "e")
     [card] = seen(scene.detail, ApprovalCard)
     click(card, "Allow once")
-    assert commands(scene.worker) == [call.answer_approval("a", allow=True, scope="once", seal="", values={})]
+    assert commands(scene.worker) == [call.answer_approval("a", allow=True, scope="once", seal="", values={}, rule="")]
     scene.window.show_page("approvals")
     [other] = seen(scene.window.page_named("approvals"), ApprovalCard)
     scene.worker.answer_approval.side_effect = KubiyaError("Too late.")

@@ -64,7 +64,9 @@ def test_a_question_is_answered_where_it_is_seen_first(qtbot: QtBot, tmp_path: P
     window.take(asking("shell"))
     [card] = seen(page, ApprovalCard)
     click(card, "Allow once")
-    assert commands(window.desk.worker) == [call.answer_approval("a0", allow=True, scope="once", seal="", values={})]
+    assert commands(window.desk.worker) == [
+        call.answer_approval("a0", allow=True, scope="once", seal="", values={}, rule="")
+    ]
     answer = {"approval_id": "a0", "answer": "allow"}
     window.apply([ExecutionEventPublished(execution_id="e", type="approval_answered", payload=answer, sequence=2)])
     assert not seen(page, ApprovalCard), "what is answered needs nobody"
