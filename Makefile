@@ -12,7 +12,7 @@ endif
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick test-chart test-gateways test-image test-mcp test-packages test-windows test-desktops test-macos lint format lock bench growth profile soak screenshots package freeze clean
+.PHONY: help setup run test quick test-shaken test-chart test-gateways test-image test-mcp test-packages test-windows test-desktops test-macos lint format lock bench growth profile soak screenshots package freeze clean
 
 help: ## show this list
 	@$(PYTHON) scripts/make_help.py $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: setup ## run the whole test suite
 
 quick: setup ## run the part of the suite that takes a few minutes
 	@$(PYTEST) --quick
+
+test-shaken: setup ## the whole suite with threads, processes and whoever waits for them coming late by chance: it finds races
+	@$(PYTEST) -p tests.support.shaken
 
 test-gateways: setup ## the tests against a real LiteLLM and a real llama.cpp, which are installed into the user's cache once
 	@$(BIN)/python scripts/gateways.py

@@ -1,7 +1,8 @@
 """A control plane whose answers a test holds back: what a worker does next shows what it waited for.
 
 Calls of one round are answered together. A call of a later round that needs the answer of an earlier one cannot come
-before it, so the number of rounds is the length of the path, whatever the machine is busy with.
+before it, so the number of rounds is the length of the path, whatever the machine is busy with. A call that the worker
+makes again, since its answer was held for longer than it waits for one, is still the same call.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ NAMES = {"resolved": "skills", "full": "environment", "turns": "numbers"}
 @dataclass(slots=True)
 class _Call:
     name: str
+    said: tuple[str, str, bytes]
+    """Method, path and body."""
+
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -38,6 +42,7 @@ class HeldCalls:
         """What was held, in the order in which it came: method, and what it is about (`GET session`)."""
 
         self._held: list[_Call] = []
+        self._changes: list[_Call] = []
         self._came = asyncio.Condition()
         self._wanted: Callable[[str], bool] = lambda _path: False
 
@@ -70,15 +75,20 @@ class HeldCalls:
             call.answered.set()
         self._held.clear()
 
-    async def pass_by(self, method: str, path: str) -> None:
+    async def pass_by(self, method: str, path: str, body: bytes) -> None:
         """A call came: return when it may have its answer."""
         if not self._wanted(path):
             return
-        call = _Call(_name(method, path))
-        self.calls.append(call.name)
-        async with self._came:
-            self._held.append(call)
-            self._came.notify_all()
+        said = (method, path, body)
+        call = next((one for one in (*self._held, *self._changes) if one.said == said), None)
+        if call is None:
+            call = _Call(_name(method, path), said)
+            self.calls.append(call.name)
+            if method != "GET":
+                self._changes.append(call)
+            async with self._came:
+                self._held.append(call)
+                self._came.notify_all()
         await call.answered.wait()
 
 
@@ -89,7 +99,7 @@ async def held_calls(stage: Stage) -> AsyncIterator[HeldCalls]:
         held = HeldCalls(plane.url)
 
         async def forward(request: Request) -> Reply:
-            await held.pass_by(request.method, request.path)
+            await held.pass_by(request.method, request.path, request.body)
             answer = await _sent(api, request)
             body: Any = answer.json() if answer.content else b""
             return Reply(status=answer.status_code, body=body)
