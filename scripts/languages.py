@@ -10,18 +10,20 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from worker_core.settings import SETTINGS, Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 DESKTOP = ROOT / "desktop"
+WORKER = ROOT / "worker_core"
 CATALOGUES = DESKTOP / "look" / "languages"
 
 
-def calls() -> Iterator[tuple[Path, ast.Call]]:
-    """Every call in the window's code."""
-    for file in sorted(DESKTOP.rglob("*.py")):
+def calls(folder: Path = DESKTOP) -> Iterator[tuple[Path, ast.Call]]:
+    """Every call in the code of `folder`: the window's."""
+    for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 yield file, node
@@ -31,20 +33,30 @@ def name_of(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 
-def said() -> set[str]:
-    """The texts that people read in the window.
+@cache
+def said() -> frozenset[str]:
+    """The texts that people read in the window: its own, those of settings, and what a worker says.
 
     Raises:
         ValueError: one is not written out, so no catalogue can have it.
     """
+    return frozenset(written_out("tr", DESKTOP) | written_out("worded", WORKER) | declared())
+
+
+def written_out(name: str, folder: Path) -> set[str]:
+    """The first argument of each call of `name` in the code of `folder`.
+
+    Raises:
+        ValueError: one is not written out.
+    """
     found = set()
-    for file, call in calls():
-        if name_of(call) == "tr":
+    for file, call in calls(folder):
+        if name_of(call) == name:
             text = call.args[0]
             if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
-                raise ValueError(f"{file.relative_to(ROOT)}:{call.lineno}: tr() needs its text written out")
+                raise ValueError(f"{file.relative_to(ROOT)}:{call.lineno}: {name}() needs its text written out")
             found.add(text.value)
-    return found | declared()
+    return found
 
 
 def declared() -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Self
 
+from worker_core.basics.sentences import Sentence, joined, without
 from worker_core.basics.whole_text import whole
 
 
@@ -41,7 +42,7 @@ class KubiyaError(Exception):
 
     def with_repair(self, repair: str) -> Self:
         """The same error, whose sentence goes on with what can be done in a terminal."""
-        self.args = (f"{self} {repair}",)
+        self.args = (joined(self._made or str(self), repair),)
         self.repair = repair
         return self
 
@@ -50,9 +51,19 @@ class KubiyaError(Exception):
         return whole(str(self))
 
     @property
+    def said(self) -> str:
+        """The sentence for a view: with what it is made of, where that is known."""
+        return self._made or self.sentence
+
+    @property
     def fact(self) -> str:
         """The sentence without its repair: for a place where the person has other means than a terminal's."""
-        return self.sentence.removesuffix(whole(self.repair)).rstrip()
+        return without(self.said, whole(self.repair))
+
+    @property
+    def _made(self) -> Sentence | None:
+        made = self.args[0] if self.args else None
+        return made if isinstance(made, Sentence) else None
 
 
 class ConfigurationError(KubiyaError):

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Said, settle
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,12 @@ class EngineStateChanged(Event):
     reason: str
     repair: str = ""
     """As in the snapshot."""
+
+    said: tuple[Said, ...] = ()
+    """What `reason` is made of, as in the snapshot."""
+
+    def __post_init__(self) -> None:
+        settle(self, "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,10 @@ class PollingStarted(Event):
 class PollingStalled(Event):
     queue_id: str
     sentence: str
+    said: tuple[Said, ...] = ()
+
+    def __post_init__(self) -> None:
+        settle(self, "sentence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +94,10 @@ class HeartbeatSent(Event):
 class HeartbeatFailed(Event):
     queue_id: str
     sentence: str
+    said: tuple[Said, ...] = ()
+
+    def __post_init__(self) -> None:
+        settle(self, "sentence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

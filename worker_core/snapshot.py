@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Said, settle, worded
 
 Scope = Literal["once", "execution", "always"]
 """How far an approval reaches. `always` writes a rule into the policy file."""
@@ -94,6 +95,12 @@ class Trouble:
     next_try_at: datetime | None = None
     """None: it is tried again and again."""
 
+    said: tuple[Said, ...] = ()
+    """What `sentence` is made of, for other languages; empty: it is said in English."""
+
+    def __post_init__(self) -> None:
+        settle(self, "sentence")
+
     def after(self, before: Trouble | None) -> Trouble:
         """One more try failed of an outage, which began with its first one."""
         return self if before is None else replace(self, since=before.since, tries=before.tries + 1)
@@ -121,6 +128,12 @@ class QueueView:
     config: QueueConfigView = field(default_factory=QueueConfigView)
     executions_limit: int = 0
     """Of this queue, in mid-turn at once; 0: it has none of its own, and may take all places."""
+
+    said: tuple[Said, ...] = ()
+    """What `reason` is made of, for other languages; empty: it is said in English."""
+
+    def __post_init__(self) -> None:
+        settle(self, "reason")
 
     @property
     def is_silent(self) -> bool:
@@ -248,6 +261,11 @@ class OutboxView:
     dropped: int = 0
     delivered: int = 0
     interrupted_reason: str = ""
+    said: tuple[Said, ...] = ()
+    """What `interrupted_reason` is made of, for other languages; empty: it is said in English."""
+
+    def __post_init__(self) -> None:
+        settle(self, "interrupted_reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +324,12 @@ class SandboxView:
     enforces: tuple[str, ...] = ()
     """Values of `worker_core.sandbox.launcher.Holds`."""
 
-    reason: str = "It was not looked for yet."
+    reason: str = worded("It was not looked for yet.")
+    said: tuple[Said, ...] = ()
+    """What `reason` is made of, for other languages; empty: it is said in English."""
+
+    def __post_init__(self) -> None:
+        settle(self, "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,7 +340,10 @@ class EngineSnapshot:
     """
 
     state: EngineState = EngineState.STOPPED
-    reason: str = "The worker has not been started."
+    reason: str = worded("The worker has not been started.")
+    said: tuple[Said, ...] = ()
+    """What `reason` is made of, for other languages; empty: it is said in English."""
+
     repair: str = ""
     """The end of `reason` that says what can be done in a terminal, where the worker failed."""
 
@@ -347,6 +373,9 @@ class EngineSnapshot:
     """Of the whole worker: queues have their own."""
 
     exit_code: int = 0
+
+    def __post_init__(self) -> None:
+        settle(self, "reason")
 
     @property
     def tasks_in_flight(self) -> int:

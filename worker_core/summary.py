@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Said, again, settle
 from worker_core.snapshot import EngineSnapshot, EngineState, Trouble
 
 
@@ -68,6 +69,12 @@ class Summary:
     unprotected: bool = False
     """Tools run without a sandbox. Said beside whatever else there is."""
 
+    said: tuple[Said, ...] = ()
+    """What `sentence` is made of, for other languages; empty: it is said in English."""
+
+    def __post_init__(self) -> None:
+        settle(self, "sentence")
+
     @property
     def needs_attention(self) -> bool:
         return self.standing not in CALM
@@ -93,35 +100,36 @@ def summary(snapshot: EngineSnapshot) -> Summary:
 
 
 def _standing(snapshot: EngineSnapshot, trouble: Trouble | None) -> tuple[Standing, str]:
+    reason = again(snapshot.reason, snapshot.said)
     match snapshot.state:
         case EngineState.FAILED:
-            return Standing.FAILED, snapshot.reason
+            return Standing.FAILED, reason
         case EngineState.STOPPED:
-            return Standing.STOPPED, snapshot.reason
+            return Standing.STOPPED, reason
         case EngineState.DRAINING:
-            return Standing.DRAINING, snapshot.reason
+            return Standing.DRAINING, reason
         case _ if snapshot.approvals:
             return Standing.QUESTIONS, ""
         case _ if snapshot.sandbox.name == "asked":
-            return Standing.ASKS_ABOUT_SANDBOX, snapshot.sandbox.reason
+            return Standing.ASKS_ABOUT_SANDBOX, again(snapshot.sandbox.reason, snapshot.sandbox.said)
         case _ if snapshot.trouble is not None and snapshot.trouble.what == "keychain":
-            return Standing.LOCKED, snapshot.trouble.sentence
+            return Standing.LOCKED, again(snapshot.trouble.sentence, snapshot.trouble.said)
         case _ if trouble is not None:
-            return (
-                Standing.NO_CONTROL_PLANE if trouble.what == "control_plane" else Standing.NO_TEMPORAL
-            ), trouble.sentence
+            return (Standing.NO_CONTROL_PLANE if trouble.what == "control_plane" else Standing.NO_TEMPORAL), again(
+                trouble.sentence, trouble.said
+            )
         case _ if refused := _not_served(snapshot):
             return Standing.NOT_SERVED, refused
         case _ if snapshot.sandbox.name == "refused":
-            return Standing.NO_TOOLS, snapshot.sandbox.reason
+            return Standing.NO_TOOLS, again(snapshot.sandbox.reason, snapshot.sandbox.said)
         case _ if snapshot.outbox.interrupted_reason:
-            return Standing.EVENTS_HELD, snapshot.outbox.interrupted_reason
+            return Standing.EVENTS_HELD, again(snapshot.outbox.interrupted_reason, snapshot.outbox.said)
         case EngineState.PAUSED:
-            return Standing.PAUSED, snapshot.reason
+            return Standing.PAUSED, reason
         case EngineState.STARTING:
-            return Standing.STARTING, snapshot.reason
+            return Standing.STARTING, reason
         case _:
-            return (Standing.BUSY, "") if snapshot.tasks_in_flight else (Standing.IDLE, snapshot.reason)
+            return (Standing.BUSY, "") if snapshot.tasks_in_flight else (Standing.IDLE, reason)
 
 
 def _trouble(snapshot: EngineSnapshot) -> Trouble | None:
@@ -135,4 +143,6 @@ def _trouble(snapshot: EngineSnapshot) -> Trouble | None:
 def _not_served(snapshot: EngineSnapshot) -> str:
     if snapshot.state is EngineState.STARTING:
         return ""
-    return next((queue.reason for queue in snapshot.queues if not queue.polling and queue.reason), "")
+    return next(
+        (again(queue.reason, queue.said) for queue in snapshot.queues if not queue.polling and queue.reason), ""
+    )

@@ -6,12 +6,14 @@ A catalogue is a JSON object in `languages/`, English text -> translation. What 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from desktop.look.conventions import Convention, convention
+from worker_core.basics.sentences import Said, Sentence, filled
+from worker_core.errors import KubiyaError
 
 FOLDER: Final = Path(__file__).parent / "languages"
 
@@ -37,6 +39,39 @@ def tr(text: str, /, **values: object) -> str:
 def translated(text: str) -> str:
     """A text that is declared elsewhere, in `worker_core.settings`, in the user's language."""
     return _catalogue.get(text, text)
+
+
+def retold(text: str, said: Sequence[Said] = ()) -> str:
+    """A worker's sentence in the user's language.
+
+    Args:
+        text: in English.
+        said: what it is made of, as a view has it; a `Sentence` has it with it. What the catalogue lacks of it, as an
+            older or newer worker may say it, stays English.
+    """
+    parts = text.said if isinstance(text, Sentence) else said
+    return _spoken_parts(parts) if parts and _catalogue else str(text)
+
+
+def fact(error: KubiyaError) -> str:
+    """What happened, in the user's language. Not what repairs it in a terminal: a window has fields and buttons."""
+    return retold(error.fact)
+
+
+def _spoken_parts(said: Sequence[Said]) -> str:
+    return " ".join(filled(_catalogue.get(one.text, one.text), one.values, _spoken_value) for one in said)
+
+
+def _spoken_value(value: str | float | Sequence[Said]) -> str:
+    match value:
+        case str():
+            return value
+        case int() | float():
+            written = f"{value:g}" if isinstance(value, float) else str(value)
+            places = len(written.partition(".")[2])
+            return written if "e" in written else number_text(value, places=places)
+        case _:
+            return _spoken_parts(value)
 
 
 def number_text(value: float, *, places: int = 0) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from desktop.look.language import tr
+from desktop.look.language import retold, tr
 from desktop.look.tokens import Tone
 from desktop.look.wording import moment
+from worker_core.basics.sentences import again, without
 from worker_core.summary import Standing, Summary
 
 
@@ -56,18 +57,18 @@ def explanation(said: Summary, now: datetime, *, lasting: bool = False) -> str:
         if trouble.what == "temporal_silent":
             return tr("Temporal does not answer since {time}; trying again.", time=moment(trouble.since, now))
         if trouble.next_try_at is None:
-            return trouble.sentence
+            return retold(trouble.sentence, trouble.said)
         left = round((trouble.next_try_at - now).total_seconds())
         if lasting:
             when = tr("Next try at {time}.", time=f"{trouble.next_try_at.astimezone():%H:%M:%S}")
         else:
             when = tr("Next try in {n} s.", n=left) if left > 0 else tr("Trying now.")
-        return f"{trouble.sentence} {when}"
+        return f"{retold(trouble.sentence, trouble.said)} {when}"
     if said.standing is Standing.LOCKED:
         return tr("It asks in a window of its own, and has the worker's key. The worker starts once it is unlocked.")
     if said.standing is Standing.BUSY and said.waiting:
         return tr("All {n} places are taken.", n=said.places)
-    return said.sentence.removesuffix(said.repair).rstrip()
+    return retold(without(again(said.sentence, said.said), said.repair))
 
 
 def tone_of(said: Summary) -> Tone:

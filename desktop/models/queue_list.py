@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from desktop.look.language import tr
+from desktop.look.language import retold, tr
 from desktop.look.tokens import Tone
 from desktop.look.wording import duration_text
 from desktop.models.queue_history import QueueHistory
@@ -58,8 +58,8 @@ class QueueRow:
     def remark(self) -> str:
         """Why it is not well; empty where it is."""
         if self.queue.trouble is not None:
-            return self.queue.trouble.sentence
-        return "" if self.queue.polling else self.queue.reason
+            return retold(self.queue.trouble.sentence, self.queue.trouble.said)
+        return "" if self.queue.polling else retold(self.queue.reason, self.queue.said)
 
     @property
     def waiting(self) -> int | None:

@@ -13,11 +13,12 @@ from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from desktop.look.language import tr
+from desktop.look.language import retold, tr
 from desktop.notices.action import Action
 from desktop.notices.questions import questions
 from desktop.settings.preferences import NotificationLevel
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import again, without
 from worker_core.events import (
     EngineStateChanged,
     Event,
@@ -173,12 +174,12 @@ class Notifications:
             match event:
                 case EngineStateChanged(after=EngineState.FAILED):
                     self._forget_troubles()
-                    why = event.reason.removesuffix(event.repair).rstrip()
+                    why = retold(without(again(event.reason, event.said), event.repair))
                     self.say(Notice(title=tr("The worker has stopped"), body=why, level=Level.PROBLEM))
                 case EngineStateChanged(after=EngineState.STOPPED | EngineState.DRAINING):
                     self._forget_troubles()
                 case HeartbeatFailed() | PollingStalled():
-                    self._trouble((type(event).__name__, event.queue_id), event.sentence)
+                    self._trouble((type(event).__name__, event.queue_id), retold(event.sentence, event.said))
                 case HeartbeatSent():
                     self._better((HeartbeatFailed.__name__, event.queue_id))
                 case PollingStarted():
@@ -186,11 +187,12 @@ class Notifications:
 
     def look(self, snapshot: EngineSnapshot) -> None:
         """Questions that are new, and that tools are not started."""
-        refused = snapshot.sandbox.reason if snapshot.sandbox.name == "refused" else ""
+        sandbox = snapshot.sandbox
+        refused = retold(sandbox.reason, sandbox.said) if sandbox.name == "refused" else ""
         if refused and refused != self._refused:
             self.say(Notice(title=tr("Tools are not started"), body=refused, level=Level.PROBLEM))
         self._refused = refused
-        asked = snapshot.sandbox.name == "asked"
+        asked = sandbox.name == "asked"
         if asked and not self._sandbox_asked:
             body = tr("This machine has none. Tools wait until you have said so.")
             self.say(Notice(title=tr("May tools run without a sandbox?"), body=body, level=Level.QUESTION))
@@ -287,7 +289,7 @@ class Notifications:
     def _look_for_trouble(self, snapshot: EngineSnapshot) -> None:
         """What the worker tries again and again, from the first try on."""
         found: dict[tuple[str, str], str] = {
-            (one.trouble.what, one.queue_id): one.trouble.sentence
+            (one.trouble.what, one.queue_id): retold(one.trouble.sentence, one.trouble.said)
             for one in snapshot.queues
             if one.trouble is not None and snapshot.state not in {EngineState.FAILED, EngineState.STOPPED}
         }

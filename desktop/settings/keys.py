@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.settings.store import SettingsStore
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ConfigurationError
@@ -78,7 +78,7 @@ class Keys:
         try:
             given = given_key(API_KEY, self._environ, self._store.settings_in_use().api_key_file)
         except ConfigurationError as error:
-            return KeyState(kind="unavailable", sentence=error.fact)
+            return KeyState(kind="unavailable", sentence=fact(error))
         if given is not None:
             kind: Literal["environment", "file"] = "environment" if given.source == API_KEY.variable else "file"
             return KeyState(kind=kind, file=given.source, ends_at=expires_at(given.secret))
@@ -86,9 +86,9 @@ class Keys:
             name = await self._keychain.name()
             key = await self._keychain.get(self.control_plane_url)
         except (KeychainLocked, KeychainTimeout) as error:
-            return KeyState(kind="locked", sentence=error.fact)
+            return KeyState(kind="locked", sentence=fact(error))
         except KeychainError as error:
-            return KeyState(kind="unavailable", sentence=error.fact)
+            return KeyState(kind="unavailable", sentence=fact(error))
         if key is None:
             return KeyState(kind="missing", keychain=name)
         return KeyState(kind="stored", keychain=name, ends_at=expires_at(key))

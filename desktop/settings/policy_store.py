@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from desktop.look.language import fact
 from worker_core.errors import KubiyaError
 from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text
 from worker_core.settings import text_file
@@ -28,7 +29,7 @@ class PolicyStore:
         try:
             parse(text, file=self._file.name)
         except BrokenPolicy as error:
-            return error.sentence
+            return fact(error)
         return ""
 
     def save(self, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.wording import pause_reason, tomorrow_morning
 from desktop.notices.action import PAGE_OF, Action
 from desktop.notices.notifications import Level, Notice, Notifications
@@ -114,7 +114,7 @@ class Actions(QObject):
             try:
                 await command
             except KubiyaError as error:
-                self._complain(error.fact)
+                self._complain(fact(error))
             self.done.emit()
 
         self._tasks.start(run())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QFrame
 
-from desktop.look.language import tr
+from desktop.look.language import retold, tr
 from desktop.look.tokens import Space
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
@@ -40,5 +40,5 @@ class SandboxCard(QFrame):
         self.hide()
 
     def take(self, sandbox: SandboxView) -> None:
-        self._why.setText(sandbox.reason)
+        self._why.setText(retold(sandbox.reason, sandbox.said))
         self.setVisible(sandbox.name == "asked")

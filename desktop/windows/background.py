@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
 
@@ -39,7 +39,7 @@ class Background(QObject):
         try:
             await work
         except KubiyaError as error:
-            self.failed.emit(error.fact)
+            self.failed.emit(fact(error))
         except Exception as error:
             log.warning("Could not %s.", doing, exc_info=True)
             self.failed.emit(tr("Could not {doing}: {why}.", doing=doing, why=str(error)[:300] or type(error).__name__))

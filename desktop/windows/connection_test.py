@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import duration_text
 from desktop.widgets.buttons import Button
@@ -63,7 +63,7 @@ class ConnectionTest(QWidget):
             try:
                 found = await self._examine(self._add)
             except KubiyaError as error:
-                self._say(error.fact, "danger")
+                self._say(fact(error), "danger")
             else:
                 self._conclude(found)
             finally:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.settings.keys import Owner
@@ -207,7 +207,7 @@ class FirstRunWindow(QWidget):
             owner = await self._onboarding.keys.check(key, url=url)
         except KubiyaError as error:
             log.warning("The key was not taken: %s", error.sentence)
-            self._say(error.fact, tone="danger")
+            self._say(fact(error), tone="danger")
             self._set_busy(busy=False)
             self.key.setFocus()
             return
@@ -228,7 +228,7 @@ class FirstRunWindow(QWidget):
         except KeychainError as error:
             log.warning("The key was not kept: %s", error.sentence)
             # Locked, missing or silent: the key is good, only not kept.
-            self._say(error.fact, tone="danger")
+            self._say(fact(error), tone="danger")
             self.retry.show()
             self.unsaved.show()
             self._set_busy(busy=False)
@@ -265,7 +265,7 @@ class FirstRunWindow(QWidget):
         try:
             found = await self._onboarding.queues()
         except KubiyaError as error:
-            self._complain(error.fact)
+            self._complain(fact(error))
             self.again.show()
         else:
             self._show_queues(found)
@@ -298,7 +298,7 @@ class FirstRunWindow(QWidget):
         try:
             self._onboarding.finish(self.choices.picked, at_login=self.at_login.isChecked())
         except KubiyaError as error:
-            self._complain(error.fact)
+            self._complain(fact(error))
             return
         self.finished.emit()
 

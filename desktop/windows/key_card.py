@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.tokens import Tone
 from desktop.look.wording import moment_text
 from desktop.settings.keys import Keys, KeyState
@@ -159,7 +159,7 @@ class KeyCard(Card):
             await self._keys.check(key, url=self._keys.control_plane_url)
         except KubiyaError as error:
             log.warning("The key was not taken: %s", error.sentence)
-            self._complain(error.fact)
+            self._complain(fact(error))
             self.key.setFocus()
         else:
             await self._save_it()
@@ -175,7 +175,7 @@ class KeyCard(Card):
             await self._keys.save()
         except KeychainError as error:
             # Locked, missing or silent: the key is good, only not kept.
-            self._complain(error.fact)
+            self._complain(fact(error))
             self.save_again.show()
             self.unsaved.show()
         else:

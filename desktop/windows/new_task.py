@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QDialog, QFileDialog, QSizePolicy, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.tokens import Space
 from desktop.look.wording import size_text
 from desktop.models.task_files import LIMIT_BYTES, TaskFile, read_file, with_files
@@ -130,7 +130,7 @@ class NewTask(QDialog):
                 agents = await self._desk.worker.list_agents()
                 queues = await self._queues()
             except KubiyaError as error:
-                self._say(error.fact, tone="danger")
+                self._say(fact(error), tone="danger")
                 self._again.show()
                 return
             self._offer(agents, queues)
@@ -177,7 +177,7 @@ class NewTask(QDialog):
             try:
                 file = read_file(path, room_bytes=LIMIT_BYTES - taken)
             except KubiyaError as error:
-                self._say(error.fact, tone="danger")
+                self._say(fact(error), tone="danger")
             else:
                 self._files = [one for one in self._files if one.name != file.name] + [file]
         self._show_given()
@@ -261,7 +261,7 @@ class NewTask(QDialog):
                     agent_id=agent_id, queue_id=queue_id, prompt=prompt, folder=folder
                 )
             except KubiyaError as error:
-                self._say(error.fact, tone="danger")
+                self._say(fact(error), tone="danger")
                 return
             finally:
                 self._sends = False

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import retold, tr
 from desktop.look.standing import explanation, headline, tone_of, unprotected
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import (
@@ -203,7 +203,8 @@ class QueueLines(Card):
             tone: Tone = "success" if queue.polling and queue.trouble is None else "warning"
             dot = Dot(tone=tone)
             name = ElidedLabel(queue.queue_name or queue.queue_id, role="medium")
-            reason = queue.trouble.sentence if queue.trouble else queue.reason
+            trouble = queue.trouble
+            reason = retold(trouble.sentence, trouble.said) if trouble else retold(queue.reason, queue.said)
             note = ElidedLabel(reason or queue.environment_name, role="small", tone="muted")
             said = "" if queue.statistics is None else tr("{n} waiting", n=queue.statistics.backlog)
             line = QWidget()

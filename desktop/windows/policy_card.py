@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QPlainTextEdit
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.theme import theme
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import row
@@ -23,7 +23,7 @@ class PolicyCard(Card):
         try:
             text, unreadable = store.text(), ""
         except KubiyaError as error:
-            text, unreadable = "", error.sentence
+            text, unreadable = "", fact(error)
         editor = QPlainTextEdit(text)
         editor.setReadOnly(bool(unreadable))
         editor.setProperty("variant", "field")
@@ -47,7 +47,7 @@ class PolicyCard(Card):
             try:
                 store.save(editor.toPlainText())
             except KubiyaError as error:
-                desk.frame.say(error.sentence)
+                desk.frame.say(fact(error))
             else:
                 text = editor.toPlainText()
                 save.setEnabled(False)

@@ -7,7 +7,7 @@ from functools import partial
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLineEdit
 
-from desktop.look.language import LANGUAGES, tr
+from desktop.look.language import LANGUAGES, fact, tr
 from desktop.look.theme import theme
 from desktop.system.platforms.ports import Autostart, autostart_state, set_autostart
 from desktop.widgets.buttons import Switch
@@ -119,5 +119,5 @@ class ProgramCard(SettingCard):
         try:
             self._desk.settings.prefer(**{name: given})
         except ConfigurationError as error:
-            return error.sentence
+            return fact(error)
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.tokens import Space
 from desktop.settings.onboarding import usable_queues
 from desktop.widgets.buttons import Button
@@ -65,7 +65,7 @@ class QueueDialog(QDialog):
                 found = usable_queues(await self._worker.list_queues())
             except KubiyaError as error:
                 self.said.set_tone("danger")
-                self.said.setText(error.sentence)
+                self.said.setText(fact(error))
                 self.again.show()
             else:
                 self.said.set_tone("muted")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.look.tokens import Space
 from desktop.look.wording import size_text
 from desktop.widgets.buttons import Button
@@ -69,7 +69,7 @@ class ReportDialog(QDialog):
             write_bundle(file, self._texts)
         except KubiyaError as error:
             self.said.set_tone("danger")
-            self.said.setText(error.sentence)
+            self.said.setText(fact(error))
         else:
             self.said.set_tone("success")
             self.said.setText(tr("Saved as {path}.", path=file))

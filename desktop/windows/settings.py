@@ -10,7 +10,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.settings.keys import Keys
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
@@ -257,7 +257,7 @@ class SettingsPage(Page):
         try:
             self.desk.settings.change(**{name: value})
         except ConfigurationError as error:
-            return error.sentence
+            return fact(error)
         self._changed()
         return ""
 
@@ -265,7 +265,7 @@ class SettingsPage(Page):
         try:
             self.desk.settings.change(**{name: None})
         except ConfigurationError as error:
-            self.rows[name].complain(error.sentence)
+            self.rows[name].complain(fact(error))
         else:
             self._changed()
 

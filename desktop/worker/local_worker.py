@@ -128,7 +128,7 @@ class LocalWorker:
                 await self._begin()
             except KeychainTimeout as error:
                 log.warning("%s", error.sentence)
-                self._show(replace(beginning, trouble=Trouble(what="keychain", sentence=error.sentence, since=now)))
+                self._show(replace(beginning, trouble=Trouble(what="keychain", sentence=error.said, since=now)))
                 self._unlocking.start(self._once_unlocked(error), name="until the keychain is unlocked")
             except KubiyaError as error:
                 self._failed(error)
@@ -156,16 +156,14 @@ class LocalWorker:
             replace(
                 self._snapshot,
                 state=EngineState.FAILED,
-                reason=error.sentence,
+                reason=error.said,
                 repair=error.repair,
                 queues=(),
                 trouble=None,
                 exit_code=code,
             )
         )
-        changed = EngineStateChanged(
-            before=before, after=EngineState.FAILED, reason=error.sentence, repair=error.repair
-        )
+        changed = EngineStateChanged(before=before, after=EngineState.FAILED, reason=error.said, repair=error.repair)
         self._publish(changed)
 
     async def pause(self, *, reason: str, until: datetime | None = None) -> None:
@@ -326,7 +324,7 @@ class LocalWorker:
         """A service ended, or broke off."""
         self._serving = NOBODY
         before = self._snapshot
-        reason = error.sentence if error else tr("The worker service has ended. Start begins a worker here.")
+        reason = error.said if error else tr("The worker service has ended. Start begins a worker here.")
         state = EngineState.FAILED if error else EngineState.STOPPED
         now = datetime.now(UTC)
         left = replace(before, state=state, reason=reason, queues=(), executions=(), approvals=(), health=None)

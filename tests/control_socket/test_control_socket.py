@@ -21,6 +21,7 @@ import msgspec
 import pytest
 
 from tests.support.engine import LIMIT_SECONDS, make_engine
+from worker_core.basics.sentences import Said, english, worded
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.client import (
     News,
@@ -34,7 +35,7 @@ from worker_core.control_socket.server import CONNECTION_LIMIT, ControlSocket
 from worker_core.control_socket.visitor import REQUEST_LIMIT_BYTES
 from worker_core.engine.engine import Engine
 from worker_core.errors import KubiyaError
-from worker_core.events import EngineStateChanged
+from worker_core.events import EngineStateChanged, WokeUp
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.snapshot import EngineSnapshot, EngineState
 
@@ -102,6 +103,32 @@ async def test_status_pause_and_resume(tmp_path: Path, transport: Transport) -> 
         assert (paused.state, paused.reason) == (EngineState.PAUSED, "On battery.")
         assert engine.snapshot.state is EngineState.PAUSED
         assert (await asyncio.to_thread(worker.resume)).state is EngineState.STARTING
+
+
+async def test_what_sentences_are_made_of_comes_with_them(tmp_path: Path, transport: Transport) -> None:
+    """A window says them in its language: those of the engine and of its queues, as they are and as they happen."""
+    async with serving(tmp_path, transport) as (engine, _, runtime):
+        worker = await asyncio.to_thread(the_worker, runtime)
+        watch = await asyncio.to_thread(worker.watch)
+        told = iter(watch)
+        try:
+            news = await asyncio.to_thread(next, told)
+            while (trouble := news.snapshot.queues[0].trouble) is None:
+                news = await asyncio.to_thread(next, told)
+            assert english(trouble.said) == trouble.sentence
+            assert trouble.said[0].text == "The {called} {server} refused the connection: nothing listens there."
+            assert trouble.said[0].values == {"called": (Said("control plane"),), "server": "127.0.0.1:1"}
+            engine.reconnect(worded("The network changed."))
+            await engine.pause()
+            events = list(news.events)
+            while not any(isinstance(one, EngineStateChanged) for one in events):
+                news = await asyncio.to_thread(next, told)
+                events += news.events
+            assert (news.snapshot.reason, news.snapshot.said) == ("Paused by the user.", (Said("Paused by the user."),))
+            assert [one.said for one in events if isinstance(one, EngineStateChanged)] == [news.snapshot.said]
+            assert [one.reason for one in events if isinstance(one, WokeUp)] == ["The network changed."]
+        finally:
+            await asyncio.to_thread(watch.close)
 
 
 async def test_whether_the_loop_turns(tmp_path: Path, transport: Transport) -> None:

@@ -24,6 +24,7 @@ import msgspec
 from worker_core import __version__
 from worker_core.basics.files import write_private
 from worker_core.basics.home import home_folder
+from worker_core.basics.sentences import in_english
 from worker_core.bundle import is_frozen
 from worker_core.checks.check import Check
 from worker_core.errors import KubiyaError
@@ -177,7 +178,7 @@ def _worker(paths: Paths, snapshot: EngineSnapshot | None) -> str:
             found.append(worker.status())
         except KubiyaError as error:
             found.append({"pid": worker.pid, "error": error.sentence})
-    plain = msgspec.to_builtins(found, enc_hook=str)
+    plain = in_english(msgspec.to_builtins(found, enc_hook=str))
     return json.dumps(plain, indent=2, ensure_ascii=False, default=str) + "\n" if found else ""
 
 

@@ -38,6 +38,7 @@ _STYLES: Final = {
 def command(*, wanted: str, as_json: bool) -> int:
     import msgspec
 
+    from worker_core.basics.sentences import in_english
     from worker_core.cli import screen
     from worker_core.cli.root import complain
     from worker_core.cli.standing import sentence
@@ -61,7 +62,7 @@ def command(*, wanted: str, as_json: bool) -> int:
     if as_json:
         workers = [
             {
-                **msgspec.to_builtins(snapshot),
+                **in_english(msgspec.to_builtins(snapshot)),
                 "name": one.name,
                 "daemon": msgspec.to_builtins(one.facts),
                 "standing": (said := summary(snapshot)).standing.value,

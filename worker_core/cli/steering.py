@@ -33,8 +33,9 @@ def show(snapshot: EngineSnapshot, *, as_json: bool) -> None:
     if as_json:
         import msgspec
 
+        from worker_core.basics.sentences import in_english
         from worker_core.cli.screen import say_json
 
-        say_json(msgspec.to_builtins(snapshot))
+        say_json(in_english(msgspec.to_builtins(snapshot)))
     else:
         say(f"{snapshot.state.value}  {snapshot.reason}")

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 import msgspec
 
+from worker_core.basics.sentences import worded
 from worker_core.control_plane import errors, wire
 from worker_core.control_plane.connections import Connections, HttpAnswer
 from worker_core.network.http import TOTAL_LIMIT_SECONDS
@@ -87,10 +88,8 @@ class Caller:
     def _headers(self) -> dict[str, str]:
         key = self._api_key.reveal()
         if not key or not key.isascii() or not key.isprintable() or " " in key:
-            what = "holds characters that no key has" if key else "is missing"
-            raise errors.CredentialsRefused(f"The API key {what}.").with_repair(
-                "Store it again with `kubiya-worker login`."
-            )
+            said = worded("The API key holds characters that no key has.") if key else worded("The API key is missing.")
+            raise errors.CredentialsRefused(said).with_repair("Store it again with `kubiya-worker login`.")
         return {"Authorization": f"Bearer {key}"}
 
     async def send(
@@ -152,13 +151,20 @@ class Caller:
         return self.decode(answer, action=action)
 
     async def command(self, execution_id: str, verb: str, *, body: object = None) -> None:
-        action = f"the request to {verb} execution {execution_id}" if verb != "message" else "the message"
+        action = worded("the message")
+        if verb != "message":
+            action = worded("the request to {verb} execution {id}", verb=verb, id=execution_id)
         answer = await self.call("POST", f"/executions/{segment(execution_id)}/{verb}", action, body=body)
         raw = self.decode(answer, action=action) if answer.content else {}
         if isinstance(raw, Mapping) and raw.get("success") is False:
             said = self.words(answer)
             raise errors.Rejected(
-                f"The control plane did not accept {action}: {said or 'it gave no reason'}.", status=answer.status
+                worded(
+                    "The control plane did not accept {action}: {why}.",
+                    action=action,
+                    why=said or worded("it gave no reason"),
+                ),
+                status=answer.status,
             )
 
     def words(self, answer: HttpAnswer) -> str:
@@ -184,7 +190,12 @@ class Caller:
         if not isinstance(raw, Mapping) or raw.get("success") is False:
             said = self.words(answer)
             raise errors.ServerTrouble(
-                f"The control plane {self.server} did not store {action}{f': {said}' if said else ''}.",
+                worded(
+                    "The control plane {server} did not store {action}{quoted}.",
+                    server=self.server,
+                    action=action,
+                    quoted=f": {said}" if said else "",
+                ),
                 status=answer.status,
             )
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from worker_core.basics.sentences import worded
 from worker_core.control_plane import errors, models, wire
 from worker_core.control_plane.caller import Caller
 from worker_core.control_plane.connections import HttpAnswer
@@ -108,7 +109,7 @@ class ControlPlaneClient:
             QueueNotFound, QueueInactive, CredentialsRefused, Rejected: nothing will change by itself.
             Unreachable, ServerTrouble, RateLimited: worth another try.
         """
-        action = f"the registration on queue {queue_id}"
+        action = worded("the registration on queue {id}", id=queue_id)
         wish = start or models.Start(control_plane_url=self.base_url)
         answer = await self._caller.send(
             "POST", f"/worker-queues/{segment(queue_id)}/start", action=action, body=wish, vital=True,
@@ -117,19 +118,24 @@ class ControlPlaneClient:
         match answer.status:
             case 404:
                 raise errors.QueueNotFound(
-                    f"There is no worker queue {queue_id} on {self.server}.", status=404
+                    worded("There is no worker queue {id} on {server}.", id=queue_id, server=self.server), status=404
                 ).with_repair("Check the id; `kubiya-worker queues` lists the queues that your key can use.")
             case 403 if _is_json(answer):
                 raise errors.QueueNotFound(
-                    f"The worker queue {queue_id} belongs to another organization than your API key.", status=403
+                    worded("The worker queue {id} belongs to another organization than your API key.", id=queue_id),
+                    status=403,
                 ).with_repair(
                     "Check the id (`kubiya-worker queues`), or use that organization's key (`kubiya-worker login`)."
                 )
             case 400:
                 said = self._caller.words(answer)
                 raise errors.QueueInactive(
-                    f"The worker queue {queue_id} takes no workers ({said.rstrip('.') or 'it is not active'}). "
-                    "Activate it on the control plane, or choose another: `kubiya-worker queues`.",
+                    worded(
+                        "The worker queue {id} takes no workers ({why}). Activate it on the control plane, or choose "
+                        "another: `kubiya-worker queues`.",
+                        id=queue_id,
+                        why=said.rstrip(".") or worded("it is not active"),
+                    ),
                     status=400,
                 )
             case _:
@@ -140,13 +146,13 @@ class ControlPlaneClient:
     async def heartbeat(self, worker_id: str, beat: models.Heartbeat) -> None:
         """Say that the worker lives (3.1). The server answers 204 even for a worker it does not know."""
         await self._caller.call(
-            "POST", f"/workers/{segment(worker_id)}/heartbeat", "the heartbeat", body=beat, vital=True
+            "POST", f"/workers/{segment(worker_id)}/heartbeat", worded("the heartbeat"), body=beat, vital=True
         )
 
     async def disconnect(self, worker_id: str, disconnect: models.Disconnect) -> None:
         """Say that the worker leaves (4.1). No heartbeat may follow: it would make the worker active again."""
         await self._caller.call(
-            "POST", f"/workers/{segment(worker_id)}/disconnect", "the sign-off", body=disconnect, vital=True
+            "POST", f"/workers/{segment(worker_id)}/disconnect", worded("the sign-off"), body=disconnect, vital=True
         )
 
     async def delete_queue(self, queue_id: str) -> None:
@@ -157,7 +163,7 @@ class ControlPlaneClient:
 
     async def get_execution(self, execution_id: str) -> models.ExecutionRecord:
         return await self._caller.get(
-            models.ExecutionRecord, f"/executions/{segment(execution_id)}", f"execution {execution_id}"
+            models.ExecutionRecord, f"/executions/{segment(execution_id)}", worded("execution {id}", id=execution_id)
         )
 
     async def patch_execution(self, execution_id: str, patch: models.ExecutionPatch) -> None:
@@ -172,7 +178,7 @@ class ControlPlaneClient:
         Raises:
             ServerTrouble: also for a 202 whose body says that the event was not stored (protocol, 12).
         """
-        action = f"an event of execution {execution_id}"
+        action = worded("an event of execution {id}", id=execution_id)
         answer = await self._caller.call("POST", f"/executions/{segment(execution_id)}/events", action, body=event)
         self._caller.check_success(answer, action=action)
 
@@ -191,7 +197,7 @@ class ControlPlaneClient:
 
     async def load_session(self, execution_id: str) -> dict[str, Any] | None:
         """The stored conversation (8.5), or None where there is none."""
-        action = f"the session of execution {execution_id}"
+        action = worded("the session of execution {id}", id=execution_id)
         answer = await self._caller.send("GET", f"/executions/{segment(execution_id)}/session", action=action)
         if answer.status == 404:
             return None
@@ -211,7 +217,7 @@ class ControlPlaneClient:
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """Replace the stored conversation by `messages` (8.5). The body's `success` counts, not the status."""
-        action = f"the session of execution {execution_id}"
+        action = worded("the session of execution {id}", id=execution_id)
         body = {
             "session_id": session_id or execution_id,
             "user_id": user_id,
@@ -295,7 +301,7 @@ class ControlPlaneClient:
 
     async def list_queues(self) -> list[models.Queue]:
         return await self._caller.get_list(
-            models.Queue, "/worker-queues", "the list of worker queues", key="worker_queues"
+            models.Queue, "/worker-queues", worded("the list of worker queues"), key="worker_queues"
         )
 
     async def queue(self, queue_id: str) -> models.Queue:
@@ -304,27 +310,29 @@ class ControlPlaneClient:
     async def queue_config(self, queue_id: str) -> models.QueueConfig:
         """What is set for a queue now (6)."""
         path = f"/worker-queues/{segment(queue_id)}/config"
-        return await self._caller.get(models.QueueConfig, path, f"the settings of queue {queue_id}")
+        return await self._caller.get(models.QueueConfig, path, worded("the settings of queue {id}", id=queue_id))
 
     async def queue_workers(self, queue_id: str) -> list[models.QueueWorker]:
         """The workers that are active on a queue, this one among them (6)."""
         path = f"/worker-queues/{segment(queue_id)}/workers"
-        return await self._caller.get_list(models.QueueWorker, path, f"the workers of queue {queue_id}", key="workers")
+        return await self._caller.get_list(
+            models.QueueWorker, path, worded("the workers of queue {id}", id=queue_id), key="workers"
+        )
 
     async def queue_executions(self, queue_id: str, *, limit: int) -> list[models.ExecutionRecord]:
         """The newest executions of a queue (6), `limit` at most; prompts of 200 characters, and no answers."""
         path = f"/worker-queues/{segment(queue_id)}/executions"
         return await self._caller.get_list(
-            models.ExecutionRecord, path, f"the executions of queue {queue_id}", key="executions",
+            models.ExecutionRecord, path, worded("the executions of queue {id}", id=queue_id), key="executions",
             query={"limit": str(limit), "status": "all"},
         )  # fmt: skip
 
     async def list_agents(self) -> list[models.Agent]:
-        return await self._caller.get_list(models.Agent, "/agents", "the list of agents", key="agents")
+        return await self._caller.get_list(models.Agent, "/agents", worded("the list of agents"), key="agents")
 
     async def execute_agent(self, agent_id: str, wish: models.Execute) -> models.Submitted:
         """Submit a prompt to an agent."""
-        action = f"the prompt for agent {agent_id}"
+        action = worded("the prompt for agent {id}", id=agent_id)
         answer = await self._caller.call(
             "POST", f"/agents/{segment(agent_id)}/execute", action, body=wish, limit_seconds=30.0
         )
@@ -367,7 +375,7 @@ class ControlPlaneClient:
 
     async def validate_key(self) -> dict[str, Any]:
         """The organization and user of the API key (1.4)."""
-        action = "the check of the API key"
+        action = worded("the check of the API key")
         answer = await self._caller.call("GET", "/auth/validate", action)
         raw = self._caller.decode(answer, action=action)
         return raw if isinstance(raw, dict) else {}

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import AnswerTooLong, ControlPlaneError, ServerTrouble, Unreachable
 from worker_core.network.http import CONNECT_LIMIT_SECONDS, TOTAL_LIMIT_SECONDS, explain, proxy_of
@@ -63,7 +64,7 @@ class Connections:
         headers: Callable[[], Mapping[str, str]],
         ca_file: Path | None = None,
         max_connections: int = 50,
-        called: str = "control plane",
+        called: str = worded("control plane"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`called` is what the server is for people.
@@ -121,7 +122,12 @@ class Connections:
             raise self._explain(error, action=action, limit_seconds=limit_seconds) from error
         if len(body) > limit and answer.status < 400:
             raise AnswerTooLong(
-                f"The answer of {self.server} to {action} is longer than {limit >> 20} MB; it was not read to its end."
+                worded(
+                    "The answer of {server} to {action} is longer than {n} MB; it was not read to its end.",
+                    server=self.server,
+                    action=action,
+                    n=limit >> 20,
+                )
             )
         return HttpAnswer(status=answer.status, headers=answer.headers, content=body)
 

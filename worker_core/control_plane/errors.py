@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from worker_core.basics import foreign_json
+from worker_core.basics.sentences import worded
 from worker_core.errors import ExitCode, KubiyaError
 
 TEXT_LIMIT = 200
@@ -123,40 +124,75 @@ def from_status(
     quoted = f": {said.rstrip('.')}" if said else ""
     if status == 401:
         return CredentialsRefused(
-            f"The control plane {server} refused the API key (401){quoted}.", status=status
+            worded("The control plane {server} refused the API key (401){quoted}.", server=server, quoted=quoted),
+            status=status,
         ).with_repair("Run `kubiya-worker login` with a valid key.")
     if status == 403:
         return CredentialsRefused(
-            f"The control plane {server} does not allow {action} with this API key (403){quoted}.",
+            worded(
+                "The control plane {server} does not allow {action} with this API key (403){quoted}.",
+                server=server,
+                action=action,
+                quoted=quoted,
+            ),
             status=status,
         ).with_repair("Use a key of the right organization: `kubiya-worker login`.")
     if status == 404:
         return NotFound(
-            f"The control plane {server} does not know what {action} is about (404){quoted}. "
-            "Check the id, and that the key belongs to the same organization.",
+            worded(
+                "The control plane {server} does not know what {action} is about (404){quoted}. Check the id, and that "
+                "the key belongs to the same organization.",
+                server=server,
+                action=action,
+                quoted=quoted,
+            ),
             status=status,
         )
     if status == 429:
         return RateLimited(
-            f"The control plane {server} asks for fewer requests (429); {action} is tried again later.",
+            worded(
+                "The control plane {server} asks for fewer requests (429); {action} is tried again later.",
+                server=server,
+                action=action,
+            ),
             retry_after_seconds=retry_after_seconds,
         )
     if status >= 500 or status == 408:
         return ServerTrouble(
-            f"The control plane {server} failed on {action} ({status}){quoted}. If this goes on, look at its status.",
+            worded(
+                "The control plane {server} failed on {action} ({status}){quoted}. If this goes on, look at its "
+                "status.",
+                server=server,
+                action=action,
+                status=str(status),
+                quoted=quoted,
+            ),
             status=status,
             retry_after_seconds=retry_after_seconds,
         )
     if status < 400:
-        to = f" to {location[:TEXT_LIMIT]}" if location else ""
+        what = str(status)
+        if location:
+            what = worded("{status} to {location}", status=str(status), location=location[:TEXT_LIMIT])
         return ServerTrouble(
-            f"{server} answered {action} with {status}{to} instead of a result. Check the control plane URL, "
-            "and whether a network log-in page is in between.",
+            worded(
+                "{server} answered {action} with {what} instead of a result. Check the control plane URL, and whether "
+                "a network log-in page is in between.",
+                server=server,
+                action=action,
+                what=what,
+            ),
             status=status,
         )
     return Rejected(
-        f"The control plane {server} did not accept {action} ({status}){quoted}. "
-        "A newer kubiya-worker may be needed if this was not your input.",
+        worded(
+            "The control plane {server} did not accept {action} ({status}){quoted}. A newer kubiya-worker may be "
+            "needed if this was not your input.",
+            server=server,
+            action=action,
+            status=str(status),
+            quoted=quoted,
+        ),
         status=status,
     )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused, QueueNotFound
 from worker_core.control_plane.models import Disconnect, Heartbeat, Start, StartResponse
@@ -145,9 +146,11 @@ class QueueSession:
             uuid.UUID(self.queue_id)
         except ValueError:  # the server answers 500 to these (2.1), which would be tried for ever
             raise QueueNotFound(
-                f"{self.queue_id!r} is not a queue id: it must look like 01234567-89ab-cdef-0123-456789abcdef. "
-                "`kubiya-worker queues` lists the queues that your key can use."
-            ) from None
+                worded(
+                    "{id} is not a queue id: it must look like 01234567-89ab-cdef-0123-456789abcdef.",
+                    id=repr(self.queue_id),
+                )
+            ).with_repair("`kubiya-worker queues` lists the queues that your key can use.") from None
         start = Start(
             worker_sdk_version=__version__,
             system_info=system_info(runtimes=self._runtimes),
@@ -164,7 +167,7 @@ class QueueSession:
                 if not error.retryable or self._in_force.current.fail_fast:
                     raise
                 delay = self._backoff.next_delay(retry_after_seconds=error.retry_after_seconds)
-                self._failed(error.sentence, next_try=delay)
+                self._failed(error.said, next_try=delay)
                 outage.failed(error.sentence, retry_in_seconds=delay.total_seconds())
                 self._bus.publish(
                     RegistrationRetried(
@@ -302,12 +305,12 @@ class QueueSession:
                 await self._client.heartbeat(self.registration.worker_id, beat)
         except ControlPlaneError as error:
             self._answered(error)
-            return error.sentence
+            return error.said
         except TimeoutError:
-            return f"The control plane did not take a heartbeat within {HEARTBEAT_LIMIT.total_seconds():g} s."
+            return worded("The control plane did not take a heartbeat within {n} s.", n=HEARTBEAT_LIMIT.total_seconds())
         except Exception as error:
             log.exception("A heartbeat could not be made.")
-            return f"A heartbeat could not be made ({type(error).__name__})."
+            return worded("A heartbeat could not be made ({kind}).", kind=type(error).__name__)
         self._answered()
         self._log_cursor = cursor
         return None

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from worker_core.basics import foreign_json, typed_json
+from worker_core.basics.sentences import worded
 from worker_core.control_plane.errors import ServerTrouble
 from worker_core.secrets import Secret
 
@@ -33,11 +34,16 @@ def decode(content: bytes, *, action: str, server: str) -> Any:
             raise foreign_json.NestedTooDeep
         return value
     except (ValueError, RecursionError) as error:
-        kind = "an HTML page" if content.lstrip()[:1] == b"<" else "something that is not JSON"
+        kind = worded("an HTML page") if content.lstrip()[:1] == b"<" else worded("something that is not JSON")
         if isinstance(error, foreign_json.NestedTooDeep | RecursionError):
-            kind = f"JSON that nests more than {foreign_json.DEEPEST} levels deep"
+            kind = worded("JSON that nests more than {n} levels deep", n=foreign_json.DEEPEST)
         raise ServerTrouble(
-            f"{server} answered {action} with {kind}. Check the control plane URL, and what stands between."
+            worded(
+                "{server} answered {action} with {kind}. Check the control plane URL, and what stands between.",
+                server=server,
+                action=action,
+                kind=kind,
+            )
         ) from error
 
 
@@ -54,12 +60,25 @@ def read(model: type[_Model], raw: object, *, action: str, server: str) -> _Mode
         ServerTrouble: `raw` is no object, or a field without default is missing, empty or of the wrong type.
     """
     if not isinstance(raw, Mapping):
-        raise ServerTrouble(f"{server} answered {action} with JSON of the wrong kind; an object was expected.")
+        raise ServerTrouble(
+            worded(
+                "{server} answered {action} with JSON of the wrong kind; an object was expected.",
+                server=server,
+                action=action,
+            )
+        )
     values: dict[str, Any] = {}
     for field in _fields(model):
         found = raw.get(field.encode_name)
         if field.required and found in (None, ""):
-            raise ServerTrouble(f"{server} answered {action} without `{field.encode_name}`, which the worker needs.")
+            raise ServerTrouble(
+                worded(
+                    "{server} answered {action} without `{name}`, which the worker needs.",
+                    server=server,
+                    action=action,
+                    name=field.encode_name,
+                )
+            )
         if found is None:
             continue
         try:
@@ -67,7 +86,12 @@ def read(model: type[_Model], raw: object, *, action: str, server: str) -> _Mode
         except (msgspec.ValidationError, RecursionError) as error:
             if field.required:
                 raise ServerTrouble(
-                    f"{server} answered {action} with a `{field.encode_name}` of the wrong type."
+                    worded(
+                        "{server} answered {action} with a `{name}` of the wrong type.",
+                        server=server,
+                        action=action,
+                        name=field.encode_name,
+                    )
                 ) from error
             log.debug("%s sent a `%s` of the wrong type in its answer to %s.", server, field.encode_name, action)
     return model(**values)
@@ -81,7 +105,13 @@ def read_list(model: type[_Model], raw: object, *, action: str, server: str, key
     """
     items = raw.get(key) if isinstance(raw, Mapping) else raw
     if not isinstance(items, list):
-        raise ServerTrouble(f"{server} answered {action} with JSON of the wrong kind; a list was expected.")
+        raise ServerTrouble(
+            worded(
+                "{server} answered {action} with JSON of the wrong kind; a list was expected.",
+                server=server,
+                action=action,
+            )
+        )
     found: list[_Model] = []
     for item in items:
         try:

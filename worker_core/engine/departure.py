@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from worker_core.agents.activities.tracker import ExecutionTracker
+from worker_core.basics.sentences import worded
 from worker_core.control_plane.session import QueueSession
 from worker_core.engine.serving import STOP_MARGIN, QueueServer
 from worker_core.errors import ExitCode, KubiyaError
@@ -89,7 +90,7 @@ class Departure:
             return ExitCode.LEFT_AT_ONCE
         cancelled = not drained and self._tracker.busy_steps > 0
         if cancelled:
-            self._say("Stopping: running calls are being cancelled.")
+            self._say(worded("Stopping: running calls are being cancelled."))
         if not await self._stop_polling():
             return ExitCode.LEFT_AT_ONCE
         return ExitCode.CANCELLED_WORK if cancelled else ExitCode.OK
@@ -146,19 +147,21 @@ async def sign_off(
 def drain_reason(running: int) -> str:
     """What a drain waits for, as a sentence."""
     if not running:
-        return "Stopping: nothing is running."
-    return f"Stopping: waiting for {running} running turn{'s' * (running > 1)}."
+        return worded("Stopping: nothing is running.")
+    if running == 1:
+        return worded("Stopping: waiting for 1 running turn.")
+    return worded("Stopping: waiting for {n} running turns.", n=running)
 
 
 def farewell(code: ExitCode) -> str:
     """How a worker says that it has left."""
     match code:
         case ExitCode.CANCELLED_WORK:
-            return "Stopped; running calls were cancelled."
+            return worded("Stopped; running calls were cancelled.")
         case ExitCode.LEFT_AT_ONCE:
-            return "Left at once; what was running is taken up by the next worker."
+            return worded("Left at once; what was running is taken up by the next worker.")
         case _:
-            return "Stopped."
+            return worded("Stopped.")
 
 
 def failure_of(task: asyncio.Task[None]) -> KubiyaError:
@@ -170,4 +173,4 @@ def failure_of(task: asyncio.Task[None]) -> KubiyaError:
         return error
     if error is not None:
         log.error("A queue loop failed.", exc_info=error)
-    return KubiyaError(f"Serving the queue stopped on an internal error: {type(error).__name__}.")
+    return KubiyaError(worded("Serving the queue stopped on an internal error: {kind}.", kind=type(error).__name__))

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
+from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
 from worker_core.engine.departure import Departure, StopWish, before_stop, drain_reason, failure_of, farewell, sign_off
@@ -55,7 +56,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPLACED = "Another version of Kubiya Worker was installed: nothing new is taken. Restart this worker to go on with it."
+REPLACED = worded(
+    "Another version of Kubiya Worker was installed: nothing new is taken. Restart this worker to go on with it."
+)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
@@ -98,11 +101,11 @@ class Engine:
         timing: Timing | None = None,
     ) -> None:
         if not settings.queue_ids:
-            raise ConfigurationError("There is no queue to serve.").with_repair(
+            raise ConfigurationError(worded("There is no queue to serve.")).with_repair(
                 "Name one: `kubiya-worker start --queue-id ID`, or set QUEUE_ID."
             )
         if not api_key:
-            raise ConfigurationError("There is no API key.").with_repair(
+            raise ConfigurationError(worded("There is no API key.")).with_repair(
                 "Run `kubiya-worker login`, or set KUBIYA_API_KEY or KUBIYA_API_KEY_FILE."
             )
         paths.check()
@@ -181,14 +184,14 @@ class Engine:
         sys.setswitchinterval(TURN_SECONDS)
         spans.start(mask=self._services.redactor.mask, host_id=self._services.host_id)
         self._loop = asyncio.get_running_loop()
-        self._change(EngineState.STARTING, "Registering with the control plane.")
+        self._change(EngineState.STARTING, worded("Registering with the control plane."))
         narrate(self.events)
         self.events.listen(self._on_event, only=(PollingStarted,))
         if self.settings.single_execution:
             self._single.switch_on("Single-execution mode")
         self._supervising = asyncio.create_task(self._supervise(), name="engine")
 
-    async def pause(self, reason: str = "Paused by the user.") -> None:
+    async def pause(self, reason: str = worded("Paused by the user.")) -> None:
         """Take no new executions; what runs goes on. Only where the worker runs or starts."""
         if self.snapshot.state in {EngineState.RUNNING, EngineState.STARTING}:
             self._gate.close()
@@ -205,7 +208,7 @@ class Engine:
     async def stop(self, *, mode: StopMode = StopMode.DRAIN) -> None:
         """Leave; returns at once. A stronger mode while a weaker one is under way takes over."""
         if self._supervising is None:
-            self._finish(EngineState.STOPPED, "Stopped before it was started.", ExitCode.OK)
+            self._finish(EngineState.STOPPED, worded("Stopped before it was started."), ExitCode.OK)
         else:
             self._stop.raise_to(mode)
 
@@ -296,14 +299,16 @@ class Engine:
             await self._say_goodbye(code, failure)
         except Exception as error:
             log.exception("The engine stopped on an internal error.")
-            failure = failure or KubiyaError(f"The worker stopped on an internal error: {type(error).__name__}.")
+            failure = failure or KubiyaError(
+                worded("The worker stopped on an internal error: {kind}.", kind=type(error).__name__)
+            )
             code = ExitCode.UNEXPECTED
         finally:
             for task in (self._watching, *(queue.task for queue in self._queues)):
                 if task is not None:
                     task.cancel()
             if failure is not None:
-                self._finish(EngineState.FAILED, failure.sentence, code, repair=failure.repair)
+                self._finish(EngineState.FAILED, failure.said, code, repair=failure.repair)
             else:
                 self._finish(EngineState.STOPPED, self._single.farewell or farewell(code), code)
 
@@ -322,7 +327,7 @@ class Engine:
                     queue = serving.pop(task)
                     error = failure_of(task)
                     first = first or error
-                    queue.server.refuse(error.sentence)
+                    queue.server.refuse(error.said)
                     if serving:
                         log.error("Queue %s is not served: %s", queue.queue_id, error.sentence)
                         await queue.session.leave(
@@ -428,7 +433,7 @@ class Engine:
         For whoever knows that the machine slept or changed its network: the engine's own watch, or a window system.
         """
         log.info("%s Connections are checked.", reason)
-        self.events.publish(WokeUp(reason=reason))
+        self.events.publish(WokeUp(reason=str(reason)))
         self._services.client.reset_connections()
         self._services.outbox.nudge()
         self._beat()
@@ -463,8 +468,8 @@ class Engine:
 
     def _at_work(self) -> tuple[EngineState, str]:
         if any(queue.server.view.polling for queue in self._queues):
-            return EngineState.RUNNING, "Waiting for work."
-        return EngineState.STARTING, "Connecting."
+            return EngineState.RUNNING, worded("Waiting for work.")
+        return EngineState.STARTING, worded("Connecting.")
 
     def _change(self, state: EngineState, reason: str) -> None:
         before, repair = self.snapshot.state, self.snapshot.repair

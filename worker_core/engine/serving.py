@@ -15,6 +15,7 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.service import RPCError
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import again, joined, worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventBus, PollingStalled, PollingStarted, QueueRegistered
@@ -135,7 +136,7 @@ class QueueServer:
         self._polls_answered = 0
         self._polls_refused = 0
         self._outage = OutageLog(log=log, what=f"Queue {session.queue_id}")
-        self.view = QueueView(queue_id=session.queue_id, reason="Registering with the control plane.")
+        self.view = QueueView(queue_id=session.queue_id, reason=worded("Registering with the control plane."))
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -160,7 +161,10 @@ class QueueServer:
                 ended = group.create_task(self._pollers.failed())
                 stalled = group.create_task(self._stalled.wait())
                 done, _ = await asyncio.wait([ended, stalled], return_when=asyncio.FIRST_COMPLETED)
-                why = f"Polling ended: {ended.result()}." if ended in done else self.view.reason
+                if ended in done:
+                    why: str = worded("Polling ended: {why}.", why=str(ended.result()))
+                else:
+                    why = again(self.view.reason, self.view.said)
                 for task in (watching, refreshing, ended, stalled):
                     task.cancel()
             if time.monotonic() - began > SETTLED_AFTER.total_seconds():
@@ -172,7 +176,7 @@ class QueueServer:
         if self._pollers is None:
             return True
         in_time = await self._pollers.stop(limit=limit)
-        self._update(polling=False, reason="Polling has stopped.", trouble=None)
+        self._update(polling=False, reason=worded("Polling has stopped."), trouble=None)
         return in_time
 
     def abandon(self) -> None:
@@ -210,7 +214,7 @@ class QueueServer:
                 await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=CHECK_LIMIT)
         except (RPCError, TimeoutError) as error:
             if client is self._client:
-                self._stall(f"{reason} Temporal does not answer ({type(error).__name__}).")
+                self._stall(joined(reason, worded("Temporal does not answer ({kind}).", kind=type(error).__name__)))
 
     # --- connecting ---------------------------------------------------------------------------------------
 
@@ -236,10 +240,10 @@ class QueueServer:
                 self._update(
                     polling=False,
                     credentials_refused=error.refuses_key,
-                    reason=f"{error.sentence} Trying again in {seconds:.0f} s.",
+                    reason=joined(error.said, worded("Trying again in {n} s.", n=round(seconds))),
                     trouble=Trouble(
                         what="temporal",
-                        sentence=error.sentence,
+                        sentence=error.said,
                         since=datetime.now(UTC),
                         next_try_at=datetime.now(UTC) + timedelta(seconds=seconds),
                     ).after(self.view.trouble),
@@ -258,7 +262,11 @@ class QueueServer:
             return
         registration = self._session.registration
         self._update(
-            polling=True, credentials_refused=False, reason="Polling.", trouble=None, last_poll_at=datetime.now(UTC)
+            polling=True,
+            credentials_refused=False,
+            reason=worded("Polling."),
+            trouble=None,
+            last_poll_at=datetime.now(UTC),
         )
         self._bus.publish(
             PollingStarted(
@@ -282,7 +290,7 @@ class QueueServer:
         """Leave the broken pollers and the client they ran on."""
         seconds = backoff.next_delay().total_seconds()
         log.warning("Queue %s: %s Connecting anew in %.1f s.", self._name, why, seconds)
-        self._update(polling=False, reason=f"{why} Connecting anew.")
+        self._update(polling=False, reason=joined(why, worded("Connecting anew.")))
         if self._pollers is not None:
             await self._pollers.stop(limit=STOP_MARGIN)
         if self._client is not None:
@@ -337,11 +345,11 @@ class QueueServer:
             self._last_sign = now
             self._update(last_poll_at=datetime.now(UTC))
         elif now - self._last_sign > self._timing.stalled_after.total_seconds():
-            self._stall(f"There has been no sign of polling for {now - self._last_sign:.0f} s.")
+            self._stall(worded("There has been no sign of polling for {n} s.", n=round(now - self._last_sign)))
 
     def _silent(self) -> None:
         """Polls go on by themselves when it is back; until then nothing comes, which is said."""
-        sentence = "Temporal does not answer."
+        sentence = worded("Temporal does not answer.")
         self._outage.failed(sentence, retry_in_seconds=self._timing.look_every.total_seconds())
         trouble = Trouble(what="temporal_silent", sentence=sentence, since=datetime.now(UTC))
         self._update(trouble=trouble.after(self.view.trouble))
@@ -385,7 +393,7 @@ class QueueServer:
             assert self._client is not None
             assert self._target is not None
             if (target.host, target.namespace) != (self._target.host, self._target.namespace):
-                self._stall("The control plane moved this queue to another Temporal.")
+                self._stall(worded("The control plane moved this queue to another Temporal."))
                 return
             try:
                 self._clients.rekey(self._client, target)
@@ -438,7 +446,7 @@ class QueueServer:
             worker_id=registration.worker_id,
             organization_id=registration.organization_id,
             temporal_namespace=registration.temporal_namespace,
-            reason="Registered; connecting to Temporal.",
+            reason=worded("Registered; connecting to Temporal."),
         )
         self._bus.publish(
             QueueRegistered(

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import ExitCode
 from worker_core.events import Event, EventBus, ExecutionFinished, ExecutionStarted, ExecutionWaiting
 
@@ -98,17 +99,19 @@ class SingleExecution:
             self._timer = None
 
     def _nobody_came(self) -> None:
-        minutes = f"{self._wait.total_seconds() / 60:g} min"
+        minutes = self._wait.total_seconds() / 60
         self.exit_code = ExitCode.NO_EXECUTION
         if self._claimed is None:
-            self.farewell = f"Stopped: no execution came within {minutes}."
+            self.farewell = worded("Stopped: no execution came within {minutes} min.", minutes=minutes)
         else:
-            self.farewell = f"Stopped: nobody answered execution {self._claimed[0]} within {minutes}."
+            self.farewell = worded(
+                "Stopped: nobody answered execution {id} within {minutes} min.", id=self._claimed[0], minutes=minutes
+            )
         log.warning("%s", self.farewell)
         self._leave()
 
     async def _leave_behind(self, event: ExecutionFinished, workflow_id: str) -> None:
         self.exit_code = ExitCode.OK if event.status == "completed" else ExitCode.EXECUTION_FAILED
-        self.farewell = f"Stopped: execution {event.execution_id} {event.status}."
+        self.farewell = worded("Stopped: execution {id} {status}.", id=event.execution_id, status=event.status)
         await self._closed(workflow_id)
         self._leave()

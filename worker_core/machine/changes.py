@@ -12,6 +12,7 @@ from typing import Final
 
 import psutil
 
+from worker_core.basics.sentences import worded
 from worker_core.machine.load import HealthSampler
 from worker_core.snapshot import Health
 
@@ -84,7 +85,7 @@ async def watch(
             on_sample(await sampler.sample())
         now = network_fingerprint()
         if sleep.woke_up():
-            on_change("The machine woke from sleep.")
+            on_change(worded("The machine woke from sleep."))
         elif now != network:
-            on_change("The network changed.")
+            on_change(worded("The network changed."))
         network = now

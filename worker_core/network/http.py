@@ -11,6 +11,7 @@ import httpx2
 
 from worker_core import __version__
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.network.named_proxy import named_proxy, usable_proxy
 
@@ -40,7 +41,11 @@ def tls_context(url: str, *, ca_file: Path | None = None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=str(ca_file))
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(
-                f"The certificate file {ca_file} cannot be used ({error}); ca_file must name a PEM file."
+                worded(
+                    "The certificate file {file} cannot be used ({why}); ca_file must name a PEM file.",
+                    file=str(ca_file),
+                    why=str(error),
+                )
             ) from error
     return context
 
@@ -135,45 +140,108 @@ def explain(error: Exception, *, action: str, server: str, proxy: str, limit_sec
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message or str(cause)
             return Failure(
-                f"The certificate of the {called} {server} cannot be trusted ({why}). If your organization has "
-                "its own certificate authority, name its PEM file in the ca_file setting (KUBIYA_WORKER_CA_FILE)."
+                worded(
+                    "The certificate of the {called} {server} cannot be trusted ({why}). If your organization has "
+                    "its own certificate authority, name its PEM file in the ca_file setting (KUBIYA_WORKER_CA_FILE).",
+                    called=called,
+                    server=server,
+                    why=why,
+                )
             )
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
             return Failure(
-                f"TLS with the {called} {server} failed ({cause.reason or cause}). Check the port, and whether "
-                "the URL must begin with http:// instead."
+                worded(
+                    "TLS with the {called} {server} failed ({why}). Check the port, and whether the URL must begin "
+                    "with http:// instead.",
+                    called=called,
+                    server=server,
+                    why=str(cause.reason or cause),
+                )
             )
     if isinstance(error, httpx2.ProxyError) or (
         proxy and isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
     ):
         return Failure(
-            f"The proxy {proxy} did not let us through to the {called} {server} ({_innermost(causes)}). "
-            "Check HTTPS_PROXY and NO_PROXY, and the proxy's own rules."
+            worded(
+                "The proxy {proxy} did not let us through to the {called} {server} ({why}). Check HTTPS_PROXY and "
+                "NO_PROXY, and the proxy's own rules.",
+                proxy=proxy,
+                called=called,
+                server=server,
+                why=_innermost(causes),
+            )
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return Failure(
-            f"The name of the {called} {server} cannot be resolved. Check the network, DNS, and the URL's spelling."
+            worded(
+                "The name of the {called} {server} cannot be resolved. Check the network, DNS, and the URL's spelling.",
+                called=called,
+                server=server,
+            )
         )
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return Failure(f"The {called} {server} refused the connection: nothing listens there.")
+        return Failure(
+            worded("The {called} {server} refused the connection: nothing listens there.", called=called, server=server)
+        )
     match error:
         case httpx2.ConnectTimeout():
             return Failure(
-                f"No connection to the {called} {server} came about within {CONNECT_LIMIT_SECONDS:g} s. "
-                "Check the network, firewalls, and the URL's scheme and port."
+                worded(
+                    "No connection to the {called} {server} came about within {n} s. Check the network, firewalls, and "
+                    "the URL's scheme and port.",
+                    called=called,
+                    server=server,
+                    n=CONNECT_LIMIT_SECONDS,
+                )
             )
         case httpx2.TimeoutException() | TimeoutError():
-            return Failure(f"The {called} {server} did not answer {action} within {limit_seconds:g} s.")
+            return Failure(
+                worded(
+                    "The {called} {server} did not answer {action} within {n} s.",
+                    called=called,
+                    server=server,
+                    action=action,
+                    n=limit_seconds,
+                )
+            )
         case httpx2.ConnectError():
-            return Failure(f"The {called} {server} cannot be reached ({_innermost(causes)}).")
+            return Failure(
+                worded(
+                    "The {called} {server} cannot be reached ({why}).",
+                    called=called,
+                    server=server,
+                    why=_innermost(causes),
+                )
+            )
         case httpx2.RemoteProtocolError() if not _broken_off(error):
             return Failure(
-                f"{server} does not speak HTTP as a {called} does ({error}). Check the URL.", unreadable=True
+                worded(
+                    "{server} does not speak HTTP as a {called} does ({why}). Check the URL.",
+                    server=server,
+                    called=called,
+                    why=str(error),
+                ),
+                unreadable=True,
             )
         case httpx2.DecodingError() | httpx2.InvalidURL() | httpx2.UnsupportedProtocol() | httpx2.LocalProtocolError():
-            return Failure(f"The answer of {server} to {action} cannot be read ({error}).", unreadable=True)
+            return Failure(
+                worded(
+                    "The answer of {server} to {action} cannot be read ({why}).",
+                    server=server,
+                    action=action,
+                    why=str(error),
+                ),
+                unreadable=True,
+            )
         case _:
-            return Failure(f"The {called} {server} broke off the connection during {action}.")
+            return Failure(
+                worded(
+                    "The {called} {server} broke off the connection during {action}.",
+                    called=called,
+                    server=server,
+                    action=action,
+                )
+            )
 
 
 def _broken_off(error: httpx2.RemoteProtocolError) -> bool:

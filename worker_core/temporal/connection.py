@@ -21,6 +21,7 @@ from temporalio.runtime import (
 )
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 from worker_core.network.named_proxy import named_proxy
 from worker_core.network.tls import uses_tls
@@ -81,7 +82,7 @@ class Target:
         try:
             return read_key(self.api_key.reveal(), name="What the control plane gave for Temporal").reveal() or None
         except ConfigurationError as error:
-            raise TemporalUnreachable(error.sentence) from error
+            raise TemporalUnreachable(error.said) from error
 
 
 class Metrics:
@@ -188,9 +189,15 @@ async def connect(target: Target, *, identity: str, mask: Callable[[str], str]) 
                 connect_timeout=CONNECT_LIMIT,
             )
     except (RuntimeError, TimeoutError) as error:
-        manner = "with TLS" if target.uses_tls else "without TLS"
+        manner = worded("with TLS") if target.uses_tls else worded("without TLS")
         raise TemporalUnreachable(
-            f"Temporal at {target.host} (namespace {target.namespace}, {manner}) cannot be reached: {_cause(error)}.",
+            worded(
+                "Temporal at {host} (namespace {namespace}, {manner}) cannot be reached: {why}.",
+                host=target.host,
+                namespace=target.namespace,
+                manner=manner,
+                why=_cause(error),
+            ),
             refuses_key=_REFUSED.search(str(error)) is not None,
         ) from error
 
@@ -212,7 +219,7 @@ _QUOTED = re.compile(r'(?<!\\)"((?:[^"\\]|\\.)++)"')
 def _cause(error: BaseException) -> str:
     """The innermost message of the SDK's nested errors, which it gives as one text."""
     if isinstance(error, TimeoutError):
-        return f"it did not answer within {CONNECT_LIMIT.total_seconds():g} s"
+        return worded("it did not answer within {n} s", n=CONNECT_LIMIT.total_seconds())
     text = " ".join(str(error).split())
     quoted = _MESSAGE.findall(text) or _QUOTED.findall(text)
     return (quoted[-1] if quoted else text.rpartition(": ")[2])[:200].rstrip(".")

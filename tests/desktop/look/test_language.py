@@ -11,10 +11,12 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 
 from desktop.look import language
-from desktop.look.language import LANGUAGES, tr
+from desktop.look.language import LANGUAGES, fact, retold, tr
 from desktop.look.qt_words import translate_qt
 from desktop.windows.setting_fields import option_text
 from tests.support.scripts import script
+from worker_core.basics.sentences import joined, worded
+from worker_core.errors import KubiyaError
 from worker_core.settings import SETTINGS
 
 ROOT = Path(__file__).parents[3]
@@ -34,6 +36,24 @@ EXPLAINED = {
     SETTINGS["hook_failure"].meaning: ("fail", "ignore"),
 }
 
+SAYS_TO_VIEWS = (
+    "control_plane/caller.py",
+    "control_plane/connections.py",
+    "control_plane/errors.py",
+    "control_plane/outbox/outbox.py",
+    "control_plane/outbox/spool_thread.py",
+    "control_plane/session.py",
+    "control_plane/wire.py",
+    "engine/departure.py",
+    "engine/engine.py",
+    "engine/serving.py",
+    "engine/single_execution.py",
+    "machine/changes.py",
+    "network/http.py",
+    "snapshot.py",
+    "summary.py",
+    "temporal/connection.py",
+)
 
 tool = script("languages")
 
@@ -144,3 +164,59 @@ def test_values_are_put_in_and_what_is_missing_stays_english() -> None:
     language.use({"{count} more": "noch {count}"})
     assert tr("{count} more", count=3) == "noch 3"
     assert tr("Stopped") == "Stopped"
+
+
+def test_a_worker_is_told_in_the_language_of_the_window() -> None:
+    language.load(["de"])
+    said = joined(
+        worded("Temporal at {host} (namespace {namespace}, {manner}) cannot be reached: {why}.",
+               host="t.example.com:7233", namespace="n", manner=worded("with TLS"), why="broken pipe"),
+        worded("Trying again in {n} s.", n=1234),
+        "Plain {text}.",
+        worded("Of a newer {what}.", what="worker"),
+        worded("Stopped: no execution came within {minutes} min.", minutes=2.5),
+    )  # fmt: skip
+    told = retold(str(said), said.said)
+    assert told == (
+        "Temporal auf t.example.com:7233 (Namensraum n, mit TLS) ist nicht erreichbar: broken pipe. "
+        "Neuer Versuch in 1.234 s. Plain {text}. Of a newer worker. "
+        "Gestoppt: Innerhalb von 2,5 min kam keine Ausführung."
+    )
+    assert retold(said) == told
+    assert retold("Of an older worker.", ()) == "Of an older worker."
+    language.use({})
+    assert retold(str(said), said.said) == str(said)
+
+
+def test_an_error_is_told_without_what_repairs_it_in_a_terminal() -> None:
+    language.load(["es"])
+    error = KubiyaError(worded("There is no API key.")).with_repair("Run `kubiya-worker login`.")
+    assert fact(error) == "No hay ninguna clave de API."
+    assert fact(KubiyaError("It failed.").with_repair("Do it again.")) == "It failed."
+
+
+def test_a_worker_s_sentences_are_written_so_that_they_can_be_translated() -> None:
+    """Where what a snapshot shows is said. The log is English."""
+    bare = []
+    for name in SAYS_TO_VIEWS:
+        file = ROOT / "worker_core" / name
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        spared = {id(part) for node in ast.walk(tree) if is_no_view(node) for part in ast.walk(node)}
+        for node in ast.walk(tree):
+            if id(node) in spared or not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            if len(node.value.split()) > 1 and node.value.rstrip()[-1:] in {".", "!", "?", ":"}:
+                bare.append(f"worker_core/{name}:{node.lineno}: {node.value!r}")
+    assert bare == []
+
+
+def is_no_view(node: ast.AST) -> bool:
+    """A docstring, an assertion, or the argument of a call that is translated, logged or repairs in a terminal."""
+    if isinstance(node, ast.Call):
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        owner_name = getattr(owner, "id", getattr(owner, "attr", ""))
+        return tool.name_of(node) in {"worded", "with_repair", "EventDeliveryInterrupted"} or owner_name in {
+            "log",
+            "_log",
+        }
+    return isinstance(node, ast.Assert) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))

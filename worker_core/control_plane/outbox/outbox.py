@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
+from worker_core.basics.sentences import worded
 from worker_core.control_plane.errors import ControlPlaneError, CredentialsRefused
 from worker_core.control_plane.outbox.lane import Item, Lane, Numbers
 from worker_core.control_plane.outbox.spool import SPOOL_LIMIT_BYTES, Row
@@ -215,7 +216,9 @@ class Outbox:
     def _writable(self, lane: Lane, most: int) -> list[Item]:
         items, left_out = lane.writable(most)
         for error in left_out:
-            sentence = f"An event of execution {lane.execution_id} cannot be written down; it is left out."
+            sentence = worded(
+                "An event of execution {id} cannot be written down; it is left out.", id=lane.execution_id
+            )
             self._stumbled(sentence, error)
             self._dropped += 1
             self._forget_pending(1)
@@ -261,7 +264,7 @@ class Outbox:
             return await self._deliver_first(lane)
         except Exception as error:  # noqa: BLE001 - a bug must not end the delivery of everything else, nor spin
             return self._stumbled(
-                f"Events could not be delivered on an internal error ({type(error).__name__}).", error
+                worded("Events could not be delivered on an internal error ({kind}).", kind=type(error).__name__), error
             )
         finally:
             lane.sending = False
@@ -288,7 +291,9 @@ class Outbox:
             return error
         except Exception as error:  # noqa: BLE001
             lane.failures += 1
-            said = self._stumbled(f"An event could not be sent on an internal error ({type(error).__name__}).", error)
+            said = self._stumbled(
+                worded("An event could not be sent on an internal error ({kind}).", kind=type(error).__name__), error
+            )
             if lane.failures < _POISON_TRIES:
                 return said
             self._dropped += 1
@@ -353,7 +358,7 @@ class Outbox:
     # -- offline --------------------------------------------------------------------------------------------------
 
     def _interrupt(self, error: KubiyaError) -> None:
-        self._error, self._reason = error, error.sentence
+        self._error, self._reason = error, error.said
         if not self._online:
             return
         self._online = False
@@ -379,7 +384,7 @@ class Outbox:
                     error = await self._deliver_next(lane)
                 if error is None:
                     break
-                self._error, self._reason = error, error.sentence
+                self._error, self._reason = error, error.said
                 self._wake_writer()
         finally:
             self._prober = None
@@ -428,7 +433,7 @@ class Outbox:
             while not self._online and await self._write_some():
                 pass
         except Exception as error:  # noqa: BLE001
-            self._stumbled("Events could not be kept on disk on an internal error.", error)
+            self._stumbled(worded("Events could not be kept on disk on an internal error."), error)
         finally:
             self._writer = None
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from worker_core.basics.sentences import worded
 from worker_core.control_plane.outbox import spool
 from worker_core.control_plane.outbox.spool import Row, Spool, SpoolError
 
@@ -47,7 +48,11 @@ class SpoolThread:
         except SpoolError as error:
             if not self.trouble:
                 log.error("Events cannot be kept on disk: %s.", error)
-            self.trouble = f"Events cannot be kept on disk ({error}). Free some space in {self.folder}."
+            self.trouble = worded(
+                "Events cannot be kept on disk ({why}). Free some space in {folder}.",
+                why=str(error),
+                folder=str(self.folder),
+            )
             return False
         self.trouble = ""
         return True
