@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from desktop.notices.notifications import Level, Notice
 from worker_core import __version__
+from worker_core.basics.sentences import joined, worded
 from worker_core.events import (
     Event,
     ExecutionEventPublished,
@@ -100,7 +101,7 @@ def snapshot(step: int = 120) -> EngineSnapshot:
             worker_id="",
             temporal_namespace="acme.staging",
             polling=False,
-            reason="The control plane does not answer; trying again in 12 s.",
+            reason=joined(worded("Temporal does not answer."), worded("Trying again in {n} s.", n=12)),
         ),
     )
     running = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Self
 
-from worker_core.basics.sentences import Sentence, joined, without
+from worker_core.basics.sentences import Worded, joined, without
 from worker_core.basics.whole_text import whole
 
 
@@ -61,9 +61,9 @@ class KubiyaError(Exception):
         return without(self.said, whole(self.repair))
 
     @property
-    def _made(self) -> Sentence | None:
+    def _made(self) -> Worded | None:
         made = self.args[0] if self.args else None
-        return made if isinstance(made, Sentence) else None
+        return made if isinstance(made, Worded) else None
 
 
 class ConfigurationError(KubiyaError):

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.basics.sentences import Said, settle
+from worker_core.basics.sentences import Phrase, settle
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class EngineStateChanged(Event):
     repair: str = ""
     """As in the snapshot."""
 
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What `reason` is made of, as in the snapshot."""
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class PollingStarted(Event):
 class PollingStalled(Event):
     queue_id: str
     sentence: str
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
 
     def __post_init__(self) -> None:
         settle(self, "sentence")
@@ -94,7 +94,7 @@ class HeartbeatSent(Event):
 class HeartbeatFailed(Event):
     queue_id: str
     sentence: str
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
 
     def __post_init__(self) -> None:
         settle(self, "sentence")

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.basics.sentences import Said, settle, worded
+from worker_core.basics.sentences import Phrase, settle, worded
 
 Scope = Literal["once", "execution", "always"]
 """How far an approval reaches. `always` writes a rule into the policy file."""
@@ -95,7 +95,7 @@ class Trouble:
     next_try_at: datetime | None = None
     """None: it is tried again and again."""
 
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What `sentence` is made of, for other languages; empty: it is said in English."""
 
     def __post_init__(self) -> None:
@@ -129,7 +129,7 @@ class QueueView:
     executions_limit: int = 0
     """Of this queue, in mid-turn at once; 0: it has none of its own, and may take all places."""
 
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What `reason` is made of, for other languages; empty: it is said in English."""
 
     def __post_init__(self) -> None:
@@ -261,7 +261,7 @@ class OutboxView:
     dropped: int = 0
     delivered: int = 0
     interrupted_reason: str = ""
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What `interrupted_reason` is made of, for other languages; empty: it is said in English."""
 
     def __post_init__(self) -> None:
@@ -325,7 +325,7 @@ class SandboxView:
     """Values of `worker_core.sandbox.launcher.Holds`."""
 
     reason: str = worded("It was not looked for yet.")
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What `reason` is made of, for other languages; empty: it is said in English."""
 
     def __post_init__(self) -> None:
@@ -341,7 +341,7 @@ class EngineSnapshot:
 
     state: EngineState = EngineState.STOPPED
     reason: str = worded("The worker has not been started.")
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What `reason` is made of, for other languages; empty: it is said in English."""
 
     repair: str = ""

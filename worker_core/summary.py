@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.basics.sentences import Said, again, settle
+from worker_core.basics.sentences import Phrase, again, settle
 from worker_core.snapshot import EngineSnapshot, EngineState, Trouble
 
 
@@ -67,9 +67,9 @@ class Summary:
 
     trouble: Trouble | None = None
     unprotected: bool = False
-    """Tools run without a sandbox. Said beside whatever else there is."""
+    """Tools run without a sandbox. Phrase beside whatever else there is."""
 
-    said: tuple[Said, ...] = ()
+    said: tuple[Phrase, ...] = ()
     """What `sentence` is made of, for other languages; empty: it is said in English."""
 
     def __post_init__(self) -> None:

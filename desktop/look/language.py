@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from desktop.look.conventions import Convention, convention
-from worker_core.basics.sentences import Said, Sentence, filled
+from worker_core.basics.sentences import Phrase, Worded, filled
 from worker_core.errors import KubiyaError
 
 FOLDER: Final = Path(__file__).parent / "languages"
@@ -41,15 +41,15 @@ def translated(text: str) -> str:
     return _catalogue.get(text, text)
 
 
-def retold(text: str, said: Sequence[Said] = ()) -> str:
+def retold(text: str, said: Sequence[Phrase] = ()) -> str:
     """A worker's sentence in the user's language.
 
     Args:
         text: in English.
-        said: what it is made of, as a view has it; a `Sentence` has it with it. What the catalogue lacks of it, as an
+        said: what it is made of, as a view has it; a `Worded` has it with it. What the catalogue lacks of it, as an
             older or newer worker may say it, stays English.
     """
-    parts = text.said if isinstance(text, Sentence) else said
+    parts = text.said if isinstance(text, Worded) else said
     return _spoken_parts(parts) if parts and _catalogue else str(text)
 
 
@@ -58,11 +58,11 @@ def fact(error: KubiyaError) -> str:
     return retold(error.fact)
 
 
-def _spoken_parts(said: Sequence[Said]) -> str:
+def _spoken_parts(said: Sequence[Phrase]) -> str:
     return " ".join(filled(_catalogue.get(one.text, one.text), one.values, _spoken_value) for one in said)
 
 
-def _spoken_value(value: str | float | Sequence[Said]) -> str:
+def _spoken_value(value: str | float | Sequence[Phrase]) -> str:
     match value:
         case str():
             return value

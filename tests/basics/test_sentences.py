@@ -11,8 +11,8 @@ import pytest
 
 from worker_core.basics import typed_json
 from worker_core.basics.sentences import (
-    Said,
-    Sentence,
+    Phrase,
+    Worded,
     again,
     english,
     in_english,
@@ -33,7 +33,7 @@ NOW = datetime(2026, 11, 29, 10, 0, tzinfo=UTC)
 def test_it_reads_as_english() -> None:
     said = worded("{n} of {name} in {hours} h", n=1234, name="a {place}", hours=2.50)
     assert said == "1234 of a {place} in 2.5 h"
-    assert said.said == (Said("{n} of {name} in {hours} h", {"n": 1234, "name": "a {place}", "hours": 2.5}),)
+    assert said.said == (Phrase("{n} of {name} in {hours} h", {"n": 1234, "name": "a {place}", "hours": 2.5}),)
     assert worded("Nothing {here} is a place.") == "Nothing {here} is a place."
     assert worded("{known} {unknown}", known=1) == "1 {unknown}"
 
@@ -41,13 +41,13 @@ def test_it_reads_as_english() -> None:
 def test_a_sentence_in_it_is_translated_and_text_is_not() -> None:
     said = worded("{server} answered {action}.", server="example.com", action=worded("the {what}", what="list"))
     assert said == "example.com answered the list."
-    assert said.said[0].values["action"] == (Said("the {what}", {"what": "list"}),)
+    assert said.said[0].values["action"] == (Phrase("the {what}", {"what": "list"}),)
     assert said.said[0].values["server"] == "example.com"
 
 
 def test_whatever_is_made_of_it_is_plain_text() -> None:
     said = worded("Polling.")
-    assert type(said) is Sentence
+    assert type(said) is Worded
     for made in (str(said), f"{said}", said + "", said.strip(), " ".join([said]), str(KubiyaError(said))):
         assert type(made) is str
 
@@ -60,14 +60,14 @@ def test_halves_of_characters_come_in_with_no_value() -> None:
 def test_sentences_stand_one_behind_the_other() -> None:
     both = joined(worded("One."), "", "Plain {text}.", worded("{n} more.", n=2))
     assert both == "One. Plain {text}. 2 more."
-    assert both.said == (Said("One."), Said("Plain {text}."), Said("{n} more.", {"n": 2}))
+    assert both.said == (Phrase("One."), Phrase("Plain {text}."), Phrase("{n} more.", {"n": 2}))
 
 
 def test_the_end_is_taken_off() -> None:
     both = joined(worded("One."), worded("Two."), "Three.")
     left = without(both, "Two. Three.")
     assert left == "One."
-    assert isinstance(left, Sentence)
+    assert isinstance(left, Worded)
     assert without(both, "") is both
     assert without(both, "Four.") is both
     assert without("One. Two.", "Two.") == "One."
@@ -99,17 +99,17 @@ VIEWS = [
 @pytest.mark.parametrize(("view", "name"), VIEWS, ids=[type(view).__name__ for view, _ in VIEWS])
 def test_a_view_has_plain_english_and_what_it_is_made_of(view: EngineSnapshot, name: str) -> None:
     assert type(getattr(view, name)) is str
-    assert view.said == (Said("Polling."),)
+    assert view.said == (Phrase("Polling."),)
     assert typed_json.decode(msgspec.json.encode(view), type(view)) == view
     assert replace(view).said == view.said
     changed = replace(view, **{name: "Something else."})  # type: ignore[arg-type]
     assert changed.said == ()
-    assert replace(view, **{name: worded("Waiting for work.")}).said == (Said("Waiting for work."),)  # type: ignore[arg-type]
+    assert replace(view, **{name: worded("Waiting for work.")}).said == (Phrase("Waiting for work."),)  # type: ignore[arg-type]
 
 
 def test_what_is_not_set_is_said_in_other_languages_too() -> None:
-    assert EngineSnapshot().said == (Said("The worker has not been started."),)
-    assert SandboxView().said == (Said("It was not looked for yet."),)
+    assert EngineSnapshot().said == (Phrase("The worker has not been started."),)
+    assert SandboxView().said == (Phrase("It was not looked for yet."),)
 
 
 def test_another_version_is_understood() -> None:
@@ -120,7 +120,7 @@ def test_another_version_is_understood() -> None:
         b'{"queue_id": "q", "reason": "Quite new.", "said": [{"text": "Quite new.", "values": {}, "tone": "calm"}]}',
         QueueView,
     )
-    assert new.said == (Said("Quite new."),)
+    assert new.said == (Phrase("Quite new."),)
     wrong = typed_json.decode(b'{"queue_id": "q", "reason": "Polling.", "said": [{"text": "Other."}]}', QueueView)
     assert wrong.said == ()
 
@@ -129,9 +129,9 @@ def test_an_error_keeps_it_with_and_without_its_repair() -> None:
     error = KubiyaError(worded("There is no API key.")).with_repair("Run `kubiya-worker login`.")
     assert error.sentence == str(error) == "There is no API key. Run `kubiya-worker login`."
     assert type(error.sentence) is str
-    assert isinstance(error.said, Sentence)
+    assert isinstance(error.said, Worded)
     assert error.fact == "There is no API key."
-    assert isinstance(error.fact, Sentence)
+    assert isinstance(error.fact, Worded)
     plain = KubiyaError("It failed.").with_repair("Do it again.")
     assert (plain.sentence, plain.fact) == ("It failed. Do it again.", "It failed.")
     assert KubiyaError("It failed.").said == "It failed."
@@ -141,7 +141,7 @@ def test_a_refusal_says_what_the_server_said_as_it_said_it() -> None:
     error = from_status(401, action=worded("the heartbeat"), server="cp.example.com", said="No {such} key.")
     assert isinstance(error, CredentialsRefused)
     assert error.fact == "The control plane cp.example.com refused the API key (401): No {such} key."
-    assert isinstance(error.fact, Sentence)
+    assert isinstance(error.fact, Worded)
     moved = from_status(302, action="it", server="cp", said="", location="https://login.example.com")
     assert moved.sentence.startswith("cp answered it with 302 to https://login.example.com instead of a result. ")
     assert from_status(302, action="it", server="cp", said="").sentence.startswith("cp answered it with 302 instead ")
@@ -152,10 +152,10 @@ def test_the_summary_has_it() -> None:
         what="temporal", sentence=worded("Temporal does not answer."), since=NOW, next_try_at=NOW + timedelta(seconds=9)
     )
     said = summary(EngineSnapshot(state=EngineState.RUNNING, queues=(QueueView(queue_id="q", trouble=trouble),)))
-    assert (said.standing, said.said) == (Standing.NO_TEMPORAL, (Said("Temporal does not answer."),))
+    assert (said.standing, said.said) == (Standing.NO_TEMPORAL, (Phrase("Temporal does not answer."),))
     said = summary(EngineSnapshot(state=EngineState.DRAINING, reason=drain_reason(3)))
     assert again(said.sentence, said.said) == "Stopping: waiting for 3 running turns."
-    assert said.said == (Said("Stopping: waiting for {n} running turns.", {"n": 3}),)
+    assert said.said == (Phrase("Stopping: waiting for {n} running turns.", {"n": 3}),)
     assert summary(EngineSnapshot(state=EngineState.RUNNING, reason="Plain.")).said == ()
     assert english(summary(EngineSnapshot(state=EngineState.DRAINING, reason=drain_reason(1))).said) == drain_reason(1)
 

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from tests.support.engine import LIMIT_SECONDS, make_engine
-from worker_core.basics.sentences import Said, english, worded
+from worker_core.basics.sentences import Phrase, english, worded
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.client import (
     News,
@@ -117,14 +117,17 @@ async def test_what_sentences_are_made_of_comes_with_them(tmp_path: Path, transp
                 news = await asyncio.to_thread(next, told)
             assert english(trouble.said) == trouble.sentence
             assert trouble.said[0].text == "The {called} {server} refused the connection: nothing listens there."
-            assert trouble.said[0].values == {"called": (Said("control plane"),), "server": "127.0.0.1:1"}
+            assert trouble.said[0].values == {"called": (Phrase("control plane"),), "server": "127.0.0.1:1"}
             engine.reconnect(worded("The network changed."))
             await engine.pause()
             events = list(news.events)
             while not any(isinstance(one, EngineStateChanged) for one in events):
                 news = await asyncio.to_thread(next, told)
                 events += news.events
-            assert (news.snapshot.reason, news.snapshot.said) == ("Paused by the user.", (Said("Paused by the user."),))
+            assert (news.snapshot.reason, news.snapshot.said) == (
+                "Paused by the user.",
+                (Phrase("Paused by the user."),),
+            )
             assert [one.said for one in events if isinstance(one, EngineStateChanged)] == [news.snapshot.said]
             assert [one.reason for one in events if isinstance(one, WokeUp)] == ["The network changed."]
         finally:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.engine import running_engine
 from tests.support.playground import Stage
 from worker_core import bundle
-from worker_core.engine.engine import REPLACED
+from worker_core.engine.housekeeping import REPLACED
 from worker_core.events import ProgramReplaced
 from worker_core.machine import changes
 from worker_core.snapshot import EngineState

@@ -19,27 +19,27 @@ _PLACE: Final = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Phrase:
     """One sentence, or a part of one."""
 
     text: str
     """In English, with `{name}` where a value stands: what a catalogue knows it by."""
 
-    values: Mapping[str, str | int | float | tuple[Said, ...]] = field(default_factory=dict, hash=False)
+    values: Mapping[str, str | int | float | tuple[Phrase, ...]] = field(default_factory=dict, hash=False)
     """Names and what is no number to anybody (ports, statuses, ids) as text; counts and measures as numbers, which each
     language writes in its own way; what is itself to be translated as a sentence. Empty: the text has no places.
     """
 
 
-class Sentence(str):
+class Worded(str):
     """Text in English, with what it is made of. For the views of a snapshot, where `settle` takes it apart, and for
     errors: nothing that is encoded holds one.
     """
 
     __slots__ = ("said",)
-    said: tuple[Said, ...]
+    said: tuple[Phrase, ...]
 
-    def __new__(cls, said: Sequence[Said]) -> Self:
+    def __new__(cls, said: Sequence[Phrase]) -> Self:
         made = super().__new__(cls, english(said))
         made.said = tuple(said)
         return made
@@ -48,34 +48,34 @@ class Sentence(str):
         return (self.said,)
 
 
-def worded(text: str, /, **values: str | float) -> Sentence:
+def worded(text: str, /, **values: str | float) -> Worded:
     """`text`, with `{name}` replaced by `values`.
 
     Args:
         text: written out at the call, since `scripts/languages.py` collects it for the catalogues.
-        values: see `Said.values`; a `Sentence` is translated, any other text is not.
+        values: see `Phrase.values`; a `Worded` is translated, any other text is not.
     """
-    return Sentence((Said(text, {name: _value(value) for name, value in values.items()}),))
+    return Worded((Phrase(text, {name: _value(value) for name, value in values.items()}),))
 
 
-def joined(*sentences: str) -> Sentence:
+def joined(*sentences: str) -> Worded:
     """One behind the other, with a space between; empty ones are left out. Plain text stays as it is."""
-    return Sentence([part for one in sentences for part in _parts(one)])
+    return Worded([part for one in sentences for part in _parts(one)])
 
 
-def again(text: str, said: Sequence[Said]) -> str:
+def again(text: str, said: Sequence[Phrase]) -> str:
     """The sentence that a view has taken apart; plain text, where it was never one."""
-    return Sentence(said) if said else text
+    return Worded(said) if said else text
 
 
 def without(text: str, end: str) -> str:
     """`text` without the sentence at its end, and the space before it."""
     if not end or not text.endswith(end):
         return text
-    if isinstance(text, Sentence):
+    if isinstance(text, Worded):
         for number in range(len(text.said)):
             if english(text.said[number:]) == end:
-                return Sentence(text.said[:number])
+                return Worded(text.said[:number])
     return text.removesuffix(end).rstrip()
 
 
@@ -84,14 +84,14 @@ def settle(view: Any, name: str) -> None:
     of in `said`. What is there of another text, as `replace` leaves it, is dropped.
     """
     text = getattr(view, name)
-    if isinstance(text, Sentence):
+    if isinstance(text, Worded):
         object.__setattr__(view, name, str(text))
         object.__setattr__(view, "said", text.said)
     elif view.said and english(view.said) != text:
         object.__setattr__(view, "said", ())
 
 
-def english(said: Sequence[Said]) -> str:
+def english(said: Sequence[Phrase]) -> str:
     """As it is logged."""
     return " ".join(filled(one.text, one.values, _in_english) for one in said)
 
@@ -114,7 +114,7 @@ def filled(text: str, values: Mapping[str, Any], show: Callable[[Any], str]) -> 
     return _PLACE.sub(lambda place: show(values[place[1]]) if place[1] in values else place[0], text)
 
 
-def _in_english(value: str | float | Sequence[Said]) -> str:
+def _in_english(value: str | float | Sequence[Phrase]) -> str:
     match value:
         case str():
             return value
@@ -124,9 +124,9 @@ def _in_english(value: str | float | Sequence[Said]) -> str:
             return english(value)
 
 
-def _value(value: str | float) -> str | float | tuple[Said, ...]:
+def _value(value: str | float) -> str | float | tuple[Phrase, ...]:
     match value:
-        case Sentence():
+        case Worded():
             return value.said
         case str():
             return whole(value)
@@ -134,7 +134,7 @@ def _value(value: str | float) -> str | float | tuple[Said, ...]:
             return value
 
 
-def _parts(sentence: str) -> Sequence[Said]:
-    if isinstance(sentence, Sentence):
+def _parts(sentence: str) -> Sequence[Phrase]:
+    if isinstance(sentence, Worded):
         return sentence.said
-    return (Said(whole(sentence)),) if sentence else ()
+    return (Phrase(whole(sentence)),) if sentence else ()

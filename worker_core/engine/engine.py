@@ -20,7 +20,7 @@ from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
 from worker_core.engine.departure import Departure, StopWish, before_stop, drain_reason, failure_of, farewell, sign_off
-from worker_core.engine.housekeeping import Housekeeping
+from worker_core.engine.housekeeping import REPLACED, Housekeeping
 from worker_core.engine.queue import ServedQueue
 from worker_core.engine.services import executions_limit, make_services
 from worker_core.engine.serving import Clients, Timing
@@ -56,9 +56,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPLACED = worded(
-    "Another version of Kubiya Worker was installed: nothing new is taken. Restart this worker to go on with it."
-)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
@@ -299,9 +296,8 @@ class Engine:
             await self._say_goodbye(code, failure)
         except Exception as error:
             log.exception("The engine stopped on an internal error.")
-            failure = failure or KubiyaError(
-                worded("The worker stopped on an internal error: {kind}.", kind=type(error).__name__)
-            )
+            kind = type(error).__name__
+            failure = failure or KubiyaError(worded("The worker stopped on an internal error: {kind}.", kind=kind))
             code = ExitCode.UNEXPECTED
         finally:
             for task in (self._watching, *(queue.task for queue in self._queues)):

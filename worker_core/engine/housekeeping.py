@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from worker_core import bundle
+from worker_core.basics.sentences import worded
 from worker_core.machine import changes
 from worker_core.machine.load import HealthSampler
 from worker_core.temporal.connection import metrics
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from worker_core.snapshot import Health
 
 JOURNAL_KEPT: Final = timedelta(days=30)
+REPLACED: Final = worded(
+    "Another version of Kubiya Worker was installed: nothing new is taken. Restart this worker to go on with it."
+)
 
 
 class Housekeeping:

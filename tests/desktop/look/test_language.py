@@ -46,6 +46,7 @@ SAYS_TO_VIEWS = (
     "control_plane/wire.py",
     "engine/departure.py",
     "engine/engine.py",
+    "engine/housekeeping.py",
     "engine/serving.py",
     "engine/single_execution.py",
     "machine/changes.py",
@@ -178,7 +179,7 @@ def test_a_worker_is_told_in_the_language_of_the_window() -> None:
     )  # fmt: skip
     told = retold(str(said), said.said)
     assert told == (
-        "Temporal auf t.example.com:7233 (Namensraum n, mit TLS) ist nicht erreichbar: broken pipe. "
+        "Keine Verbindung zu Temporal auf t.example.com:7233 (Namensraum n, mit TLS): broken pipe. "
         "Neuer Versuch in 1.234 s. Plain {text}. Of a newer worker. "
         "Gestoppt: Innerhalb von 2,5 min kam keine Ausführung."
     )
