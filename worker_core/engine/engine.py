@@ -289,10 +289,7 @@ class Engine:
                     queue.start()
                 self._watching = asyncio.create_task(self._housekeeping.run(on_change=self.reconnect), name="machine")
                 failure = await self._until_stop_or_failure()
-            if failure is None:
-                code = await self._leave()
-            else:
-                code = failure.exit_code
+            code = await self._leave() if failure is None else failure.exit_code
             await self._say_goodbye(code, failure)
         except Exception as error:
             log.exception("The engine stopped on an internal error.")
