@@ -80,6 +80,10 @@ class LogModel(QAbstractListModel):
     def is_filtering(self) -> bool:
         return self._left is not None
 
+    def row_of(self, line: LogLine) -> int:
+        """Where this very line is shown; -1: nowhere."""
+        return next((row for row, (_, one) in enumerate(self._shown) if one is line), -1)
+
     def lines(self, rows: Sequence[int] | None = None) -> list[LogLine]:
         """The shown lines, or those of some rows."""
         if rows is None:

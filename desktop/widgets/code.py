@@ -179,14 +179,16 @@ class CodeText(QPlainTextEdit):
 class CodeBlock(QFrame):
     """Code on its own ground, with its language and a button that copies it."""
 
-    def __init__(self, text: str = "", *, language: str = "", name: str = "", lines: int = LINES_SHOWN) -> None:
+    def __init__(
+        self, text: str = "", *, language: str = "", name: str = "", lines: int = LINES_SHOWN, wraps: bool = False
+    ) -> None:
         super().__init__()
         self.setProperty("ground", "sunken")
         self._whole = text
         self._copy = IconButton("copy", tr("Copy"))
         self._copy.clicked.connect(self._to_clipboard)
         self._label = Label(name or language or tr("text"), role="caption", tone="muted")
-        self.text = CodeText(name or tr("Code"), language=language, lines=lines)
+        self.text = CodeText(name or tr("Code"), language=language, lines=lines, wraps=wraps)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 4, 6, 10)
         layout.setSpacing(2)

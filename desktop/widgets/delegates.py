@@ -1,8 +1,7 @@
-"""How rows of lists are drawn: two quiet lines for an execution, one exact line for the log."""
+"""How rows of lists are drawn: two quiet lines for an execution or a notice."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
@@ -15,14 +14,9 @@ from desktop.look.tokens import Tone
 from desktop.look.wording import count_text, duration_text, status_text, status_tone, when_text
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
-from desktop.models.log_lines import LineRole, LogModel
 from desktop.models.notice_list import NoticeRole
 from desktop.notices.notifications import Level, Notice
 from desktop.widgets.pills import paint_pill, pill_size
-from worker_core.logs.ring import LogLine
-
-_ID = re.compile(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-_LEVELS = {"WARNING": "warn", "CRITICAL": "fatal"}
 
 _Index = QModelIndex | QPersistentModelIndex
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -132,71 +126,6 @@ class NoticeDelegate(ExecutionDelegate):
             painter, option, title=notice.title, status=status, tone=tone, about=" ".join(notice.body.split()),
             when=when_text(notice.at, datetime.now(UTC)),
         )  # fmt: skip
-
-
-class LogDelegate(QStyledItemDelegate):
-    """Time, level and text on one line, with the search's hits marked."""
-
-    TIME_WIDTH = 74
-    LEVEL_WIDTH = 52
-    SHOWN = 600
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 (Qt's own name)
-        return QSize(200, QFontMetrics(theme().font("code")).height() + 7)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        line: LogLine | None = index.data(LineRole)
-        if line is None:
-            return
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        paint_ground(painter, option, 6)
-        colors, code = theme().palette, theme().font("code")
-        area = option.rect.adjusted(16, 0, -16, 0)
-        say_line(
-            painter,
-            QRect(area.left(), area.top(), self.TIME_WIDTH, area.height()),
-            f"{line.at.astimezone():%H:%M:%S}",
-            code,
-            colors.muted,
-        )
-        tone = level_tone(line.level)
-        say_line(
-            painter,
-            QRect(area.left() + self.TIME_WIDTH, area.top(), self.LEVEL_WIDTH, area.height()),
-            _LEVELS.get(line.level, line.level.lower()),
-            code,
-            colors.ink(tone),
-        )
-        left = area.left() + self.TIME_WIDTH + self.LEVEL_WIDTH
-        first, *rest = line.message[: self.SHOWN].split("\n", 1)
-        said = with_short_ids(first) + (f"   ⤶ +{line.message.count(chr(10))}" if rest else "")
-        text_area = QRect(left, area.top(), area.right() - left, area.height())
-        model = index.model()
-        if isinstance(model, LogModel) and model.pattern is not None:
-            self._mark(painter, text_area, said, model.pattern, code)
-        faint = tone == "neutral" and line.level == "DEBUG"
-        say_line(painter, text_area, said, code, colors.muted if faint else colors.text)
-        painter.restore()
-
-    @staticmethod
-    def _mark(painter: QPainter, area: QRect, text: str, pattern: re.Pattern[str], font: QFont) -> None:
-        metrics = QFontMetrics(font)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme().palette.hit))
-        for number, hit in enumerate(pattern.finditer(text)):
-            if number == 20:
-                break
-            left = area.left() + metrics.horizontalAdvance(text[: hit.start()])
-            width = metrics.horizontalAdvance(hit.group())
-            if width and left < area.right():
-                box = QRectF(left - 1, area.top() + 3, min(width + 2, area.right() - left), area.height() - 6)
-                painter.drawRoundedRect(box, 3, 3)
-
-
-def with_short_ids(text: str) -> str:
-    """Ids by their beginnings, as everywhere else: the message has the room. The line below has them whole."""
-    return _ID.sub(lambda found: found[1], text) if "-" in text else text
 
 
 def level_tone(level: str) -> Tone:

@@ -93,6 +93,7 @@ def bindings() -> tuple[Binding, ...]:
         of(lists, tr("Next or previous row"), Action.NOTHING, Qt.Key.Key_Down, Qt.Key.Key_Up),
         of(lists, tr("Open the row"), Action.NOTHING, Qt.Key.Key_Return),
         of(lists, tr("Copy the chosen lines of the log"), Action.NOTHING, _Keys.Copy),
+        of(lists, tr("In the log: only the lines of this execution, or all again"), Action.NOTHING, Qt.Key.Key_Return),
         of(writing, tr("Send the message"), Action.NOTHING, Qt.Key.Key_Return),
         of(writing, tr("Begin a new line"), Action.NOTHING, "Shift+Return"),
         of(questions, tr("Choose"), Action.NOTHING, Qt.Key.Key_Down, Qt.Key.Key_Up),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QItemSelection, QModelIndex, Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget, QWidget
 
 from desktop.look.language import number_text, tr
 from desktop.look.tokens import Space
@@ -15,14 +15,17 @@ from desktop.models.log_lines import LEVELS, LineRole, LogModel, compile_search
 from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeBlock
-from desktop.widgets.delegates import LogDelegate
 from desktop.widgets.layouts import row
-from desktop.widgets.lists import LineTable
+from desktop.widgets.log_table import LogTable, ids_of
 from desktop.widgets.surfaces import Card, EmptyState
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
 from worker_core.logs.ring import LogLine
+
+EXECUTIONS_OFFERED = 30
+IDS_OFFERED = 3
+"""Of one line, below it."""
 
 
 class LogsPage(Page):
@@ -55,8 +58,8 @@ class LogsPage(Page):
         tools = row(self._search, self._level, self._execution, gap=Space.S)
         tools.setStretch(0, 1)
         self.body.addLayout(tools)
-        self._list = LineTable(tr("Log lines"), self.model, LogDelegate())
-        self._list.setSelectionMode(LineTable.SelectionMode.ExtendedSelection)
+        self._list = LogTable(self.model)
+        self._list.asked.connect(self._asked)
         self._list.selectionModel().selectionChanged.connect(self._selected)
         self._none = EmptyState("logs", "", "")
         self._either = QStackedWidget()
@@ -66,9 +69,16 @@ class LogsPage(Page):
         card.body.setContentsMargins(1, Space.S, 1, Space.S)
         card.body.addWidget(self._either)
         self.body.addWidget(card, 1)
-        self._whole = CodeBlock(name=tr("The whole line"), lines=9)
+        self._whole = CodeBlock(name=tr("The whole line"), lines=7, wraps=True)
         self._whole.hide()
         self.body.addWidget(self._whole)
+        self._only = [Button(tr("All lines again"), variant="quiet") for _ in range(IDS_OFFERED)]
+        for button in self._only:
+            button.clicked.connect(self._toggle)
+        self._ids = QWidget()
+        self._ids.setLayout(row(*self._only, None, gap=Space.S))
+        self._ids.hide()
+        self.body.addWidget(self._ids)
         self._count = Label("", role="small", tone="muted")
         self.body.addWidget(self._count)
         self.model.rowsInserted.connect(self._came)
@@ -77,6 +87,9 @@ class LogsPage(Page):
         self._list.verticalScrollBar().actionTriggered.connect(self._scrolled)
         copies = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self._list, self.copy)
         copies.setContext(Qt.ShortcutContext.WidgetShortcut)  # as an argument (PySide6 6.11) it is taken and forgotten
+        self._known: list[tuple[str, str]] = []
+        self._kept: LogLine | None = None
+        self.model.filtered.connect(self._keep_in_sight)
         self._filter()
         self._came()
 
@@ -86,7 +99,8 @@ class LogsPage(Page):
 
     def know_executions(self, ids: Sequence[tuple[str, str]]) -> None:
         """What the filter offers: (id, title), the newest first."""
-        self._execution.offer([("", tr("Every execution")), *ids[:30]])
+        self._known = [*ids]
+        self._offer_executions(self._execution.chosen)
 
     def search(self) -> None:
         self._search.setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -137,10 +151,65 @@ class LogsPage(Page):
         line: LogLine | None = index.data(LineRole) if index.isValid() else None
         if line is None or not chosen.indexes():
             self._whole.setVisible(False)
+            self._ids.setVisible(False)
             return
         self._follow.setChecked(False)
         self._whole.show_text(f"{line.at.astimezone():%Y-%m-%d %H:%M:%S}  {line.level}  {line.logger}\n{line.message}")
         self._whole.setVisible(True)
+        self._offer(line)
+
+    # -- ids ------------------------------------------------------------------------------------------------------
+
+    def _asked(self, index: QModelIndex, wanted: str) -> None:
+        """A click on an id, or Enter on a line: then it is an execution's where it has one."""
+        line: LogLine | None = index.data(LineRole)
+        if line is None:
+            return
+        found = [wanted] if wanted else ids_of(line, most=IDS_OFFERED)
+        known = {id_ for id_, _ in self._known}
+        if found:
+            self._show_only(next((one for one in found if one in known), found[0]), line)
+
+    def _toggle(self) -> None:
+        button = self.sender()
+        index = self._list.currentIndex()
+        if isinstance(button, Button) and index.isValid():
+            self._show_only(str(button.property("id")), index.data(LineRole))
+
+    def _show_only(self, wanted: str, line: LogLine) -> None:
+        """The lines with an id; once more, and they are all there again. The line that led here stays in sight."""
+        self._kept = line
+        if self._execution.chosen == wanted:
+            self._execution.choose("")
+        else:
+            self._offer_executions(wanted)
+            self._execution.choose(wanted)
+
+    def _offer_executions(self, also: str) -> None:
+        """The newest, and one that lines are wanted of, however old: the log has ids that nobody knows any more."""
+        options = [("", tr("Every execution")), *self._known[:EXECUTIONS_OFFERED]]
+        if also and also not in {id_ for id_, _ in options}:
+            options.append((also, dict(self._known).get(also, also.split("-", 1)[0])))
+        self._execution.offer(options)
+
+    def _keep_in_sight(self) -> None:
+        line, self._kept = self._kept, None
+        if line is not None and (place := self.model.row_of(line)) >= 0:
+            self._list.setCurrentIndex(self.model.index(place))
+            self._list.scrollTo(self.model.index(place), LogTable.ScrollHint.PositionAtCenter)
+            self._offer(line)
+
+    def _offer(self, line: LogLine) -> None:
+        found = ids_of(line, most=IDS_OFFERED)
+        self._ids.setVisible(bool(found))
+        for number, button in enumerate(self._only):
+            button.setVisible(number < len(found))
+            if number < len(found):
+                id_ = found[number]
+                button.setProperty("id", id_)
+                alone = self._execution.chosen == id_
+                short = id_.split("-", 1)[0]
+                button.setText(tr("All lines again") if alone else tr("Only lines with {id}", id=short))
 
     def _save(self) -> None:
         dialog = QFileDialog(self, tr("Export the log"))

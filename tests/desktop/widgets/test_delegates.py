@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from desktop.widgets.delegates import with_short_ids
+from desktop.widgets.log_table import pieces
+from worker_core.logs.ring import LogLine, now
 
 ID = "590b4b10-fd51-4d7e-8a51-0123456789ab"
 
@@ -20,4 +21,6 @@ ID = "590b4b10-fd51-4d7e-8a51-0123456789ab"
     ],
 )
 def test_a_line_of_the_log_has_short_ids(said: str, shown: str) -> None:
-    assert with_short_ids(said) == shown
+    found = pieces(LogLine(at=now(), level="INFO", logger="x", message=said))
+    assert "".join(text for text, _ in found) == shown
+    assert {id_ for _, id_ in found if id_} == ({ID} if "590b4b10 " in shown or "590b4b10:" in shown else set())
