@@ -71,7 +71,8 @@ def opening(page: str) -> tuple[Action, str]:
 def bindings() -> tuple[Binding, ...]:
     """All keys, in the window's language."""
     everywhere, going = tr("Everywhere"), tr("Go to a page")
-    lists, writing, questions = tr("In lists"), tr("While writing"), tr("In the palette of commands")
+    lists, log = tr("In lists"), tr("In the log")
+    writing, questions = tr("While writing"), tr("In the palette of commands")
 
     def of(group: str, title: str, action: Action, *keys: str | _Keys | Qt.Key) -> Binding:
         return Binding(group=group, title=title, action=action, keys=tuple(QKeySequence(one) for one in keys))
@@ -92,8 +93,8 @@ def bindings() -> tuple[Binding, ...]:
         ),
         of(lists, tr("Next or previous row"), Action.NOTHING, Qt.Key.Key_Down, Qt.Key.Key_Up),
         of(lists, tr("Open the row"), Action.NOTHING, Qt.Key.Key_Return),
-        of(lists, tr("Copy the chosen lines of the log"), Action.NOTHING, _Keys.Copy),
-        of(lists, tr("In the log: only the lines of this execution, or all again"), Action.NOTHING, Qt.Key.Key_Return),
+        of(log, tr("Only the lines of this execution, or all again"), Action.NOTHING, Qt.Key.Key_Return),
+        of(log, tr("Copy the chosen lines of the log"), Action.NOTHING, _Keys.Copy),
         of(writing, tr("Send the message"), Action.NOTHING, Qt.Key.Key_Return),
         of(writing, tr("Begin a new line"), Action.NOTHING, "Shift+Return"),
         of(questions, tr("Choose"), Action.NOTHING, Qt.Key.Key_Down, Qt.Key.Key_Up),
