@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -21,6 +21,10 @@ from worker_core.events import Event, SnapshotReplaced
 from worker_core.logs.ring import LogLine, LogRing
 from worker_core.settings import Reloaded
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.connections import HttpAnswer
+    from worker_core.control_plane.relay import RelayedCall
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +104,10 @@ class Attached:
     async def reload(self, provide: Provide) -> Reloaded:
         """It reads them itself."""
         return await asyncio.to_thread(self._worker.reload)
+
+    async def ask_control_plane(self, call: RelayedCall) -> HttpAnswer:
+        """With the service's key."""
+        return await asyncio.to_thread(self._worker.ask_control_plane, call)
 
     def reconnect(self, reason: str) -> None:
         """A service watches its machine by itself."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from desktop.look.language import tr
 from desktop.worker.attached import Attached
-from desktop.worker.control_plane import ControlPlane
+from desktop.worker.control_plane import ControlPlane, ShownService
 from desktop.worker.here import Here
 from desktop.worker.pauses import TimedPause
 from desktop.worker.wanted import Provide
@@ -77,7 +77,7 @@ class LocalWorker:
         self._unlocking = TaskKeeper()
         self.events = EventBus()
         self._provide, self._paths, self._redactor, self._log_ring = provide, paths, redactor, log_ring
-        self._plane = ControlPlane(provide)
+        self._plane = ControlPlane(provide, service=self._service)
         self._snapshot = EngineSnapshot()
         self._serving: Here | Attached | Nobody = NOBODY
         self._pause = TimedPause(resume=self.resume)
@@ -284,6 +284,11 @@ class LocalWorker:
         async with self._plane.client() as client:
             found = await asyncio.gather(*(client.queue_workers(queue_id) for queue_id in queue_ids))
         return dict(zip(queue_ids, found, strict=True))
+
+    def _service(self) -> ShownService | None:
+        if not isinstance(self._serving, Attached):
+            return None
+        return ShownService(control_plane_url=self._snapshot.control_plane_url, carry=self._serving.ask_control_plane)
 
     # --- who serves ---------------------------------------------------------------------------------------
 

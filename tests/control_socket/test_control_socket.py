@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ import pytest
 
 from tests.support.engine import LIMIT_SECONDS, make_engine
 from worker_core.basics.sentences import Phrase, english, worded
+from worker_core.control_plane.relay import RelayedCall
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.client import (
     News,
@@ -82,9 +84,10 @@ async def raw(endpoint: Endpoint, content: bytes, *, end: bool = True) -> dict[s
 
     def ask() -> dict[str, Any]:
         with endpoint.connect(limit_seconds=LIMIT_SECONDS) as connection:
-            connection.sendall(content)
-            if end:
-                connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has heard enough, and answered
+                connection.sendall(content)
+                if end:
+                    connection.shutdown(socket.SHUT_WR)
             with connection.makefile("rb") as answers:
                 answer: dict[str, Any] = json.loads(answers.readline())
                 return answer
@@ -250,6 +253,10 @@ async def test_whoever_leaves_makes_room(tmp_path: Path, transport: Transport) -
         (b'{"verb": "status"', "not complete"),
         (b"", "not complete"),
         (b"x" * (REQUEST_LIMIT_BYTES + 1), "too long"),
+        (b"x" * REQUEST_LIMIT_BYTES * 2, "too long"),
+        (b'{"verb": "ask_control_plane"}\n', "no call"),
+        (b'{"verb": "ask_control_plane", "call": {"method": "GET", "path": 7}}\n', "no call"),
+        (b'{"verb": "ask_control_plane", "call": {"method": "GET", "path": "/keys"}}\n', "does not make this call"),
         (b'{"verb": "explode"}\n', "no verb 'explode'"),
         (b"{}\n", "no verb 'None'"),
         (b'{"verb": "stop", "mode": "gently"}\n', "drain, cancel or now"),
@@ -264,6 +271,13 @@ async def test_nonsense_is_refused_in_a_sentence(tmp_path: Path, content: bytes,
         assert said in answer["error"]
         assert (await raw(endpoint, b'{"verb": "status"}\n'))["ok"] is True
         assert engine.snapshot.state is EngineState.STARTING
+
+
+async def test_a_control_plane_that_cannot_be_reached_is_said(tmp_path: Path, transport: Transport) -> None:
+    async with serving(tmp_path, transport) as (_, _, runtime):
+        call = RelayedCall(method="GET", path="/agents")
+        with pytest.raises(KubiyaError, match=r"127\.0\.0\.1:1"):
+            await asyncio.to_thread(the_worker(runtime).ask_control_plane, call)
 
 
 async def test_a_wrong_token_is_refused(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ class Caller:
         answer = await self.call("POST", f"/executions/{segment(execution_id)}/{verb}", action, body=body)
         raw = self.decode(answer, action=action) if answer.content else {}
         if isinstance(raw, Mapping) and raw.get("success") is False:
-            said = self.words(answer)
+            said = self.words(answer).rstrip(".")
             raise errors.Rejected(
                 worded(
                     "The control plane did not accept {action}: {why}.",
@@ -166,6 +166,10 @@ class Caller:
                 ),
                 status=answer.status,
             )
+
+    def hide(self, content: bytes) -> bytes:
+        """`content` without the key."""
+        return content.replace(self._api_key.reveal().encode(), b"****")
 
     def words(self, answer: HttpAnswer) -> str:
         """What the server said, without the key."""
@@ -188,7 +192,7 @@ class Caller:
         """Raise ServerTrouble for a body that says that nothing was stored, whatever the status (protocol, 12)."""
         raw = self.decode(answer, action=action)
         if not isinstance(raw, Mapping) or raw.get("success") is False:
-            said = self.words(answer)
+            said = self.words(answer).rstrip(".")
             raise errors.ServerTrouble(
                 worded(
                     "The control plane {server} did not store {action}{quoted}.",

@@ -13,10 +13,11 @@ from worker_core.control_plane import errors, models, wire
 from worker_core.control_plane.caller import Caller
 from worker_core.control_plane.connections import HttpAnswer
 from worker_core.network.urls import segment
+from worker_core.secrets import Secret
 
 if TYPE_CHECKING:
+    from worker_core.control_plane.relay import Carry, RelayedCall
     from worker_core.network.sse import ServerSentEvent
-    from worker_core.secrets import Secret
     from worker_core.settings import Settings
 
 EntityKind = Literal["agents", "teams"]
@@ -79,6 +80,26 @@ class ControlPlaneClient:
             ca_file=settings.ca_file,
             allow_http=settings.allow_http,
         )
+
+    @classmethod
+    def by_way_of(cls, worker: Carry, *, base_url: str) -> ControlPlaneClient:
+        """One without a key: a worker that has one makes its calls, those that `relay.py` lists."""
+        from worker_core.control_plane.relay import RelayCaller
+
+        made = cls(base_url=base_url, api_key=Secret(""), allow_http=True)
+        made._caller = RelayCaller(base_url=base_url, carry=worker)
+        return made
+
+    async def pass_on(self, call: RelayedCall) -> HttpAnswer:
+        """Make a call for another program of this user.
+
+        Raises:
+            Rejected: it is none of those that are made for others.
+            ControlPlaneError: no answer came.
+        """
+        from worker_core.control_plane.relay import pass_on
+
+        return await pass_on(call, caller=self._caller)
 
     @property
     def base_url(self) -> str:

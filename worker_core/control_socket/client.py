@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 import psutil
@@ -20,6 +20,10 @@ from worker_core.errors import ExitCode, KubiyaError
 from worker_core.events import Event
 from worker_core.settings import Reloaded, ShownSetting
 from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, WholeQuestion
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.connections import HttpAnswer
+    from worker_core.control_plane.relay import RelayedCall
 
 ANSWER_LIMIT_SECONDS: Final = 12.0
 """A little more than the worker itself allows its engine."""
@@ -89,6 +93,14 @@ class RunningWorker:
         """Those in force."""
         return _read(self._ask({"verb": "settings"}).get("settings"), list[ShownSetting])
 
+    def ask_control_plane(self, call: RelayedCall) -> HttpAnswer:
+        """What the control plane answers, asked with the worker's key."""
+        from worker_core.control_plane.connections import HttpAnswer
+
+        request = {"verb": "ask_control_plane", "call": call}
+        limit = call.limit_seconds + ANSWER_LIMIT_SECONDS
+        return _read(self._ask(request, limit_seconds=limit).get("answer"), HttpAnswer)
+
     def stop(self, *, mode: StopName, wait: bool) -> Iterator[EngineSnapshot]:
         """Ask it to leave. With `wait`, what it says while it leaves, and at last how it ended."""
         for answer in self._lines({"verb": "stop", "mode": mode, "wait": wait}, endless=wait):
@@ -113,13 +125,16 @@ class RunningWorker:
         """
         return Watch(self._endpoint)
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        return next(self._lines(request, endless=False))
+    def _ask(self, request: dict[str, Any], *, limit_seconds: float = ANSWER_LIMIT_SECONDS) -> dict[str, Any]:
+        return next(self._lines(request, endless=False, limit_seconds=limit_seconds))
 
-    def _lines(self, request: dict[str, Any], *, endless: bool) -> Iterator[dict[str, Any]]:
+    def _lines(
+        self, request: dict[str, Any], *, endless: bool, limit_seconds: float = ANSWER_LIMIT_SECONDS
+    ) -> Iterator[dict[str, Any]]:
         """The answers, at least one. With `endless`, there is no limit behind the first."""
         try:
             with self._endpoint.connect(limit_seconds=ANSWER_LIMIT_SECONDS) as connection:
+                connection.settimeout(limit_seconds)
                 # A worker that refuses may have closed its end before it read: what it said is there all the same.
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     connection.sendall(msgspec.json.encode({**request, "token": self._endpoint.token}) + b"\n")

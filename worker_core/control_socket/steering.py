@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from worker_core.basics.pulse import Pulse
 from worker_core.errors import KubiyaError
@@ -12,6 +12,11 @@ from worker_core.events import Event, EventBus
 from worker_core.logs.ring import LogRing
 from worker_core.settings import Reloaded, ShownSetting
 from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
+
+if TYPE_CHECKING:
+    from worker_core.control_plane.client import ControlPlaneClient
+    from worker_core.control_plane.connections import HttpAnswer
+    from worker_core.control_plane.relay import RelayedCall
 
 ASK_LIMIT_SECONDS: Final = 10.0
 """For a request to arrive, for the engine to answer, and for the other side to take a line."""
@@ -24,6 +29,9 @@ class Steered(Protocol):
 
     snapshot: EngineSnapshot
     events: EventBus
+
+    @property
+    def control_plane(self) -> ControlPlaneClient: ...
 
     async def pause(self, reason: str = ...) -> None: ...
     async def resume(self) -> None: ...
@@ -94,6 +102,11 @@ class Steering:
 
         return self._on_loop(read())
 
+    def ask_control_plane(self, call: RelayedCall) -> HttpAnswer:
+        return self._on_loop(
+            self._engine.control_plane.pass_on(call), limit_seconds=call.limit_seconds + ASK_LIMIT_SECONDS
+        )
+
     def stop(self, mode: StopMode) -> None:
         self._on_loop(self._engine.stop(mode=mode))
 
@@ -109,5 +122,5 @@ class Steering:
             )
         return self._settings
 
-    def _on_loop(self, call: Coroutine[Any, Any, Answer]) -> Answer:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result(ASK_LIMIT_SECONDS)
+    def _on_loop(self, call: Coroutine[Any, Any, Answer], *, limit_seconds: float = ASK_LIMIT_SECONDS) -> Answer:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result(limit_seconds)

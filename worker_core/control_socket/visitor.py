@@ -13,6 +13,7 @@ are answered by more lines, until either side closes: `logs` with `follow`, `sto
                                                         -> {"snapshot": {...}}
     {"verb": "reload"}                                  -> {"reloaded": {...}}: the settings were read again, or why not
     {"verb": "settings"}                                -> {"settings": [...]}, those in force, with their origins
+    {"verb": "ask_control_plane", "call": {...}}        -> {"answer": {...}}: made with the worker's key (relay.py)
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
     {"verb": "logs", "after": 0, "last": 100, "follow": true} -> {"lines": [...], "cursor": 7, "dropped": 0}, ...
 """
@@ -27,18 +28,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.control_socket.steering import ASK_LIMIT_SECONDS, Steering
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
 from worker_core.snapshot import StopMode
 
+if TYPE_CHECKING:
+    from worker_core.control_plane.relay import RelayedCall
+
 log = logging.getLogger(__name__)
 
-REQUEST_LIMIT_BYTES: Final = 64 * 1024
+REQUEST_LIMIT_BYTES: Final = 1024 * 1024
+"""A message that a window sends to an execution may be a long one."""
 
 _REFUSED_SECONDS: Final = 1.0
 """For the request of one that is refused to arrive."""
@@ -116,8 +122,9 @@ class Visitor:
 
     def _request(self) -> Mapping[str, Any]:
         content = bytearray()
-        while b"\n" not in content:
-            piece = self._connection.recv(4096)
+        piece = b""
+        while b"\n" not in piece:
+            piece = self._connection.recv(65536)
             if not piece:
                 raise _Refused("The request is not complete.")
             content += piece
@@ -170,6 +177,8 @@ class Visitor:
                 self._say({"ok": True, "reloaded": self._worker.reload()})
             case "settings":
                 self._say({"ok": True, "settings": self._worker.rows()})
+            case "ask_control_plane":
+                self._say({"ok": True, "answer": self._worker.ask_control_plane(_call(request.get("call")))})
             case "stop":
                 mode = _mode(request.get("mode", "drain"))
                 self._worker.stop(mode)
@@ -274,6 +283,15 @@ def _mode(name: object) -> StopMode:
         return StopMode[str(name).upper()]
     except KeyError:
         raise _Refused(f"There is no stop mode {str(name)[:40]!r}; it is drain, cancel or now.") from None
+
+
+def _call(said: object) -> RelayedCall:
+    from worker_core.control_plane.relay import RelayedCall
+
+    try:
+        return typed_json.convert(said, RelayedCall)
+    except msgspec.ValidationError:
+        raise _Refused("`call` is no call that this worker could make.") from None
 
 
 def _whole(value: object, *, default: int) -> int:

@@ -124,6 +124,7 @@ class Engine:
             on_questions=self._publish_soon,
             own_secrets=self._own_secrets,
         )
+        self.control_plane = self._services.client
         self._tracker = self._services.tracker
         self._tracker_change = asyncio.Event()
         self._book = self._services.permissions.book
@@ -366,7 +367,7 @@ class Engine:
                 await self._services.mcp.close()
                 await asyncio.to_thread(self._services.claude.close)
         await asyncio.gather(*(queue.aclose() for queue in self._queues), return_exceptions=True)
-        await self._services.client.aclose()
+        await self.control_plane.aclose()
         await asyncio.to_thread(spans.flush, limit_seconds=QUICK_SIGN_OFF_LIMIT.total_seconds())
 
     def _finish(self, state: EngineState, reason: str, code: ExitCode, *, repair: str = "") -> None:
@@ -405,14 +406,8 @@ class Engine:
 
     def _worker_status(self, queue_id: str) -> WorkerStatus:
         running = self._tracker.running
-        if running >= self._tracker.limit:
-            status = "busy"
-        elif running:
-            status = "active"
-        else:
-            status = "idle"
         return WorkerStatus(
-            status=status,
+            status="busy" if running >= self._tracker.limit else "active" if running else "idle",
             tasks_processed=self._tracker.processed,
             current_task_id=self._tracker.current_task_id(queue_id),
             metadata={"state": self.snapshot.state.value, "reason": self.snapshot.reason},
@@ -427,7 +422,7 @@ class Engine:
         """
         log.info("%s Connections are checked.", reason)
         self.events.publish(WokeUp(reason=str(reason)))
-        self._services.client.reset_connections()
+        self.control_plane.reset_connections()
         self._services.outbox.nudge()
         self._beat()
         for queue in self._queues:

@@ -228,6 +228,51 @@ def test_a_service_that_runs_is_attached_to_shown_and_steered(stage: Stage, tmp_
     run_on("qasync", live())
 
 
+def test_a_window_without_a_key_asks_by_way_of_the_service(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        queue_id = await new_queue(stage)
+        with worker_process(stage, tmp_path, queue_id) as service:
+            await asyncio.to_thread(service.wait_ready)
+            rig = Rig(stage, tmp_path, queue_id, paths=Paths.from_environment({"KUBIYA_WORKER_HOME": str(tmp_path)}))
+            rig.missing = "There is no API key."
+            with pytest.raises(ConfigurationError, match="no API key"):
+                await rig.worker.list_agents()
+            await rig.worker.start()
+            assert rig.worker.attached
+            assert stage.info.agent_id in {one.id for one in await rig.worker.list_agents()}
+            assert queue_id in {one.id for one in await rig.worker.list_queues()}
+            assert [one.id for one in (await rig.worker.queue_workers([queue_id]))[queue_id]]
+            execution_id = await rig.worker.begin_execution(
+                agent_id=stage.info.agent_id, queue_id=queue_id, prompt=f"without a key {queue_id}\n!instant"
+            )
+
+            async def reaches(*statuses: str) -> None:
+                async with asyncio.timeout(LIMIT_SECONDS):
+                    while (await rig.worker.get_execution(execution_id)).status not in statuses:
+                        await asyncio.sleep(0.05)
+
+            await reaches("waiting_for_input")
+            long = "and more " * 10_000
+            await rig.worker.send_message(execution_id, long + "\n!instant")
+            async with asyncio.timeout(LIMIT_SECONDS):
+                while long not in str(await rig.worker.load_session(execution_id)):
+                    await asyncio.sleep(0.05)
+            await reaches("waiting_for_input")
+            with pytest.raises(KubiyaError, match=r"cannot be resumed now\.$"):
+                await rig.worker.resume_execution(execution_id)
+            await rig.worker.cancel_execution(execution_id)
+            await reaches("cancelled", "interrupted", "completed")
+            [listed] = (await rig.worker.queue_executions([queue_id], limit=1))[queue_id]
+            assert listed.id == execution_id
+            await rig.worker.stop(StopMode.DRAIN)
+            await rig.until(lambda: not rig.worker.attached)
+            with pytest.raises(ConfigurationError, match="no API key"):
+                await rig.worker.list_agents()
+            await rig.worker.close()
+
+    run_on("qasync", live())
+
+
 async def ask_and_allow(rig: Rig, stage: Stage, queue_id: str, target: Path) -> None:
     """An execution that wants out of its workspace; the answer goes through the face that windows have."""
     client = ControlPlaneClient(base_url=stage.info.control_plane_url, api_key=Secret(stage.info.api_key))
