@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtCore import QRectF, QSize, Qt, QUrl, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -25,6 +25,7 @@ from desktop.look.language import number_text, tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.widgets.code import CodeBlock
+from desktop.widgets.list_marks import ListMark, paint_marks, take_marks
 from desktop.widgets.markdown_text import Segment, segments
 from desktop.widgets.surfaces import Line
 from desktop.widgets.text import Label
@@ -37,6 +38,9 @@ WORD_LIMIT = 1_000
 
 WIDE_COLUMN = 24
 """Width of a table's column with long cells, in sizes of the font: some 45 characters."""
+
+DIAGRAMS = {"mermaid": "Mermaid", "plantuml": "PlantUML", "puml": "PlantUML", "dot": "Graphviz", "graphviz": "Graphviz"}
+"""Languages that others draw pictures of. Here they are read: what draws them runs a browser, or what a text says."""
 
 CELL_PADDING = 26
 """Pixels between two columns."""
@@ -60,6 +64,7 @@ class Prose(QTextBrowser):
         self.document().setDocumentMargin(0)
         self.viewport().setAutoFillBackground(False)
         self._html = ""
+        self.marks: dict[int, ListMark] = {}
         self.anchorClicked.connect(lambda url: self.link_chosen.emit(url.toString()))
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         theme().changed.connect(self._dress)
@@ -73,6 +78,12 @@ class Prose(QTextBrowser):
 
     def _lay_out(self) -> None:
         self.setHtml(self._html)
+        self.marks = take_marks(self.document()) if "<li" in self._html else {}
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().paintEvent(event)
+        if self.marks:
+            paint_marks(QPainter(self.viewport()), self.document(), self.marks, within=QRectF(event.rect()))
 
     def loadResource(self, kind: int, name: QUrl | str) -> Any:  # noqa: N802 (Qt's own name)
         return None
@@ -281,7 +292,9 @@ class MarkdownView(QWidget):
 def _new_part(segment: Segment) -> Part:
     match segment.kind:
         case "code":
-            return CodeBlock(language=segment.language)
+            drawn = DIAGRAMS.get(segment.language, "")
+            name = tr("Diagram, as its source ({language})", language=drawn) if drawn else ""
+            return CodeBlock(language=segment.language, name=name)
         case "table":
             return Table()
         case "quote":

@@ -169,3 +169,47 @@ def test_links_in_quotations_and_tables_are_told(qtbot) -> None:
     for part in parts:
         with qtbot.waitSignal(view.link_chosen):
             part.anchorClicked.emit(QUrl("https://example.com/q"))
+
+
+def test_items_have_marks_of_ours_and_numbers_of_their_own(qtbot) -> None:
+    view = MarkdownView("- a\n  - b\n\n    more\n- c\n\n1. one\n\n- [x] done\n- [ ] open\n")
+    qtbot.addWidget(view)
+    [prose] = view.findChildren(Prose)
+    assert list(prose.marks.values()) == ["disc", "ring", "disc", "done", "open"]
+    document = prose.document()
+    assert {document.findBlockByNumber(number).text().strip() for number in prose.marks} == {
+        "a",
+        "b",
+        "c",
+        "done",
+        "open",
+    }
+    view.show_markdown("- a\n")
+    assert list(view.findChildren(Prose)[0].marks.values()) == ["disc"]
+    view.show_markdown("a\n")
+    assert view.findChildren(Prose)[0].marks == {}
+
+
+def test_a_box_is_filled_where_its_task_is_done(qtbot, look: Theme) -> None:
+    look.set_mode("dark")
+
+    def colors(markdown: str) -> set[str]:
+        view = MarkdownView(markdown)
+        qtbot.addWidget(view)
+        view.resize(200, 60)
+        picture = view.grab().toImage()
+        return {picture.pixelColor(x, y).name() for x in range(24) for y in range(picture.height())}
+
+    assert DARK.accent in colors("- [x] a")
+    assert DARK.accent not in colors("- [ ] a")
+    assert DARK.muted in colors("- a")
+    assert len(colors("a")) < len(colors("- [ ] a")), "an open one has an edge"
+
+
+@pytest.mark.parametrize(("language", "said"), [("mermaid", "Mermaid"), ("DOT", "Graphviz"), ("python", "")])
+def test_a_diagram_is_said_to_be_one(qtbot, language: str, said: str) -> None:
+    view = MarkdownView(f"```{language}\nflowchart LR\n```")
+    qtbot.addWidget(view)
+    [block] = view.findChildren(CodeBlock)
+    assert block._label.text() == (f"Diagram, as its source ({said})" if said else language)
+    assert block.text.toPlainText() == "flowchart LR"
