@@ -59,7 +59,8 @@ def fact(error: KubiyaError) -> str:
 
 
 def _spoken_parts(said: Sequence[Phrase]) -> str:
-    return " ".join(filled(_catalogue.get(one.text, one.text), one.values, _spoken_value) for one in said)
+    told = " ".join(filled(_catalogue.get(one.text, one.text), one.values, _spoken_value) for one in said)
+    return told.replace("。 ", "。")  # Japanese has no space between sentences
 
 
 def _spoken_value(value: str | float | Sequence[Phrase]) -> str:

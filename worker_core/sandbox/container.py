@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from worker_core.basics.sentences import worded
 from worker_core.network.reachable import Network, narrower
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.interpreter import files_child
@@ -217,18 +218,26 @@ def probe(program: str, image: str) -> str:
     try:
         answer = _ask(program, "version", "--format", "{{.Server.Version}}", seconds=PROBE_SECONDS)
         if answer.returncode != 0:
-            return f"{program} is there but its service does not answer ({_said(answer)}). Start it."
+            return worded(
+                "{program} is there but its service does not answer ({why}). Start it.",
+                program=program,
+                why=_said(answer),
+            )
         if _ask(program, "image", "inspect", image, seconds=PROBE_SECONDS).returncode == 0:
             return ""
         log.info("The image %s is not here yet; %s fetches it", image, program)
         answer = _ask(program, "pull", "--quiet", image, seconds=PULL_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
-        return f"{program} could not be asked: {error}."
+        return worded("{program} could not be asked: {why}.", program=program, why=str(error))
     if answer.returncode == 0:
         return ""
-    return (
-        f"The image {image} is not here and {program} could not fetch it ({_said(answer)}). "
-        f"Fetch it with `{Path(program).name} pull {image}`, or name another one in sandbox_image."
+    return worded(
+        "The image {image} is not here and {program} could not fetch it ({why}). Fetch it with `{name} pull {image}`, "
+        "or name another one in sandbox_image.",
+        image=image,
+        program=program,
+        why=_said(answer),
+        name=Path(program).name,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.sentences import worded
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
@@ -130,19 +131,26 @@ _REACH: Final = Scope.ABSTRACT_SOCKETS | Scope.SIGNALS
 
 def weaknesses(version: int) -> str:
     """What a tool can do here that it cannot in bubblewrap, as a sentence."""
-    said = "They see other processes and their arguments, and can change the rights of your files elsewhere"
     if version < landlock.SCOPES_SINCE:
-        said += ", and can end your other processes, the worker among them (Linux 6.12 keeps them from that)"
-    return said + "."
+        return worded(
+            "They see other processes and their arguments, and can change the rights of your files elsewhere, and can "
+            "end your other processes, the worker among them (Linux 6.12 keeps them from that)."
+        )
+    return worded("They see other processes and their arguments, and can change the rights of your files elsewhere.")
 
 
 def probe(walls: Walls) -> str:
     """Start something that tries to read what it may not. Empty where it cannot, else a sentence that says why not."""
     version = landlock.version()
     if version == 0:
-        return "The kernel has no Landlock (Linux 5.13 and later have it, unless it is switched off: `lsm=` at boot)."
+        return worded(
+            "The kernel has no Landlock (Linux 5.13 and later have it, unless it is switched off: `lsm=` at boot)."
+        )
     if not seccomp.program(platform.machine()):
-        return f"System calls of this machine ({platform.machine()}) are not known, and Landlock alone is no sandbox."
+        return worded(
+            "System calls of this machine ({kind}) are not known, and Landlock alone is no sandbox.",
+            kind=platform.machine(),
+        )
     folder = private_directory(walls.runtime / "probe")
     secret = walls.runtime / "not-for-tools"
     secret.touch(mode=0o600)
@@ -163,8 +171,8 @@ def probe(walls: Walls) -> str:
         )  # fmt: skip
         launcher.close()
     except (OSError, subprocess.SubprocessError) as error:
-        return f"Landlock does not work here: {error}."
+        return worded("Landlock does not work here: {why}.", why=str(error))
     if result.returncode == _STOOD:
         return ""
     said = " ".join(result.stderr.decode("utf-8", "replace").split())[:300]
-    return f"Landlock does not work here: {said or 'a program in it read what it may not'}."
+    return worded("Landlock does not work here: {why}.", why=said or worded("a program in it read what it may not"))

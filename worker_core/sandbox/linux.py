@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
@@ -215,9 +216,11 @@ class Working:
 
     @property
     def note(self) -> str:
-        """What is missing, as a sentence behind a blank; empty: nothing."""
+        """What is missing, as a sentence; empty: nothing."""
         names = " and ".join(self.less)
-        return f" They go without {names}, which something here forbids (doctor says what)." if names else ""
+        if not names:
+            return ""
+        return worded("They go without {names}, which something here forbids (doctor says what).", names=names)
 
 
 def working(walls: Walls) -> Working | tuple[str, ...]:
@@ -281,14 +284,19 @@ def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
         finally:
             launcher.close()
     except subprocess.TimeoutExpired:
-        return f"bubblewrap ({program}) did not start a program within {PROBE_SECONDS:g} s{_AGAIN}"
+        return worded(
+            "bubblewrap ({program}) did not start a program within {n} s; the next call looks again.",
+            program=program,
+            n=PROBE_SECONDS,
+        )
     except (OSError, subprocess.SubprocessError) as error:
-        return f"bubblewrap ({program}) could not be started: {error}."
+        return worded("bubblewrap ({program}) could not be started: {why}.", program=program, why=str(error))
     if started.returncode == 0:
         return ""
     said = " ".join(stderr.decode("utf-8", "replace").split())[:300]
     if started.returncode < 0:
-        said = f"it was ended by {signal.Signals(-started.returncode).name} {said}".rstrip()
+        name = signal.Signals(-started.returncode).name
+        said = worded("it was ended by {signal}", signal=f"{name} {said}".rstrip())
     return explain(program, said)
 
 
@@ -303,19 +311,22 @@ def may_pass(problem: str) -> bool:
 def explain(program: str, said: str) -> str:
     """Why bwrap did not work, and what to do about it."""
     if _says(Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), "1"):
-        return (
-            f"AppArmor forbids unprivileged user namespaces to {program}, as Ubuntu does since 23.10. Install the "
+        return worded(
+            "AppArmor forbids unprivileged user namespaces to {program}, as Ubuntu does since 23.10. Install the "
             "package `bubblewrap` and its AppArmor profile (`apt install bubblewrap apparmor-profiles`, then link "
-            "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict into /etc/apparmor.d and reload AppArmor)."
+            "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict into /etc/apparmor.d and reload AppArmor).",
+            program=program,
         )
     if _says(Path("/proc/sys/kernel/unprivileged_userns_clone"), "0") or _says(
         Path("/proc/sys/user/max_user_namespaces"), "0"
     ):
-        return (
+        return worded(
             "This machine forbids user namespaces. Allow them (`sysctl kernel.unprivileged_userns_clone=1` or "
             '`sysctl user.max_user_namespaces=10000`), or use a container: set sandbox = "container".'
         )
-    return f"bubblewrap ({program}) does not work here: {said or 'it said nothing'}."
+    return worded(
+        "bubblewrap ({program}) does not work here: {why}.", program=program, why=said or worded("it said nothing")
+    )
 
 
 def _says(file: Path, value: str) -> bool:

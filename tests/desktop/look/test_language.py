@@ -51,10 +51,17 @@ SAYS_TO_VIEWS = (
     "engine/single_execution.py",
     "machine/changes.py",
     "network/http.py",
+    "sandbox/choice.py",
+    "sandbox/container.py",
+    "sandbox/landlock_sandbox.py",
+    "sandbox/linux.py",
     "snapshot.py",
     "summary.py",
     "temporal/connection.py",
 )
+
+SEEN_BY_PROGRAMS = {"this worker runs tools in a sandbox only, and has none. ", "; the next call looks again."}
+"""What an agent reads, and what an end is compared with."""
 
 tool = script("languages")
 
@@ -206,6 +213,8 @@ def test_a_worker_s_sentences_are_written_so_that_they_can_be_translated() -> No
         for node in ast.walk(tree):
             if id(node) in spared or not isinstance(node, ast.Constant) or not isinstance(node.value, str):
                 continue
+            if node.value in SEEN_BY_PROGRAMS:
+                continue
             if len(node.value.split()) > 1 and node.value.rstrip()[-1:] in {".", "!", "?", ":"}:
                 bare.append(f"worker_core/{name}:{node.lineno}: {node.value!r}")
     assert bare == []
@@ -216,7 +225,7 @@ def is_no_view(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         owner_name = getattr(owner, "id", getattr(owner, "attr", ""))
-        return tool.name_of(node) in {"worded", "with_repair", "EventDeliveryInterrupted"} or owner_name in {
+        return tool.name_of(node) in {"worded", "with_repair", "compile", "EventDeliveryInterrupted"} or owner_name in {
             "log",
             "_log",
         }
