@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QHideEvent, QPainter, QPaintEvent, QPen, QShowEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
 from desktop.look.theme import theme
@@ -249,6 +249,20 @@ class ConversationView(QScrollArea):
     def marked(self) -> View | None:
         """What `reveal` has marked, while it is."""
         return next((view for view in self._views.values() if view is self._mark.on), None)
+
+    @property
+    def at_hand(self) -> str:
+        """The key of the item that the keyboard is in, else of what is marked, else of the first that is seen; empty:
+        nothing is shown.
+        """
+        focus, marked, top = QApplication.focusWidget(), self.marked, self.verticalScrollBar().value()
+        for key, view in self._views.items():
+            if focus is not None and (view is focus or view.isAncestorOf(focus)):
+                return key
+        for key, view in self._views.items():
+            if view is marked or (marked is None and view.mapTo(self._around, QPoint(0, view.height())).y() > top):
+                return key
+        return ""
 
     @property
     def views(self) -> tuple[View, ...]:

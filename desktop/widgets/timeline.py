@@ -40,6 +40,7 @@ ONE_LINE: Final = 22
 
 OF_SEVERAL: Final = 14
 
+_LEADS_TO_ITEMS = frozenset[LaneName]({"model", "retry"})
 _TICKS_APART = 86
 _NEAR = 3
 _ZOOM_STEP = 1.6
@@ -109,6 +110,15 @@ class Timeline(QAbstractScrollArea):
         if followed:
             bar.setValue(bar.maximum())
         self.viewport().update()
+
+    def go_to(self, key: str) -> bool:
+        """Make the span of an item of the conversation the current one, of several its own rather than that of the
+        model call which led to it. False: it has none.
+        """
+        own = [number for number, span in enumerate(self._spans) if span.key == key]
+        if own:
+            self._step_to(min(own, key=lambda number: self._spans[number].lane in _LEADS_TO_ITEMS))
+        return bool(own)
 
     @property
     def spans(self) -> tuple[TimelineSpan, ...]:

@@ -13,6 +13,9 @@ from worker_core.basics.quick_dataclass import dataclass
 
 _Keys = QKeySequence.StandardKey
 
+TO_TIMELINE: Final = "Ctrl+T"
+"""From what is read of an execution to its place in the timeline."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
@@ -35,12 +38,17 @@ class Binding:
 
     @property
     def said(self) -> tuple[str, ...]:
-        """As they stand on the keyboard: Ctrl+K, Strg+K in German, ⌘K on macOS."""
-        names = {
-            "Ctrl": tr("Ctrl"), "Shift": tr("Shift"), "Return": tr("Enter"), "Esc": tr("Esc"), "Down": "↓", "Up": "↑",
-        }  # fmt: skip
-        native = (keys.toString(QKeySequence.SequenceFormat.NativeText) for keys in self.keys)
-        return tuple("+".join(names.get(part, part) for part in text.split("+")) for text in native)
+        """As they stand on the keyboard."""
+        return tuple(map(as_said, self.keys))
+
+
+def as_said(keys: QKeySequence) -> str:
+    """As it stands on the keyboard: Ctrl+K, Strg+K in German, ⌘K on macOS."""
+    names = {
+        "Ctrl": tr("Ctrl"), "Shift": tr("Shift"), "Return": tr("Enter"), "Esc": tr("Esc"), "Down": "↓", "Up": "↑",
+    }  # fmt: skip
+    native = keys.toString(QKeySequence.SequenceFormat.NativeText)
+    return "+".join(names.get(part, part) for part in native.split("+"))
 
 
 def sections() -> tuple[Section, ...]:
@@ -72,7 +80,7 @@ def bindings() -> tuple[Binding, ...]:
     """All keys, in the window's language."""
     everywhere, going = tr("Everywhere"), tr("Go to a page")
     lists, log = tr("In lists"), tr("In the log")
-    writing, questions = tr("While writing"), tr("In the palette of commands")
+    one, writing, questions = tr("In an execution"), tr("While writing"), tr("In the palette of commands")
 
     def of(group: str, title: str, action: Action, *keys: str | _Keys | Qt.Key) -> Binding:
         return Binding(group=group, title=title, action=action, keys=tuple(QKeySequence(one) for one in keys))
@@ -95,6 +103,8 @@ def bindings() -> tuple[Binding, ...]:
         of(lists, tr("Open the row"), Action.NOTHING, Qt.Key.Key_Return),
         of(log, tr("Only the lines of this execution, or all again"), Action.NOTHING, Qt.Key.Key_Return),
         of(log, tr("Copy the chosen lines of the log"), Action.NOTHING, _Keys.Copy),
+        of(one, tr("Show what is read in the timeline"), Action.NOTHING, TO_TIMELINE),
+        of(one, tr("From the timeline to the conversation"), Action.NOTHING, Qt.Key.Key_Return),
         of(writing, tr("Send the message"), Action.NOTHING, Qt.Key.Key_Return),
         of(writing, tr("Begin a new line"), Action.NOTHING, "Shift+Return"),
         of(questions, tr("Choose"), Action.NOTHING, Qt.Key.Key_Down, Qt.Key.Key_Up),

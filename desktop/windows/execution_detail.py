@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
@@ -25,6 +25,7 @@ from desktop.widgets.pills import Pill
 from desktop.widgets.surfaces import EmptyState, Line
 from desktop.widgets.text import ElidedLabel, widget
 from desktop.windows.answering import Answering
+from desktop.windows.bindings import TO_TIMELINE
 from desktop.windows.changes import ChangesPanel
 from desktop.windows.desk import Desk
 from desktop.windows.files_left import FilesPanel
@@ -72,6 +73,8 @@ class ExecutionDetail(QWidget):
         self._course.chosen.connect(self._reveal)
         self._timeline.setChecked(desk.settings.preferences.timeline_open)
         self._timeline.toggled.connect(self._toggle_timeline)
+        back = QShortcut(QKeySequence(TO_TIMELINE), self, self._to_timeline)
+        back.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         self._empty = EmptyState("agent", "", "")
         self._middle = QStackedWidget()
         self._middle.addWidget(self.conversation)
@@ -184,6 +187,16 @@ class ExecutionDetail(QWidget):
 
     def _reveal(self, key: str, by_key: bool) -> None:
         self.conversation.reveal(key, focus=by_key)
+
+    def _to_timeline(self) -> None:
+        """From what is read to its span, or to that of what came before; the timeline is opened for it."""
+        if self._execution is None:
+            return
+        key = self.conversation.at_hand
+        keys = [item.key for item in self._execution.conversation.items]
+        place = keys.index(key) if key in keys else len(keys) - 1
+        self._timeline.setChecked(True)
+        self._course.reveal([*reversed(keys[: place + 1]), *keys[place + 1 :]])
 
     # -- steering ---------------------------------------------------------------------------------------------------
 

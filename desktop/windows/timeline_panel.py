@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from PySide6.QtCore import QModelIndex, QTimer, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
@@ -20,6 +21,7 @@ from desktop.widgets.lists import FactTable
 from desktop.widgets.surfaces import Line
 from desktop.widgets.text import ElidedLabel, widget
 from desktop.widgets.timeline import Timeline
+from desktop.windows.bindings import TO_TIMELINE, as_said
 
 PAUSE_MS: Final = 150
 """What comes within this is drawn at once."""
@@ -66,6 +68,14 @@ class TimelinePanel(QWidget):
         self._strip.timeline.fit()
         self.show()
         self._draw()
+
+    def reveal(self, keys: Iterable[str]) -> bool:
+        """Take the keyboard to the first of these items of the conversation that has a span; False: none has."""
+        if self._strip is None or self._execution is None:
+            return False
+        self._draw()
+        known = {span.key for span in self._strip.timeline.spans}
+        return any(self._strip.reveal(key) for key in keys if key in known)
 
     def heard(self, item: Item | None) -> None:
         """The execution changed. What is only said on changes no span."""
@@ -141,6 +151,19 @@ class _Strip(QWidget):
         self._as_table.setVisible(bool(spans))
         self._show_table(self._as_table.isChecked())
 
+    def reveal(self, key: str) -> bool:
+        """In the picture, and in the table where that is shown."""
+        if not self.timeline.go_to(key):
+            return False
+        if self._table is not None and self._table.isVisible():
+            here = self.timeline.current
+            place = next(number for number, span in enumerate(self.timeline.spans) if span is here)
+            self._table.setCurrentIndex(self._model.index(place, 0))
+            self._table.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        else:
+            self.timeline.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        return True
+
     def tick(self) -> None:
         self.timeline.tick()
         if self._table is not None and self._table.isVisible():
@@ -172,6 +195,9 @@ class _Strip(QWidget):
         if said:
             self._said.setText(said)
         elif self.timeline.spans:
-            self._said.setText(tr("What took how long. A click shows it in the conversation."))
+            keys = as_said(QKeySequence(TO_TIMELINE))
+            self._said.setText(
+                tr("What took how long. A click shows it in the conversation, {keys} leads back here.", keys=keys)
+            )
         else:
             self._said.setText(tr("No times are known of this execution yet."))

@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock, call
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QPlainTextEdit, QWidget
 
 from desktop.models.conversation import ToolCall
 from desktop.widgets.approval_card import ApprovalCard
@@ -293,6 +293,40 @@ def test_what_is_chosen_in_the_timeline_is_shown_in_the_conversation(scene: Scen
     assert 0 <= top < talk.viewport().height(), "it is before the eyes"
     assert not talk.follows
     assert not talk.reveal("gone")
+    qtbot.keyClick(timeline, Qt.Key.Key_End)
+    head = next(one for one in marked.findChildren(QWidget) if one.focusPolicy() & Qt.FocusPolicy.TabFocus)
+    head.setFocus()
+    qtbot.keyClick(head, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    assert timeline.current is not None
+    assert timeline.current.key == "call-0"
+    assert QApplication.focusWidget() is timeline
+
+
+def test_the_key_to_the_timeline_opens_it_and_finds_what_has_no_span_of_its_own(scene: Scene, qtbot) -> None:
+    started = {"tool_name": "shell", "tool_execution_id": "c"}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    scene.window.apply(
+        [ExecutionEventPublished(execution_id="e", type="tool_started", payload=started, sequence=1, at=at)]
+    )
+    scene.window.show_page("executions", "e")
+    talk = scene.detail.conversation
+    key = scene.desk.executions.say("e", "and now?").key
+    talk.reveal(key)
+    assert talk.at_hand == key
+    box = named(scene.detail, "Message to the agent", Composer)
+    box.setFocus()
+    qtbot.keyClick(box, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    [timeline] = seen(scene.detail, Timeline)
+    assert timeline.current is not None
+    assert timeline.current.key == "a", "the question is the last before it that has one"
+    assert QApplication.focusWidget() is timeline
+    click(scene.detail, "Show as a table")
+    [table] = seen(scene.detail, FactTable)
+    talk.reveal("c")
+    box.setFocus()
+    qtbot.keyClick(box, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    assert QApplication.focusWidget() is table
+    assert table.model().span_of(table.currentIndex().row()).key == "c"  # type: ignore[attr-defined]
 
 
 def test_far_back_in_a_long_conversation_only_what_is_around_is_shown(scene: Scene) -> None:
