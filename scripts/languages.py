@@ -40,7 +40,8 @@ def said() -> frozenset[str]:
     Raises:
         ValueError: one is not written out, so no catalogue can have it.
     """
-    return frozenset(written_out("tr", DESKTOP) | written_out("worded", WORKER) | declared())
+    worker = written_out("worded", WORKER) | written_out("worded", DESKTOP)
+    return frozenset(written_out("tr", DESKTOP) | worker | declared())
 
 
 def written_out(name: str, folder: Path) -> set[str]:

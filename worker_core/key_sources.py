@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.paths import others_may_write
 from worker_core.secrets import API_KEY_VARIABLE, NoKeychain, Secret, SecretStore, account_of, read_key
@@ -116,8 +117,12 @@ def given_key(name: KeyName, environ: Mapping[str, str], file: Path | None) -> G
     for other in found[1:]:
         if other.secret != found[0].secret:
             raise ConfigurationError(
-                f"Two different keys are given: one in {found[0].source}, one in {other.source}. None was used. "
-                "Take away the one that is not meant."
+                worded(
+                    "Two different keys are given: one in {one}, one in {other}. None was used. Take away the one that "
+                    "is not meant.",
+                    one=found[0].source,
+                    other=other.source,
+                )
             )
     return found[0] if found else None
 
@@ -143,17 +148,21 @@ async def resolve_api_key(
         stored = await store.get(url)
     except NoKeychain as error:
         raise ConfigurationError(
-            f"There is no API key: neither {API_KEY_VARIABLE} nor {API_KEY.file_variable} is set, and this machine has "
-            f"no keychain to look in."
+            worded(
+                "There is no API key: neither {variable} nor {file_variable} is set, and this machine has no keychain "
+                "to look in.",
+                variable=API_KEY_VARIABLE,
+                file_variable=API_KEY.file_variable,
+            )
         ).with_repair(
             f"Set {API_KEY_VARIABLE}, or name a file that holds the key in {API_KEY.file_variable}."
         ) from error
     if stored is None:
-        raise ConfigurationError(f"There is no API key for {account_of(url)}.").with_repair(
+        raise ConfigurationError(worded("There is no API key for {url}.", url=account_of(url))).with_repair(
             f"Run `kubiya-worker login`, set {API_KEY_VARIABLE}, or name a file that holds the key in "
             f"{API_KEY.file_variable}."
         )
-    name = f"What the keychain holds for {account_of(url)}"
+    name = worded("What the keychain holds for {url}", url=account_of(url))
     return GivenKey(read_key(stored.reveal(), name=name), "the keychain")
 
 
@@ -172,25 +181,38 @@ def _read(file: Path) -> tuple[str, tuple[int, ...]]:
         with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise ConfigurationError(f"The key file {file} is no plain file. Name the file that holds the key.")
+                raise ConfigurationError(
+                    worded("The key file {file} is no plain file. Name the file that holds the key.", file=str(file))
+                )
             if others_may_write(file.resolve(), found):
                 raise ConfigurationError(
-                    f"Others could have written the key file {file}, so it is not believed. Look into it, then make it "
-                    "yours alone (chmod go-w)."
+                    worded(
+                        "Others could have written the key file {file}, so it is not believed. Look into it, then make "
+                        "it yours alone (chmod go-w).",
+                        file=str(file),
+                    )
                 )
             content = stream.read(LONGEST_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(_unreadable(file, error)) from error
     if len(content) > LONGEST_BYTES:
-        raise ConfigurationError(f"The key file {file} is larger than {LONGEST_BYTES} bytes: no key is so long.")
-    key = read_key(content.decode("utf-8-sig", "surrogateescape"), name=f"What the file {file} holds")
+        raise ConfigurationError(
+            worded("The key file {file} is larger than {n} bytes: no key is so long.", file=str(file), n=LONGEST_BYTES)
+        )
+    key = read_key(
+        content.decode("utf-8-sig", "surrogateescape"), name=worded("What the file {file} holds", file=str(file))
+    )
     if not key:
-        raise ConfigurationError(f"The key file {file} is empty. Write the key into it, or name another file.")
+        raise ConfigurationError(
+            worded("The key file {file} is empty. Write the key into it, or name another file.", file=str(file))
+        )
     return key.reveal(), _signature(found)
 
 
 def _unreadable(file: Path, error: OSError) -> str:
-    return f"The key file {file} cannot be read ({error.strerror or type(error).__name__})."
+    return worded(
+        "The key file {file} cannot be read ({why}).", file=str(file), why=error.strerror or type(error).__name__
+    )
 
 
 def _signature(found: os.stat_result) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
 
 if TYPE_CHECKING:
@@ -82,17 +83,22 @@ def read_key(text: str, *, name: str) -> Secret:
     if place is None:
         return Secret(key)
     raise ConfigurationError(
-        f"{name} is no key: its character {place} is {_kind(key[place - 1])}, which no key holds. It was not used, and "
-        "is not shown here. Copy it again, alone and as a whole."
+        worded(
+            "{name} is no key: its character {place} is {kind}, which no key holds. It was not used, and is not shown "
+            "here. Copy it again, alone and as a whole.",
+            name=name,
+            place=str(place),
+            kind=_kind(key[place - 1]),
+        )
     )
 
 
 def _kind(character: str) -> str:
     if character in "\r\n":
-        return "a line break"
+        return worded("a line break")
     if character.isspace():
-        return "a blank"
-    return "a control character" if character < " " or character == "\x7f" else "none of ASCII"
+        return worded("a blank")
+    return worded("a control character") if character < " " or character == "\x7f" else worded("none of ASCII")
 
 
 def expires_at(secret: Secret) -> datetime | None:
@@ -186,8 +192,11 @@ class KeyringStore:
                 and len(secret.reveal().encode("utf-16-le")) > _WINDOWS_BYTES
             ):
                 raise KeychainFailed(
-                    f"The key is too long for Windows' Credential Manager, which keeps {_WINDOWS_BYTES // 2} "
-                    "characters; nothing was stored."
+                    worded(
+                        "The key is too long for Windows' Credential Manager, which keeps {n} characters; nothing was "
+                        "stored.",
+                        n=_WINDOWS_BYTES // 2,
+                    )
                 ).with_repair(_USE_VARIABLE)
             backend.set_password(self._service, account, secret.reveal())
 
@@ -219,8 +228,10 @@ class KeyringStore:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise KeychainTimeout(
-                f"The keychain did not answer within {self._limit.total_seconds():g} s. If it shows a window, "
-                "unlock it there and try again.",
+                worded(
+                    "The keychain did not answer within {n} s. If it shows a window, unlock it there and try again.",
+                    n=self._limit.total_seconds(),
+                ),
                 answered=partial(self._answered, future),
             ).with_repair(_USE_VARIABLE) from None
 
@@ -278,8 +289,10 @@ def _usable_backend() -> KeyringBackend:
         if _keeps_secrets(backend):
             return backend
     raise NoKeychain(
-        "This machine has no keychain that keeps secrets (on Linux: a Secret Service such as GNOME Keyring or "
-        "KWallet, on the session's D-Bus)."
+        worded(
+            "This machine has no keychain that keeps secrets (on Linux: a Secret Service such as GNOME Keyring or "
+            "KWallet, on the session's D-Bus)."
+        )
     ).with_repair(f"Set {API_KEY_VARIABLE} instead; it is read once and taken out of the environment.")
 
 
@@ -303,10 +316,14 @@ def _explained(call: Callable[[], _T]) -> _T:
         from keyring import errors
 
         if isinstance(error, errors.NoKeyringError):
-            raise NoKeychain("This machine has no keychain.").with_repair(f"Set {API_KEY_VARIABLE} instead.") from error
+            raise NoKeychain(worded("This machine has no keychain.")).with_repair(
+                f"Set {API_KEY_VARIABLE} instead."
+            ) from error
         if isinstance(error, errors.InitError | errors.KeyringLocked):
-            raise KeychainLocked("The keychain is locked. Unlock it and try again.").with_repair(
+            raise KeychainLocked(worded("The keychain is locked. Unlock it and try again.")).with_repair(
                 _USE_VARIABLE
             ) from error
         # The backend's own words could quote what it was given: only the kind of error is repeated.
-        raise KeychainFailed(f"The keychain failed ({type(error).__name__}).").with_repair(_USE_VARIABLE) from error
+        raise KeychainFailed(worded("The keychain failed ({kind}).", kind=type(error).__name__)).with_repair(
+            _USE_VARIABLE
+        ) from error

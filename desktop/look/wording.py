@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from desktop.look.language import byte_sign, day_text, number_text, tr
 from desktop.look.tokens import Tone
+from worker_core.basics.sentences import Worded, worded
 from worker_core.basics.sizes import size
 from worker_core.errors import ExitCode
 from worker_core.snapshot import BudgetView, EngineSnapshot, EngineState
@@ -165,9 +166,21 @@ def moment(when: datetime, now: datetime) -> str:
     return moment_text(local)
 
 
-def pause_reason(until: datetime | None, now: datetime) -> str:
-    """The sentence of a pause that its user chose, from the tray or from the window."""
-    return tr("Paused by you until {time}.", time=moment(until, now)) if until is not None else tr("Paused by you.")
+def pause_reason(until: datetime | None, now: datetime) -> Worded:
+    """The sentence of a pause that its user chose, from the tray or from the window. It is the worker's from then on:
+    English, which each window says in its language.
+    """
+    if until is None:
+        return worded("Paused by you.")
+    local = until.astimezone()
+    time = f"{local:%H:%M}"
+    match (local.date() - now.astimezone().date()).days:
+        case 0:
+            return worded("Paused by you until {time}.", time=time)
+        case 1:
+            return worded("Paused by you until {time}.", time=worded("tomorrow {time}", time=time))
+        case _:
+            return worded("Paused by you until {time}.", time=f"{local:%Y-%m-%d} {time}")
 
 
 def tomorrow_morning(now: datetime) -> datetime:

@@ -1,12 +1,12 @@
-"""Whether the machine is in a state to take work, and the sentence that says why not. Pure; knows no Qt."""
+"""Whether the machine is in a state to take work, and why not, as a worker's sentence. Pure; knows no Qt."""
 
 from __future__ import annotations
 
 import psutil
 
-from desktop.look.language import tr
 from desktop.settings.preferences import Preferences
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ def why_not(machine: Machine, preferences: Preferences) -> str:
     """Why nothing new should be taken; empty where there is no reason. Unknown counts as fine."""
     limit = preferences.pause_below_battery_percent
     if machine.on_battery and machine.battery_percent is not None and machine.battery_percent < limit:
-        return tr("Paused: on battery, and below {percent} %.", percent=limit)
+        return worded("Paused: on battery, and below {percent} %.", percent=limit)
     if preferences.pause_on_metered_network and machine.metered:
-        return tr("Paused: the network is metered.")
+        return worded("Paused: the network is metered.")
     return ""

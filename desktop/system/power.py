@@ -13,6 +13,7 @@ from desktop.settings.store import SettingsStore
 from desktop.system.conditions import Machine, battery, why_not
 from desktop.system.platforms.ports import KeepAwake, PowerEvents
 from desktop.worker.face import WorkerFace
+from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
 from worker_core.snapshot import EngineSnapshot, EngineState
@@ -94,7 +95,7 @@ class PowerKeeper:
         self._falling_asleep = True
         running = self._worker.snapshot.tasks_in_flight
         if self._store.preferences.drain_before_sleep and self._worker.snapshot.state is EngineState.RUNNING:
-            self._pause(tr("Paused: the machine is about to sleep."))
+            self._pause(worded("Paused: the machine is about to sleep."))
         if not running:
             self._power.ready_to_sleep()
             return
@@ -104,7 +105,7 @@ class PowerKeeper:
     def on_wake(self) -> None:
         self._falling_asleep = False
         self._let_sleep()
-        self._reconnect(tr("The machine woke from sleep."))
+        self._reconnect(worded("The machine woke from sleep."))
         if self._paused_for:
             self._resume()
 

@@ -137,6 +137,22 @@ async def test_what_sentences_are_made_of_comes_with_them(tmp_path: Path, transp
             await asyncio.to_thread(watch.close)
 
 
+async def test_a_window_s_reason_for_a_pause_is_english_and_can_be_translated(tmp_path: Path) -> None:
+    reason = worded("Paused by you until {time}.", time=worded("tomorrow {time}", time="08:00"))
+    async with serving(tmp_path) as (engine, _, runtime):
+        worker = await asyncio.to_thread(the_worker, runtime)
+        paused = await asyncio.to_thread(lambda: worker.pause(reason=reason))
+        assert paused.reason == engine.snapshot.reason == "Paused by you until tomorrow 08:00."
+        assert paused.said == reason.said
+        for said in ([{"text": "Something else."}], "no list", [{"values": 3}]):
+            await asyncio.to_thread(worker.resume)
+            [endpoint] = found(runtime)
+            ask = {"verb": "pause", "reason": "Lunch.", "said": said, "token": endpoint.token}
+            answer = await raw(endpoint, json.dumps(ask).encode() + b"\n")
+            assert answer["snapshot"]["reason"] == "Lunch."
+            assert answer["snapshot"]["said"] == []
+
+
 async def test_whether_the_loop_turns(tmp_path: Path, transport: Transport) -> None:
     async with serving(tmp_path, transport) as (_, _, runtime):
         [endpoint] = found(runtime)

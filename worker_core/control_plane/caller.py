@@ -52,7 +52,7 @@ class Caller:
         now: Callable[[], float] = time.time,
     ) -> None:
         """See `ControlPlaneClient`."""
-        check_private(base_url, whose="control plane", allow_http=allow_http)
+        check_private(base_url, whose=worded("control plane"), allow_http=allow_http)
         self.base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._clock = clock

@@ -14,6 +14,7 @@ import psutil
 from worker_core import events as happenings
 from worker_core.basics import typed_json
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Worded
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.endpoint import Endpoint
 from worker_core.errors import ExitCode, KubiyaError
@@ -56,7 +57,9 @@ class RunningWorker:
         return _snapshot(self._ask({"verb": "status"}))
 
     def pause(self, *, reason: str = "") -> EngineSnapshot:
-        return _snapshot(self._ask({"verb": "pause", "reason": reason}))
+        """`reason` is a sentence; one that is `worded` is said by each window in its language."""
+        said = reason.said if isinstance(reason, Worded) else ()
+        return _snapshot(self._ask({"verb": "pause", "reason": str(reason), "said": said}))
 
     def resume(self) -> EngineSnapshot:
         return _snapshot(self._ask({"verb": "resume"}))

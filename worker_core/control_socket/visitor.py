@@ -6,7 +6,7 @@ are answered by more lines, until either side closes: `logs` with `follow`, `sto
     {"verb": "status"}                                  -> {"snapshot": {...}}
     {"verb": "pulse"}                                   -> {"silent_seconds": 0.0}: its loop did not turn
     {"verb": "watch"}                                   -> {"snapshot": {...}, "events": [], "dropped": 0}, ...
-    {"verb": "pause", "reason": "..."}                  -> {"snapshot": {...}}
+    {"verb": "pause", "reason": "...", "said": []}      -> {"snapshot": {...}}; `said` as in a view of the snapshot
     {"verb": "resume"}                                  -> {"snapshot": {...}}
     {"verb": "question", "id": "..."}                   -> {"question": {...}}, whole
     {"verb": "approve", "id": "...", "allow": true, "scope": "once", "seal": "...", "values": {}, "rule": ""}
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from worker_core.basics import typed_json
+from worker_core.basics.sentences import Phrase, again
 from worker_core.control_socket.steering import ASK_LIMIT_SECONDS, Steering
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
@@ -149,7 +150,7 @@ class Visitor:
             case "watch":
                 self._keep_telling()
             case "pause":
-                self._worker.pause(str(request.get("reason") or ""))
+                self._worker.pause(_sentence(request))
                 self._say_snapshot()
             case "resume":
                 self._worker.resume()
@@ -276,6 +277,15 @@ class _Refused(Exception):
 
 def _nothing() -> None:
     pass
+
+
+def _sentence(request: Mapping[str, Any]) -> str:
+    """The reason in it, with what it is made of where that makes the same text."""
+    reason = str(request.get("reason") or "")
+    with contextlib.suppress(msgspec.ValidationError):
+        made = again(reason, typed_json.convert(request.get("said") or (), tuple[Phrase, ...]))
+        return made if made == reason else reason
+    return reason
 
 
 def _mode(name: object) -> StopMode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.network.hosts import is_loopback
 
@@ -29,8 +30,13 @@ def check_private(url: str, *, whose: str, allow_http: bool) -> None:
     if parts.scheme == "https" or allow_http or is_loopback(parts.hostname or ""):
         return
     raise ConfigurationError(
-        f"The {whose}'s key does not go to {parts.hostname}: {parts.scheme}:// is not encrypted, and everybody on the "
-        "way could read it. Use https://, or set allow_http = true where you trust the network."
+        worded(
+            "The {whose}'s key does not go to {host}: {scheme}:// is not encrypted, and everybody on the way could "
+            "read it. Use https://, or set allow_http = true where you trust the network.",
+            whose=whose,
+            host=str(parts.hostname),
+            scheme=parts.scheme,
+        )
     )
 
 

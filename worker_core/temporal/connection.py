@@ -80,7 +80,10 @@ class Target:
             TemporalUnreachable: the control plane gave what cannot be a key.
         """
         try:
-            return read_key(self.api_key.reveal(), name="What the control plane gave for Temporal").reveal() or None
+            return (
+                read_key(self.api_key.reveal(), name=worded("What the control plane gave for Temporal")).reveal()
+                or None
+            )
         except ConfigurationError as error:
             raise TemporalUnreachable(error.said) from error
 

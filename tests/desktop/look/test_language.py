@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from PySide6.QtCore import QCoreApplication
 from desktop.look import language
 from desktop.look.language import LANGUAGES, fact, retold, tr
 from desktop.look.qt_words import translate_qt
+from desktop.look.wording import pause_reason
 from desktop.windows.setting_fields import option_text
 from tests.support.scripts import script
 from worker_core.basics.sentences import joined, worded
@@ -49,19 +51,26 @@ SAYS_TO_VIEWS = (
     "engine/housekeeping.py",
     "engine/serving.py",
     "engine/single_execution.py",
+    "key_sources.py",
     "machine/changes.py",
     "network/http.py",
+    "network/urls.py",
     "sandbox/choice.py",
     "sandbox/container.py",
     "sandbox/landlock_sandbox.py",
     "sandbox/linux.py",
+    "secrets.py",
     "snapshot.py",
     "summary.py",
     "temporal/connection.py",
 )
 
-SEEN_BY_PROGRAMS = {"this worker runs tools in a sandbox only, and has none. ", "; the next call looks again."}
-"""What an agent reads, and what an end is compared with."""
+SEEN_ELSEWHERE = {
+    "this worker runs tools in a sandbox only, and has none. ",  # by an agent
+    "; the next call looks again.",  # an end that is compared
+    "; it is read once and taken out of the environment.",  # what repairs it in a terminal
+    "A Secret is not pickled: it would leave the process.",
+}
 
 tool = script("languages")
 
@@ -203,6 +212,23 @@ def test_an_error_is_told_without_what_repairs_it_in_a_terminal() -> None:
     assert fact(KubiyaError("It failed.").with_repair("Do it again.")) == "It failed."
 
 
+def test_a_pause_is_english_to_the_worker_and_said_in_the_language_of_the_window() -> None:
+    language.load(["de"])
+    now = datetime(2026, 11, 29, 20, 0).astimezone()
+    for until, english, german in (
+        (None, "Paused by you.", "Von Ihnen angehalten."),
+        (now + timedelta(minutes=30), "Paused by you until 20:30.", "Von Ihnen angehalten bis 20:30."),
+        (now + timedelta(hours=12), "Paused by you until tomorrow 08:00.", "Von Ihnen angehalten bis morgen 08:00."),
+        (
+            now + timedelta(days=2),
+            "Paused by you until 2026-12-01 20:00.",
+            "Von Ihnen angehalten bis 2026-12-01 20:00.",
+        ),
+    ):
+        reason = pause_reason(until, now)
+        assert (str(reason), retold(reason)) == (english, german)
+
+
 def test_a_worker_s_sentences_are_written_so_that_they_can_be_translated() -> None:
     """Where what a snapshot shows is said. The log is English."""
     bare = []
@@ -213,7 +239,7 @@ def test_a_worker_s_sentences_are_written_so_that_they_can_be_translated() -> No
         for node in ast.walk(tree):
             if id(node) in spared or not isinstance(node, ast.Constant) or not isinstance(node.value, str):
                 continue
-            if node.value in SEEN_BY_PROGRAMS:
+            if node.value in SEEN_ELSEWHERE:
                 continue
             if len(node.value.split()) > 1 and node.value.rstrip()[-1:] in {".", "!", "?", ":"}:
                 bare.append(f"worker_core/{name}:{node.lineno}: {node.value!r}")
