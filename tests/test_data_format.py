@@ -20,7 +20,7 @@ from worker_core.errors import ConfigurationError
 from worker_core.machine.identity import host_id
 from worker_core.paths import Paths
 from worker_core.policy.audit import AuditLog, verify
-from worker_core.policy.questions import ApprovalBook, Asked
+from worker_core.policy.questions import FORMAT, ApprovalBook, Asked
 from worker_core.settings import load
 from worker_core.snapshot import QuestionPart
 from worker_core.tools.base import ToolResult
@@ -248,7 +248,7 @@ def test_an_answer_of_a_later_version_is_asked_anew(paths: Paths) -> None:
     book.answer(ASKED.id, allow=True, scope="once", by="somebody")
     (file,) = paths.approvals.glob("*/1a2b3c4d.json")
     said = json.loads(file.read_bytes())
-    file.write_bytes(msgspec.json.encode({**said, "format": 2, "only_before": "noon"}))
+    file.write_bytes(msgspec.json.encode({**said, "format": FORMAT + 1, "only_before": "noon"}))
     assert ApprovalBook(paths.approvals).get("e1", "c1", digest="d1") is None
     file.write_bytes(msgspec.json.encode({name: value for name, value in said.items() if name != "format"}))
     kept = ApprovalBook(paths.approvals).get("e1", "c1", digest="d1")
