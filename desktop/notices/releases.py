@@ -19,6 +19,7 @@ from desktop.notices.release_index import LARGEST_BYTES, NotBelieved, Seen, beli
 from desktop.notices.release_roots import ROOT_KEYS
 from worker_core import __version__
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError, KubiyaError
 from worker_core.network.urls import is_encrypted
 
@@ -47,7 +48,9 @@ def releases_url(environ: Mapping[str, str]) -> str:
     """
     url = (environ.get(VARIABLE) or RELEASES_URL).rstrip("/")
     if not is_encrypted(url):
-        raise ConfigurationError(f"{VARIABLE} is {url!r}; it must begin with https:// and name a host.")
+        raise ConfigurationError(
+            worded("{name} is {value}; it must begin with https:// and name a host.", name=VARIABLE, value=repr(url))
+        )
     return url
 
 
@@ -115,15 +118,22 @@ async def _index(url: str, *, ca_file: Path | None) -> bytes:
                         where = str(answer.url.join(answer.headers.get("location", "")))
                         if not is_encrypted(where):
                             raise KubiyaError(
-                                f"{host} leads to a place without TLS for its list of releases; it was not asked."
+                                worded(
+                                    "{host} leads to a place without TLS for its list of releases; it was not asked.",
+                                    host=host,
+                                )
                             )
                         continue
                     if answer.status_code != 200:
                         break
                     return await _body(answer)
-            raise KubiyaError(f"{host} has no list of releases (it answered {answer.status_code}).")
+            raise KubiyaError(
+                worded(
+                    "{host} has no list of releases (it answered {status}).", host=host, status=str(answer.status_code)
+                )
+            )
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError) as error:
-        raise KubiyaError(f"{host} does not answer ({type(error).__name__}).") from error
+        raise KubiyaError(worded("{host} does not answer ({kind}).", host=host, kind=type(error).__name__)) from error
 
 
 async def _body(answer: httpx2.Response) -> bytes:
@@ -161,10 +171,14 @@ async def newest_release(url: str, *, ca_file: Path | None = None) -> str:
             where = answer.headers.get("location", "")
             status = answer.status_code
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError) as error:
-        raise KubiyaError(f"{host} does not answer ({type(error).__name__}).") from error
+        raise KubiyaError(worded("{host} does not answer ({kind}).", host=host, kind=type(error).__name__)) from error
     found = _VERSION.fullmatch(where.rpartition("/")[2])
     if found is None:
-        raise KubiyaError(f"{host} does not say which release is the newest (it answered {status}).")
+        raise KubiyaError(
+            worded(
+                "{host} does not say which release is the newest (it answered {status}).", host=host, status=str(status)
+            )
+        )
     return ".".join(found.groups())
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from desktop.look.language import tr
+from desktop.look.language import fact, tr
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.releases import RELEASES_URL, ReleaseAnswer, is_newer
@@ -110,7 +110,7 @@ class UpdateWatch:
             answer = await self._ask()
         except KubiyaError as error:
             log.info("Whether there is a newer release is not known: %s", error.sentence)
-            self._show(replace(self.state, trouble=error.sentence, asking=False))
+            self._show(replace(self.state, trouble=fact(error), asking=False))
             return
         newest = answer.version
         if (seen := answer.seen) is not None:
