@@ -121,6 +121,9 @@ class QueueView:
     """The control plane or Temporal refuses the key, as of its last judgement."""
 
     reason: str = ""
+    repair: str = ""
+    """The end of `reason` that says what can be done in a terminal, where the queue is not served."""
+
     last_heartbeat_at: datetime | None = None
     last_poll_at: datetime | None = None
     statistics: QueueStatistics | None = None

@@ -6,7 +6,7 @@ import enum
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import Phrase, again, settle
-from worker_core.snapshot import EngineSnapshot, EngineState, Trouble
+from worker_core.snapshot import EngineSnapshot, EngineState, QueueView, Trouble
 
 
 class Standing(enum.Enum):
@@ -93,7 +93,7 @@ def summary(snapshot: EngineSnapshot) -> Summary:
         places=snapshot.executions_limit,
         waiting=sum(one.backlog for one in known) if full else 0,
         sentence=sentence,
-        repair=snapshot.repair if standing is Standing.FAILED else "",
+        repair=_repair(snapshot, standing),
         trouble=trouble if standing in {Standing.NO_CONTROL_PLANE, Standing.NO_TEMPORAL} else None,
         unprotected=snapshot.sandbox.name == "none",
     )
@@ -119,7 +119,7 @@ def _standing(snapshot: EngineSnapshot, trouble: Trouble | None) -> tuple[Standi
                 trouble.sentence, trouble.said
             )
         case _ if refused := _not_served(snapshot):
-            return Standing.NOT_SERVED, refused
+            return Standing.NOT_SERVED, again(refused.reason, refused.said)
         case _ if snapshot.sandbox.name == "refused":
             return Standing.NO_TOOLS, again(snapshot.sandbox.reason, snapshot.sandbox.said)
         case _ if snapshot.outbox.interrupted_reason:
@@ -132,6 +132,16 @@ def _standing(snapshot: EngineSnapshot, trouble: Trouble | None) -> tuple[Standi
             return (Standing.BUSY, "") if snapshot.tasks_in_flight else (Standing.IDLE, reason)
 
 
+def _repair(snapshot: EngineSnapshot, standing: Standing) -> str:
+    match standing:
+        case Standing.FAILED:
+            return snapshot.repair
+        case Standing.NOT_SERVED if (refused := _not_served(snapshot)) is not None:
+            return refused.repair
+        case _:
+            return ""
+
+
 def _trouble(snapshot: EngineSnapshot) -> Trouble | None:
     """That of the queue which is longest in it."""
     known = (queue.trouble for queue in snapshot.queues if queue.trouble is not None)
@@ -140,9 +150,8 @@ def _trouble(snapshot: EngineSnapshot) -> Trouble | None:
     return min(known, key=lambda one: one.since, default=None)
 
 
-def _not_served(snapshot: EngineSnapshot) -> str:
+def _not_served(snapshot: EngineSnapshot) -> QueueView | None:
+    """The first queue of which that is so."""
     if snapshot.state is EngineState.STARTING:
-        return ""
-    return next(
-        (again(queue.reason, queue.said) for queue in snapshot.queues if not queue.polling and queue.reason), ""
-    )
+        return None
+    return next((queue for queue in snapshot.queues if not queue.polling and queue.reason), None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from desktop.look.language import byte_sign, day_text, number_text, tr
+from desktop.look.language import byte_sign, day_text, number_text, retold, tr
 from desktop.look.tokens import Tone
-from worker_core.basics.sentences import Worded, worded
+from worker_core.basics.sentences import Worded, again, without, worded
 from worker_core.basics.sizes import size
 from worker_core.errors import ExitCode
-from worker_core.snapshot import BudgetView, EngineSnapshot, EngineState
+from worker_core.snapshot import BudgetView, EngineSnapshot, EngineState, QueueView
 
 TOOLTIP_LIMIT = 1_000
 
@@ -25,6 +25,13 @@ def is_key_refused(snapshot: EngineSnapshot) -> bool:
 def lacks_settings(snapshot: EngineSnapshot) -> bool:
     """Whether the worker failed because something is not set: a key, a queue, or a setting that is not valid."""
     return snapshot.state is EngineState.FAILED and snapshot.exit_code == ExitCode.NOT_CONFIGURED
+
+
+def queue_reason(queue: QueueView) -> str:
+    """What keeps it from being served, or that it is. Not what repairs it in a terminal."""
+    if queue.trouble is not None:
+        return retold(queue.trouble.sentence, queue.trouble.said)
+    return retold(without(again(queue.reason, queue.said), queue.repair))
 
 
 def status_text(status: str) -> str:

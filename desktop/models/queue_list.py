@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from desktop.look.language import retold, tr
+from desktop.look.language import tr
 from desktop.look.tokens import Tone
-from desktop.look.wording import duration_text
+from desktop.look.wording import duration_text, queue_reason
 from desktop.models.queue_history import QueueHistory
 from desktop.settings.preferences import QueueOrder
 from worker_core.basics.quick_dataclass import dataclass
@@ -57,9 +57,7 @@ class QueueRow:
     @property
     def remark(self) -> str:
         """Why it is not well; empty where it is."""
-        if self.queue.trouble is not None:
-            return retold(self.queue.trouble.sentence, self.queue.trouble.said)
-        return "" if self.queue.polling else retold(self.queue.reason, self.queue.said)
+        return "" if self.queue.polling and self.queue.trouble is None else queue_reason(self.queue)
 
     @property
     def waiting(self) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
-from desktop.look.language import retold, tr
+from desktop.look.language import tr
 from desktop.look.standing import explanation, headline, tone_of, unprotected
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import (
@@ -18,6 +18,7 @@ from desktop.look.wording import (
     lacks_settings,
     moment,
     pause_reason,
+    queue_reason,
     size_text,
     tomorrow_morning,
 )
@@ -203,8 +204,7 @@ class QueueLines(Card):
             tone: Tone = "success" if queue.polling and queue.trouble is None else "warning"
             dot = Dot(tone=tone)
             name = ElidedLabel(queue.queue_name or queue.queue_id, role="medium")
-            trouble = queue.trouble
-            reason = retold(trouble.sentence, trouble.said) if trouble else retold(queue.reason, queue.said)
+            reason = queue_reason(queue)
             note = ElidedLabel(reason or queue.environment_name, role="small", tone="muted")
             said = "" if queue.statistics is None else tr("{n} waiting", n=queue.statistics.backlog)
             line = QWidget()

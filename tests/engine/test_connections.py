@@ -17,6 +17,7 @@ from tests.support.engine import Rig, new_queue, running_engine
 from tests.support.fake_control_plane import FakeControlPlane, Reply, Request
 from tests.support.playground import Stage
 from tests.support.refusing_temporal import PERMISSION_DENIED, UNAUTHENTICATED, RefusingTemporal
+from worker_core.basics.sentences import english
 from worker_core.engine.serving import QueueServer, Timing
 from worker_core.events import PollingStalled, PollingStarted, QueueRegistered, WokeUp
 from worker_core.snapshot import EngineState
@@ -223,6 +224,10 @@ async def test_a_key_that_temporal_refuses_from_the_beginning_is_said(stage: Sta
     ):
         await rig.until(lambda: rig.snapshot.queues[0].credentials_refused)
         assert "Key refused" in rig.snapshot.queues[0].reason
+        assert [phrase.text for phrase in rig.snapshot.queues[0].said] == [
+            "Temporal at {host} (namespace {namespace}, {manner}) cannot be reached: {why}.",
+            "Trying again in {n} s.",
+        ]
 
 
 async def test_a_key_that_the_control_plane_refuses_is_said_until_it_takes_it_again(
@@ -305,3 +310,4 @@ async def test_fail_fast_does_not_wait_for_temporal(stage: Stage, tmp_path: Path
             final = await rig.stopped()
     assert (final.state, final.exit_code) == (EngineState.FAILED, 6)
     assert "cannot be reached" in final.reason
+    assert english(final.said) == english(final.queues[0].said) == final.reason

@@ -321,7 +321,7 @@ class Engine:
                     queue = serving.pop(task)
                     error = failure_of(task)
                     first = first or error
-                    queue.server.refuse(error.said)
+                    queue.server.refuse(error.said, repair=error.repair)
                     if serving:
                         log.error("Queue %s is not served: %s", queue.queue_id, error.sentence)
                         await queue.session.leave(

@@ -197,9 +197,9 @@ class QueueServer:
             async with asyncio.timeout(CLOSED_LIMIT.total_seconds()):
                 await closed(self._client, workflow_id)
 
-    def refuse(self, sentence: str) -> None:
+    def refuse(self, sentence: str, *, repair: str = "") -> None:
         """The queue is not served any more; its view says why."""
-        self._update(polling=False, reason=sentence, trouble=None)
+        self._update(polling=False, reason=sentence, repair=repair, trouble=None)
 
     def suspect(self, reason: str) -> None:
         """The machine slept or its network changed: check the connection now, and rebuild it if it is dead."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,16 @@ from PySide6.QtCore import QCoreApplication
 from desktop.look import language
 from desktop.look.language import LANGUAGES, fact, retold, tr
 from desktop.look.qt_words import translate_qt
-from desktop.look.wording import pause_reason
+from desktop.look.standing import explanation
+from desktop.look.wording import pause_reason, queue_reason
 from desktop.windows.setting_fields import option_text
 from tests.support.scripts import script
 from worker_core.basics.sentences import joined, worded
+from worker_core.control_plane.errors import from_status
 from worker_core.errors import KubiyaError
 from worker_core.settings import SETTINGS
+from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
+from worker_core.summary import Standing, summary
 
 ROOT = Path(__file__).parents[3]
 SHOWS_ITS_TEXT = {
@@ -210,6 +214,18 @@ def test_an_error_is_told_without_what_repairs_it_in_a_terminal() -> None:
     error = KubiyaError(worded("There is no API key.")).with_repair("Run `kubiya-worker login`.")
     assert fact(error) == "No hay ninguna clave de API."
     assert fact(KubiyaError("It failed.").with_repair("Do it again.")) == "It failed."
+
+
+def test_a_queue_that_is_refused_is_told_without_what_repairs_it_in_a_terminal() -> None:
+    language.load(["de"])
+    error = from_status(401, action="it", server="cp.example.com", said="")
+    queue = QueueView(queue_id="q", reason=error.said, repair=error.repair)
+    assert queue.reason == error.sentence
+    german = "Die Control Plane cp.example.com hat den API-Schlüssel abgelehnt (401)."
+    assert queue_reason(queue) == german
+    refused = summary(EngineSnapshot(state=EngineState.RUNNING, queues=(queue,)))
+    assert (refused.standing, refused.sentence) == (Standing.NOT_SERVED, error.sentence)
+    assert explanation(refused, datetime.now(UTC)) == german
 
 
 def test_a_pause_is_english_to_the_worker_and_said_in_the_language_of_the_window() -> None:
