@@ -25,7 +25,8 @@ class Space(IntEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
     """All colours of one scheme. `*_ink` is for text and lines, `*_soft` lies behind ink of the same tone. `edge`
-    is around what one fills in or switches, and is seen on every ground (WCAG 2.2, 1.4.11).
+    is around what one fills in or switches, and is seen on every ground (WCAG 2.2, 1.4.11). `part_*` are of what charts
+    are made of, the largest first; `edge` is of the others together.
     """
 
     dark: bool
@@ -59,6 +60,16 @@ class Palette:
     code_comment: str
     code_name: str
     hit: str
+    part_1: str
+    part_2: str
+    part_3: str
+    part_4: str
+    part_5: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Of what a chart is made of; the last is that of all others together."""
+        return (self.part_1, self.part_2, self.part_3, self.part_4, self.part_5, self.edge)
 
     def ink(self, tone: Tone) -> str:
         return self.muted if tone == "neutral" else str(getattr(self, f"{tone}_ink"))
@@ -99,6 +110,11 @@ LIGHT = Palette(
     code_comment="#5f5f6b",
     code_name="#1a5ab8",
     hit="#ffe9a8",
+    part_1="#5753d0",
+    part_2="#c2571a",
+    part_3="#0e7c6b",
+    part_4="#b0327f",
+    part_5="#2a78c8",
 )
 
 DARK = Palette(
@@ -133,6 +149,11 @@ DARK = Palette(
     code_comment="#9c9ca8",
     code_name="#85bcff",
     hit="#574511",
+    part_1="#8f8bff",
+    part_2="#f0a35e",
+    part_3="#43c9a8",
+    part_4="#ef86c4",
+    part_5="#6fb6ff",
 )
 
 TRAY_DISCS: Final[Mapping[str, tuple[str, str]]] = {

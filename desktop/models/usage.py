@@ -1,15 +1,22 @@
-"""How numbers of days become bars: the scale beside them, the days below them, and the day under the mouse. No Qt."""
+"""How numbers of days become bars and their parts: the scale beside them, dates below, and the day looked at. No Qt."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
+from worker_core.basics.quick_dataclass import dataclass
+
 if TYPE_CHECKING:
-    from worker_core.budgets.usage import UsageNumbers
+    from datetime import date
+
+    from worker_core.budgets.usage import DailyUsage, Part, UsageNumbers
 
 Measure = Literal["tokens", "cost", "turns"]
+
+MOST_PARTS: Final = 5
+"""Of a bar with a colour of their own; all others are one part more."""
 
 MOST_STEPS: Final = 4
 """Lines of a scale above its ground."""
@@ -20,6 +27,43 @@ LEAST_COST_STEP: Final = 1e-6
 def value_of(numbers: UsageNumbers, measure: Measure) -> float:
     """What a bar shows of a day."""
     return float(getattr(numbers, measure))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """What bars are made of: the largest part of all days first, and all others together at the end."""
+
+    ids: tuple[str, ...]
+    """Of agents or queues, MOST_PARTS at most; an id is empty where it was not known."""
+
+    others: int = 0
+    """How many more there are."""
+
+    sums: tuple[float, ...]
+    """Of all days, for each id, and for the others where there are some."""
+
+    days: Mapping[date, tuple[float, ...]]
+    """The same of the days on which there was something."""
+
+
+def stacked(usage: DailyUsage, part: Part, measure: Measure) -> Stack:
+    """The bars' parts, by what the bars show. Who took nothing of it is no part."""
+    sums = {id_: value for id_, numbers in usage.by(part) if (value := value_of(numbers, measure)) > 0}
+    order = sorted(sums, key=lambda id_: -sums[id_])  # what is equal stays as it was: most tokens first
+    ids, others = tuple(order[:MOST_PARTS]), order[MOST_PARTS:]
+    places = {id_: place for place, id_ in enumerate(ids)}
+    count = len(ids) + bool(others)
+    days: dict[date, list[float]] = {}
+    for (day, id_), numbers in usage.day_by(part).items():
+        if id_ in sums:
+            days.setdefault(day, [0.0] * count)[places.get(id_, len(ids))] += value_of(numbers, measure)
+    rest = (math.fsum(sums[id_] for id_ in others),) if others else ()
+    return Stack(
+        ids=ids,
+        others=len(others),
+        sums=(*(sums[id_] for id_ in ids), *rest),
+        days={day: tuple(values) for day, values in days.items()},
+    )
 
 
 def scale(highest: float, *, least_step: float = 1.0) -> tuple[float, ...]:

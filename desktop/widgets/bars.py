@@ -11,9 +11,11 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from desktop.look.theme import theme
 from desktop.models.usage import day_at, labelled, moved
+from desktop.widgets.legend import paint_part
 from worker_core.basics.quick_dataclass import dataclass
 
 _HEIGHT: Final = 240
+_LEAST_HEIGHT: Final = 200
 _GAP: Final = 8
 _WEEK: Final = 7
 
@@ -32,6 +34,9 @@ class Bar:
     bad: float = 0.0
     """As much of the value as is shown in red."""
 
+    parts: tuple[float, ...] = ()
+    """What the value consists of, from the ground up, each in the look of its place; none: it is one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleLine:
@@ -45,7 +50,7 @@ class BarChart(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setAccessibleName(name)
-        self.setMinimumHeight(_HEIGHT)
+        self.setMinimumHeight(_LEAST_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -160,12 +165,25 @@ class BarChart(QWidget):
             if bar.value <= 0:
                 continue
             top = min(self._y(area, bar.value), area.bottom() - 2)  # what is there is seen
+            if bar.parts:
+                self._paint_parts(painter, area, bar, left=left, wide=wide)
+                continue
             painter.setBrush(QColor(colors.accent if place != self._day else colors.accent_ink))
             painter.drawRoundedRect(QRectF(left, top, wide, area.bottom() - top), 1.5, 1.5)
             if bar.bad > 0:
                 bad = min(self._y(area, bar.bad), area.bottom() - 2)
                 painter.setBrush(QColor(colors.danger_ink))
                 painter.drawRoundedRect(QRectF(left, bad, wide, area.bottom() - bad), 1.5, 1.5)
+
+    def _paint_parts(self, painter: QPainter, area: QRectF, bar: Bar, *, left: float, wide: float) -> None:
+        below = 0.0
+        for place, value in enumerate(bar.parts):
+            if value <= 0:
+                continue
+            bottom, below = self._y(area, below), below + value
+            top = min(self._y(area, below), bottom - 1)
+            # A line of the ground between two: neighbours are told apart without their colours.
+            paint_part(painter, QRectF(left, top, wide, bottom - top - (1 if bottom - top > 3 and place else 0)), place)
 
     def _paint_said(self, painter: QPainter, area: QRectF, day: int) -> None:
         colors, metrics = theme().palette, self._metrics()

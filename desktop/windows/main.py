@@ -92,6 +92,7 @@ class MainWindow(QMainWindow):
         self.executions = ExecutionsPage(self.desk)
         self._queues = QueuesPage(self.desk)
         self.logs = LogsPage(self.desk)
+        self._usage = UsagePage(self.desk)
         self._settings = SettingsPage(self.desk)
         self._pages: dict[str, Page | ExecutionsPage] = {
             "overview": OverviewPage(self.desk),
@@ -99,7 +100,7 @@ class MainWindow(QMainWindow):
             "queues": self._queues,
             "logs": self.logs,
             "health": HealthPage(self.desk),
-            "usage": UsagePage(self.desk),
+            "usage": self._usage,
             "approvals": ApprovalsPage(self.desk),
             "notifications": NoticesPage(self.desk),
             "settings": self._settings,
@@ -183,6 +184,7 @@ class MainWindow(QMainWindow):
     def apply(self, arrived: Sequence[Event]) -> None:
         """Show what happened, in order."""
         self.desk.executions.apply(arrived)
+        self._usage.apply(arrived)
 
     def add_lines(self, lines: Sequence[LogLine]) -> None:
         """Show what was logged."""

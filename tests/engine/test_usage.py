@@ -13,7 +13,7 @@ from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.budgets.usage import DailyUsage, read_usage
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.events import ModelCalled
+from worker_core.events import ExecutionWaiting, ModelCalled
 from worker_core.settings.budget import read_limit
 
 
@@ -45,6 +45,22 @@ async def test_turns_tokens_and_failures_by_agent_and_queue(stage: Stage, tmp_pa
     assert of_agent == of_queue == usage.total
     assert usage.name("agent", agent_id) not in {"", agent_id}
     assert usage.name("queue", queue_id) == queue.queue_name
+
+
+async def test_whoever_hears_that_a_turn_has_ended_finds_it_counted(stage: Stage, tmp_path: Path) -> None:
+    """A window reads the numbers when it hears that."""
+    async with running_engine(stage, tmp_path) as rig:
+        at_the_end: list[int] = []
+        file = home(tmp_path).budget_file
+        end = rig.engine.events.listen(
+            lambda _: at_the_end.append(read_usage(file).total.turns), only=(ExecutionWaiting,)
+        )
+        execution_id = await rig.execute("!say one")
+        await rig.reach(execution_id, "waiting_for_input")
+        await rig.turn(execution_id, "!say two")
+        await rig.until(lambda: at_the_end[1:])
+        end()
+    assert at_the_end == [1, 2]
 
 
 async def test_an_execution_that_failed_at_its_beginning_counts_as_failed(stage: Stage, tmp_path: Path) -> None:

@@ -89,10 +89,21 @@ class DailyUsage:
     ) -> tuple[tuple[date, UsageNumbers], ...]:
         """Each day from the first to the last, also those on which nothing was spent. None: of all."""
         found: dict[date, list[UsageNumbers]] = {day: [] for day in days_between(self.first, self.last)}
-        for row in self.rows:
-            if agent_id in {None, row.agent_id} and queue_id in {None, row.queue_id}:
-                found[row.day].append(row.numbers)
+        for row in self.of(agent_id=agent_id, queue_id=queue_id).rows:
+            found[row.day].append(row.numbers)
         return tuple((day, added(numbers)) for day, numbers in found.items())
+
+    def of(self, *, agent_id: str | None = None, queue_id: str | None = None) -> DailyUsage:
+        """What one agent took, or one queue, or an agent on a queue. None: of all."""
+        rows = tuple(row for row in self.rows if agent_id in {None, row.agent_id} and queue_id in {None, row.queue_id})
+        return DailyUsage(first=self.first, last=self.last, rows=rows, agents=self.agents, queues=self.queues)
+
+    def day_by(self, part: Part) -> Mapping[tuple[date, str], UsageNumbers]:
+        """The numbers of each day and agent, or queue, by day and id; only where there were some, the oldest first."""
+        found: dict[tuple[date, str], list[UsageNumbers]] = {}
+        for row in self.rows:
+            found.setdefault((row.day, row.of(part)), []).append(row.numbers)
+        return {place: added(numbers) for place, numbers in sorted(found.items())}
 
     @property
     def total(self) -> UsageNumbers:

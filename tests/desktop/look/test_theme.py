@@ -24,6 +24,13 @@ def test_what_is_filled_in_or_switched_is_seen_on_every_ground(palette: Palette)
     assert contrast("#ffffff", palette.edge) > 3, "the knob of a switch that is off"
 
 
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_parts_of_a_chart_are_seen_on_their_ground(palette: Palette) -> None:
+    """WCAG 2.2, 1.4.11; they are told apart by patterns and words as well."""
+    assert [part for part in palette.parts if contrast(part, palette.surface) < 3] == []
+    assert len(set(palette.parts)) == len(palette.parts)
+
+
 def test_contrast_is_measured_as_the_standard_says() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import itertools
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop.models.usage import LEAST_COST_STEP, MOST_STEPS, day_at, days_with_numbers, labelled, moved, scale
-from worker_core.budgets.usage import UsageNumbers
+from desktop.models.usage import (
+    LEAST_COST_STEP,
+    MOST_PARTS,
+    MOST_STEPS,
+    Measure,
+    day_at,
+    days_with_numbers,
+    labelled,
+    moved,
+    scale,
+    stacked,
+    value_of,
+)
+from worker_core.budgets.usage import DailyUsage, DayNumbers, UsageNumbers
+
+FIRST = date(2026, 9, 1)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +90,34 @@ def test_keys_never_leave_the_days(days: int, keys: list[int]) -> None:
 
 def test_days_on_which_there_was_something() -> None:
     assert days_with_numbers([UsageNumbers(), UsageNumbers(failed=1), UsageNumbers(), UsageNumbers(cost=0.1)]) == (1, 3)
+
+
+ROWS = st.lists(
+    st.builds(
+        DayNumbers,
+        day=st.integers(0, 4).map(lambda days: FIRST + timedelta(days=days)),
+        agent_id=st.sampled_from("abcdefgh"),
+        queue_id=st.sampled_from(["", "p", "q"]),
+        numbers=st.builds(
+            UsageNumbers, turns=st.integers(0, 3), tokens=st.integers(0, 9), cost=st.sampled_from([0.0, 0.25, 1.5])
+        ),
+    ),
+    max_size=60,
+)
+
+
+@given(ROWS, st.sampled_from(["tokens", "cost", "turns"]), st.sampled_from(["agent", "queue"]))
+def test_parts_are_the_whole_bar_and_the_largest_have_a_name(rows: list[DayNumbers], measure: Measure, part) -> None:
+    usage = DailyUsage(first=FIRST, last=FIRST + timedelta(days=4), rows=tuple(rows), agents={}, queues={})
+    stack = stacked(usage, part, measure)
+    for day, numbers in usage.by_day():
+        assert sum(stack.days.get(day, ())) == value_of(numbers, measure)
+    assert sum(stack.sums) == value_of(usage.total, measure)
+    assert len(stack.ids) <= MOST_PARTS
+    assert len(stack.sums) == len(stack.ids) + bool(stack.others)
+    named = list(stack.sums[: len(stack.ids)])
+    assert named == sorted(named, reverse=True)
+    taken = {id_: value_of(numbers, measure) for id_, numbers in usage.by(part)}
+    assert len(stack.ids) + stack.others == sum(value > 0 for value in taken.values()), "who took nothing is no part"
+    if stack.others:
+        assert max(value for id_, value in taken.items() if id_ not in stack.ids) <= named[-1]

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRectF, Qt, QTimer
+from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtWidgets import QTableWidget
 from pytestqt.qtbot import QtBot
 
 from desktop.look import language
 from desktop.look.conventions import convention
+from desktop.look.theme import theme
 from desktop.system.usage_kept import UsageKept
 from desktop.widgets.bars import BarChart
+from desktop.widgets.legend import Legend, paint_part
 from desktop.windows.usage import UsagePage, numbers_text
 from tests.desktop.windows.stand_ins import Scene, a_desk
-from tests.support.finding import button, click, reads
-from worker_core.budgets.ledger import Ledger, Spender, Spending
+from tests.support.finding import button, click, named, reads
+from worker_core.budgets.ledger import Ledger, LedgerError, Spender, Spending
 from worker_core.budgets.usage import DailyUsage, DayNumbers, UsageNumbers
 from worker_core.errors import KubiyaError
+from worker_core.events import EventDeliveryResumed, ExecutionFinished, ExecutionWaiting
 
 TODAY = date(2026, 11, 28)
 FIRST = TODAY - timedelta(days=89)
@@ -59,6 +65,11 @@ def table_of(page: UsagePage) -> list[list[str]]:
     assert isinstance(table, QTableWidget)
     cells = [[table.item(line, place) for place in range(table.columnCount())] for line in range(table.rowCount())]
     return [[cell.text() if cell else "" for cell in line] for line in cells]
+
+
+def numbers_of(page: UsagePage) -> list[list[str]]:
+    """The table, where it does not say whose the numbers are."""
+    return [[day, *numbers] for day, _, *numbers in table_of(page)]
 
 
 def test_numbers_are_read_when_the_page_is_shown_and_not_before(scene: Scene) -> None:
@@ -114,7 +125,7 @@ def test_the_same_numbers_as_a_table(page: UsagePage) -> None:
     click(page, "Show as a table")
     assert page.findChild(QTableWidget).isVisible()
     assert not page.findChild(BarChart).isVisible()
-    assert table_of(page) == [
+    assert numbers_of(page) == [
         ["2026-11-28", "3", "1", "12,400", "$0.50"],
         ["2026-11-27", "2", "2", "300", "$0.0040+"],
         ["2026-08-31", "1", "0", "1", "$0.00"],
@@ -127,7 +138,7 @@ def test_days_and_numbers_as_the_system_writes_them(page: UsagePage) -> None:
     language.use({}, name="de", writes=convention("de"))
     try:
         page.show_usage(USED)
-        assert table_of(page)[0] == ["28.11.2026", "3", "1", "12.400", "$0,50"]
+        assert numbers_of(page)[0] == ["28.11.2026", "3", "1", "12.400", "$0,50"]
     finally:
         language.use({})
 
@@ -135,6 +146,154 @@ def test_days_and_numbers_as_the_system_writes_them(page: UsagePage) -> None:
 def test_they_are_saved_where_the_person_says(page: UsagePage, tmp_path: Path) -> None:
     page.save_to(tmp_path / "usage.csv")
     page.desk.usage.save.assert_awaited_once_with(USED, to=tmp_path / "usage.csv")  # type: ignore[attr-defined]
+
+
+MANY = DailyUsage(
+    first=FIRST,
+    last=TODAY,
+    rows=tuple(
+        of(TODAY - timedelta(days=day), f"a{number}", "q" if number % 2 else "", turns=1, tokens=100 * (8 - number))
+        for number in range(8)
+        for day in range(2)
+    ),
+    agents={f"a{number}": f"Agent {number}" for number in range(8)},
+    queues={"q": "build"},
+)
+
+
+def test_bars_are_split_and_say_whose_each_part_is(page: UsagePage, qtbot: QtBot) -> None:
+    page.show_usage(MANY)
+    legend = named(page, "What the bars are made of", Legend)
+    assert not legend.isVisible()
+    page.parts.choose("agent")
+    assert legend.isVisible()
+    assert legend.accessibleDescription() == (
+        "Agent 0: 1.6k; Agent 1: 1.4k; Agent 2: 1.2k; Agent 3: 1.0k; Agent 4: 800; 3 others: 1.2k"
+    )
+    page.chart.setFocus(Qt.FocusReason.TabFocusReason)
+    assert page.chart.said == (
+        "2026-11-28: 3.6k tokens, $0.00, 8 turns; Agent 0 800; Agent 1 700; Agent 2 600; Agent 3 500; Agent 4 400; "
+        "3 others 600"
+    )
+    assert not page.grab().isNull()
+    page.parts.choose("queue")
+    assert legend.accessibleDescription() == "Unknown queue: 4.0k; build: 3.2k"
+    page.measure.choose("cost")
+    assert not legend.isVisible(), "nothing cost anything"
+    page.measure.choose("tokens")
+    page.agents.setCurrentText("Agent 1")
+    assert legend.accessibleDescription() == "build: 1.4k"
+    page.parts.choose("")
+    assert not legend.isVisible()
+
+
+def test_parts_look_different_without_colours(page: UsagePage) -> None:
+    looks = set()
+    for place in range(len(theme().palette.parts)):
+        picture = QPixmap(48, 48)
+        picture.fill(Qt.GlobalColor.white)
+        with QPainter(picture) as painter:
+            paint_part(painter, QRectF(0, 0, 48, 48), place)
+        grey = picture.toImage()
+        own = grey.pixelColor(1, 1)
+        looks.add(bytes(grey.pixelColor(x, y) == own for x in range(48) for y in range(48)))
+    assert len(looks) == len(theme().palette.parts)
+
+
+def test_the_table_has_a_line_for_each_part(page: UsagePage) -> None:
+    click(page, "Show as a table")
+    table = page.findChild(QTableWidget)
+    assert table.isColumnHidden(1)
+    page.parts.choose("queue")
+    assert not table.isColumnHidden(1)
+    assert (table.horizontalHeaderItem(1).text(), [line[:2] for line in table_of(page)]) == (
+        "Queue", [["2026-11-28", "p"], ["2026-11-27", "build"], ["2026-08-31", "build"]],
+    )  # fmt: skip
+    assert not page.legend.isVisible()
+    click(page, "Show as a chart")
+    assert page.legend.isVisible()
+
+
+class Reading:
+    """Numbers that come when they are let."""
+
+    def __init__(self, page: UsagePage) -> None:
+        self.asked: list[asyncio.Future[DailyUsage]] = []
+        self._loop = asyncio.new_event_loop()
+        page.desk.usage.read.side_effect = self._read  # type: ignore[attr-defined]
+        page.desk.background._run = self._loop.create_task  # type: ignore[assignment]
+
+    async def _read(self) -> DailyUsage:
+        self.asked.append(self._loop.create_future())
+        return await self.asked[-1]
+
+    def go_on(self) -> None:
+        self._loop.run_until_complete(asyncio.sleep(0))
+
+    def answer(self, usage: DailyUsage) -> None:
+        self.asked[-1].set_result(usage)
+        for _ in range(4):
+            self.go_on()
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+@pytest.fixture
+def reading(page: UsagePage) -> Iterator[Reading]:
+    with contextlib.closing(Reading(page)) as made:
+        yield made
+
+
+WAITING = ExecutionWaiting(execution_id="e", turn=1)
+
+
+def test_a_turn_that_ends_is_followed_while_somebody_looks(page: UsagePage, qtbot: QtBot) -> None:
+    read = page.desk.usage.read
+    before = read.await_count  # type: ignore[attr-defined]
+    page.apply([EventDeliveryResumed(replayed=1)])
+    page.apply([WAITING, WAITING])
+    page.apply([ExecutionFinished(execution_id="e", status="completed")])
+    assert read.await_count == before, "they are gathered"  # type: ignore[attr-defined]
+    read.return_value = MANY  # type: ignore[attr-defined]
+    qtbot.waitUntil(lambda: reads(page, "7.2k tokens, $0.00, 16 turns"), timeout=60_000)
+    assert read.await_count == before + 1  # type: ignore[attr-defined]
+    page.hide()
+    page.apply([WAITING])
+    assert not [timer for timer in page.findChildren(QTimer) if timer.isActive()], "nobody looks"
+    page.show()
+    assert read.await_count == before + 2, "who comes back sees what is now"  # type: ignore[attr-defined]
+
+
+def test_what_ends_while_numbers_are_read_is_read_after_them(page: UsagePage, reading: Reading) -> None:
+    page.look()
+    reading.go_on()
+    page.look()
+    page.look()
+    assert len(reading.asked) == 1, "one at a time"
+    reading.answer(USED)
+    assert len(reading.asked) == 2
+    reading.answer(MANY)
+    assert len(reading.asked) == 2
+    assert reads(page, "7.2k tokens, $0.00, 16 turns")
+
+
+def test_what_cannot_be_read_is_said_once_until_somebody_asks(page: UsagePage, qtbot: QtBot) -> None:
+    said: list[str] = []
+    page.desk.background.failed.connect(said.append)
+    read = page.desk.usage.read
+    read.side_effect = LedgerError("It cannot be read.")  # type: ignore[attr-defined]
+    page.look()
+    assert said == ["It cannot be read."]
+    asked = read.await_count  # type: ignore[attr-defined]
+    page.apply([WAITING])
+    [soon] = [timer for timer in page.findChildren(QTimer) if timer.isSingleShot()]
+    qtbot.waitUntil(lambda: not soon.isActive(), timeout=60_000)
+    assert (read.await_count, len(said)) == (asked, 1)  # type: ignore[attr-defined]
+    read.side_effect = None  # type: ignore[attr-defined]
+    click(page, "Look again")
+    page.apply([WAITING])
+    qtbot.waitUntil(lambda: read.await_count == asked + 2, timeout=60_000)  # type: ignore[attr-defined]
 
 
 def test_nothing_at_all_and_one_day(page: UsagePage) -> None:

@@ -298,26 +298,31 @@ class Steps:
     async def finish_turn(self, turn: FinishTurn) -> TurnDecision:
         """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
         decision = await turn_ends.finish(
-            self._services, turn, repeated=activity.info().attempt > 1, worker_id=self._queue.worker_id()
+            self._services,
+            turn,
+            repeated=activity.info().attempt > 1,
+            worker_id=self._queue.worker_id(),
+            queue_id=self._queue.queue_id,
         )
-        await self._turn_ended(turn, failed=False)
+        self._turn_ended(turn)
         return decision
 
     @failures.as_application_errors
     async def give_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
         """A turn failed for a cause that may pass: its user may go on from here."""
         decision = await turn_ends.give_up(
-            self._services, turn, repeated=activity.info().attempt > 1, worker_id=self._queue.worker_id()
+            self._services,
+            turn,
+            repeated=activity.info().attempt > 1,
+            worker_id=self._queue.worker_id(),
+            queue_id=self._queue.queue_id,
         )
-        await self._turn_ended(turn, failed=True)
+        self._turn_ended(turn)
         return decision
 
-    async def _turn_ended(self, turn: FinishTurn | GiveUpTurn, *, failed: bool) -> None:
+    def _turn_ended(self, turn: FinishTurn | GiveUpTurn) -> None:
         traces.turn_ended(turn)
         self._rest(turn.execution_id)
-        await self._services.budgets.end_turn(
-            turn.execution_id, turn.turn, queue_id=self._queue.queue_id, failed=failed
-        )
 
     def _rest(self, execution_id: str) -> None:
         """No tool is called before its user says something."""

@@ -22,8 +22,13 @@ RESPONSE_PREVIEW_LENGTH = 500
 GO_ON = "Send another message: the conversation goes on from here."
 
 
-async def finish(services: Services, turn: FinishTurn, *, repeated: bool, worker_id: str) -> TurnDecision:
-    """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
+async def finish(
+    services: Services, turn: FinishTurn, *, repeated: bool, worker_id: str, queue_id: str
+) -> TurnDecision:
+    """Store the session and the numbers, and read the server's decision (protocol 8.6, design A).
+
+    Whoever hears that the turn has ended finds it counted.
+    """
     lane = services.outbox.lane(turn.execution_id)
     lane.advance(turn.after_sequence)
     session, metadata, *_ = await asyncio.gather(
@@ -68,13 +73,16 @@ async def finish(services: Services, turn: FinishTurn, *, repeated: bool, worker
     over = status == "completed" and bool(record.completed_at)
     if turn.unattended and status == "waiting_for_input":
         status = "completed"
+    await services.budgets.end_turn(turn.execution_id, turn.turn, queue_id=queue_id, failed=False)
     if status == "waiting_for_input":  # else its end follows, which a drain waits for
         services.tracker.turn_ended(turn.execution_id)
         services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
     return TurnDecision(status=status, last_sequence=lane.last_sequence, recorded=over)
 
 
-async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool, worker_id: str) -> TurnDecision:
+async def give_up(
+    services: Services, turn: GiveUpTurn, *, repeated: bool, worker_id: str, queue_id: str
+) -> TurnDecision:
     """A turn failed for a cause that may pass: tell viewers, keep what was said, and wait for the user.
 
     The server is not asked how to go on: its judgement could end the execution, and the user's own is wanted.
@@ -110,6 +118,7 @@ async def give_up(services: Services, turn: GiveUpTurn, *, repeated: bool, worke
             execution_metadata={**record.execution_metadata, "latest_turn_error": turn.error},
         ),
     )
+    await services.budgets.end_turn(turn.execution_id, turn.turn, queue_id=queue_id, failed=True)
     services.tracker.turn_ended(turn.execution_id)
     services.bus.publish(ExecutionWaiting(execution_id=turn.execution_id, turn=turn.turn))
     return TurnDecision(status="waiting_for_input", last_sequence=lane.last_sequence)
