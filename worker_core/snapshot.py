@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.basics.sentences import Phrase, settle, worded
+from worker_core.basics.sentences import Phrase, english, settle, worded
 
 Scope = Literal["once", "execution", "always"]
 """How far an approval reaches. `always` writes a rule into the policy file."""
@@ -186,6 +186,13 @@ class QuestionPart:
 
     kind: Literal["argument", "runs", "place", "reason"] = "argument"
     """An argument of the call; what runs besides; where it works; why it is asked about, a line for each reason."""
+
+    said: tuple[tuple[Phrase, ...], ...] = field(default=(), repr=False)
+    """What each line of `text` is made of, for other languages; empty: it is said in English. No seal holds it."""
+
+    def __post_init__(self) -> None:
+        if self.said and "\n".join(map(english, self.said)) != self.text:  # it was cut, say
+            object.__setattr__(self, "said", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,8 +59,11 @@ def fact(error: KubiyaError) -> str:
 
 
 def _spoken_parts(said: Sequence[Phrase]) -> str:
-    told = " ".join(filled(_catalogue.get(one.text, one.text), one.values, _spoken_value) for one in said)
-    return told.replace("。 ", "。")  # Japanese has no space between sentences
+    told = ""
+    for one in said:
+        gap = "" if not told or told.endswith("。") else " "  # Japanese has none between sentences
+        told += gap + filled(_catalogue.get(one.text, one.text), one.values, _spoken_value)
+    return told
 
 
 def _spoken_value(value: str | float | Sequence[Phrase]) -> str:

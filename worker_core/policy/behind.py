@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Final, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.policy import patterns, windows_programs
 from worker_core.policy.carried import (
     COMPUTED_OPTIONS,
@@ -143,7 +144,7 @@ def _sourced(words: Words) -> Behind:
     if len(words) < 2:
         return Behind()
     if words[1].open:
-        return Behind(unclear="What it runs is computed when it runs.")
+        return Behind(unclear=worded("What it runs is computed when it runs."))
     return _script(words[1])
 
 
@@ -153,7 +154,7 @@ def _evaluated(words: Words) -> Behind:
     text = Word(unquoted(rest))
     return Behind(
         texts=[Text(word=text, same_shell=True)],
-        unclear="What it runs is computed when it runs." if computed else "",
+        unclear=worded("What it runs is computed when it runs.") if computed else "",
     )
 
 
@@ -272,7 +273,7 @@ def _option(found: Behind, runner: Runner, option: str, value: Word | None, *, r
         first = [word for command in read_line(_split(value.text)).commands for word in command.words]
         found.commands.append((Word("env"), *first, *rest))  # options may stand in it, too
         is_known = not value.open and "\\" not in value.text and "$" not in value.text
-        found.unclear = found.unclear if is_known else "What it runs is computed when it runs."
+        found.unclear = found.unclear if is_known else worded("What it runs is computed when it runs.")
     elif option in {runner.folder, runner.long_folder} - {""}:
         found.folder = value
 
@@ -363,7 +364,8 @@ def _callback(words: Words) -> Behind:
             text = Word(word.text[2:]) if len(word.text) > 2 else words[at + 1] if at + 1 < len(words) else None
             if text is not None:
                 return Behind(
-                    texts=[Text(word=text, grows=True)], unclear="What it runs is computed." if text.open else ""
+                    texts=[Text(word=text, grows=True)],
+                    unclear=worded("What it runs is computed.") if text.open else "",
                 )
     return Behind()
 

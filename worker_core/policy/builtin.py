@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from worker_core.basics.sentences import worded
 from worker_core.policy.patterns import WINDOWS, literal
 from worker_core.policy.rules import Action, Rule
 
@@ -122,14 +123,14 @@ def built_in_rules(*, own_folders: Sequence[str] = (), windows: bool = WINDOWS) 
     rules += [
         Rule(action=Action.DENY, command=_KEYCHAIN_COMMANDS, why="It reads a keychain."),
         Rule(action=Action.DENY, host=_METADATA_HOSTS, why="Cloud machines give their credentials there."),
-        Rule(action=Action.ASK, command=_FAR_REACHING, why="It reaches beyond the workspace."),
-        Rule(action=Action.ASK, host=_LOOPBACK, why="It is a service on this machine."),
+        Rule(action=Action.ASK, command=_FAR_REACHING, why=worded("It reaches beyond the workspace.")),
+        Rule(action=Action.ASK, host=_LOOPBACK, why=worded("It is a service on this machine.")),
         Rule(action=Action.ALLOW, path=_HARMLESS_FILES, why="It is harmless."),
     ]
     if windows:
         rules += [
             Rule(action=Action.DENY, command=_KEYCHAIN_OF_WINDOWS, why="It reads a keychain."),
-            Rule(action=Action.ASK, command=_FAR_REACHING_ON_WINDOWS, why="It reaches beyond the workspace."),
+            Rule(action=Action.ASK, command=_FAR_REACHING_ON_WINDOWS, why=worded("It reaches beyond the workspace.")),
         ]
     return tuple(rules)
 

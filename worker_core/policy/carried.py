@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.policy.shell_events import Language
 from worker_core.policy.words import Word, unquoted
 
-UNKNOWN_TEXT: Final = "It runs a text that is not known here."
-COMPUTED_SCRIPT: Final = "The script that it runs is computed when it runs."
-COMPUTED_OPTIONS: Final = "Its options are computed when it runs."
+UNKNOWN_TEXT: Final = worded("It runs a text that is not known here.")
+COMPUTED_SCRIPT: Final = worded("The script that it runs is computed when it runs.")
+COMPUTED_OPTIONS: Final = worded("Its options are computed when it runs.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

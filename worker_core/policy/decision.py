@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import in_english
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, EventBus
@@ -183,7 +184,7 @@ class Permissions:
             "tool_name": asked.tool,
             "tool_execution_id": asked.call_id,
             "summary": "\n".join(written(seen)),
-            "parts": msgspec.to_builtins(seen),
+            "parts": in_english(msgspec.to_builtins(seen)),
             "left_out": left_out(seen),
             "expires_at": asked.expires_at.isoformat(),
             "message": f"{asked.tool} {'asks its user' if asked.in_call else 'waits for an approval'}",

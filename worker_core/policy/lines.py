@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from worker_core.basics.sentences import worded
 from worker_core.policy import patterns
 from worker_core.policy.behind import Behind, behind, name_of
 from worker_core.policy.carried import MOVES, PROMPTS, UNKNOWN_TEXT, Text, in_variable
@@ -106,7 +107,7 @@ class LineReader:
             yield Subject(kind="command", text=self._whole, too_much="It holds more commands than are looked at.")
             return
         if not parsed.whole or depth >= DEEPEST:
-            yield self._unclear("A quote or a bracket in it is not closed.", alternatives=(text,))
+            yield self._unclear(worded("A quote or a bracket in it is not closed."), alternatives=(text,))
             yield from self._paths.mentioned(text, where.here(""))
         if depth >= DEEPEST:
             return
@@ -161,7 +162,7 @@ class LineReader:
         """What a value that is given to a variable runs."""
         name, _, value = word.text.partition("=")
         if name in MOVES and MOVES[name].search(self._whole):
-            yield self._unclear("It changes where paths are seen from.")
+            yield self._unclear(worded("It changes where paths are seen from."))
         if name in PROMPTS:
             yield from self._evaluated(value, where, depth=depth)
         text = in_variable(name, value)
@@ -169,7 +170,7 @@ class LineReader:
             return
         commands = read_line(text).commands
         if name.startswith(("BASH_ALIASES", "BASH_CMDS")) and "(" in text:
-            yield self._unclear("It gives names another meaning.", alternatives=(text,))
+            yield self._unclear(worded("It gives names another meaning."), alternatives=(text,))
         if commands and (not commands[0].words[0].open or name in {"BASH_ENV", "ENV"}):
             yield from self.line(text, self.start(where.here("")), depth=depth + 1, grows=True)
 
@@ -247,7 +248,9 @@ class LineReader:
         first = words[0]
         exact = exact or any(word.computed for word in words) or bool(simple and simple.assignments)
         if first.open:
-            yield self._unclear("Its name is computed when it runs.", alternatives=(shown(words),), open_=joined(words))
+            yield self._unclear(
+                worded("Its name is computed when it runs."), alternatives=(shown(words),), open_=joined(words)
+            )
             for word in words:
                 yield from self._word(word, here)
             return
@@ -297,7 +300,7 @@ class LineReader:
             here = (None,) if named.open else tuple(below(one, known(named.text)) for one in here)
         for command in found.commands:
             if depth + 1 >= MOST_RUNNERS:
-                yield self._unclear("It runs another command, and that another, and so on.")
+                yield self._unclear(worded("It runs another command, and that another, and so on."))
                 return
             yield from self.command(
                 command,
@@ -317,7 +320,7 @@ class LineReader:
         if text.word.computed and text.tolerates:
             first = read(text.word.text, text.language).commands
             if not first or first[0].words[0].open:
-                yield self._unclear("What it runs is computed when it runs.", alternatives=(text.word.text,))
+                yield self._unclear(worded("What it runs is computed when it runs."), alternatives=(text.word.text,))
         inner = where if text.same_shell and where is not None else self.start(here)
         fed = simple is not None and (simple.around or simple.fed or any(one.is_input for one in simple.redirections))
         yield from self.line(text.word.text, inner, depth=depth + 1, grows=text.grows, fed=fed, language=text.language)

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.sentences import worded
 from worker_core.policy import patterns
 from worker_core.policy.folders import Folder, below
 from worker_core.policy.patterns import FOLDED, slashed
@@ -105,7 +106,7 @@ class PathReader:
     def _somewhere(self, text: str) -> Iterator[Subject]:
         """Seen from a folder that is not known."""
         if ".." in text.split("/"):
-            yield Subject(kind="path", text=text[:LONGEST], unclear="It is not known in which folder that is.")
+            yield Subject(kind="path", text=text[:LONGEST], unclear=worded("It is not known in which folder that is."))
         else:
             yield Subject(kind="path", text=f"?/{text[:LONGEST]}", only_deny=True)
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
+from worker_core.basics.sentences import Phrase, Worded, english, in_english, worded
 from worker_core.basics.visible import visible, visible_line
 from worker_core.logs.redaction import MASK, Redactor
-from worker_core.policy.rules import Finding
+from worker_core.policy.rules import BUILT_IN, Finding, Subject
 from worker_core.snapshot import QuestionPart
 
 SHOWN_CHARACTERS: Final = 6_000
@@ -59,8 +60,9 @@ def compose(
     if workspace:
         parts.append(QuestionPart(name="working folder", text=visible_line(hide(workspace)), kind="place"))
     if asking:
-        reasons = dict.fromkeys(visible_line(hide(_reason(one))) for one in asking)
-        parts.append(QuestionPart(name="asked because", text="\n".join(reasons), kind="reason"))
+        reasons = dict(_reason(one, lambda text: visible_line(hide(text))) for one in asking)
+        said = tuple(reasons.values())
+        parts.append(QuestionPart(name="asked because", text="\n".join(reasons), kind="reason", said=said))
     return tuple(parts)
 
 
@@ -82,8 +84,8 @@ def left_out(parts: Iterable[QuestionPart]) -> int:
 
 
 def seal(parts: Sequence[QuestionPart]) -> str:
-    """What one has who has read the whole; short enough to type."""
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:6]
+    """What one has who has read the whole, in whatever language; short enough to type."""
+    return hashlib.sha256(msgspec.json.encode(in_english(msgspec.to_builtins(parts)))).hexdigest()[:6]
 
 
 def written(parts: Iterable[QuestionPart]) -> list[str]:
@@ -96,24 +98,10 @@ def written(parts: Iterable[QuestionPart]) -> list[str]:
     return lines
 
 
-_LINE: Final = 2_000
-"""Characters of a part, and of its name; whoever shows them cuts to the room that there is, which is less."""
-
-
-def in_one_line(parts: Iterable[QuestionPart]) -> str:
-    """For a menu or a notification. The working folder is left out: it is the execution's own."""
-    named = (f"{_begin(part.name)}: {_begin(part.text)}" for part in parts if part.kind != "place")
-    return visible_line("  ".join(named))
-
-
 def rule_in_one_line(rule: str) -> str:
     """What an answer for always would write, for terminals: `[[allow]] command = "git push", tool = "shell"`."""
     blocks = (block.strip().splitlines() for block in rule.split("\n\n"))
     return "; ".join(f"{head} {', '.join(lines)}" for head, *lines in blocks)
-
-
-def _begin(text: str) -> str:
-    return text if len(text) <= _LINE else f"{text[:_LINE]}…"
 
 
 class _Hider:
@@ -146,10 +134,45 @@ def _text(value: Any) -> str:
     return line if len(line) <= 200 else json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _reason(finding: Finding) -> str:
+def _reason(finding: Finding, show: Callable[[str], str]) -> tuple[str, tuple[Phrase, ...]]:
+    """A line, as `show` makes it fit to be seen, and what it is made of: of values that are shown the same way."""
     subject, rule = finding.subject, finding.rule
     why = subject.unclear or rule.why
-    return f"the {subject.kind} {subject.text}{f': {why}' if why else ''} ({finding.rule_text}, {rule.place})"
+    line = show(f"the {subject.kind} {subject.text}{f': {why}' if why else ''} ({finding.rule_text}, {rule.place})")
+    what, by = _named(subject), finding.rule_text
+    place = worded("built in") if rule.file == BUILT_IN else rule.place
+    told = (
+        worded("{what}: {why} ({rule}, {place})", what=what, why=why, rule=by, place=place)
+        if why
+        else worded("{what} ({rule}, {place})", what=what, rule=by, place=place)
+    )
+    said = _shown_values(told.said, show)
+    return line, said if english(said) == line else (Phrase("{line}", {"line": line}),)
+
+
+def _named(subject: Subject) -> Worded:
+    match subject.kind:
+        case "tool":
+            return worded("the tool {text}", text=subject.text)
+        case "command":
+            return worded("the command {text}", text=subject.text)
+        case "path":
+            return worded("the path {text}", text=subject.text)
+        case "host":
+            return worded("the host {text}", text=subject.text)
+
+
+def _shown_values(said: Sequence[Phrase], show: Callable[[str], str]) -> tuple[Phrase, ...]:
+    def value(of: str | float | tuple[Phrase, ...]) -> str | float | tuple[Phrase, ...]:
+        match of:
+            case str():
+                return show(of)
+            case tuple():
+                return _shown_values(of, show)
+            case _:
+                return of
+
+    return tuple(replace(one, values={name: value(of) for name, of in one.values.items()}) for one in said)
 
 
 def _share(sizes: Sequence[int], total: int) -> int:

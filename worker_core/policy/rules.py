@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.policy import patterns as patterns_of_this_system
 from worker_core.policy.openness import may_fit, may_fit_path
 from worker_core.policy.patterns import INSIDE, OUTSIDE, PLACES, PRIVATE, absolute, fixed_part, path_fits, text_pattern
@@ -314,9 +315,11 @@ class Policy:
             if rule.fits(subject, tool=tool, workspace=workspace) is not None:
                 continue  # no doubt: it does, and counts in its turn
             if rule.may_fit(subject, tool=tool, workspace=workspace) is not None:
-                return f"What is only known when it runs may make it what a rule is about: {rule.text}."
+                return worded(
+                    "What is only known when it runs may make it what a rule is about: {rule}.", rule=rule.text
+                )
             if rule.action is Action.DENY and rule.fits(suspected, tool=tool, workspace=workspace) is not None:
-                return f"It may run what a rule is about: {rule.text}."
+                return worded("It may run what a rule is about: {rule}.", rule=rule.text)
         return ""
 
 
@@ -326,7 +329,7 @@ _LAST = (
     Rule(action=Action.ALLOW, host=("*",)),
     Rule(action=Action.ALLOW, path=(INSIDE,), why="It is in the execution's workspace, or in a folder granted to it."),
     Rule(action=Action.ALLOW, path=(PRIVATE,), why="It is private to the sandbox of this call."),
-    Rule(action=Action.ASK, path=(OUTSIDE,), why="It is outside of the execution's workspace."),
+    Rule(action=Action.ASK, path=(OUTSIDE,), why=worded("It is outside of the execution's workspace.")),
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.policy.carried import COMPUTED_OPTIONS, COMPUTED_SCRIPT, UNKNOWN_TEXT, joined
 from worker_core.policy.powershell_aliases import command_of
 from worker_core.policy.programs import listed
@@ -121,7 +122,7 @@ def of_powershell(words: Words, *, is_core: bool) -> ShellScript:
         elif option in _VALUES or option == "version":
             at += 1 if colon else 2
         else:
-            return ShellScript(unclear=f"Its option {word.text[:50]} is not known here.")
+            return ShellScript(unclear=worded("Its option {option} is not known here.", option=word.text[:50]))
     rest = words[at:]
     return _script("file" if is_core else "command", rest)
 

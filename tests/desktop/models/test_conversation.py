@@ -63,6 +63,9 @@ def test_an_approval_waits_until_it_is_answered() -> None:
     assert isinstance(approval, Approval)
     assert (approval.summary, approval.left_out, approval.was_shown) == ("command: rm", 7, False)
     assert approval.waits
+    said = [[{"text": "rm", "values": {}}]]
+    talk.apply("approval_requested", {"approval_id": "b", "tool_name": "shell", "parts": [{**part, "said": said}]})
+    assert [one.parts[0].said for one in talk.items if isinstance(one, Approval)] == [(), ()], "the worker alone says"
     talk.apply("approval_answered", {"approval_id": "a", "answer": "allow"})
     assert approval.answer == "allowed"
 
