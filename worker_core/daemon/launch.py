@@ -34,7 +34,14 @@ if TYPE_CHECKING:
     from worker_core.settings import Settings
 
 READY_SECONDS: Final = 8.0
-"""How long the start of a daemon waits for its first queue; without the network, it goes on behind our back."""
+"""How long the start of a daemon waits for its first queue where that meets with trouble: without the network, it goes
+on behind our back.
+"""
+
+SLOW_SECONDS: Final = 60.0
+"""How long it waits where nothing is wrong but that the machine, or the server, takes its time: what is wrong is not
+known yet.
+"""
 
 _UP_SECONDS: Final = 180.0
 _LOOK_SECONDS: Final = 0.1
@@ -187,7 +194,7 @@ def _next(said: queue.SimpleQueue[dict[str, Any]], *, limit_seconds: float) -> d
 
 def _settled(brief: Brief, runtime: Path, pid: int, said: queue.SimpleQueue[dict[str, Any]]) -> EngineSnapshot:
     """What the worker is once it has left STARTING, or could not for a while."""
-    until = time.monotonic() + READY_SECONDS
+    begun = time.monotonic()
     snapshot = EngineSnapshot()
     while True:
         with contextlib.suppress(queue.Empty):
@@ -200,7 +207,8 @@ def _settled(brief: Brief, runtime: Path, pid: int, said: queue.SimpleQueue[dict
                 if worker.pid == pid:
                     snapshot = worker.status()
         waits = snapshot.state in {EngineState.STARTING, EngineState.STOPPED, EngineState.FAILED}
-        if not waits or time.monotonic() >= until:
+        troubled = any(queue.trouble is not None for queue in snapshot.queues)
+        if not waits or time.monotonic() - begun >= (READY_SECONDS if troubled else SLOW_SECONDS):
             return snapshot
 
 
