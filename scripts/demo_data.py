@@ -348,7 +348,7 @@ def log_lines(count: int = 400) -> list[LogLine]:
         ("INFO", "Execution 4b1d77a0-checkout: shell done after 1.2 s."),
         ("DEBUG", "Heartbeat of worker w-1 took 41 ms."),
         ("INFO", "Execution 91c3f0de-costs: runs python."),
-        ("WARNING", "Queue staging: the control plane does not answer; trying again in 12 s."),
+        ("WARNING", "Queue staging: Temporal does not answer. Next try in 12 s."),
         ("INFO", "Execution past-1: completed."),
         (
             "ERROR",
