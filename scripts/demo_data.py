@@ -369,12 +369,16 @@ def log_lines(count: int = 400) -> list[LogLine]:
     ]
 
 
+KEY_MINUTES = 480
+"""Since the warning about the key."""
+
+
 def notices() -> list[Notice]:
     """What was said over the last day, oldest first."""
     said: list[tuple[float, Level, str, str]] = [
         (1450, Level.NEWS, "Execution finished", "Rotate the read-only database credentials"),
         (
-            480,
+            KEY_MINUTES,
             Level.PROBLEM,
             "Your API key ends soon",
             "It ends on 2026-12-01 09:00. Make a new one on the control plane.",
@@ -403,6 +407,13 @@ def notices() -> list[Notice]:
         ),
     ]
     return [
-        Notice(title=title, body=body, level=level, at=NOW - timedelta(minutes=minutes))
+        Notice(
+            title=title,
+            body=body,
+            level=level,
+            at=NOW - timedelta(minutes=minutes),
+            about="connection" if title.startswith("Connection") else "",
+            stands=level is Level.QUESTION or minutes == KEY_MINUTES,
+        )
         for minutes, level, title, body in said
     ]

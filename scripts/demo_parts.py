@@ -58,7 +58,9 @@ def desk(folder: Path, *, empty: bool) -> Desk:
         demo_usage(paths.budget_file)
         store.change(queue_ids="q-7f31, q-b210, q-0c44")
         store.change(max_executions="8")
-        notices.remember(demo_notices())
+        for notice in demo_notices():
+            notices.say(notice)
+        notices.seen()
         paths.policy_file.parent.mkdir(parents=True, exist_ok=True)
         paths.policy_file.write_text('[[ask]]\ncommand = "git push*"\n')
     diagnosis = create_autospec(Diagnosis, instance=True)

@@ -1,50 +1,87 @@
-"""The notices as a list model, newest first."""
+"""What was said as a list model: titles of sections, and under each its items."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from desktop.look.wording import tooltip_text
-from desktop.notices.notifications import HISTORY, Notice
+from desktop.look.language import number_text, tr
+from desktop.look.wording import tooltip_text, when_text
+from desktop.notices.inbox import Item, Section
+from desktop.notices.notifications import Level
 
-NoticeRole = int(Qt.ItemDataRole.UserRole) + 1
+ItemRole = int(Qt.ItemDataRole.UserRole) + 1
+"""An `Item`; None: the row is a title."""
+
 _NO_PARENT = QModelIndex()
 
 
 class NoticeList(QAbstractListModel):
-    """At most `HISTORY`; older ones fall out at the end."""
+    """Titles can be neither chosen nor reached by keys."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._notices: list[Notice] = []
+        self._rows: list[str | Item] = []
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = _NO_PARENT) -> int:  # noqa: N802 (Qt's own name)
-        return 0 if parent.isValid() else len(self._notices)
+        return 0 if parent.isValid() else len(self._rows)
+
+    def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
+        if self._row(index) is None or isinstance(self._row(index), str):
+            return Qt.ItemFlag.NoItemFlags
+        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
-        if not index.isValid() or index.row() >= len(self._notices):
+        one = self._row(index)
+        if isinstance(one, str):
+            return one if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole} else None
+        if one is None:
             return None
-        notice = self._notices[index.row()]
-        if role == NoticeRole:
-            return notice
-        if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole}:
-            return f"{notice.title}. {notice.body}"
+        if role == ItemRole:
+            return one
+        if role == Qt.ItemDataRole.DisplayRole:
+            return f"{one.notice.title}. {one.notice.body}"
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{state_text(one)}. {one.notice.title}. {one.notice.body} {time_text(one)}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return tooltip_text(notice.body)
+            return tooltip_text(one.notice.body)
         return None
 
-    def show(self, notices: list[Notice]) -> None:
-        """These alone, oldest first."""
+    def show(self, sections: Sequence[Section]) -> None:
+        """These alone."""
+        rows: list[str | Item] = []
+        for section in sections:
+            rows += [section.title, *section.items]
+        if rows == self._rows:
+            return
         self.beginResetModel()
-        self._notices = list(reversed(notices))[:HISTORY]
+        self._rows = rows
         self.endResetModel()
 
-    def add(self, notice: Notice) -> None:
-        """A new one."""
-        self.beginInsertRows(_NO_PARENT, 0, 0)
-        self._notices.insert(0, notice)
-        self.endInsertRows()
-        if len(self._notices) > HISTORY:
-            self.beginRemoveRows(_NO_PARENT, HISTORY, HISTORY)
-            self._notices.pop()
-            self.endRemoveRows()
+    def place_of(self, thing: str) -> QModelIndex:
+        """Where the item of a thing is; not valid where there is none."""
+        for place, one in enumerate(self._rows):
+            if isinstance(one, Item) and one.notice.thing == thing:
+                return self.index(place, 0)
+        return QModelIndex()
+
+    def _row(self, index: QModelIndex | QPersistentModelIndex) -> str | Item | None:
+        return self._rows[index.row()] if index.isValid() and index.row() < len(self._rows) else None
+
+
+def state_text(item: Item) -> str:
+    """In a word what it is."""
+    if item.snoozed_until is not None:
+        return tr("Snoozed")
+    if item.is_over:
+        return tr("Over")
+    return {Level.NEWS: tr("News"), Level.PROBLEM: tr("Problem"), Level.QUESTION: tr("Question")}[item.notice.level]
+
+
+def time_text(item: Item) -> str:
+    """When it was told last and how often, or until when it is put off."""
+    if item.snoozed_until is not None:
+        return tr("until {time}", time=when_text(item.snoozed_until))
+    told = when_text(item.notice.at)
+    return tr("{n} times, last {time}", n=number_text(item.count), time=told) if item.count > 1 else told

@@ -18,6 +18,9 @@ from desktop.notices.notifications import Level, Notice
 from worker_core.secrets import Secret, expires_at
 
 WARNINGS: Final = (timedelta(days=7), timedelta(days=1), timedelta(0))
+_KEY: Final = "key"
+"""The thing that notices tell of."""
+
 LONGEST_WAIT: Final = timedelta(days=1)
 """Timers do not count the time that a machine sleeps, so they are set anew once a day."""
 
@@ -31,10 +34,14 @@ class KeyWatch:
         say: Callable[[Notice], None],
         told: Callable[[], str],
         remember: Callable[[str], None],
+        stand: Callable[[str, Notice | None], None] = lambda _thing, _notice: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`told` gives back what was given to `remember` last, also over a restart: each warning comes once."""
+        """`told` gives back what was given to `remember` last, also over a restart: each warning comes once. `stand`
+        hears at each look which of them holds.
+        """
         self._say = say
+        self._stand = stand
         self._told = told
         self._remember = remember
         self._now = now
@@ -50,6 +57,7 @@ class KeyWatch:
         """Warn where it is time to, and look again when it is next."""
         self.close()
         if self._ends is None:
+            self._stand(_KEY, None)
             return
         left = self._ends - self._now()
         due = [warning for warning in WARNINGS if left <= warning]
@@ -58,6 +66,7 @@ class KeyWatch:
             if self._told() != mark:
                 self._remember(mark)
                 self._say(_notice(self._ends, left))
+        self._stand(_KEY, _notice(self._ends, left) if due else None)
         coming = [left - warning for warning in WARNINGS if left > warning]
         if coming:
             wait = min(min(coming) + timedelta(seconds=1), LONGEST_WAIT)
@@ -79,4 +88,6 @@ def _notice(ends: datetime, left: timedelta) -> Notice:
     else:
         title = tr("Your API key ends soon")
         body = tr("It ends on {day}. Make a new one on the control plane before that.", day=day)
-    return Notice(title=title, body=body, level=Level.PROBLEM, action=Action.SETTINGS, target="key")
+    return Notice(
+        title=title, body=body, level=Level.PROBLEM, action=Action.SETTINGS, target="key", about=_KEY, stands=True
+    )

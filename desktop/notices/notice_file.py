@@ -81,6 +81,8 @@ def _fields(notice: Notice) -> dict[str, Any]:
         "level": notice.level.name,
         "wish": notice.action.value,
         "target": notice.target,
+        "about": notice.about or notice.key,
+        "stands": notice.stands,
         "at": notice.at.isoformat(),
     }
 
@@ -95,6 +97,8 @@ def _notice(line: str) -> Notice | None:
             level=Level.__members__.get(said["level"], Level.NEWS),
             action=_ACTIONS.get(said["wish"], Action.NOTHING),
             target=str(said["target"]),
+            about=str(said.get("about", "")),
+            stands=said.get("stands", said["level"] == Level.QUESTION.name) is True,
             at=at if at.tzinfo is not None else at.astimezone(),
         )
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -16,6 +17,7 @@ from typing import Final
 from desktop.look.language import retold, tr
 from desktop.notices.action import Action
 from desktop.notices.questions import questions
+from desktop.notices.snoozes import Later, Snoozes, on_the_loop
 from desktop.settings.preferences import NotificationLevel
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import again, without
@@ -40,6 +42,8 @@ AT_ONCE: Final = 2
 
 
 _ALL_THAT_WAIT: Final = "all that wait"
+_WORKER, _NO_TOOLS, _SANDBOX, _KEYCHAIN, _CONNECTION = "worker", "no tools", "sandbox", "keychain", "connection"
+"""Things that notices tell of."""
 
 
 class Level(enum.IntEnum):
@@ -67,7 +71,25 @@ class Notice:
     replaces: tuple[str, ...] = ()
     """Keys of those that go from the screen with it."""
 
+    about: str = ""
+    """What it tells of, in a word of the program's own. Empty: its key, or what it says."""
+
+    stands: bool = False
+    """It needs the person until it is over, which `Notifications.standing` knows."""
+
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def thing(self) -> str:
+        """What it tells of: notices with the same are one item. On one line."""
+        if self.about or self.key:
+            return " ".join((self.about or self.key).split())
+        if self.action is Action.OPEN_APPROVAL and self.target:
+            return _question(self.target)
+        if self.action is Action.OPEN_EXECUTION and self.target:
+            return _key_of(self.target)
+        said = "\n".join((self.title, self.body, self.action.value, self.target))
+        return f"said {hashlib.sha256(said.encode(errors='replace')).hexdigest()[:24]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +108,18 @@ class Notifications:
         *,
         level: Callable[[], NotificationLevel],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        later: Later = on_the_loop,
     ) -> None:
         """`level` is the user's choice at the moment."""
         self.history: deque[Notice] = deque(maxlen=HISTORY)
-        self.unseen = 0
+        self.standing: dict[str, Notice] = {}
+        """What needs the person now, by its thing."""
+
+        self.snoozes = Snoozes(now=now, later=later, back=self._bring_back)
+        self._unseen: set[str] = set()
+        self._held: set[str] = set()
+        """Of `standing`, what no snapshot knows of."""
+
         self.snoozed_until: datetime | None = None
         self._waiting: dict[str, None] = {}
         """Executions that wait for the person, and of which he was told since he looked last."""
@@ -104,6 +134,7 @@ class Notifications:
         self._asked: set[str] = set()
         self._refused = ""
         self._locked = False
+        self._failure: Notice | None = None
         self._sandbox_asked = False
         self._troubles: dict[tuple[str, str], str] = {}
         self._alarm: asyncio.TimerHandle | None = None
@@ -121,20 +152,42 @@ class Notifications:
         """What was said before this program started, oldest first. Nobody hears of it again."""
         self.history.extend(notices)
 
+    @property
+    def unseen(self) -> int:
+        """Things of which something was told since the person looked; without those that are put off."""
+        return len(self._unseen)
+
     def seen(self) -> None:
         """The person looks at them."""
-        self.unseen = 0
+        self._unseen.clear()
         self._waiting.clear()
-        for listener in tuple(self._counted):
-            listener()
+        self._tell_counted()
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all but what needs the person."""
         self.history.clear()
+        self.snoozes.forget(self.standing.__contains__)
         self.seen()
 
+    def hold(self, thing: str, notice: Notice | None) -> None:
+        """What somebody else watches needs the person, or (None) does not any more; nothing is said."""
+        if notice is None:
+            self._held.discard(thing)
+            self._end([thing])
+            return
+        self._held.add(thing)
+        said = (one for one in reversed(self.history) if one.thing == thing)
+        self.standing[thing] = next((one for one in said if one.body == notice.body), notice)
+        self._tell_counted()
+
+    def put_off(self, thing: str, until: datetime | None) -> None:
+        """Nothing pops up about it and it is not counted until then, over restarts; None takes it up again."""
+        self._unseen.discard(thing)
+        self.snoozes.put_off(thing, until)
+        self._tell_counted()
+
     def count(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever `unseen` may have changed, or all were forgotten."""
+        """Call `listener` whenever `unseen`, `standing` or what is put off may have changed, or all were forgotten."""
         self._counted.append(listener)
 
     def listen(self, listener: Callable[[Notice], None]) -> None:
@@ -148,13 +201,20 @@ class Notifications:
     def say(self, notice: Notice) -> None:
         """Add one, and pop it up where the user wants that."""
         self.history.append(notice)
-        watched = self._is_watched()
-        if not watched or notice.level > Level.NEWS:
-            self.unseen += 1
+        if notice.stands:
+            self.standing[notice.thing] = notice
+        put_off = self.snoozes.until(notice.thing) is not None
+        if not put_off and (notice.level > Level.NEWS or not self._is_watched()):
+            self._unseen.add(notice.thing)
         for listener in tuple(self._listeners):
             listener(notice)
-        for counter in tuple(self._counted):
-            counter()
+        self._tell_counted()
+        if not put_off:
+            self._pop_up(notice)
+
+    def _pop_up(self, notice: Notice) -> None:
+        """Where the user wants that."""
+        watched = self._is_watched()
         if self.snoozed_until is not None:
             if self._now() < self.snoozed_until:
                 return
@@ -175,7 +235,9 @@ class Notifications:
                 case EngineStateChanged(after=EngineState.FAILED):
                     self._forget_troubles()
                     why = retold(without(again(event.reason, event.said), event.repair))
-                    self.say(Notice(title=tr("The worker has stopped"), body=why, level=Level.PROBLEM))
+                    title = tr("The worker has stopped")
+                    self._failure = Notice(title=title, body=why, level=Level.PROBLEM, about=_WORKER, stands=True)
+                    self.say(self._failure)
                 case EngineStateChanged(after=EngineState.STOPPED | EngineState.DRAINING):
                     self._forget_troubles()
                 case HeartbeatFailed() | PollingStalled():
@@ -190,17 +252,20 @@ class Notifications:
         sandbox = snapshot.sandbox
         refused = retold(sandbox.reason, sandbox.said) if sandbox.name == "refused" else ""
         if refused and refused != self._refused:
-            self.say(Notice(title=tr("Tools are not started"), body=refused, level=Level.PROBLEM))
+            title = tr("Tools are not started")
+            self.say(Notice(title=title, body=refused, level=Level.PROBLEM, about=_NO_TOOLS, stands=True))
         self._refused = refused
         asked = sandbox.name == "asked"
         if asked and not self._sandbox_asked:
             body = tr("This machine has none. Tools wait until you have said so.")
-            self.say(Notice(title=tr("May tools run without a sandbox?"), body=body, level=Level.QUESTION))
+            title = tr("May tools run without a sandbox?")
+            self.say(Notice(title=title, body=body, level=Level.QUESTION, about=_SANDBOX, stands=True))
         self._sandbox_asked = asked
         locked = snapshot.trouble is not None and snapshot.trouble.what == "keychain"
         if locked and not self._locked:
             body = tr("The worker starts once it is unlocked.")
-            self.say(Notice(title=tr("Unlock your keychain to go on"), body=body, level=Level.PROBLEM))
+            title = tr("Unlock your keychain to go on")
+            self.say(Notice(title=title, body=body, level=Level.PROBLEM, about=_KEYCHAIN, stands=True))
         self._locked = locked
         self._look_for_trouble(snapshot)
         waiting = questions(snapshot)
@@ -215,14 +280,56 @@ class Notifications:
                         action=Action.OPEN_APPROVAL,
                         target=one.approval_id,
                         is_whole=one.is_whole,
+                        stands=True,
                     )
                 )
         self._asked = {one.approval_id for one in waiting}
+        self._settle(snapshot)
+        self.snoozes.look()
 
     def close(self) -> None:
         self._forget_troubles()
+        self.snoozes.close()
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _tell_counted(self) -> None:
+        for listener in tuple(self._counted):
+            listener()
+
+    def _settle(self, snapshot: EngineSnapshot) -> None:
+        """What the snapshot does not have any more is over."""
+        now = {_question(one): True for one in self._asked} | {
+            _NO_TOOLS: bool(self._refused),
+            _SANDBOX: self._sandbox_asked,
+            _KEYCHAIN: self._locked,
+            _WORKER: snapshot.state is EngineState.FAILED,
+            _CONNECTION: self._said_lost,
+        }
+        if now[_WORKER] and self._failure is not None and _WORKER not in self.standing:
+            self.standing[_WORKER] = self._failure
+            self._tell_counted()
+        self._end([thing for thing in self.standing if not now.get(thing, thing in self._held)])
+
+    def _end(self, things: Sequence[str]) -> None:
+        """They do not need the person any more."""
+        over = [thing for thing in things if self.standing.pop(thing, None) is not None]
+        if over:
+            self._unseen.difference_update(over)
+            for thing in over:
+                if self.snoozes.until(thing) is not None:
+                    self.snoozes.put_off(thing, None)
+            self._tell_counted()
+
+    def _bring_back(self, things: Sequence[str]) -> None:
+        """Their time is over: what still needs the person, or was news, is told once more."""
+        for thing in things:
+            latest = next((one for one in reversed(self.history) if one.thing == thing), None)
+            notice = self.standing.get(thing, latest)
+            if notice is not None and (thing in self.standing or not notice.stands):
+                self._unseen.add(thing)
+                self._pop_up(notice)
+        self._tell_counted()
 
     def _news(self, title: str, body: str, execution_id: str, level: Level = Level.NEWS) -> None:
         self.say(Notice(title=title, body=body, level=level, action=Action.OPEN_EXECUTION, target=execution_id))
@@ -308,7 +415,8 @@ class Notifications:
             return
         if self._said_lost:
             body = tr("The worker is connected again.")
-            self.say(Notice(title=tr("Connection restored"), body=body, level=Level.NEWS))
+            self._forget_troubles()
+            self.say(Notice(title=tr("Connection restored"), body=body, level=Level.NEWS, about=_CONNECTION))
         self._forget_troubles()
 
     def say_lost(self) -> None:
@@ -317,15 +425,21 @@ class Notifications:
         if self._troubles and not self._said_lost:
             self._said_lost = True
             sentence = next(iter(self._troubles.values()))
-            self.say(Notice(title=tr("Connection lost for more than a minute"), body=sentence, level=Level.PROBLEM))
+            title = tr("Connection lost for more than a minute")
+            self.say(Notice(title=title, body=sentence, level=Level.PROBLEM, about=_CONNECTION, stands=True))
 
     def _forget_troubles(self) -> None:
         self._troubles.clear()
         self._said_lost = False
+        self._end([_CONNECTION])
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
 
+def _question(approval_id: str) -> str:
+    return " ".join(f"question {approval_id}".split())
+
+
 def _key_of(execution_id: str) -> str:
-    return f"execution {execution_id}"
+    return " ".join(f"execution {execution_id}".split())

@@ -69,6 +69,9 @@ class Preferences:
     task_queue: str = ""
 
     queue_order: QueueOrder = "waiting"
+    snoozed: str = ""
+    """Notifications that are put off: a line for each, until when in ISO format and of what, with a tab between."""
+
     recent_commands: str = ""
     """Used last in the palette: a line for each, action and target with a tab between them, the latest first."""
 

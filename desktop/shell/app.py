@@ -149,9 +149,11 @@ class Desktop:
         notifications = Notifications(level=lambda: store.preferences.notifications)
         parts.callback(notifications.close)
         NoticeFile(paths.notifications_file).keep(notifications)
+        notifications.snoozes.keep(store.preferences.snoozed, lambda kept: store.remember(snoozed=kept))
         keychain = KeyringStore()
         key_watch = KeyWatch(
             say=notifications.say,
+            stand=notifications.hold,
             told=lambda: store.preferences.told_key_end,
             remember=lambda mark: store.remember(told_key_end=mark),
         )

@@ -8,14 +8,16 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QS
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from desktop.look.icons import paint_icon
 from desktop.look.language import tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Tone
 from desktop.look.wording import count_text, duration_text, status_text, status_tone, when_text
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
-from desktop.models.notice_list import NoticeRole
-from desktop.notices.notifications import Level, Notice
+from desktop.models.notice_list import ItemRole, state_text, time_text
+from desktop.notices.inbox import Item
+from desktop.notices.notifications import Level
 from desktop.widgets.pills import paint_pill, pill_size
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -110,22 +112,44 @@ class ExecutionDelegate(QStyledItemDelegate):
 
 
 class NoticeDelegate(ExecutionDelegate):
-    """What was said, how urgent it was, and when."""
+    """The title of a section; or what was said, what it is, and when. Where one points, or the keyboard is: a clock."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 (Qt's own name)
+        whole = super().sizeHint(option, index)
+        if index.data(ItemRole) is None:
+            whole.setHeight(QFontMetrics(theme().font("caption")).height() + 18)
+        return whole
+
+    @staticmethod
+    def clock_of(row: QRect) -> QRect:
+        """Where a row's clock is."""
+        return QRect(row.right() - 44, row.center().y() - 14, 28, 28)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        notice: Notice | None = index.data(NoticeRole)
-        if notice is None:
+        item: Item | None = index.data(ItemRole)
+        if item is None:
+            area = option.rect.adjusted(16, 6, -16, 0)
+            say_line(painter, area, str(index.data() or ""), theme().font("caption"), theme().palette.muted)
             return
-        tones: dict[Level, tuple[str, Tone]] = {
-            Level.NEWS: (tr("News"), "neutral"),
-            Level.PROBLEM: (tr("Problem"), "danger"),
-            Level.QUESTION: (tr("Question"), "warning"),
-        }
-        status, tone = tones[notice.level]
+        tones: dict[Level, Tone] = {Level.NEWS: "neutral", Level.PROBLEM: "danger", Level.QUESTION: "warning"}
+        calm = item.is_over or item.snoozed_until is not None
+        row, own = QRect(option.rect), QStyleOptionViewItem(option)
+        own.rect = row.adjusted(0, 0, -40, 0)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        paint_ground(painter, option)
+        painter.restore()
+        for mark in (
+            QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_MouseOver, QStyle.StateFlag.State_HasFocus,
+        ):  # fmt: skip
+            own.state = own.state & ~mark
         self._draw(
-            painter, option, title=notice.title, status=status, tone=tone, about=" ".join(notice.body.split()),
-            when=when_text(notice.at, datetime.now(UTC)),
+            painter, own, title=item.notice.title, status=state_text(item),
+            tone="neutral" if calm else tones[item.notice.level],
+            about=" ".join(item.notice.body.split()), when=time_text(item),
         )  # fmt: skip
+        if option.state & (QStyle.StateFlag.State_MouseOver | QStyle.StateFlag.State_HasFocus):
+            paint_icon(painter, "clock", theme().palette.muted, QRectF(self.clock_of(row)).adjusted(6, 6, -6, -6))
 
 
 def level_tone(level: str) -> Tone:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from desktop.notices.action import Action
 from desktop.notices.key_watch import LONGEST_WAIT, KeyWatch
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notifications import Level, Notice, Notifications
 from tests.desktop.keys import token
+from tests.support.snapshots import snapshot
 from worker_core.secrets import Secret, expires_at
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -26,9 +27,18 @@ def ending(after: timedelta) -> Secret:
 class Stage:
     def __init__(self) -> None:
         self.now, self.said, self.told = NOW, list[Notice](), ""
+        self.notifications = Notifications(level=lambda: "all")
         self.watch = KeyWatch(
-            say=self.said.append, told=lambda: self.told, remember=self.remember, now=lambda: self.now
+            say=self.say,
+            stand=self.notifications.hold,
+            told=lambda: self.told,
+            remember=self.remember,
+            now=lambda: self.now,
         )
+
+    def say(self, notice: Notice) -> None:
+        self.said.append(notice)
+        self.notifications.say(notice)
 
     def remember(self, mark: str) -> None:
         self.told = mark
@@ -97,3 +107,21 @@ def test_no_key_is_trouble(text: str) -> None:
 
 def test_the_end_is_read() -> None:
     assert expires_at(token(exp=1_800_000_000)) == datetime.fromtimestamp(1_800_000_000, UTC)
+
+
+async def test_an_end_that_is_near_stands_over_restarts_until_there_is_another_key(stage: Stage) -> None:
+    key = ending(timedelta(days=3))
+    stage.watch.watch(key)
+    again = Stage()
+    again.told = stage.told
+    again.notifications.remember(list(stage.notifications.history))
+    again.watch.watch(key)
+    assert again.said == []
+    again.notifications.look(snapshot())
+    assert list(again.notifications.standing.values()) == stage.said
+    again.watch.watch(ending(timedelta(days=300)))
+    assert again.notifications.standing == {}
+    again.watch.watch(key)
+    again.watch.watch(Secret("no date"))
+    assert again.notifications.standing == {}
+    again.watch.close()

@@ -27,12 +27,20 @@ def test_what_was_said_is_there_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state" / "notices.jsonl"
     file, history = NoticeFile(path), deque[Notice]()
     at = datetime.now(UTC) - timedelta(hours=1)
-    for one in (notice(1, at=at), notice(2, level=Level.QUESTION, action=Action.OPEN_APPROVAL, target="a1")):
+    asked = notice(2, level=Level.QUESTION, action=Action.OPEN_APPROVAL, target="a1", stands=True)
+    for one in (notice(1, at=at), asked, notice(3, about="connection")):
         history.append(one)
         file.add(one, history)
     assert NoticeFile(path).read() == list(history)
     if os.name != "nt":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_question_that_an_earlier_version_kept_is_over_once_it_does_not_stand(tmp_path: Path) -> None:
+    path = tmp_path / "notices.jsonl"
+    earlier = {"title": "t", "body": "b", "wish": "open approval", "target": "a1", "at": "2026-01-01T00:00:00+00:00"}
+    path.write_text("".join(json.dumps({**earlier, "level": level}) + "\n" for level in ("QUESTION", "PROBLEM")))
+    assert [one.stands for one in NoticeFile(path).read()] == [True, False]
 
 
 def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:

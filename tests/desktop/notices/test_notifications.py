@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from desktop.notices.action import Action
+from desktop.notices.inbox import sections
 from desktop.notices.notifications import LOST_AFTER, Level, Notice, Notifications, Words
+from desktop.notices.snoozes import LONGEST_WAIT
 from desktop.settings.preferences import NotificationLevel, Preferences
 from desktop.system.conditions import Machine, why_not
 from tests.support.snapshots import NOON, asking, snapshot
@@ -25,12 +27,19 @@ from worker_core.snapshot import EngineState, SandboxView
 from worker_core.summary import Standing, summary
 
 
+class Bell:
+    """Never rings: snapshots come oftener."""
+
+    def cancel(self) -> None:
+        return
+
+
 class Rig:
     def __init__(self, level: NotificationLevel = "all") -> None:
         self.said: list[Notice] = []
         self.now = NOON
         self.level: NotificationLevel = level
-        self.notifications = Notifications(level=lambda: self.level, now=lambda: self.now)
+        self.notifications = Notifications(level=lambda: self.level, now=lambda: self.now, later=lambda *_: Bell())
         self.notifications.deliver_to(self.said.append)
 
     @property
@@ -207,3 +216,115 @@ def test_an_execution_is_called_by_its_request_and_answer() -> None:
     rig.notifications.know(is_watched=lambda: False, words=lambda _: words)
     rig.notifications.hear([waiting(1)])
     assert (rig.said[0].title, rig.said[0].body) == (words.title, words.answer)
+
+
+def items(rig: Rig) -> list[tuple[str, str, int]]:
+    """The section, the title and the count of each thing."""
+    found = sections(
+        rig.notifications.history,
+        rig.notifications.standing,
+        snoozed_until=rig.notifications.snoozes.until,
+        now=datetime.now(UTC),
+    )
+    return [(section.title, item.notice.title, item.count) for section in found for item in section.items]
+
+
+def test_an_execution_is_one_thing_from_its_first_turn_to_its_end() -> None:
+    rig = Rig()
+    rig.notifications.hear([waiting(1)])
+    rig.notifications.seen()
+    rig.notifications.hear([waiting(1)])
+    rig.notifications.hear([finished(1)])
+    assert items(rig) == [("Today", "Execution finished", 3)]
+    assert rig.notifications.unseen == 1
+
+
+async def test_a_lost_connection_stands_until_it_is_back_and_is_one_thing() -> None:
+    rig = Rig()
+    rig.notifications.hear([HeartbeatFailed(queue_id="q", sentence="No answer.")])
+    rig.notifications.say_lost()
+    rig.notifications.look(snapshot())
+    assert items(rig) == [("Needs you now", "Connection lost for more than a minute", 1)]
+    rig.notifications.hear([HeartbeatSent(queue_id="q", worker_id="w", full=False)])
+    assert items(rig) == [("Today", "Connection restored", 2)]
+    rig.notifications.close()
+
+
+def test_a_worker_that_failed_needs_its_user_until_it_does_not() -> None:
+    """Its event may come before the snapshot that knows of it."""
+    rig = Rig()
+    change: Any = EngineStateChanged(before=EngineState.RUNNING, after=EngineState.FAILED, reason="The key is wrong.")
+    failed = snapshot(state=EngineState.FAILED)
+    rig.notifications.hear([change])
+    for shown, section in ((snapshot(), "Today"), (failed, "Needs you now"), (snapshot(), "Today")):
+        rig.notifications.look(shown)
+        assert items(rig) == [(section, "The worker has stopped", 1)]
+
+
+def test_troubles_of_a_snapshot_stand_as_long_as_it_has_them() -> None:
+    rig = Rig()
+    for view in (SandboxView(name="refused", reason="Because."), SandboxView(name="asked")):
+        rig.notifications.look(snapshot(sandbox=view))
+        assert [section for section, _, _ in items(rig)].count("Needs you now") == 1
+    rig.notifications.look(snapshot())
+    assert {section for section, _, _ in items(rig)} == {"Today"}
+
+
+def test_what_is_put_off_is_kept_over_a_restart_and_comes_back_by_itself() -> None:
+    first, kept = Rig(), [""]
+    first.notifications.snoozes.keep("", lambda text: kept.append(text))
+    first.notifications.look(asking("Run it?"))
+    [thing] = first.notifications.standing
+    first.notifications.put_off(thing, NOON + timedelta(hours=1))
+    assert first.notifications.unseen == 0
+    second = Rig()
+    second.notifications.remember(list(first.notifications.history))
+    second.notifications.snoozes.keep(kept[-1], lambda text: kept.append(text))
+    second.notifications.look(asking("Run it?"))
+    assert (second.said, second.notifications.unseen) == ([], 0)
+    assert items(second) == [("Snoozed", "An agent asks for approval", 2)]
+    second.now += timedelta(minutes=59)
+    second.notifications.look(asking("Run it?"))
+    assert second.said == []
+    second.now += timedelta(minutes=2)
+    second.notifications.look(asking("Run it?"))
+    assert (second.titles, second.notifications.unseen) == (["An agent asks for approval"], 1)
+    assert items(second) == [("Needs you now", "An agent asks for approval", 2)]
+    assert kept[-1] == "", "what has come back is put off no more"
+
+
+def test_what_is_over_before_it_comes_back_does_not_come() -> None:
+    rig = Rig()
+    rig.notifications.look(asking("Run it?"))
+    [thing] = rig.notifications.standing
+    rig.notifications.put_off(thing, NOON + timedelta(hours=1))
+    rig.notifications.look(snapshot())
+    assert items(rig) == [("Today", "An agent asks for approval", 1)]
+    rig.now += timedelta(hours=2)
+    rig.notifications.look(snapshot())
+    assert (len(rig.said), rig.notifications.unseen) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "kept", ["no time\tthing", "2026-11-29T12:00:00\tthing", "2026-11-29T12:00:00+00:00", "\n\t\n"]
+)
+def test_what_another_version_has_kept_and_cannot_be_read_is_passed_over(kept: str) -> None:
+    rig = Rig()
+    rig.notifications.snoozes.keep(kept, lambda _: None)
+    assert rig.notifications.snoozes.until("thing") is None
+
+
+async def test_by_default_the_loop_brings_it_back() -> None:
+    notifications = Notifications(level=lambda: "all")
+    notifications.snoozes.put_off("thing", datetime.now(UTC) + timedelta(hours=1))
+    alarm = notifications.snoozes._alarm
+    assert isinstance(alarm, asyncio.TimerHandle)
+    assert alarm.when() <= asyncio.get_running_loop().time() + LONGEST_WAIT.total_seconds() + 5
+    notifications.close()
+    assert alarm.cancelled()
+
+
+def test_what_is_kept_is_read_before_there_is_a_loop() -> None:
+    notifications = Notifications(level=lambda: "all")
+    notifications.snoozes.keep("2126-11-29T12:00:00+00:00\tthing", lambda _: None)
+    assert notifications.snoozes.until("thing") is not None

@@ -1,0 +1,86 @@
+"""What was said as things: what needs the person now on top, then what is put off, then news by day. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time
+
+from desktop.look.language import day_text, tr
+from desktop.notices.notifications import Notice
+from worker_core.basics.quick_dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A thing, however often it was told."""
+
+    notice: Notice
+    """Told last of it."""
+
+    count: int
+    stands: bool
+    """It needs the person now."""
+
+    snoozed_until: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """It needed the person, and does not any more."""
+        return self.notice.stands and not self.stands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    title: str
+    items: tuple[Item, ...]
+
+
+def sections(
+    history: Iterable[Notice],
+    standing: Mapping[str, Notice],
+    *,
+    snoozed_until: Callable[[str], datetime | None],
+    now: datetime,
+) -> tuple[Section, ...]:
+    """Those that have items. Questions come before troubles, and in a section the newest before the others.
+
+    Args:
+        history: what was said, oldest first.
+        standing: what needs the person now, by its thing.
+        snoozed_until: of a thing; None: it is not put off.
+        now: which days are today and yesterday, in local time.
+    """
+    told: dict[str, list[Notice]] = {}
+    for notice in history:
+        told.setdefault(notice.thing, []).append(notice)
+    for thing, notice in standing.items():
+        told.setdefault(thing, [notice])
+    items = [
+        Item(
+            notice=standing.get(thing, notices[-1]),
+            count=len(notices),
+            stands=thing in standing,
+            snoozed_until=snoozed_until(thing),
+        )
+        for thing, notices in told.items()
+    ]
+    items.sort(key=lambda one: one.notice.at, reverse=True)
+    needed = sorted(
+        (one for one in items if one.stands and one.snoozed_until is None), key=lambda one: -one.notice.level
+    )
+    snoozed = [one for one in items if one.snoozed_until is not None]
+    days: dict[date, list[Item]] = {}
+    for one in items:
+        if not one.stands and one.snoozed_until is None:
+            days.setdefault(one.notice.at.astimezone().date(), []).append(one)
+    found = [(tr("Needs you now"), needed), (tr("Snoozed"), snoozed)]
+    found += [(_called(day, now.astimezone().date()), days[day]) for day in sorted(days, reverse=True)]
+    return tuple(Section(title=title, items=tuple(some)) for title, some in found if some)
+
+
+def _called(day: date, today: date) -> str:
+    if day == today:
+        return tr("Today")
+    if (today - day).days == 1:
+        return tr("Yesterday")
+    return day_text(datetime.combine(day, time()))
