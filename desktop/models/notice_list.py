@@ -8,11 +8,11 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 
 from desktop.look.language import number_text, tr
 from desktop.look.wording import tooltip_text, when_text
-from desktop.notices.inbox import Item, Section
+from desktop.notices.inbox import InboxItem, InboxSection
 from desktop.notices.notifications import Level
 
 ItemRole = int(Qt.ItemDataRole.UserRole) + 1
-"""An `Item`; None: the row is a title."""
+"""An `InboxItem`; None: the row is a title."""
 
 _NO_PARENT = QModelIndex()
 
@@ -22,7 +22,7 @@ class NoticeList(QAbstractListModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._rows: list[str | Item] = []
+        self._rows: list[str | InboxItem] = []
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = _NO_PARENT) -> int:  # noqa: N802 (Qt's own name)
         return 0 if parent.isValid() else len(self._rows)
@@ -48,9 +48,9 @@ class NoticeList(QAbstractListModel):
             return tooltip_text(one.notice.body)
         return None
 
-    def show(self, sections: Sequence[Section]) -> None:
+    def show(self, sections: Sequence[InboxSection]) -> None:
         """These alone."""
-        rows: list[str | Item] = []
+        rows: list[str | InboxItem] = []
         for section in sections:
             rows += [section.title, *section.items]
         if rows == self._rows:
@@ -62,15 +62,15 @@ class NoticeList(QAbstractListModel):
     def place_of(self, thing: str) -> QModelIndex:
         """Where the item of a thing is; not valid where there is none."""
         for place, one in enumerate(self._rows):
-            if isinstance(one, Item) and one.notice.thing == thing:
+            if isinstance(one, InboxItem) and one.notice.thing == thing:
                 return self.index(place, 0)
         return QModelIndex()
 
-    def _row(self, index: QModelIndex | QPersistentModelIndex) -> str | Item | None:
+    def _row(self, index: QModelIndex | QPersistentModelIndex) -> str | InboxItem | None:
         return self._rows[index.row()] if index.isValid() and index.row() < len(self._rows) else None
 
 
-def state_text(item: Item) -> str:
+def state_text(item: InboxItem) -> str:
     """In a word what it is."""
     if item.snoozed_until is not None:
         return tr("Snoozed")
@@ -79,7 +79,7 @@ def state_text(item: Item) -> str:
     return {Level.NEWS: tr("News"), Level.PROBLEM: tr("Problem"), Level.QUESTION: tr("Question")}[item.notice.level]
 
 
-def time_text(item: Item) -> str:
+def time_text(item: InboxItem) -> str:
     """When it was told last and how often, or until when it is put off."""
     if item.snoozed_until is not None:
         return tr("until {time}", time=when_text(item.snoozed_until))

@@ -11,7 +11,7 @@ from worker_core.basics.quick_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class InboxItem:
     """A thing, however often it was told."""
 
     notice: Notice
@@ -30,9 +30,9 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class InboxSection:
     title: str
-    items: tuple[Item, ...]
+    items: tuple[InboxItem, ...]
 
 
 def sections(
@@ -41,7 +41,7 @@ def sections(
     *,
     snoozed_until: Callable[[str], datetime | None],
     now: datetime,
-) -> tuple[Section, ...]:
+) -> tuple[InboxSection, ...]:
     """Those that have items. Questions come before troubles, and in a section the newest before the others.
 
     Args:
@@ -56,7 +56,7 @@ def sections(
     for thing, notice in standing.items():
         told.setdefault(thing, [notice])
     items = [
-        Item(
+        InboxItem(
             notice=standing.get(thing, notices[-1]),
             count=len(notices),
             stands=thing in standing,
@@ -69,13 +69,13 @@ def sections(
         (one for one in items if one.stands and one.snoozed_until is None), key=lambda one: -one.notice.level
     )
     snoozed = [one for one in items if one.snoozed_until is not None]
-    days: dict[date, list[Item]] = {}
+    days: dict[date, list[InboxItem]] = {}
     for one in items:
         if not one.stands and one.snoozed_until is None:
             days.setdefault(one.notice.at.astimezone().date(), []).append(one)
     found = [(tr("Needs you now"), needed), (tr("Snoozed"), snoozed)]
     found += [(_called(day, now.astimezone().date()), days[day]) for day in sorted(days, reverse=True)]
-    return tuple(Section(title=title, items=tuple(some)) for title, some in found if some)
+    return tuple(InboxSection(title=title, items=tuple(some)) for title, some in found if some)
 
 
 def _called(day: date, today: date) -> str:

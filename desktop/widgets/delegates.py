@@ -16,7 +16,7 @@ from desktop.look.wording import count_text, duration_text, status_text, status_
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
 from desktop.models.notice_list import ItemRole, state_text, time_text
-from desktop.notices.inbox import Item
+from desktop.notices.inbox import InboxItem
 from desktop.notices.notifications import Level
 from desktop.widgets.pills import paint_pill, pill_size
 
@@ -126,7 +126,7 @@ class NoticeDelegate(ExecutionDelegate):
         return QRect(row.right() - 44, row.center().y() - 14, 28, 28)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        item: Item | None = index.data(ItemRole)
+        item: InboxItem | None = index.data(ItemRole)
         if item is None:
             area = option.rect.adjusted(16, 6, -16, 0)
             say_line(painter, area, str(index.data() or ""), theme().font("caption"), theme().palette.muted)

@@ -13,7 +13,7 @@ from desktop.look.language import tr
 from desktop.look.wording import tomorrow_morning
 from desktop.models.notice_list import ItemRole, NoticeList
 from desktop.notices.action import Action
-from desktop.notices.inbox import Item, sections
+from desktop.notices.inbox import InboxItem, sections
 from desktop.widgets.buttons import Button
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.delegates import NoticeDelegate
@@ -58,7 +58,7 @@ class NoticesPage(Page):
         self.desk.notices.seen()
         self._look()
 
-    def menu(self, item: Item) -> QMenu:
+    def menu(self, item: InboxItem) -> QMenu:
         """What can be done with an item, besides following it."""
         made, notices, thing = QMenu(self), self.desk.notices, item.notice.thing
         made.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -88,7 +88,7 @@ class NoticesPage(Page):
         found = sections(notices.history, notices.standing, snoozed_until=notices.snoozes.until, now=datetime.now(UTC))
         chosen, scrolled = self._list.currentIndex().data(ItemRole), bar.value()
         self._model.show(found)
-        if isinstance(chosen, Item) and (place := self._model.place_of(chosen.notice.thing)).isValid():
+        if isinstance(chosen, InboxItem) and (place := self._model.place_of(chosen.notice.thing)).isValid():
             self._list.setCurrentIndex(place)
         bar.setValue(scrolled)
         self._list.viewport().update()  # what is yesterday is another tomorrow
@@ -99,11 +99,11 @@ class NoticesPage(Page):
         self._offer()
 
     def _offer(self, *_: object) -> None:
-        self._snooze.setEnabled(isinstance(self._list.currentIndex().data(ItemRole), Item))
+        self._snooze.setEnabled(isinstance(self._list.currentIndex().data(ItemRole), InboxItem))
 
     def _follow(self, index: QModelIndex) -> None:
         item = index.data(ItemRole)
-        if isinstance(item, Item):
+        if isinstance(item, InboxItem):
             if item.notice.action is Action.OPEN:  # the window is: how the worker is stands on its first page
                 self.desk.frame.show_page("overview")
             else:
@@ -111,7 +111,7 @@ class NoticesPage(Page):
 
     def _ask(self, index: QModelIndex, place: QPoint) -> None:
         item = index.data(ItemRole)
-        if isinstance(item, Item):
+        if isinstance(item, InboxItem):
             self._list.setCurrentIndex(index)
             self.menu(item).popup(place)
 
