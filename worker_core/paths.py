@@ -18,6 +18,7 @@ import platformdirs
 from worker_core.basics.files import NEW
 from worker_core.basics.home import expanded
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 
 APP_NAME = "kubiya-worker"
@@ -245,8 +246,8 @@ def who_else_writes(path: Path, found: os.stat_result) -> str:
     if sys.platform == "win32" or path == Path(os.devnull):
         return ""
     if _not_ours(found):
-        return f"{_user(found.st_uid)}, whose it is,"
-    return "Other users of this machine" if others_may_write(path, found) else ""
+        return worded("{user}, whose it is,", user=_user(found.st_uid))
+    return worded("Other users of this machine") if others_may_write(path, found) else ""
 
 
 def others_may_write(path: Path, found: os.stat_result) -> bool:

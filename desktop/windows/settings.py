@@ -10,7 +10,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from desktop.look.language import fact, tr
+from desktop.look.language import fact, retold, tr
 from desktop.settings.keys import Keys
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
@@ -176,16 +176,16 @@ class SettingsPage(Page):
                 elsewhere=(elsewhere := store.decided_elsewhere(name)),
             )
             if not elsewhere:
-                remarks = [one.sentence for one in reading.remarks if one.name == name]
+                remarks = [retold(one.sentence, one.told) for one in reading.remarks if one.name == name]
                 if name in self._later:
                     remarks.append(tr("From the worker's next start on."))
                 line.remark(" ".join(remarks))
             if name in faults:
-                line.complain(faults[name].sentence)
+                line.complain(retold(faults[name].sentence, faults[name].told))
 
     def _say_what_is_wrong(self, reading: Reading) -> None:
         """Once, as the worker would at its start; sections come one after the other."""
-        wrong = reading.faults[0].sentence if reading.faults else ""
+        wrong = next((retold(one.sentence, one.told) for one in reading.faults), "")
         if wrong and wrong != self._wrong:
             self.desk.frame.say(wrong)
         self._wrong = wrong
@@ -277,7 +277,9 @@ class SettingsPage(Page):
             reloaded = await self.desk.worker.reload()
             self._later = reloaded.later if reloaded is not None else ()
             if reloaded is not None and reloaded.faults:
-                self.desk.frame.say(reloaded.sentence)
+                first = reloaded.faults[0]
+                why = retold(first.sentence, first.told)
+                self.desk.frame.say(tr("The settings were left as they are: {why}", why=why))
             self.refresh()
 
         self.desk.background.ask(take_up(), doing=tr("tell the worker of the new settings"))

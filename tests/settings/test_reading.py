@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from worker_core.basics import typed_json
+from worker_core.basics.sentences import english
 from worker_core.errors import ConfigurationError
-from worker_core.settings import SETTINGS, Kind, Settings, read
+from worker_core.settings import SETTINGS, Fault, Kind, Settings, read
 from worker_core.settings.call_limits import SKILLS
 from worker_core.settings.reading import nearest
 from worker_core.tools.registry import _MAKERS
@@ -56,6 +59,19 @@ def test_all_faults_are_found_at_once_with_their_places(file: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"line 1\. Did you mean `max_executions`\? .*config check.* 5 more"):
         reading.settings()
     assert reading.settings_without_faults() == Settings(log_level="DEBUG")
+    for one in reading.faults:
+        assert english(one.told) == one.sentence
+        assert (type(one.sentence), type(one.said)) == (str, str), "they are told over the control socket"
+    assert typed_json.convert(msgspec.to_builtins(reading.faults), tuple[Fault, ...]) == reading.faults
+
+
+def test_what_stands_in_the_file_is_text_in_every_language(file: Path) -> None:
+    file.write_text("sandbox = '{called} {why}'\n'{name}' = 1\n[hooks]\n'{why}' = 1\n")
+    first, *rest = read(environ={}, file=file).faults
+    assert first.told[0].values["value"] == "'{called} {why}'"
+    assert rest
+    assert all(english(one.told) == one.sentence for one in rest)
+    assert "{name}" in rest[0].sentence
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 from typing import Final
 
+from worker_core.basics.sentences import worded
+
 _UNITS: Final = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
     **dict.fromkeys(("m", "min", "minute", "minutes"), 60),
@@ -14,7 +16,7 @@ _UNITS: Final = {
 }
 _PART: Final = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([a-z]+)\s*,?", re.ASCII)
 _LONGEST_TEXT: Final = 100
-_EXPLAIN: Final = "it must be seconds, or a time such as 30 s, 5 min, 2 h or 7 d"
+_EXPLAIN: Final = worded("it must be seconds, or a time such as 30 s, 5 min, 2 h or 7 d")
 
 
 def read_duration(value: object) -> timedelta:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from worker_core.basics.console import window_flags
+from worker_core.basics.sentences import worded
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def check_git_author(value: str) -> str:
     text = value.strip()
     if text in {"", OWNER} or _AUTHOR.fullmatch(text):
         return text
-    raise ValueError("it must be `owner`, or such as Ada Lovelace <ada@example.org>")
+    raise ValueError(worded("it must be `owner`, or such as Ada Lovelace <ada@example.org>"))
 
 
 @functools.cache

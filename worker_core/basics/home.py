@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from worker_core.basics.sentences import worded
+
 
 def home_folder() -> Path | None:
     """None: there is none."""
@@ -23,4 +25,5 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"there is no home folder {os.fspath(path).partition('/')[0]}: write the whole path") from None
+        named = os.fspath(path).partition("/")[0]
+        raise ValueError(worded("there is no home folder {name}: write the whole path", name=named)) from None

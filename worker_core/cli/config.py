@@ -151,7 +151,7 @@ def _missing(file: Path) -> Fault:
 
 
 def _plain(faults: Sequence[Fault]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in asdict(one).items() if name != "said"} for one in faults]
+    return [{name: value for name, value in asdict(one).items() if name not in {"said", "told"}} for one in faults]
 
 
 def _complain(faults: Sequence[Fault], remarks: Sequence[Fault]) -> None:

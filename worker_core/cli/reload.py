@@ -32,7 +32,10 @@ def command(*, wanted: str, as_json: bool) -> int:
 
     reloaded = the_worker(wanted).reload()
     if as_json:
-        screen.say_json(msgspec.to_builtins(reloaded))
+        plain = msgspec.to_builtins(reloaded)
+        for fault in plain["faults"]:
+            del fault["told"]
+        screen.say_json(plain)
     elif reloaded.faults:
         complain(reloaded.sentence)
     else:

@@ -92,7 +92,7 @@ class RunningSettings:
         try:
             self._policy.rules()
         except BrokenPolicy as error:
-            faults.append(Fault(sentence=error.sentence, file=str(self._policy.path), line=error.line))
+            faults.append(Fault(sentence=error.said, file=str(self._policy.path), line=error.line))
         return reading, tuple(faults)
 
 

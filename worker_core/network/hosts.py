@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 
 LONGEST_URL: Final = 4_000
 _BLANKS = "".join(map(chr, range(33)))
@@ -126,7 +127,7 @@ def listening_host(text: str) -> str:
     is_v6 = bare.count(":") > 1 and not bare.startswith("[")
     place = read_url(f"[{bare}]" if is_v6 else bare)
     if place is None or not place.host or place.port is not None or any(mark in bare for mark in "/\\?#@ "):
-        raise ValueError("it must be an address or a name without a port: 127.0.0.1, 0.0.0.0, ::, localhost")
+        raise ValueError(worded("it must be an address or a name without a port: 127.0.0.1, 0.0.0.0, ::, localhost"))
     return place.host
 
 

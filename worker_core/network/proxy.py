@@ -12,6 +12,8 @@ from threading import Lock
 from typing import Final
 from urllib.parse import urlsplit
 
+from worker_core.basics.sentences import worded
+
 SYSTEM: Final = "system"
 """What HTTPS_PROXY, NO_PROXY and their like say, else the system's settings."""
 
@@ -38,9 +40,9 @@ def check_proxy(value: str) -> str:
     except ValueError:
         host, port = None, None
     if not host or parts.scheme != "http" or parts.path.strip("/") or parts.query or any(map(str.isspace, text)):
-        raise ValueError("it must be `system`, `none`, or such as http://proxy.example:3128")
+        raise ValueError(worded("it must be `system`, `none`, or such as http://proxy.example:3128"))
     if parts.username is not None or parts.password is not None:
-        raise ValueError("it holds a user name or password; set HTTPS_PROXY in the environment instead")
+        raise ValueError(worded("it holds a user name or password; set HTTPS_PROXY in the environment instead"))
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port or 3128}"
 

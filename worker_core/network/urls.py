@@ -61,12 +61,13 @@ def base_url(text: str) -> str:
         host = parts.hostname
         _ = parts.port
     except ValueError as error:
-        said = "" if "@" in text else f": {error}"  # which may quote a password
-        raise ValueError(f"it is not a valid URL{said}") from None
+        if "@" in text:  # the error may quote a password
+            raise ValueError(worded("it is not a valid URL")) from None
+        raise ValueError(worded("it is not a valid URL: {why}", why=str(error))) from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise ValueError("it must begin with https:// or http:// and name a host")
+        raise ValueError(worded("it must begin with https:// or http:// and name a host"))
     if parts.username or parts.password:
-        raise ValueError("it holds a user name or password; keep secrets out of URLs")
+        raise ValueError(worded("it holds a user name or password; keep secrets out of URLs"))
     return text.rstrip("/")
 
 
@@ -80,9 +81,9 @@ def webhook_url(text: str) -> str:
         parts = urlsplit(text.strip())
         _ = parts.port
     except ValueError:
-        raise ValueError("it is not a valid URL") from None
+        raise ValueError(worded("it is not a valid URL")) from None
     if parts.username or parts.password:
-        raise ValueError("it holds a user name or password; sign with notify_webhook_secret_file instead")
+        raise ValueError(worded("it holds a user name or password; sign with notify_webhook_secret_file instead"))
     if not is_encrypted(text.strip()):
-        raise ValueError("it must begin with https://, or with http:// and name this machine")
+        raise ValueError(worded("it must begin with https://, or with http:// and name this machine"))
     return text.strip()

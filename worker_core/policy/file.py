@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from worker_core.basics.sentences import worded
 from worker_core.basics.visible import unseen
 from worker_core.errors import ConfigurationError
 from worker_core.policy.patterns import literal
@@ -277,6 +278,6 @@ def read_text(path: Path) -> tuple[str, str]:
 
     """
     try:
-        return text_file.read(path, what="policy file")
+        return text_file.read(path, what=worded("policy file"))
     except text_file.Unreadable as error:
         raise BrokenPolicy(error.sentence, line=error.line) from error

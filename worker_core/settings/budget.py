@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 from worker_core.basics.durations import duration_as_typed, read_duration
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 
 Scope = Literal["turn", "execution", "agent", "day"]
 """Of what it is the limit. `agent` and `day` are one day of this machine: of one agent, and of all."""
@@ -53,8 +54,11 @@ def read_limit(text: str) -> Limit:
     scope, dot, kind = (part.strip() for part in name.partition("."))
     if not (equals and dot) or scope not in SCOPES or kind not in KINDS:
         raise ValueError(
-            f"each limit is SCOPE.WHAT=AMOUNT: {', '.join(SCOPES)}, a dot, and {', '.join(KINDS)} (such as "
-            "turn.tokens=200000)"
+            worded(
+                "each limit is SCOPE.WHAT=AMOUNT: {scopes}, a dot, and {kinds} (such as turn.tokens=200000)",
+                scopes=", ".join(SCOPES),
+                kinds=", ".join(KINDS),
+            )
         )
     found_scope = next(one for one in SCOPES if one == scope)
     found_kind = next(one for one in KINDS if one == kind)
@@ -65,16 +69,16 @@ def _amount(kind: Kind, text: str) -> float:
     if kind == "wall_time":
         seconds = read_duration(text).total_seconds()
         if not 0 < seconds <= LARGEST:
-            raise ValueError("a time must be more than 0")
+            raise ValueError(worded("a time must be more than 0"))
         return seconds
     try:
         amount = float(text.replace("_", ""))
     except ValueError:
         amount = -1.0
     if not 0 < amount <= LARGEST:  # neither NaN
-        raise ValueError("an amount must be a number, and more than 0")
+        raise ValueError(worded("an amount must be a number, and more than 0"))
     if kind != "cost" and not amount.is_integer():
-        raise ValueError(f"{kind} must be a whole number")
+        raise ValueError(worded("{kind} must be a whole number", kind=kind))
     return amount
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 from worker_core.basics.durations import duration_as_typed, read_duration
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 
 CallLimitKind = Literal["memory_mb", "processes", "cpu_time", "time"]
 """`cpu_time` is processor time of all its processes, `time` how long it may take; both in seconds."""
@@ -59,8 +60,11 @@ def read_call_limit(text: str) -> CallLimit:
     whose, dot, kind = (part.strip() for part in name.rpartition("."))
     if not (equals and dot and whose) or kind not in KINDS:
         raise ValueError(
-            f"each limit is WHOSE.WHAT=AMOUNT: the id of a queue or the type of a skill, a dot, and {', '.join(KINDS)} "
-            "(such as python.memory_mb=65536, or shell.time=6h)"
+            worded(
+                "each limit is WHOSE.WHAT=AMOUNT: the id of a queue or the type of a skill, a dot, and {kinds} (such "
+                "as python.memory_mb=65536, or shell.time=6h)",
+                kinds=", ".join(KINDS),
+            )
         )
     found = next(one for one in KINDS if one == kind)
     return CallLimit(whose=whose, kind=found, amount=_amount(found, amount))
@@ -73,8 +77,9 @@ def _amount(kind: CallLimitKind, text: str) -> float:
         plain = text.replace("_", "")
         amount = float(plain) if plain.isascii() and plain.isdecimal() and len(plain) <= 12 else -1.0
     if not 0 < amount <= _LARGEST:
-        what = "a time" if kind in _TIMES else "a whole number"
-        raise ValueError(f"{kind} must be {what}, and more than 0")
+        if kind in _TIMES:
+            raise ValueError(worded("{kind} must be a time, and more than 0", kind=kind))
+        raise ValueError(worded("{kind} must be a whole number, and more than 0", kind=kind))
     return amount
 
 

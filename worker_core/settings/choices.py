@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from worker_core.basics.home import expanded
+from worker_core.basics.sentences import worded
 
 TlsMode = Literal["auto", "on", "off"]
 ApprovalMode = Literal["ask", "deny", "allow"]
@@ -26,14 +27,14 @@ def host(text: str) -> str:
 
 def port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
-        raise ValueError("ports are numbers from 1 to 65535")
+        raise ValueError(worded("ports are numbers from 1 to 65535"))
     return int(text)
 
 
 def listening_port(value: object) -> int:
     text = str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and int(text[:6]) < 65536):
-        raise ValueError("it must be a port, from 0 to 65535")
+        raise ValueError(worded("it must be a port, from 0 to 65535"))
     return int(text)
 
 
@@ -42,7 +43,7 @@ LEVELS = ("files", "network", "processes", "privileges", "kernel", "limits")
 
 def level(text: str) -> str:
     if text not in LEVELS:
-        raise ValueError(f"a sandbox is asked for {', '.join(LEVELS)}")
+        raise ValueError(worded("a sandbox is asked for {levels}", levels=", ".join(LEVELS)))
     return text
 
 
@@ -52,7 +53,7 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?=[ -~]{0,2
 
 def read_label(text: str) -> str:
     if _LABEL.fullmatch(text) is None:
-        raise ValueError("a label is NAME=VALUE, its name of letters, digits and . _ / - and at most 63 long")
+        raise ValueError(worded("a label is NAME=VALUE, its name of letters, digits and . _ / - and at most 63 long"))
     return text
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 from worker_core.basics.durations import duration_as_typed, read_duration
 from worker_core.basics.home import expanded
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.secrets import Secret
 
 _T = TypeVar("_T")
@@ -82,7 +83,7 @@ def setting(
         flag_help: of the flag, without the variable and the default. By default title and meaning.
         metavar: what the flag's help calls the value. By default as the kind says.
         reader: of a text, of each of a list, or of a number as it came: answers the value as it is kept, or raises a
-            ValueError whose message goes on from "X is Y; ".
+            ValueError whose message, `worded`, goes on from "X is Y; ".
         live: it may change while a worker runs: its users ask `SettingsInForce` each time.
         table: of a list: in a file it may stand as a table, whose lines `a.b = c` are its parts `a.b=c`.
     """
@@ -152,7 +153,7 @@ class Setting:
         try:
             return (self.reader or str)(line)
         except ValueError as error:
-            raise ValueError(f"of its line {shown(line)}: {error}") from error
+            raise ValueError(worded("of its line {line}: {why}", line=shown(line), why=why(error))) from error
 
 
 def declared(settings: type) -> dict[str, Setting]:
@@ -200,19 +201,25 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
+def why(error: ValueError) -> str:
+    """What a reader says is wrong, with what that is made of."""
+    said = error.args[0] if len(error.args) == 1 else ""
+    return said if isinstance(said, str) and said else str(error)
+
+
 # --- readers, one for each kind ----------------------------------------------------------------------------------
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("it must be a text")
+        raise ValueError(worded("it must be a text"))
     return value
 
 
 def _parts(value: object) -> list[str]:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or any(isinstance(part, list | tuple | dict) for part in parts):
-        raise ValueError("it must be a list, or a text with commas")
+        raise ValueError(worded("it must be a list, or a text with commas"))
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
@@ -222,7 +229,7 @@ def _lines_of(table: Mapping[str, Any], within: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _lines_of(value, f"{within}{name}.")
         elif isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"{within}{name} must be a number or a text")
+            raise ValueError(worded("{name} must be a number or a text", name=f"{within}{name}"))
         else:
             yield f"{within}{name}={value}"
 
@@ -235,36 +242,36 @@ def _number(value: object) -> int:
         if not number.is_integer():
             raise ValueError
     except (ValueError, OverflowError):
-        raise ValueError("it must be a whole number") from None
+        raise ValueError(worded("it must be a whole number")) from None
     if number < 1:
-        raise ValueError("it must be 1 or more")
+        raise ValueError(worded("it must be 1 or more"))
     if number > LARGEST:
-        raise ValueError(f"it must be {LARGEST} at most")
+        raise ValueError(worded("it must be {most} at most", most=LARGEST))
     return int(number)
 
 
 def _time(value: object) -> timedelta:
     span = read_duration(value)
     if span <= timedelta(0):
-        raise ValueError("it must be more than 0")
+        raise ValueError(worded("it must be more than 0"))
     if span > LONGEST:
-        raise ValueError(f"it must be {duration_as_typed(LONGEST)} at most")
+        raise ValueError(worded("it must be {most} at most", most=duration_as_typed(LONGEST)))
     return span
 
 
 def _file(value: object) -> Path:
     if not isinstance(value, str | Path):
-        raise ValueError("it must be a path")
+        raise ValueError(worded("it must be a path"))
     file = expanded(value)
     if not file.is_file():
-        raise ValueError("that file does not exist")
+        raise ValueError(worded("that file does not exist"))
     return file
 
 
 def _choice(value: object, choices: tuple[str, ...]) -> str:
     found = next((one for one in choices if isinstance(value, str) and one.lower() == value.strip().lower()), None)
     if found is None:
-        raise ValueError(f"it must be one of {', '.join(choices)}")
+        raise ValueError(worded("it must be one of {choices}", choices=", ".join(choices)))
     return found
 
 
@@ -276,4 +283,4 @@ def _switch(value: object) -> bool:
         return True
     if text in {"0", "false", "no", "off"}:
         return False
-    raise ValueError("it must be true or false")
+    raise ValueError(worded("it must be true or false"))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.key_sources import API_KEY, LLM_API_KEY
 from worker_core.logs.sinks import FILE_LIMIT_MB, FILES, LogFormat
@@ -27,7 +28,7 @@ from worker_core.settings.choices import (
     path,
     read_label,
 )
-from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown
+from worker_core.settings.declaration import Group, Kind, Setting, declared, setting, shown, why
 from worker_core.settings.hook_fields import HookSettings
 from worker_core.settings.per_queue import PerQueue, read_limit, read_number
 
@@ -422,7 +423,8 @@ class Settings(HookSettings):
             try:
                 one.read(value)
             except ValueError as error:
-                raise ConfigurationError(f"{one.name} is {shown(value)}; {error}.") from error
+                said = worded("{called} is {value}; {why}.", called=one.name, value=shown(value), why=why(error))
+                raise ConfigurationError(said) from error
 
 
 SETTINGS: Final[Mapping[str, Setting]] = declared(Settings)

@@ -9,6 +9,7 @@ from typing import Final, Literal, cast, get_args
 
 from worker_core.basics.home import expanded
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 
 FolderMode = Literal["worktree", "read-only", "read-write"]
 _MODES: Final = get_args(FolderMode)
@@ -49,11 +50,13 @@ def read_grant(text: str) -> FolderGrant:
     mode, *only_for = how.split() or [""]
     if not equals or not path.strip() or mode not in _MODES:
         raise ValueError(
-            "each folder is PATH=worktree (an execution works in a copy of the git repository there, and you merge "
-            "what it changed), PATH=read-only or PATH=read-write (agents use the folder itself). Ids behind it say for "
-            'which queues or agents ("worktree ID ID")'
+            worded(
+                "each folder is PATH=worktree (an execution works in a copy of the git repository there, and you merge "
+                "what it changed), PATH=read-only or PATH=read-write (agents use the folder itself). Ids behind it say "
+                'for which queues or agents ("worktree ID ID")'
+            )
         )
     found = expanded(path.strip())
     if not found.is_absolute():
-        raise ValueError("each folder is an absolute path, or one that begins with ~")
+        raise ValueError(worded("each folder is an absolute path, or one that begins with ~"))
     return FolderGrant(path=found, mode=cast(FolderMode, mode), only_for=tuple(only_for))

@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
-from worker_core.settings.declaration import Kind, shown
+from worker_core.settings.declaration import Kind, shown, why
 from worker_core.settings.fields import SETTINGS, Settings
 from worker_core.settings.reading import FORMAT_KEY, no_such, read, wrong_format
 
@@ -45,7 +46,8 @@ def change(settings: Settings, name: str, value: Any) -> Settings:
     try:
         return replace(settings, **{name: one.read(value)})
     except ValueError as error:
-        raise ConfigurationError(f"{name} is {shown(value)}; {error}.") from error
+        said = worded("{called} is {value}; {why}.", called=name, value=shown(value), why=why(error))
+        raise ConfigurationError(said) from error
 
 
 def parse(text: str, *, file: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 
 _LARGEST: Final = 1_000_000
 
@@ -29,7 +30,7 @@ def read_limit(text: str) -> PerQueue:
     """
     made = read_number(text)
     if made.number < 1:
-        raise ValueError("the number must be 1 or more")
+        raise ValueError(worded("the number must be 1 or more"))
     return made
 
 
@@ -41,10 +42,10 @@ def read_number(text: str) -> PerQueue:
     """
     queue_id, equals, number = (part.strip() for part in text.rpartition("="))
     if not equals or not queue_id:
-        raise ValueError("each must be ID=NUMBER")
+        raise ValueError(worded("each must be ID=NUMBER"))
     digits = number.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 9 and int(digits) <= _LARGEST):
-        raise ValueError("each must be ID=NUMBER, with a whole number")
+        raise ValueError(worded("each must be ID=NUMBER, with a whole number"))
     return PerQueue(queue_id=queue_id, number=int(number))
 
 

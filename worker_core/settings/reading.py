@@ -9,15 +9,16 @@ from typing import Any, Final, Literal
 
 from worker_core import __version__
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Phrase, Worded, again, joined, worded
 from worker_core.errors import ConfigurationError
 from worker_core.key_sources import LLM_API_KEY, given_key
 from worker_core.settings import text_file
 from worker_core.settings.call_limits import SKILLS, unknown
-from worker_core.settings.declaration import Kind, shown
+from worker_core.settings.declaration import Kind, shown, why
 from worker_core.settings.fields import SETTINGS, Settings
 from worker_core.settings.places import KeyPlace, place_of_error, places
 
-FILE_CALLED: Final = "settings file"
+FILE_CALLED: Final = worded("settings file")
 FORMAT: Final = 1
 """Of the settings file; `format` in it says which one it is. Without that it is 1."""
 
@@ -60,6 +61,15 @@ class Fault:
     file: str = ""
     line: int = 0
     column: int = 0
+    told: tuple[Phrase, ...] = ()
+    """What `sentence` is made of, for other languages; empty: it is said in English."""
+
+    def __post_init__(self) -> None:
+        for name in ("sentence", "said"):
+            if isinstance(text := getattr(self, name), Worded):
+                object.__setattr__(self, name, str(text))
+                if name == "sentence":
+                    object.__setattr__(self, "told", text.said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +91,9 @@ class Reading:
             ConfigurationError: there are faults; the sentence is that of the first.
         """
         if self.faults:
-            more = len(self.faults) - 1
-            rest = f" `kubiya-worker config check` names {more} more." if more else ""
-            raise ConfigurationError(self.faults[0].sentence + rest)
+            first, more = self.faults[0], len(self.faults) - 1
+            error = ConfigurationError(again(first.sentence, first.told))
+            raise error.with_repair(f"`kubiya-worker config check` names {more} more.") if more else error
         return Settings(**self.values)
 
     def settings_without_faults(self) -> Settings:
@@ -125,18 +135,24 @@ class _Found:
         try:
             text, _ = text_file.read(file, what=FILE_CALLED)
         except text_file.Unreadable as error:
-            self.faults.append(Fault(sentence=error.sentence, file=str(file), line=error.line))
+            self.faults.append(Fault(sentence=error.said, file=str(file), line=error.line))
             return
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             line, column, said = place_of_error(error, text)
-            sentence = f"The settings file {file} is not valid TOML: line {line}, column {column}: {said}."
+            sentence = worded(
+                "The settings file {file} is not valid TOML: line {line}, column {column}: {why}.",
+                file=str(file),
+                line=str(line),
+                column=str(column),
+                why=said,
+            )
             alone = f"This is not valid TOML: {said}. Nothing behind it was looked at."
             self.faults.append(Fault(sentence=sentence, said=alone, file=str(file), line=line, column=column))
             return
         except RecursionError:
-            sentence = f"The settings file {file} is not valid TOML: it is nested too deep."
+            sentence = worded("The settings file {file} is not valid TOML: it is nested too deep.", file=str(file))
             self.faults.append(Fault(sentence=sentence, file=str(file), line=1))
             return
         where = places(text)
@@ -150,7 +166,9 @@ class _Found:
 
     def _take_format(self, value: object, *, file: Path, place: KeyPlace) -> None:
         if wrong := wrong_format(value):
-            sentence = f"The settings file {file}, line {place.line}: {wrong}"
+            sentence = worded(
+                "The settings file {file}, line {line}: {why}", file=str(file), line=str(place.line), why=wrong
+            )
             at = (place.value_line, place.value_column)
             fault = Fault(sentence=sentence, said=wrong, name=FORMAT_KEY, file=str(file), line=at[0], column=at[1])
             self.faults.insert(0, fault)
@@ -166,7 +184,7 @@ class _Found:
         try:
             given = given_key(LLM_API_KEY, environ, self.values.get("llm_api_key_file"))
         except ConfigurationError as error:
-            self.faults.append(Fault(sentence=error.sentence, name=LLM_API_KEY.variable))
+            self.faults.append(Fault(sentence=error.said, name=LLM_API_KEY.variable))
             return
         if given is not None:
             of_variable = given.source == LLM_API_KEY.variable
@@ -178,8 +196,7 @@ class _Found:
     ) -> None:
         """One that was given, by the name of a field. `where` is how it was written, where that was not in a file."""
         one = SETTINGS.get(name)
-        line = f", line {place.line}" if place.line else ""
-        written, called = (f"`{name}`", f"`{name}` in {file}{line}") if file else (where, where)
+        written, called = (f"`{name}`", _called(name, file, place.line)) if file else (where, where)
         if one is None or one.kind is Kind.SECRET:
             self.faults.append(
                 Fault(
@@ -196,11 +213,11 @@ class _Found:
         try:
             self._keep(name, one.read(value), origin)
         except ValueError as error:
-            wrong = f"{shown(value)}; {error}."
+            wrong = why(error)
             self.faults.append(
                 Fault(
-                    sentence=f"{called} is {wrong}",
-                    said=f"{written} is {wrong}",
+                    sentence=worded("{called} is {value}; {why}.", called=called, value=shown(value), why=wrong),
+                    said=f"{written} is {shown(value)}; {wrong}.",
                     name=where or name,
                     file=file,
                     line=place.value_line,
@@ -213,14 +230,29 @@ class _Found:
         self.origins[name] = origin
 
 
+def _called(name: str, file: str, line: int) -> str:
+    if line:
+        return worded("{name} in {file}, line {line}", name=f"`{name}`", file=file, line=str(line))
+    return worded("{name} in {file}", name=f"`{name}`", file=file)
+
+
 def wrong_format(value: object) -> str:
     """Why a settings file of this format cannot be used, as a sentence; empty: it can."""
     if type(value) is not int or value < 1:
-        return f"`{FORMAT_KEY}` is {shown(value)}; it must be a number from 1 to {FORMAT}."
+        return worded(
+            "{called} is {value}; it must be a number from 1 to {most}.",
+            called=f"`{FORMAT_KEY}`",
+            value=shown(value),
+            most=FORMAT,
+        )
     if value > FORMAT:
-        return (
-            f"it has format {value}, of a later version than this one ({__version__}), which knows {FORMAT}. Install "
-            f"that version again, or take out what this one does not know and write `{FORMAT_KEY} = {FORMAT}`."
+        return worded(
+            "it has format {format}, of a later version than this one ({version}), which knows {known}. Install that "
+            "version again, or take out what this one does not know and write {line}.",
+            format=str(value),
+            version=__version__,
+            known=str(FORMAT),
+            line=f"`{FORMAT_KEY} = {FORMAT}`",
         )
     return ""
 
@@ -241,7 +273,7 @@ def nearest(name: str) -> str:
 
 def no_such(name: str, value: object, *, where: str) -> str:
     """The sentence about a name that is no setting's."""
-    return f"There is no setting named {where}.{_hint(name, value, nearest(name))}"
+    return joined(worded("There is no setting named {called}.", called=where), _hint(name, value, nearest(name)))
 
 
 def _like(name: str, known: Sequence[str]) -> str:
@@ -252,11 +284,11 @@ def _like(name: str, known: Sequence[str]) -> str:
 
 def _hint(name: str, value: object, meant: str) -> str:
     if meant:
-        return f" Did you mean `{meant}`?"
+        return worded("Did you mean {meant}?", meant=f"`{meant}`")
     if "key" in name.lower():
-        return " Secrets belong in the keychain (`kubiya-worker login`), or in a file that `api_key_file` names."
+        return worded("Secrets belong in the keychain (`kubiya-worker login`), or in a file that `api_key_file` names.")
     if isinstance(value, dict):
-        return f" Settings stand alone, without tables: take the line [{name}] away."
+        return worded("Settings stand alone, without tables: take the line [{name}] away.", name=name)
     return ""
 
 
@@ -272,7 +304,9 @@ def _remarks(environ: Mapping[str, str]) -> list[Fault]:
         if not name.startswith(_OURS) or (tail := name.removeprefix(_OURS)) in _NO_SETTINGS or name in variables:
             continue
         if meant := tails.get(_like(tail, list(tails))):
-            sentence = f"The variable {name} has no effect. Did you mean {meant}?"
+            sentence = joined(
+                worded("The variable {name} has no effect.", name=name), worded("Did you mean {meant}?", meant=meant)
+            )
             remarks.append(Fault(sentence=sentence, name=name, meant=meant))
     return remarks
 
@@ -283,12 +317,19 @@ def _remarks_of_limits(found: _Found) -> Iterator[Fault]:
     queues = {*found.values.get("queue_ids", ()), *named}
     where = found.origins.get("tool_limits", DEFAULT).where
     for limit, meant in unknown(found.values.get("tool_limits", ()), queues=queues):
-        hint = f"Did you mean `{meant}.{limit.kind}`?" if meant else f"Types are {', '.join(SKILLS)}."
-        sentence = (
-            f"{limit} of `tool_limits` ({where}) is for no queue and no type of skill, so it holds only for a skill "
-            f"that is itself named {limit.whose!r}. {hint}"
+        hint = (
+            worded("Did you mean {meant}?", meant=f"`{meant}.{limit.kind}`")
+            if meant
+            else worded("Types are {types}.", types=", ".join(SKILLS))
         )
-        yield Fault(sentence=sentence, name="tool_limits", meant=meant)
+        sentence = worded(
+            "{limit} of `tool_limits` ({where}) is for no queue and no type of skill, so it holds only for a skill "
+            "that is itself named {name}.",
+            limit=str(limit),
+            where=where,
+            name=repr(limit.whose),
+        )
+        yield Fault(sentence=joined(sentence, hint), name="tool_limits", meant=meant)
 
 
 _NO_SETTINGS: Final = frozenset({"HOME", "RELEASES_URL"})

@@ -10,6 +10,8 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPlainTextEdit, QScrollArea, QWidget
 
+from desktop.look import language
+from desktop.look.language import tr
 from desktop.settings.policy_store import PolicyStore
 from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
@@ -254,9 +256,9 @@ def test_a_running_worker_takes_up_what_it_can_and_the_rest_says_that_it_waits(w
     assert texts(page).count(words) == 1
     window.take(EngineSnapshot(state=EngineState.STARTING))
     assert not reads(page, words), "it starts with it"
-    worker.reload.return_value = Reloaded(sentence="The policy is broken.", faults=(Fault(sentence="Broken."),))
+    worker.reload.return_value = Reloaded(sentence="In English.", faults=(Fault(sentence="Broken."),))
     click(page, f"Reset {SETTINGS['max_executions'].title}")
-    assert window.banner.sentence == "The policy is broken."
+    assert window.banner.sentence == "The settings were left as they are: Broken."
     worker.reload.return_value = None
     field.setText("5")
     field.editingFinished.emit()
@@ -286,6 +288,31 @@ def test_a_settings_file_that_cannot_be_read_is_said_once_and_the_page_stands(
     wrong = page.rows["max_executions"]
     assert (said in wrong.complaint) == (said == "max_executions"), "what can be told of one setting stands there"
     assert named(page, SETTINGS["fail_fast"].title, QAbstractButton).isChecked() == (said == "max_executions")
+
+
+def test_what_is_wrong_with_the_file_is_said_in_the_language_of_the_window(
+    qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    language.load(["de"])
+    try:
+        window, page = unseen(qtbot, tmp_path)
+        file = window.desk.settings.paths.settings_file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("max_executions = 'many {most}'\ntool_limits = 'shel.memory_mb=900'\n")
+        heard: list[str] = []
+        monkeypatch.setattr(window.desk.frame, "say", lambda sentence, **_: heard.append(sentence))
+        show_whole(qtbot, window, "settings")
+        german = f"`max_executions` ({file}, Zeile 1) ist 'many {{most}}'; nötig ist eine ganze Zahl."
+        assert heard == [german]
+        assert page.rows["max_executions"].complaint.replace("\u200b", "") == german
+        assert texts(page.rows["tool_limits"])[-1].endswith("Meinten Sie `shell.memory_mb`?")
+        file.write_text("")
+        field = named(page, tr(SETTINGS["heartbeat_interval"].title), QLineEdit)
+        field.setText("bald")
+        field.editingFinished.emit()
+        assert page.rows["heartbeat_interval"].complaint.endswith("eine Zeit wie 30 s, 5 min, 2 h oder 7 d.")
+    finally:
+        language.use({})
 
 
 def test_a_limit_that_is_for_nobody_is_said_where_it_was_set(qtbot, tmp_path: Path) -> None:
