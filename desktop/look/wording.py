@@ -61,6 +61,18 @@ def status_tone(status: str) -> Tone:
     return tones.get(status, "neutral")
 
 
+def step_text(step: str) -> str:
+    """What an execution does just now: several things with commas between them; what we do not know as it is."""
+    return ", ".join(map(_one_step, step.split(", "))) if step else ""
+
+
+def _one_step(step: str) -> str:
+    kind, _, name = step.partition(" ")
+    if step == "model":
+        return tr("model is thinking")
+    return tr("tool {name}", name=name) if kind == "tool" and name else step
+
+
 def budget_text(view: BudgetView) -> str:
     """`this turn: 1 200 of 2 000 tokens`."""
     where = {

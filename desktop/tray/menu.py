@@ -7,7 +7,7 @@ from typing import Final
 
 from desktop.look.language import tr
 from desktop.look.standing import unprotected
-from desktop.look.wording import is_key_refused, moment, short
+from desktop.look.wording import is_key_refused, moment, short, step_text
 from desktop.notices.action import Action, Entry
 from desktop.notices.questions import questions
 from desktop.system.platforms.ports import Autostart
@@ -145,7 +145,7 @@ def _executions(facts: TrayFacts) -> tuple[Entry, ...]:
 
 def execution_title(execution: ExecutionView) -> str:
     said = tr("Execution {id}, turn {turn}", id=execution.execution_id[:8], turn=execution.turn)
-    return f"{said}: {short(execution.step, 30)}" if execution.step else said
+    return f"{said}: {short(step_text(execution.step), 30)}" if execution.step else said
 
 
 def _rest(count: int) -> tuple[Entry, ...]:

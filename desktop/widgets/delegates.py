@@ -12,7 +12,7 @@ from desktop.look.icons import paint_icon
 from desktop.look.language import tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Tone
-from desktop.look.wording import count_text, duration_text, status_text, status_tone, when_text
+from desktop.look.wording import count_text, duration_text, status_text, status_tone, step_text, when_text
 from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
 from desktop.models.notice_list import ItemRole, state_text, time_text
@@ -102,8 +102,7 @@ class ExecutionDelegate(QStyledItemDelegate):
 
     @staticmethod
     def _about(one: Execution) -> str:
-        doing = tr("model is thinking") if one.step == "model" else one.step
-        parts = [one.agent, doing if one.step else one.queue]
+        parts = [one.agent, step_text(one.step) or one.queue]
         if not one.is_live or one.waits_since is not None:
             parts.append(duration_text(one.duration(datetime.now(UTC))))
         if one.tokens:

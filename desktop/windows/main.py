@@ -82,6 +82,10 @@ class MainWindow(QMainWindow):
         self.desk = desk
         self._take_place()
         self.banner = Banner()
+        self._fades = QTimer(self)
+        self._fades.setSingleShot(True)
+        self._fades.timeout.connect(self.banner.hide)
+        self._unsaid: list[Sentence] | None = []
         desk.background.failed.connect(self.say)
         desk.frame.said.connect(self._say)
         desk.frame.page_wanted.connect(self.show_page)
@@ -108,9 +112,6 @@ class MainWindow(QMainWindow):
         self._pulse = QTimer(self)
         self._pulse.setInterval(PULSE_SECONDS * 1000)
         self._pulse.timeout.connect(self._measure)
-        self._fades = QTimer(self)
-        self._fades.setSingleShot(True)
-        self._fades.timeout.connect(self.banner.hide)
         self.commands = WindowCommands(self, desk, search=self._search, settings=self._settings.all)
         self._build()
         self._health: Health | None = None
@@ -119,6 +120,9 @@ class MainWindow(QMainWindow):
         self._count_notices()
         self.take(desk.worker.snapshot)
         self.show_page("overview")
+        unsaid, self._unsaid = self._unsaid, None
+        for sentence in unsaid:
+            self._say(sentence)
 
     # -- public ---------------------------------------------------------------------------------------------------
 
@@ -329,6 +333,9 @@ class MainWindow(QMainWindow):
         page.search()
 
     def _say(self, sentence: Sentence) -> None:
+        if self._unsaid is not None:  # the banner has no place yet
+            self._unsaid.append(sentence)
+            return
         self.say(sentence.text, tone=sentence.tone, action=sentence.action, act=sentence.act)
 
     def _count_notices(self) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_control_plane import API_KEY, FakeControlPlane, Reply
+from worker_core.basics.sentences import Worded
 from worker_core.control_plane import errors
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.connections import HttpAnswer
@@ -62,8 +63,9 @@ async def test_refusals_and_silence_mean_what_they_mean_to_the_worker(
     plane: FakeControlPlane, window: ControlPlaneClient, reply: Reply, kind: type[KubiyaError], said: str
 ) -> None:
     plane.on("GET", "/executions/e1", lambda _: reply)
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=said) as refused:
         await window.get_execution("e1")
+    assert isinstance(refused.value.fact, Worded), "a window says it in its language"
 
 
 async def test_no_answer_holds_the_key(plane: FakeControlPlane, worker: ControlPlaneClient) -> None:

@@ -22,7 +22,7 @@ import msgspec
 import pytest
 
 from tests.support.engine import LIMIT_SECONDS, make_engine
-from worker_core.basics.sentences import Phrase, english, worded
+from worker_core.basics.sentences import Phrase, Worded, english, told, worded
 from worker_core.control_plane.relay import RelayedCall
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.client import (
@@ -294,6 +294,28 @@ async def test_a_control_plane_that_cannot_be_reached_is_said(tmp_path: Path, tr
         call = RelayedCall(method="GET", path="/agents")
         with pytest.raises(KubiyaError, match=r"127\.0\.0\.1:1"):
             await asyncio.to_thread(the_worker(runtime).ask_control_plane, call)
+
+
+async def test_a_refusal_says_what_it_is_made_of_to_windows_alone(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, _, runtime):
+        [endpoint] = found(runtime)
+        call = {"method": "GET", "path": "/keys"}
+        ask = {"verb": "ask_control_plane", "call": call, "token": endpoint.token}
+        answer = await raw(endpoint, json.dumps(ask).encode() + b"\n")
+        text = "This worker does not make this call for others."
+        assert answer == {"ok": False, "error": text, "said": [{"text": text, "values": {}}]}
+        with pytest.raises(KubiyaError) as refused:
+            await asyncio.to_thread(the_worker(runtime).ask_control_plane, RelayedCall(method="GET", path="/keys"))
+        assert refused.value.sentence == text
+        assert isinstance(refused.value.fact, Worded)
+
+
+def test_what_an_answer_says_its_sentence_is_made_of_counts_where_it_makes_that_sentence() -> None:
+    made = worded("{n} of it.", n=2)
+    assert told("2 of it.", [{"text": "{n} of it.", "values": {"n": 2}}]) == made
+    assert isinstance(told("2 of it.", [{"text": "{n} of it.", "values": {"n": 2}}]), Worded)
+    for said in (None, [], "no list", [{"text": "Something else."}], [{"values": 3}], {"text": "2 of it."}):
+        assert not isinstance(told("2 of it.", said), Worded)
 
 
 async def test_a_wrong_token_is_refused(tmp_path: Path) -> None:

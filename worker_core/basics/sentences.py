@@ -68,6 +68,22 @@ def again(text: str, said: Sequence[Phrase]) -> str:
     return Worded(said) if said else text
 
 
+def told(text: str, said: object) -> str:
+    """`text`, with what it is made of where that makes the same text.
+
+    Args:
+        text: in English.
+        said: as it came over the control socket, whatever the other side sent.
+    """
+    from worker_core.basics import typed_json  # what merely says a sentence reads no JSON
+
+    try:
+        made = again(text, typed_json.convert(said or (), tuple[Phrase, ...]))
+    except ValueError:
+        return text
+    return made if made == text else text
+
+
 def without(text: str, end: str) -> str:
     """`text` without the sentence at its end, and the space before it."""
     if not end or not text.endswith(end):

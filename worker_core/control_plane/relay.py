@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.control_plane import errors, wire
 from worker_core.control_plane.caller import Caller
 from worker_core.control_plane.connections import HttpAnswer
@@ -63,11 +64,11 @@ async def pass_on(call: RelayedCall, *, caller: Caller) -> HttpAnswer:
         ControlPlaneError: no answer came.
     """
     if not any(call.method == method and path.fullmatch(call.path) for method, path in _PASSED_ON):
-        raise errors.Rejected("This worker does not make this call for others.")
+        raise errors.Rejected(worded("This worker does not make this call for others."))
     answer = await caller.send(
         call.method,
         call.path,
-        "what a window asked",
+        worded("what a window asked"),
         body=None if call.body is None else call.body.encode(),
         query=call.query,
         limit_seconds=min(call.limit_seconds, LIMIT_SECONDS),
@@ -109,4 +110,6 @@ class RelayCaller(Caller):
         try:
             return await self._carry(call)
         except KubiyaError as error:
-            raise errors.Unreachable(f"Your worker did not get an answer for {action}. {error.sentence}") from error
+            said = worded("Your worker did not get an answer for {action}. {why}", action=action, why=error.fact)
+            unreachable = errors.Unreachable(said)
+            raise (unreachable.with_repair(error.repair) if error.repair else unreachable) from error

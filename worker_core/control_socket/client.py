@@ -14,7 +14,7 @@ import psutil
 from worker_core import events as happenings
 from worker_core.basics import typed_json
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.basics.sentences import Worded
+from worker_core.basics.sentences import Worded, told, worded
 from worker_core.control_socket import endpoint as endpoints
 from worker_core.control_socket.endpoint import Endpoint
 from worker_core.errors import ExitCode, KubiyaError
@@ -146,7 +146,7 @@ class RunningWorker:
                     for line in answers:
                         answer = msgspec.json.decode(line)
                         if not isinstance(answer, dict) or answer.get("ok") is not True:
-                            raise KubiyaError(_complaint(answer))
+                            raise _refusal(answer)
                         if endless:
                             connection.settimeout(None)
                         first = False
@@ -188,7 +188,7 @@ class Watch:
                 for line in answers:
                     answer = msgspec.json.decode(line)
                     if not isinstance(answer, dict) or answer.get("ok") is not True:
-                        raise KubiyaError(_complaint(answer))
+                        raise _refusal(answer)
                     self._connection.settimeout(None)
                     events = tuple(filter(None, map(_event, answer.get("events") or ())))
                     yield News(snapshot=_snapshot(answer), events=events, dropped=answer.get("dropped") or 0)
@@ -237,6 +237,10 @@ def _read(said: object, kind: type[Said]) -> Said:
         ) from error
 
 
-def _complaint(answer: object) -> str:
+def _refusal(answer: object) -> KubiyaError:
     said = answer.get("error") if isinstance(answer, dict) else None
-    return said if isinstance(said, str) and said else "The worker refused and gave no reason."
+    if not (isinstance(answer, dict) and isinstance(said, str) and said):
+        return KubiyaError(worded("The worker refused and gave no reason."))
+    error = KubiyaError(told(said, answer.get("said")))
+    error.repair = repair if isinstance(repair := answer.get("repair"), str) else ""
+    return error

@@ -1,7 +1,8 @@
 """What is said over the control socket of a worker.
 
-One JSON line asks, one JSON line answers: `{"ok": true, ...}`, or `{"ok": false, "error": "sentence"}`. Three requests
-are answered by more lines, until either side closes: `logs` with `follow`, `stop` with `wait`, and `watch`.
+One JSON line asks, one JSON line answers: `{"ok": true, ...}`, or `{"ok": false, "error": "sentence"}`; `said` beside
+it is what it is made of, and `repair` its end that is for a terminal. Three requests are answered by more lines, until
+either side closes: `logs` with `follow`, `stop` with `wait`, and `watch`.
 
     {"verb": "status"}                                  -> {"snapshot": {...}}
     {"verb": "pulse"}                                   -> {"silent_seconds": 0.0}: its loop did not turn
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from worker_core.basics import typed_json
-from worker_core.basics.sentences import Phrase, again
+from worker_core.basics.sentences import Worded, told
 from worker_core.control_socket.steering import ASK_LIMIT_SECONDS, Steering
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
@@ -106,7 +107,7 @@ class Visitor:
             self._answer(request)
         except (_Refused, KubiyaError) as error:
             with contextlib.suppress(OSError):
-                self._say({"ok": False, "error": str(error)})
+                self._say({"ok": False, "error": str(error), **_made_of(error)})
         except OSError:
             pass  # the other side left
         except Exception:
@@ -275,17 +276,22 @@ class _Refused(Exception):
     """The text is the sentence."""
 
 
+def _made_of(error: Exception) -> Mapping[str, Any]:
+    """What the sentence of an error is made of, for windows, and the end of it that is for a terminal."""
+    if not isinstance(error, KubiyaError):
+        return {}
+    said = error.said
+    found = {"said": said.said if isinstance(said, Worded) else (), "repair": error.repair}
+    return {name: part for name, part in found.items() if part}
+
+
 def _nothing() -> None:
     pass
 
 
 def _sentence(request: Mapping[str, Any]) -> str:
     """The reason in it, with what it is made of where that makes the same text."""
-    reason = str(request.get("reason") or "")
-    with contextlib.suppress(msgspec.ValidationError):
-        made = again(reason, typed_json.convert(request.get("said") or (), tuple[Phrase, ...]))
-        return made if made == reason else reason
-    return reason
+    return told(str(request.get("reason") or ""), request.get("said"))
 
 
 def _mode(name: object) -> StopMode:

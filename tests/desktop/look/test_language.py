@@ -15,7 +15,7 @@ from desktop.look import language
 from desktop.look.language import LANGUAGES, fact, retold, tr
 from desktop.look.qt_words import translate_qt
 from desktop.look.standing import explanation
-from desktop.look.wording import pause_reason, queue_reason
+from desktop.look.wording import pause_reason, queue_reason, step_text
 from desktop.windows.setting_fields import option_text
 from tests.support.scripts import script
 from worker_core.basics.sentences import joined, worded
@@ -243,6 +243,13 @@ def test_a_pause_is_english_to_the_worker_and_said_in_the_language_of_the_window
     ):
         reason = pause_reason(until, now)
         assert (str(reason), retold(reason)) == (english, german)
+
+
+def test_what_an_execution_does_is_said_in_the_language_of_the_window() -> None:
+    language.load(["de"])
+    assert step_text("model, tool python") == "das Modell denkt nach, Werkzeug python"
+    assert step_text("tool {name}") == "Werkzeug {name}"
+    assert (step_text(""), step_text("claude"), step_text("of a later version")) == ("", "claude", "of a later version")
 
 
 def test_a_worker_s_sentences_are_written_so_that_they_can_be_translated() -> None:

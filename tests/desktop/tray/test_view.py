@@ -67,7 +67,7 @@ def test_picking_an_item_asks_for_it_once(tray: Tray, qtbot: QtBot) -> None:
     tray.chosen.connect(lambda action, target: asked.append((action, target)))
     tray.show(facts(running=1))
     find(tray, "Pause", "For 1 hour").trigger()
-    find(tray, "Execution 00000000, turn 1: model", "Cancel").trigger()
+    find(tray, "Execution 00000000, turn 1: model is thinking", "Cancel").trigger()
     tray.show(facts(EngineState.STOPPED))
     find(tray, "Start").trigger()
     assert asked == [(Action.PAUSE_HOUR, ""), (Action.CANCEL_EXECUTION, "00000000-aaaa"), (Action.START, "")]
@@ -88,7 +88,7 @@ def test_a_click_on_its_way_is_for_what_was_clicked_though_tasks_come_and_go(tra
     tray.chosen.connect(lambda action, target: asked.append((action, target)))
     tray.show(facts(running=1))
     login, leave = find(tray, "Start at login"), menu_of(tray).actions()[-1]
-    cancel = find(tray, "Execution 00000000, turn 1: model", "Cancel")
+    cancel = find(tray, "Execution 00000000, turn 1: model is thinking", "Cancel")
     running = facts(running=3)
     tray.show(replace(running, snapshot=replace(running.snapshot, executions=running.snapshot.executions[1:])))
     settle()

@@ -128,7 +128,7 @@ def test_queues_show_their_backlog_and_executions_can_be_opened_and_cancelled() 
     entries = menu(known)
     titles = [entry.title for entry in entries]
     assert {"a: 3 waiting", "b: polled", "c: not polled"} <= set(titles)
-    row = next(entry for entry in entries if entry.title == "Execution 00000001, turn 1: model")
+    row = next(entry for entry in entries if entry.title == "Execution 00000001, turn 1: model is thinking")
     assert [(child.action, child.target) for child in row.children] == [
         (Action.OPEN_EXECUTION, "00000001-aaaa"),
         (Action.CANCEL_EXECUTION, "00000001-aaaa"),

@@ -17,7 +17,7 @@ from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
 from desktop.windows.settings import SettingsPage
-from tests.desktop.windows.stand_ins import show_whole, shown_window
+from tests.desktop.windows.stand_ins import a_desk, show_whole, shown_window
 from tests.desktop.windows.walking import STEPS
 from tests.support.finding import button, click, named, reads, settle, texts, ticks
 from worker_core.settings import SETTINGS, Fault, Reloaded
@@ -288,6 +288,17 @@ def test_a_settings_file_that_cannot_be_read_is_said_once_and_the_page_stands(
     wrong = page.rows["max_executions"]
     assert (said in wrong.complaint) == (said == "max_executions"), "what can be told of one setting stands there"
     assert named(page, SETTINGS["fail_fast"].title, QAbstractButton).isChecked() == (said == "max_executions")
+
+
+def test_a_window_that_is_made_while_the_file_is_broken_says_so(qtbot, tmp_path: Path) -> None:
+    desk = a_desk(tmp_path)
+    file = desk.settings.paths.settings_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("queue_ids = [")
+    window = MainWindow(desk)
+    qtbot.addWidget(window)
+    assert "is not valid TOML" in window.banner.sentence
+    assert not window.banner.isHidden()
 
 
 def test_what_is_wrong_with_the_file_is_said_in_the_language_of_the_window(
