@@ -182,6 +182,8 @@ class Desktop:
             keep_awake=system.keep_awake,
             power=system.power,
             reconnect=worker.reconnect,
+            supply=system.supply,
+            network=system.network,
         )
         parts.callback(power.close)
         power.watch_network()

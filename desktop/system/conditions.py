@@ -5,6 +5,7 @@ from __future__ import annotations
 import psutil
 
 from desktop.settings.preferences import Preferences
+from desktop.system.platforms.ports import Charge
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
 
@@ -18,15 +19,17 @@ class Machine:
     metered: bool | None = None
 
 
-def battery() -> tuple[float | None, bool | None]:
-    """Charge in percent, and whether it is being used up."""
+def battery() -> Charge:
+    """By psutil, where the system has nobody who tells (`ports.PowerSupply`)."""
     try:
         found = psutil.sensors_battery()
     except (AttributeError, OSError, RuntimeError):
-        return None, None
+        return Charge()
     if found is None:
-        return None, None
-    return float(found.percent), None if found.power_plugged is None else not found.power_plugged
+        return Charge()
+    return Charge(
+        percent=float(found.percent), used_up=None if found.power_plugged is None else not found.power_plugged
+    )
 
 
 def why_not(machine: Machine, preferences: Preferences) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from desktop.look.language import tr
 from desktop.settings.store import SettingsStore
 from desktop.system.conditions import Machine, battery, why_not
-from desktop.system.platforms.ports import KeepAwake, PowerEvents
+from desktop.system.platforms.ports import Charge, KeepAwake, Network, PowerEvents, PowerSupply
 from desktop.worker.face import WorkerFace
 from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
@@ -35,6 +35,8 @@ class PowerKeeper:
         keep_awake: KeepAwake,
         power: PowerEvents,
         reconnect: Callable[[str], None],
+        supply: PowerSupply | None = None,
+        network: Network | None = None,
     ) -> None:
         self._worker = worker
         self._store = store
@@ -42,7 +44,9 @@ class PowerKeeper:
         self._power = power
         self._reconnect = reconnect
         self._metered: bool | None = None
-        self._battery: tuple[float | None, bool | None] = (None, None)
+        self._supply = supply
+        self._network = network
+        self._charge = Charge()
         self._sampled_at: datetime | None = None
         self._awake = False
         self._paused_for = ""
@@ -53,15 +57,25 @@ class PowerKeeper:
         self._sleep_alarm: asyncio.TimerHandle | None = None
         self._tasks = TaskKeeper()
         power.listen(on_sleep=self.on_sleep, on_wake=self.on_wake)
+        if supply is not None:
+            supply.changed.connect(self._supply_changed)
+        if network is not None:
+            network.changed.connect(self._network_changed)
 
     def close(self) -> None:
+        if self._supply is not None:
+            self._supply.changed.disconnect(self._supply_changed)
+        if self._network is not None:
+            self._network.changed.disconnect(self._network_changed)
         self._keep_awake.release()
         self._power.close()
         if self._sleep_alarm is not None:
             self._sleep_alarm.cancel()
 
     def watch_network(self) -> None:
-        """Hear from Qt whether the network is metered; where it cannot tell, it counts as not metered."""
+        """Hear whether the network is metered: from Qt, where the system has nobody else who tells."""
+        if self._network is not None:
+            return
         from PySide6.QtNetwork import QNetworkInformation
 
         if not QNetworkInformation.loadBackendByFeatures(QNetworkInformation.Feature.Metered):
@@ -84,10 +98,8 @@ class PowerKeeper:
         if self._paused_for and not self._tasks and snapshot.state is EngineState.RUNNING:
             self._overruled, self._paused_for = self._paused_for, ""  # the user resumed all the same
         sampled = snapshot.health.sampled_at if snapshot.health else None
-        if sampled is not None and sampled != self._sampled_at:
-            self._sampled_at = sampled
-            if self._store.preferences.pause_below_battery_percent:
-                self._battery = battery()
+        self._look_at_battery(anew=sampled is not None and sampled != self._sampled_at)
+        self._sampled_at = sampled
         self._judge(snapshot)
 
     def on_sleep(self) -> None:
@@ -121,11 +133,29 @@ class PowerKeeper:
         self._metered = metered
         self._judge(self._worker.snapshot)
 
+    def _network_changed(self) -> None:
+        self._judge(self._worker.snapshot)
+
+    def _supply_changed(self) -> None:
+        self._look_at_battery(anew=True)
+        self._judge(self._worker.snapshot)
+
+    def _look_at_battery(self, *, anew: bool) -> None:
+        """`anew`: psutil is asked, where nobody tells by himself."""
+        if not self._store.preferences.pause_below_battery_percent:
+            return
+        told = self._supply.charge() if self._supply is not None else None
+        if told is not None:
+            self._charge = told
+        elif anew:
+            self._charge = battery()
+
     def _judge(self, snapshot: EngineSnapshot) -> None:
         if self._worker.attached or self._falling_asleep:
             return
-        percent, used = self._battery
-        machine = Machine(battery_percent=percent, on_battery=used, metered=self._metered)
+        if self._network is not None and self._store.preferences.pause_on_metered_network:
+            self._metered = self._network.is_metered()
+        machine = Machine(battery_percent=self._charge.percent, on_battery=self._charge.used_up, metered=self._metered)
         why = why_not(machine, self._store.preferences)
         if not why:
             self._overruled = ""

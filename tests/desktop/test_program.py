@@ -22,6 +22,7 @@ from tests.support.tray_host import (
     private_display,
     until,
 )
+from tests.support.wake_ups import wake_ups
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Xvfb and D-Bus are Linux's")
 
@@ -157,8 +158,8 @@ def test_it_rests_when_nothing_happens(session: Session) -> None:
     with panel_of(session) as panel, session.started() as program, icon_in(session, panel) as icon:
         until(lambda: "Not set up yet" in icon.tooltip)
         process = psutil.Process(program.pid)
-        before, looks = _switches(process.pid), 0
-        while (now := _switches(process.pid)) != before:  # what the start and our questions left to do
+        before, looks = wake_ups(process.pid)[process.pid], 0
+        while (now := wake_ups(process.pid)[process.pid]) != before:  # what the start and our questions left to do
             before, looks = now, looks + 1
             _look_away(session)
             with contextlib.suppress(psutil.TimeoutExpired):
@@ -170,12 +171,6 @@ def _look_away(session: Session) -> None:
     """A window that has the keyboard lets the cursor blink in its field: it rests otherwise."""
     to_none = ["xdotool", "windowfocus", str(POINTER_ROOT)]
     subprocess.run(to_none, env=session.environment, check=True, timeout=LIMIT_SECONDS)
-
-
-def _switches(pid: int) -> int:
-    """Of the main thread."""
-    status = Path(f"/proc/{pid}/task/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
 
 @pytest.mark.parametrize(("option", "words"), [("--version", "kubiya-worker-desktop 0"), ("--self-test", "qt: 6.")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -13,17 +14,28 @@ from pathlib import Path
 import psutil
 import pytest
 
+from desktop.settings.store import SettingsStore
 from tests.desktop.session import Session, icon_in, panel_of
+from tests.support.dbus_mock import Logind, NetworkManager, UPower
 from tests.support.engine import home, new_agent, new_queue
 from tests.support.executions import tool
-from tests.support.logind import Logind
+from tests.support.notification_server import NotificationServer
 from tests.support.playground import Stage
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
+from tests.support.wake_ups import wake_ups
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Xvfb and D-Bus are Linux's")
+
+
+WATCHED_SECONDS = 10.0
+MOST_OF_THE_GUI = 8
+"""Wake-ups of its thread in that time: 3 to 7 are seen, with heartbeats. A timer that ticks each second makes it 10."""
+
+MOST_OF_ALL = 100
+"""Of all threads: 15 to 40 are seen."""
 
 
 @pytest.fixture
@@ -85,6 +97,83 @@ def test_it_drains_before_sleep_and_goes_on_after_it(stage: Stage, session: Sess
         icon.click("Quit")
         assert program.wait(LIMIT_SECONDS) == 0
         until(lambda: not logind.held("delay"))
+
+
+def test_it_minds_batteries_and_metered_networks(stage: Stage, session: Session) -> None:
+    SettingsStore(home(session.home / "worker")).prefer(pause_below_battery_percent=20, pause_on_metered_network=True)
+    with (
+        contextlib.closing(UPower(session.bus)) as upower,
+        contextlib.closing(NetworkManager(session.bus)) as network,
+        panel_of(session) as panel,
+    ):
+        upower.battery(10.0)
+        network.meter(metered=True)  # before the program: nothing changes while it looks
+        with session.started("--at-login") as program, icon_in(session, panel) as icon:
+            until(lambda: "Paused: the network is metered." in icon.tooltip)
+            network.meter(metered=False)
+            until(lambda: "Waiting for work" in icon.tooltip)
+            upower.plug(on_battery=True)
+            until(lambda: "Paused: on battery, and below 20 %." in icon.tooltip)
+            upower.plug(on_battery=False)
+            until(lambda: "Waiting for work" in icon.tooltip, what="it goes on while it is charged")
+            icon.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
+
+
+def test_a_locked_screen_hides_what_is_asked(stage: Stage, session: Session) -> None:
+    policy = home(session.home / "worker").policy_file
+    policy.parent.mkdir(parents=True)
+    policy.write_text('[[ask]]\ncommand = "touch *"\n', encoding="utf-8")
+    with (
+        logind_of(session) as logind,
+        contextlib.closing(NotificationServer(session.bus)) as server,
+        panel_of(session) as panel,
+    ):
+        logind.lock(locked=True)
+        with session.started("--at-login") as program, icon_in(session, panel) as icon:
+            until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
+            execution_id = submit(stage, session, "locked", tool("touch allowed"), "!say done")
+            until(lambda: server.shown, what="a question on the screen")
+            (veiled,) = server.shown
+            assert (veiled.body, veiled.actions) == ("Unlock the screen to read it.", {"default": "Open"})
+            logind.lock(locked=False)
+            until(lambda: server.shown[1:], what="the question again")
+            asked = server.shown[1]
+            assert asked.replaces == veiled.id
+            assert "touch allowed" in asked.body
+            server.pick(asked.id, "allow")
+            until((home(session.home / "worker").workspaces / execution_id / "allowed").exists)
+            until(lambda: "Quit" in icon.labels(), what="the end of the task")
+            icon.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
+
+
+def test_hidden_with_an_idle_worker_it_is_hardly_ever_woken(stage: Stage, session: Session) -> None:
+    """The icon's menu is made, the window never was; logind, UPower and NetworkManager are there and say nothing."""
+    SettingsStore(home(session.home / "worker")).prefer(pause_below_battery_percent=20, pause_on_metered_network=True)
+    with (
+        logind_of(session),
+        contextlib.closing(UPower(session.bus)),
+        contextlib.closing(NetworkManager(session.bus)),
+        panel_of(session) as panel,
+        session.started("--at-login") as program,
+        icon_in(session, panel) as icon,
+    ):
+        until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
+        until(lambda: rests(program), what="a while with hardly a wake-up")
+        icon.click("Quit")
+        assert program.wait(LIMIT_SECONDS) == 0
+
+
+def rests(program: subprocess.Popen[str]) -> bool:
+    """Looks for a while: what the start and our questions left to do comes to an end in a later one."""
+    before = wake_ups(program.pid)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        program.wait(WATCHED_SECONDS)
+    now = wake_ups(program.pid)
+    of_the_gui = now[program.pid] - before[program.pid]
+    of_all = sum(count - before.get(thread, 0) for thread, count in now.items())
+    return of_the_gui < MOST_OF_THE_GUI and of_all < MOST_OF_ALL
 
 
 def test_killed_it_leaves_no_process_of_a_tool(stage: Stage, session: Session) -> None:

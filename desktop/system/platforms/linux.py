@@ -1,4 +1,4 @@
-"""Linux: XDG autostart; sleep and keep-awake through logind on the system bus."""
+"""Linux: XDG autostart; sleep and keep-awake through logind, batteries and networks too, on the system bus."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescripto
 
 from desktop.look.language import tr
 from desktop.system.platforms.late_answers import ask
+from desktop.system.platforms.network_manager import NetworkManager
 from desktop.system.platforms.ports import APP_ID, APP_NAME, Notifier, Platform
+from desktop.system.platforms.services import watch
 from desktop.system.platforms.session_lock import MANAGER, MANAGER_PATH, SERVICE, SessionLock
+from desktop.system.platforms.upower import UPower
 from worker_core.basics.files import write_private
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ def platform(command: tuple[str, ...]) -> Platform:
         autostart=XdgAutostart(command),
         keep_awake=logind,
         power=logind,
+        supply=UPower(),
+        network=NetworkManager(),
         notifier=_notifier(),
         screen_lock=SessionLock(),
     )
@@ -128,10 +133,12 @@ class Logind(QObject):
         self._bus = bus or QDBusConnection.systemBus()
         self._on_sleep: Callable[[], None] | None = None
         self._on_wake: Callable[[], None] | None = None
-        self._wished: dict[str, object] = {}
-        """By mode; each has its own object, since the answer to one may come when another is wished."""
+        self._wished: dict[str, tuple[str, str, object]] = {}
+        """What and why, by mode; each has its own object, since the answer to one may come when another is wished."""
 
         self._held: dict[str, QDBusUnixFileDescriptor] = {}
+        if self._bus.isConnected():
+            watch(SERVICE, self._bus, parent=self, came=self._inhibit_again)
 
     # --- PowerEvents --------------------------------------------------------------------------------------
 
@@ -176,13 +183,18 @@ class Logind(QObject):
     def _inhibit(self, what: str, why: str, mode: str) -> None:
         call = QDBusMessage.createMethodCall(SERVICE, MANAGER_PATH, MANAGER, "Inhibit")
         call.setArguments([what, "Kubiya Worker", why, mode])
-        wish = self._wished[mode] = object()
+        wish = self._wished[mode] = what, why, object()
 
         def take(given: Any) -> None:
             if self._wished.get(mode) is wish and isinstance(given, QDBusUnixFileDescriptor):
                 self._held[mode] = given
 
         ask(self._bus, call, parent=self, then=take, wish="Holding up sleep")
+
+    def _inhibit_again(self) -> None:
+        """Logind has come, or another one: it may know of nothing that was asked of the last."""
+        for mode, (what, why, _) in list(self._wished.items()):
+            self._inhibit(what, why, mode)
 
     def _let_go(self, mode: str) -> None:
         self._wished.pop(mode, None)

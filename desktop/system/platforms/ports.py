@@ -69,6 +69,37 @@ class PowerEvents(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What feeds the machine. None: not known, or there is no battery."""
+
+    percent: float | None = None
+    """0 to 100, of all batteries together."""
+
+    used_up: bool | None = None
+    """Whether the machine runs on battery."""
+
+
+class PowerSupply(Protocol):
+    """Tells of batteries as they change. None of its methods waits, or raises."""
+
+    changed: Any
+    """Qt signal: `charge()` says something else."""
+
+    def charge(self) -> Charge | None:
+        """The last that is known; None: nobody tells. From the first question on, it is kept up to date."""
+
+
+class Network(Protocol):
+    """Tells whether what goes over the network costs money. None of its methods waits, or raises."""
+
+    changed: Any
+    """Qt signal: `is_metered()` says something else."""
+
+    def is_metered(self) -> bool | None:
+        """None: not known. From the first question on, it is kept up to date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bubble:
     """A notification on the screen. `key` names it: another one with the same key takes its place."""
 
@@ -115,12 +146,15 @@ class ScreenLock(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """This machine's. Where `notifier` is None, the tray icon's own messages are all there is. Where `screen_lock` is,
-    the system itself says what its notifications show on a locked screen.
+    the system itself says what its notifications show on a locked screen. Where `supply` is, psutil is asked for
+    batteries; where `network` is, Qt for networks.
     """
 
     autostart: AutostartEntry | None
     keep_awake: KeepAwake
     power: PowerEvents
+    supply: PowerSupply | None = None
+    network: Network | None = None
     notifier: Notifier | None = None
     screen_lock: ScreenLock | None = None
 

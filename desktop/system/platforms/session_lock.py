@@ -8,6 +8,7 @@ from PySide6.QtCore import SLOT, QObject, Signal, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusObjectPath, QDBusVariant
 
 from desktop.system.platforms.late_answers import ask
+from desktop.system.platforms.services import watch
 
 SERVICE: Final = "org.freedesktop.login1"
 MANAGER_PATH: Final = "/org/freedesktop/login1"
@@ -27,8 +28,8 @@ class SessionLock(QObject):
         self._session = ""
         self._locked = False
         if self._bus.isConnected():
-            # Also where a user's service starts this program, outside of any session (systemd 243).
-            self._ask(MANAGER_PATH, MANAGER, "GetSession", ["auto"], self._found)
+            watch(SERVICE, self._bus, parent=self, came=self._find)
+            self._find()
 
     def is_locked(self) -> bool:
         return self._locked
@@ -38,12 +39,20 @@ class SessionLock(QObject):
         """Something of the session has changed."""
         self._ask(self._session, PROPERTIES, "Get", [SESSION, "LockedHint"], self._told)
 
+    def _find(self) -> None:
+        # Also where a user's service starts this program, outside of any session (systemd 243).
+        self._ask(MANAGER_PATH, MANAGER, "GetSession", ["auto"], self._found)
+
     def _found(self, path: Any) -> None:
         if not isinstance(path, QDBusObjectPath):
             return
-        self._session = path.path()
-        slot = SLOT("look()")  # a str, whatever PySide's stubs say
-        self._bus.connect(SERVICE, self._session, PROPERTIES, "PropertiesChanged", self, slot)  # type: ignore[call-overload]
+        if path.path() != self._session:
+            slot = SLOT("look()")  # a str, whatever PySide's stubs say
+            where = PROPERTIES, "PropertiesChanged", self, slot
+            if self._session:
+                self._bus.disconnect(SERVICE, self._session, *where)  # type: ignore[call-overload]
+            self._session = path.path()
+            self._bus.connect(SERVICE, self._session, *where)  # type: ignore[call-overload]
         self.look()
 
     def _told(self, hint: Any) -> None:

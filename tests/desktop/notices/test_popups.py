@@ -18,11 +18,10 @@ from pytestqt.qtbot import QtBot
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.popups import Popups
-from desktop.system.platforms.linux import Logind as LogindOfLinux
 from desktop.system.platforms.notice_picture import Picture, notice_picture
 from desktop.system.platforms.ports import ScreenLock
 from desktop.system.platforms.session_lock import SessionLock
-from tests.support.logind import Logind
+from tests.support.dbus_mock import Logind
 from tests.support.notification_server import NotificationServer
 from tests.support.questions import view
 from tests.support.tray_host import private_bus, private_display, until
@@ -256,27 +255,6 @@ def test_where_nobody_knows_of_a_lock_there_is_none(bus: str, qtbot: QtBot, capl
             qtbot.waitUntil(lambda: "A look at the screen's lock is not possible" in caplog.text)
         assert not lock.is_locked()
         QDBusConnection.disconnectFromBus(address)
-
-
-def test_a_login_manager_that_answers_late_holds_nobody_up(qtbot: QtBot) -> None:
-    """PySide lets no thread go on while one waits for QtDBus; what is not wished any more is let go when it comes."""
-    with private_bus() as system:
-        logind = Logind(system)
-        connection = QDBusConnection.connectToBus(system, "late")
-        keeper = LogindOfLinux(connection)
-        try:
-            with logind.silent():
-                keeper.hold("An agent is working")
-                keeper.release()
-                keeper.hold("Another is")
-            qtbot.waitUntil(lambda: len(logind.inhibitors) == 2)
-            qtbot.waitUntil(lambda: [one.why for one in logind.held("block")] == ["Another is"])
-            keeper.release()
-            qtbot.waitUntil(lambda: not logind.held("block"))
-        finally:
-            keeper.close()
-            QDBusConnection.disconnectFromBus("late")
-            logind.close()
 
 
 def test_a_bundle_takes_the_place_of_what_it_counts(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:

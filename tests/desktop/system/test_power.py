@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtCore import QObject, Signal
 
 from desktop.settings.store import SettingsStore
 from desktop.system import power
+from desktop.system.platforms.ports import Charge, PowerSupply
 from desktop.system.power import PowerKeeper
 from tests.support.engine import home
 from tests.support.snapshots import snapshot
@@ -25,14 +27,19 @@ class Rig:
 
     attached = False
 
-    def __init__(self, folder: Path, **preferences: Any) -> None:
+    def __init__(self, folder: Path, supply: PowerSupply | None = None, **preferences: Any) -> None:
         self.said: list[str] = []
         self.snapshot = snapshot()
         self.store = SettingsStore(home(folder))
         self.store.prefer(**preferences)
         me: Any = self
         self.keeper = PowerKeeper(
-            worker=me, store=self.store, keep_awake=me, power=me, reconnect=lambda _: self.said.append("reconnect")
+            worker=me,
+            store=self.store,
+            keep_awake=me,
+            power=me,
+            reconnect=lambda _: self.said.append("reconnect"),
+            supply=supply,
         )
 
     async def pause(self, *, reason: str, until: object = None) -> None:
@@ -108,12 +115,12 @@ async def test_a_pause_of_the_users_survives_sleep(tmp_path: Path) -> None:
 async def test_a_low_battery_pauses_until_it_is_charged_and_the_user_may_overrule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    charge: list[tuple[float | None, bool | None]] = [(50.0, True)]
+    charge = [Charge()]
     monkeypatch.setattr(power, "battery", lambda: charge[0])
     rig = Rig(tmp_path, pause_below_battery_percent=20)
 
     async def sampled(percent: float, *, used: bool) -> None:
-        charge[0] = (percent, used)
+        charge[0] = Charge(percent=percent, used_up=used)
         rig.show(health=health())
         await settle()
 
@@ -128,6 +135,52 @@ async def test_a_low_battery_pauses_until_it_is_charged_and_the_user_may_overrul
     await settle()
     await sampled(8, used=True)
     assert rig.said[2:] == ["Paused: on battery, and below 20 %."]
+
+
+class Supply(QObject):
+    """UPower's place."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: Charge | None = Charge()
+        self.questions = 0
+
+    def charge(self) -> Charge | None:
+        self.questions += 1
+        return self.told
+
+    def tell(self, told: Charge | None) -> None:
+        self.told = told
+        self.changed.emit()
+
+
+async def test_who_tells_of_batteries_goes_before_psutil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psutil knows the mouse's."""
+    monkeypatch.setattr(power, "battery", lambda: Charge(percent=3, used_up=True))
+    supply = Supply()
+    rig = Rig(tmp_path, supply)
+    rig.show(health=health())
+    assert supply.questions == 0, "nobody minds the battery"
+    rig.store.prefer(pause_below_battery_percent=20)
+    rig.show(health=health())
+    supply.tell(Charge(percent=None, used_up=False))
+    await settle()
+    assert rig.said == []
+    supply.tell(Charge(percent=19, used_up=True))
+    await settle()
+    assert rig.said == ["Paused: on battery, and below 20 %."]
+    supply.tell(Charge(percent=19, used_up=False))
+    await settle()
+    assert rig.said[1:] == ["resume"]
+    supply.tell(None)
+    await settle()
+    assert rig.said[2:] == ["Paused: on battery, and below 20 %."]
+    rig.keeper.close()
+    supply.tell(Charge(percent=90, used_up=False))
+    await settle()
+    assert rig.said[3:] == ["release"], "what is closed hears nothing"
 
 
 _samples = iter(range(10_000))
