@@ -11,7 +11,7 @@ from typing import Any, Final
 from desktop.look.language import tr
 from desktop.settings.store import SettingsStore
 from desktop.system.conditions import Machine, battery, why_not
-from desktop.system.platforms.ports import Charge, KeepAwake, Network, PowerEvents, PowerSupply
+from desktop.system.platforms.ports import Charge, KeepAwake, NetworkCost, PowerEvents, PowerSupply
 from desktop.worker.face import WorkerFace
 from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
@@ -36,7 +36,7 @@ class PowerKeeper:
         power: PowerEvents,
         reconnect: Callable[[str], None],
         supply: PowerSupply | None = None,
-        network: Network | None = None,
+        network: NetworkCost | None = None,
     ) -> None:
         self._worker = worker
         self._store = store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -22,20 +21,11 @@ from tests.support.executions import tool
 from tests.support.notification_server import NotificationServer
 from tests.support.playground import Stage
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
-from tests.support.wake_ups import wake_ups
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Xvfb and D-Bus are Linux's")
-
-
-WATCHED_SECONDS = 10.0
-MOST_OF_THE_GUI = 8
-"""Wake-ups of its thread in that time: 3 to 7 are seen, with heartbeats. A timer that ticks each second makes it 10."""
-
-MOST_OF_ALL = 100
-"""Of all threads: 15 to 40 are seen."""
 
 
 @pytest.fixture
@@ -146,34 +136,6 @@ def test_a_locked_screen_hides_what_is_asked(stage: Stage, session: Session) -> 
             until(lambda: "Quit" in icon.labels(), what="the end of the task")
             icon.click("Quit")
             assert program.wait(LIMIT_SECONDS) == 0
-
-
-def test_hidden_with_an_idle_worker_it_is_hardly_ever_woken(stage: Stage, session: Session) -> None:
-    """The icon's menu is made, the window never was; logind, UPower and NetworkManager are there and say nothing."""
-    SettingsStore(home(session.home / "worker")).prefer(pause_below_battery_percent=20, pause_on_metered_network=True)
-    with (
-        logind_of(session),
-        contextlib.closing(UPower(session.bus)),
-        contextlib.closing(NetworkManager(session.bus)),
-        panel_of(session) as panel,
-        session.started("--at-login") as program,
-        icon_in(session, panel) as icon,
-    ):
-        until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
-        until(lambda: rests(program), what="a while with hardly a wake-up")
-        icon.click("Quit")
-        assert program.wait(LIMIT_SECONDS) == 0
-
-
-def rests(program: subprocess.Popen[str]) -> bool:
-    """Looks for a while: what the start and our questions left to do comes to an end in a later one."""
-    before = wake_ups(program.pid)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        program.wait(WATCHED_SECONDS)
-    now = wake_ups(program.pid)
-    of_the_gui = now[program.pid] - before[program.pid]
-    of_all = sum(count - before.get(thread, 0) for thread, count in now.items())
-    return of_the_gui < MOST_OF_THE_GUI and of_all < MOST_OF_ALL
 
 
 def test_killed_it_leaves_no_process_of_a_tool(stage: Stage, session: Session) -> None:

@@ -19,7 +19,7 @@ METERED: Final = frozenset({1, 3})
 
 
 class NetworkManager:
-    """Implements `ports.Network`."""
+    """Implements `ports.NetworkCost`."""
 
     def __init__(self, bus: QDBusConnection | None = None) -> None:
         asked = Property("/org/freedesktop/NetworkManager", SERVICE, "Metered")

@@ -89,7 +89,7 @@ class PowerSupply(Protocol):
         """The last that is known; None: nobody tells. From the first question on, it is kept up to date."""
 
 
-class Network(Protocol):
+class NetworkCost(Protocol):
     """Tells whether what goes over the network costs money. None of its methods waits, or raises."""
 
     changed: Any
@@ -154,7 +154,7 @@ class Platform:
     keep_awake: KeepAwake
     power: PowerEvents
     supply: PowerSupply | None = None
-    network: Network | None = None
+    network: NetworkCost | None = None
     notifier: Notifier | None = None
     screen_lock: ScreenLock | None = None
 
