@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ import msgspec
 from desktop.look.language import tr
 from desktop.worker.wanted import Provide
 from worker_core.basics import typed_json
-from worker_core.control_socket.client import News, RunningWorker, StopName, Watch
+from worker_core.control_socket.client import News, RunningWorker, StopName, Watch, WorkerSilent
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
 from worker_core.logs.ring import LogLine, LogRing
@@ -43,12 +43,13 @@ class Attached:
         self,
         worker: RunningWorker,
         watch: Watch,
+        coming: Iterator[News],
         *,
         log_ring: LogRing,
         publish: Callable[[Event], None],
         ended: Callable[[KubiyaError | None], None],
     ) -> None:
-        self._worker, self._watch, self._log_ring = worker, watch, log_ring
+        self._worker, self._watch, self._coming, self._log_ring = worker, watch, coming, log_ring
         self._publish, self._ended = publish, ended
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -70,13 +71,17 @@ class Attached:
             KubiyaError: it does not answer.
         """
         watch = await asyncio.to_thread(worker.watch)
+        coming = iter(watch)
+        # With its first answer it listens: nothing that happens from then on is missed.
         try:
-            snapshot = await asyncio.to_thread(worker.status)
-        except KubiyaError:
+            first = await asyncio.to_thread(next, coming, None)
+        except BaseException:
             watch.close()
             raise
-        made = cls(worker, watch, log_ring=log_ring, publish=publish, ended=ended)
-        publish(SnapshotReplaced(snapshot=snapshot))
+        if first is None:
+            raise WorkerSilent(f"The worker with pid {worker.pid} has just ended.")
+        made = cls(worker, watch, coming, log_ring=log_ring, publish=publish, ended=ended)
+        made._told(first)
         return made
 
     async def pause(self, reason: str) -> None:
@@ -132,7 +137,7 @@ class Attached:
     def _listen(self) -> None:
         failure: KubiyaError | None = None
         try:
-            for news in self._watch:
+            for news in self._coming:
                 self._hand_over(partial(self._told, news))
         except KubiyaError as error:
             failure = error

@@ -139,7 +139,7 @@ class ControlSocket:
                     continue
                 visitor = Visitor(self, worker, connection, refusal=refusal)
                 (self._refused if full else self._visitors).add(visitor)
-            visitor.thread.start()
+                visitor.thread.start()  # before the lock is free: `close` waits for whoever is there
 
 
 def _nothing() -> None:
