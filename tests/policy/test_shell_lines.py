@@ -16,7 +16,7 @@ from worker_core.policy.shell_lines import read_line
 from worker_core.policy.shell_words import ansi
 
 OF_BASH = frozenset(
-    {"{", "}", "if", "then", "elif", "else", "fi", "for", "while", "until", "do", "done", "case", "esac"}
+    {"!", "{", "}", "if", "then", "elif", "else", "fi", "for", "while", "until", "do", "done", "case", "esac"}
 )
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
@@ -68,13 +68,18 @@ def simple(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
     return " ".join([*words, *draw(st.lists(redirections, max_size=1))])
 
 
+def substitution(text: str) -> str:
+    """`$((one))` is a sum in bash, and not everywhere in the grammar: a subshell stands apart."""
+    return f"$( {text})" if text.startswith("(") else f"$({text})"
+
+
 def substitutions(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
-        inner.map(lambda text: f"$({text})"),
-        inner.map(lambda text: f'"a $({text}) b"'),
+        inner.map(substitution),
+        inner.map(lambda text: f'"a {substitution(text)} b"'),
         inner.map(lambda text: f"<({text})"),
-        inner.map(lambda text: f"${{x:-$({text})}}"),
-        inner.map(lambda text: f"$((1 + $({text})))"),
+        inner.map(lambda text: f"${{x:-{substitution(text)}}}"),
+        inner.map(lambda text: f"$((1 + {substitution(text)}))"),
     )
 
 
@@ -83,7 +88,7 @@ def compound(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
     form = draw(
         st.sampled_from([
             "({0})", "{{ {0}; }}", "if {0}; then {1}; fi", "if {0}; then {1}; elif {2}; then {0}; else {1}; fi",
-            "while {0}; do {1}; done", "until {0}; do {1}; done", "for i in a $({0}); do {1}; done",
+            "while {0}; do {1}; done", "until {0}; do {1}; done", "for i in a $( {0}); do {1}; done",
             "for ((i=0; i<3; i++)); do {0}; done", "case $x in a|b) {0};; (*) {1} ;; esac", "f() {{ {0}; }}",
             "function f {{ {0}; }}", "! {0}", "[[ -f x && $y == z* ]] && {0}", "{{ {0}; }} > out", "({0}) 2>&1",
         ])
@@ -94,7 +99,7 @@ def compound(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
 @st.composite
 def document(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
     end = f"END{draw(st.integers(0, 10**9))}"
-    return f"cat <<{end}\ntext $({draw(inner)}) 'more\n{end}\n"
+    return f"cat <<{end}\ntext {substitution(draw(inner))} 'more\n{end}\n"
 
 
 def lists(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -112,7 +117,9 @@ def lists(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 lines = st.recursive(simple(names), lists, max_leaves=8)
 
 
-@settings(max_examples=400)
+# The same lines each time: what the other parser takes wrong once in some thousands is no failure of a change here.
+# Whoever works on either side draws new ones: `derandomize=False`, and more of them.
+@settings(max_examples=600, derandomize=True)
 @given(lines)
 def test_every_command_that_tree_sitter_finds_is_found(line: str) -> None:
     ends = re.findall(r"<<(\w+)", line)
