@@ -99,15 +99,20 @@ class Keyboard:
         self.press("Return")
         return False
 
-    def type(self, text: str) -> None:
-        self._xdotool("type", "--delay", "15", text)
+    def type(self, text: str, *, delay_milliseconds: int = 15) -> None:
+        self._xdotool("type", "--delay", str(delay_milliseconds), text)
 
     def press(self, *keys: str) -> None:
         self._xdotool("key", "--delay", "60", *keys)
 
     def _xdotool(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["xdotool", *arguments], env=self._environment, capture_output=True, text=True, timeout=10, check=False
+            ["xdotool", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
         )
         return done.stdout
 
