@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import Phrase, english, settle, worded
@@ -17,6 +17,21 @@ Scope = Literal["once", "execution", "always"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """No field of a form is filled in."""
+
+
+class AnswerParts(TypedDict, total=False):
+    """What an answer to an approval says, besides which one it is."""
+
+    allow: Required[bool]
+    scope: Required[Scope]
+    seal: str
+    """Of a question that had to be read whole (`WholeQuestion.seal`)."""
+
+    values: Mapping[str, Any]
+    """What is filled in, by name, where the question has fields."""
+
+    rule: str
+    """What `always` writes instead of the rule that is shown (`ApprovalView.rule`), where its user changed that."""
 
 
 class EngineState(enum.Enum):

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 import msgspec
 
@@ -20,7 +20,7 @@ from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
 from worker_core.logs.ring import LogLine, LogRing
 from worker_core.settings import Reloaded
-from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import AnswerParts, EngineSnapshot, StopMode, WholeQuestion
 
 if TYPE_CHECKING:
     from worker_core.control_plane.connections import HttpAnswer
@@ -96,12 +96,8 @@ class Attached:
     async def whole_question(self, approval_id: str) -> WholeQuestion:
         return await asyncio.to_thread(self._worker.whole_question, approval_id)
 
-    async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
-    ) -> None:
-        await self._ask(
-            lambda worker: worker.approve(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
-        )
+    async def answer_approval(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None:
+        await self._ask(lambda worker: worker.approve(approval_id, **answer))
 
     async def answer_sandbox(self, *, allow: bool) -> None:
         raise KubiyaError(tr("The worker that asks runs elsewhere: answer it there."))

@@ -4,12 +4,12 @@ a worker service that the tray attached to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 
 from worker_core.events import EventBus
-from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import AnswerParts, EngineSnapshot, StopMode, WholeQuestion
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
@@ -68,19 +68,7 @@ class WorkerFace(Protocol):
     async def whole_question(self, approval_id: str) -> WholeQuestion:
         """Everything that a call which waits would do, where the snapshot leaves something out."""
 
-    async def answer_approval(
-        self,
-        approval_id: str,
-        *,
-        allow: bool,
-        scope: Scope,
-        seal: str = "",
-        values: Mapping[str, Any] = NOTHING,
-        rule: str = "",
-    ) -> None:
-        """`scope` is how far the answer reaches: `once`, `execution` or `always`; `seal` that of a question which had
-        to be read whole; `rule` what `always` writes instead of the rule that is shown, where its user changed that.
-        """
+    async def answer_approval(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None: ...
 
     async def answer_sandbox(self, *, allow: bool) -> None:
         """Whether tools may run without a sandbox, where the snapshot's is `asked`. The answer is kept."""

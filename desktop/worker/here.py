@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from desktop.worker.sandbox_question import SandboxQuestion
 from desktop.worker.wanted import Provide, Wanted
@@ -17,7 +17,7 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
 from worker_core.settings import Reloaded
-from worker_core.snapshot import EngineSnapshot, EngineState, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import AnswerParts, EngineSnapshot, EngineState, StopMode, WholeQuestion
 from worker_core.status_server import serving_status
 
 if TYPE_CHECKING:
@@ -110,10 +110,8 @@ class Here:
     async def whole_question(self, approval_id: str) -> WholeQuestion:
         return self._engine.whole_question(approval_id)
 
-    async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
-    ) -> None:
-        await self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
+    async def answer_approval(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None:
+        await self._engine.answer_approval(approval_id, **answer)
 
     def reconnect(self, reason: str) -> None:
         if self._engine.snapshot.state not in {EngineState.STOPPED, EngineState.FAILED}:

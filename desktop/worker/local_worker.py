@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from desktop.look.language import tr
 from desktop.worker.attached import Attached
@@ -24,7 +24,14 @@ from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
 from worker_core.secrets import KeychainTimeout
-from worker_core.snapshot import NOTHING, EngineSnapshot, EngineState, Scope, StopMode, Trouble, WholeQuestion
+from worker_core.snapshot import (
+    AnswerParts,
+    EngineSnapshot,
+    EngineState,
+    StopMode,
+    Trouble,
+    WholeQuestion,
+)
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
@@ -47,9 +54,7 @@ class Nobody:
     async def whole_question(self, approval_id: str) -> WholeQuestion:
         raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
-    async def answer_approval(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
-    ) -> None:
+    async def answer_approval(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None:
         raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
     async def answer_sandbox(self, *, allow: bool) -> None:
@@ -186,17 +191,8 @@ class LocalWorker:
     async def whole_question(self, approval_id: str) -> WholeQuestion:
         return await self._serving.whole_question(approval_id)
 
-    async def answer_approval(
-        self,
-        approval_id: str,
-        *,
-        allow: bool,
-        scope: Scope,
-        seal: str = "",
-        values: Mapping[str, Any] = NOTHING,
-        rule: str = "",
-    ) -> None:
-        await self._serving.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
+    async def answer_approval(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None:
+        await self._serving.answer_approval(approval_id, **answer)
 
     async def answer_sandbox(self, *, allow: bool) -> None:
         await self._serving.answer_sandbox(allow=allow)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, Unpack
 
 from worker_core.basics.pulse import Pulse
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, EventBus
 from worker_core.logs.ring import LogRing
 from worker_core.settings import Reloaded, ShownSetting
-from worker_core.snapshot import EngineSnapshot, Scope, StopMode, WholeQuestion
+from worker_core.snapshot import AnswerParts, EngineSnapshot, StopMode, WholeQuestion
 
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
@@ -37,16 +37,7 @@ class Steered(Protocol):
     async def resume(self) -> None: ...
     async def stop(self, *, mode: StopMode = ...) -> None: ...
     def whole_question(self, approval_id: str) -> WholeQuestion: ...
-    async def answer_approval(
-        self,
-        approval_id: str,
-        *,
-        allow: bool,
-        scope: Scope = ...,
-        seal: str = ...,
-        values: Mapping[str, Any] = ...,
-        rule: str = ...,
-    ) -> None: ...
+    async def answer_approval(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None: ...
 
 
 class Reloading(Protocol):
@@ -80,12 +71,8 @@ class Steering:
     def resume(self) -> None:
         self._on_loop(self._engine.resume())
 
-    def approve(
-        self, approval_id: str, *, allow: bool, scope: Scope, seal: str, values: Mapping[str, Any], rule: str
-    ) -> None:
-        self._on_loop(
-            self._engine.answer_approval(approval_id, allow=allow, scope=scope, seal=seal, values=values, rule=rule)
-        )
+    def approve(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None:
+        self._on_loop(self._engine.answer_approval(approval_id, **answer))
 
     def whole_question(self, approval_id: str) -> WholeQuestion:
         async def read() -> WholeQuestion:
