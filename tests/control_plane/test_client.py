@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -23,19 +22,6 @@ from worker_core.network.sse import SseParser
 from worker_core.secrets import Secret
 
 EXECUTION = "/executions/e1"
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    async with FakeControlPlane() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(plane: FakeControlPlane) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=plane.url, api_key=Secret(API_KEY))
-    yield made
-    await made.aclose()
 
 
 ANSWERS: list[tuple[Reply, type[errors.ControlPlaneError], bool, str]] = [

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.support.fake_control_plane import FakeControlPlane, Reply
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import QueueConfig
 from worker_core.control_plane.queue_config import QueueConfigWatch, remarks
-from worker_core.secrets import Secret
 
 QUEUE = "6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d"
 CONFIG = r"/worker-queues/[^/]+/config"
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    async with FakeControlPlane() as made:
-        yield made
-
-
-@pytest.fixture
-async def client(plane: FakeControlPlane) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=plane.url, api_key=Secret(plane.api_key))
-    yield made
-    await made.aclose()
 
 
 @pytest.mark.parametrize(

@@ -19,23 +19,27 @@ from worker_core.secrets import Secret
 
 
 @pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    async with FakeControlPlane() as running:
-        yield running
-
-
-@pytest.fixture
-async def worker(plane: FakeControlPlane) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient(base_url=plane.url, api_key=Secret(API_KEY))
+async def window(client: ControlPlaneClient) -> AsyncIterator[ControlPlaneClient]:
+    made = ControlPlaneClient.by_way_of(client.pass_on, base_url=client.base_url)
     yield made
     await made.aclose()
 
 
-@pytest.fixture
-async def window(worker: ControlPlaneClient) -> AsyncIterator[ControlPlaneClient]:
-    made = ControlPlaneClient.by_way_of(worker.pass_on, base_url=worker.base_url)
-    yield made
-    await made.aclose()
+def written_down() -> tuple[ControlPlaneClient, list[tuple[str, float]]]:
+    """A worker's client, and which paths it asks for, and for how long."""
+    calls: list[tuple[str, float]] = []
+
+    class Asked:
+        async def send(self, _method: str, path: str, *_: object, limit_seconds: float, **_how: object) -> HttpAnswer:
+            calls.append((path, limit_seconds))
+            return HttpAnswer(status=200, headers={}, content=b"{}")
+
+        def hide(self, content: bytes) -> bytes:
+            return content
+
+    worker = ControlPlaneClient(base_url="https://plane.example", api_key=Secret(API_KEY))
+    worker._caller = Asked()  # type: ignore[assignment]
+    return worker, calls
 
 
 async def test_the_worker_asks_with_its_key(plane: FakeControlPlane, window: ControlPlaneClient) -> None:
@@ -47,6 +51,7 @@ async def test_the_worker_asks_with_its_key(plane: FakeControlPlane, window: Con
     plane.on("GET", "/worker-queues/q1/executions", lambda _: Reply(body={"executions": []}))
     assert await window.queue_executions("q1", limit=7) == []
     assert plane.requests[-1].query == {"limit": "7", "status": "all"}
+    assert window.clock_skew is not None
 
 
 @pytest.mark.parametrize(
@@ -68,9 +73,9 @@ async def test_refusals_and_silence_mean_what_they_mean_to_the_worker(
     assert isinstance(refused.value.fact, Worded), "a window says it in its language"
 
 
-async def test_no_answer_holds_the_key(plane: FakeControlPlane, worker: ControlPlaneClient) -> None:
+async def test_no_answer_holds_the_key(plane: FakeControlPlane, client: ControlPlaneClient) -> None:
     plane.on("GET", "/agents", lambda _: Reply(status=400, body={"detail": f"no: Bearer {API_KEY}, {API_KEY}"}))
-    answer = await worker.pass_on(RelayedCall(method="GET", path="/agents"))
+    answer = await client.pass_on(RelayedCall(method="GET", path="/agents"))
     assert API_KEY.encode() not in answer.content
     assert b"no: Bearer ****, ****" in answer.content
     assert "set-cookie" not in answer.headers
@@ -104,33 +109,22 @@ REFUSED = [
 
 @pytest.mark.parametrize(("method", "path"), REFUSED)
 async def test_what_a_window_has_no_need_of_is_not_asked(
-    plane: FakeControlPlane, worker: ControlPlaneClient, method: str, path: str
+    plane: FakeControlPlane, client: ControlPlaneClient, method: str, path: str
 ) -> None:
     with pytest.raises(errors.Rejected, match="does not make this call"):
-        await worker.pass_on(RelayedCall(method=method, path=path))
+        await client.pass_on(RelayedCall(method=method, path=path))
     assert plane.requests == []
 
 
 @given(st.text(alphabet="./%2eE\\@:?# \r\n\t0aé", max_size=12))
 async def test_no_id_leads_elsewhere(text: str) -> None:
-    asked: list[str] = []
-
-    class Asked:
-        async def send(self, _method: str, path: str, *_: object, **_how: object) -> HttpAnswer:
-            asked.append(path)
-            return HttpAnswer(status=200, headers={}, content=b"{}")
-
-        def hide(self, content: bytes) -> bytes:
-            return content
-
-    worker = ControlPlaneClient(base_url="https://plane.example", api_key=Secret(API_KEY))
-    worker._caller = Asked()  # type: ignore[assignment]
+    worker, calls = written_down()
     try:
         await worker.pass_on(RelayedCall(method="GET", path=f"/executions/{text}"))
     except errors.Rejected:
-        assert asked == []
+        assert calls == []
     else:
-        [path] = asked
+        [(path, _)] = calls
         parts = path.split("/")
         assert (parts[0], parts[1], len(parts)) in {("", "executions", 3), ("", "executions", 4)}
         assert not any(part.startswith(".") or set(part) & set("%\\@:?# \r\n\t") for part in parts)
@@ -138,17 +132,6 @@ async def test_no_id_leads_elsewhere(text: str) -> None:
 
 @pytest.mark.parametrize("asked", [1.0, LIMIT_SECONDS, 2 * LIMIT_SECONDS])
 async def test_nothing_waits_for_longer_than_it_may(asked: float) -> None:
-    given: list[float] = []
-
-    class Asked:
-        async def send(self, *_: object, limit_seconds: float, **_how: object) -> HttpAnswer:
-            given.append(limit_seconds)
-            return HttpAnswer(status=200, headers={}, content=b"{}")
-
-        def hide(self, content: bytes) -> bytes:
-            return content
-
-    worker = ControlPlaneClient(base_url="https://plane.example", api_key=Secret(API_KEY))
-    worker._caller = Asked()  # type: ignore[assignment]
+    worker, calls = written_down()
     await worker.pass_on(RelayedCall(method="GET", path="/agents", limit_seconds=asked))
-    assert given == [min(asked, LIMIT_SECONDS)]
+    assert calls == [("/agents", min(asked, LIMIT_SECONDS))]

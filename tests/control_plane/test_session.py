@@ -33,12 +33,6 @@ GONE = r"/workers/[^/]+/disconnect"
 QUICK = timedelta(milliseconds=20)
 
 
-@pytest.fixture
-async def plane() -> AsyncIterator[FakeControlPlane]:
-    async with FakeControlPlane() as running:
-        yield running
-
-
 class Worker:
     """A session with everything that belongs to it."""
 

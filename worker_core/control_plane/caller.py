@@ -38,6 +38,11 @@ class How(TypedDict, total=False):
     """Of the whole call; 10 s by default."""
 
 
+def content_of(body: object) -> bytes | None:
+    """What is sent of a body (`How.body`)."""
+    return body if isinstance(body, bytes) or body is None else wire.encode(body)
+
+
 class Caller:
     """Sends calls and reads answers. Every failure is a `ControlPlaneError`."""
 
@@ -108,11 +113,11 @@ class Caller:
             method,
             f"/api/v1{path}",
             action=action,
-            content=body if isinstance(body, bytes) or body is None else wire.encode(body),
+            content=content_of(body),
             query=query,
             limit_seconds=limit_seconds,
         )
-        self._measure_skew(answer)
+        self.measure_skew(answer)
         return answer
 
     async def call(self, method: str, path: str, action: str, **how: Unpack[How]) -> HttpAnswer:
@@ -209,7 +214,8 @@ class Caller:
     def read(self, model: type[_Model], raw: object, *, action: str) -> _Model:
         return wire.read(model, raw, action=action, server=self.server)
 
-    def _measure_skew(self, answer: HttpAnswer) -> None:
+    def measure_skew(self, answer: HttpAnswer) -> None:
+        """Once a minute, by the time that an answer says."""
         if self._clock() - self._skew_at < _SKEW_EVERY_SECONDS:
             return
         try:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, Unpack
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
-from worker_core.control_plane import errors, wire
-from worker_core.control_plane.caller import Caller
+from worker_core.control_plane import errors
+from worker_core.control_plane.caller import Caller, How, content_of
 from worker_core.control_plane.connections import HttpAnswer
 from worker_core.errors import KubiyaError
 from worker_core.network.http import TOTAL_LIMIT_SECONDS
@@ -88,28 +88,20 @@ class RelayCaller(Caller):
         super().__init__(base_url=base_url, api_key=Secret(""), allow_http=True)
         self._carry = carry
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        action: str,
-        *,
-        body: object = None,
-        query: Mapping[str, str] | None = None,
-        vital: bool = False,  # noqa: ARG002 - whoever carries them has connections of its own
-        limit_seconds: float = TOTAL_LIMIT_SECONDS,
-    ) -> HttpAnswer:
-        content = body if isinstance(body, bytes) or body is None else wire.encode(body)
+    async def send(self, method: str, path: str, action: str, **how: Unpack[How]) -> HttpAnswer:
+        content = content_of(how.get("body"))
         call = RelayedCall(
             method=method,
             path=path,
-            query=query,
+            query=how.get("query"),
             body=None if content is None else content.decode(),
-            limit_seconds=limit_seconds,
+            limit_seconds=how.get("limit_seconds", TOTAL_LIMIT_SECONDS),
         )
         try:
-            return await self._carry(call)
+            answer = await self._carry(call)
         except KubiyaError as error:
             said = worded("Your worker did not get an answer for {action}. {why}", action=action, why=error.fact)
             unreachable = errors.Unreachable(said)
             raise (unreachable.with_repair(error.repair) if error.repair else unreachable) from error
+        self.measure_skew(answer)
+        return answer
