@@ -67,7 +67,7 @@ class Summary:
 
     trouble: Trouble | None = None
     unprotected: bool = False
-    """Tools run without a sandbox. Phrase beside whatever else there is."""
+    """Tools run without a sandbox. Said beside whatever else there is."""
 
     said: tuple[Phrase, ...] = ()
     """What `sentence` is made of, for other languages; empty: it is said in English."""
