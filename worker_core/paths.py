@@ -106,6 +106,11 @@ class Paths:
         return self.state / "approvals"
 
     @property
+    def held_calls(self) -> Path:
+        """What its user is to be told after quiet hours."""
+        return self.state / "held-calls"
+
+    @property
     def audit_file(self) -> Path:
         return self.state / "audit" / "audit.jsonl"
 

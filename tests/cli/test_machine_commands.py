@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.conftest import CommandLine, Keychain
+from tests.support.http_server import Answer, serving
 from worker_core import __version__
 from worker_core.basics.plain import plain
 from worker_core.cli.logs import tail
@@ -192,3 +193,13 @@ def test_data_of_a_later_version_are_left_alone_by_whoever_would_use_them(offlin
         assert "written by Kubiya Worker 9.0.0 (format 2)" in answer.err
     assert "written by Kubiya Worker 9.0.0" in offline("doctor", "state-folder").out
     assert sorted(filled.state.rglob("*")) == before
+
+
+def test_the_doctor_calls_its_user_where_that_is_wanted(offline: CommandLine) -> None:
+    with serving(lambda _: Answer()) as server:
+        offline.environment["KUBIYA_WORKER_NOTIFY_WEBHOOK"] = f"http://127.0.0.1:{server.port}/"
+        unasked = offline("doctor", "calls-for-you")
+        assert (unasked.code, server.requests) == (0, [])
+        answer = offline("doctor", "--notify", "--json", "calls-for-you")
+    assert [json.loads(one.body)["event"] for one in server.requests] == ["test"]
+    assert [(one["id"], one["status"]) for one in answer.json["checks"]] == [("calls-for-you", "ok")]

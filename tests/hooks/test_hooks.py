@@ -24,6 +24,7 @@ from worker_core.hooks import webhook as webhook_module
 from worker_core.hooks.hooks import MOST_WAITING, Hooks
 from worker_core.hooks.occasion import HookFailed
 from worker_core.logs.redaction import Redactor
+from worker_core.policy.questions import ApprovalBook
 from worker_core.settings import Settings, SettingsInForce, load
 from worker_core.snapshot import EngineState, StopMode
 
@@ -40,7 +41,8 @@ class Rig:
         self.redactor.add(SECRET)
         self.hooks = Hooks(
             in_force=SettingsInForce(Settings(**settings)), bus=self.bus, redactor=self.redactor, folder=self.state,
-            workspaces=folder / "workspaces", host_id="host-1",
+            held=folder / "held", workspaces=folder / "workspaces", host_id="host-1",
+            book=ApprovalBook(folder / "approvals"),
         )  # fmt: skip
 
 

@@ -142,6 +142,7 @@ def test_a_value_that_is_kept_is_read_as_itself(tmp_path: Path) -> None:
         "yes",
         "owner",
         "https://x.example",
+        "22:00-07:00",
         "a-queue=3",
         "files",
         "day.cost=5",

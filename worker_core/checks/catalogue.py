@@ -54,6 +54,7 @@ _ALL: Final = (
     ("sandbox", "What keeps tools from the rest of this machine?"),
     ("confinement", "What does the container, pod or unit around the worker take from it?"),
     ("folders", "What do agents get of your own folders, which the settings grant?"),
+    ("calls for you", "Does a message arrive by `notify_command` and `notify_webhook`?"),
     ("control socket", "Can other commands of yours reach a worker here?"),
     ("workers", "Which workers of yours run here, and do they answer?"),
     ("service", "Is a service installed that starts the worker, and is it well?"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final
 
 from worker_core.checks import check, folders, network
+from worker_core.checks.calls_for_you import calls_for_you
 from worker_core.checks.catalogue import CATALOGUE, id_of
 from worker_core.checks.check import Check, fail, skip
 from worker_core.checks.confinement import confinement
@@ -39,6 +40,7 @@ async def examine(
     redactor: Redactor | None = None,
     only: Collection[str] = CATALOGUE.keys(),
     remarks: Sequence[Fault] = (),
+    notify: bool = False,
     heard: Callable[[Check], object] = _nothing,
 ) -> list[Check]:
     """Look at everything. Nothing is changed, and no worker is registered. Never raises.
@@ -52,6 +54,7 @@ async def examine(
         redactor: learns the key that is found.
         only: ids of the checks that are wanted; what they build on is asked too, and not told.
         remarks: about settings that have no effect.
+        notify: send a test message by `notify_command` and `notify_webhook`.
         heard: called with each finding as it is made, in whatever order.
 
     Returns:
@@ -112,6 +115,7 @@ async def examine(
         ("sandbox", lambda: _one(check.sandbox(paths, settings))),
         ("confinement", lambda: _one(confinement())),
         ("folders", lambda: granted_folders(paths, settings)),
+        ("calls for you", lambda: _one(check.timed(calls_for_you(settings, paths, tell=notify)))),
         ("control socket", lambda: _one(folders.control_socket(paths))),
         ("workers", lambda: _one(check.workers(paths))),
         ("service", lambda: _one(service())),

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     With ids, only those checks are made: --list names them, --explain ID says what one asks, why it matters and how to
     repair what it finds, system by system.
 
+    --notify sends a test message to the program and the web address that are told when something waits for you.
+
     --bundle writes all that into a ZIP file for a bug report, with the settings, the last log lines and the crash
     reports, secrets masked. Nothing is sent: look into it before you give it to anybody.""",
     examples=(
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         "kubiya-worker doctor --queue-id 6f9d3a52-7f0e-4f0c-9a51-0d6f3a1b2c3d",
         "kubiya-worker doctor sandbox confinement",
         "kubiya-worker doctor --explain tls",
+        "kubiya-worker doctor --notify calls-for-you",
         "kubiya-worker doctor --bundle diagnostics.zip",
         "kubiya-worker doctor --json | jq '.checks[] | select(.status == \"fail\")'",
     ),
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--list", "only_list", is_flag=True, help="Name all checks, and make none.")
 @click.option("--explain", default="", metavar="ID", help="Show the page of a check, and make none.")
+@click.option("--notify", is_flag=True, help="Send a test message by notify_command and notify_webhook.")
 @click.option("--queue-id", "queue_ids", multiple=True, metavar="ID...", help="Check these queues too (QUEUE_ID).")
 @click.option("--temporal-host", default="", metavar="HOST:PORT", help="Temporal's address, where you know it.")
 @click.option(
@@ -60,6 +64,7 @@ def command(
     temporal_host: str,
     queue_ids: tuple[str, ...],
     bundle: Path | None,
+    notify: bool,
     **flags: Any,
 ) -> int:
     from worker_core.checks.catalogue import CATALOGUE
@@ -99,6 +104,7 @@ def command(
                 redactor=redactor,
                 only=ids or CATALOGUE.keys(),
                 remarks=reading.remarks,
+                notify=notify,
             )
         )
     failed = sum(check.verdict == "fail" for check in checks)

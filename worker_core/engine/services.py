@@ -71,9 +71,10 @@ def make_services(
     host_id = identity.host_id(paths.host_id_file)
     client = ControlPlaneClient.of(settings, api_key)
     outbox = Outbox(client=client, folder=paths.spool, bus=bus, mask=redactor.mask)
+    book = ApprovalBook(paths.approvals, on_change=on_questions)
     permissions = Permissions(
         policy=policy,
-        book=ApprovalBook(paths.approvals, on_change=on_questions),
+        book=book,
         audit=AuditLog(paths.audit_file, mask=redactor.mask),
         enforcer=Enforcer(client=client, settings=in_force, redactor=redactor),
         settings=in_force,
@@ -116,8 +117,10 @@ def make_services(
             bus=bus,
             redactor=redactor,
             folder=paths.state,
+            held=paths.held_calls,
             workspaces=paths.workspaces,
             host_id=host_id,
+            book=book,
         ),
         claude=LoopThread("claude"),
         own_secrets=own_secrets,

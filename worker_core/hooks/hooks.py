@@ -8,15 +8,19 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.events import ApprovalRequested, Event, EventBus, ExecutionFinished
 from worker_core.hooks.occasion import HookFailed, Told
 from worker_core.key_sources import KeyInFile
 from worker_core.logs.redaction import Redactor
+from worker_core.policy.questions import ApprovalBook
 from worker_core.settings import SettingsInForce
 from worker_core.workspaces.workspace import Workspace
+
+if TYPE_CHECKING:
+    from worker_core.hooks.calls import Calls
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +44,10 @@ class Hooks:
         bus: EventBus,
         redactor: Redactor,
         folder: Path,
+        held: Path,
         workspaces: Path,
         host_id: str,
+        book: ApprovalBook,
     ) -> None:
         """Nothing runs before something happens.
 
@@ -50,8 +56,10 @@ class Hooks:
             bus: tells what happens.
             redactor: of what programs print; it learns the webhook's secret.
             folder: where programs start.
+            held: where what comes in quiet hours is kept.
             workspaces: where those of executions are.
             host_id: of this machine.
+            book: what was asked.
 
         Raises:
             ConfigurationError: the file of the webhook's secret cannot be read.
@@ -60,6 +68,9 @@ class Hooks:
         self._in_force = in_force
         self._mask = redactor.mask
         self._folder = folder
+        self._held = held
+        self._book = book
+        self._calls: Calls | None = None
         self._workspaces = workspaces
         self._host_id = host_id
         self._behind = TaskKeeper()
@@ -77,6 +88,8 @@ class Hooks:
 
     async def at_start(self) -> None:
         """Before the worker registers. Raises HookFailed where a failure counts."""
+        if self._held.is_dir():
+            self._calls_for_user().look()
         await self._gate(self._in_force.current.hook_start, Told(occasion="start", host_id=self._host_id))
 
     async def before_execution(self, execution_id: str, *, queue_id: str, agent_id: str) -> None:
@@ -108,6 +121,8 @@ class Hooks:
     async def ended(self) -> None:
         """Until what is under way has ended, for the time of one hook; then it is ended. Nothing begins afterwards."""
         self._unlisten()
+        if self._calls is not None:
+            self._calls.close()
         limit = self._in_force.current.hook_timeout
         try:
             async with asyncio.timeout(limit.total_seconds()):
@@ -156,12 +171,32 @@ class Hooks:
 
     def _notify(self, told: Told) -> None:
         settings = self._in_force.current
+        if settings.notify_command or settings.notify_webhook:
+            self._calls_for_user().tell(told)
+
+    def _calls_for_user(self) -> Calls:
+        if self._calls is None:
+            from worker_core.hooks.calls import Calls, held_file  # most workers call nobody
+
+            self._calls = Calls(
+                in_force=self._in_force,
+                file=held_file(self._held, self._in_force.current.queue_ids),
+                host_id=self._host_id,
+                waiting=lambda: {asked.id for asked in self._book.unanswered()},
+                send=self._send,
+            )
+        return self._calls
+
+    def _send(self, told: Told) -> None:
+        settings = self._in_force.current
         if settings.notify_command:
             self._start(told, lambda: self._run(settings.notify_command, told))
         if settings.notify_webhook:
             from worker_core.hooks.webhook import Webhook
 
-            hook = Webhook(settings.notify_webhook, secret=self._secret, ca_file=settings.ca_file)
+            hook = Webhook(
+                settings.notify_webhook, secret=self._secret, ca_file=settings.ca_file, form=settings.notify_format
+            )
             self._start(told, lambda: hook.tell(told))
 
     # --- running --------------------------------------------------------------------------------------------

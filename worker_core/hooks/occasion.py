@@ -9,10 +9,13 @@ from worker_core.basics.plain import one_line
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import ExitCode, KubiyaError
 
-Occasion = Literal["start", "drain", "before_execution", "after_execution", "waiting", "failed"]
+Occasion = Literal["start", "drain", "before_execution", "after_execution", "waiting", "failed", "quiet_over", "test"]
 
 LONGEST: Final = 500
 """Characters of one value: ids and names come from servers."""
+
+MOST_CALLS: Final = 20
+"""Of those that are told at once, named one by one; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,16 @@ class Told:
     tool: str = ""
     """What waits: the id of the question, and the tool that asks for it."""
 
+    at: str = ""
+    """When it happened (ISO 8601), where that is not now."""
+
+    calls: tuple[Told, ...] = ()
+    """What was kept back in quiet hours, where it was more than one."""
+
+    def count(self, occasion: Occasion) -> int:
+        """How many of `calls` there are of one kind."""
+        return sum(one.occasion == occasion for one in self.calls)
+
     def environment(self) -> dict[str, str]:
         """For a program."""
         named = {
@@ -45,6 +58,8 @@ class Told:
             "KUBIYA_APPROVAL_ID": self.approval_id,
             "KUBIYA_TOOL": self.tool,
         }
+        if self.calls:
+            named |= {"KUBIYA_WAITING": str(self.count("waiting")), "KUBIYA_FAILED": str(self.count("failed"))}
         return {name: one_line(value, LONGEST) for name, value in named.items() if value}
 
     def message(self) -> dict[str, Any]:
@@ -58,9 +73,18 @@ class Told:
             "outcome": self.outcome,
             "approval_id": self.approval_id,
             "tool": self.tool,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "at": self.at or now(),
         }
-        return {name: one_line(value, LONGEST) for name, value in named.items() if value}
+        said: dict[str, Any] = {name: one_line(value, LONGEST) for name, value in named.items() if value}
+        if self.calls:
+            said |= {"waiting": self.count("waiting"), "failed": self.count("failed")}
+            said["calls"] = [one.message() for one in self.calls[:MOST_CALLS]]
+        return said
+
+
+def now() -> str:
+    """In UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class HookFailed(KubiyaError):

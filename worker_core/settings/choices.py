@@ -16,6 +16,7 @@ RequireSandbox = Literal["ask", "always", "never"]
 ClaudeFallback = Literal["fail", "default"]
 NetworkName = Literal["off", "allow-list", "on", "host"]
 HookFailure = Literal["fail", "ignore"]
+NotifyFormat = Literal["json", "slack", "teams", "discord", "ntfy"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -36,6 +37,12 @@ def listening_port(value: object) -> int:
     if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and int(text[:6]) < 65536):
         raise ValueError(worded("it must be a port, from 0 to 65535"))
     return int(text)
+
+
+def daily_hours(text: str) -> str:
+    from worker_core.basics.daily_hours import DailyHours
+
+    return str(DailyHours.read(text))
 
 
 LEVELS = ("files", "network", "processes", "privileges", "kernel", "limits")

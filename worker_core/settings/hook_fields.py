@@ -7,7 +7,7 @@ from pathlib import Path
 from worker_core.basics.command_line import command_line
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.urls import webhook_url
-from worker_core.settings.choices import HookFailure
+from worker_core.settings.choices import HookFailure, NotifyFormat, daily_hours
 from worker_core.settings.declaration import Group, setting
 from worker_core.settings.tool_fields import ToolSettings
 
@@ -97,3 +97,24 @@ class HookSettings(ToolSettings):
         "A file. What is sent is signed with it (HMAC-SHA256).",
     )
     """File of the secret that signs what the web address is sent (HMAC-SHA256). Tools do not see it."""
+
+    notify_format: NotifyFormat = setting(
+        "json",
+        Group.HOOKS,
+        "Form of what it is told",
+        "JSON for a program of yours, or what a chat's incoming webhook takes.",
+        live=True,
+    )
+    """What the web address is sent: `json` for a program of yours, or the form that the incoming webhooks of Slack,
+    Teams or Discord, or a topic of ntfy, take."""
+
+    notify_quiet: str = setting(
+        "",
+        Group.HOOKS,
+        "Quiet hours",
+        "22:00-07:00, by this machine's clock: nothing is told then, and once afterwards what still waits.",
+        reader=daily_hours,
+        live=True,
+    )
+    """Hours in which neither program nor web address is told anything: `22:00-07:00`, by this machine's clock. What
+    still waits afterwards, and what failed, is told in one message."""
