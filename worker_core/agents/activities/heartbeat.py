@@ -13,10 +13,17 @@ INTERVAL_SECONDS = 1.0
 
 
 @contextlib.asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
-    """Heartbeat while the body runs. The first is sent at once and marks the call as under way."""
+async def heartbeating(*, marked: bool = False) -> AsyncIterator[None]:
+    """Heartbeat while the body runs.
+
+    Args:
+        marked: the first is sent at once, so that whoever loses this call knows that it was under way. Else the first
+            comes after the interval: a short call has none, and each is a write of the server's.
+    """
 
     async def beat() -> None:
+        if not marked:
+            await asyncio.sleep(INTERVAL_SECONDS)
         while True:
             activity.heartbeat("under way")
             await asyncio.sleep(INTERVAL_SECONDS)

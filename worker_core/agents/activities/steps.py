@@ -276,7 +276,7 @@ class Steps:
         with services.tracker.step(
             request.execution_id, f"tool {name}", queue_id=self._queue.queue_id, turn=request.turn
         ):
-            async with heartbeating():
+            async with heartbeating(marked=True):
                 outcome = await self._outcome_of_tool(request)
         if outcome.approval is not None or (outcome.budget is not None and outcome.budget.call_id):
             services.tracker.waits_for_approval(request.execution_id)
