@@ -26,7 +26,8 @@ from worker_core.settings.choices import SandboxName
 
 ROUNDS = 40
 STANDS_SECONDS = 0.1
-"""Until a sandbox that waits stands: a model's next call takes longer."""
+"""Until a sandbox that waits stands: a model takes longer to write a call, from the piece that names its tool to the
+end of the answer (`agents/activities/foreseen.py`), and longer still for the next one."""
 
 _SHELL = ("/bin/bash", "-c", "true")
 
@@ -38,16 +39,16 @@ class Call:
     """Times the same without a sandbox."""
 
     network: Network = Network.ON
-    is_later: bool = False
-    """Of an execution that has made one, where the sandbox waits for it."""
+    is_foreseen: bool = False
+    """The sandbox waits for it, as for an execution's first call while its model writes it, and for each later one."""
 
 
 CALLS: dict[str, Call] = {
-    "shell call, no network": Call(argv=_SHELL, network=Network.OFF, most=2.5),
-    "shell call": Call(argv=_SHELL, most=2.5),
-    "later shell call": Call(argv=_SHELL, is_later=True, most=1.2),
-    "later Python call": Call(argv=(sys.executable, "-c", "pass"), is_later=True, most=1.2),
-    "shell call of 100 ms": Call(argv=("/bin/bash", "-c", "sleep 0.1"), most=1.1),
+    "shell call that nobody foresaw, no network": Call(argv=_SHELL, network=Network.OFF, most=2.5),
+    "shell call that nobody foresaw": Call(argv=_SHELL, most=2.5),
+    "shell call": Call(argv=_SHELL, is_foreseen=True, most=1.2),
+    "Python call": Call(argv=(sys.executable, "-c", "pass"), is_foreseen=True, most=1.2),
+    "shell call of 100 ms": Call(argv=("/bin/bash", "-c", "sleep 0.1"), is_foreseen=True, most=1.1),
 }
 
 
@@ -76,7 +77,7 @@ def measure_sandbox(folder: Path) -> list[Result]:
 async def _all(launcher: Launcher, workspace: Path, *, called: str) -> list[Result]:
     measured = []
     for name, call in CALLS.items():
-        if call.is_later and not isinstance(launcher, Spares):
+        if call.is_foreseen and not isinstance(launcher, Spares):
             continue
         times: dict[Launcher, list[float]] = {launcher: [], DirectLauncher(): []}
         for number in range(ROUNDS + 3):
@@ -91,8 +92,8 @@ async def _all(launcher: Launcher, workspace: Path, *, called: str) -> list[Resu
 
 async def _call(launcher: Launcher, call: Call, workspace: Path) -> float:
     environment = tool_environment({}, call_mark="bench", inherited={"PATH": os.environ["PATH"]})
-    command = Command(argv=call.argv, cwd=workspace, environment=environment, is_call=call.is_later)
-    if call.is_later:
+    command = Command(argv=call.argv, cwd=workspace, environment=environment, is_call=call.is_foreseen)
+    if call.is_foreseen:
         if isinstance(launcher, Spares):
             await asyncio.to_thread(launcher.prepare, command, workspace=workspace, network=call.network)
         await asyncio.sleep(STANDS_SECONDS)  # of both: the one without a sandbox follows on the making of the next

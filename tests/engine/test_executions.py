@@ -13,7 +13,9 @@ from tests.support.engine import Rig, home, new_agent, new_queue, running_engine
 from tests.support.executions import sequences, tool
 from tests.support.playground import Stage, until
 from tests.support.walls import needs_bubblewrap
+from worker_core.agents.activities import foreseen, model_call
 from worker_core.agents.activities.journal import Journal, JournalError
+from worker_core.agents.activities.services import Services
 from worker_core.control_plane.errors import ControlPlaneError
 from worker_core.events import EventDeliveryInterrupted, EventDeliveryResumed, ExecutionFinished, HeartbeatSent
 from worker_core.sandbox import landlock, linux
@@ -116,6 +118,28 @@ async def test_a_tool_in_the_sandbox(stage: Stage, tmp_path: Path) -> None:
     assert "/tmp/home\n" in output
     assert (home(tmp_path).workspaces / execution_id / "out.txt").exists()
     assert not list((home(tmp_path).runtime / "sandbox").glob("*"))
+
+
+@needs_bubblewrap
+async def test_a_sandbox_is_made_while_the_model_still_writes_its_call(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each answer that calls a tool, before the call is there; an answer without calls makes none."""
+    made: list[tuple[str, str]] = []
+
+    def foresee(services: Services, *, execution_id: str, tool: str, queue_id: str) -> object:
+        made.append((execution_id, tool))
+        return foreseen.foresee(services, execution_id=execution_id, tool=tool, queue_id=queue_id)
+
+    monkeypatch.setattr(model_call, "foresee", foresee)
+    async with running_engine(stage, tmp_path, sandbox="auto", require_sandbox="always") as rig:
+        silent = await rig.execute("foreseen\n!instant")
+        await rig.reach(silent, "waiting_for_input")
+        execution_id = await rig.execute("foreseen\n" + tool("true"))
+        await rig.reach(execution_id, "waiting_for_input")
+        [completed] = await rig.sent(execution_id, "tool_completed")
+    assert completed["data"]["sandbox"] == "bubblewrap"
+    assert made == [(execution_id, "shell")]
 
 
 async def test_three_queues_on_one_worker_each_get_work(stage: Stage, tmp_path: Path) -> None:

@@ -111,6 +111,11 @@ class CallAssembly:
             if isinstance(part, Mapping):
                 self._take(part, place if len(parts) > 1 else None)
 
+    @property
+    def first(self) -> str:
+        """The tool of the first call, once its name is one that was offered; empty: not yet."""
+        return name if self._calls and (name := self._calls[0].name) in self._offered else ""
+
     def finished(self) -> tuple[ToolCall, ...]:
         """In the order in which they began; what never got a name is none."""
         calls = (call.finished() for call in self._calls)

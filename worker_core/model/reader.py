@@ -78,6 +78,11 @@ class AnswerReader:
         return (self._reasoned or self._thoughts.found) and self._room.used == 0
 
     @property
+    def calls(self) -> str:
+        """The tool that it calls first, as soon as that is known; empty: none so far."""
+        return self._calls.first
+
+    @property
     def begun(self) -> bool:
         """Whether anything of an answer came."""
         return self._room.used > 0 or self._reasoned or self._thoughts.found

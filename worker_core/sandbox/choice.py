@@ -457,6 +457,11 @@ class ChosenLauncher:
             raise SandboxMissing(choice.view.reason)
         return choice.launcher.wrap(command, workspace=workspace, network=network)
 
+    def prepare(self, command: Command, *, workspace: Path, network: Network | None = None) -> None:
+        launcher = None if self._choice is None else self._choice.launcher
+        if launcher is not None and isinstance(launcher, Prepares):
+            launcher.prepare(command, workspace=workspace, network=network)
+
     def leave(self, workspace: Path) -> None:
         launcher = None if self._choice is None else self._choice.launcher
         if launcher is not None and isinstance(launcher, Prepares):

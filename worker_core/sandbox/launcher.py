@@ -167,6 +167,16 @@ class Launcher(Protocol):
 class Prepares(Protocol):
     """A launcher that makes something for calls to come."""
 
+    def prepare(self, command: Command, *, workspace: Path, network: Network | None = None) -> None:
+        """Make it for a call like this one. It takes a few milliseconds: call it in a thread that lives on.
+
+        Args:
+            command: what of it decides about its walls; nothing of it is run.
+            workspace: as in `Launcher.wrap`.
+            network: as there.
+        """
+        ...
+
     def leave(self, workspace: Path) -> None:
         """No call follows in this workspace for now."""
         ...

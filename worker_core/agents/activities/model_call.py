@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker_core.agents.activities.failures import error_event
+from worker_core.agents.activities.foreseen import foresee
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.activities.spending import price
 from worker_core.agents.compaction import CHARACTERS_PER_TOKEN
@@ -162,7 +163,7 @@ class _Call:
         if self._said or not self._message_id:
             self._message_id = self._next_message_id()
         self._said = []
-        begun, told = time.monotonic(), call.silent
+        begun, told, foreseen = time.monotonic(), call.silent, False
 
         def send(text: str) -> None:
             if text:
@@ -175,6 +176,11 @@ class _Call:
             async with aclosing(deltas):
                 async for text in deltas:
                     send(masked.feed(text))
+                    if not foreseen and (tool := reader.calls):
+                        foreseen = True
+                        foresee(
+                            self._services, execution_id=call.execution_id, tool=tool, queue_id=self._queue.queue_id
+                        )
                     if reader.thinks and time.monotonic() - begun > THINKING_TOLD_AFTER_SECONDS and not told:
                         told = True
                         self._warn(f"The model {request.model} is thinking.")
