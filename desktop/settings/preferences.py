@@ -43,6 +43,12 @@ class Preferences:
     language: str = ""
     """Such as `de`. Empty: the system's."""
 
+    hotkey_on: bool = False
+    """Keys open a new task, whatever program has the focus."""
+
+    hotkey: str = "Ctrl+Alt+Space"
+    """Which ones, in Qt's portable text."""
+
     check_for_updates: bool = False
     """Ask once a day whether there is a newer release. Off: no request is made."""
 

@@ -64,6 +64,7 @@ from worker_core.secrets import KeyringStore
 from worker_core.snapshot import EngineSnapshot, StopMode
 
 if TYPE_CHECKING:
+    from desktop.system.hotkey import HotkeyKeeper
     from desktop.windows.first_run import FirstRunWindow
     from desktop.windows.main import MainWindow
 
@@ -142,6 +143,8 @@ class Desktop:
         self._loop, self._launch, self._leaving = loop, launch, leaving
         self._tasks = TaskKeeper()
         paths, system = launch.paths, platform()
+        self._parts, self._make_hotkey = parts, system.hotkey
+        self._hotkey: HotkeyKeeper | None = None
         store = SettingsStore(paths, environ=launch.environ)
         names = [name for name in (store.preferences.language, *QLocale.system().uiLanguages()) if name]
         translate_qt(app, language.load(names))
@@ -225,6 +228,7 @@ class Desktop:
             menu=lambda: menu(self._facts()),
             carry_out=actions.carry_out,
             playground_model=self._playground_model,
+            hotkey=self._hotkeys,
         )
         self.front = Front(new_window=self._new_window, new_first_run=self._new_first_run)
         parts.callback(self.front.close)
@@ -267,6 +271,8 @@ class Desktop:
         if leaving.mode is None:
             self._redraw()
             self._appear()
+            if self._desk.settings.preferences.hotkey_on:
+                self._hotkeys()
             if self._launch.options.ask:
                 self.front.new_task()
             self._desk.updates.look()
@@ -280,6 +286,17 @@ class Desktop:
         await self._worker.close()
         if backend is not None:
             await asyncio.to_thread(backend.stop)
+
+    def _hotkeys(self) -> HotkeyKeeper:
+        """Made when they are on, or when somebody looks whether they are."""
+        if self._hotkey is None:
+            from desktop.system.hotkey import HotkeyKeeper
+
+            made = self._hotkey = HotkeyKeeper(make=self._make_hotkey, store=self._desk.settings)
+            made.pressed.connect(self.front.asked)
+            self._parts.callback(made.close)
+            made.look()
+        return self._hotkey
 
     async def _nothing_is_set_up(self) -> bool:
         """There is neither a service to attach to nor a queue to serve: the first run."""

@@ -32,7 +32,7 @@ class SettingRow(QWidget):
         change: Callable[[str | bool], str],
         reset: Callable[[], None] | None = None,
         picks_file: bool = False,
-        aside: IconButton | None = None,
+        aside: QWidget | None = None,
     ) -> None:
         super().__init__()
         self._control, self._change, self._resets = control, change, reset is not None
@@ -107,9 +107,11 @@ class SettingRow(QWidget):
         """The person was led here."""
         self._control.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def remark(self, sentence: str) -> None:
+    def remark(self, sentence: str, *, tone: Literal["warning", "muted"] = "warning") -> None:
         """What is to be known of the value, below its meaning; nothing for an empty text."""
         self._say("warning", sentence)
+        if sentence:
+            self._sentences["warning"].set_tone(tone)
 
     def complain(self, sentence: str) -> None:
         self._say("danger", sentence)

@@ -27,6 +27,7 @@ from desktop.worker.face import WorkerFace
 from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
+    from desktop.system.hotkey import HotkeyKeeper
     from worker_core.snapshot import Health
 
 
@@ -95,6 +96,9 @@ class Desk:
 
     playground_model: Callable[[], str] = lambda: ""
     """Which model the playground has; empty where this is none."""
+
+    hotkey: Callable[[], HotkeyKeeper | None] = lambda: None
+    """The keys that open a new task from anywhere. Made when somebody wants to see them; None in tests."""
 
     background: Background = field(default_factory=Background)
     executions: ExecutionStore = field(default_factory=ExecutionStore)

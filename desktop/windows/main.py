@@ -25,7 +25,7 @@ from desktop.widgets.surfaces import Banner
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.approvals import ApprovalsPage
 from desktop.windows.bindings import opening, said_keys, sections
-from desktop.windows.coming import come_forward
+from desktop.windows.coming import come_apart, come_forward, come_within
 from desktop.windows.commands import WindowCommands
 from desktop.windows.describing import Describing
 from desktop.windows.desk import Desk, Sentence
@@ -159,7 +159,10 @@ class MainWindow(QMainWindow):
         if self._new_task is None:
             self._new_task = NewTask(self.desk, self)
             self._new_task.begun.connect(self._follow)
-        come_forward(self._new_task)
+        if self.isActiveWindow():
+            come_within(self._new_task, self)
+        else:
+            come_apart(self._new_task)
 
     def _follow(self, execution_id: str) -> None:
         come_forward(self)

@@ -14,6 +14,7 @@ from desktop.widgets.buttons import Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.setting_row import SettingCard, SettingRow
 from desktop.windows.desk import Desk
+from desktop.windows.hotkey_row import HotkeyRow
 from worker_core.errors import ConfigurationError
 from worker_core.settings import as_text
 
@@ -29,6 +30,10 @@ def program_texts() -> dict[str, tuple[str, str]]:
         "drain_before_sleep": (tr("Take nothing new before the machine sleeps"), ""),
         "pause_on_metered_network": (tr("Pause on metered networks"), tr("Takes nothing new on them.")),
         "pause_below_battery_percent": (tr("Pause below this battery level"), tr("Percent. 0: never.")),
+        "hotkey_on": (
+            tr("Ask an agent from anywhere"),
+            tr("These keys open a new task, whatever program is in front."),
+        ),
         "check_for_updates": (tr("Ask for newer releases"), tr("Once a day; nothing is downloaded.")),
     }
 
@@ -59,6 +64,10 @@ class ProgramCard(SettingCard):
             "pause_below_battery_percent": battery,
         }
         for name, (title, meaning) in program_texts().items():
+            if name == "hotkey_on":
+                self.rows[name] = HotkeyRow(desk, title, meaning)
+                self.add(self.rows[name])
+                continue
             change = self._appear if name == "appearance" else partial(self._prefer, name)
             line = SettingRow(title, meaning, controls.get(name) or Switch(title), change=change)
             value = getattr(preferences, name)

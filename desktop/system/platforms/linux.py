@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from PySide6.QtCore import SLOT, QObject, Slot
 from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescriptor
+from PySide6.QtGui import QGuiApplication
 
 from desktop.look.language import tr
 from desktop.system.platforms.late_answers import ask
 from desktop.system.platforms.network_manager import NetworkManager
-from desktop.system.platforms.ports import APP_ID, APP_NAME, Notifier, Platform
+from desktop.system.platforms.ports import APP_ID, APP_NAME, Hotkey, Notifier, Platform
 from desktop.system.platforms.services import watch
 from desktop.system.platforms.session_lock import MANAGER, MANAGER_PATH, SERVICE, SessionLock
 from desktop.system.platforms.upower import UPower
@@ -49,6 +50,7 @@ def platform(command: tuple[str, ...]) -> Platform:
         network=NetworkManager(),
         notifier=_notifier(),
         screen_lock=SessionLock(),
+        hotkey=_hotkey,
     )
 
 
@@ -60,6 +62,21 @@ def _notifier() -> Notifier | None:
     from desktop.system.platforms.notice_picture import notice_picture
 
     return DBusNotifier(application=APP_NAME, desktop_entry=APP_ID, picture=lambda: notice_picture(APP_ID))
+
+
+def _hotkey(environ: Mapping[str, str] = os.environ) -> Hotkey | None:
+    """Of this session. X11's own way reaches nothing but X11's programs on Wayland, wherever our windows are."""
+    if environ.get("WAYLAND_DISPLAY") or environ.get("XDG_SESSION_TYPE") == "wayland":
+        if find_spec("jeepney") is None:
+            return None
+        from desktop.system.platforms.portal_hotkey import PortalHotkey
+
+        return PortalHotkey(app_id=APP_ID)
+    if QGuiApplication.platformName() != "xcb":
+        return None
+    from desktop.system.platforms.x11_hotkey import X11Hotkey
+
+    return X11Hotkey()
 
 
 class XdgAutostart:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from worker_core.basics.quick_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from desktop.system.platforms.combination import Combination
 
 APP_ID = "ai.kubiya.worker"
 """Bundle id on macOS, AppUserModelID on Windows, desktop file name on Linux."""
@@ -143,11 +146,50 @@ class ScreenLock(Protocol):
     def is_locked(self) -> bool: ...
 
 
+class HotkeyState(enum.Enum):
+    """What became of the wish for keys that reach this program from everywhere."""
+
+    OFF = "off"
+    ASKING = "asking"
+    """The desktop is asked, and may ask the person."""
+    ON = "on"
+    TAKEN = "taken"
+    """Another program has them."""
+    REFUSED = "refused"
+    """The desktop, or the person whom it asked, said no."""
+    NO_SUCH_KEY = "no such key"
+    """Nothing on this keyboard gives them."""
+    UNSUPPORTED = "unsupported"
+
+
+class Hotkey(Protocol):
+    """Keys that reach this program whatever has the focus. None of its methods waits for a person, or raises."""
+
+    pressed: Any
+    """Qt signal (token): they were pressed. By the token a window may come forward on Wayland; empty: there is none."""
+
+    changed: Any
+    """Qt signal: `state` or `assigned` says something else."""
+
+    @property
+    def state(self) -> HotkeyState: ...
+
+    @property
+    def assigned(self) -> str:
+        """How the desktop says that it is pressed, where the desktop decides; empty: as it was wished."""
+
+    def take(self, keys: Combination, *, purpose: str) -> None:
+        """From now on these, and no others. `purpose` is what a desktop shows to the person."""
+
+    def release(self) -> None:
+        """Does nothing where none are held."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """This machine's. Where `notifier` is None, the tray icon's own messages are all there is. Where `screen_lock` is,
     the system itself says what its notifications show on a locked screen. Where `supply` is, psutil is asked for
-    batteries; where `network` is, Qt for networks.
+    batteries; where `network` is, Qt for networks. `hotkey` makes one when somebody wants it; None: there is none.
     """
 
     autostart: AutostartEntry | None
@@ -157,6 +199,7 @@ class Platform:
     network: NetworkCost | None = None
     notifier: Notifier | None = None
     screen_lock: ScreenLock | None = None
+    hotkey: Callable[[], Hotkey | None] = lambda: None
 
 
 def autostart_state(entry: AutostartEntry | None) -> Autostart:

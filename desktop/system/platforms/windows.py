@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from PySide6.QtCore import QAbstractNativeEventFilter, QByteArray, QCoreApplication
 
-from desktop.system.platforms.ports import Platform
+from desktop.system.platforms.ports import Hotkey, Platform
 
 RUN: Final = r"Software\Microsoft\Windows\CurrentVersion\Run"
 APPROVED: Final = r"Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run"
@@ -25,7 +25,13 @@ PBT_APMRESUMEAUTOMATIC: Final = 0x0012
 
 
 def platform(command: tuple[str, ...]) -> Platform:
-    return Platform(autostart=RunKey(command), keep_awake=PowerState(), power=PowerBroadcast())
+    return Platform(autostart=RunKey(command), keep_awake=PowerState(), power=PowerBroadcast(), hotkey=_hotkey)
+
+
+def _hotkey() -> Hotkey:
+    from desktop.system.platforms.windows_hotkey import WindowsHotkey
+
+    return WindowsHotkey()
 
 
 def set_identity(app_id: str) -> None:

@@ -56,7 +56,7 @@ def unreachable(window: QWidget) -> list[str]:
         if at is not None:
             visited.append(at)
         QTest.keyClick(at or window, Qt.Key.Key_Tab)
-    missed = [child for child in controls if child not in visited]
+    missed = [child for child in controls if (child.focusProxy() or child) not in visited]
     return [
         child.accessibleName() or type(child).__name__
         for child in missed
