@@ -71,7 +71,7 @@ class HotkeyRow(SettingRow):
             case HotkeyState.UNSUPPORTED:
                 self.remark(
                     tr(
-                        "Kubiya Worker cannot take keys on this desktop. Where the desktop gives keys to commands, give them to: "
-                        "kubiya-worker-desktop --ask"
+                        "Kubiya Worker cannot take keys on this desktop. Where the desktop gives keys to commands, "
+                        "give them to: kubiya-worker-desktop --ask"
                     )
                 )
