@@ -30,6 +30,7 @@ from desktop.tray.menu import menu
 from desktop.windows.background import Background
 from desktop.windows.desk import Desk
 from desktop.worker.face import WorkerFace
+from worker_core.basics.sentences import worded
 from worker_core.budgets.ledger import Ledger, Spender, Spending
 from worker_core.checks.check import Check, ok, warn
 from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
@@ -141,18 +142,39 @@ async def _serving(queue_ids: Sequence[str]) -> dict[str, list[QueueWorker]]:
 async def examine(heard: Callable[[Check], object]) -> list[Check]:
     """A connection that is good but for one thing."""
     found = [
-        ok("proxy", "None is used for the control plane."),
-        ok("DNS", "control-plane.kubiya.ai is 203.0.113.7."),
-        ok("TLS", "The certificate of control-plane.kubiya.ai is trusted, issued by Let's Encrypt."),
-        ok("control plane", "control-plane.kubiya.ai is healthy."),
-        ok("Temporal", "acme.a1b2c.tmprl.cloud:7233 answers with TLS."),
-        ok("model gateway", "llm.acme.example answers, and takes the key of LITELLM_API_KEY."),
-        ok("keychain", "GNOME Keyring holds a key for control-plane.kubiya.ai."),
-        ok("API key", "It is from the keychain, and is valid for Acme."),
+        ok("proxy", worded("None is used for the control plane.")),
+        ok("DNS", worded("{host} is {addresses}.", host="control-plane.kubiya.ai", addresses="203.0.113.7")),
+        ok(
+            "TLS",
+            worded(
+                "The certificate of {host} is trusted, issued by {issuer}.",
+                host="control-plane.kubiya.ai",
+                issuer="Let's Encrypt",
+            ),
+        ),
+        ok("control plane", worded("{server} is healthy.", server="control-plane.kubiya.ai")),
+        ok("Temporal", worded("{address} answers with TLS.", address="acme.a1b2c.tmprl.cloud:7233")),
+        ok(
+            "model gateway",
+            worded("{server} answers, and takes the key of LITELLM_API_KEY.", server="llm.acme.example"),
+        ),
+        ok(
+            "keychain",
+            worded("{keychain} holds a key for {server}.", keychain="GNOME Keyring", server="control-plane.kubiya.ai"),
+        ),
+        ok(
+            "API key",
+            worded(
+                "It is from {source}, and is valid for {organization}.",
+                source=worded("the keychain"),
+                organization="Acme",
+            ),
+        ),
         warn(
             "clock",
-            "It is 41 s behind the control plane's.",
+            worded("It is {n} s behind the control plane's.", n=41),
             "Let the system keep its time: `timedatectl set-ntp true`.",
+            in_window=worded("Let the system keep its time, in its date settings."),
         ),
     ]
     took = (0.004, 0.031, 0.112, 0.187, 0.243, 0.156, 0.009, 0.094, None)

@@ -17,6 +17,7 @@ from typing import Final
 from worker_core import __version__
 from worker_core.basics.files import locked, write_private
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.paths import Paths, private_directory
 
@@ -146,10 +147,17 @@ class DataUser:
             return replace(found, format=self.format)
         if found.readable_from > self.format:
             raise DataOfAnotherFormat(
-                f"The data in {paths.state} were written by Kubiya Worker {found.version} (format {found.format}), and "
-                f"this is {self.version} (format {self.format}), which would misread them. Nothing was changed. "
-                f"Install {found.version} again, or let it lead them back first: `kubiya-worker data lead-back "
-                f"{self.format}`. Or name another folder in KUBIYA_WORKER_HOME."
+                worded(
+                    "The data in {folder} were written by Kubiya Worker {version} (format {format}), and this is {own} "
+                    "(format {own_format}), which would misread them. Nothing was changed. Install {version} again, or "
+                    "let it lead them back first: `kubiya-worker data lead-back {own_format}`. Or name another folder "
+                    "in KUBIYA_WORKER_HOME.",
+                    folder=str(paths.state),
+                    version=found.version,
+                    format=str(found.format),
+                    own=self.version,
+                    own_format=str(self.format),
+                )
             )
         return found
 
@@ -181,12 +189,20 @@ def read(paths: Paths) -> DataMark:
         return DataMark()
     except OSError as error:
         raise ConfigurationError(
-            f"{file} cannot be read: {error.strerror}. Repair its owner and permissions."
+            worded(
+                "{file} cannot be read: {why}. Repair its owner and permissions.",
+                file=str(file),
+                why=str(error.strerror),
+            )
         ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"{file} says which format the data of this machine have, and cannot be understood. Put it back from a "
-            f"backup, or remove it where {__version__} is the version that wrote them."
+            worded(
+                "{file} says which format the data of this machine have, and cannot be understood. Put it back from a "
+                "backup, or remove it where {version} is the version that wrote them.",
+                file=str(file),
+                version=__version__,
+            )
         ) from error
     return mark
 
@@ -206,9 +222,13 @@ def _alone(paths: Paths) -> Iterator[None]:
 def _refuse_while_used(paths: Paths, found: DataMark, pids: Sequence[int]) -> None:
     if pids:
         raise DataOfAnotherFormat(
-            f"The data in {paths.state} are of format {found.settled} and are to change it, which cannot be done while "
-            f"workers use them (process {', '.join(map(str, pids))}). `kubiya-worker stop` lets them end their turns "
-            "and leave; then try again."
+            worded(
+                "The data in {folder} are of format {format} and are to change it, which cannot be done while workers "
+                "use them (process {pids}). `kubiya-worker stop` lets them end their turns and leave; then try again.",
+                folder=str(paths.state),
+                format=str(found.settled),
+                pids=", ".join(map(str, pids)),
+            )
         )
 
 
@@ -220,7 +240,15 @@ def _write(paths: Paths, mark: DataMark) -> None:
 
 def _unwritable(paths: Paths, error: OSError) -> ConfigurationError:
     if isinstance(error, TimeoutError):
-        return DataOfAnotherFormat(f"Another program changes the data in {paths.state}, and has not ended. Try again.")
+        return DataOfAnotherFormat(
+            worded(
+                "Another program changes the data in {folder}, and has not ended. Try again.", folder=str(paths.state)
+            )
+        )
     return ConfigurationError(
-        f"The state folder {paths.state} cannot be written: {error.strerror}. Free some space or repair its owner."
+        worded(
+            "The state folder {folder} cannot be written: {why}. Free some space or repair its owner.",
+            folder=str(paths.state),
+            why=str(error.strerror),
+        )
     )

@@ -44,15 +44,19 @@ class Paths:
             try:
                 base = expanded(home)
             except ValueError as error:
-                raise ConfigurationError(f"KUBIYA_WORKER_HOME is {home!r}; {error}.") from error
+                why = error.args[0] if error.args else ""
+                said = worded("{called} is {value}; {why}.", called="KUBIYA_WORKER_HOME", value=repr(home), why=why)
+                raise ConfigurationError(said) from error
             return cls(config=base / "config", state=base / "state", runtime=base / "run")
         try:
             config = platformdirs.user_config_path(APP_NAME, appauthor=False)
             state = platformdirs.user_state_path(APP_NAME, appauthor=False)
         except RuntimeError:
             raise ConfigurationError(
-                "This user has no home folder to keep anything in: HOME is not set, and the system knows none. Name a "
-                "folder of the worker's own in KUBIYA_WORKER_HOME."
+                worded(
+                    "This user has no home folder to keep anything in: HOME is not set, and the system knows none. "
+                    "Name a folder of the worker's own in KUBIYA_WORKER_HOME."
+                )
             ) from None
         return cls(config=config, state=state, runtime=state / "run")
 
@@ -219,15 +223,23 @@ def _check(folder: Path) -> None:
     found = folder.stat()
     if _not_ours(found):
         raise UnsafeFolder(
-            f"The folder {folder} belongs to {_user(found.st_uid)}, so what stands in it cannot be believed. Take it "
-            "over (chown -R), or name another folder in KUBIYA_WORKER_HOME."
+            worded(
+                "The folder {folder} belongs to {user}, so what stands in it cannot be believed. Take it over "
+                "(chown -R), or name another folder in KUBIYA_WORKER_HOME.",
+                folder=str(folder),
+                user=_user(found.st_uid),
+            )
         )
     if sys.platform == "win32" or not found.st_mode & _WRITABLE_BY_OTHERS:
         return
     if not os.statvfs(folder).f_flag & os.ST_RDONLY:  # as Kubernetes mounts its configuration
         raise UnsafeFolder(
-            f"Other users of this machine can write to the folder {folder}, so what stands in it cannot be believed. "
-            f"Look into it, then close it: chmod -R go-rwx {shlex.quote(str(folder))}"
+            worded(
+                "Other users of this machine can write to the folder {folder}, so what stands in it cannot be "
+                "believed. Look into it, then close it: {command}",
+                folder=str(folder),
+                command=f"chmod -R go-rwx {shlex.quote(str(folder))}",
+            )
         )
 
 
@@ -288,4 +300,4 @@ def _user(number: int) -> str:
 
         with contextlib.suppress(KeyError):
             return pwd.getpwuid(number).pw_name
-    return f"user {number}"
+    return worded("user {number}", number=str(number))

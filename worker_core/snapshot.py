@@ -212,7 +212,7 @@ class QuestionPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionField:
-    """Something that is to be filled in. Its words come from a stranger; they are bounded and escaped."""
+    """Something that is to be filled in. A tool's server words it: bounded and escaped; or the worker, of a budget."""
 
     name: str
     label: str
@@ -229,6 +229,12 @@ class QuestionField:
     least: float = 0.0
     most: float = 1e18
     """Of a number; of the characters of a text; of how many are chosen."""
+
+    said: tuple[Phrase, ...] = field(default=(), repr=False)
+    """What `label` is made of, for other languages; empty: it is a server's, or said in English."""
+
+    def __post_init__(self) -> None:
+        settle(self, "label")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
-from desktop.look.language import retold, tr
+from desktop.look.language import number_text, retold, tr
 from worker_core.basics.sentences import english
 from worker_core.basics.visible import visible_line
 from worker_core.snapshot import QuestionPart
+
+_NUMBERED: Final = re.compile(r"argument ([0-9]{1,6})")
+_MORE: Final = re.compile(r"([0-9]{1,6}) more arguments")
+"""As `compose` and `shown` name what cannot be named (`worker_core/policy/question_text.py`)."""
 
 _LINE: Final = 2_000
 """Characters of a part, and of its name; whoever shows them cuts to the room that there is, which is less."""
@@ -16,7 +21,16 @@ _LINE: Final = 2_000
 
 def part_name(part: QuestionPart) -> str:
     """What stands beside it."""
-    return {"place": tr("working folder"), "reason": tr("asked because")}.get(part.kind, part.name)
+    match part.kind:
+        case "place":
+            return tr("working folder")
+        case "reason":
+            return tr("asked because")
+    if part.kind == "argument" and (found := _NUMBERED.fullmatch(part.name)):
+        return tr("argument {number}", number=found[1])
+    if part.left_out and (found := _MORE.fullmatch(part.name)):
+        return tr("{count} more arguments", count=number_text(int(found[1])))
+    return part.name
 
 
 def part_text(part: QuestionPart) -> str:

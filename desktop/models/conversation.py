@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from desktop.look.asked import in_one_line
-from desktop.look.language import tr
+from desktop.look.asked import in_one_line, part_name, part_text
+from desktop.look.language import number_text, tr
+from desktop.look.wording import duration_text
 from worker_core.basics import typed_json
 from worker_core.basics.plain import one_line
 from worker_core.basics.quick_dataclass import dataclass
@@ -256,18 +257,18 @@ class Conversation:
         for item in self.items:
             match item:
                 case Message():
-                    name = item.member or item.author or item.role.capitalize()
+                    name = item.member or item.author or (tr("You") if item.role == "user" else tr("Agent"))
                     parts += [f"## {name}{_stamp(item.at)}", "", item.text, ""]
                 case ToolCall():
-                    state = item.failure or {None: "running", True: "done", False: "failed"}[item.succeeded]
-                    took = f", {item.duration_seconds:.1f} s" if item.duration_seconds is not None else ""
-                    parts += [f"### Tool `{item.name}` ({state}{took})", "", *fenced(pretty(item.arguments), "json")]
+                    took = f", {duration_text(item.duration_seconds)}" if item.duration_seconds is not None else ""
+                    head = tr("Tool {name}", name=f"`{item.name}`")
+                    parts += [f"### {head} ({_outcome(item)}{took})", "", *fenced(pretty(item.arguments), "json")]
                     parts += fenced(item.error or item.output, "")
                 case Notice():
-                    parts += [f"> **{item.severity}**: {item.text}", ""]
+                    parts += [f"> **{_severity(item.severity)}**: {item.text}", ""]
                 case Approval():
-                    parts += [f"> **Approval** {item.tool} ({item.answer or 'waiting'})", ""]
-                    parts += fenced("\n".join(written(item.parts)), "text")
+                    parts += [f"> **{tr('Approval')}** {item.tool} ({_answer_text(item.answer)})", ""]
+                    parts += fenced("\n".join(_written(item.parts)), "text")
         return "\n".join(parts)
 
     def to_json(self) -> str:
@@ -395,9 +396,10 @@ def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime
 
 def _fields(said: Any) -> tuple[QuestionField, ...]:
     try:
-        return typed_json.convert(said or [], tuple[QuestionField, ...])
+        fields = typed_json.convert(said or [], tuple[QuestionField, ...])
     except msgspec.ValidationError:
         return ()
+    return tuple(replace(one, said=()) for one in fields)  # as of parts
 
 
 def _parts(said: Any) -> tuple[QuestionPart, ...]:
@@ -458,6 +460,34 @@ def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
 
 
 _ANSWERS: Mapping[object, str] = {"allow": "allowed", "deny": "denied", "timeout": "expired"}
+
+
+def _outcome(call: ToolCall) -> str:
+    match call.failure:
+        case "denied":
+            return tr("Denied")
+        case "unknown":
+            return tr("Outcome unknown")
+    return {None: tr("Running"), True: tr("Done"), False: tr("Failed")}[call.succeeded]
+
+
+def _severity(severity: str) -> str:
+    return {"info": tr("Note"), "warning": tr("Warning"), "danger": tr("Error")}[severity]
+
+
+def _answer_text(answer: str) -> str:
+    said = {"": tr("Waits for you"), "allowed": tr("Allowed"), "denied": tr("Denied"), "expired": tr("Expired")}
+    return said.get(answer, answer)
+
+
+def _written(parts: Iterable[QuestionPart]) -> list[str]:
+    """In the window's language."""
+    shown = []
+    for one in parts:
+        more = tr("{count} more characters", count=number_text(one.left_out)) if one.left_out else ""
+        text = f"{part_text(one)} … ({more})" if more else part_text(one)
+        shown.append(QuestionPart(name=part_name(one), text=text))
+    return written(shown)
 
 
 def fenced(text: str, language: str) -> list[str]:

@@ -20,6 +20,7 @@ import msgspec
 
 from worker_core.basics import typed_json
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 
 LARGEST_BYTES: Final = 1_000_000
@@ -139,24 +140,34 @@ def believed(content: bytes, *, roots: Iterable[bytes], seen: Seen, now: datetim
         NotBelieved: with the reason.
     """
     if len(content) > LARGEST_BYTES:
-        raise NotBelieved(f"The list of releases is larger than {LARGEST_BYTES:,} bytes.")
+        raise NotBelieved(worded("The list of releases is larger than {n} bytes.", n=LARGEST_BYTES))
     envelope = _decoded(content, Envelope)
-    keys = _signed_by(envelope.keys, {key_id(one): one for one in roots}, _KEYS, SigningKeys, "the root keys")
+    keys = _signed_by(envelope.keys, {key_id(one): one for one in roots}, _KEYS, SigningKeys, worded("the root keys"))
     if keys.generation < seen.generation:
         raise NotBelieved(
-            f"The list of releases is signed with keys that were replaced (generation {keys.generation}, and "
-            f"{seen.generation} was seen). Somebody brings back an old one."
+            worded(
+                "The list of releases is signed with keys that were replaced (generation {found}, and {seen} was "
+                "seen). Somebody brings back an old one.",
+                found=str(keys.generation),
+                seen=str(seen.generation),
+            )
         )
-    _refuse_past("The keys that sign the list of releases", keys.expires, now)
+    _refuse_past(worded("The keys that sign the list of releases"), keys.expires, now)
     public = [_bytes(one) for one in keys.keys]
-    index = _signed_by(envelope.index, {key_id(one): one for one in public}, _INDEX, ReleaseIndex, "its present keys")
+    index = _signed_by(
+        envelope.index, {key_id(one): one for one in public}, _INDEX, ReleaseIndex, worded("its present keys")
+    )
     # Numbers begin anew with new keys: whoever has stolen one cannot take the highest number away for ever.
     if keys.generation == seen.generation and index.sequence < seen.sequence:
         raise NotBelieved(
-            f"The list of releases is older than one that was seen (number {index.sequence}, and {seen.sequence} was "
-            "seen). Somebody brings back an old one."
+            worded(
+                "The list of releases is older than one that was seen (number {found}, and {seen} was seen). Somebody "
+                "brings back an old one.",
+                found=str(index.sequence),
+                seen=str(seen.sequence),
+            )
         )
-    _refuse_past("The list of releases", index.expires, now)
+    _refuse_past(worded("The list of releases"), index.expires, now)
     return index, Seen(generation=keys.generation, sequence=index.sequence)
 
 
@@ -175,18 +186,28 @@ def _signed_by(signed: Signed, keys: Mapping[str, bytes], before: bytes, kind: t
             continue
         found = _decoded(payload, kind)
         if (number := getattr(found, "format", FORMAT)) != FORMAT:
-            raise NotBelieved(f"The list of releases has format {number}, and this version knows {FORMAT}.")
+            raise NotBelieved(
+                worded(
+                    "The list of releases has format {number}, and this version knows {known}.",
+                    number=str(number),
+                    known=str(FORMAT),
+                )
+            )
         return found
-    raise NotBelieved(f"The list of releases is not signed by {whose}.")
+    raise NotBelieved(worded("The list of releases is not signed by {whose}.", whose=whose))
 
 
 def _refuse_past(what: str, end: datetime, now: datetime) -> None:
     if end.tzinfo is None:
-        raise NotBelieved(f"{what} must end at a time with a time zone.")
+        raise NotBelieved(worded("{what} must end at a time with a time zone.", what=what))
     if end <= now:
         raise NotBelieved(
-            f"{what} ended on {end:%Y-%m-%d}, and there is no newer one: somebody holds it back, nobody has renewed "
-            "it, or this machine's clock is wrong."
+            worded(
+                "{what} ended on {day}, and there is no newer one: somebody holds it back, nobody has renewed it, or "
+                "this machine's clock is wrong.",
+                what=what,
+                day=f"{end:%Y-%m-%d}",
+            )
         )
 
 
@@ -194,11 +215,11 @@ def _decoded(content: bytes, kind: type[Payload]) -> Payload:
     try:
         return typed_json.decode(content, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotBelieved("What was answered is no list of releases.") from error
+        raise NotBelieved(worded("What was answered is no list of releases.")) from error
 
 
 def _bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise NotBelieved("What was answered is no list of releases.") from error
+        raise NotBelieved(worded("What was answered is no list of releases.")) from error

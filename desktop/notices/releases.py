@@ -141,7 +141,7 @@ async def _body(answer: httpx2.Response) -> bytes:
     async for part in answer.aiter_bytes():
         content += part
         if len(content) > LARGEST_BYTES:
-            raise NotBelieved(f"The list of releases is larger than {LARGEST_BYTES:,} bytes.")
+            raise NotBelieved(worded("The list of releases is larger than {n} bytes.", n=LARGEST_BYTES))
     return bytes(content)
 
 

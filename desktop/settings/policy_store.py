@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from desktop.look.language import fact
+from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text
 from worker_core.settings import text_file
@@ -38,4 +39,7 @@ class PolicyStore:
         try:
             text_file.replace(self._file, text)
         except OSError as error:
-            raise KubiyaError(f"The policy file {self._file} cannot be written: {error.strerror}.") from error
+            said = worded(
+                "The policy file {file} cannot be written: {why}.", file=str(self._file), why=str(error.strerror)
+            )
+            raise KubiyaError(said) from error

@@ -17,6 +17,7 @@ from desktop.settings import preferences
 from desktop.settings.preferences import Preferences
 from worker_core import settings as settings_of
 from worker_core.basics.durations import duration_as_typed
+from worker_core.basics.sentences import worded
 from worker_core.basics.toml_text import basic_string
 from worker_core.basics.whole_text import whole
 from worker_core.errors import ConfigurationError
@@ -70,7 +71,7 @@ class SettingsStore(QObject):
             ConfigurationError: a value is not valid (nothing is written then), or the file cannot be written.
         """
         file = self.paths.settings_file
-        text, mark = text_file.read(file, what="settings file")
+        text, mark = text_file.read(file, what=worded("settings file"))
         text = text or f"{FORMAT_KEY} = {FORMAT}\n"
         values = settings_of.parse(text, file=file)
         for name, value in changes.items():
@@ -85,12 +86,15 @@ class SettingsStore(QObject):
         text = edited(text, {name: getattr(checked, name) if name in values else None for name in changes})
         if _read_back(text, file=file) != checked:
             raise ConfigurationError(
-                f"The settings file {file} was left as it is: these values cannot be written to it."
+                worded(
+                    "The settings file {file} was left as it is: these values cannot be written to it.", file=str(file)
+                )
             )
         try:
             text_file.replace(file, mark + text)
         except OSError as error:
-            raise ConfigurationError(f"The settings file {file} cannot be written: {error.strerror}.") from error
+            said = worded("The settings file {file} cannot be written: {why}.", file=str(file), why=str(error.strerror))
+            raise ConfigurationError(said) from error
         self.changed.emit()
 
     # --- preferences --------------------------------------------------------------------------------------
@@ -101,7 +105,9 @@ class SettingsStore(QObject):
         try:
             preferences.write(self._preferences_file, self.preferences)
         except OSError as error:
-            raise ConfigurationError(f"The preferences cannot be written: {error.strerror}.") from error
+            raise ConfigurationError(
+                worded("The preferences cannot be written: {why}.", why=str(error.strerror))
+            ) from error
         self.changed.emit()
         return self.preferences
 

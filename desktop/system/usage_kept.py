@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 
 if TYPE_CHECKING:
@@ -33,4 +34,7 @@ class UsageKept:
         try:
             await asyncio.to_thread(write_private, to, csv_text(usage).encode(), durable=False)
         except OSError as error:
-            raise KubiyaError(f"{to} cannot be written: {error.strerror}. Choose another place.") from error
+            said = worded(
+                "{file} cannot be written: {why}. Choose another place.", file=str(to), why=str(error.strerror)
+            )
+            raise KubiyaError(said) from error

@@ -52,6 +52,7 @@ class MessageView(QWidget):
         self._text.link_chosen.connect(self.link_chosen)
         mine = message.role == "user"
         name = message.member or (message.author or tr("You") if mine else tr("Agent"))
+        self._name = name
         head = ElidedLabel(name, role="caption", tone="muted")
         when = Label(when_text(message.at), role="caption", tone="muted")
         top = row(Icon("user" if mine else "agent", size=14, tone="neutral" if mine else "accent"), head, when, None)
@@ -76,7 +77,7 @@ class MessageView(QWidget):
         self._fate.set_tone("danger" if failed else "muted")
         self._fate.setVisible(said.role == "user" and bool(said.delivery))
         self._again.setVisible(said.role == "user" and failed)
-        self.setAccessibleName(f"{said.role}: {said.text[:200]} {self._fate.text()}".strip())
+        self.setAccessibleName(f"{self._name}: {said.text[:200]} {self._fate.text()}".strip())
 
 
 class NoticeView(QFrame):

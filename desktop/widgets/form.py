@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import retold, tr
 from desktop.look.tokens import Space
 from desktop.widgets.choice import Choice
 from desktop.widgets.layouts import column
@@ -23,8 +23,10 @@ class Form(QWidget):
         rows = []
         for field in fields:
             control = self.controls[field.name] = _control(field)
-            label = f"{field.label} *" if field.required else field.label
-            rows.append(column(Label(label, role="strong"), control, *_about(field), gap=2))
+            label = _label(field)
+            rows.append(
+                column(Label(f"{label} *" if field.required else label, role="strong"), control, *_about(field), gap=2)
+            )
         self.setLayout(column(*rows, gap=Space.S))
 
     @property
@@ -34,6 +36,10 @@ class Form(QWidget):
             for name, control in self.controls.items()
         }
         return {name: value for name, value in said.items() if value}
+
+
+def _label(field: QuestionField) -> str:
+    return retold(field.label, field.said)
 
 
 def _about(field: QuestionField) -> list[Label]:
@@ -46,10 +52,10 @@ def _control(field: QuestionField) -> Choice | QLineEdit:
     nothing = [] if field.required else [("", "—")]
     if field.kind == "boolean":
         options = [*nothing, ("no", tr("No")), ("yes", tr("Yes"))]
-        return Choice(field.label, options, chosen=field.default or ("no" if field.required else ""))
+        return Choice(_label(field), options, chosen=field.default or ("no" if field.required else ""))
     if field.kind == "choice":
         shown = zip(field.options, field.shown, strict=True)
-        return Choice(field.label, [*nothing, *shown], chosen=field.default)
+        return Choice(_label(field), [*nothing, *shown], chosen=field.default)
     line = QLineEdit(field.default)
-    line.setAccessibleName(field.label)
+    line.setAccessibleName(_label(field))
     return line

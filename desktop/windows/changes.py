@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from desktop.look.language import tr
+from desktop.look.language import retold, tr
 from desktop.look.tokens import Space
 from desktop.widgets.changes_card import ChangesCard
 from desktop.widgets.layouts import empty
@@ -63,13 +63,13 @@ class ChangesPanel(QWidget):
 
     def _merge(self, execution_id: str, seal: str) -> None:
         async def merge() -> None:
-            self._said(await self._desk.copies.merge(execution_id, seal=seal))
+            self._said(retold(await self._desk.copies.merge(execution_id, seal=seal)))
 
         self._desk.background.ask(merge(), doing=tr("merge the changes"))
 
     def _ask_discard(self, execution_id: str) -> None:
         async def discard() -> None:
-            self._said(await self._desk.copies.discard(execution_id))
+            self._said(retold(await self._desk.copies.discard(execution_id)))
 
         self._desk.frame.say(
             tr("Discard these changes? They cannot be brought back."),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from desktop.look.language import fact, tr
+from desktop.look.language import fact, retold, tr
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import duration_text
 from desktop.widgets.buttons import Button
@@ -97,10 +97,11 @@ class ConnectionTest(QWidget):
 
 def _line(check: Check) -> QWidget:
     made = QWidget()
-    name = Label(check.name, role="medium")
+    name = Label(_name(check), role="medium")
     name.setFixedWidth(110)
-    repair = check.repair if check.verdict in {"warn", "fail"} else ""
-    said = Label(" ".join(filter(None, (check.sentence, repair))), role="small", tone="muted", wrap=True)
+    repair = (check.in_window or check.repair) if check.verdict in {"warn", "fail"} else ""
+    sentences = " ".join(retold(one) for one in (check.fact or check.sentence, repair) if one)
+    said = Label(sentences, role="small", tone="muted", wrap=True)
     dot = Dot(tone=_TONES[check.verdict], size=8)
     took = Label(duration_text(check.took_seconds) if check.took_seconds else "", role="small", tone="muted")
     took.setMinimumWidth(TOOK_WIDTH)
@@ -110,5 +111,21 @@ def _line(check: Check) -> QWidget:
     for part in (dot, name, said, took):
         top(part, layout)
     made.setLayout(layout)
-    made.setAccessibleName(f"{check.name}: {check.sentence} {repair}".strip())
+    made.setAccessibleName(f"{_name(check)}: {sentences}")
     return made
+
+
+def _name(check: Check) -> str:
+    names = {
+        "proxy": tr("Proxy"),
+        "dns": tr("DNS"),
+        "tls": tr("TLS"),
+        "control-plane": tr("Control plane"),
+        "temporal": tr("Temporal"),
+        "model-gateway": tr("Model gateway"),
+        "keychain": tr("Keychain"),
+        "api-key": tr("API key"),
+        "queue": tr("Queue"),
+        "clock": tr("Clock"),
+    }
+    return names.get(check.id, check.name)

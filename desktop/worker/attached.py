@@ -15,6 +15,7 @@ import msgspec
 from desktop.look.language import tr
 from desktop.worker.wanted import Provide
 from worker_core.basics import typed_json
+from worker_core.basics.sentences import worded
 from worker_core.control_socket.client import News, RunningWorker, StopName, Watch, WorkerSilent
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
@@ -79,7 +80,7 @@ class Attached:
             watch.close()
             raise
         if first is None:
-            raise WorkerSilent(f"The worker with pid {worker.pid} has just ended.")
+            raise WorkerSilent(worded("The worker with pid {pid} has just ended.", pid=str(worker.pid)))
         made = cls(worker, watch, coming, log_ring=log_ring, publish=publish, ended=ended)
         made._told(first)
         return made
@@ -139,7 +140,8 @@ class Attached:
             failure = error
         except Exception as error:
             log.exception("The watch of the worker service failed.")
-            failure = KubiyaError(f"The worker service could not be watched any longer ({type(error).__name__}).")
+            kind = type(error).__name__
+            failure = KubiyaError(worded("The worker service could not be watched any longer ({kind}).", kind=kind))
         self._hand_over(partial(self._ended, failure))
 
     def _read_logs(self) -> None:

@@ -32,7 +32,7 @@ NOW = datetime(2026, 11, 29, 10, 0, tzinfo=UTC)
 
 def test_it_reads_as_english() -> None:
     said = worded("{n} of {name} in {hours} h", n=1234, name="a {place}", hours=2.50)
-    assert said == "1234 of a {place} in 2.5 h"
+    assert said == "1,234 of a {place} in 2.5 h"
     assert said.said == (Phrase("{n} of {name} in {hours} h", {"n": 1234, "name": "a {place}", "hours": 2.5}),)
     assert worded("Nothing {here} is a place.") == "Nothing {here} is a place."
     assert worded("{known} {unknown}", known=1) == "1 {unknown}"

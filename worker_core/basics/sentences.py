@@ -135,7 +135,7 @@ def _in_english(value: str | float | Sequence[Phrase]) -> str:
         case str():
             return value
         case int() | float():
-            return f"{value:g}" if isinstance(value, float) else str(value)
+            return f"{value:g}" if isinstance(value, float) else f"{value:,}"
         case _:
             return english(value)
 

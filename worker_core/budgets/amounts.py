@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 
-from worker_core.basics.durations import duration_as_typed
+from worker_core.basics.sentences import Worded, joined, worded
 from worker_core.settings.budget import LARGEST, Kind, Limit, Scope
 from worker_core.snapshot import BudgetView, QuestionField
 
 MORE: Final = "more"
-_WORDS: Final[Mapping[Kind, str]] = {
-    "tokens": "tokens", "cost": "US dollars", "model_calls": "model calls", "tool_calls": "tool calls",
-    "wall_time": "seconds",
-}  # fmt: skip
+_HOW_MANY: Final[Mapping[Kind, Worded]] = {
+    "tokens": worded("How many more tokens"),
+    "cost": worded("How many more US dollars"),
+    "model_calls": worded("How many more model calls"),
+    "tool_calls": worded("How many more tool calls"),
+    "wall_time": worded("How many more seconds"),
+}
 
 
 class AboutQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ def question_fields(limit: Limit) -> tuple[QuestionField, ...]:
     return (
         QuestionField(
             name=MORE,
-            label=f"How many more {_WORDS[limit.kind]}",
+            label=_HOW_MANY[limit.kind],
             kind="number" if limit.kind == "cost" else "integer",
             default=limit.number,
             least=0.000001 if limit.kind == "cost" else 1,
@@ -53,23 +55,42 @@ def question_fields(limit: Limit) -> tuple[QuestionField, ...]:
     )
 
 
-def amount_text(kind: Kind, amount: float) -> str:
+def amount_text(kind: Kind, amount: float) -> Worded:
     """`2,000 tokens`, `$1.50`, `2 h`."""
+    n = round(amount)
     match kind:
         case "cost":
-            return f"${amount:,.2f}" if amount >= 0.01 or not amount else f"${amount:,.6f}".rstrip("0")
+            written = f"{amount:.2f}" if amount >= 0.01 or not amount else f"{amount:.6f}".rstrip("0")
+            whole, _, rest = written.partition(".")
+            return worded("${whole}.{rest}", whole=int(whole), rest=rest)
         case "wall_time":
-            return duration_as_typed(timedelta(seconds=round(amount)))
-        case _:
-            words = _WORDS[kind]
-            return f"{amount:,.0f} {words[:-1] if amount == 1 else words}"
+            return _time(n)
+        case "tokens":
+            return worded("1 token") if n == 1 else worded("{n} tokens", n=n)
+        case "model_calls":
+            return worded("1 model call") if n == 1 else worded("{n} model calls", n=n)
+        case "tool_calls":
+            return worded("1 tool call") if n == 1 else worded("{n} tool calls", n=n)
+
+
+def _time(seconds: int) -> Worded:
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = (
+        worded("{n} d", n=days) if days else "",
+        worded("{n} h", n=hours) if hours else "",
+        worded("{n} min", n=minutes) if minutes else "",
+        worded("{n} s", n=rest) if rest or not seconds else "",
+    )
+    return joined(*parts)
 
 
 def view_text(view: BudgetView) -> str:
     """`turn: 1,200 of 2,000 tokens`."""
     kind: Kind = view.kind
     whole = amount_text(kind, view.limit)
-    spent = amount_text(kind, view.spent)
+    spent: str = amount_text(kind, view.spent)
     if kind not in {"cost", "wall_time"}:
         spent = f"{view.spent:,.0f}"
     unknown = " (some prices are unknown)" if view.unknown else ""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.budgets import days
 from worker_core.errors import KubiyaError
 from worker_core.paths import private_file
@@ -232,8 +233,12 @@ class Ledger:
                 run("COMMIT")
             except (OSError, sqlite3.Error) as error:
                 raise LedgerError(
-                    f"What was spent cannot be kept in {self._file} ({error}). Make room or repair the folder; a file "
-                    "that is broken may be removed."
+                    worded(
+                        "What was spent cannot be kept in {file} ({why}). Make room or repair the folder; a file that "
+                        "is broken may be removed.",
+                        file=str(self._file),
+                        why=str(error),
+                    )
                 ) from error
 
     def _opened(self) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Worded, worded
 from worker_core.budgets.amounts import amount_text
 from worker_core.budgets.ledger import Ledger, Spender, Spending
 from worker_core.policy.file import PolicyFile
@@ -17,9 +18,12 @@ from worker_core.snapshot import BudgetView
 UNPRICED: Final = "unpriced"
 """What is added where model calls of unknown price may be made although their cost is limited."""
 
-_WHERE: Final[Mapping[Scope, str]] = {
-    "turn": "this turn", "execution": "this execution", "agent": "this agent today", "day": "today",
-}  # fmt: skip
+_WHERE: Final[Mapping[Scope, Worded]] = {
+    "turn": worded("this turn"),
+    "execution": worded("this execution"),
+    "agent": worded("this agent today"),
+    "day": worded("today"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +40,20 @@ class Reached:
     unpriced: bool = False
     """The cost is limited, and nobody knows it."""
 
-    def sentence(self, *, price_file: Path) -> str:
+    def sentence(self, *, price_file: Path) -> Worded:
         """What is said of it."""
         limit, where = amount_text(self.limit.kind, self.allowed), _WHERE[self.limit.scope]
         if not self.unpriced:
             spent = amount_text(self.limit.kind, self.spent.of(self.limit.kind))
-            return f"The budget of {limit} for {where} is used up ({spent})."
-        calls = f"{self.spent.unpriced} model call{'s' * (self.spent.unpriced != 1)}"
-        return (
-            f"The budget of {limit} for {where} cannot be held: neither the gateway nor {price_file} says what {calls} "
-            "cost."
+            return worded(
+                "The budget of {limit} for {where} is used up ({spent}).", limit=limit, where=where, spent=spent
+            )
+        return worded(
+            "The budget of {limit} for {where} cannot be held: neither the gateway nor {file} says what {calls} cost.",
+            limit=limit,
+            where=where,
+            file=str(price_file),
+            calls=amount_text("model_calls", self.spent.unpriced),
         )
 
 

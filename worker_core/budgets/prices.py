@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.model.answer import Usage
 from worker_core.settings import text_file
@@ -97,7 +98,7 @@ class Prices:
             try:
                 text, _ = text_file.read(self.file, what="price file")
             except text_file.Unreadable as error:
-                raise BrokenPrices(error.sentence) from error
+                raise BrokenPrices(error.said) from error
             self._prices = parse(text, file=str(self.file))
             self._stamp = stamp
         return self._prices
@@ -112,14 +113,20 @@ def parse(text: str, *, file: str) -> Mapping[str, Price]:
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BrokenPrices(f"The price file {file} is not valid TOML: {error}.") from error
+        raise BrokenPrices(
+            worded("The price file {file} is not valid TOML: {why}.", file=file, why=str(error))
+        ) from error
     return {model: _price(value, model=model, file=file) for model, value in raw.items()}
 
 
 def _price(value: Any, *, model: str, file: str) -> Price:
     wrong = BrokenPrices(
-        f'The price file {file} says of {model!r} what is no price. It takes a table ["NAME"] with input and output, '
-        "and cached and cache_written where they differ: numbers, US dollars for a million tokens."
+        worded(
+            'The price file {file} says of {model} what is no price. It takes a table ["NAME"] with input and output, '
+            "and cached and cache_written where they differ: numbers, US dollars for a million tokens.",
+            file=file,
+            model=repr(model),
+        )
     )
     if not isinstance(value, Mapping) or not {"input", "output"} <= value.keys():
         raise wrong

@@ -12,6 +12,7 @@ import msgspec
 
 from worker_core.basics import typed_json
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import Worded, worded
 from worker_core.budgets.amounts import AboutQuestion, question_fields
 from worker_core.budgets.ledger import Ledger, LedgerError, Spender
 from worker_core.policy.questions import Asked, id_of
@@ -81,14 +82,15 @@ class BudgetQuestions:
             LedgerError: the question or its answer cannot be written down.
         """
         limit = reached.limit
-        over = Over(sentence=reached.sentence(price_file=self._price_file))
+        said = reached.sentence(price_file=self._price_file)
+        over = Over(sentence=str(said))
         if await asyncio.to_thread(self._ledger.is_refused, spender, limit.scope, limit.kind):
             return over
         asked = self._standing(asker.execution_id, reached)
         if asked is None:
             if self._permissions.settings.approvals != "ask":
                 return over
-            asked = await self._ask(asker, reached, over.sentence)
+            asked = await self._ask(asker, reached, said)
         heard = asker.answer if asker.call_id == asked.call_id else ""
         answer, by = self._answer(asked, heard)
         if not answer:
@@ -158,8 +160,8 @@ class BudgetQuestions:
         kind, amount = about.more(content)
         self._ledger.extend(asked.id, spender, about.scope, kind, amount)
 
-    async def _ask(self, asker: Asker, reached: Reached, sentence: str) -> Asked:
-        now, limit = datetime.now(UTC), reached.limit
+    async def _ask(self, asker: Asker, reached: Reached, said: Worded) -> Asked:
+        now, limit, sentence = datetime.now(UTC), reached.limit, str(said)
         about = AboutQuestion(
             scope=limit.scope, kind=limit.kind, amount=limit.amount, turn=asker.turn, unpriced=reached.unpriced
         )
@@ -172,7 +174,7 @@ class BudgetQuestions:
             queue_id=asker.queue_id,
             tool=TOOL,
             digest=call_id,
-            parts=(QuestionPart(name="asked because", text=sentence, kind="reason"),),
+            parts=(QuestionPart(name="asked because", text=sentence, kind="reason", said=(said.said,)),),
             asked_at=now,
             expires_at=now + self._permissions.settings.approval_timeout,
             lasts=False,
@@ -183,7 +185,8 @@ class BudgetQuestions:
         try:
             self._book.ask(asked)
         except OSError as error:
-            raise LedgerError(f"The question cannot be written down ({error.strerror or error}).") from error
+            why = str(error.strerror or error)
+            raise LedgerError(worded("The question cannot be written down ({why}).", why=why)) from error
         await self._record(asked, "ask", decision=sentence)
         self._permissions.tell_asked(asked)
         log.warning("Execution %s stopped (%s): %s", asker.execution_id, asked.id, sentence)
@@ -198,7 +201,8 @@ class BudgetQuestions:
         try:
             await asyncio.to_thread(self._permissions.audit.record, kind, **about, **facts)
         except OSError as error:
-            raise LedgerError(f"What was decided cannot be written down ({error.strerror or error}).") from error
+            why = str(error.strerror or error)
+            raise LedgerError(worded("What was decided cannot be written down ({why}).", why=why)) from error
 
 
 def _prefix(reached: Reached) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.budgets.ledger import FORMAT, LedgerError
 
 LONGEST_DAYS: Final = 90
@@ -168,8 +169,12 @@ def read_usage(file: Path, *, days: int = LONGEST_DAYS, today: date | None = Non
         )
     except (OSError, sqlite3.Error, ValueError) as error:
         raise LedgerError(
-            f"What was spent cannot be read from {file} ({error}). Repair the folder's rights; a file that is broken "
-            "may be removed."
+            worded(
+                "What was spent cannot be read from {file} ({why}). Repair the folder's rights; a file that is broken "
+                "may be removed.",
+                file=str(file),
+                why=str(error),
+            )
         ) from error
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import joined, worded
 from worker_core.checkouts.git import at_owners, in_sandbox
 from worker_core.checkouts.record import Checkout, CheckoutError, CheckoutRecords
 from worker_core.paths import Paths
@@ -99,14 +100,16 @@ class CheckoutChanges:
         git = self._git(checkout)
         tree = await git.tree()
         if seal and not tree.startswith(seal):
-            raise CheckoutError("The changes are not those that were shown any more: look at them again.")
+            raise CheckoutError(worded("The changes are not those that were shown any more: look at them again."))
         if tree == await git.name("rev-parse", f"{checkout.base}^{{tree}}"):
-            raise CheckoutError("There are no changes to merge.")
+            raise CheckoutError(worded("There are no changes to merge."))
         await self._bundle(git, tree, checkout)
         content = await asyncio.to_thread(self._read_bundle, git.workspace)
         await asyncio.to_thread(_merged, checkout, content)
         self._records.keep(msgspec.structs.replace(checkout, state="merged"))
-        return f"Merged into {checkout.repository}, by the branch {checkout.branch}."
+        return worded(
+            "Merged into {repository}, by the branch {branch}.", repository=checkout.repository, branch=checkout.branch
+        )
 
     async def discard(self, checkout: Checkout) -> str:
         """Take the copy's files back to where they began. The owner's repository is not touched.
@@ -118,14 +121,19 @@ class CheckoutChanges:
         for words in (("reset", "--quiet", "--hard", checkout.base), ("clean", "-q", "-fd", "-e", f"/{OWN_FOLDER}/")):
             await in_sandbox(self._launcher, git.workspace, words)  # the agent's own index this time
         self._records.keep(msgspec.structs.replace(checkout, state="discarded"))
-        return f"Discarded: the working copy is as it began. {checkout.repository} was not touched."
+        return worded(
+            "Discarded: the working copy is as it began. {repository} was not touched.", repository=checkout.repository
+        )
 
     def _git(self, checkout: Checkout) -> _CopysGit:
         workspace = Workspace.find(self._workspaces, checkout.execution_id)
         if workspace is None or not (workspace.path / ".git").is_dir():
             raise CheckoutError(
-                f"The working copy of execution {checkout.execution_id} is gone: workspaces are removed some time "
-                "after their execution has ended (`workspace_kept`)."
+                worded(
+                    "The working copy of execution {id} is gone: workspaces are removed some time after their "
+                    "execution has ended (`workspace_kept`).",
+                    id=checkout.execution_id,
+                )
             )
         return _CopysGit(self._launcher, workspace.path)
 
@@ -141,9 +149,9 @@ class CheckoutChanges:
         try:
             content = anchored.read_bounded(workspace, _BUNDLE, limit_bytes=_BUNDLE_BYTES + 1)
         except (OSError, OutsideWorkspace) as error:
-            raise CheckoutError(f"The changes cannot be read: {error}.") from error
+            raise CheckoutError(worded("The changes cannot be read: {why}.", why=str(error))) from error
         if not content or len(content) > _BUNDLE_BYTES:
-            raise CheckoutError("The changes are too large to be merged, or there are none.")
+            raise CheckoutError(worded("The changes are too large to be merged, or there are none."))
         return content
 
 
@@ -156,7 +164,7 @@ async def opened(settings: Settings, paths: Paths) -> AsyncIterator[CheckoutChan
     """
     choice = await asyncio.to_thread(choose, settings, paths)
     if choice.launcher is None:
-        raise CheckoutError(f"The copy is not looked at: {choice.reason} {choice.remedy}".rstrip())
+        raise CheckoutError(joined(worded("The copy is not looked at: {why}", why=choice.reason), str(choice.remedy)))
     records = CheckoutRecords(paths.checkouts)
     try:
         yield CheckoutChanges(records, workspaces=paths.workspaces, launcher=choice.launcher)
@@ -207,8 +215,13 @@ def _merged(checkout: Checkout, bundle: bytes) -> None:
         if _is_merging(repository):
             at_owners(repository, "merge", "--abort", hooks=True)
         raise CheckoutError(
-            f"The changes stand in {repository} as the branch {checkout.branch}, and were not merged: {error.sentence} "
-            f"Your files are as they were. Merge it by hand: git merge {checkout.branch}."
+            worded(
+                "The changes stand in {repository} as the branch {branch}, and were not merged: {why} Your files are "
+                "as they were. Merge it by hand: git merge {branch}.",
+                repository=str(repository),
+                branch=checkout.branch,
+                why=error.said,
+            )
         ) from error
 
 

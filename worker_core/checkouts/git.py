@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from worker_core.basics.console import window_flags
+from worker_core.basics.sentences import worded
 from worker_core.checkouts.record import CheckoutError
 from worker_core.network.reachable import Network
 from worker_core.sandbox.call import run_process
@@ -61,13 +62,21 @@ def at_owners(folder: Path, *words: str, hooks: bool = False, environment: Mappi
         )
     except FileNotFoundError as error:
         raise CheckoutError(
-            "git is not installed on this machine, and a working copy is made with it. Install it, or take the folder "
-            "out of [folders]."
+            worded(
+                "git is not installed on this machine, and a working copy is made with it. Install it, or take the "
+                "folder out of [folders]."
+            )
         ) from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CheckoutError(f"git {words[0]} did not end in {folder}: {error}.") from error
+        said = worded(
+            "git {command} did not end in {folder}: {why}.", command=words[0], folder=str(folder), why=str(error)
+        )
+        raise CheckoutError(said) from error
     if done.returncode:
-        raise CheckoutError(f"git {words[0]} failed in {folder}: {_last_line(done.stderr or done.stdout)}.")
+        why = _last_line(done.stderr or done.stdout)
+        raise CheckoutError(
+            worded("git {command} failed in {folder}: {why}.", command=words[0], folder=str(folder), why=why)
+        )
     return done.stdout.decode("utf-8", "replace").strip()
 
 
@@ -89,17 +98,20 @@ async def in_sandbox(
         wrapped = await asyncio.to_thread(launcher.wrap, command, workspace=workspace, network=Network.OFF)
         result = await run_process(wrapped, timeout=LIMIT, output_limit_bytes=_OUTPUT_BYTES)
     except OSError as error:
-        raise CheckoutError(f"git cannot be started in the sandbox: {error.strerror or error}.") from error
+        why = str(error.strerror or error)
+        raise CheckoutError(worded("git cannot be started in the sandbox: {why}.", why=why)) from error
     printed = await asyncio.to_thread(lambda: b"".join(result.output.pieces()))
     result.output.close()
     if result.too_much_output:
-        raise CheckoutError(f"git {words[0]} has more to say of the working copy than can be read.")
+        raise CheckoutError(
+            worded("git {command} has more to say of the working copy than can be read.", command=words[0])
+        )
     if result.exceeded or result.timed_out or result.exit_code:
-        why = result.exceeded or ("it did not end in time" if result.timed_out else _last_line(printed))
-        raise CheckoutError(f"git {words[0]} failed in the working copy: {why}.")
+        why = result.exceeded or (worded("it did not end in time") if result.timed_out else _last_line(printed))
+        raise CheckoutError(worded("git {command} failed in the working copy: {why}.", command=words[0], why=why))
     return printed.decode("utf-8", "replace").strip("\n")
 
 
 def _last_line(printed: bytes) -> str:
-    lines = printed.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-    return lines[-1][:300].rstrip(".")
+    lines = printed.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:300].rstrip(".") if lines else worded("it said nothing")

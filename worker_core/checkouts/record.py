@@ -11,6 +11,7 @@ import msgspec
 
 from worker_core.basics import typed_json
 from worker_core.basics.files import write_private
+from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 from worker_core.paths import is_private, private_directory
 from worker_core.workspaces.workspace import safe_name
@@ -60,8 +61,12 @@ class CheckoutRecords:
         found = [one for one in self.all() if one.execution_id.startswith(beginning)]
         exact = [one for one in found if one.execution_id == beginning]
         if len(exact or found) != 1 or not beginning:
-            which = "Several executions with a working copy begin" if found else "No execution has a working copy"
-            raise CheckoutError(f"{which} with the id {beginning[:40]!r}. `kubiya-worker changes` lists them.")
+            named = repr(beginning[:40])
+            raise CheckoutError(
+                worded("Several executions with a working copy begin with the id {id}.", id=named)
+                if found
+                else worded("No execution has a working copy with the id {id}.", id=named)
+            ).with_repair("`kubiya-worker changes` lists them.")
         return (exact or found)[0]
 
     def keep(self, one: Checkout) -> None:
@@ -71,7 +76,10 @@ class CheckoutRecords:
             write_private(self._file(one.execution_id), msgspec.json.encode(one), durable=True)
         except OSError as error:
             raise CheckoutError(
-                f"The working copy cannot be noted down ({error.strerror or error}); nothing was changed."
+                worded(
+                    "The working copy cannot be noted down ({why}); nothing was changed.",
+                    why=str(error.strerror or error),
+                )
             ) from error
 
     def forget(self, execution_id: str) -> None:

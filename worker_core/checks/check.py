@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from worker_core import __version__
 from worker_core.basics.files import nearest_existing
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.basics.sizes import size
 from worker_core.checks.catalogue import id_of, page_name
 from worker_core.data_format import OURS
@@ -47,6 +48,12 @@ class Check:
     facts: Mapping[str, Any] | None = None
     """The same for scripts, where it is more than a sentence."""
 
+    fact: str = ""
+    """The sentence without what repairs it in a terminal, where it ends so."""
+
+    in_window: str = ""
+    """What a window says instead of `repair`, which is for a terminal."""
+
     @property
     def id(self) -> str:
         return id_of(self.name)
@@ -57,8 +64,8 @@ class Check:
             "id": self.id,
             "name": self.name,
             "status": self.verdict,
-            "sentence": self.sentence,
-            "repair": self.repair,
+            "sentence": str(self.sentence),
+            "repair": str(self.repair),
             "page": page_name(self.id),
             "seconds": self.took_seconds,
         } | ({} if self.facts is None else {"facts": dict(self.facts)})
@@ -68,12 +75,14 @@ def ok(name: str, sentence: str) -> Check:
     return Check(name=name, verdict="ok", sentence=sentence)
 
 
-def warn(name: str, sentence: str, repair: str) -> Check:
-    return Check(name=name, verdict="warn", sentence=sentence, repair=repair)
+def warn(name: str, sentence: str, repair: str, *, in_window: str = "") -> Check:
+    return Check(name=name, verdict="warn", sentence=sentence, repair=repair, in_window=in_window)
 
 
-def fail(name: str, sentence: str, repair: str) -> Check:
-    return Check(name=name, verdict="fail", sentence=sentence, repair=repair)
+def fail(name: str, said: str | KubiyaError, repair: str, *, in_window: str = "") -> Check:
+    """`said`: a sentence, or an error that has one."""
+    sentence, fact = (said.said, said.fact) if isinstance(said, KubiyaError) else (said, "")
+    return Check(name=name, verdict="fail", sentence=sentence, repair=repair, fact=fact, in_window=in_window)
 
 
 def skip(name: str, sentence: str) -> Check:
@@ -169,11 +178,18 @@ async def keychain(settings: Settings, *, given_by: str = "") -> tuple[Check, Se
         found = await store.get(settings.control_plane_url)
     except KubiyaError as error:
         if given_by:
-            where = "the environment" if given_by == API_KEY_VARIABLE else given_by
-            return skip("keychain", f"None can be used here, and none is needed: the key is in {where}."), None
-        return fail("keychain", error.sentence, f"Unlock or install a keychain, or set {API_KEY_VARIABLE}."), None
-    holds = "holds a key" if found else "holds no key"
-    return ok("keychain", f"{name} {holds} for {account_of(settings.control_plane_url)}."), found
+            where = worded("the environment") if given_by == API_KEY_VARIABLE else given_by
+            said = worded("None can be used here, and none is needed: the key is in {where}.", where=where)
+            return skip("keychain", said), None
+        repair = worded("Unlock or install a keychain, or set {variable}.", variable=API_KEY_VARIABLE)
+        return fail("keychain", error, repair), None
+    server = account_of(settings.control_plane_url)
+    holds = (
+        worded("{keychain} holds a key for {server}.", keychain=name, server=server)
+        if found
+        else worded("{keychain} holds no key for {server}.", keychain=name, server=server)
+    )
+    return ok("keychain", holds), found
 
 
 async def workers(paths: Paths) -> Check:

@@ -24,7 +24,7 @@ import msgspec
 from worker_core import __version__
 from worker_core.basics.files import write_private
 from worker_core.basics.home import home_folder
-from worker_core.basics.sentences import in_english
+from worker_core.basics.sentences import in_english, worded
 from worker_core.bundle import is_frozen
 from worker_core.checks.check import Check
 from worker_core.errors import KubiyaError
@@ -119,7 +119,11 @@ def write_bundle(file: Path, texts: Texts) -> None:
         write_private(file, content.getvalue(), durable=False)
     except OSError as error:
         raise KubiyaError(
-            f"The file {file} cannot be written ({error.strerror or error}). Choose another place."
+            worded(
+                "{file} cannot be written: {why}. Choose another place.",
+                file=str(file),
+                why=str(error.strerror or error),
+            )
         ) from error
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final
 
+from worker_core.basics.sentences import worded
 from worker_core.checks import check, folders, network
 from worker_core.checks.calls_for_you import calls_for_you
 from worker_core.checks.catalogue import CATALOGUE, id_of
@@ -66,12 +67,12 @@ async def examine(
 
     async def key_side() -> list[Check]:
         _, stored = await asyncio.shield(asked_keychain)
-        key, source = given or (stored, "the keychain")
+        key, source = given or (stored, worded("the keychain"))
         if key is not None and redactor is not None:
             redactor.add(key)
         if key is None:
             repair = f"kubiya-worker login, or set {API_KEY.variable} or {API_KEY.file_variable}."
-            return [fail("API key", "There is none.", repair)]
+            return [fail("API key", worded("There is none."), repair, in_window=worded("Enter one above."))]
         return await network.key_and_clock(settings, key, source=source, queues=settings.queue_ids)
 
     async def server_side() -> list[Check]:
@@ -153,8 +154,10 @@ async def _limited(name: str, group: Coroutine[Any, Any, list[Check]]) -> list[C
         async with asyncio.timeout(LIMIT_SECONDS):
             return await group
     except TimeoutError:
-        return [fail(name, f"The check did not end within {LIMIT_SECONDS:g} s.", "Try again; check the network.")]
+        said = worded("The check did not end within {n} s.", n=LIMIT_SECONDS)
+        return [fail(name, said, worded("Try again; check the network."))]
     except KubiyaError as error:
-        return [fail(name, error.sentence, "")]
+        return [fail(name, error, "")]
     except Exception as error:  # noqa: BLE001 - the other checks are worth showing
-        return [fail(name, f"The check itself failed ({type(error).__name__}).", "Report it, please.")]
+        said = worded("The check itself failed ({kind}).", kind=type(error).__name__)
+        return [fail(name, said, worded("Report it, please."))]

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from worker_core.basics import foreign_json
 from worker_core.basics.plain import one_line
+from worker_core.basics.sentences import Worded, worded
 from worker_core.checks.check import Check, fail, ok, skip, timed, warn
 from worker_core.checks.reach import CONNECT_LIMIT_SECONDS, ProxyRefused, opened
 from worker_core.control_plane.client import ControlPlaneClient
@@ -30,6 +31,7 @@ from worker_core.settings import Settings
 
 LOOK_UP_LIMIT_SECONDS: Final = 5.0
 MOST_HOSTS: Final = 20
+_CHECK_ID: Final = "Check the id: kubiya-worker queues"
 SKEW_WARN: Final = timedelta(seconds=30)
 SKEW_FAIL: Final = timedelta(minutes=5)
 """TLS and tokens of limited life begin to fail about there."""
@@ -41,29 +43,32 @@ async def proxy(settings: Settings) -> Check:
     """Whether the proxy that the control plane is reached through answers, if there is one."""
     named = usable_proxy(settings.control_plane_url)
     if named is None:
-        return ok("proxy", "None is used for the control plane.")
+        return ok("proxy", worded("None is used for the control plane."))
     try:
         async with asyncio.timeout(CONNECT_LIMIT_SECONDS):
             _, writer = await asyncio.open_connection(named.host, named.port)
         writer.transport.abort()
     except (OSError, TimeoutError) as error:
         return fail(
-            "proxy", f"{named.address} does not answer ({_why(error)}).", "Check the setting `proxy`, or HTTPS_PROXY."
+            "proxy",
+            worded("{address} does not answer ({why}).", address=named.address, why=_why(error)),
+            worded("Check the setting `proxy`, or HTTPS_PROXY."),
         )
-    return ok("proxy", f"{named.address} is used for the control plane, and answers.")
+    return ok("proxy", worded("{address} is used for the control plane, and answers.", address=named.address))
 
 
 async def dns(settings: Settings) -> Check:
     host = urlsplit(settings.control_plane_url).hostname or ""
     if proxy_of(settings.control_plane_url):
-        return skip("DNS", f"The proxy looks up {host}.")
+        return skip("DNS", worded("The proxy looks up {host}.", host=host))
     try:
         async with asyncio.timeout(LOOK_UP_LIMIT_SECONDS):
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:
-        return fail("DNS", f"{host} cannot be resolved ({_why(error)}).", "Check the network, DNS, and the spelling.")
+        said = worded("{host} cannot be resolved ({why}).", host=host, why=_why(error))
+        return fail("DNS", said, worded("Check the network, DNS, and the spelling."))
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    return ok("DNS", f"{host} is {', '.join(addresses[:3])}.")
+    return ok("DNS", worded("{host} is {addresses}.", host=host, addresses=", ".join(addresses[:3])))
 
 
 async def tls(settings: Settings) -> Check:
@@ -71,28 +76,38 @@ async def tls(settings: Settings) -> Check:
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     if parts.scheme == "http":
         if is_loopback(host):
-            return ok("TLS", "Not used: the control plane is on this machine.")
+            return ok("TLS", worded("Not used: the control plane is on this machine."))
         if settings.allow_http:
-            return warn("TLS", f"Not used: your key travels to {host} in plain text.", "Use an https:// URL.")
-        return fail("TLS", f"Not used: no key goes to {host} in plain text.", "Use an https:// URL.")
+            return warn("TLS", worded("Not used: your key travels to {host} in plain text.", host=host), _use_https())
+        return fail("TLS", worded("Not used: no key goes to {host} in plain text.", host=host), _use_https())
     try:
         context = tls_context(settings.control_plane_url, ca_file=settings.ca_file)
         certificate = await _certificate(host, port, context)
     except ProxyRefused as error:
-        return fail("TLS", f"No connection to {host}:{port}: {error}.", "Check the proxy's own rules.")
+        said = worded("No connection to {host}: {why}.", host=f"{host}:{port}", why=_why(error))
+        return fail("TLS", said, worded("Check the proxy's own rules."))
     except ssl.SSLCertVerificationError as error:
         why = error.verify_message or str(error)
         return fail(
-            "TLS", f"The certificate of {host} cannot be trusted ({why}).", "Name your authority's PEM in --ca-file."
+            "TLS",
+            worded("The certificate of {host} cannot be trusted ({why}).", host=host, why=why),
+            "Name your authority's PEM in --ca-file.",
+            in_window=worded("Name a PEM file that has your authority in “{setting}”.", setting=_authorities()),
         )
     except (ssl.SSLError, OSError, TimeoutError) as error:
-        return fail("TLS", f"No TLS connection to {host}:{port} ({_why(error)}).", "Check firewalls and the port.")
+        said = worded("No TLS connection to {host} ({why}).", host=f"{host}:{port}", why=_why(error))
+        return fail("TLS", said, worded("Check firewalls and the port."))
     left = _left(certificate)
     if left is not None and left < CERTIFICATE_WARN:
-        return warn("TLS", f"The certificate of {host} ends in {max(left.days, 0)} days.", "Tell who runs it.")
+        said = worded("The certificate of {host} ends in {n} days.", host=host, n=max(left.days, 0))
+        return warn("TLS", said, worded("Tell who runs it."))
     issuer = _issuer(certificate)
-    by = f", issued by {issuer}" if issuer else ""
-    return ok("TLS", f"The certificate of {host} is trusted{by}.")
+    return ok(
+        "TLS",
+        worded("The certificate of {host} is trusted, issued by {issuer}.", host=host, issuer=issuer)
+        if issuer
+        else worded("The certificate of {host} is trusted.", host=host),
+    )
 
 
 async def health(settings: Settings) -> tuple[Check, str]:
@@ -105,17 +120,19 @@ async def health(settings: Settings) -> tuple[Check, str]:
             return (
                 fail(
                     "control plane",
-                    f"{server} answered its health check with {answer.status}.",
-                    "Check the URL; if it is right, try again later.",
+                    worded(
+                        "{server} answered its health check with {status}.", server=server, status=str(answer.status)
+                    ),
+                    worded("Check the URL; if it is right, try again later."),
                 ),
                 "",
             )
-        return ok("control plane", f"{server} is healthy."), await _named_temporal(connections)
+        return ok("control plane", worded("{server} is healthy.", server=server)), await _named_temporal(connections)
     except ControlPlaneError as error:
         return fail(
             "control plane",
-            error.sentence,
-            "Check the URL and what stands above; nothing works without it.",
+            error,
+            worded("Check the URL and what stands above; nothing works without it."),
         ), ""
     finally:
         await connections.aclose()
@@ -135,7 +152,7 @@ async def key_and_clock(settings: Settings, key: Secret, *, source: str, queues:
     try:
         client = ControlPlaneClient.of(settings, key)
     except ConfigurationError as error:
-        return [fail("API key", error.sentence, "Use an https:// URL.")]
+        return [fail("API key", error, _use_https())]
     try:
         checks = [await timed(_key(client, source))]
         if checks[0].verdict == "ok":
@@ -150,11 +167,14 @@ async def _key(client: ControlPlaneClient, source: str) -> Check:
     try:
         who = await client.validate_key()
     except CredentialsRefused as error:
-        return fail("API key", error.sentence, "Get a valid key, then: kubiya-worker login")
+        in_window = worded("Enter a valid key above.")
+        return fail("API key", error, "Get a valid key, then: kubiya-worker login", in_window=in_window)
     except ControlPlaneError as error:
-        return skip("API key", f"It could not be checked: {error.sentence}")
-    organization = one_line(str(who.get("name") or who.get("slug") or who.get("id") or "an organization"), 100)
-    return ok("API key", f"It is from {source}, and is valid for {organization}.")
+        return skip("API key", worded("It could not be checked: {why}", why=error.said))
+    named = one_line(str(who.get("name") or who.get("slug") or who.get("id") or ""), 100)
+    organization = named or worded("an organization")
+    said = worded("It is from {source}, and is valid for {organization}.", source=source, organization=organization)
+    return ok("API key", said)
 
 
 async def _queue(client: ControlPlaneClient, queue_id: str) -> Check:
@@ -162,30 +182,40 @@ async def _queue(client: ControlPlaneClient, queue_id: str) -> Check:
     try:
         queue = await client.queue(queue_id)
     except NotFound:
-        return fail(name, f"There is no worker queue {queue_id}.", "Check the id: kubiya-worker queues")
+        said = worded("There is no worker queue {id}.", id=queue_id)
+        return fail(name, said, _CHECK_ID, in_window=worded("Choose another queue."))
     except ControlPlaneError as error:
-        return fail(name, error.sentence, "Check the id: kubiya-worker queues")
+        return fail(name, error, _CHECK_ID, in_window=worded("Choose another queue."))
     shown = f"{one_line(queue.name, 60)} ({queue_id})"
     if queue.status and queue.status != "active":
-        return fail(name, f"{shown} is {one_line(queue.status, 40)}.", "Activate it on the control plane.")
-    workers = f"{queue.active_workers} active worker{'' if queue.active_workers == 1 else 's'}"
-    if queue.max_workers is not None and queue.active_workers >= queue.max_workers:
-        return warn(name, f"{shown} has {workers}, its limit.", "Raise the limit on the control plane.")
-    return ok(name, f"{shown} is active, with {workers}.")
+        said = worded("{queue} is {status}.", queue=shown, status=one_line(queue.status, 40))
+        return fail(name, said, worded("Activate it on the control plane."))
+    count = queue.active_workers
+    workers = worded("1 active worker") if count == 1 else worded("{n} active workers", n=count)
+    if queue.max_workers is not None and count >= queue.max_workers:
+        said = worded("{queue} has {workers}, its limit.", queue=shown, workers=workers)
+        return warn(name, said, worded("Raise the limit on the control plane."))
+    return ok(name, worded("{queue} is active, with {workers}.", queue=shown, workers=workers))
 
 
 def _clock(skew: timedelta | None) -> Check:
     if skew is None:
-        return skip("clock", "It could not be compared: the control plane did not say its time.")
+        return skip("clock", worded("It could not be compared: the control plane did not say its time."))
     seconds = abs(skew.total_seconds())
-    direction = "behind" if skew > timedelta(0) else "ahead of"
     if seconds < 2:
-        return ok("clock", "It agrees with the control plane's to the second.")
-    said = f"It is {seconds:.0f} s {direction} the control plane's."
+        return ok("clock", worded("It agrees with the control plane's to the second."))
+    said = (
+        worded("It is {n} s behind the control plane's.", n=round(seconds))
+        if skew > timedelta(0)
+        else worded("It is {n} s ahead of the control plane's.", n=round(seconds))
+    )
     repair = "Let the system keep its time: `timedatectl set-ntp true`, or the date settings."
+    in_window = worded("Let the system keep its time, in its date settings.")
     if seconds >= SKEW_FAIL.total_seconds():
-        return fail("clock", said, repair)
-    return warn("clock", said, repair) if seconds >= SKEW_WARN.total_seconds() else ok("clock", said)
+        return fail("clock", said, repair, in_window=in_window)
+    return (
+        warn("clock", said, repair, in_window=in_window) if seconds >= SKEW_WARN.total_seconds() else ok("clock", said)
+    )
 
 
 async def temporal(settings: Settings, address: str) -> Check:
@@ -193,13 +223,13 @@ async def temporal(settings: Settings, address: str) -> Check:
     if not address:
         return skip(
             "Temporal",
-            "Its address is told at registration alone. Name it with --temporal-host to have it checked.",
+            worded("Its address is told at registration alone. Name it with --temporal-host to have it checked."),
         )
     parts = urlsplit(f"//{address}")
     try:
         host, port = parts.hostname or "", parts.port or 7233
     except ValueError:
-        return fail("Temporal", f"{address} is no address.", "Give it as HOST:PORT.")
+        return fail("Temporal", worded("{address} is no address.", address=address), worded("Give it as HOST:PORT."))
     surely = uses_tls(address, mode=settings.temporal_tls, has_key=False)
     if not surely and not uses_tls(address, mode=settings.temporal_tls, has_key=True):
         return await _reached(settings, host, port, with_tls=False)
@@ -212,8 +242,16 @@ async def temporal(settings: Settings, address: str) -> Check:
         return encrypted
     return warn(
         "Temporal",
-        f"{address} answers, but not with TLS, which the worker uses there if the control plane gives it a key.",
+        worded(
+            "{address} answers, but not with TLS, which the worker uses there if the control plane gives it a key.",
+            address=address,
+        ),
         "If TLS is right, check the port and --ca-file; if not, say so: --temporal-tls off.",
+        in_window=worded(
+            "If TLS is right, check the port and “{setting}”; if not, switch “{tls}” off.",
+            setting=_authorities(),
+            tls=worded("TLS to Temporal"),
+        ),
     )
 
 
@@ -228,34 +266,50 @@ async def _reached(settings: Settings, host: str, port: int, *, with_tls: bool) 
     except (OSError, TimeoutError) as error:
         return fail(
             "Temporal",
-            f"{address} cannot be reached {'with' if with_tls else 'without'} TLS ({_why(error)}).",
+            worded("{address} cannot be reached with TLS ({why}).", address=address, why=_why(error))
+            if with_tls
+            else worded("{address} cannot be reached without TLS ({why}).", address=address, why=_why(error)),
             "Let outgoing connections to it through the firewall; check --temporal-tls and --ca-file.",
+            in_window=worded(
+                "Let outgoing connections to it through the firewall; check “{tls}” and “{setting}”.",
+                tls=worded("TLS to Temporal"),
+                setting=_authorities(),
+            ),
         )
-    return ok("Temporal", f"{address} answers{' with TLS' if with_tls else ''}.")
+    return ok(
+        "Temporal",
+        worded("{address} answers with TLS.", address=address)
+        if with_tls
+        else worded("{address} answers.", address=address),
+    )
 
 
 async def gateway(settings: Settings) -> Check:
     """Whether the model gateway answers, and takes the key where this machine has one of its own."""
     name, url, key = "model gateway", settings.llm_base_url, settings.llm_api_key
     if not url:
-        return skip(name, "Its address is told at registration alone. Name it in `llm_base_url` to have it checked.")
+        return skip(
+            name, worded("Its address is told at registration alone. Name it in `llm_base_url` to have it checked.")
+        )
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
     connections = Connections(base_url=url, headers=lambda: headers, ca_file=settings.ca_file, called="model gateway")
+    server = connections.server
     try:
         if key:
             check_private(url, whose=name, allow_http=settings.allow_http)
         answer = await connections.request("GET", "/models", action="the list of models", limit_seconds=10.0)
     except (ControlPlaneError, ConfigurationError) as error:
-        return fail(name, error.sentence, "Check LITELLM_API_BASE, or leave it empty.")
+        return fail(name, error, worded("Check LITELLM_API_BASE, or leave it empty."))
     finally:
         await connections.aclose()
     if key and answer.status in {401, 403}:
-        return fail(name, f"{connections.server} refused the key.", "Check LITELLM_API_KEY.")
+        return fail(name, worded("{server} refused the key.", server=server), worded("Check LITELLM_API_KEY."))
     if answer.status >= 500:
-        return warn(name, f"{connections.server} answered with {answer.status}.", "Try again later.")
+        said = worded("{server} answered with {status}.", server=server, status=str(answer.status))
+        return warn(name, said, worded("Try again later."))
     if key and answer.status == 200:
-        return ok(name, f"{connections.server} answers, and takes the key of LITELLM_API_KEY.")
-    return ok(name, f"{connections.server} answers.")
+        return ok(name, worded("{server} answers, and takes the key of LITELLM_API_KEY.", server=server))
+    return ok(name, worded("{address} answers.", address=server))
 
 
 async def mcp_hosts(settings: Settings) -> Check:
@@ -301,11 +355,22 @@ def _issuer(certificate: dict[str, Any]) -> str:
     return ""
 
 
+def _authorities() -> str:
+    """As the setting is called in a window."""
+    return worded("Certificate authorities")
+
+
+def _use_https() -> str:
+    return worded("Use an https:// URL.")
+
+
 def _why(error: BaseException) -> str:
+    if error.args and isinstance(error.args[0], Worded):
+        return error.args[0]
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return worded("no answer in time")
     if isinstance(error, ssl.SSLError):
-        return error.reason or "TLS failed"
+        return error.reason or worded("TLS failed")
     if isinstance(error, ConnectionError) and error.errno:
         return os.strerror(error.errno)  # asyncio's own text names the address once more
     return one_line(getattr(error, "strerror", None) or str(error), 120) or type(error).__name__

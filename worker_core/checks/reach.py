@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from worker_core.basics.sentences import worded
 from worker_core.network.named_proxy import NamedProxy, usable_proxy
 
 CONNECT_LIMIT_SECONDS: Final = 8.0
@@ -62,12 +63,19 @@ async def _through(proxy: NamedProxy, target: str) -> asyncio.StreamWriter:
         head = await reader.readuntil(b"\r\n\r\n")
         status = head.split(b"\r\n", 1)[0].decode("latin-1").split()
         if len(status) < 2 or status[1] != "200":
-            said = status[1][:3] if len(status) > 1 else "nothing that is HTTP"
-            why = ": it wants a user name and a password" if said == "407" else ""
-            raise ProxyRefused(f"the proxy {proxy.address} answered with {said}{why}")
+            said = status[1][:3] if len(status) > 1 else worded("nothing that is HTTP")
+            raise ProxyRefused(
+                worded("the proxy {address} answered with {status}", address=proxy.address, status=said)
+                if said != "407"
+                else worded(
+                    "the proxy {address} answered with {status}: it wants a user name and a password",
+                    address=proxy.address,
+                    status=said,
+                )
+            )
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         writer.transport.abort()
-        raise ProxyRefused(f"{proxy.address} does not answer as a proxy does") from error
+        raise ProxyRefused(worded("{address} does not answer as a proxy does", address=proxy.address)) from error
     except BaseException:
         writer.transport.abort()
         raise

@@ -225,7 +225,9 @@ class ControlPlaneClient:
         self._caller.expect(answer, action=action)
         raw = self._caller.decode(answer, action=action)
         if not isinstance(raw, dict):
-            raise errors.ServerTrouble(f"{self.server} answered {action} with JSON of the wrong kind.")
+            raise errors.ServerTrouble(
+                worded("{server} answered {action} with JSON of the wrong kind.", server=self.server, action=action)
+            )
         return raw
 
     async def save_session(

@@ -152,12 +152,19 @@ class RunningWorker:
                         first = False
                         yield answer
                     if first:
-                        raise WorkerSilent(f"The worker with pid {self.pid} closed the connection without an answer.")
+                        raise WorkerSilent(
+                            worded(
+                                "The worker with pid {pid} closed the connection without an answer.", pid=str(self.pid)
+                            )
+                        )
         except (OSError, msgspec.DecodeError) as error:
             raise WorkerSilent(
-                f"The worker with pid {self.pid} does not answer on its control socket ({error}). Its log says more: "
-                "`kubiya-worker logs`."
-            ) from error
+                worded(
+                    "The worker with pid {pid} does not answer on its control socket ({why}).",
+                    pid=str(self.pid),
+                    why=str(error),
+                )
+            ).with_repair("Its log says more: `kubiya-worker logs`.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +186,9 @@ class Watch:
             self._connection = endpoint.connect(limit_seconds=ANSWER_LIMIT_SECONDS)
             self._connection.sendall(msgspec.json.encode({"verb": "watch", "token": endpoint.token}) + b"\n")
         except OSError as error:
-            raise WorkerSilent(f"The worker with pid {endpoint.pid} does not answer ({error}).") from error
+            raise WorkerSilent(
+                worded("The worker with pid {pid} does not answer ({why}).", pid=str(endpoint.pid), why=str(error))
+            ) from error
 
     def __iter__(self) -> Iterator[News]:
         """Raises KubiyaError where the worker refuses or is of another version."""
@@ -195,7 +204,11 @@ class Watch:
             except (OSError, ValueError) as error:
                 if not self._closed:
                     raise WorkerSilent(
-                        f"The worker with pid {self._pid} does not answer any more ({error})."
+                        worded(
+                            "The worker with pid {pid} does not answer any more ({why}).",
+                            pid=str(self._pid),
+                            why=str(error),
+                        )
                     ) from error
 
     def close(self) -> None:
@@ -233,7 +246,9 @@ def _read(said: object, kind: type[Said]) -> Said:
         return typed_json.convert(said, kind)
     except msgspec.ValidationError as error:
         raise KubiyaError(
-            "The worker's answer cannot be read: it is of another version than this command. Restart the worker."
+            worded(
+                "The worker's answer cannot be read: it is of another version than this command. Restart the worker."
+            )
         ) from error
 
 

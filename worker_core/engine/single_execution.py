@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from worker_core.basics.sentences import worded
+from worker_core.basics.sentences import Worded, worded
 from worker_core.errors import ExitCode
 from worker_core.events import Event, EventBus, ExecutionFinished, ExecutionStarted, ExecutionWaiting
 
@@ -112,6 +112,18 @@ class SingleExecution:
 
     async def _leave_behind(self, event: ExecutionFinished, workflow_id: str) -> None:
         self.exit_code = ExitCode.OK if event.status == "completed" else ExitCode.EXECUTION_FAILED
-        self.farewell = worded("Stopped: execution {id} {status}.", id=event.execution_id, status=event.status)
+        self.farewell = _farewell(event.execution_id, event.status)
         await self._closed(workflow_id)
         self._leave()
+
+
+def _farewell(execution_id: str, status: str) -> Worded:
+    match status:
+        case "completed":
+            return worded("Stopped: execution {id} completed.", id=execution_id)
+        case "failed":
+            return worded("Stopped: execution {id} failed.", id=execution_id)
+        case "cancelled":
+            return worded("Stopped: execution {id} cancelled.", id=execution_id)
+        case _:
+            return worded("Stopped: execution {id} {status}.", id=execution_id, status=status)

@@ -7,6 +7,7 @@ import re
 import uuid
 from pathlib import Path
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.paths import private_directory
 
@@ -42,7 +43,11 @@ def host_id(file: Path) -> str:
             draft.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"The state folder {file.parent} cannot be written: {error.strerror}. Free some space or repair its owner."
+            worded(
+                "The state folder {folder} cannot be written: {why}. Free some space or repair its owner.",
+                folder=str(file.parent),
+                why=str(error.strerror),
+            )
         ) from error
     return made
 
@@ -54,7 +59,8 @@ def _read(file: Path) -> str:
     except (FileNotFoundError, UnicodeDecodeError):
         return ""
     except OSError as error:
-        raise ConfigurationError(f"The host id in {file} cannot be read: {error.strerror}.") from error
+        said = worded("The host id in {file} cannot be read: {why}.", file=str(file), why=str(error.strerror))
+        raise ConfigurationError(said) from error
     return known if _WELL_FORMED.fullmatch(known) else ""
 
 

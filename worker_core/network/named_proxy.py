@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.network.hosts import is_loopback
 from worker_core.secrets import Secret
@@ -70,18 +71,23 @@ def usable_proxy(url: str) -> NamedProxy | None:
     found = _found_for(url)
     if found is None:
         return None
-    named, variable = _read(*found), found[1] or "The system"
+    named, variable = _read(*found), found[1] or worded("The system")
     if named is not None and named.speaks_http:
         return named
     if named is None:
-        what = "something that is no address"
+        what = worded("something that is no address")
     elif named.scheme.startswith("socks"):
-        what = f"a SOCKS proxy ({named.address}), which this worker does not speak"
+        what = worded("a SOCKS proxy ({address}), which this worker does not speak", address=named.address)
     else:
-        what = f"a proxy of the kind {named.scheme[:20]!r}, which this worker does not speak"
+        what = worded("a proxy of the kind {kind}, which this worker does not speak", kind=repr(named.scheme[:20]))
     raise ConfigurationError(
-        f"{variable} names {what}. Name an HTTP proxy in HTTPS_PROXY or in the setting `proxy`; or, where "
-        f"{urlsplit(url).hostname} is reached without one, name it in NO_PROXY or set `proxy` to none."
+        worded(
+            "{variable} names {what}. Name an HTTP proxy in HTTPS_PROXY or in the setting `proxy`; or, where {host} is "
+            "reached without one, name it in NO_PROXY or set `proxy` to none.",
+            variable=variable,
+            what=what,
+            host=str(urlsplit(url).hostname),
+        )
     )
 
 

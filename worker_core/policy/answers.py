@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.errors import KubiyaError
 from worker_core.policy.questions import ApprovalBook, Asked
@@ -55,7 +56,8 @@ class Answers:
                 approval_id, allow=allow, scope=scope, by=by, seal_read=seal, values=values, own_rule=rule
             )
         except OSError as error:
-            raise KubiyaError(f"The answer cannot be written down: {error.strerror or error}. Try again.") from error
+            why = str(error.strerror or error)
+            raise KubiyaError(worded("The answer cannot be written down: {why}. Try again.", why=why)) from error
 
     async def tell(self, asked: Asked) -> None:
         """Wake the workflow. Where it cannot be reached now, it is told when its queue is polled again."""

@@ -190,7 +190,7 @@ class Permissions:
             "message": f"{asked.tool} {'asks its user' if asked.in_call else 'waits for an approval'}",
         }
         if asked.in_call:
-            data |= {"in_call": True, "fields": msgspec.to_builtins(asked.fields)}
+            data |= {"in_call": True, "fields": in_english(msgspec.to_builtins(asked.fields))}
         self.outbox.lane(asked.execution_id).publish("approval_requested", data)
         self.bus.publish(ApprovalRequested(approval_id=asked.id, execution_id=asked.execution_id, tool_name=asked.tool))
 

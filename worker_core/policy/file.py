@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from worker_core.basics.sentences import worded
+from worker_core.basics.sentences import joined, worded
 from worker_core.basics.visible import unseen
 from worker_core.errors import ConfigurationError
 from worker_core.policy.patterns import literal
@@ -29,6 +29,7 @@ from worker_core.policy.rules import FIELDS, Action, Finding, Policy, Rule
 from worker_core.policy.spelling import Misspelt, as_compared
 from worker_core.settings import SETTINGS, text_file
 from worker_core.settings.budget import Limit
+from worker_core.settings.declaration import why
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class BrokenPolicy(ConfigurationError):
 
     @classmethod
     def at(cls, file: str, line: int, said: str) -> BrokenPolicy:
-        return cls(f"{file}, line {line}: {said}", line=line)
+        return cls(worded("{file}, line {line}: {what}", file=file, line=str(line), what=said), line=line)
 
 
 def parse(text: str, *, file: str) -> tuple[Rule, ...]:
@@ -76,8 +77,11 @@ def rules_and_limits(text: str, *, file: str) -> tuple[tuple[Rule, ...], tuple[L
     limits = _limits(raw, text=text, file=file)
     for key in raw:
         if key not in {"allow", "ask", "deny", _BUDGET}:
-            where = "rules stand under [[allow]], [[ask]] or [[deny]], limits under [budget]"
-            said = f"there is no {key!r} in a policy; {where}."
+            said = worded(
+                "there is no {key} in a policy; rules stand under [[allow]], [[ask]] or [[deny]], limits under "
+                "[budget].",
+                key=repr(key),
+            )
             raise BrokenPolicy.at(file, _line_of(text, key), said)
     headers = list(_HEADER.finditer(text))
     rules: list[tuple[int, Rule]] = []
@@ -89,8 +93,11 @@ def rules_and_limits(text: str, *, file: str) -> tuple[tuple[Rule, ...], tuple[L
             raise BrokenPolicy.at(
                 file,
                 line,
-                f"each rule must stand under a line [[{action.word}]] of its own (and no text in the file may look "
-                "like one).",
+                worded(
+                    "each rule must stand under a line [[{action}]] of its own (and no text in the file may look like "
+                    "one).",
+                    action=action.word,
+                ),
             )
         for block, header in zip(blocks, own, strict=True):
             end = next((other.start() for other in headers if other.start() > header.start()), len(text))
@@ -103,7 +110,8 @@ def _limits(raw: Mapping[str, Any], *, text: str, file: str) -> tuple[Limit, ...
     try:
         limits: tuple[Limit, ...] = SETTINGS[_BUDGET].read(raw.get(_BUDGET, {}))
     except ValueError as error:
-        raise BrokenPolicy.at(file, _line_of(text, _BUDGET), f"the budget is not valid; {error}.") from error
+        said = worded("the budget is not valid; {why}.", why=why(error))
+        raise BrokenPolicy.at(file, _line_of(text, _BUDGET), said) from error
     return limits
 
 
@@ -113,9 +121,10 @@ def _read(text: str, *, file: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         found = _AT_LINE.search(str(error))
         line = int(found[1]) if found and found[1] else text.count("\n") + 1
-        raise BrokenPolicy.at(file, line, f"this is not valid TOML: {_AT_LINE.sub('', str(error))}.") from error
+        said = worded("this is not valid TOML: {why}.", why=_AT_LINE.sub("", str(error)))
+        raise BrokenPolicy.at(file, line, said) from error
     except RecursionError as error:
-        raise BrokenPolicy.at(file, 1, "it is nested too deep.") from error
+        raise BrokenPolicy.at(file, 1, worded("it is nested too deep.")) from error
 
 
 def _rule(action: Action, block: Any, *, file: str, line: int, body: str) -> Rule:
@@ -128,37 +137,48 @@ def _rule(action: Action, block: Any, *, file: str, line: int, body: str) -> Rul
         if key in FIELDS:
             patterns = (value,) if isinstance(value, str) else value
             if not isinstance(patterns, list | tuple) or not patterns:
-                raise broken(key, f"{key} must be a text or a list of texts.")
+                raise broken(key, worded("{key} must be a text or a list of texts.", key=key))
             if not all(isinstance(one, str) and one and "\0" not in one for one in patterns):
-                raise broken(key, f"{key} must hold texts that are not empty.")
+                raise broken(key, worded("{key} must hold texts that are not empty.", key=key))
             if (
                 action is not Action.ALLOW
                 and key != "path"
                 and (hidden := next(filter(None, map(unseen, patterns)), ""))
             ):
-                raise broken(key, f"{key} holds {hidden}, which nobody sees: it would fit nothing. Type it anew.")
+                raise broken(
+                    key,
+                    worded(
+                        "{key} holds {hidden}, which nobody sees: it would fit nothing. Type it anew.",
+                        key=key,
+                        hidden=hidden,
+                    ),
+                )
             try:
                 values[key] = tuple(as_compared(key, one) for one in patterns)
             except Misspelt as error:
-                raise broken(key, f"{key} {error}") from error
+                raise broken(key, worded("{key} {what}", key=key, what=why(error))) from error
         elif key in _SWITCHES:
             if not isinstance(value, bool):
-                raise broken(key, f"{key} must be true or false.")
+                raise broken(key, worded("{key} must be true or false.", key=key))
             if action is Action.DENY or (key == "always" and action is not Action.ALLOW):
-                raise broken(key, f"{key} has no meaning for {action.word}.")
+                raise broken(key, worded("{key} has no meaning for {action}.", key=key, action=action.word))
             values[key] = value
         elif key == "why":
             if not isinstance(value, str):
-                raise broken(key, "why must be a text.")
+                raise broken(key, worded("{key} must be a text.", key=key))
             values[key] = value
         else:
-            raise broken(key, f"there is no {key!r} in a rule; it has {', '.join((*FIELDS, *_SWITCHES, 'why'))}.")
+            known = ", ".join((*FIELDS, *_SWITCHES, "why"))
+            raise broken(key, worded("there is no {key} in a rule; it has {known}.", key=repr(key), known=known))
     named = [field for field in FIELDS if field in values]
     if not named:
-        raise BrokenPolicy.at(file, line, "this rule names no tool, command, path or host.")
+        raise BrokenPolicy.at(file, line, worded("this rule names no tool, command, path or host."))
     if len([field for field in named if field != "tool"]) > 1:
-        said = "a rule is about one of command, path and host (and a tool, if wished); write several rules."
-        raise BrokenPolicy.at(file, line, said)
+        raise BrokenPolicy.at(
+            file,
+            line,
+            worded("a rule is about one of command, path and host (and a tool, if wished); write several rules."),
+        )
     return Rule(action=action, file=file, line=line, **values)
 
 
@@ -167,8 +187,7 @@ def _line_at(text: str, position: int) -> int:
 
 
 def _line_of(text: str, key: str) -> int:
-    pattern = rf"""^[ \t]*\[*[ \t]*["']?{re.escape(key)}["']?[ \t]*[=.\]]"""
-    found = re.search(pattern, text, re.MULTILINE)
+    found = re.search(rf"""^[ \t]*\[*[ \t]*["']?{re.escape(key)}["']?[ \t]*[=.\]]""", text, re.MULTILINE)
     return _line_at(text, found.start()) if found else 1
 
 
@@ -192,7 +211,10 @@ class PolicyFile:
             except BrokenPolicy as error:
                 log.error("%s Every call of a tool is denied until it is repaired.", error)
                 broken = Rule(
-                    action=Action.DENY, tool=("*",), file=str(self.path), why=f"The policy file is broken. {error}"
+                    action=Action.DENY,
+                    tool=("*",),
+                    file=str(self.path),
+                    why=joined(worded("The policy file is broken."), error.said),
                 )
                 self._policy = Policy(rules=(), built_in=self._built_in, broken=broken, budget=self._policy.budget)
             self._stamp = stamp
@@ -235,7 +257,9 @@ class PolicyFile:
             for subject in (finding.subject for finding in findings if own_rule):
                 decision = policy.decide((subject,), tool=tool, workspace=workspace)
                 if decision.action is not Action.ALLOW:
-                    raise BrokenPolicy(f"With the rule that was written, this is still {decision.sentence}.")
+                    raise BrokenPolicy(
+                        worded("With the rule that was written, this is still {what}.", what=decision.sentence)
+                    )
             text_file.replace(self.path, mark + text)
             self._stamp = _UNREAD
 
@@ -280,4 +304,4 @@ def read_text(path: Path) -> tuple[str, str]:
     try:
         return text_file.read(path, what=worded("policy file"))
     except text_file.Unreadable as error:
-        raise BrokenPolicy(error.sentence, line=error.line) from error
+        raise BrokenPolicy(error.said, line=error.line) from error

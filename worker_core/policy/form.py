@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 from worker_core.snapshot import QuestionField
 
@@ -31,7 +32,13 @@ def content_of(fields: Sequence[QuestionField], values: Mapping[str, Any]) -> di
     """
     known = {field.name: field for field in fields}
     if unknown := [name for name in values if name not in known]:
-        raise WrongValues(f"The form has no field {str(unknown[0])[:50]!r}. It has: {', '.join(known)}.")
+        raise WrongValues(
+            worded(
+                "The form has no field {name}. It has: {known}.",
+                name=repr(str(unknown[0])[:50]),
+                known=", ".join(known),
+            )
+        )
     content: dict[str, Any] = {}
     for field in fields:
         given = values.get(field.name)
@@ -39,20 +46,33 @@ def content_of(fields: Sequence[QuestionField], values: Mapping[str, Any]) -> di
             given = field.default
         if given is None or given == "":
             if field.required:
-                raise WrongValues(f"The form's field {field.name!r} ({field.label}) is not filled in.")
+                raise WrongValues(
+                    worded(
+                        "The form's field {name} ({label}) is not filled in.", name=repr(field.name), label=field.label
+                    )
+                )
             continue
         content[field.name] = _READERS[field.kind](field, given)
     return content
 
 
 def _wrong(field: QuestionField, wants: str) -> WrongValues:
-    return WrongValues(f"The form's field {field.name!r} takes {wants}.")
+    return WrongValues(worded("The form's field {name} takes {wants}.", name=repr(field.name), wants=wants))
+
+
+def _bound(value: float) -> float:
+    return int(value) if value == int(value) and abs(value) < 1e15 else value
 
 
 def _text(field: QuestionField, given: Any) -> str:
     if not isinstance(given, str) or len(given) > min(field.most, LONGEST_VALUE) or len(given) < field.least:
-        least = f"at least {field.least:g} and " if field.least > 0 else ""
-        raise _wrong(field, f"a text of {least}at most {min(field.most, LONGEST_VALUE):g} characters")
+        least, most = _bound(field.least), _bound(min(field.most, LONGEST_VALUE))
+        raise _wrong(
+            field,
+            worded("a text of at least {least} and at most {most} characters", least=least, most=most)
+            if field.least > 0
+            else worded("a text of at most {most} characters", most=most),
+        )
     return given
 
 
@@ -63,31 +83,34 @@ def _number(field: QuestionField, given: Any) -> float | int:
     except (TypeError, ValueError, OverflowError):
         number = None
     if number is None or (whole and isinstance(given, float) and number != given) or not math.isfinite(number):
-        raise _wrong(field, "a whole number" if whole else "a number")
+        raise _wrong(field, worded("a whole number") if whole else worded("a number"))
     if not field.least <= number <= field.most:
-        raise _wrong(field, f"a number from {field.least:g} to {field.most:g}")
+        least, most = _bound(field.least), _bound(field.most)
+        raise _wrong(field, worded("a number from {least} to {most}", least=least, most=most))
     return int(number) if not whole and isinstance(given, int) else number
 
 
 def _boolean(field: QuestionField, given: Any) -> bool:
     word = str(given).strip().lower()
     if word not in _YES | _NO:
-        raise _wrong(field, "yes or no")
+        raise _wrong(field, worded("yes or no"))
     return word in _YES
 
 
 def _choice(field: QuestionField, given: Any) -> str:
     if given not in field.options:
-        raise _wrong(field, f"one of {', '.join(field.options)}")
+        raise _wrong(field, worded("one of {options}", options=", ".join(field.options)))
     return str(given)
 
 
 def _choices(field: QuestionField, given: Any) -> list[str]:
     listed = [one.strip() for one in given.split(",")] if isinstance(given, str) else given
     if not isinstance(listed, list) or not all(one in field.options for one in listed):
-        raise _wrong(field, f"some of {', '.join(field.options)}, with commas between them")
+        options = ", ".join(field.options)
+        raise _wrong(field, worded("some of {options}, with commas between them", options=options))
     if not field.least <= len(listed) <= field.most:
-        raise _wrong(field, f"{field.least:g} to {field.most:g} of them")
+        least, most = _bound(field.least), _bound(field.most)
+        raise _wrong(field, worded("{least} to {most} of them", least=least, most=most))
     return [str(one) for one in listed]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from typing import Final, Literal
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 from worker_core.policy.file import BrokenPolicy, parse
-from worker_core.policy.rules import FIELDS, Rule, Subject, is_literal
+from worker_core.policy.rules import FIELDS, Rule, Subject, is_literal, named
 
 LONGEST: Final = 20_000
 """Characters of what is written in the place of a rule."""
@@ -42,27 +44,32 @@ def read_rules(text: str, *, proposed: str, tool: str, workspace: str) -> tuple[
 
     """
     if len(text) > LONGEST:
-        raise NotThatRule(f"The rule is longer than {LONGEST:,} characters.", fault="broken")
+        raise NotThatRule(worded("The rule is longer than {n} characters.", n=LONGEST), fault="broken")
     try:
         rules, shown = parse(text, file="The rule"), parse(proposed, file="The rule")
     except BrokenPolicy as error:
-        raise NotThatRule(error.sentence, fault="broken") from error
+        raise NotThatRule(error.said, fault="broken") from error
     if tomllib.loads(text).keys() - {"allow"}:
-        raise NotThatRule("An answer adds rules that allow, below [[allow]], and nothing else.", fault="other")
+        said = worded("An answer adds rules that allow, below [[allow]], and nothing else.")
+        raise NotThatRule(said, fault="other")
     if not all(rule.always for rule in rules):
         raise NotThatRule(
-            "Each of these rules needs `always = true`: without it, a rule that asks comes first.", fault="weak"
+            worded("Each of these rules needs `always = true`: without it, a rule that asks comes first."), fault="weak"
         )
     known = {rule.text for rule in shown if is_exact(rule)}
     if any(rule.override and rule.text not in known for rule in rules):
         raise NotThatRule(
-            "A changed rule cannot have `override = true`: what is built in as denied stays denied.", fault="override"
+            worded("A changed rule cannot have `override = true`: what is built in as denied stays denied."),
+            fault="override",
         )
     for rule in shown:
         subject = _subject(rule, workspace=workspace)
         if not any(one.fits(subject, tool=tool, workspace=workspace) is not None for one in rules):
             raise NotThatRule(
-                f"No rule here fits this call: its {subject.kind} {subject.text[:200]!r} would be asked about again.",
+                worded(
+                    "No rule here fits this call: {what} would be asked about again.",
+                    what=named(replace(subject, text=repr(subject.text[:200]))),
+                ),
                 fault="misses",
             )
     return rules

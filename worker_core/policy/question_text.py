@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from worker_core.basics.sentences import Phrase, Worded, english, in_english, worded
+from worker_core.basics.sentences import Phrase, english, in_english, worded
 from worker_core.basics.visible import visible, visible_line
 from worker_core.logs.redaction import MASK, Redactor
-from worker_core.policy.rules import BUILT_IN, Finding, Subject
+from worker_core.policy.rules import BUILT_IN, Finding, named
 from worker_core.snapshot import QuestionPart
 
 SHOWN_CHARACTERS: Final = 6_000
@@ -139,7 +139,7 @@ def _reason(finding: Finding, show: Callable[[str], str]) -> tuple[str, tuple[Ph
     subject, rule = finding.subject, finding.rule
     why = subject.unclear or rule.why
     line = show(f"the {subject.kind} {subject.text}{f': {why}' if why else ''} ({finding.rule_text}, {rule.place})")
-    what, by = _named(subject), finding.rule_text
+    what, by = named(subject), finding.rule_text
     place = worded("built in") if rule.file == BUILT_IN else rule.place
     told = (
         worded("{what}: {why} ({rule}, {place})", what=what, why=why, rule=by, place=place)
@@ -148,18 +148,6 @@ def _reason(finding: Finding, show: Callable[[str], str]) -> tuple[str, tuple[Ph
     )
     said = _shown_values(told.said, show)
     return line, said if english(said) == line else (Phrase("{line}", {"line": line}),)
-
-
-def _named(subject: Subject) -> Worded:
-    match subject.kind:
-        case "tool":
-            return worded("the tool {text}", text=subject.text)
-        case "command":
-            return worded("the command {text}", text=subject.text)
-        case "path":
-            return worded("the path {text}", text=subject.text)
-        case "host":
-            return worded("the host {text}", text=subject.text)
 
 
 def _shown_values(said: Sequence[Phrase], show: Callable[[str], str]) -> tuple[Phrase, ...]:

@@ -17,6 +17,7 @@ import msgspec
 
 from worker_core.basics import typed_json
 from worker_core.basics.files import write_private
+from worker_core.basics.sentences import worded
 from worker_core.basics.visible import visible
 from worker_core.errors import KubiyaError
 from worker_core.paths import is_private, private_directory
@@ -189,15 +190,19 @@ class ApprovalBook:
         if allow and (missing := self._view(asked).left_out):
             if seal_read != seal(asked.parts):
                 raise NotRead(
-                    f"{missing:,} characters of what this call would do were not shown. Read it whole, then allow it: "
-                    f"`kubiya-worker approvals show {asked.id}`."
-                )
+                    worded(
+                        "{n} characters of what this call would do were not shown. Read it whole, then allow it.",
+                        n=missing,
+                    )
+                ).with_repair(f"`kubiya-worker approvals show {asked.id}` shows it.")
             if scope == "always":
-                raise NotRead("A call that is too long to be shown at once can be allowed, but not for always.")
+                raise NotRead(worded("A call that is too long to be shown at once can be allowed, but not for always."))
         if allow and scope == "always" and not asked.lasts:
             raise NotLasting(
-                "Parts of this call are only known when it runs, so no rule could name it. Allow it once, or for this "
-                "execution."
+                worded(
+                    "Parts of this call are only known when it runs, so no rule could name it. Allow it once, or for "
+                    "this execution."
+                )
             )
         own_rule = own_rule.strip() if allow and scope == "always" else ""
         if own_rule:
@@ -224,7 +229,9 @@ class ApprovalBook:
 
         if not view.workspace:
             raise NotThatRule(
-                "The rule of this answer cannot be changed here. Answer it once, and write a rule into the policy.",
+                worded(
+                    "The rule of this answer cannot be changed here. Answer it once, and write a rule into the policy."
+                ),
                 fault="other",
             )
         read_rules(own_rule, proposed=view.rule, tool=view.tool, workspace=view.workspace)
@@ -232,8 +239,12 @@ class ApprovalBook:
     def _one(self, approval_id: str) -> Asked:
         waiting = [asked for asked in self._waiting() if approval_id and asked.id.startswith(approval_id)]
         if len(waiting) != 1:
-            which = "Several approvals begin" if waiting else "No approval waits"
-            raise NoSuchApproval(f"{which} with the id {approval_id[:40]!r}. `kubiya-worker approvals` lists them.")
+            named = repr(approval_id[:40])
+            raise NoSuchApproval(
+                worded("Several approvals begin with the id {id}.", id=named)
+                if waiting
+                else worded("No approval waits with the id {id}.", id=named)
+            ).with_repair("`kubiya-worker approvals` lists them.")
         return waiting[0]
 
     def is_waiting(self, execution_id: str, call_id: str) -> bool:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.basics.sentences import worded
+from worker_core.basics.sentences import Worded, worded
 from worker_core.policy import patterns as patterns_of_this_system
 from worker_core.policy.openness import may_fit, may_fit_path
 from worker_core.policy.patterns import INSIDE, OUTSIDE, PLACES, PRIVATE, absolute, fixed_part, path_fits, text_pattern
@@ -331,6 +331,19 @@ _LAST = (
     Rule(action=Action.ALLOW, path=(PRIVATE,), why="It is private to the sandbox of this call."),
     Rule(action=Action.ASK, path=(OUTSIDE,), why=worded("It is outside of the execution's workspace.")),
 )
+
+
+def named(subject: Subject) -> Worded:
+    """What it is, in a sentence: `the command git push`."""
+    match subject.kind:
+        case "tool":
+            return worded("the tool {text}", text=subject.text)
+        case "command":
+            return worded("the command {text}", text=subject.text)
+        case "path":
+            return worded("the path {text}", text=subject.text)
+        case "host":
+            return worded("the host {text}", text=subject.text)
 
 
 def is_literal(pattern: str) -> bool:

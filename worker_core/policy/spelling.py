@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from worker_core.basics.sentences import worded
 from worker_core.network.hosts import host_name
 
 SYSTEM_PROGRAMS: Final = (
@@ -33,7 +34,7 @@ def as_compared(field: str, pattern: str) -> str:
 
     """
     if pattern != pattern.strip():
-        raise Misspelt("begins or ends with a blank, so it would fit nothing.")
+        raise Misspelt(worded("begins or ends with a blank, so it would fit nothing."))
     match field:
         case "host":
             host = _host(pattern)
@@ -42,14 +43,14 @@ def as_compared(field: str, pattern: str) -> str:
         case "command":
             if "'" not in pattern and re.search(r"\s\s|[^\S ]", pattern) is not None:
                 raise Misspelt(
-                    "has more than one blank between two words, or a tab; commands are compared with one blank."
+                    worded("has more than one blank between two words, or a tab; commands are compared with one blank.")
                 )
             folder = next((one for one in SYSTEM_PROGRAMS if pattern.startswith(one)), "")
             name = pattern.removeprefix(folder)
             return pattern if "/" in name.partition(" ")[0] else name
         case "path":
             if "://" in pattern:
-                raise Misspelt("is a URL; write the path alone.")
+                raise Misspelt(worded("is a URL; write the path alone."))
             for variable in ("$HOME", "${HOME}"):
                 if pattern == variable or pattern.startswith(f"{variable}/"):
                     pattern = "~" + pattern.removeprefix(variable)
@@ -59,9 +60,9 @@ def as_compared(field: str, pattern: str) -> str:
 
 def _host(pattern: str) -> str:
     if "://" in pattern or "/" in pattern:
-        raise Misspelt("names more than a host; write example.com, or *.example.com for all names below it.")
+        raise Misspelt(worded("names more than a host; write example.com, or *.example.com for all names below it."))
     if _PORT.fullmatch(pattern) is not None:
-        raise Misspelt("names a port; a rule is about a host, at whatever port.")
+        raise Misspelt(worded("names a port; a rule is about a host, at whatever port."))
     if _GLOB.search(pattern) is None or _ADDRESS.fullmatch(pattern) is not None:
         return host_name(pattern)
     labels = pattern.rstrip(".").split(".") if not pattern.startswith("[") else [pattern]

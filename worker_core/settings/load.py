@@ -59,7 +59,8 @@ def parse(text: str, *, file: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"The settings file {file} is not valid TOML: {error}.") from error
+        said = worded("The settings file {file} is not valid TOML: {why}.", file=str(file), why=str(error))
+        raise ConfigurationError(said) from error
     if FORMAT_KEY in values and (wrong := wrong_format(values.pop(FORMAT_KEY))):
-        raise ConfigurationError(f"The settings file {file}: {wrong}")
+        raise ConfigurationError(worded("The settings file {file}: {wrong}", file=str(file), wrong=wrong))
     return values

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.basics.sizes import size
 from worker_core.errors import KubiyaError
 from worker_core.workspaces import anchored
@@ -84,7 +85,7 @@ def left_in(workspaces: Path, execution_id: str) -> LeftFiles:
     """
     found = Workspace.find(workspaces, execution_id)
     if found is None:
-        raise ArtefactError("Its workspace is not on this machine any more.")
+        raise ArtefactError(worded("Its workspace is not on this machine any more."))
     return LeftFiles(execution_id=found.path.name, workspace=found, files=found.artefacts())
 
 
@@ -98,9 +99,9 @@ def save(left: LeftFiles, file: Artefact, *, to: Path) -> None:
         pieces = anchored.pieces(left.workspace.path, file.path, limit_bytes=file.size_bytes)
         anchored.write(to.parent.resolve(strict=True), to.name, pieces)
     except OutsideWorkspace as error:
-        raise ArtefactError(error.sentence) from error
+        raise ArtefactError(error.said) from error
     except OSError as error:
-        raise ArtefactError(f"It was not saved: {error.strerror or error}.") from error
+        raise ArtefactError(worded("It was not saved: {why}.", why=str(error.strerror or error))) from error
 
 
 def chosen(files: Sequence[Artefact], patterns: Sequence[str]) -> tuple[Artefact, ...]:

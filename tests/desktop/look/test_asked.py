@@ -12,7 +12,7 @@ from worker_core.basics.sentences import worded
 from worker_core.basics.visible import visible_line
 from worker_core.logs.redaction import Redactor
 from worker_core.policy.builtin import built_in_rules
-from worker_core.policy.question_text import compose
+from worker_core.policy.question_text import compose, shown
 from worker_core.policy.rules import Action, Finding, Rule, Subject
 from worker_core.snapshot import QuestionPart
 
@@ -94,3 +94,11 @@ def test_one_line_for_menus_and_notifications() -> None:
     )
     assert "<U+00A0>" not in french
     assert len(in_one_line([QuestionPart(name="command", text="x" * 9000)])) < 2100
+
+
+def test_what_cannot_be_named_is_counted_in_the_language_of_the_window() -> None:
+    language.load(["de"])
+    asked = compose({"a\nb": "1"}, redactor=Redactor())
+    assert [part_name(part) for part in asked] == ["Argument 1"]
+    many = shown(compose({f"name{n}": "x" for n in range(90)}, redactor=Redactor()))
+    assert [part_name(part) for part in many if part.left_out] == ["31 weitere Argumente"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,13 +17,19 @@ from desktop.look.language import LANGUAGES, fact, retold, tr
 from desktop.look.qt_words import translate_qt
 from desktop.look.standing import explanation
 from desktop.look.wording import pause_reason, queue_reason, step_text
+from desktop.settings.policy_store import PolicyStore
 from desktop.windows.setting_fields import option_text
 from tests.support.scripts import script
 from worker_core.basics.sentences import joined, worded
+from worker_core.budgets.amounts import question_fields
+from worker_core.budgets.ledger import Spending
+from worker_core.budgets.limits import Reached
 from worker_core.control_plane.errors import from_status
 from worker_core.errors import KubiyaError
+from worker_core.policy.form import WrongValues, content_of
 from worker_core.settings import SETTINGS
-from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
+from worker_core.settings.budget import Limit
+from worker_core.snapshot import EngineSnapshot, EngineState, QuestionField, QueueView
 from worker_core.summary import Standing, summary
 
 ROOT = Path(__file__).parents[3]
@@ -43,13 +50,24 @@ EXPLAINED = {
 }
 
 SAYS_TO_VIEWS = (
+    "budgets/limits.py",
+    "budgets/prices.py",
+    "budgets/questions.py",
+    "budgets/usage.py",
+    "checkouts/changes.py",
+    "checkouts/git.py",
+    "checkouts/record.py",
+    "checks/network.py",
+    "checks/reach.py",
     "control_plane/caller.py",
     "control_plane/connections.py",
     "control_plane/errors.py",
     "control_plane/outbox/outbox.py",
     "control_plane/outbox/spool_thread.py",
     "control_plane/session.py",
+    "control_plane/streams.py",
     "control_plane/wire.py",
+    "control_socket/client.py",
     "engine/departure.py",
     "engine/engine.py",
     "engine/housekeeping.py",
@@ -57,23 +75,47 @@ SAYS_TO_VIEWS = (
     "engine/single_execution.py",
     "key_sources.py",
     "machine/changes.py",
+    "machine/identity.py",
     "network/http.py",
+    "network/named_proxy.py",
     "network/urls.py",
+    "paths.py",
+    "policy/answers.py",
+    "policy/file.py",
+    "policy/form.py",
+    "policy/own_rule.py",
+    "policy/questions.py",
+    "policy/spelling.py",
     "sandbox/choice.py",
     "sandbox/container.py",
     "sandbox/landlock_sandbox.py",
     "sandbox/linux.py",
     "secrets.py",
+    "settings/load.py",
+    "settings/text_file.py",
     "snapshot.py",
     "summary.py",
     "temporal/connection.py",
 )
+
+NOT_SHOWN = {"tr", "worded", "with_repair", "compile", "search", "EventDeliveryInterrupted"}
+"""Calls whose texts are translated, or are none that a window shows."""
 
 SEEN_ELSEWHERE = {
     "this worker runs tools in a sandbox only, and has none. ",  # by an agent
     "; the next call looks again.",  # an end that is compared
     "; it is read once and taken out of the environment.",  # what repairs it in a terminal
     "A Secret is not pickled: it would leave the process.",
+    "The budget that came with this execution is not honoured: ",  # in the log
+    ". This machine's own holds.",
+    # What repairs it in a terminal; a window says something else.
+    "Let the system keep its time: `timedatectl set-ntp true`, or the date settings.",
+    "If TLS is right, check the port and --ca-file; if not, say so: --temporal-tls off.",
+    "Name your authority's PEM in --ca-file.",
+    "Let outgoing connections to it through the firewall; check --temporal-tls and --ca-file.",
+    # Checks of the doctor that the window does not make.
+    "Start it, or correct `mcp_hosts`. Agents without it go on without its tools.",
+    "No server of your own is named: what agents bring is looked at when they begin.",
 }
 
 tool = script("languages")
@@ -132,7 +174,7 @@ def is_spared(node: ast.AST) -> bool:
     """A docstring, an assertion, a call of `tr` or of the log."""
     if isinstance(node, ast.Call):
         owner = getattr(node.func, "value", None)
-        return tool.name_of(node) == "tr" or getattr(owner, "id", "") == "log"
+        return tool.name_of(node) in {"tr", "worded"} or getattr(owner, "id", "") == "log"
     return isinstance(node, ast.Assert) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
@@ -216,6 +258,38 @@ def test_an_error_is_told_without_what_repairs_it_in_a_terminal() -> None:
     assert fact(KubiyaError("It failed.").with_repair("Do it again.")) == "It failed."
 
 
+def test_what_is_wrong_with_a_policy_is_told_in_the_language_of_the_window(tmp_path: Path) -> None:
+    language.load(["de"])
+    store = PolicyStore(tmp_path / "policy.toml")
+    assert store.check("[[ask]]\nhost = 'https://example.com'\n") == (
+        "policy.toml, Zeile 2: host nennt mehr als einen Host; schreiben Sie example.com, oder *.example.com für alle "
+        "Namen darunter."
+    )
+    assert store.check("[[deny]]\nalways = true\n") == "policy.toml, Zeile 2: always hat bei deny keine Bedeutung."
+
+
+def test_a_budget_is_told_with_the_numbers_of_the_language() -> None:
+    language.load(["de"])
+    limit = Limit(scope="day", kind="tokens", amount=2_000_000)
+    said = Reached(limit=limit, allowed=2_000_000, spent=Spending(tokens=2_000_137)).sentence(price_file=Path("p.toml"))
+    assert said == "The budget of 2,000,000 tokens for today is used up (2,000,137 tokens)."
+    assert retold(said) == "Das Budget von 2.000.000 Tokens (heute) ist aufgebraucht (2.000.137 Tokens)."
+    costs = Reached(limit=replace(limit, kind="cost"), allowed=1.5, spent=Spending(cost=1234.5))
+    told = retold(costs.sentence(price_file=Path("p.toml")))
+    assert told == "Das Budget von 1,50 $ (heute) ist aufgebraucht (1.234,50 $)."
+    [field] = question_fields(limit)
+    assert (field.label, retold(field.label, field.said)) == ("How many more tokens", "Wie viele Tokens mehr")
+
+
+def test_an_answer_that_is_refused_is_told_in_the_language_of_the_window() -> None:
+    language.load(["de"])
+    fields = (QuestionField(name="size", label="Size", kind="integer", least=1, most=12_000),)
+    with pytest.raises(WrongValues) as refused:
+        content_of(fields, {"size": "20000"})
+    assert refused.value.sentence == "The form's field 'size' takes a number from 1 to 12,000."
+    assert fact(refused.value) == "Das Feld 'size' des Formulars nimmt eine Zahl von 1 bis 12.000."
+
+
 def test_a_queue_that_is_refused_is_told_without_what_repairs_it_in_a_terminal() -> None:
     language.load(["de"])
     error = from_status(401, action="it", server="cp.example.com", said="")
@@ -253,10 +327,14 @@ def test_what_an_execution_does_is_said_in_the_language_of_the_window() -> None:
 
 
 def test_a_worker_s_sentences_are_written_so_that_they_can_be_translated() -> None:
-    """Where what a snapshot shows is said. The log is English."""
+    """Where what a snapshot shows, or an error that a window tells, is said; the window's own rooms too. The log is
+    English.
+    """
     bare = []
-    for name in SAYS_TO_VIEWS:
-        file = ROOT / "worker_core" / name
+    own = (
+        file for room in ("notices", "settings", "system", "worker") for file in (ROOT / "desktop" / room).glob("*.py")
+    )
+    for file in (*(ROOT / "worker_core" / name for name in SAYS_TO_VIEWS), *sorted(own)):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         spared = {id(part) for node in ast.walk(tree) if is_no_view(node) for part in ast.walk(node)}
         for node in ast.walk(tree):
@@ -265,7 +343,7 @@ def test_a_worker_s_sentences_are_written_so_that_they_can_be_translated() -> No
             if node.value in SEEN_ELSEWHERE:
                 continue
             if len(node.value.split()) > 1 and node.value.rstrip()[-1:] in {".", "!", "?", ":"}:
-                bare.append(f"worker_core/{name}:{node.lineno}: {node.value!r}")
+                bare.append(f"{file.relative_to(ROOT)}:{node.lineno}: {node.value!r}")
     assert bare == []
 
 
@@ -274,7 +352,14 @@ def is_no_view(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         owner_name = getattr(owner, "id", getattr(owner, "attr", ""))
-        return tool.name_of(node) in {"worded", "with_repair", "compile", "EventDeliveryInterrupted"} or owner_name in {
+        return tool.name_of(node) in {
+            "tr",
+            "worded",
+            "with_repair",
+            "compile",
+            "search",
+            "EventDeliveryInterrupted",
+        } or owner_name in {
             "log",
             "_log",
         }

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desktop.look import language
 from desktop.models.conversation import (
     ITEMS_LIMIT,
     PROGRESS_LIMIT,
@@ -103,6 +104,20 @@ def test_exports_hold_everything_and_fences_survive_fences() -> None:
     assert "````json" in said
     assert "careful" in said
     assert [item["type"] for item in json.loads(talk.to_json())["items"]] == ["message", "toolcall", "notice"]
+
+
+def test_a_document_is_written_in_the_language_of_the_window() -> None:
+    language.load(["de"])
+    talk = Conversation("one")
+    talk.apply("message", {"role": "user", "content": "Hi", "message_id": "u"}, at=AT)
+    call = {"tool_execution_id": "c", "tool_name": "shell"}
+    talk.apply("tool_started", {**call, "tool_arguments": {}})
+    talk.apply("tool_completed", {**call, "status": "success", "duration_ms": 1200})
+    talk.apply("error", {"severity": "warning", "details": {"error_message": "careful"}})
+    said = talk.to_markdown()
+    assert "## Sie · " in said
+    assert "### Werkzeug `shell` (Fertig, 1,2 s)" in said
+    assert "> **Warnung**: careful" in said
 
 
 def test_what_has_no_end_is_cut_and_what_is_old_goes() -> None:

@@ -273,7 +273,7 @@ def test_what_was_not_allowed_did_not_fail() -> None:
     [item] = one.conversation.items
     assert isinstance(item, ToolCall)
     assert (item.succeeded, item.failure) == (False, "denied")
-    assert "(denied" in one.conversation.to_markdown()
+    assert "(Denied" in one.conversation.to_markdown()
 
 
 def test_an_execution_has_a_name_before_its_title_is_known() -> None:
