@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from datetime import UTC, datetime
@@ -11,14 +10,13 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from desktop.look.asked import in_one_line, part_name, part_text
-from desktop.look.language import number_text, tr
-from desktop.look.wording import duration_text
+from desktop.look.asked import in_one_line
+from desktop.look.language import tr
 from worker_core.basics import typed_json
 from worker_core.basics.plain import one_line
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible
-from worker_core.policy.question_text import left_out, written
+from worker_core.policy.question_text import left_out
 from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
 
 TEXT_LIMIT = 400_000
@@ -251,26 +249,6 @@ class Conversation:
         order = sorted(range(len(self.items)), key=places.__getitem__)  # stable
         self.items = [self.items[place] for place in order]
 
-    def to_markdown(self, *, title: str = "") -> str:
-        """The conversation as a document."""
-        parts = [f"# {title or self.execution_id}", ""]
-        for item in self.items:
-            match item:
-                case Message():
-                    name = item.member or item.author or (tr("You") if item.role == "user" else tr("Agent"))
-                    parts += [f"## {name}{_stamp(item.at)}", "", item.text, ""]
-                case ToolCall():
-                    took = f", {duration_text(item.duration_seconds)}" if item.duration_seconds is not None else ""
-                    head = tr("Tool {name}", name=f"`{item.name}`")
-                    parts += [f"### {head} ({_outcome(item)}{took})", "", *fenced(pretty(item.arguments), "json")]
-                    parts += fenced(item.error or item.output, "")
-                case Notice():
-                    parts += [f"> **{_severity(item.severity)}**: {item.text}", ""]
-                case Approval():
-                    parts += [f"> **{tr('Approval')}** {item.tool} ({_answer_text(item.answer)})", ""]
-                    parts += fenced("\n".join(_written(item.parts)), "text")
-        return "\n".join(parts)
-
     def to_json(self) -> str:
         """The conversation as JSON: one object per item, its kind in `type`."""
 
@@ -460,46 +438,6 @@ def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
 
 
 _ANSWERS: Mapping[object, str] = {"allow": "allowed", "deny": "denied", "timeout": "expired"}
-
-
-def _outcome(call: ToolCall) -> str:
-    match call.failure:
-        case "denied":
-            return tr("Denied")
-        case "unknown":
-            return tr("Outcome unknown")
-    return {None: tr("Running"), True: tr("Done"), False: tr("Failed")}[call.succeeded]
-
-
-def _severity(severity: str) -> str:
-    return {"info": tr("Note"), "warning": tr("Warning"), "danger": tr("Error")}[severity]
-
-
-def _answer_text(answer: str) -> str:
-    said = {"": tr("Waits for you"), "allowed": tr("Allowed"), "denied": tr("Denied"), "expired": tr("Expired")}
-    return said.get(answer, answer)
-
-
-def _written(parts: Iterable[QuestionPart]) -> list[str]:
-    """In the window's language."""
-    shown = []
-    for one in parts:
-        more = tr("{count} more characters", count=number_text(one.left_out)) if one.left_out else ""
-        text = f"{part_text(one)} … ({more})" if more else part_text(one)
-        shown.append(QuestionPart(name=part_name(one), text=text))
-    return written(shown)
-
-
-def fenced(text: str, language: str) -> list[str]:
-    """Lines of a Markdown block that no text ends early, and an empty one; none for blank text."""
-    if not text.strip():
-        return []
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return [f"{fence}{language}", text.rstrip("\n"), fence, ""]
-
-
-def _stamp(at: datetime | None) -> str:
-    return f" · {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else ""
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from desktop.look.language import tr
 from desktop.look.wording import size_text
-from desktop.models.conversation import fenced
+from desktop.models.export import fenced
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible_line
 from worker_core.errors import KubiyaError

@@ -16,6 +16,7 @@ from desktop.look.tokens import Space
 from desktop.look.wording import budget_text, count_text, duration_text, status_text, status_tone
 from desktop.models.conversation import Item, Message
 from desktop.models.executions import Execution
+from desktop.models.export import markdown_of
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import IconButton
 from desktop.widgets.composer import Composer
@@ -273,13 +274,13 @@ class ExecutionDetail(QWidget):
 
     def _copy_all(self) -> None:
         if (one := self._execution) is not None:
-            QGuiApplication.clipboard().setText(one.conversation.to_markdown(title=one.title))
+            QGuiApplication.clipboard().setText(markdown_of(one.conversation, title=one.title))
             self._desk.frame.say(tr("The conversation is on the clipboard."), tone="success")
 
     def _save(self, kind: str) -> None:
         if (one := self._execution) is None:
             return
-        text = one.conversation.to_json() if kind == "json" else one.conversation.to_markdown(title=one.title)
+        text = one.conversation.to_json() if kind == "json" else markdown_of(one.conversation, title=one.title)
         dialog = QFileDialog(self, tr("Export the conversation"))
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(kind)

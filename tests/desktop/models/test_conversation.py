@@ -18,6 +18,7 @@ from desktop.models.conversation import (
     ToolCall,
     summary_of,
 )
+from desktop.models.export import markdown_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -99,7 +100,7 @@ def test_exports_hold_everything_and_fences_survive_fences() -> None:
     talk.apply("message", {"role": "user", "content": "Hi <b>there</b>", "message_id": "u"}, at=AT)
     talk.apply("tool_started", {"tool_execution_id": "c", "tool_name": "shell", "tool_arguments": {"command": "```"}})
     talk.apply("error", {"severity": "warning", "details": {"error_message": "careful"}})
-    said = talk.to_markdown(title="T")
+    said = markdown_of(talk, title="T")
     assert "Hi <b>there</b>" in said
     assert "````json" in said
     assert "careful" in said
@@ -114,7 +115,7 @@ def test_a_document_is_written_in_the_language_of_the_window() -> None:
     talk.apply("tool_started", {**call, "tool_arguments": {}})
     talk.apply("tool_completed", {**call, "status": "success", "duration_ms": 1200})
     talk.apply("error", {"severity": "warning", "details": {"error_message": "careful"}})
-    said = talk.to_markdown()
+    said = markdown_of(talk)
     assert "## Sie · " in said
     assert "### Werkzeug `shell` (Fertig, 1,2 s)" in said
     assert "> **Warnung**: careful" in said
@@ -204,7 +205,7 @@ def test_whatever_arrives_the_conversation_stands(arrived) -> None:
     talk = Conversation("one")
     for kind, payload in arrived:
         talk.apply(kind, payload, at=AT)
-    talk.to_markdown()
+    markdown_of(talk)
     talk.to_json()
     assert all(isinstance(item, Message | ToolCall | Notice | Approval) for item in talk.items)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from desktop.models.conversation import Message, ToolCall
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.models.executions import KEPT, Execution, ExecutionStore
+from desktop.models.export import markdown_of
 from tests.support.questions import parts
 from worker_core.control_plane.models import ExecutionRecord
 from worker_core.events import (
@@ -153,7 +154,7 @@ def test_own_words_are_there_at_once_and_once() -> None:
     assert [(item.text, item.delivery) for item in one.conversation.items if isinstance(item, Message)] == [
         ("Go on.\nPlease.", "sending")
     ]
-    assert "Go on." in one.conversation.to_markdown()
+    assert "Go on." in markdown_of(one.conversation)
     store.told("e", message, "")
     store.load_session("e", {"messages": [{"role": "user", "content": "Go on.\nPlease.", "message_id": "m"}]})
     assert [item.key for item in one.conversation.items] == ["m"]
@@ -273,7 +274,7 @@ def test_what_was_not_allowed_did_not_fail() -> None:
     [item] = one.conversation.items
     assert isinstance(item, ToolCall)
     assert (item.succeeded, item.failure) == (False, "denied")
-    assert "(Denied" in one.conversation.to_markdown()
+    assert "(Denied" in markdown_of(one.conversation)
 
 
 def test_an_execution_has_a_name_before_its_title_is_known() -> None:

@@ -26,6 +26,7 @@ SAME = {
     "Kubiya Worker", "English", "Deutsch", "Español", "Français",
     # As they are typed into the settings, or stand in them.
     "aws", "gcp", "azure", "text", "json", "landlock", "sandbox-exec", "restricted-token", "container", "bubblewrap",
+    "slack", "teams", "discord", "ntfy",
     "yaml",
     "http://proxy.example:3128", "python:3.13-slim", "kubiya/claude-sonnet-4",
     # Levels of the log, which is English.
