@@ -29,7 +29,8 @@ if sys.platform != "win32":
 TAKES_LONG = (
     "frozen/", "agents/workflows/test_growing_conversation.py", "agents/workflows/test_long_conversations.py",
     "bench/test_soak.py", "services/test_real_systemd.py", "engine/", "cli/", "desktop/test_program.py",
-    "desktop/test_first_run_to_quit.py", "desktop/test_with_a_worker.py", "desktop/test_real_panels.py", "playground/",
+    "desktop/test_first_run_to_quit.py", "desktop/test_with_a_worker.py", "desktop/test_real_panels.py",
+    "desktop/test_on_wayland.py", "playground/",
     "desktop/notices/test_popups.py", "gateways/", "claude/test_runtime.py", "sandbox/test_escapes_as_user.py",
     "sandbox/test_mounts.py", "mcp/test_elicitation.py", "mcp/test_servers.py", "daemon/", "hooks/", "tracing/",
     "logs/test_redaction.py", "sandbox/test_limits.py", "policy/test_audit.py", "test_expressions.py",

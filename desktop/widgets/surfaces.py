@@ -127,8 +127,10 @@ class EmptyState(QWidget):
         self.setMinimumWidth(200)
         middle = Qt.AlignmentFlag.AlignHCenter
         tile = IconTile(icon)
-        layout = column(None, tile, Space.S, self._title, self._sentence, gap=Space.S, margins=(24, 24, 24, 24))
-        for part in (tile, self._title, self._sentence):
+        # In a row of its own: a column would ask for its height at the column's width, where it is fewer lines.
+        sentence_row = row(None, self._sentence, None, gap=0)
+        layout = column(None, tile, Space.S, self._title, sentence_row, gap=Space.S, margins=(24, 24, 24, 24))
+        for part in (tile, self._title):
             layout.setAlignment(part, middle)
         if action:
             button = Button(action, variant="primary")

@@ -124,6 +124,26 @@ class Panel(BusService):
                 self.reply(message)
 
 
+class WatchedPanel:
+    """A real panel, that runs already and has the watcher: the icons that it knows of."""
+
+    def __init__(self, address: str) -> None:
+        self._connection: DBusConnection = open_dbus_connection(address)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def items(self) -> list[str]:
+        """Services of those that have the usual path; none as long as nobody watches."""
+        where = DBusAddress("/StatusNotifierWatcher", bus_name=WATCHER, interface=PROPERTIES)
+        asked = new_method_call(where, "Get", "ss", (WATCHER, "RegisteredStatusNotifierItems"))
+        answer = self._connection.send_and_get_reply(asked, timeout=LIMIT_SECONDS)
+        if answer.header.message_type is not MessageType.method_return:
+            return []
+        return [str(item).removesuffix("/StatusNotifierItem") for item in answer.body[0][1]]
+
+
 @dataclass(frozen=True, slots=True)
 class MenuItem:
     id: int
@@ -143,7 +163,7 @@ class TrayIcon:
     A program that starts together with its panel may take its icon back at once, and put another one in its place.
     """
 
-    def __init__(self, address: str, panel: Panel) -> None:
+    def __init__(self, address: str, panel: Panel | WatchedPanel) -> None:
         self._connection: DBusConnection = open_dbus_connection(address)
         self._panel = panel
 
@@ -185,7 +205,7 @@ class TrayIcon:
 
     def _call(self, path: str, interface: str, method: str, signature: str, body: tuple[Any, ...]) -> Any:
         while True:
-            service = self._panel.items[-1]
+            service = until(lambda: self._panel.items, what="an icon")[-1]
             where = DBusAddress(path, bus_name=service, interface=interface)
             answer = self._connection.send_and_get_reply(
                 new_method_call(where, method, signature, body), timeout=LIMIT_SECONDS
@@ -193,7 +213,10 @@ class TrayIcon:
             gone = answer.header.fields.get(HeaderFields.error_name) in {UNKNOWN_SERVICE, LEFT_IN_MID_CALL}
             if not gone:
                 break
-            until(lambda gone=service: self._panel.items[-1] != gone, what="another icon in the place of the first")
+            until(
+                lambda gone=service: (self._panel.items or [gone])[-1] != gone,
+                what="another icon in the place of the first",
+            )
         assert answer.header.message_type is MessageType.method_return, answer.body
         return answer.body
 

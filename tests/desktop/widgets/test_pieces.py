@@ -251,3 +251,4 @@ def test_an_empty_page_says_its_sentence_within_its_width(qtbot) -> None:
         [sentence] = [one for one in seen(made, Label) if one.text().startswith("Something")]
         assert sentence.geometry().left() >= 0
         assert sentence.geometry().right() < min(width, 700)
+        qtbot.waitUntil(lambda one=sentence: one.height() >= one.heightForWidth(one.width()))

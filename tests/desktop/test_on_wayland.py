@@ -1,0 +1,124 @@
+"""The program on a real Wayland compositor, sway, with the icon in waybar: first run, a task, closed, opened, left.
+
+`make test-desktops` says what is missing, and keeps the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+
+from desktop.system.platforms import APP_ID
+from tests.desktop.first_run import FirstRun, allow, notifications_of, question, unlocked_keyring
+from tests.desktop.wayland import Desk, wayland_desk
+from tests.support.playground import running_playground
+from tests.support.tray_host import LIMIT_SECONDS, until
+from tests.support.wayland import RIGHT
+
+PICTURES = os.environ.get("KUBIYA_DESKTOP_PICTURES", "")
+"""A folder for what it looked like."""
+
+MAIN = "Kubiya Worker"
+LAST_ROW = 19
+"""From the lower edge of the shadow of GTK's menu to the middle of its last row, in pixels."""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("Wayland is Linux's")
+    with wayland_desk(tmp_path) as desk:
+        yield desk
+
+
+def keep(name: str, desk: Desk, box: tuple[int, int, int, int] | None = None) -> None:
+    if PICTURES:
+        desk.rested().crop(box).save(Path(PICTURES, f"{name}.png"), optimize=True)
+
+
+def changed_box(seen: Image.Image, before: Image.Image) -> tuple[int, ...]:
+    """What was not there before: left, top, right, bottom; empty: nothing."""
+    return ImageChops.difference(seen, before).getbbox() or ()
+
+
+@pytest.mark.timeout(300)  # what hangs, on a busy machine
+def test_first_run_to_quit(desk: Desk, tmp_path: Path) -> None:
+    session = desk.session
+    if shutil.which("gnome-keyring-daemon") is None:
+        pytest.skip("gnome-keyring-daemon is missing: install the Debian package gnome-keyring")
+    del session.environment["PYTHON_KEYRING_BACKEND"]
+    with unlocked_keyring(session.environment), running_playground(tmp_path / "playground") as stage:
+        first_run = FirstRun(session, desk, stage)
+        with notifications_of(session) as notifications, session.started() as program, desk.icon() as icon:
+            until(lambda: "Not set up yet" in icon.tooltip)
+            first_run.give_key()
+            keep("sway-first-run", desk)
+            first_run.choose_queue()
+            until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
+            desk.close(MAIN)
+            icon.click("Open Kubiya Worker")
+            assert desk.window(MAIN)["app_id"] == APP_ID
+
+            first_run.task(lambda: allow(notifications))
+
+            def allow_in_the_window() -> None:
+                """It is on another workspace; a compositor lets a window come to the front by a token alone."""
+                desk.window(MAIN)
+                desk.press("ctrl+4")  # a page without a button like that
+                desk.sway.do("workspace elsewhere")
+                until(lambda: not desk.sway.window(MAIN)["visible"], what="another workspace")
+                asked = question(notifications)
+                notifications.give_token(asked.id, desk.hands.activation_token())
+                notifications.pick(asked.id, "default")
+                until(lambda: desk.sway.window(MAIN)["focused"], what="the window comes")
+                desk.window(MAIN)  # sway 1.7 shows the workspace of what it focused with its next change alone
+                keep("sway-question", desk)
+                desk.hands.click(*desk.primary_button())
+
+            first_run.task(allow_in_the_window)
+            desk.window(MAIN)
+            desk.press("ctrl+2")
+            first_run.ask_for_task()
+            until(lambda: "Waiting for work" in icon.tooltip)
+            keep("sway-executions", desk)
+            icon.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
+        first_run.leaves_no_key()
+
+
+def test_the_icon_in_the_bar_opens_the_window_and_has_its_menu(desk: Desk) -> None:
+    empty = desk.rested()
+    with desk.session.started("--at-login") as program, desk.icon() as icon:
+        until(lambda: "Not set up yet" in icon.tooltip)
+        assert not desk.sway.windows(), "at login it comes without a window"
+        left, top, right, bottom = until(lambda: changed_box(desk.look(), empty), what="the icon")
+        place = (left + right) // 2, (top + bottom) // 2
+        desk.hands.click(*place)
+        until(lambda: desk.sway.window(MAIN), what="the window")
+        desk.close(MAIN)
+        desk.hands.click(*place, RIGHT)
+        until(lambda: changed_box(desk.look(), empty)[3:] > (100,), what="its menu")
+        seen = desk.rested()
+        keep("sway-waybar", desk, (700, 0, 1280, 300))
+        desk.hands.click(place[0] - 100, changed_box(seen, empty)[3] - LAST_ROW)
+        assert program.wait(LIMIT_SECONDS) == 0
+
+
+def test_a_second_start_brings_the_window_from_another_workspace(desk: Desk) -> None:
+    with desk.session.started() as program, desk.icon() as icon:
+        desk.window(MAIN)
+        desk.sway.do("workspace elsewhere")
+        until(lambda: not desk.sway.window(MAIN)["visible"], what="another workspace")
+        desk.session.environment["XDG_ACTIVATION_TOKEN"] = desk.hands.activation_token()
+        second = desk.session.start()
+        assert second.wait(LIMIT_SECONDS) == 0
+        second.communicate()
+        until(lambda: desk.sway.window(MAIN)["focused"], what="the window comes")
+        icon.click("Quit")
+        assert program.wait(LIMIT_SECONDS) == 0
