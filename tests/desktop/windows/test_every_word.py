@@ -29,6 +29,8 @@ SAME = {
     "slack", "teams", "discord", "ntfy",
     "yaml",
     "http://proxy.example:3128", "python:3.13-slim", "kubiya/claude-sonnet-4",
+    # Qt says them by its own catalogues.
+    "Press shortcut", "Ctrl+Alt+Space",
     # Levels of the log, which is English.
     "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "Debug", "Info", "Warning", "Error", "Critical",
 }  # fmt: skip
