@@ -22,7 +22,8 @@ FIELDS_OF_A_WIRE: Final = (
 """Their fields are what stands in JSON, read or not."""
 
 CALLED_BY_NAME: Final = {
-    "Qt": "*Event headerData focusNextPrevChild paint highlightBlock loadResource nativeEventFilter",
+    "Qt": "*Event headerData focusNextPrevChild paint highlightBlock loadResource nativeEventFilter "
+    "expandingDirections itemAt",
     "asyncio, of its event loop": "set_debug _timer_handle_cancelled",
     "asyncio, of a protocol": "connection_made data_received eof_received connection_lost pause_writing resume_writing",
     "httpcore2, of a backend": "connect_tcp",

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from desktop.look.language import retold, tr
 from desktop.look.tokens import Tone
 from desktop.look.wording import moment
 from worker_core.basics.sentences import again, without
 from worker_core.summary import Standing, Summary
+
+_ICONS: Final = {
+    Standing.STOPPED: "power",
+    Standing.STARTING: "refresh",
+    Standing.NO_CONTROL_PLANE: "refresh",
+    Standing.NO_TEMPORAL: "refresh",
+    Standing.BUSY: "check",
+    Standing.IDLE: "check",
+    Standing.PAUSED: "pause",
+    Standing.DRAINING: "clock",
+    Standing.QUESTIONS: "approvals",
+    Standing.LOCKED: "key",
+}
 
 
 def headline(said: Summary, *, paused_until: datetime | None, now: datetime) -> str:
@@ -84,6 +98,11 @@ def tone_of(said: Summary) -> Tone:
             return "success"
         case _:
             return "warning"
+
+
+def icon_of(said: Summary) -> str:
+    """Its mark, of the icon set."""
+    return _ICONS.get(said.standing, "alert")
 
 
 def unprotected() -> str:

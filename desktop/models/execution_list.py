@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
@@ -17,10 +18,17 @@ _Index = QModelIndex | QPersistentModelIndex
 class ExecutionListModel(QAbstractListModel):
     """Follows a store. Rows keep their place while they only change; new ones come with one insert each."""
 
-    def __init__(self, store: ExecutionStore, parent: QObject | None = None, *, limit: int = 0) -> None:
-        """`limit` above 0 shows only the first ones."""
+    def __init__(
+        self,
+        store: ExecutionStore,
+        parent: QObject | None = None,
+        *,
+        limit: int = 0,
+        pick: Callable[[list[Execution]], list[Execution]] | None = None,
+    ) -> None:
+        """`limit` above 0 shows only the first ones of those that `pick` picks of all, in its order."""
         super().__init__(parent)
-        self._store = store
+        self._store, self._pick = store, pick
         self._limit = limit
         self._text = ""
         self._live_only = False
@@ -51,7 +59,8 @@ class ExecutionListModel(QAbstractListModel):
 
     def refresh(self) -> None:
         """Bring rows into the store's order; a selection survives."""
-        wanted = [one for one in self._store.all() if self._passes(one)]
+        known = self._store.all()
+        wanted = [one for one in (self._pick(known) if self._pick else known) if self._passes(one)]
         wanted = wanted[: self._limit] if self._limit else wanted
         if wanted == self._rows:
             return
@@ -64,8 +73,8 @@ class ExecutionListModel(QAbstractListModel):
                 self.beginRemoveRows(QModelIndex(), row, row)
                 del self._rows[row]
                 self.endRemoveRows()
-        known = {one.execution_id for one in self._rows}
-        fresh = [one for one in wanted if one.execution_id not in known]
+        shown = {one.execution_id for one in self._rows}
+        fresh = [one for one in wanted if one.execution_id not in shown]
         if fresh:
             self.beginInsertRows(QModelIndex(), 0, len(fresh) - 1)
             self._rows[:0] = fresh

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 Appearance = Literal["system", "light", "dark"]
 NotificationLevel = Literal["all", "problems", "none"]
+IconClick = Literal["popover", "window"]
 QueueOrder = Literal["waiting", "name", "state"]
 """Of the page of queues: the longest backlog first, by name, or what is not well first."""
 
@@ -27,6 +28,9 @@ class Preferences:
 
     appearance: Appearance = "system"
     notifications: NotificationLevel = "all"
+    icon_click: IconClick = "popover"
+    """What a click on the tray's icon opens, where there is a place for a popover."""
+
     keep_awake: bool = True
     """While a task runs, the machine does not fall asleep by itself."""
 
@@ -128,7 +132,12 @@ def _valid(given: Mapping[str, Any]) -> dict[str, Any]:
         for spec in fields(Preferences)
         if spec.name in given and type(given[spec.name]) is type(getattr(default, spec.name))
     }
-    choices = {"notifications": NotificationLevel, "appearance": Appearance, "queue_order": QueueOrder}
+    choices = {
+        "notifications": NotificationLevel,
+        "appearance": Appearance,
+        "icon_click": IconClick,
+        "queue_order": QueueOrder,
+    }
     for name, possible in choices.items():
         if name in valid and valid[name] not in get_args(possible):
             del valid[name]

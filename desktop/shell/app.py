@@ -26,6 +26,7 @@ from desktop.notices.releases import RELEASES_URL, ReleaseAnswer, releases_url, 
 from desktop.notices.releases import VARIABLE as RELEASES_VARIABLE
 from desktop.notices.releases import ask as ask_for_releases
 from desktop.notices.updates import UpdateWatch
+from desktop.popover.at_icon import AtIcon
 from desktop.settings.keys import Keys
 from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
@@ -41,6 +42,7 @@ from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
 from desktop.system.platforms import APP_ID, APP_NAME, AT_LOGIN, is_ours, own_command, platform
 from desktop.system.platforms.ports import AutostartEntry, autostart_state, repair_autostart
+from desktop.system.popover_place import popover_has_a_place
 from desktop.system.power import PowerKeeper
 from desktop.system.sampling import Sampling
 from desktop.system.usage_kept import UsageKept
@@ -64,6 +66,7 @@ from worker_core.secrets import KeyringStore
 from worker_core.snapshot import EngineSnapshot, StopMode
 
 if TYPE_CHECKING:
+    from desktop.popover.popover import Popover
     from desktop.system.hotkey import HotkeyKeeper
     from desktop.windows.first_run import FirstRunWindow
     from desktop.windows.main import MainWindow
@@ -232,11 +235,21 @@ class Desktop:
         )
         self.front = Front(new_window=self._new_window, new_first_run=self._new_first_run)
         parts.callback(self.front.close)
+        self._at_icon = AtIcon(
+            new_popover=self._new_popover,
+            is_wanted=self._popover_is_wanted,
+            open_window=self.front.open,
+            facts=self._facts,
+            icon=lambda: tray.place,
+        )
+        parts.callback(self._at_icon.close)
         executions = self._desk.executions
         notifications.know(is_watched=lambda: self.front.is_watched, words=executions.words)
 
         self._worker, self._bridge, self._tray, self._keys = worker, bridge, tray, keys
-        self._popups, self._power = popups, power
+        self._popups, self._power, self._actions, self._screen_lock = popups, power, actions, system.screen_lock
+        tray.clicked.connect(self._at_icon.clicked)
+        tray.chosen.connect(self._at_icon.close)
         tray.chosen.connect(actions.carry_out)
         tray.notice_clicked.connect(actions.follow)
         tray.available_changed.connect(self._tray_changed)
@@ -343,7 +356,9 @@ class Desktop:
     # --- showing ------------------------------------------------------------------------------------------
 
     def _redraw(self) -> None:
-        self._tray.show(self._facts())
+        facts = self._facts()
+        self._tray.show(facts)
+        self._at_icon.take(facts)
 
     def _facts(self) -> TrayFacts:
         return TrayFacts(
@@ -407,6 +422,20 @@ class Desktop:
         self._bridge.snapshot_changed.connect(made.take)
         self._bridge.events_arrived.connect(made.apply)
         self._bridge.logs_arrived.connect(made.add_lines)
+        self._loop.garbage.settle()
+        return made
+
+    def _popover_is_wanted(self) -> bool:
+        chosen = self._desk.settings.preferences.icon_click
+        return chosen == "popover" and not self.front.unset and popover_has_a_place()
+
+    def _new_popover(self) -> Popover:
+        from desktop.look.theme import theme
+        from desktop.popover.popover import Popover
+
+        theme().set_mode(self._desk.settings.preferences.appearance)
+        made = Popover(self._desk, screen_lock=self._screen_lock)
+        made.chosen.connect(self._actions.carry_out)
         self._loop.garbage.settle()
         return made
 

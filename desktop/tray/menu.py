@@ -29,7 +29,7 @@ def menu(facts: TrayFacts) -> tuple[Entry, ...]:
     """Everything, from top to bottom. Every action is here: not every system sends clicks on the icon."""
     sections = (
         _header(facts),
-        _control(facts),
+        control(facts),
         _approvals(facts),
         _queues(facts),
         _executions(facts),
@@ -60,7 +60,8 @@ def _header(facts: TrayFacts) -> tuple[Entry, ...]:
     return tuple(lines)
 
 
-def _control(facts: TrayFacts) -> tuple[Entry, ...]:
+def control(facts: TrayFacts) -> tuple[Entry, ...]:
+    """What can be done about the worker in its state."""
     if facts.unset:
         return (Entry(title=tr("Set up…"), action=Action.OPEN),)
     match facts.snapshot.state:

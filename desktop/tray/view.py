@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QRect, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
@@ -25,6 +25,9 @@ class Tray(QObject):
 
     chosen = Signal(object, str)
     """An `Action`, and what it is about (an id, or nothing)."""
+
+    clicked = Signal()
+    """The icon itself, with the left button."""
 
     notice_clicked = Signal(object)
     """A `Notice`; None: it is not known which."""
@@ -50,6 +53,11 @@ class Tray(QObject):
     @property
     def available(self) -> bool:
         return QSystemTrayIcon.isSystemTrayAvailable()
+
+    @property
+    def place(self) -> QRect:
+        """Where the icon is on the screen; not valid where the panel does not say (StatusNotifierItem)."""
+        return self._icon.geometry()
 
     def show(self, facts: TrayFacts) -> None:
         """Draw what changed, and nothing else."""
@@ -156,7 +164,12 @@ class Tray(QObject):
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         # macOS opens the menu on every click, and says "unknown" since Qt 6.11.3 (QTBUG-147449).
-        if sys.platform != "darwin" and reason is QSystemTrayIcon.ActivationReason.Trigger:
+        if sys.platform == "darwin":
+            return
+        reasons = QSystemTrayIcon.ActivationReason
+        if reason is reasons.Trigger:
+            self.clicked.emit()
+        elif reason in {reasons.DoubleClick, reasons.MiddleClick}:
             self.chosen.emit(Action.OPEN, "")
 
     def _scheme_changed(self) -> None:

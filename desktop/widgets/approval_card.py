@@ -20,6 +20,7 @@ from desktop.widgets.question import QuestionView
 from desktop.widgets.rule_panel import RulePanel
 from desktop.widgets.surfaces import IconTile
 from desktop.widgets.text import ElidedLabel
+from desktop.widgets.wrapping import Wrapped
 from worker_core.basics.visible import visible_line
 from worker_core.snapshot import Scope
 
@@ -44,7 +45,9 @@ class ApprovalCard(QFrame):
         read: Read,
         where: str = "",
         show: Callable[[], object] | None = None,
+        narrow: bool = False,
     ):
+        """`narrow`: for a column of some 300 pixels, where all that is shown waits for an answer."""
         super().__init__()
         self.setProperty("ground", "card")
         self.approval, self._answer = approval, answer
@@ -55,6 +58,8 @@ class ApprovalCard(QFrame):
             title = tr("A budget is used up")
         self.setAccessibleName(f"{title}: {approval.summary[:300]}")
         self._pill = Pill()
+        if narrow:
+            self._pill.hide()
         self._where = where
         self._when = ElidedLabel("", role="small", tone="muted")
         head = row(
@@ -83,21 +88,21 @@ class ApprovalCard(QFrame):
         self._always.triggered.connect(self._show_rule)
         self._more.setMenu(menu)
         self._buttons = QFrame()
-        line = row(self._allow, self._more, self._deny, None)
+        answers = (self._allow, self._more, self._deny)
+        line = Wrapped(*answers) if narrow else row(*answers, None)
         if show is not None:
             look = Button(tr("Show conversation"), variant="quiet")
             look.clicked.connect(lambda: show())
             line.addWidget(look)
         self._buttons.setLayout(line)
-        self._question = QuestionView(approval.parts, read=lambda: read(approval))
+        self._question = QuestionView(approval.parts, read=lambda: read(approval), narrow=narrow)
         self.rule = RulePanel(
             write=lambda: self._say(allow=True, scope="always"),
             back=self._hide_rule,
             verdict=lambda text: verdict(approval, text),
         )
-        self.setLayout(
-            column(head, self._question, self.form, self.rule, self._buttons, gap=Space.M, margins=(16, 14, 16, 14))
-        )
+        margins = (12, 12, 12, 12) if narrow else (16, 14, 16, 14)
+        self.setLayout(column(head, self._question, self.form, self.rule, self._buttons, gap=Space.M, margins=margins))
         self.refresh()
 
     def refresh(self) -> None:

@@ -45,7 +45,7 @@ def _label(field: QuestionField) -> str:
 def _about(field: QuestionField) -> list[Label]:
     several = tr("Several, with commas between them: {options}", options=", ".join(field.options))
     texts = (field.about, several if field.kind == "choices" else "")
-    return [Label(text, role="small", tone="muted") for text in texts if text]
+    return [Label(text, role="small", tone="muted", wrap=True) for text in texts if text]
 
 
 def _control(field: QuestionField) -> Choice | QLineEdit:

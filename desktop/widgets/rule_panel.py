@@ -14,8 +14,9 @@ from desktop.look.theme import theme
 from desktop.models.own_rule import RuleVerdict
 from desktop.widgets.buttons import Button
 from desktop.widgets.code import CodeText, Highlighter
-from desktop.widgets.layouts import column, row
+from desktop.widgets.layouts import column
 from desktop.widgets.text import Label
+from desktop.widgets.wrapping import Wrapped
 
 LINES_SHOWN = 12
 LINES_AT_LEAST = 4
@@ -44,7 +45,7 @@ class RulePanel(QFrame):
         self.write.clicked.connect(lambda: write())
         self._as_it_was.clicked.connect(self._undo)
         self._back.clicked.connect(lambda: back())
-        buttons = row(self.write, self._back, self._as_it_was, None)
+        buttons = Wrapped(self.write, self._back, self._as_it_was)
         self._column = column(self._says, self._judged, buttons, margins=(14, 10, 10, 10))
         self.setLayout(self._column)
         self.hide()

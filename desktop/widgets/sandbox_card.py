@@ -12,6 +12,7 @@ from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row
 from desktop.widgets.surfaces import IconTile
 from desktop.widgets.text import Label
+from desktop.widgets.wrapping import Wrapped
 from worker_core.snapshot import SandboxView
 
 
@@ -33,10 +34,9 @@ class SandboxCard(QFrame):
         run.clicked.connect(lambda: answer(True))
         refuse.clicked.connect(lambda: answer(False))
         how.clicked.connect(lambda: repair())
-        head = row(IconTile("alert", tone="warning", size=36), Label(title, role="strong"), None, gap=Space.M)
-        self.setLayout(
-            column(head, self._why, means, row(refuse, run, how, None), gap=Space.M, margins=(16, 14, 16, 14))
-        )
+        head = row(IconTile("alert", tone="warning", size=36), Label(title, role="strong", wrap=True), gap=Space.M)
+        head.setStretch(1, 1)
+        self.setLayout(column(head, self._why, means, Wrapped(refuse, run, how), gap=Space.M, margins=(16, 14, 16, 14)))
         self.hide()
 
     def take(self, sandbox: SandboxView) -> None:

@@ -22,9 +22,9 @@ class Describing:
         self._asked: dict[tuple[str, str], None] = {}
         desk.executions.listen(self._heard)
 
-    def catch_up(self) -> None:
-        """The person looks again: ask for what was missed."""
-        for one in self._desk.executions.all()[:50]:
+    def catch_up(self, *, of: int = 50) -> None:
+        """The person looks again: ask for what was missed, `of` so many executions."""
+        for one in self._desk.executions.all()[:of]:
             self._heard(one.execution_id, None)
 
     def _heard(self, execution_id: str, item: Item | None) -> None:

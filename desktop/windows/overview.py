@@ -10,7 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.standing import explanation, headline, tone_of, unprotected
+from desktop.look.standing import explanation, headline, icon_of, tone_of, unprotected
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import (
     duration_text,
@@ -48,18 +48,6 @@ STACKS_BELOW = 820
 """Pixels of the page's width; below, what stands side by side stands one under the other."""
 
 SANDBOX_PAGE = "https://github.com/kubiyabot/kubiya-worker/blob/main/docs/checks/sandbox.md"
-_ICONS = {
-    Standing.STOPPED: "power",
-    Standing.STARTING: "refresh",
-    Standing.NO_CONTROL_PLANE: "refresh",
-    Standing.NO_TEMPORAL: "refresh",
-    Standing.BUSY: "check",
-    Standing.IDLE: "check",
-    Standing.PAUSED: "pause",
-    Standing.DRAINING: "clock",
-    Standing.QUESTIONS: "approvals",
-    Standing.LOCKED: "key",
-}
 
 
 class Figure(QWidget):
@@ -127,7 +115,7 @@ class StateCard(Card):
 
     def take(self, snapshot: EngineSnapshot) -> None:
         state, said, now = snapshot.state, summary(snapshot), datetime.now(UTC)
-        self._tile.set_tone(_ICONS.get(said.standing, "alert"), tone_of(said))
+        self._tile.set_tone(icon_of(said), tone_of(said))
         self._state.setText(headline(said, paused_until=self._desk.worker.paused_until, now=now))
         asked = questions(snapshot)
         why = asked[0].title if said.standing is Standing.QUESTIONS else explanation(said, now)

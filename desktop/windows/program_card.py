@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLineEdit
 from desktop.look.language import LANGUAGES, fact, tr
 from desktop.look.theme import theme
 from desktop.system.platforms.ports import Autostart, autostart_state, set_autostart
+from desktop.system.popover_place import popover_has_a_place
 from desktop.widgets.buttons import Switch
 from desktop.widgets.choice import Choice
 from desktop.widgets.setting_row import SettingCard, SettingRow
@@ -21,9 +22,13 @@ from worker_core.settings import as_text
 
 def program_texts() -> dict[str, tuple[str, str]]:
     """Title and meaning of each preference that the card has, in its order."""
-    return {
+    texts = {
         "appearance": (tr("Appearance"), tr("Light or dark.")),
         "language": (tr("Language"), tr("From the next start of this program on.")),
+        "icon_click": (
+            tr("A click on the icon opens"),
+            tr("The popover has what waits and what runs. A double click opens the window."),
+        ),
         "notifications": (tr("Notifications"), tr("What the system tells you about.")),
         "start_worker": (tr("Start working when this program starts"), ""),
         "keep_awake": (tr("Keep this machine awake while a task runs"), ""),
@@ -36,6 +41,9 @@ def program_texts() -> dict[str, tuple[str, str]]:
         ),
         "check_for_updates": (tr("Ask for newer releases"), tr("Once a day; nothing is downloaded.")),
     }
+    if not popover_has_a_place():
+        del texts["icon_click"]
+    return texts
 
 
 class ProgramCard(SettingCard):
@@ -54,12 +62,14 @@ class ProgramCard(SettingCard):
 
         modes = [("system", tr("As the system")), ("light", tr("Light")), ("dark", tr("Dark"))]
         levels = [("all", tr("Everything")), ("problems", tr("Problems alone")), ("none", tr("Nothing"))]
+        clicks = [("popover", tr("The popover")), ("window", tr("The window"))]
         languages = [("", tr("As the system")), *LANGUAGES]
         battery = QLineEdit()
         battery.setFixedWidth(110)
         controls: dict[str, Choice | QLineEdit] = {
             "appearance": choice(tr("Appearance"), modes),
             "language": choice(tr("Language"), languages),
+            "icon_click": choice(tr("A click on the icon opens"), clicks),
             "notifications": choice(tr("Notifications"), levels),
             "pause_below_battery_percent": battery,
         }

@@ -19,9 +19,18 @@ class QuestionCards(QWidget):
     There are none before `refresh`.
     """
 
-    def __init__(self, desk: Desk, *, pick: Callable[[], Sequence[Approval]]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        pick: Callable[[], Sequence[Approval]],
+        show: Callable[[str], object] | None = None,
+        narrow: bool = False,
+    ) -> None:
+        """`show` opens an execution's conversation by its id, by default in the window around. `narrow`: as cards."""
         super().__init__()
-        self._desk, self._pick = desk, pick
+        self._desk, self._pick, self._narrow = desk, pick, narrow
+        self._show = show or (lambda execution_id: desk.frame.show_page("executions", execution_id))
         self._cards: dict[tuple[str, str], ApprovalCard] = {}
         self._answering = Answering(desk, cards=self._cards.values)
         self._column = QVBoxLayout(self)
@@ -51,5 +60,6 @@ class QuestionCards(QWidget):
             answer=self._answering.answer,
             read=self._answering.read,
             where=where,
-            show=lambda: self._desk.frame.show_page("executions", approval.execution_id),
+            show=lambda: self._show(approval.execution_id),
+            narrow=self._narrow,
         )

@@ -1,4 +1,4 @@
-"""The icon in panels that people have: seen, clicked, its menu picked from by key, and there again when one restarts.
+"""The icon in panels that people have: seen, clicked for the popover and the window, its menu picked from by key.
 
 `make test-desktops` says what is missing, and keeps the pictures.
 """
@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageGrab
 
+from desktop.settings.store import SettingsStore
 from tests.desktop.session import Session
+from tests.support.engine import home
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
 
 PICTURES = os.environ.get("KUBIYA_DESKTOP_PICTURES", "")
@@ -97,8 +99,25 @@ class Screen:
         self.do("mousemove", *map(str, place))
         self.do("click", str(button))
 
+    def leave(self) -> None:
+        """Off the icon, whose tooltip goes."""
+        self.do("mousemove", "600", "400")
+
     def window(self) -> str:
         return self.do("search", "--onlyvisible", "--name", "^Kubiya Worker")
+
+    def popover(self) -> str:
+        """Its title says the state."""
+        return self.do("search", "--onlyvisible", "--name", "^Stopped")
+
+    def focus(self) -> str:
+        """Which window has the keyboard."""
+        return self.do("getwindowfocus")
+
+    def place(self, window: str) -> tuple[int, int, int, int]:
+        """Left, top, width and height."""
+        said = dict(line.split("=") for line in self.do("getwindowgeometry", "--shell", window).splitlines())
+        return int(said["X"]), int(said["Y"]), int(said["WIDTH"]), int(said["HEIGHT"])
 
     def do(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -109,29 +128,50 @@ class Screen:
 
 
 def find(screen: Screen, before: Image.Image) -> tuple[int, int]:
-    """The icon: what is new, and opens the window when it is clicked. The window is closed again."""
+    """The icon: what is new, and opens the popover when it is clicked."""
     for place in until(lambda: screen.icons(before), what="an icon in the panel"):
         screen.click(place)
         with contextlib.suppress(AssertionError):
-            until(screen.window, limit=10)
-            screen.do("search", "--onlyvisible", "--name", "^Kubiya Worker", "windowclose", "%@")
-            until(lambda: not screen.window(), what="a window that is closed")
-            screen.do("mousemove", "600", "400")  # off the icon, whose tooltip goes
+            until(screen.popover, limit=10)
             return place
-    raise AssertionError("no new part of the panel opens the window")
+    raise AssertionError("no new part of the panel opens the popover")
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_the_icon_is_there_opens_the_window_and_has_its_menu(session: Session, panel: str) -> None:
+def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Session, panel: str) -> None:
     if not PICTURES:
         pytest.skip("`make test-desktops` runs this")
     if shutil.which(panel) is None:
         pytest.skip(f"{panel} is missing: install the Debian package of this name")
+    SettingsStore(home(session.home / "worker")).prefer(start_worker=False)
+    session.environment["QUEUE_ID"] = "11111111-2222-4333-8444-555555555555"
     screen = Screen(session)
     with beside(session, panel, *PANELS[panel]):
         empty = screen.rested()
         with session.started("--at-login") as program:
             place = find(screen, empty)
+            popover = screen.popover()
+            until(lambda: screen.focus() == popover, what="a popover with the keyboard")
+            left, top, width, height = screen.place(popover)
+            aside = max(left - place[0], place[0] - left - width, 0)
+            away = max(top - place[1], place[1] - top - height, 0)
+            assert aside + away > 0, "it does not cover the icon"
+            assert max(aside, away) < 60, "and is beside it"
+            screen.leave()
+            keep(f"{panel}-popover", screen.rested(), empty)
+            screen.click(place)
+            until(lambda: not screen.popover(), what="a popover that a second click closes")
+            screen.rested()  # two clicks at once are a double click
+            screen.click(place)
+            until(screen.popover, what="a popover that comes again")
+            until(lambda: screen.focus() == popover)
+            screen.do("key", "Escape")
+            until(lambda: not screen.popover(), what="a popover that Escape closes")
+            screen.click(place, button=2)
+            until(screen.window, what="the window, by a middle click")
+            screen.do("search", "--onlyvisible", "--name", "^Kubiya Worker", "windowclose", "%@")
+            until(lambda: not screen.window(), what="a window that is closed")
+            screen.leave()
             with_icon = screen.rested()
             screen.click(place, button=3)
             until(lambda: screen.look() != with_icon, what="its menu")

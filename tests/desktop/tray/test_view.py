@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -157,6 +158,18 @@ def test_a_panel_that_comes_later_gets_a_new_icon(tray: Tray, qtbot: QtBot) -> N
     assert after.toolTip() == "Kubiya Worker: Running. Waiting for work."
     tray.panel_changed("org.kde.StatusNotifierWatcher", ":1.7", "")
     assert icon_of(tray) is after
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="every click opens the menu there")
+def test_a_click_is_told_and_a_double_or_middle_click_opens_the_window(tray: Tray) -> None:
+    told: list[object] = []
+    tray.clicked.connect(lambda: told.append("click"))
+    tray.chosen.connect(lambda action, target: told.append(action))
+    reasons = QSystemTrayIcon.ActivationReason
+    for reason in (reasons.Trigger, reasons.DoubleClick, reasons.MiddleClick, reasons.Context, reasons.Unknown):
+        icon_of(tray).activated.emit(reason)
+    assert told == ["click", Action.OPEN, Action.OPEN]
+    assert not tray.place.isValid(), "offscreen, nobody says where the icon is"
 
 
 def test_a_click_on_a_message_is_about_the_last_one(tray: Tray) -> None:
