@@ -108,7 +108,9 @@ def test_methods_are_not_written_while_modules_are_imported() -> None:
         "import sys; texts = []\n"
         "sys.addaudithook(lambda event, said: texts.append(said) if event == 'compile' else None)\n"
         "import worker_core.cli.start, worker_core.cli.foreground\n"
-        "print(sum(file == '<string>' and b'def ' in text for text, file in texts))"
+        # Since 3.13 the standard library compiles a frame around its methods even where it writes none.
+        "methods = [text.replace(b'def __create_fn__', b'') for text, file in texts if file == '<string>']\n"
+        "print(sum(b'def ' in text for text in methods))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) <= METHODS_AT_START
