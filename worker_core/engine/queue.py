@@ -116,6 +116,7 @@ class ServedQueue:
             bus=services.bus,
             plan=self._plan,
             on_change=on_change,
+            on_leave=lambda: self._activities.leave(),
             timing=timing,
         )
         self._context = QueueContext(

@@ -114,8 +114,10 @@ class QueueServer:
         bus: EventBus,
         plan: Callable[[StartResponse], QueuePlan],
         on_change: Callable[[], None],
+        on_leave: Callable[[], None],
         timing: Timing | None = None,
     ) -> None:
+        """`on_leave`: called before polling stops for good, not where it is begun anew on another connection."""
         self._session = session
         self._settings = settings
         self._clients = clients
@@ -123,6 +125,7 @@ class QueueServer:
         self._bus = bus
         self._plan = plan
         self._on_change = on_change
+        self._on_leave = on_leave
         self._timing = timing or Timing()
         self._pollers: QueuePollers | None = None
         self._client: Client | None = None
@@ -173,6 +176,7 @@ class QueueServer:
 
     async def stop(self, *, limit: timedelta) -> bool:
         """Stop polling; see `QueuePollers.stop`."""
+        self._on_leave()
         if self._pollers is None:
             return True
         in_time = await self._pollers.stop(limit=limit)
@@ -181,6 +185,7 @@ class QueueServer:
 
     def abandon(self) -> None:
         """Stop polling without waiting for it; see `QueuePollers.abandon`."""
+        self._on_leave()
         if self._pollers is not None:
             self._pollers.abandon()
 

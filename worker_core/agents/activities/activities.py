@@ -44,6 +44,11 @@ class AgentActivities:
         self._queue = queue
         self._made: Steps | None = None
 
+    def leave(self) -> None:
+        """The worker leaves: said before its pollers stop."""
+        if self._made is not None:
+            self._made.leave()
+
     def at_the_queue(self) -> Sequence[Callable[..., Any]]:
         """What runs on the shared queue: the step that finds an execution its home, and an end without one."""
         return (self.begin_execution, self.end_execution, self.create_job_record, self.set_job_status)

@@ -26,6 +26,7 @@ from worker_core.agents.activities.call_limits import longest_call, with_longest
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured
+from worker_core.agents.activities.running_calls import RunningCalls
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.activities.working_folder import with_folders, working_folders
@@ -75,6 +76,11 @@ class Steps:
     def __init__(self, services: Services, queue: QueueContext) -> None:
         self._services = services
         self._queue = queue
+        self._calls: RunningCalls[ToolOutcome] = RunningCalls(patience=lambda: services.settings.home_lost_after)
+
+    def leave(self) -> None:
+        """The worker leaves: calls that no attempt waits for end."""
+        self._calls.leave()
 
     @failures.as_application_errors
     async def begin_execution(self, begin: Begin) -> Begun:
@@ -272,17 +278,20 @@ class Steps:
     @failures.as_application_errors
     async def run_tool(self, request: RunTool) -> ToolOutcome:
         """One tool call, at most once."""
-        services, name = self._services, request.call.name
-        with services.tracker.step(
-            request.execution_id, f"tool {name}", queue_id=self._queue.queue_id, turn=request.turn
-        ):
-            async with heartbeating(marked=True):
-                outcome = await self._outcome_of_tool(request)
+        async with heartbeating(marked=True):
+            outcome = await self._calls.outcome(
+                request.execution_id, request.call.call_id, lambda: self._outcome_of_tool(request)
+            )
         if outcome.approval is not None or (outcome.budget is not None and outcome.budget.call_id):
-            services.tracker.waits_for_approval(request.execution_id)
+            self._services.tracker.waits_for_approval(request.execution_id)
         return outcome
 
     async def _outcome_of_tool(self, request: RunTool) -> ToolOutcome:
+        step = f"tool {request.call.name}"
+        with self._services.tracker.step(request.execution_id, step, queue_id=self._queue.queue_id, turn=request.turn):
+            return await self._made_call(request)
+
+    async def _made_call(self, request: RunTool) -> ToolOutcome:
         services = self._services
         asker = spending.asker_of(self._queue, request.execution_id, request.turn, request.budget)
         ruling = await services.budgets.before_tool_call(asker, request.call.call_id)

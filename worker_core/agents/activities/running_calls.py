@@ -1,0 +1,162 @@
+"""Calls that go on when the attempt that began them is given up.
+
+A machine that sleeps, or has no network, for longer than Temporal waits for a heartbeat loses its attempt; Temporal
+makes another, which comes back to this machine. The program that runs meanwhile knows nothing of it and need not die:
+the next attempt takes its outcome. It dies where the call was cancelled, where the worker leaves, where nobody waits
+for it any more (the execution was ended), and where no attempt came within the time that an execution waits for its
+machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import field
+from datetime import timedelta
+from typing import Final, Generic, TypeVar
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.tasks import TaskKeeper
+
+log = logging.getLogger(__name__)
+
+ASK_AGAIN_SECONDS: Final = 5.0
+"""How often is asked whether an attempt is still to come."""
+
+_ASK_LIMIT: Final = timedelta(seconds=5)
+
+_Outcome = TypeVar("_Outcome")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running(Generic[_Outcome]):
+    task: asyncio.Task[_Outcome]
+    attempts: int = 0
+    """That wait for it now."""
+
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+    """Another attempt came."""
+
+
+class RunningCalls(Generic[_Outcome]):
+    """Those of one queue, on one event loop.
+
+    Args:
+        patience: how long a call goes on without an attempt that waits for it; asked when one is given up.
+    """
+
+    def __init__(self, *, patience: Callable[[], timedelta]) -> None:
+        self._patience = patience
+        self._calls: dict[tuple[str, str], _Running[_Outcome]] = {}
+        self._keeper = TaskKeeper()
+        self._leaving = False
+
+    async def outcome(
+        self, execution_id: str, call_id: str, begin: Callable[[], Coroutine[None, None, _Outcome]]
+    ) -> _Outcome:
+        """What becomes of a call: of the one that runs already, else of the one that is begun now.
+
+        Args:
+            execution_id: whose call it is.
+            call_id: its id there.
+            begin: makes the call; it is cancelled where the call is to end.
+
+        Raises:
+            asyncio.CancelledError: this attempt is over, and so is the call where it was to end.
+            Exception: what the call raised.
+        """
+        key = execution_id, call_id
+        running = self._calls.get(key)
+        if running is None:
+            running = self._calls[key] = _Running(task=asyncio.create_task(begin(), name=f"call {call_id}"))
+            running.task.add_done_callback(_retrieve)
+        else:
+            log.info("A call of %s went on while its worker was away; its outcome counts.", execution_id)
+            running.taken.set()
+        running.attempts += 1
+        try:
+            await asyncio.wait([running.task])
+        except asyncio.CancelledError:
+            running.attempts -= 1
+            if not self._leaving and _is_given_up():
+                if not running.attempts:
+                    running.taken.clear()
+                    self._keeper.start(self._wait_for_another(key, running, activity.info(), activity.client()))
+                raise
+            running.task.cancel()
+            await _ended(running.task)
+        else:
+            running.attempts -= 1
+        if self._calls.get(key) is running:
+            del self._calls[key]
+        return running.task.result()
+
+    def leave(self) -> None:
+        """The worker leaves: no attempt will come. Those that an attempt waits for end with it."""
+        self._leaving = True
+        self._keeper.cancel()
+        for one in self._calls.values():
+            if not one.attempts:
+                one.task.cancel()
+
+    async def _wait_for_another(
+        self, key: tuple[str, str], running: _Running[_Outcome], info: activity.Info, client: Client
+    ) -> None:
+        why = "no attempt came back to it in time"
+        try:
+            async with asyncio.timeout(self._patience().total_seconds()):
+                while await _is_wanted(client, info):
+                    try:
+                        async with asyncio.timeout(ASK_AGAIN_SECONDS):
+                            await running.taken.wait()
+                    except TimeoutError:
+                        continue
+                    return
+                why = "nobody waits for it any more"
+        except TimeoutError:
+            pass
+        if running.attempts:
+            return
+        if self._calls.get(key) is running:
+            del self._calls[key]
+        if not running.task.done():
+            log.warning("A call of %s is ended: %s.", info.workflow_id, why)
+            running.task.cancel()
+
+
+def _is_given_up() -> bool:
+    """Whether Temporal, or this worker's connection to it, let the attempt go, and nobody asked for the call's end."""
+    why = activity.cancellation_details()
+    return why is not None and (why.not_found or why.timed_out or why.worker_shutdown) and not why.cancel_requested
+
+
+async def _is_wanted(client: Client, info: activity.Info) -> bool:
+    """Whether an attempt is still to come. True where that cannot be learnt: then there is the limit in time."""
+    handle = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+    try:
+        found = await handle.describe(rpc_timeout=_ASK_LIMIT)
+    except RPCError as error:
+        return error.status is not RPCStatusCode.NOT_FOUND
+    return found.status is WorkflowExecutionStatus.RUNNING and any(
+        pending.activity_id == info.activity_id for pending in found.raw_description.pending_activities
+    )
+
+
+async def _ended(task: asyncio.Task[_Outcome]) -> None:
+    """Until it is over, however often we are cancelled meanwhile."""
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            continue
+
+
+def _retrieve(task: asyncio.Task[_Outcome]) -> None:
+    # The next attempt asks the journal what became of it; here the error only must not be "never retrieved".
+    if not task.cancelled():
+        task.exception()
