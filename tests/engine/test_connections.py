@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.cut_proxy import CutProxy
-from tests.support.engine import Rig, new_queue, running_engine
+from tests.support.engine import Rig, home, new_queue, running_engine
+from tests.support.executions import tool
 from tests.support.fake_control_plane import FakeControlPlane, Reply, Request
 from tests.support.playground import Stage
 from tests.support.refusing_temporal import PERMISSION_DENIED, UNAUTHENTICATED, RefusingTemporal
@@ -123,6 +124,31 @@ async def test_polling_that_silently_stopped_is_noticed_and_made_anew(stage: Sta
         await proxy.restore()
         await rig.until(lambda: len(rig.published(PollingStarted)) == 2)
         await works(rig, "unstalled")
+
+
+async def test_a_tool_call_goes_on_while_polling_is_made_anew(stage: Stage, tmp_path: Path) -> None:
+    port = int(stage.info.temporal_host.rpartition(":")[2])
+    timing = Timing(look_every=timedelta(seconds=0.2), stalled_after=timedelta(seconds=1.0))
+    command = "echo began >> calls; while [ ! -e go ]; do sleep 0.1; done; echo over >> calls; echo well"
+    async with (
+        CutProxy(target_port=port) as proxy,
+        relay(stage, temporal_host=lambda: proxy.address) as plane,
+        running_engine(stage, tmp_path, url=plane.url, timing=timing) as rig,
+    ):
+        execution_id = await rig.execute(f"anew {id(rig)}\n{tool(command, '!say it ended')}")
+        workspace = home(tmp_path).workspaces / execution_id
+        await rig.until(lambda: (workspace / "calls").exists())
+        await proxy.hang()
+        await rig.until(lambda: rig.published(PollingStalled))
+        await rig.until(lambda: not rig.snapshot.queues[0].polling)
+        await proxy.cut()
+        await proxy.restore()
+        await rig.until(lambda: len(rig.published(PollingStarted)) == 2)
+        (workspace / "go").touch()
+        await rig.reach(execution_id, "waiting_for_input")
+        [completed] = await rig.sent(execution_id, "tool_completed")
+        assert (completed["data"]["status"], "well" in completed["data"]["tool_output"]) == ("success", True)
+        assert (workspace / "calls").read_text().split() == ["began", "over"]
 
 
 async def test_a_temporal_that_does_not_answer_is_said_until_it_does(stage: Stage, tmp_path: Path) -> None:

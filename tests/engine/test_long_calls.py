@@ -9,10 +9,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import PendingActivityState
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 
 from tests.support.engine import home, new_queue
 from tests.support.executions import Viewer, submit, tool
@@ -35,7 +36,7 @@ class LongCall:
         self.workspace = home(folder).workspaces / execution_id
 
     @property
-    def handle(self):  # type: ignore[no-untyped-def]
+    def handle(self) -> WorkflowHandle[Any, Any]:
         return self.temporal.get_workflow_handle(f"agent-execution-{self.execution_id}")
 
     async def begun(self) -> int:
@@ -49,6 +50,15 @@ class LongCall:
             while True:
                 [pending] = (await self.handle.describe()).raw_description.pending_activities
                 if pending.attempt > 1 and pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED:
+                    return
+                await asyncio.sleep(0.1)
+
+    async def taken_up(self) -> None:
+        """Until the attempt that Temporal made meanwhile has reached the worker."""
+        async with asyncio.timeout(60):
+            while True:
+                [pending] = (await self.handle.describe()).raw_description.pending_activities
+                if pending.attempt > 1 and pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
                     return
                 await asyncio.sleep(0.1)
 
@@ -81,13 +91,7 @@ async def test_a_call_goes_on_over_a_sleep_and_its_outcome_counts(stage: Stage, 
             await stopped(worker)
             await call.given_up()
             os.kill(worker.process.pid, signal.SIGCONT)
-            # The attempt that Temporal made meanwhile has reached the worker.
-            async with asyncio.timeout(60):
-                while not any(
-                    one.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED and one.attempt > 1
-                    for one in (await call.handle.describe()).raw_description.pending_activities
-                ):
-                    await asyncio.sleep(0.1)
+            await call.taken_up()
             assert alive(process)
             call.go_on()
             await call.viewer.reach(call.execution_id, "waiting_for_input")
@@ -95,3 +99,34 @@ async def test_a_call_goes_on_over_a_sleep_and_its_outcome_counts(stage: Stage, 
     assert completed["data"]["status"] == "success"
     assert "well" in completed["data"]["tool_output"]
     assert call.calls() == ["began", "over"]
+
+
+async def test_a_call_ends_whose_execution_was_ended_over_a_sleep(stage: Stage, tmp_path: Path) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue) as worker:
+        async with long_call(stage, tmp_path, queue) as call:
+            process = await call.begun()
+            await stopped(worker)
+            await call.given_up()
+            await call.handle.terminate()
+            assert alive(process)
+            os.kill(worker.process.pid, signal.SIGCONT)
+            await eventually(lambda: not alive(process))
+            worker.wait_log("is ended: nobody waits for it any more")
+    assert call.calls() == ["began"]
+
+
+async def test_a_call_is_cancelled_that_went_on_over_a_sleep(stage: Stage, tmp_path: Path) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue) as worker:
+        async with long_call(stage, tmp_path, queue) as call:
+            process = await call.begun()
+            await stopped(worker)
+            await call.given_up()
+            os.kill(worker.process.pid, signal.SIGCONT)
+            await call.taken_up()
+            assert alive(process)
+            await call.viewer.client.cancel(call.execution_id)
+            await eventually(lambda: not alive(process))
+            await call.viewer.reach(call.execution_id, "cancelled")
+    assert call.calls() == ["began"]

@@ -76,11 +76,16 @@ class Steps:
     def __init__(self, services: Services, queue: QueueContext) -> None:
         self._services = services
         self._queue = queue
-        self._calls: RunningCalls[ToolOutcome] = RunningCalls(patience=lambda: services.settings.home_lost_after)
+        self._calls: RunningCalls[ToolOutcome] = RunningCalls(patience=self._patience)
+        self._turns: RunningCalls[ClaudeReply] = RunningCalls(patience=self._patience)
 
     def leave(self) -> None:
         """The worker leaves: calls that no attempt waits for end."""
         self._calls.leave()
+        self._turns.leave()
+
+    def _patience(self) -> timedelta:
+        return self._services.settings.home_lost_after
 
     @failures.as_application_errors
     async def begin_execution(self, begin: Begin) -> Begun:
@@ -262,18 +267,19 @@ class Steps:
     @failures.as_application_errors
     async def run_claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
         """A whole turn of the runtime `claude_code`."""
+        async with heartbeating():
+            return await self._turns.outcome(turn.execution_id, f"turn {turn.turn}", lambda: self._claude_turn(turn))
+
+    async def _claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
         services = self._services
         with services.tracker.step(turn.execution_id, "claude", queue_id=self._queue.queue_id, turn=turn.turn):
-            async with heartbeating():
-                await services.environments.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
-                await services.announcements.make_sure(turn.execution_id, worker_id=self._queue.worker_id())
-                async with services.budgets.at_work(turn.execution_id, turn.turn):
-                    with traces.claude_turn(turn) as told:
-                        reply = await claude_turn.run_claude_turn(services, self._queue, turn)
-                        traces.model_answered(
-                            told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason
-                        )
-                return reply
+            await services.environments.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
+            await services.announcements.make_sure(turn.execution_id, worker_id=self._queue.worker_id())
+            async with services.budgets.at_work(turn.execution_id, turn.turn):
+                with traces.claude_turn(turn) as told:
+                    reply = await claude_turn.run_claude_turn(services, self._queue, turn)
+                    traces.model_answered(told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason)
+            return reply
 
     @failures.as_application_errors
     async def run_tool(self, request: RunTool) -> ToolOutcome:
