@@ -69,7 +69,6 @@ class SettingRow(QWidget):
         holder.setLayout(side)
         whole = row(words, holder, gap=Space.XL)
         whole.setStretch(0, 1)
-        whole.setAlignment(words, Qt.AlignmentFlag.AlignVCenter)
         self.setLayout(whole)
         match control:
             case QLineEdit():
