@@ -115,6 +115,11 @@ class Paths:
         return self.state / "held-calls"
 
     @property
+    def answer_key(self) -> Path:
+        """Of the codes that answers from elsewhere carry."""
+        return self.state / "answer-key"
+
+    @property
     def audit_file(self) -> Path:
         return self.state / "audit" / "audit.jsonl"
 

@@ -37,13 +37,20 @@ class Rig:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.bus, self.redactor = EventBus(), Redactor()
         self.state = folder / "state"
-        self.state.mkdir()
+        self.state.mkdir(exist_ok=True)
         self.redactor.add(SECRET)
+        self.book = ApprovalBook(folder / "approvals")
+        self.answers: list[tuple[str, bool, str]] = []
+        self.in_force = SettingsInForce(Settings(**settings))
         self.hooks = Hooks(
-            in_force=SettingsInForce(Settings(**settings)), bus=self.bus, redactor=self.redactor, folder=self.state,
+            in_force=self.in_force, bus=self.bus, redactor=self.redactor, folder=self.state,
             held=folder / "held", workspaces=folder / "workspaces", host_id="host-1",
-            book=ApprovalBook(folder / "approvals"),
+            book=self.book, answer_key=self.state / "answer-key", answer=self.answer,
         )  # fmt: skip
+
+    async def answer(self, approval_id: str, *, allow: bool, by: str, seal: str = "") -> None:
+        self.book.answer(approval_id, allow=allow, scope="once", by=by, seal_read=seal)
+        self.answers.append((approval_id, allow, by))
 
 
 def script(folder: Path, text: str, name: str = "hook") -> str:

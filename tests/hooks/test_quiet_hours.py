@@ -184,7 +184,6 @@ async def test_a_worker_that_fails_at_night_is_told_of_by_the_next_one(tmp_path:
     night.hooks.worker_failed()
     await night.hooks.ended()
     assert server.requests == []
-    (tmp_path / "state").rmdir()
     day = HookRig(tmp_path, notify_webhook=address)
     await day.hooks.at_start()
     await day.hooks.ended()

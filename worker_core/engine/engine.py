@@ -123,6 +123,7 @@ class Engine:
             on_executions=self._tracker_changed,
             on_questions=self._publish_soon,
             own_secrets=self._own_secrets,
+            answer=self.answer_approval,
         )
         self.control_plane = self._services.client
         self._tracker = self._services.tracker
@@ -248,9 +249,7 @@ class Engine:
         """
         asked = self._answers.keep(approval_id, allow=allow, scope=scope, by=by, seal=seal, values=values, rule=rule)
         self._publish()
-        also = await self._services.budgets.answered(asked)
-        await self._answers.tell(asked)
-        for one in also:
+        for one in (asked, *await self._services.budgets.answered(asked)):
             await self._answers.tell(one)
 
     def adopt(self, settings: Settings) -> Adopted:

@@ -35,6 +35,7 @@ from worker_core.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
     from worker_core.checkouts.granting import Reserved
+    from worker_core.hooks.answering import TakesAnswer
 
 
 def make_services(
@@ -48,6 +49,7 @@ def make_services(
     on_executions: Callable[[], None],
     on_questions: Callable[[], None],
     own_secrets: Callable[[], frozenset[str]],
+    answer: TakesAnswer,
 ) -> Services:
     """Nothing is started, and nothing sent.
 
@@ -61,6 +63,7 @@ def make_services(
         on_executions: hears that the view of executions changed.
         on_questions: hears that the view of approvals changed.
         own_secrets: values that reach no child process.
+        answer: takes an answer to an approval that comes from where its user was called.
 
     Raises:
         ConfigurationError: a policy file that cannot be read, or a state folder that cannot be used.
@@ -121,6 +124,8 @@ def make_services(
             workspaces=paths.workspaces,
             host_id=host_id,
             book=book,
+            answer_key=paths.answer_key,
+            answer=answer,
         ),
         claude=LoopThread("claude"),
         own_secrets=own_secrets,

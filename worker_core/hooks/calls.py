@@ -71,7 +71,7 @@ class Calls:
         self._clock = clock
         self._alarm: asyncio.TimerHandle | None = None
         self._held: list[Told] = []
-        with contextlib.suppress(OSError, msgspec.DecodeError):
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if is_private(file):
                 self._held = typed_json.decode(file.read_bytes(), list[Told])[-MOST_HELD:]
 
@@ -79,6 +79,8 @@ class Calls:
         """At once, or after the quiet hours."""
         if not self._left():
             self._send(told)
+            return
+        if told.approval_id and any(one.approval_id == told.approval_id for one in self._held):
             return
         self._held.append(replace(told, at=now()))
         if len(self._held) > MOST_HELD:
@@ -110,6 +112,11 @@ class Calls:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing goes out now."""
+        return bool(self._left())
 
     def _left(self) -> timedelta:
         hours = self._in_force.current.notify_quiet

@@ -6,6 +6,7 @@ it for its markup: nobody is mentioned, nothing becomes a link with another text
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -25,24 +26,27 @@ _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@&])")
 _SUPPRESS_EMBEDS: Final = 1 << 2
 
 
-def rendered(told: Told, form: NotifyFormat, *, url: str) -> tuple[str, dict[str, Any]]:
+def rendered(told: Told, form: NotifyFormat, *, url: str, answers: str = "") -> tuple[str, dict[str, Any]]:
     """Where to send it, and the body: JSON.
 
     Args:
         told: what happened.
         form: what `notify_format` says.
         url: what `notify_webhook` says.
+        answers: what `notify_answers` says.
     """
     if form == "json":
         return url, told.message()
     if form == "ntfy":
-        return _ntfy(told, url)
+        return _ntfy(told, url, answers)
     return url, _BODIES[form](text(told))
 
 
 def text(told: Told) -> str:
     """What happened, for people; plain text, a line for each thing."""
-    lines = [title(told), *map(_line, told.calls[:MOST_CALLS])]
+    lines = [title(told)]
+    for one in (told, *told.calls[:MOST_CALLS]):
+        lines += [_line(one)] * (one is not told) + one.question.splitlines()
     if (more := len(told.calls) - MOST_CALLS) > 0:
         lines.append(f"… and {more} more")
     if told.occasion == "waiting" or told.count("waiting"):
@@ -121,20 +125,31 @@ _BODIES: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
 }  # fmt: skip
 
 
-def _ntfy(told: Told, url: str) -> tuple[str, dict[str, Any]]:
+def _ntfy(told: Told, url: str, answers: str) -> tuple[str, dict[str, Any]]:
     """The JSON of ntfy, which is sent to the server's root and names the topic
     (docs.ntfy.sh/publish/#publish-as-json). Its text is plain unless `markdown` is on. Priorities are 1 to 5.
+
+    A button sends a denial to the topic of the answers (docs.ntfy.sh/publish/#action-buttons). There is none to allow:
+    whoever reads the topic could press it, and what allows is signed.
     """
     parts = urlsplit(url)
     folder, _, topic = parts.path.rstrip("/").rpartition("/")
     root = urlunsplit((parts.scheme, parts.netloc, f"{folder}/", parts.query, ""))
     waits = told.occasion == "waiting" or bool(told.count("waiting"))
-    body = {
-        "topic": topic,
-        "title": "Kubiya Worker",
-        "message": _cut(text(told), "ntfy"),
-        "priority": 4 if waits else 3,
-    }
+    said = _cut(text(told), "ntfy")
+    body = {"topic": topic, "title": "Kubiya Worker", "message": said, "priority": 4 if waits else 3}
+    there = urlsplit(answers)
+    if told.code and there.path.endswith("/json"):
+        body["actions"] = [
+            {
+                "action": "http",
+                "label": "Deny",
+                "url": urlunsplit((there.scheme, there.netloc, there.path.removesuffix("/json"), "", "")),
+                "method": "POST",
+                "body": json.dumps({"answer": "deny", "code": told.code}),
+                "clear": True,
+            }
+        ]
     return root, body
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from worker_core.basics.tasks import TaskKeeper
-from worker_core.events import ApprovalRequested, Event, EventBus, ExecutionFinished
+from worker_core.events import ApprovalAnswered, ApprovalRequested, Event, EventBus, ExecutionFinished
 from worker_core.hooks.occasion import HookFailed, Told
 from worker_core.key_sources import KeyInFile
 from worker_core.logs.redaction import Redactor
 from worker_core.policy.questions import ApprovalBook
-from worker_core.settings import SettingsInForce
+from worker_core.settings import ANSWERS_BY_COMMAND, SettingsInForce
 from worker_core.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
+    from worker_core.hooks.answering import Answering, TakesAnswer
     from worker_core.hooks.calls import Calls
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Hooks:
         workspaces: Path,
         host_id: str,
         book: ApprovalBook,
+        answer_key: Path,
+        answer: TakesAnswer,
     ) -> None:
         """Nothing runs before something happens.
 
@@ -60,6 +63,8 @@ class Hooks:
             workspaces: where those of executions are.
             host_id: of this machine.
             book: what was asked.
+            answer_key: where the key of the codes is kept that answers from elsewhere carry.
+            answer: takes such an answer.
 
         Raises:
             ConfigurationError: the file of the webhook's secret cannot be read.
@@ -71,6 +76,9 @@ class Hooks:
         self._held = held
         self._book = book
         self._calls: Calls | None = None
+        self._answer_key = answer_key
+        self._answer = answer
+        self._answering: Answering | None = None
         self._workspaces = workspaces
         self._host_id = host_id
         self._behind = TaskKeeper()
@@ -82,7 +90,9 @@ class Hooks:
             secret.listen(redactor.add)
         self._secret = secret
         redactor.add(settings.notify_webhook)  # whoever knows the address may use it
-        self._unlisten = bus.listen(self._heard, only=(ApprovalRequested, ExecutionFinished))
+        if settings.notify_answers != ANSWERS_BY_COMMAND:
+            redactor.add(settings.notify_answers)
+        self._unlisten = bus.listen(self._heard, only=(ApprovalRequested, ApprovalAnswered, ExecutionFinished))
 
     # --- waited for -----------------------------------------------------------------------------------------
 
@@ -90,6 +100,8 @@ class Hooks:
         """Before the worker registers. Raises HookFailed where a failure counts."""
         if self._held.is_dir():
             self._calls_for_user().look()
+        if (answering := self._answers()) is not None:
+            self._go_on(answering)
         await self._gate(self._in_force.current.hook_start, Told(occasion="start", host_id=self._host_id))
 
     async def before_execution(self, execution_id: str, *, queue_id: str, agent_id: str) -> None:
@@ -123,6 +135,8 @@ class Hooks:
         self._unlisten()
         if self._calls is not None:
             self._calls.close()
+        if self._answering is not None:
+            await self._answering.end(limit=ENDING_LIMIT)
         limit = self._in_force.current.hook_timeout
         try:
             async with asyncio.timeout(limit.total_seconds()):
@@ -135,19 +149,18 @@ class Hooks:
     def _heard(self, event: Event) -> None:
         match event:
             case ApprovalRequested():
-                self._notify(
-                    Told(
-                        occasion="waiting",
-                        host_id=self._host_id,
-                        execution_id=event.execution_id,
-                        approval_id=event.approval_id,
-                        tool=event.tool_name,
-                    )
-                )
+                self._notify(self._waiting(event.approval_id, event.execution_id, event.tool_name))
             case ExecutionFinished():
                 self._finished(event)
             case _:
                 pass
+        if self._answering is not None:
+            self._answering.look()
+
+    def _waiting(self, approval_id: str, execution_id: str, tool: str) -> Told:
+        return Told(
+            occasion="waiting", host_id=self._host_id, execution_id=execution_id, approval_id=approval_id, tool=tool
+        )
 
     def _finished(self, event: ExecutionFinished) -> None:
         told = Told(
@@ -188,16 +201,53 @@ class Hooks:
         return self._calls
 
     def _send(self, told: Told) -> None:
-        settings = self._in_force.current
-        if settings.notify_command:
-            self._start(told, lambda: self._run(settings.notify_command, told))
+        settings, answering = self._in_force.current, self._answers()
+
+        def prepared(form: str) -> Told:
+            return told if answering is None else answering.prepared(told, form)
+
+        asks = answering is not None and answering.begin(told)
+        if settings.notify_command and not asks:
+            self._start(told, lambda: self._run(settings.notify_command, prepared("command")))
         if settings.notify_webhook:
             from worker_core.hooks.webhook import Webhook
 
             hook = Webhook(
-                settings.notify_webhook, secret=self._secret, ca_file=settings.ca_file, form=settings.notify_format
+                settings.notify_webhook,
+                secret=self._secret,
+                ca_file=settings.ca_file,
+                form=settings.notify_format,
+                answers=settings.notify_answers,
             )
-            self._start(told, lambda: hook.tell(told))
+            self._start(told, lambda: hook.tell(prepared(settings.notify_format)))
+
+    def _answers(self) -> Answering | None:
+        settings = self._in_force.current
+        if self._answering is None and (settings.notify_answers or settings.notify_details):
+            from worker_core.hooks.answering import Answering
+            from worker_core.hooks.codes import Codes
+
+            self._answering = Answering(
+                in_force=self._in_force,
+                book=self._book,
+                codes=Codes(self._answer_key),
+                secret=self._secret,
+                mask=self._mask,
+                folder=self._folder,
+                answer=self._answer,
+            )
+        return self._answering
+
+    def _go_on(self, answering: Answering) -> None:
+        """What an earlier worker asked waits still: its codes are good, and a program that asked begins anew."""
+        if self._in_force.current.notify_answers == ANSWERS_BY_COMMAND:
+            for asked in answering.waiting():
+                told = self._waiting(asked.id, asked.execution_id, asked.tool)
+                if self._calls_for_user().quiet:
+                    self._calls_for_user().tell(told)
+                else:
+                    answering.begin(told)
+        answering.look()
 
     # --- running --------------------------------------------------------------------------------------------
 

@@ -14,13 +14,18 @@ Occasion = Literal["start", "drain", "before_execution", "after_execution", "wai
 LONGEST: Final = 500
 """Characters of one value: ids and names come from servers."""
 
+LONGEST_QUESTION: Final = 8_000
+"""Characters of a question that is shown."""
+
 MOST_CALLS: Final = 20
 """Of those that are told at once, named one by one; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What happened. Empty where it does not apply. No prompt, no argument of a tool, no answer, no error text."""
+    """What happened. Empty where it does not apply. No prompt, no answer, no error text; arguments of a tool in
+    `question` alone.
+    """
 
     occasion: Occasion
     host_id: str
@@ -41,6 +46,15 @@ class Told:
     calls: tuple[Told, ...] = ()
     """What was kept back in quiet hours, where it was more than one."""
 
+    question: str = ""
+    """What the call would do, its secrets masked, where the owner wants that told (`notify_details`)."""
+
+    code: str = ""
+    """Whoever answers says it. Empty: nobody can answer from there."""
+
+    answers: tuple[Literal["allow", "deny"], ...] = ()
+    """Which ones count from there."""
+
     def count(self, occasion: Occasion) -> int:
         """How many of `calls` there are of one kind."""
         return sum(one.occasion == occasion for one in self.calls)
@@ -60,7 +74,10 @@ class Told:
         }
         if self.calls:
             named |= {"KUBIYA_WAITING": str(self.count("waiting")), "KUBIYA_FAILED": str(self.count("failed"))}
-        return {name: one_line(value, LONGEST) for name, value in named.items() if value}
+        if self.code:
+            named |= {"KUBIYA_ANSWER_CODE": self.code, "KUBIYA_ANSWERS": " ".join(self.answers)}
+        said = {name: one_line(value, LONGEST) for name, value in named.items() if value}
+        return said | ({"KUBIYA_QUESTION": self.question[:LONGEST_QUESTION]} if self.question else {})
 
     def message(self) -> dict[str, Any]:
         """For a webhook."""
@@ -76,6 +93,10 @@ class Told:
             "at": self.at or now(),
         }
         said: dict[str, Any] = {name: one_line(value, LONGEST) for name, value in named.items() if value}
+        if self.question:
+            said["question"] = self.question[:LONGEST_QUESTION]
+        if self.code:
+            said |= {"code": self.code, "answers": list(self.answers)}
         if self.calls:
             said |= {"waiting": self.count("waiting"), "failed": self.count("failed")}
             said["calls"] = [one.message() for one in self.calls[:MOST_CALLS]]

@@ -22,8 +22,8 @@ OUTPUT_KEPT_BYTES: Final = 16_384
 LONGEST_LINE: Final = 500
 
 
-async def run_program(line: str, told: Told, *, folder: Path, limit: timedelta, mask: Callable[[str], str]) -> None:
-    """Run it to its end; what it prints goes to the log.
+async def run_program(line: str, told: Told, *, folder: Path, limit: timedelta, mask: Callable[[str], str]) -> str:
+    """Run it to its end; what it prints goes to the log, and is the result: its beginning and its end, if it is long.
 
     Args:
         line: the program and its arguments, as the settings have it.
@@ -44,7 +44,8 @@ async def run_program(line: str, told: Told, *, folder: Path, limit: timedelta, 
     except OSError as error:
         raise HookFailed(f"{what} could not be started ({error.strerror or error}). Look at the setting.") from error
     try:
-        _log_output(told, result, mask)
+        printed = _printed(result)
+        _log_output(told, mask(printed))
     finally:
         result.output.close()
     if result.timed_out:
@@ -53,11 +54,15 @@ async def run_program(line: str, told: Told, *, folder: Path, limit: timedelta, 
         raise HookFailed(f"{what} printed too much, and was ended.")
     if result.exit_code != 0:
         raise HookFailed(f"{what} ended with exit code {result.exit_code}; the log has what it printed.")
+    return printed
 
 
-def _log_output(told: Told, result: ProcessResult, mask: Callable[[str], str]) -> None:
+def _printed(result: ProcessResult) -> str:
     head, tail = result.output.ends()
-    text = mask(head.decode("utf-8", "replace") + ("\n[…]\n" if tail else "") + tail.decode("utf-8", "replace"))
+    return head.decode("utf-8", "replace") + ("\n[…]\n" if tail else "") + tail.decode("utf-8", "replace")
+
+
+def _log_output(told: Told, text: str) -> None:
     for line in text.splitlines():
         if line.strip():
             log.info("Hook %s: %s", told.occasion, one_line(line, LONGEST_LINE))

@@ -33,9 +33,16 @@ class Webhook:
     """One address. Nothing is connected before something is told."""
 
     def __init__(
-        self, url: str, *, secret: KeyInFile | None, ca_file: Path | None, form: NotifyFormat = "json"
+        self,
+        url: str,
+        *,
+        secret: KeyInFile | None,
+        ca_file: Path | None,
+        form: NotifyFormat = "json",
+        answers: str = "",
     ) -> None:
-        """`secret` signs, where there is one; `form` is what the address takes."""
+        """`secret` signs, where there is one; `form` is what the address takes, `answers` where one may answer."""
+        self._answers = answers
         self._url = url
         self._form = form
         self._secret = secret
@@ -53,7 +60,7 @@ class Webhook:
         from worker_core.hooks.chat import rendered
         from worker_core.network.http import new_client
 
-        url, content = rendered(told, self._form, url=self._url)
+        url, content = rendered(told, self._form, url=self._url, answers=self._answers)
         body = json.dumps(content).encode()
         delivery, rest, why = str(uuid.uuid4()), FIRST_REST.total_seconds(), ""
         parts = urlsplit(url)

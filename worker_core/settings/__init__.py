@@ -1,6 +1,7 @@
 """What the user may decide: each setting declared once (`fields`), read from file, environment and flags (`load`)."""
 
 from worker_core.settings.choices import (
+    ANSWERS_BY_COMMAND,
     ApprovalMode,
     ClaudeFallback,
     LogLevel,
@@ -18,6 +19,7 @@ from worker_core.settings.rows import ShownSetting, rows
 from worker_core.settings.source import SettingsSource
 
 __all__ = [
+    "ANSWERS_BY_COMMAND",
     "DEFAULT_CONTROL_PLANE_URL",
     "DEFAULT_MODEL",
     "FORMAT",

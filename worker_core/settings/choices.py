@@ -39,6 +39,18 @@ def listening_port(value: object) -> int:
     return int(text)
 
 
+ANSWERS_BY_COMMAND = "command"
+"""Of `notify_answers`: what `notify_command` prints."""
+
+
+def answers_from(text: str) -> str:
+    if text.strip().lower() == ANSWERS_BY_COMMAND:
+        return ANSWERS_BY_COMMAND
+    from worker_core.network.urls import webhook_url
+
+    return webhook_url(text)
+
+
 def daily_hours(text: str) -> str:
     from worker_core.basics.daily_hours import DailyHours
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from worker_core.basics.command_line import command_line
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.urls import webhook_url
-from worker_core.settings.choices import HookFailure, NotifyFormat, daily_hours
+from worker_core.settings.choices import HookFailure, NotifyFormat, answers_from, daily_hours
 from worker_core.settings.declaration import Group, setting
 from worker_core.settings.tool_fields import ToolSettings
 
@@ -102,17 +102,39 @@ class HookSettings(ToolSettings):
         "json",
         Group.HOOKS,
         "Form of what it is told",
-        "JSON for a program of yours, or what a chat's incoming webhook takes.",
+        "JSON, or what a chat's incoming webhook takes.",
         live=True,
     )
     """What the web address is sent: `json` for a program of yours, or the form that the incoming webhooks of Slack,
     Teams or Discord, or a topic of ntfy, take."""
 
+    notify_details: bool = setting(
+        False,
+        Group.HOOKS,
+        "Tell what a call would do",
+        "Its arguments go there, with what is known as a secret masked.",
+        live=True,
+    )
+    """Whether program and web address are told what a call that waits would do: its arguments, with what is known as a
+    secret masked."""
+
+    notify_answers: str = setting(
+        "",
+        Group.HOOKS,
+        "Answers from there",
+        "command: what your program prints. Or an address to read them from.",
+        reader=answers_from,
+        live=True,
+    )
+    """Where answers may come from: `command` takes what `notify_command` prints; an address (`https://…`) is read while
+    something waits, as a topic of ntfy is. A denial counts; an allowance from an address only with `remote_approvals`,
+    `notify_details` and a signature."""
+
     notify_quiet: str = setting(
         "",
         Group.HOOKS,
         "Quiet hours",
-        "22:00-07:00, by this machine's clock: nothing is told then, and once afterwards what still waits.",
+        "22:00-07:00 by this machine's clock. What still waits is told afterwards.",
         reader=daily_hours,
         live=True,
     )
