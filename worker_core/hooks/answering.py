@@ -59,7 +59,7 @@ class TakesAnswer(Protocol):
     async def __call__(self, approval_id: str, *, allow: bool, by: str, seal: str = "") -> None: ...
 
 
-class Answering:
+class RemoteAnswers:
     """Of one engine, on its loop."""
 
     def __init__(

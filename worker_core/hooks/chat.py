@@ -137,7 +137,7 @@ def _ntfy(told: Told, url: str, answers: str) -> tuple[str, dict[str, Any]]:
     root = urlunsplit((parts.scheme, parts.netloc, f"{folder}/", parts.query, ""))
     waits = told.occasion == "waiting" or bool(told.count("waiting"))
     said = _cut(text(told), "ntfy")
-    body = {"topic": topic, "title": "Kubiya Worker", "message": said, "priority": 4 if waits else 3}
+    body: dict[str, Any] = {"topic": topic, "title": "Kubiya Worker", "message": said, "priority": 4 if waits else 3}
     there = urlsplit(answers)
     if told.code and there.path.endswith("/json"):
         body["actions"] = [

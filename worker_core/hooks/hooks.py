@@ -20,7 +20,7 @@ from worker_core.settings import ANSWERS_BY_COMMAND, SettingsInForce
 from worker_core.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
-    from worker_core.hooks.answering import Answering, TakesAnswer
+    from worker_core.hooks.answering import RemoteAnswers, TakesAnswer
     from worker_core.hooks.calls import Calls
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Hooks:
         self._calls: Calls | None = None
         self._answer_key = answer_key
         self._answer = answer
-        self._answering: Answering | None = None
+        self._answering: RemoteAnswers | None = None
         self._workspaces = workspaces
         self._host_id = host_id
         self._behind = TaskKeeper()
@@ -221,13 +221,13 @@ class Hooks:
             )
             self._start(told, lambda: hook.tell(prepared(settings.notify_format)))
 
-    def _answers(self) -> Answering | None:
+    def _answers(self) -> RemoteAnswers | None:
         settings = self._in_force.current
         if self._answering is None and (settings.notify_answers or settings.notify_details):
-            from worker_core.hooks.answering import Answering
+            from worker_core.hooks.answering import RemoteAnswers
             from worker_core.hooks.codes import Codes
 
-            self._answering = Answering(
+            self._answering = RemoteAnswers(
                 in_force=self._in_force,
                 book=self._book,
                 codes=Codes(self._answer_key),
@@ -238,7 +238,7 @@ class Hooks:
             )
         return self._answering
 
-    def _go_on(self, answering: Answering) -> None:
+    def _go_on(self, answering: RemoteAnswers) -> None:
         """What an earlier worker asked waits still: its codes are good, and a program that asked begins anew."""
         if self._in_force.current.notify_answers == ANSWERS_BY_COMMAND:
             for asked in answering.waiting():
