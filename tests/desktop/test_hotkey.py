@@ -17,6 +17,7 @@ from desktop.settings.store import SettingsStore
 from tests.desktop.session import ROOT, Session, icon_in, panel_of
 from tests.support.engine import home
 from tests.support.lines import LinesOf
+from tests.support.shortcuts_portal import ShortcutsPortal
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
 from tests.support.wake_ups import wake_ups
 
@@ -184,6 +185,26 @@ def _rests(pid: int) -> bool:
     with contextlib.suppress(psutil.TimeoutExpired):
         psutil.Process(pid).wait(1)
     return wake_ups(pid)[pid] == before
+
+
+def test_on_wayland_the_portal_brings_it(session: Session) -> None:
+    """Its windows are X11's here: the keys alone come from the portal."""
+    SettingsStore(home(session.home / "worker")).prefer(hotkey_on=True, start_worker=False)
+    session.environment |= {"QUEUE_ID": "q", "CONTROL_PLANE_URL": "http://127.0.0.1:9", "KUBIYA_API_KEY": "k"}
+    session.environment["XDG_SESSION_TYPE"] = "wayland"
+    keyboard = Keyboard(session)
+    with (
+        contextlib.closing(ShortcutsPortal(session.bus)) as portal,
+        panel_of(session) as panel,
+        session.started("--at-login") as tray,
+        icon_in(session, panel) as icon,
+    ):
+        until(lambda: portal.shortcuts, what="a wish for keys")
+        portal.press(token="of-the-keys")
+        until(lambda: keyboard.is_at(NEW_TASK), what="the dialog, with the focus")
+        icon.click("Quit")
+        assert tray.wait(LIMIT_SECONDS) == 0
+        until(lambda: not portal.open, what="the desktop has them back")
 
 
 def test_it_is_held_from_switch_to_switch(session: Session, tmp_path: Path) -> None:
