@@ -72,8 +72,9 @@ def killable_display() -> Iterator[tuple[str, Callable[[], None]]]:
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb (Debian: xvfb) is not installed")
     reading, writing = os.pipe()
+    # It would begin anew when its only client leaves, and turn away who comes meanwhile: a window manager, say.
     process = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=[writing],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -55,7 +55,10 @@ class X11Hotkey(QObject):
         self._state = HotkeyState.OFF
         self._keys: Combination | None = None
         self._held: frozenset[tuple[int, int]] = frozenset()
-        """Grabbed, as keycode and modifiers."""
+        """What presses them, as keycode and modifiers."""
+
+        self._grabbed: list[tuple[int, int]] = []
+        """The same with each combination of locks."""
 
         self._locks = 0
         self._down: tuple[int, int] | None = None
@@ -128,24 +131,21 @@ class X11Hotkey(QObject):
         self._locks = LOCK | _mask(modifiers, keyboard, XK_LOCKS)
         held = self._modifiers(self._keys, modifiers, keyboard)
         codes = [code for code, symbols in keyboard.items() if self._keys.key.keysym in symbols]
-        wanted = frozenset((code, held) for code in codes)
-        if wanted == self._held and self._state is HotkeyState.ON:
+        grabs = [(code, held | locks) for code in codes for locks in _each_of(self._locks)]
+        if grabs == self._grabbed and self._state is HotkeyState.ON:
             return
         self._let_go()
-        if not wanted:
+        if not grabs:
             self._be(HotkeyState.NO_SUCH_KEY)
-            return
-        grabs = [(code, mask | locks) for code, mask in sorted(wanted) for locks in _each_of(self._locks)]
-        if self._xcb.grab(grabs):
-            self._held = wanted
+        elif self._xcb.grab(grabs):
+            self._grabbed, self._held = grabs, frozenset((code, held) for code in codes)
             self._be(HotkeyState.ON)
         else:
             self._be(HotkeyState.TAKEN)
 
     def _let_go(self) -> None:
-        if self._held:
-            self._xcb.ungrab([(code, mask | locks) for code, mask in self._held for locks in _each_of(self._locks)])
-            self._held = frozenset()
+        self._xcb.ungrab(self._grabbed)
+        self._grabbed, self._held = [], frozenset()
 
     def _modifiers(self, keys: Combination, modifiers: list[set[int]], keyboard: dict[int, tuple[int, ...]]) -> int:
         mask = SHIFT * keys.shift | CONTROL * keys.ctrl
