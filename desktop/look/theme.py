@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
-from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon, QPalette
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QIcon, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
 from desktop.look import icons
 from desktop.look.language import spoken
+from desktop.look.scheme import desktop_scheme
 from desktop.look.stylesheet import stylesheet
 from desktop.look.tokens import DARK, LIGHT, TYPE, Palette
 
@@ -42,7 +43,8 @@ class Theme(QObject):
         self.palette = LIGHT
         self._family, self._code_family, self._factor = _fonts()
         self._japanese: list[str] | None = None
-        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow)
+        self._desktop = desktop_scheme()
+        self._desktop.changed.connect(self._follow)
 
     @property
     def mode(self) -> Mode:
@@ -90,8 +92,7 @@ class Theme(QObject):
         return icons.icon(name, color or self.palette.muted, disabled=self.palette.line_strong, size=size)
 
     def _choose(self) -> bool:
-        scheme = QGuiApplication.styleHints().colorScheme()
-        dark = self._mode == "dark" or (self._mode == "system" and scheme is Qt.ColorScheme.Dark)
+        dark = self._mode == "dark" or (self._mode == "system" and self._desktop.is_dark)
         before, self.palette = self.palette, DARK if dark else LIGHT
         return before is not self.palette
 

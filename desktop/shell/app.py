@@ -17,6 +17,7 @@ from desktop.look import language
 from desktop.look.icons import mark_icon
 from desktop.look.language import tr
 from desktop.look.qt_words import translate_qt
+from desktop.look.scheme import desktop_scheme
 from desktop.notices.key_watch import KeyWatch
 from desktop.notices.notice_file import NoticeFile
 from desktop.notices.notifications import Notifications
@@ -194,6 +195,9 @@ class Desktop:
         parts.callback(power.close)
         power.watch_network()
 
+        self._scheme = system.scheme
+        if self._scheme is not None:
+            self._scheme.changed.connect(self._desktop_turned)
         tray = Tray(TrayFacts(snapshot=worker.snapshot, autostart=autostart_state(system.autostart)))
         parts.callback(tray.close)
         actions = Actions(worker=worker, notifications=notifications, autostart=system.autostart)
@@ -407,6 +411,10 @@ class Desktop:
     def _panel_gone(self) -> None:
         if not self._tray.available and self._leaving.mode is None:
             self.front.tray_went()
+
+    def _desktop_turned(self) -> None:
+        assert self._scheme is not None
+        desktop_scheme().tell(self._scheme.scheme())
 
     def _last_window_closed(self) -> None:
         if not self._tray.available:

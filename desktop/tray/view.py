@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, QRect, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtCore import QEvent, QObject, QRect, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
+from desktop.look.scheme import desktop_scheme
 from desktop.notices.action import Action, Entry
 from desktop.notices.notifications import Level, Notice
 from desktop.tray.facts import TrayFacts
@@ -46,8 +47,7 @@ class Tray(QObject):
         self._menu.aboutToShow.connect(self._fill)
         self._watcher = _watch_for_panels(self)  # first: a panel that comes in between would be missed for ever
         self._icon = self._new_icon()
-        hints = QGuiApplication.styleHints()
-        hints.colorSchemeChanged.connect(self._scheme_changed)
+        desktop_scheme().changed.connect(self._scheme_changed)
         self._was_available = self.available
 
     @property
@@ -100,7 +100,7 @@ class Tray(QObject):
         return made
 
     def _draw(self) -> None:
-        dark = QGuiApplication.styleHints().colorScheme() is Qt.ColorScheme.Dark
+        dark = desktop_scheme().is_dark
         wanted = (picture(self._facts), dark)
         if wanted != self._shown:
             self._shown = wanted

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -12,12 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageColor
 
+from desktop.look.tokens import DARK, LIGHT, Palette
 from desktop.system.platforms import APP_ID
 from tests.desktop.first_run import FirstRun, allow, notifications_of, question, unlocked_keyring
 from tests.desktop.wayland import Desk, wayland_desk
 from tests.support.playground import running_playground
+from tests.support.settings_portal import DARK as DARK_PREFERRED
+from tests.support.settings_portal import LIGHT as LIGHT_PREFERRED
+from tests.support.settings_portal import SettingsPortal
 from tests.support.tray_host import LIMIT_SECONDS, until
 from tests.support.wayland import RIGHT
 
@@ -107,6 +112,27 @@ def test_the_icon_in_the_bar_opens_the_window_and_has_its_menu(desk: Desk) -> No
         seen = desk.rested()
         keep("sway-waybar", desk, (700, 0, 1280, 300))
         desk.hands.click(place[0] - 100, changed_box(seen, empty)[3] - LAST_ROW)
+        assert program.wait(LIMIT_SECONDS) == 0
+
+
+def test_it_is_dark_where_the_portal_says_so(desk: Desk) -> None:
+    """On sway Qt 6.11 does not ask for it."""
+
+    def is_of(palette: Palette) -> bool:
+        window = desk.sway.window(MAIN)["rect"]
+        return desk.look().getpixel((window["x"] + 8, window["y"] + 8)) == ImageColor.getrgb(palette.window)
+
+    with (
+        contextlib.closing(SettingsPortal(desk.session.bus, DARK_PREFERRED)) as portal,
+        desk.session.started() as program,
+        desk.icon() as icon,
+    ):
+        desk.window(MAIN)
+        until(lambda: is_of(DARK), what="a dark window")
+        keep("sway-dark", desk)
+        portal.prefer(LIGHT_PREFERRED)
+        until(lambda: is_of(LIGHT), what="a light window")
+        icon.click("Quit")
         assert program.wait(LIMIT_SECONDS) == 0
 
 

@@ -25,7 +25,8 @@ BAR = {
     "layer": "top", "position": "top", "height": 30, "modules-left": [], "modules-center": [],
     "modules-right": ["tray"], "tray": {"icon-size": 20, "spacing": 8},
 }  # fmt: skip
-STYLE = "* { font-family: sans-serif; font-size: 13px; } window#waybar { background: #24283b; color: #ffffff; }"
+GROUND = "#24283b"
+STYLE = f"* {{ font-family: sans-serif; font-size: 13px; }} window#waybar {{ background: {GROUND}; color: #ffffff; }}"
 
 PAGE_LEFT = 220
 """Where pages begin, right of the side bar."""
@@ -132,7 +133,7 @@ def wayland_desk(home: Path, *, scale: str = "1") -> Iterator[Desk]:
     with compositor() as sway, contextlib.closing(Hands(sway.display)) as hands:
         sway.do(f"output HEADLESS-1 scale {scale}")
         of_wayland = {"WAYLAND_DISPLAY": sway.display, "GDK_BACKEND": "wayland", "GSETTINGS_BACKEND": "memory"}
-        with private_bus(**of_wayland) as bus:
+        with private_bus(starts_services=False) as bus:
             environment = desktop_environment(home, display="", bus=bus) | of_wayland
             environment |= {"QT_QPA_PLATFORM": "wayland", "XDG_SESSION_TYPE": "wayland", "XDG_CURRENT_DESKTOP": "sway"}
             del environment["DISPLAY"]
@@ -140,4 +141,5 @@ def wayland_desk(home: Path, *, scale: str = "1") -> Iterator[Desk]:
             (home / "bar.css").write_text(STYLE, encoding="utf-8")
             desk = Desk(Session(bus, home, environment), sway, hands)
             with beside(["waybar", "-c", str(home / "bar.json"), "-s", str(home / "bar.css")], environment):
+                until(lambda: desk.look().getpixel((1, 1)) == ImageColor.getrgb(GROUND), what="the bar")
                 yield desk

@@ -175,3 +175,13 @@ def test_the_tray_from_start_to_an_executed_task_to_quit(session: Session) -> No
     from tests.desktop.test_program import test_from_start_to_an_executed_task_to_quit
 
     test_from_start_to_an_executed_task_to_quit(session)
+
+
+def test_a_first_run_on_wayland(programs: Path, tmp_path: Path) -> None:
+    """It has Qt's plugins for a compositor, and none of those that draw with OpenGL."""
+    from tests.desktop.test_on_wayland import test_first_run_to_quit
+    from tests.desktop.wayland import wayland_desk
+
+    with wayland_desk(tmp_path) as desk:
+        desk.session.command = (str(programs / "kubiya-worker-desktop"),)
+        test_first_run_to_quit(desk, tmp_path)

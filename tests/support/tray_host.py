@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,20 @@ from jeepney.io.blocking import DBusConnection, open_dbus_connection
 from tests.support.bus_service import BusService
 
 LIMIT_SECONDS = 60.0
+STARTS_NOTHING = """\
+<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"""
+"""A session's bus (Debian's session.conf) without the services that happen to be installed."""
+
 WATCHER = "org.kde.StatusNotifierWatcher"
 ITEM = "org.kde.StatusNotifierItem"
 MENU = "com.canonical.dbusmenu"
@@ -39,20 +54,25 @@ def until(condition: Callable[[], Any], *, limit: float = LIMIT_SECONDS, what: s
 
 
 @contextlib.contextmanager
-def private_bus(**environ: str) -> Iterator[str]:
-    """A session bus of our own; its address. With `environ` as well, for the services that it starts."""
+def private_bus(*, starts_services: bool = True, **environ: str) -> Iterator[str]:
+    """A session bus of our own; its address. With `environ` as well, for the services that it starts, where it does."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("dbus-daemon (Debian: dbus) is not installed")
-    process = subprocess.Popen(
-        ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | environ,
-    )
-    assert process.stdout is not None
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(STARTS_NOTHING)
+        file.flush()
+        configuration = "--session" if starts_services else f"--config-file={file.name}"
+        process = subprocess.Popen(
+            ["dbus-daemon", configuration, "--nofork", "--nopidfile", "--print-address"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | environ,
+        )
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
     try:
-        yield process.stdout.readline().strip()
+        yield address
     finally:
         process.terminate()
         process.wait(LIMIT_SECONDS)

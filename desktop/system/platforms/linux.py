@@ -16,6 +16,7 @@ from PySide6.QtDBus import QDBusConnection, QDBusMessage, QDBusUnixFileDescripto
 from PySide6.QtGui import QGuiApplication
 
 from desktop.look.language import tr
+from desktop.system.platforms.color_scheme import PortalColorScheme
 from desktop.system.platforms.late_answers import ask
 from desktop.system.platforms.network_manager import NetworkManager
 from desktop.system.platforms.ports import APP_ID, APP_NAME, Hotkey, Notifier, Platform
@@ -51,6 +52,7 @@ def platform(command: tuple[str, ...]) -> Platform:
         notifier=_notifier(),
         screen_lock=SessionLock(),
         hotkey=_hotkey,
+        scheme=PortalColorScheme(),
     )
 
 

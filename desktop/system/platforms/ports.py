@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
+    from PySide6.QtCore import Qt
+
     from desktop.system.platforms.combination import Combination
 
 APP_ID = "ai.kubiya.worker"
@@ -146,6 +148,16 @@ class ScreenLock(Protocol):
     def is_locked(self) -> bool: ...
 
 
+class ColorPreference(Protocol):
+    """Whether the desktop wants programs dark, where it knows better than Qt. None of its methods waits, or raises."""
+
+    changed: Any
+    """Qt signal: `scheme()` says something else."""
+
+    def scheme(self) -> Qt.ColorScheme:
+        """`Unknown`: what Qt says holds."""
+
+
 class HotkeyState(enum.Enum):
     """What became of the wish for keys that reach this program from everywhere."""
 
@@ -189,7 +201,8 @@ class Hotkey(Protocol):
 class Platform:
     """This machine's. Where `notifier` is None, the tray icon's own messages are all there is. Where `screen_lock` is,
     the system itself says what its notifications show on a locked screen. Where `supply` is, psutil is asked for
-    batteries; where `network` is, Qt for networks. `hotkey` makes one when somebody wants it; None: there is none.
+    batteries; where `network` is, Qt for networks; where `scheme` is, Qt for dark and light. `hotkey` makes one when
+    somebody wants it; None: there is none.
     """
 
     autostart: AutostartEntry | None
@@ -200,6 +213,7 @@ class Platform:
     notifier: Notifier | None = None
     screen_lock: ScreenLock | None = None
     hotkey: Callable[[], Hotkey | None] = lambda: None
+    scheme: ColorPreference | None = None
 
 
 def autostart_state(entry: AutostartEntry | None) -> Autostart:

@@ -6,6 +6,7 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from desktop.look import icons, language
+from desktop.look.scheme import desktop_scheme
 from desktop.look.theme import Theme
 from desktop.look.tokens import DARK, LIGHT, TYPE, Palette
 from tests.desktop.look.contrast import contrast, text_pairs
@@ -61,6 +62,20 @@ def test_the_systems_scheme_is_followed(look: Theme) -> None:
             assert look.palette is DARK
     finally:
         hints.unsetColorScheme()
+
+
+def test_who_knows_the_desktop_better_than_qt_is_followed(look: Theme) -> None:
+    desktop = desktop_scheme()
+    try:
+        desktop.tell(Qt.ColorScheme.Dark)
+        assert desktop.is_dark
+        assert look.palette is LIGHT, "the person chose it"
+        look.set_mode("system")
+        assert look.palette is DARK
+        desktop.tell(Qt.ColorScheme.Light)
+        assert look.palette is LIGHT
+    finally:
+        desktop.tell(Qt.ColorScheme.Unknown)
 
 
 @pytest.mark.parametrize("name", icons.names())

@@ -8,16 +8,19 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtDBus import QDBusConnection
 from pytestqt.qtbot import QtBot
 
 from desktop.system import conditions
+from desktop.system.platforms.color_scheme import PortalColorScheme
 from desktop.system.platforms.linux import Logind as LogindOfLinux
 from desktop.system.platforms.network_manager import NetworkManager as Network
 from desktop.system.platforms.ports import Charge
 from desktop.system.platforms.session_lock import SessionLock
 from desktop.system.platforms.upower import UPower as Supply
 from tests.support.dbus_mock import Inhibitor, Logind, NetworkManager, UPower
+from tests.support.settings_portal import DARK, LIGHT, NONE, SettingsPortal
 from tests.support.tray_host import private_bus
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="D-Bus is Linux's")
@@ -260,3 +263,28 @@ def test_what_psutil_says_of_a_battery(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         monkeypatch.setattr(psutil, "sensors_battery", lambda answer=answer: answer, raising=False)
         assert conditions.battery() == meant
+
+
+# --- dark or light --------------------------------------------------------------------------------------------
+
+
+def test_the_portal_tells_of_dark_and_light_whenever_it_is_there(
+    address: str, bus: QDBusConnection, qtbot: QtBot
+) -> None:
+    colors = PortalColorScheme(bus)
+    heard: list[Qt.ColorScheme] = []
+    colors.changed.connect(lambda: heard.append(colors.scheme()))
+    schemes = Qt.ColorScheme
+    assert colors.scheme() is schemes.Unknown
+    portal = SettingsPortal(address, DARK)
+    qtbot.waitUntil(lambda: heard == [schemes.Dark])
+    portal.prefer(LIGHT)
+    qtbot.waitUntil(lambda: heard[1:] == [schemes.Light])
+    portal.prefer(NONE)
+    qtbot.waitUntil(lambda: heard[2:] == [schemes.Unknown])
+    portal.close()
+    portal = SettingsPortal(address, DARK)
+    qtbot.waitUntil(lambda: heard[3:] == [schemes.Dark])
+    portal.close()
+    again = PortalColorScheme(bus)
+    assert again.scheme() is schemes.Unknown
