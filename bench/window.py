@@ -38,6 +38,7 @@ from desktop.shell.garbage import GarbageKeeper
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.platforms.ports import Charge
 from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.windows.background import Background
@@ -117,6 +118,7 @@ def a_desk(worker: WorkerFace, folder: Path) -> Desk:
         keys=None,
         autostart=None,
         sample=_sample,
+        charge=Charge,
         follow=lambda _: None,
         background=Background(run=_at_once),
     )

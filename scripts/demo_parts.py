@@ -23,6 +23,7 @@ from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.platforms.ports import Charge
 from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.tray.facts import TrayFacts
@@ -86,6 +87,7 @@ def desk(folder: Path, *, empty: bool) -> Desk:
         keys=None,
         autostart=None,
         sample=sample,
+        charge=Charge,
         follow=lambda _: None,
         menu=lambda: menu(TrayFacts(snapshot=worker.snapshot)),
         background=background(),

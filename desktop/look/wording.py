@@ -126,6 +126,11 @@ def when_text(at: datetime | None, now: datetime | None = None) -> str:
     return moment_text(local)
 
 
+def clock_text(at: datetime) -> str:
+    """A time of day, in local time: `14:02`."""
+    return f"{at.astimezone():%H:%M}"
+
+
 def moment_text(at: datetime) -> str:
     """A day and a time of day, in local time: `2026-11-28 14:02`."""
     local = at.astimezone()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from desktop.look.language import number_text, tr
-from desktop.look.wording import tooltip_text, when_text
+from desktop.look.wording import clock_text, tooltip_text, when_text
 from desktop.notices.inbox import InboxItem, InboxSection
 from desktop.notices.notifications import Level
 
@@ -83,5 +83,5 @@ def time_text(item: InboxItem) -> str:
     """When it was told last and how often, or until when it is put off."""
     if item.snoozed_until is not None:
         return tr("until {time}", time=when_text(item.snoozed_until))
-    told = when_text(item.notice.at)
+    told = clock_text(item.notice.at) if item.under_its_day else when_text(item.notice.at)
     return tr("{n} times, last {time}", n=number_text(item.count), time=told) if item.count > 1 else told

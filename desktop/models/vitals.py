@@ -11,6 +11,7 @@ from dataclasses import field
 
 import psutil
 
+from desktop.system.platforms.ports import Charge
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.machine.load import ProcessorMeter
 from worker_core.machine.memory import memory
@@ -20,18 +21,13 @@ POINTS = 120
 SECONDS_A_POINT = 1.0
 """Whoever samples does so at this distance."""
 
+NO_CHARGE = Charge()
+"""Of a machine without a battery, or that does not tell."""
+
 _MEASURES = (
     "cpu", "memory", "process", "disk_read", "disk_write", "received", "sent", "delay", "slots",
     "workflow_slots", "activity_slots", "polls", "polls_empty", "cached", "requests", "failures", "wait",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Battery:
-    """`percent` 0 to 100."""
-
-    percent: float
-    plugged: bool
 
 
 @dataclass(slots=True)
@@ -41,7 +37,7 @@ class Vitals:
     history: dict[str, deque[float | None]] = field(
         default_factory=lambda: {name: deque(maxlen=POINTS) for name in _MEASURES}
     )
-    battery: Battery | None = None
+    battery: Charge = NO_CHARGE
     memory_total: int = 0
     _counters: tuple[float, int, int, int, int] | None = None
     _paused_at: float | None = None
@@ -54,7 +50,9 @@ class Vitals:
         history = self.history[name]
         return history[-1] if history else None
 
-    def sample(self, *, delay_ms: float, slots: int, sdk: SdkView | None = None, pid: int = 0) -> None:
+    def sample(
+        self, *, delay_ms: float, slots: int, sdk: SdkView | None = None, pid: int = 0, charge: Charge = NO_CHARGE
+    ) -> None:
         """One point of each, also of what is not known; a fifth of a millisecond.
 
         Args:
@@ -62,6 +60,7 @@ class Vitals:
             slots: executions at work.
             sdk: what Temporal's SDK counts.
             pid: the worker's process, whose memory is noted; 0: this one.
+            charge: of the machine's batteries.
         """
         self._catch_up()
         for history in self.history.values():
@@ -76,7 +75,7 @@ class Vitals:
         self._note("slots", float(slots))
         self._rates()
         self._note_sdk(sdk or SdkView())
-        self.battery = _battery()
+        self.battery = charge
 
     def _note_process(self, pid: int) -> None:
         with contextlib.suppress(psutil.Error):
@@ -131,9 +130,3 @@ class Vitals:
 
     def _note(self, name: str, value: float) -> None:
         self.history[name][-1] = value
-
-
-def _battery() -> Battery | None:
-    sensors = getattr(psutil, "sensors_battery", None)
-    found = sensors() if sensors else None
-    return None if found is None else Battery(percent=float(found.percent), plugged=bool(found.power_plugged))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time
 
 from desktop.look.language import day_text, tr
+from desktop.notices.action import Action
 from desktop.notices.notifications import Notice
 from worker_core.basics.quick_dataclass import dataclass
 
@@ -22,11 +24,16 @@ class InboxItem:
     """It needs the person now."""
 
     snoozed_until: datetime | None = None
+    is_known: bool = True
+    """Whether anybody has said that it needs the person, or does not: after a restart, a worker must say it first."""
+
+    under_its_day: bool = False
+    """The title above it names the day on which it was told."""
 
     @property
     def is_over(self) -> bool:
         """It needed the person, and does not any more."""
-        return self.notice.stands and not self.stands
+        return self.notice.stands and not self.stands and self.is_known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,7 @@ def sections(
     *,
     snoozed_until: Callable[[str], datetime | None],
     now: datetime,
+    knows_questions: bool = True,
 ) -> tuple[InboxSection, ...]:
     """Those that have items. Questions come before troubles, and in a section the newest before the others.
 
@@ -49,6 +57,7 @@ def sections(
         standing: what needs the person now, by its thing.
         snoozed_until: of a thing; None: it is not put off.
         now: which days are today and yesterday, in local time.
+        knows_questions: whether `standing` has the questions that wait; a worker has not said so far.
     """
     told: dict[str, list[Notice]] = {}
     for notice in history:
@@ -61,6 +70,7 @@ def sections(
             count=len(notices),
             stands=thing in standing,
             snoozed_until=snoozed_until(thing),
+            is_known=knows_questions or notices[-1].action is not Action.OPEN_APPROVAL,
         )
         for thing, notices in told.items()
     ]
@@ -72,7 +82,8 @@ def sections(
     days: dict[date, list[InboxItem]] = {}
     for one in items:
         if not one.stands and one.snoozed_until is None:
-            days.setdefault(one.notice.at.astimezone().date(), []).append(one)
+            dated = replace(one, under_its_day=True)
+            days.setdefault(one.notice.at.astimezone().date(), []).append(dated)
     found = [(tr("Needs you now"), needed), (tr("Snoozed"), snoozed)]
     found += [(_called(day, now.astimezone().date()), days[day]) for day in sorted(days, reverse=True)]
     return tuple(InboxSection(title=title, items=tuple(some)) for title, some in found if some)

@@ -42,6 +42,7 @@ AT_ONCE: Final = 2
 
 
 _ALL_THAT_WAIT: Final = "all that wait"
+_SERVES = frozenset({EngineState.RUNNING, EngineState.PAUSED, EngineState.DRAINING})
 _WORKER, _NO_TOOLS, _SANDBOX, _KEYCHAIN, _CONNECTION = "worker", "no tools", "sandbox", "keychain", "connection"
 """Things that notices tell of."""
 
@@ -127,6 +128,10 @@ class Notifications:
         self._is_watched: Callable[[], bool] = lambda: False
         self._words: Callable[[str], Words] = lambda _: Words()
         self._deliver: Callable[[Notice], None] | None = None
+        self._take_back: Callable[[str], None] = lambda _: None
+        self.knows_questions = False
+        """A worker has said which questions wait: from then on, those that it does not name are over."""
+
         self._level = level
         self._now = now
         self._listeners: list[Callable[[Notice], None]] = []
@@ -140,9 +145,11 @@ class Notifications:
         self._alarm: asyncio.TimerHandle | None = None
         self._said_lost = False
 
-    def deliver_to(self, show: Callable[[Notice], None]) -> None:
-        """Pop up with `show` what the user wants to see; until then nothing is."""
-        self._deliver = show
+    def deliver_to(self, show: Callable[[Notice], None], *, take_back: Callable[[str], None] = lambda _: None) -> None:
+        """Pop up with `show` what the user wants to see; until then nothing is. `take_back` gets a thing that is put
+        off: what tells of it goes from the screen.
+        """
+        self._deliver, self._take_back = show, take_back
 
     def know(self, *, is_watched: Callable[[], bool], words: Callable[[str], Words]) -> None:
         """Pop up questions alone while the person looks at the window; call executions by their words."""
@@ -184,6 +191,8 @@ class Notifications:
         """Nothing pops up about it and it is not counted until then, over restarts; None takes it up again."""
         self._unseen.discard(thing)
         self.snoozes.put_off(thing, until)
+        if until is not None:
+            self._take_back(thing)
         self._tell_counted()
 
     def count(self, listener: Callable[[], None]) -> None:
@@ -285,6 +294,9 @@ class Notifications:
                 )
         self._asked = {one.approval_id for one in waiting}
         self._settle(snapshot)
+        if not self.knows_questions and snapshot.state in _SERVES:
+            self.knows_questions = True
+            self._tell_counted()
         self.snoozes.look()
 
     def close(self) -> None:

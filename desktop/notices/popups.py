@@ -101,6 +101,12 @@ class Popups:
             if self._notifier is not None:
                 self._put_up(self._notifier, key, self._shown[key])
 
+    def take_back(self, thing: str) -> None:
+        """What tells of a thing goes from the screen: the person has put it off."""
+        for key, notice in list(self._shown.items()):
+            if notice.thing == thing:
+                self._withdraw(key)
+
     def look(self, snapshot: EngineSnapshot) -> None:
         """Questions that were answered elsewhere, or whose time is over, go from the screen."""
         waiting = {approval.id for approval in snapshot.approvals}

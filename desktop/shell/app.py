@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import QLocale, QProcess, QTimer
@@ -38,6 +39,7 @@ from desktop.shell.leaving import Leaving
 from desktop.shell.loop import CutOff, QuitFilter, WorkerLoop
 from desktop.shell.provision import of_playground, of_user
 from desktop.shell.single_instance import SingleInstance
+from desktop.system.conditions import charge
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
@@ -209,7 +211,7 @@ class Desktop:
             screen_lock=system.screen_lock,
         )
         parts.callback(popups.close)
-        notifications.deliver_to(popups.show)
+        notifications.deliver_to(popups.show, take_back=popups.take_back)
 
         self._desk = Desk(
             worker=worker,
@@ -231,6 +233,7 @@ class Desktop:
             keys=None if launch.backend else keys,
             autostart=system.autostart,
             sample=Sampling(disk=paths.state).sample,
+            charge=partial(charge, system.supply),
             follow=actions.follow,
             menu=lambda: menu(self._facts()),
             carry_out=actions.carry_out,

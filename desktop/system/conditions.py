@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 from desktop.settings.preferences import Preferences
-from desktop.system.platforms.ports import Charge
+from desktop.system.platforms.ports import Charge, PowerSupply
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
 
@@ -30,6 +30,12 @@ def battery() -> Charge:
     return Charge(
         percent=float(found.percent), used_up=None if found.power_plugged is None else not found.power_plugged
     )
+
+
+def charge(supply: PowerSupply | None) -> Charge:
+    """What the machine's batteries hold now, by whoever tells; else by psutil."""
+    told = supply.charge() if supply is not None else None
+    return told if told is not None else battery()
 
 
 def why_not(machine: Machine, preferences: Preferences) -> str:

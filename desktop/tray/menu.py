@@ -104,7 +104,7 @@ def _approvals(facts: TrayFacts) -> tuple[Entry, ...]:
     waiting = questions(facts.snapshot)
     if not waiting:
         return ()
-    title = Entry(title=tr("Approvals waiting: {count}", count=len(waiting)), enabled=False)
+    title = Entry(title=tr("Approvals"), enabled=False)
     rows = [Entry(title=one.title, action=Action.OPEN_APPROVAL, target=one.approval_id) for one in waiting[:ROWS]]
     return (title, *rows, *_rest(len(waiting)))
 

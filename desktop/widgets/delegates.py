@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
@@ -18,7 +18,10 @@ from desktop.models.executions import Execution
 from desktop.models.notice_list import ItemRole, state_text, time_text
 from desktop.notices.inbox import InboxItem
 from desktop.notices.notifications import Level
-from desktop.widgets.pills import paint_pill, pill_size
+from desktop.widgets.pills import paint_dot, paint_pill, pill_size
+
+NARROW = 300
+"""Of a row's inside, in pixels: below it a state is a point of colour, and a word in the second line."""
 
 _Index = QModelIndex | QPersistentModelIndex
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -75,10 +78,16 @@ class ExecutionDelegate(QStyledItemDelegate):
         paint_ground(painter, option)
         colors, inside = theme().palette, option.rect.adjusted(16, 10, -16, -10)
         pill = pill_size(status)
-        paint_pill(
-            painter, QRectF(inside.right() - pill.width(), inside.top(), pill.width(), pill.height()), status, tone
-        )
-        upper = QRect(inside.left(), inside.top(), inside.width() - pill.width() - 12, pill.height())
+        upper = QRect(inside.left(), inside.top(), inside.width(), pill.height())
+        if inside.width() < NARROW:  # what it is called needs the line; the state goes before what else is said
+            paint_dot(painter, QPointF(inside.left() + 4, QRectF(upper).center().y()), tone)
+            upper.setLeft(inside.left() + 16)
+            about = "  ·  ".join(filter(None, (status, about)))
+        else:
+            paint_pill(
+                painter, QRectF(inside.right() - pill.width(), inside.top(), pill.width(), pill.height()), status, tone
+            )
+            upper.setWidth(inside.width() - pill.width() - 12)
         say_line(painter, upper, title, theme().font("medium"), colors.text)
         lower = QRect(
             inside.left(),
@@ -111,7 +120,7 @@ class ExecutionDelegate(QStyledItemDelegate):
 
 
 class NoticeDelegate(ExecutionDelegate):
-    """The title of a section; or what was said, what it is, and when. Where one points, or the keyboard is: a clock."""
+    """The title of a section; or what was said, what it is, and when; a clock, to put it off."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:  # noqa: N802 (Qt's own name)
         whole = super().sizeHint(option, index)
@@ -147,8 +156,9 @@ class NoticeDelegate(ExecutionDelegate):
             tone="neutral" if calm else tones[item.notice.level],
             about=" ".join(item.notice.body.split()), when=time_text(item),
         )  # fmt: skip
-        if option.state & (QStyle.StateFlag.State_MouseOver | QStyle.StateFlag.State_HasFocus):
-            paint_icon(painter, "clock", theme().palette.muted, QRectF(self.clock_of(row)).adjusted(6, 6, -6, -6))
+        looked_at = option.state & (QStyle.StateFlag.State_MouseOver | QStyle.StateFlag.State_HasFocus)
+        color = theme().palette.text if looked_at else theme().palette.muted
+        paint_icon(painter, "clock", color, QRectF(self.clock_of(row)).adjusted(6, 6, -6, -6))
 
 
 def level_tone(level: str) -> Tone:

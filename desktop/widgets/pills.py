@@ -28,8 +28,7 @@ def paint_pill(painter: QPainter, area: QRectF, text: str, tone: Tone, *, dot: b
     painter.drawRoundedRect(area, area.height() / 2, area.height() / 2)
     left = area.left() + _PAD
     if dot:
-        painter.setBrush(QColor(colors.ink(tone)))
-        painter.drawEllipse(QPointF(left + 3, area.center().y()), 3, 3)
+        paint_dot(painter, QPointF(left + 3, area.center().y()), tone, radius=3)
         left += 11
     painter.setFont(theme().font("caption"))
     painter.setPen(QColor(colors.ink(tone)))
@@ -38,6 +37,13 @@ def paint_pill(painter: QPainter, area: QRectF, text: str, tone: Tone, *, dot: b
         int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft),
         text,
     )
+
+
+def paint_dot(painter: QPainter, middle: QPointF, tone: Tone, *, radius: float = 4) -> None:
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(theme().palette.ink(tone)))
+    painter.drawEllipse(middle, radius, radius)
 
 
 class Pill(QWidget):

@@ -19,6 +19,10 @@ from desktop.widgets.text import Label
 
 CONTROL_WIDTH = 300
 
+_SentenceTone = Literal["muted", "warning", "danger"]
+_IN_ORDER: tuple[_SentenceTone, ...] = ("muted", "warning", "danger")
+"""From top to bottom."""
+
 
 class SettingRow(QWidget):
     """`change` gets the new value and returns the sentence that says why it is not taken, or nothing."""
@@ -41,7 +45,7 @@ class SettingRow(QWidget):
         words = column(Label(title, role="medium", wrap=True), gap=2)
         if meaning:
             words.addWidget(Label(meaning, role="small", tone="muted", wrap=True))
-        self._below, self._sentences = words, dict[Literal["warning", "danger"], Label]()
+        self._below, self._sentences = words, dict[_SentenceTone, Label]()
         self._reset = IconButton("refresh", tr("Reset {title}", title=title))
         policy = self._reset.sizePolicy()
         policy.setRetainSizeWhenHidden(reset is not None)
@@ -102,6 +106,11 @@ class SettingRow(QWidget):
         self._reset.setVisible(changed and not elsewhere and self._resets)
         self.complain("")
 
+    @property
+    def value(self) -> str:
+        """The one that is in force, as text."""
+        return str(self._shown)
+
     def take_focus(self) -> None:
         """The person was led here."""
         self._control.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -112,6 +121,10 @@ class SettingRow(QWidget):
         if sentence:
             self._sentences["warning"].set_tone(tone)
 
+    def note(self, sentence: str) -> None:
+        """What else is known of the value; nothing for an empty text."""
+        self._say("muted", sentence)
+
     def complain(self, sentence: str) -> None:
         self._say("danger", sentence)
         marked = self._control.field if isinstance(self._control, ChoiceOrText) else self._control
@@ -121,14 +134,15 @@ class SettingRow(QWidget):
             marked.style().unpolish(marked)
             marked.style().polish(marked)
 
-    def _say(self, tone: Literal["warning", "danger"], sentence: str) -> None:
+    def _say(self, tone: _SentenceTone, sentence: str) -> None:
         """Most settings never have anything to say: a label is made with its first sentence."""
         label = self._sentences.get(tone)
         if label is None:
             if not sentence:
                 return
             label = self._sentences[tone] = Label("", role="small", tone=tone, wrap=True)
-            error = self._sentences.get("danger") if tone == "warning" else None
+            below = (self._sentences[one] for one in _IN_ORDER[_IN_ORDER.index(tone) + 1 :] if one in self._sentences)
+            error = next((one for one in below if one is not label), None)
             self._below.insertWidget(self._below.indexOf(error) if error is not None else -1, label)
         label.setText(sentence)
         label.setVisible(bool(sentence))

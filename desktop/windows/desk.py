@@ -19,7 +19,7 @@ from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
-from desktop.system.platforms.ports import AutostartEntry
+from desktop.system.platforms.ports import AutostartEntry, Charge
 from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.windows.background import Background
@@ -84,6 +84,9 @@ class Desk:
 
     sample: Callable[[], Awaitable[Health]]
     """Measures this machine; asked while somebody looks, oftener than heartbeats are sent."""
+
+    charge: Callable[[], Charge]
+    """What the batteries hold; asked while somebody looks."""
 
     follow: Callable[[Notice], object]
     """Opens what a notice is about."""

@@ -103,7 +103,13 @@ class HealthPage(Page):
         late = 0.0 if self._expected is None else max(0.0, (now - self._expected) * 1000)
         self._expected = now + INTERVAL_MS / 1000
         snapshot = self._snapshot
-        self.vitals.sample(delay_ms=late, slots=snapshot.tasks_in_flight, sdk=snapshot.sdk, pid=snapshot.pid)
+        self.vitals.sample(
+            delay_ms=late,
+            slots=snapshot.tasks_in_flight,
+            sdk=snapshot.sdk,
+            pid=snapshot.pid,
+            charge=self.desk.charge(),
+        )
         self.draw()
 
     def draw(self) -> None:
@@ -151,11 +157,10 @@ class HealthPage(Page):
         self._gauges["process"].rename(tr("Memory of the worker service") if elsewhere else tr("This program's memory"))
         self._gauges["delay"].rename(tr("Delay of this window's loop") if elsewhere else tr("Delay of the event loop"))
         battery = vitals.battery
-        self._gauges["battery"].setVisible(battery is not None)
-        if battery is not None:
-            self._gauges["battery"].say(
-                f"{battery.percent:.0f} %", tr("plugged in") if battery.plugged else tr("on battery")
-            )
+        self._gauges["battery"].setVisible(battery.percent is not None)
+        if battery.percent is not None:
+            how = {True: tr("on battery"), False: tr("plugged in"), None: ""}[battery.used_up]
+            self._gauges["battery"].say(f"{battery.percent:.0f} %", how)
 
     def _draw(self, gauge: str, *lines: tuple[str, str, Tone]) -> None:
         self._gauges[gauge].chart.set_series(

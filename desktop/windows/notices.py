@@ -85,7 +85,13 @@ class NoticesPage(Page):
     def _look(self) -> None:
         """Show what is now; what was chosen, and how far one has scrolled, stays."""
         notices, bar = self.desk.notices, self._list.verticalScrollBar()
-        found = sections(notices.history, notices.standing, snoozed_until=notices.snoozes.until, now=datetime.now(UTC))
+        found = sections(
+            notices.history,
+            notices.standing,
+            snoozed_until=notices.snoozes.until,
+            now=datetime.now(UTC),
+            knows_questions=notices.knows_questions,
+        )
         chosen, scrolled = self._list.currentIndex().data(ItemRole), bar.value()
         self._model.show(found)
         if isinstance(chosen, InboxItem) and (place := self._model.place_of(chosen.notice.thing)).isValid():

@@ -33,6 +33,18 @@ def shown_fields() -> dict[str, FieldText]:
     }
 
 
+def empty_text(name: str) -> str:
+    """What holds where nothing is filled in, to stand in the empty field."""
+    return {
+        "max_executions": tr("Auto"),
+        "max_activities": tr("Auto"),
+        "heartbeat_interval": tr("Auto"),
+        "llm_base_url": tr("The control plane's"),
+        "ca_file": tr("Those of the system"),
+        "model_override": tr("What each execution asks for"),
+    }.get(name, tr("None"))
+
+
 def option_text(option: str) -> str:
     """A choice's value for people; names of mechanisms and levels as they are."""
     return {

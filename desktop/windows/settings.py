@@ -26,7 +26,7 @@ from desktop.windows.page import Page
 from desktop.windows.policy_card import PolicyCard
 from desktop.windows.program_card import ProgramCard, program_texts
 from desktop.windows.queue_dialog import QueueDialog
-from desktop.windows.setting_fields import FieldText, option_text, shown_fields
+from desktop.windows.setting_fields import FieldText, empty_text, option_text, shown_fields
 from worker_core.errors import ConfigurationError
 from worker_core.settings import SETTINGS, Kind, Reading, as_text
 from worker_core.snapshot import EngineSnapshot, EngineState
@@ -182,6 +182,7 @@ class SettingsPage(Page):
                 line.remark(" ".join(remarks))
             if name in faults:
                 line.complain(retold(faults[name].sentence, faults[name].told))
+        self._name_queues(self.desk.worker.snapshot)
 
     def _say_what_is_wrong(self, reading: Reading) -> None:
         """Once, as the worker would at its start; sections come one after the other."""
@@ -191,9 +192,21 @@ class SettingsPage(Page):
         self._wrong = wrong
 
     def take(self, snapshot: EngineSnapshot) -> None:
+        self._name_queues(snapshot)
         if self._later and snapshot.state in {EngineState.STARTING, EngineState.STOPPED, EngineState.FAILED}:
             self._later = ()
             self.refresh()
+
+    def _name_queues(self, snapshot: EngineSnapshot) -> None:
+        """What the queues are called whose ids stand there, as far as the worker knows."""
+        line = self.rows.get("queue_ids")
+        if line is None:
+            return
+        names = {one.queue_id: one.queue_name for one in snapshot.queues if one.queue_name}
+        ids = [one.strip() for one in line.value.split(",")]
+        known = [names.get(one, one) for one in ids if one]
+        told = tr("By name: {names}", names=", ".join(known)) if any(one in names for one in ids) else ""
+        line.note(told)
 
     # -- the worker's own -----------------------------------------------------------------------------------------
 
@@ -220,7 +233,7 @@ class SettingsPage(Page):
             else:
                 control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind is Kind.FILE or name == "queue_ids" else 40))
         if isinstance(control, QLineEdit):
-            control.setPlaceholderText(as_text(SETTINGS[name].default))
+            control.setPlaceholderText(as_text(SETTINGS[name].default) or empty_text(name))
         line = SettingRow(
             text.title,
             text.meaning,

@@ -104,6 +104,19 @@ def test_a_question_is_answered_with_a_button(
     assert rig.answers == [("a1", allow)], "once"
 
 
+def test_what_is_put_off_goes_from_the_screen_and_nothing_else_does(
+    rig: Rig, server: NotificationServer, qtbot: QtBot
+) -> None:
+    rig.bubbles.show(NEWS)
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 2)
+    rig.bubbles.take_back(QUESTION.thing)
+    qtbot.waitUntil(lambda: server.closed == [server.shown[1].id])
+    rig.bubbles.take_back("something else")
+    server.pick(server.shown[0].id, "default")
+    qtbot.waitUntil(lambda: rig.followed == [NEWS])
+
+
 def test_a_click_leads_to_what_it_is_about(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
     rig.bubbles.show(NEWS)
     rig.bubbles.show(QUESTION)

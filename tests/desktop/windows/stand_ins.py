@@ -17,6 +17,7 @@ from desktop.settings.store import SettingsStore
 from desktop.system.diagnosis import Diagnosis
 from desktop.system.files_left import FilesLeft
 from desktop.system.open_elsewhere import Outside
+from desktop.system.platforms.ports import Charge
 from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
 from desktop.tray.facts import TrayFacts
@@ -129,6 +130,7 @@ def a_desk(folder: Path, **parts: Any) -> Desk:
         "keys": None,
         "autostart": None,
         "sample": nothing_measured,
+        "charge": Charge,
         "follow": lambda _: None,
         "menu": lambda: menu(TrayFacts(snapshot=whole["worker"].snapshot)),
         "background": Background(run=run_now),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QMenu
 
+from desktop.look.theme import theme
 from desktop.models.notice_list import ItemRole, NoticeList
 from desktop.notices.action import Action
 from desktop.notices.inbox import sections
@@ -20,6 +22,7 @@ from desktop.widgets.delegates import NoticeDelegate
 from tests.desktop.windows.stand_ins import shown_window
 from tests.support.finding import button, click, named, reads, seen
 from tests.support.snapshots import asking, snapshot
+from worker_core.snapshot import EngineState
 
 
 class Bell:
@@ -46,7 +49,8 @@ class Stage:
         self.now, self.bell = datetime.now(UTC), Bell()
         self.notifications = Notifications(level=lambda: "all", now=lambda: self.now, later=self.bell.later)
         self.popped: list[Notice] = []
-        self.notifications.deliver_to(self.popped.append)
+        self.taken_back: list[str] = []
+        self.notifications.deliver_to(self.popped.append, take_back=self.taken_back.append)
         self.notifications.remember([notice(0, at=datetime.now(UTC) - timedelta(days=1))])
         self.followed: list[Notice] = []
         self.window = shown_window(qtbot, folder, notices=self.notifications, follow=self.followed.append)
@@ -135,6 +139,47 @@ def test_what_needs_its_user_is_on_top_and_says_when_it_is_over(stage: Stage) ->
     assert stage.rows == ["# Today", "title 2", "title 1", asks, "# Yesterday", "title 0"]
     assert stage.said(asks).startswith("Over. ")
     assert not stage.page.grab().isNull()
+
+
+def test_a_question_of_before_a_restart_is_not_over_before_a_worker_has_said_so(stage: Stage) -> None:
+    asked = notice(7, Level.QUESTION, action=Action.OPEN_APPROVAL, target="a7", stands=True)
+    stage.notifications.remember([asked])
+    stage.window.show_page("notifications")
+    assert stage.said("title 7").startswith("Question. ")
+    stage.notifications.look(replace(snapshot(), state=EngineState.STARTING))
+    assert stage.said("title 7").startswith("Question. "), "one that starts has read none"
+    stage.notifications.look(snapshot())
+    assert stage.said("title 7").startswith("Over. ")
+
+
+def test_a_time_stands_alone_below_the_name_of_its_day(stage: Stage) -> None:
+    stage.window.show_page("notifications")
+    [before] = stage.notifications.history
+    assert stage.said("title 0").endswith(f"body 0 {before.at.astimezone():%H:%M}")
+
+
+def test_what_is_put_off_goes_from_the_screen(stage: Stage) -> None:
+    told = notice(1, Level.PROBLEM, about="disk")
+    stage.notifications.say(told)
+    assert stage.popped == [told]
+    stage.notifications.put_off("disk", stage.now + timedelta(hours=1))
+    stage.notifications.put_off("disk", None)
+    assert stage.taken_back == ["disk"]
+
+
+def test_each_item_has_a_clock_that_is_seen_wherever_one_points(stage: Stage) -> None:
+    stage.window.show_page("notifications")
+    index = stage.list.model().index(stage.rows.index("title 0"), 0)
+    row = stage.list.visualRect(index)
+    picture, ground = stage.list.viewport().grab().toImage(), theme().palette.surface
+    ratio = picture.devicePixelRatio()
+    clock = NoticeDelegate.clock_of(row)
+    colors = {
+        picture.pixelColor(round(x * ratio), round(y * ratio)).name()
+        for x in range(clock.left(), clock.right())
+        for y in range(clock.top(), clock.bottom())
+    }
+    assert len(colors) > 1, f"nothing is drawn there on {ground}"
 
 
 def test_a_thing_is_one_item_with_a_count_and_its_latest_time(stage: Stage) -> None:

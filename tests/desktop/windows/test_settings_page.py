@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.desktop.windows.stand_ins import a_desk, show_whole, shown_window
 from tests.desktop.windows.walking import STEPS
 from tests.support.finding import button, click, named, reads, settle, texts, ticks
 from worker_core.settings import SETTINGS, Fault, Reloaded
-from worker_core.snapshot import EngineSnapshot, EngineState
+from worker_core.snapshot import EngineSnapshot, EngineState, QueueView
 
 
 class Entry:
@@ -348,6 +349,26 @@ def test_a_line_has_labels_for_what_it_says_alone_and_its_note_stands_above_its_
     line.complain("")
     line.remark("")
     assert (note.isVisible(), fault.isVisible(), line.complaint) == (False, False, "")
+
+
+def test_an_empty_field_says_what_holds(page: SettingsPage) -> None:
+    fields = [field for line in page.rows.values() for field in line.findChildren(QLineEdit)]
+    assert fields
+    assert [one.accessibleName() for one in fields if not one.text() and not one.placeholderText()] == []
+
+
+def test_queues_are_said_by_name_below_their_ids(qtbot, tmp_path: Path) -> None:
+    queues = (QueueView(queue_id="q-1", queue_name="platform"), QueueView(queue_id="q-2"))
+    shown = EngineSnapshot(state=EngineState.RUNNING, queues=queues)
+    window = shown_window(qtbot, tmp_path, snapshot=shown, settings={"queue_ids": "q-1, q-2"}, page="settings")
+    page = window.page_named("settings")
+    assert isinstance(page, SettingsPage)
+    line = page.rows["queue_ids"]
+    assert labelled(line, "By name: platform, q-2").isVisible()
+    window.take(replace(shown, queues=(queues[0], replace(queues[1], queue_name="reports"))))
+    assert labelled(line, "By name: platform, reports").isVisible()
+    window.take(replace(shown, queues=()))
+    assert not [one for one in line.findChildren(QLabel) if one.isVisible() and "platform" in one.text()]
 
 
 def labelled(line: SettingRow, said: str) -> QLabel:
