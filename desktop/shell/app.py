@@ -92,7 +92,7 @@ def run(options: Options) -> int:
         set_identity(APP_ID)
     QApplication.setQuitOnLastWindowClosed(False)
     app = QApplication(sys.argv[:1])
-    app.setApplicationName("kubiya-worker")
+    app.setApplicationName(APP_NAME)  # what panels call the icon, X11 the windows' class, screen readers the program
     app.setApplicationDisplayName(APP_NAME)
     app.setApplicationVersion(__version__)
     app.setDesktopFileName(APP_ID)

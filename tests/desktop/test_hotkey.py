@@ -163,6 +163,7 @@ def test_a_new_task_comes_before_another_program_and_goes_again(session: Session
             keyboard.press("ctrl+alt+space")
             until(lambda: keyboard.is_at(NEW_TASK), what="the dialog, with the focus")
             assert not keyboard.windows("Kubiya Worker"), "the window was never wanted"
+            assert keyboard.do("search", "--onlyvisible", "--class", f"^{_class_of_entry()}$"), "docks know whose it is"
             keyboard.do("type", "--delay", "15", "hello")
             keyboard.to("Other")
             keyboard.press("ctrl+alt+space")
@@ -177,6 +178,14 @@ def test_a_new_task_comes_before_another_program_and_goes_again(session: Session
             assert "key 32" not in other.all, "the other program saw nothing of it"
         icon.click("Quit")
         assert tray.wait(LIMIT_SECONDS) == 0
+
+
+def _class_of_entry() -> str:
+    """Of X11's windows, as the entry in the menu of applications has it."""
+    entry = (ROOT / "installers" / "linux" / "files" / "ai.kubiya.worker.desktop").read_text(encoding="utf-8")
+    return next(
+        line.removeprefix("StartupWMClass=") for line in entry.splitlines() if line.startswith("StartupWMClass")
+    )
 
 
 def _rests(pid: int) -> bool:

@@ -99,6 +99,7 @@ def test_the_panel_may_come_later_and_be_started_anew(session: Session) -> None:
         for _ in range(2):
             with panel_of(session) as panel, icon_in(session, panel) as icon:
                 until(lambda icon=icon: "Not set up yet" in icon.tooltip)
+                assert icon.title == "Kubiya Worker"
                 assert "Set up…" in icon.labels()
                 last = icon
         with panel_of(session) as panel, icon_in(session, panel) as last:

@@ -197,6 +197,11 @@ class TrayIcon:
         return f"{title}{body}"
 
     @property
+    def title(self) -> str:
+        """What lists of icons call it."""
+        return str(self._property("Title"))
+
+    @property
     def pixels(self) -> bytes:
         """The largest icon, ARGB."""
         return bytes(max(self._property("IconPixmap"), key=lambda one: one[0])[2])
