@@ -109,10 +109,11 @@ def test_the_doctor_finds_all_well(online: CommandLine, stage: Stage, keychain: 
     assert list(found) == [
         "versions", "settings", "policy", "state folder", "temporary folder", "logs", "disk", "proxy", "DNS", "TLS",
         "control plane", "Temporal", "model gateway", "keychain", "API key", "queue", "clock", "MCP hosts", "sandbox",
-        "confinement", "folders", "calls for you", "control socket", "workers", "service",
+        "confinement", "GPUs", "folders", "calls for you", "control socket", "workers", "service",
     ]  # fmt: skip
     assert found.pop("model gateway") == "skip", "the control plane tells it at registration"
     assert found.pop("MCP hosts") == "skip", "none is named"
+    assert found.pop("GPUs") in {"ok", "skip"}
     assert found.pop("calls for you") == "skip", "nobody is told"
     assert set(found.values()) <= {"ok", "warn"}
     assert online("queues", "--json").json == before, "no worker was registered"

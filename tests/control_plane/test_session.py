@@ -44,6 +44,7 @@ class Worker:
         self.redactor = Redactor()
         self.now = WorkerStatus(status="idle", tasks_processed=0)
         self.client = ControlPlaneClient(base_url=url, api_key=Secret(API_KEY))
+        self.sampler = HealthSampler(disk_path=folder)
         self.session = QueueSession(
             client=self.client,
             queue_id=queue_id,
@@ -51,7 +52,7 @@ class Worker:
             bus=self.bus,
             status=lambda: self.now,
             log_ring=self.ring,
-            sampler=HealthSampler(disk_path=folder),
+            sampler=self.sampler,
             redactor=self.redactor,
             backoff=Backoff(first=QUICK, limit=QUICK),
         )
@@ -81,6 +82,16 @@ async def test_labels_are_in_every_heartbeat(plane: FakeControlPlane, tmp_path: 
         await plane.wait_for(lambda: len(plane.received("POST", BEAT)) >= 2)
     for beat in plane.received("POST", BEAT):
         assert beat.json()["worker_metadata"]["labels"] == {"gpu": "h100", "note": "a=b"}
+
+
+async def test_a_machines_gpus_are_labels_and_the_settings_win(plane: FakeControlPlane, tmp_path: Path) -> None:
+    async with worker(plane, tmp_path, labels=("gpu_count=none",)) as it:
+        it.sampler.gpu_labels = {"gpu": "NVIDIA H200", "gpu_count": "8"}
+        await it.session.register()
+        it.session.start_heartbeats()
+        await plane.wait_for(lambda: plane.received("POST", BEAT))
+    [beat, *_] = plane.received("POST", BEAT)
+    assert beat.json()["worker_metadata"]["labels"] == {"gpu": "NVIDIA H200", "gpu_count": "none"}
 
 
 async def test_a_whole_session(plane: FakeControlPlane, tmp_path: Path) -> None:

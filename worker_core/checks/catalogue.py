@@ -53,6 +53,7 @@ _ALL: Final = (
     ("MCP hosts", "Do the MCP servers of `mcp_hosts` answer?"),
     ("sandbox", "What keeps tools from the rest of this machine?"),
     ("confinement", "What does the container, pod or unit around the worker take from it?"),
+    ("GPUs", "Which GPUs has this machine, and do they answer?"),
     ("folders", "What do agents get of your own folders, which the settings grant?"),
     ("calls for you", "Does a message arrive by `notify_command` and `notify_webhook`?"),
     ("control socket", "Can other commands of yours reach a worker here?"),

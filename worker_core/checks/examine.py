@@ -12,6 +12,7 @@ from worker_core.checks.calls_for_you import calls_for_you
 from worker_core.checks.catalogue import CATALOGUE, id_of
 from worker_core.checks.check import Check, fail, skip
 from worker_core.checks.confinement import confinement
+from worker_core.checks.gpus import gpus
 from worker_core.checks.granted_folders import granted_folders
 from worker_core.checks.installed_service import service
 from worker_core.errors import KubiyaError
@@ -115,6 +116,7 @@ async def examine(
         ("MCP hosts", lambda: _one(check.timed(network.mcp_hosts(settings)))),
         ("sandbox", lambda: _one(check.sandbox(paths, settings))),
         ("confinement", lambda: _one(confinement())),
+        ("GPUs", lambda: _one(check.timed(gpus()))),
         ("folders", lambda: granted_folders(paths, settings)),
         ("calls for you", lambda: _one(check.timed(calls_for_you(settings, paths, tell=notify)))),
         ("control socket", lambda: _one(folders.control_socket(paths))),

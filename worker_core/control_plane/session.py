@@ -271,6 +271,7 @@ class QueueSession:
                 if full:
                     full_at = time.monotonic() + spread(FULL_EVERY).total_seconds()
                     self._looking.start(self._config.look())
+                    self._looking.start(self._sampler.learn_gpus())
                 worker_id = self.registration.worker_id
                 self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
             with contextlib.suppress(TimeoutError):
@@ -278,7 +279,9 @@ class QueueSession:
                     await self._asked.wait()
 
     def _labels(self) -> dict[str, dict[str, str]]:
-        labels = {name: value for name, _, value in (one.partition("=") for one in self._in_force.current.labels)}
+        """Those of the settings, and before them what is known of the machine's GPUs."""
+        own = {name: value for name, _, value in (one.partition("=") for one in self._in_force.current.labels)}
+        labels = {**self._sampler.gpu_labels, **own}
         return {"labels": labels} if labels else {}
 
     async def _send_heartbeat(self, *, full: bool) -> str | None:

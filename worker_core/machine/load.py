@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,12 @@ def _busy_and_all(times: Any) -> tuple[float, float]:
     return counted - times.idle - getattr(times, "iowait", 0.0), counted
 
 
+def _gpu_labels(driver: Path, program: str | None) -> Mapping[str, str]:
+    from worker_core.machine import gpu_facts
+
+    return gpu_facts.labels(gpu_facts.look(program).gpus) if gpu_facts.has_driver(driver) else {}
+
+
 class HealthSampler:
     """Reads psutil. A sample costs about a millisecond; percentages of the processor are since the sample before."""
 
@@ -54,6 +62,20 @@ class HealthSampler:
         self._disk_path = disk_path
         self._process = psutil.Process()
         self._processor = ProcessorMeter()
+        self._has_asked_for_gpus = False
+        self.gpu_labels: Mapping[str, str] = {}
+        """What is said of this machine's GPUs; empty: nothing is known of any."""
+
+    async def learn_gpus(self, *, driver: Path = Path("/dev/nvidiactl"), program: str | None = None) -> None:
+        """Ask for them, once, where there is a driver. It may take seconds; nothing is imported where there is none.
+
+        Args:
+            driver: the node that says so; on Windows the program does.
+            program: is asked; None: `nvidia-smi`.
+        """
+        if not self._has_asked_for_gpus and (sys.platform == "win32" or os.path.exists(driver)):  # noqa: ASYNC240, PTH110
+            self._has_asked_for_gpus = True
+            self.gpu_labels = await asyncio.to_thread(_gpu_labels, driver, program)
 
     async def sample(self) -> Health:
         """A fresh sample; in a thread, since a network drive that hangs would hold up everything.

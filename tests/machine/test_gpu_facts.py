@@ -1,0 +1,105 @@
+"""What `nvidia-smi` prints, read: as it is on an H200, as it is where fields are missing, and what is none of its."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker_core.checks.gpus import told
+from worker_core.machine import gpu_facts
+from worker_core.machine.gpu_facts import GpuLook, labels, look, read
+from worker_core.machine.load import HealthSampler
+
+H200 = "0, GPU-5c1d1f0e-0001, NVIDIA H200, 580.159.04, 143771, 0, 0, 28, 76.31, Disabled"
+DIVIDED = "1, GPU-5c1d1f0e-0002, NVIDIA H200, 580.159.04, 143771, 620, [N/A], 30, 80.00, Enabled"
+OLD = "2, GPU-5c1d1f0e-0003, Quadro K620, 470.256.02, 2002, [Not Supported], [N/A], 41, [N/A], [N/A]"
+MISMATCH = "Failed to initialize NVML: Driver/library version mismatch"
+
+
+def program(file: Path, script: str) -> Path:
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_what_it_prints_is_read() -> None:
+    first, divided, old = read([H200, "a line of something else", "", DIVIDED, OLD])
+    assert (first.index, first.name, first.driver) == (0, "NVIDIA H200", "580.159.04")
+    assert (first.memory_bytes, first.used_bytes) == (143771 * 1024**2, 0)
+    assert (first.busy_percent, first.celsius, first.watts, first.is_divided) == (0, 28, 76.31, False)
+    assert (divided.busy_percent, divided.used_bytes, divided.is_divided) == (None, 620 * 1024**2, True)
+    assert (old.used_bytes, old.watts, old.is_divided) == (None, None, False)
+
+
+def test_labels_are_the_models_their_number_and_the_least_memory() -> None:
+    assert labels(()) == {}
+    assert labels(read([H200])) == {"gpu": "NVIDIA H200", "gpu_count": "1", "gpu_memory_mb": "143771"}
+    assert labels(read([H200, DIVIDED, OLD])) == {
+        "gpu": "NVIDIA H200, Quadro K620", "gpu_count": "3", "gpu_memory_mb": "2002",
+    }  # fmt: skip
+
+
+@given(st.lists(st.text(max_size=200), max_size=20))
+def test_no_text_breaks_it(lines: list[str]) -> None:
+    for one in read(lines):
+        assert one.name.isprintable()
+        assert len(one.name) <= 80
+        assert one.memory_bytes is None or one.memory_bytes >= 0
+
+
+def test_a_name_cannot_say_more_than_a_name() -> None:
+    [found] = read([H200.replace("NVIDIA H200", "\x1b[31mevil" + "x" * 500)])
+    assert found.name.startswith("[31mevilx")
+    assert len(found.name) == 80
+    assert len(read([H200] * 500)) == 64
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+def test_the_program_is_asked_and_its_failures_are_said(tmp_path: Path) -> None:
+    good = program(tmp_path / "good", f'printf "%s\\n" "{H200}"; printf "%s" "$*" > {tmp_path}/asked')
+    assert [one.name for one in look(str(good)).gpus] == ["NVIDIA H200"]
+    assert (tmp_path / "asked").read_text().startswith("--query-gpu=index,uuid,name,driver_version,")
+    mismatch = program(tmp_path / "mismatch", f"echo '{MISMATCH}'; exit 18")
+    assert look(str(mismatch)).trouble == f"nvidia-smi failed: {MISMATCH}."
+    assert look(str(program(tmp_path / "silent", "exit 3"))).trouble == "nvidia-smi failed: exit code 3."
+    slow = program(tmp_path / "slow", "exec sleep 60")
+    assert look(str(slow), limit_seconds=0.2).trouble == "nvidia-smi did not answer within 0.2 s."
+    assert "could not be started" in look(str(tmp_path / "none")).trouble
+
+
+def test_the_doctor_says_what_was_found() -> None:
+    said = told(GpuLook(gpus=read([H200, DIVIDED])))
+    assert said.verdict == "ok"
+    assert said.sentence.startswith("0: NVIDIA H200, ")
+    assert "0 % busy, 28 °C, 76 W; 1: " in said.sentence
+    assert said.sentence.endswith("divided (MIG). Driver 580.159.04.")
+    assert told(GpuLook(trouble="It failed.")).verdict == "warn"
+    assert told(GpuLook()).sentence == "The driver knows no GPU."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+async def test_a_worker_asks_once_and_only_where_there_is_a_driver(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    smi = str(program(tmp_path / "smi", f'echo x >> {asked}; printf "%s\\n" "{H200}"'))
+    sampler, node = HealthSampler(disk_path=tmp_path), tmp_path / "nvidiactl"
+    await sampler.learn_gpus(driver=node, program=smi)
+    assert not asked.exists()
+    assert sampler.gpu_labels == {}
+    node.touch()
+    await asyncio.gather(*(sampler.learn_gpus(driver=node, program=smi) for _ in range(5)))
+    await sampler.learn_gpus(driver=node, program=smi)
+    assert asked.read_text().split() == ["x"]
+    assert sampler.gpu_labels["gpu"] == "NVIDIA H200"
+
+
+def test_it_is_found_beside_the_path(tmp_path: Path) -> None:
+    assert gpu_facts.program(str(tmp_path), (str(tmp_path / "no"),)) is None
+    place = tmp_path / "bin"
+    place.mkdir()
+    made = program(place / ("nvidia-smi.exe" if sys.platform == "win32" else "nvidia-smi"), "exit 0")
+    assert gpu_facts.program(str(tmp_path), (str(place),)) == str(made)
