@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from desktop.notices.notifications import Level, Notice
 from worker_core import __version__
@@ -19,11 +21,13 @@ from worker_core.events import (
 )
 from worker_core.logs.ring import LogLine
 from worker_core.snapshot import (
+    ApprovalView,
     EngineSnapshot,
     EngineState,
     ExecutionView,
     Health,
     OutboxView,
+    QuestionPart,
     QueueStatistics,
     QueueView,
     SdkView,
@@ -171,6 +175,23 @@ def snapshot(step: int = 120) -> EngineSnapshot:
             sampled_at=NOW,
         ),
     )
+
+
+def asking(seen: EngineSnapshot) -> EngineSnapshot:
+    """The same with all queues served, and with the question that the events ask."""
+    asked: Any = next(
+        one.payload for one in events() if isinstance(one, ExecutionEventPublished) and one.type == "approval_requested"
+    )
+    question = ApprovalView(
+        id=asked["approval_id"],
+        execution_id="4b1d77a0-checkout",
+        tool=asked["tool_name"],
+        parts=tuple(QuestionPart(**part) for part in asked["parts"]),
+        left_out=0,
+        asked_at=NOW,
+        expires_at=NOW + timedelta(minutes=10),
+    )
+    return replace(seen, queues=tuple(one for one in seen.queues if one.polling), approvals=(question,))
 
 
 def _event(execution: str, kind: str, seconds_ago: float, **payload: object) -> ExecutionEventPublished:

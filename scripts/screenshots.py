@@ -6,6 +6,7 @@ Usage: python scripts/screenshots.py [--out FOLDER] [--scale 1|2|3] [--page NAME
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import random
@@ -15,7 +16,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+SCREEN = {
+    "x": 0,
+    "y": 0,
+    "width": 1440,
+    "height": 1200,
+    "dpr": 1,
+    "logicalDpi": 96,
+    "logicalBaseDpi": 96,
+    "name": "one",
+}
+"""Offscreen has a small one otherwise, and a popover is never higher than a part of it."""
 
 PAGES = (
     "first-run",
@@ -28,6 +39,7 @@ PAGES = (
     "approvals",
     "notifications",
     "settings",
+    "popover",
 )
 
 
@@ -41,15 +53,20 @@ def main() -> int:
     options.add_argument("--size", default="", help="of the window, such as 760x520")
     given = options.parse_args()
     os.environ["QT_SCALE_FACTOR"] = given.scale
+    screens = Path(tempfile.mkdtemp(), "screens.json")
+    screens.write_text(json.dumps({"screens": [SCREEN]}), encoding="utf-8")
+    os.environ.setdefault("QT_QPA_PLATFORM", f"offscreen:configfile={screens}")
 
     import demo_data
     import demo_parts
-    from PySide6.QtCore import Qt
+    from PySide6.QtCore import QPoint, QRect, Qt
     from PySide6.QtTest import QTest
     from PySide6.QtWidgets import QApplication, QWidget
 
     from desktop.look import language
     from desktop.look.theme import theme
+    from desktop.popover.popover import Popover
+    from desktop.tray.facts import TrayFacts
     from desktop.widgets.buttons import IconButton
     from desktop.widgets.timeline import Timeline
     from desktop.widgets.tool_card import ToolCard
@@ -123,6 +140,15 @@ def main() -> int:
                         app.processEvents()
                     save(first, given.out / f"first-run-{mode}.png")
                     first.close()
+                    continue
+                if name == "popover":
+                    popover = Popover(desk, pointer=lambda: QPoint(600, 1190))
+                    popover.open_at(QRect(), TrayFacts(snapshot=demo_data.asking(desk.worker.snapshot)))
+                    for _ in range(12):
+                        app.processEvents()
+                    popover.grab().save(str(given.out / f"popover-{mode}.png"), "PNG", 0)  # what is around it is clear
+                    popover.close()
+                    popover.deleteLater()
                     continue
                 window.show_page(name)
                 if name == "executions" and not given.empty:

@@ -158,7 +158,13 @@ def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Se
             assert aside + away > 0, "it does not cover the icon"
             assert max(aside, away) < 60, "and is beside it"
             screen.leave()
-            keep(f"{panel}-popover", screen.rested(), empty)
+            beside_it = (
+                min(left, place[0]),
+                min(top, place[1]),
+                max(left + width, place[0]),
+                max(top + height, place[1]),
+            )
+            keep(f"{panel}-popover", screen.rested(), beside_it)
             screen.click(place)
             until(lambda: not screen.popover(), what="a popover that a second click closes")
             screen.rested()  # two clicks at once are a double click
@@ -175,15 +181,16 @@ def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Se
             with_icon = screen.rested()
             screen.click(place, button=3)
             until(lambda: screen.look() != with_icon, what="its menu")
-            keep(panel, screen.rested(), empty)
+            seen = screen.rested()
+            keep(panel, seen, ImageChops.difference(seen, empty).getbbox() or (0, 0, *seen.size))
             screen.do("key", "Up")
             screen.do("key", "Return")
             assert program.wait(LIMIT_SECONDS) == 0
         until(lambda: place not in screen.icons(empty), what="a panel without the icon")
 
 
-def keep(panel: str, seen: Image.Image, empty: Image.Image) -> None:
-    """The part of the screen that the icon and its menu changed, and what is around them."""
-    left, top, right, bottom = ImageChops.difference(seen, empty).getbbox() or (0, 0, *seen.size)
+def keep(name: str, seen: Image.Image, part: tuple[int, int, int, int]) -> None:
+    """A part of the screen, and what is around it."""
+    left, top, right, bottom = part
     around = (max(left - 60, 0), max(top - 20, 0), min(right + 120, seen.width), min(bottom + 40, seen.height))
-    seen.crop(around).save(Path(PICTURES, f"{panel}.png"), optimize=True)
+    seen.crop(around).save(Path(PICTURES, f"{name}.png"), optimize=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any, cast
 
 import pytest
@@ -86,6 +88,14 @@ def test_it_is_made_with_the_first_click_and_once(bench: Bench) -> None:
     assert [where[0] for where in bench.popover.opened] == [ICON, ICON]
     assert not bench.popover.visible
     assert bench.windows == 0
+
+
+def test_nothing_of_it_is_imported_before() -> None:
+    program = (
+        "import sys, desktop.shell.app; print([name for name in sys.modules if name.startswith('desktop.popover.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "['desktop.popover.at_icon']"
 
 
 def test_where_none_is_wanted_a_click_opens_the_window_and_makes_nothing(bench: Bench) -> None:
