@@ -59,3 +59,20 @@ async def test_a_queue_with_priority_comes_first(stage: Stage, tmp_path: Path) -
         await most_at_once(rig, first, *ids)
     order = [ids.index(event.execution_id) for event in rig.published(ExecutionStarted) if event.execution_id in ids]
     assert set(order[:2]) == {1, 3}, order
+
+
+async def test_a_queue_that_asks_for_labels_is_served_by_workers_that_have_them(stage: Stage, tmp_path: Path) -> None:
+    queue, other = await new_queue(stage, settings={"worker_labels": {"pool": "gpu*"}}), await new_queue(stage)
+    async with running_engine(stage, tmp_path / "without", queue_ids=[queue, other], ready=False) as without:
+        await without.until(lambda: [view for view in without.snapshot.queues if "pool=gpu*" in view.reason])
+        await without.until(lambda: [view for view in without.snapshot.queues if view.polling])
+        [asking, plain] = without.snapshot.queues
+        assert (asking.polling, plain.polling) == (False, True)
+        waits = await without.execute("asks for labels\n!say from the right one", queue_id=queue)
+        here = await without.execute("asks for none\n!say here", queue_id=other)
+        await without.reach(here, "waiting_for_input")
+        assert not [view for view in without.snapshot.executions if view.execution_id == waits]
+        options = {"queue_ids": [queue], "labels": ("pool=gpu-large",)}
+        async with running_engine(stage, tmp_path / "within", **options) as fitting:
+            assert (await fitting.reach(waits, "waiting_for_input")).response == "from the right one"
+        assert [event.execution_id for event in without.published(ExecutionStarted)] == [here]

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WORKER_LABELS: Final = "worker_labels"
+"""The setting by which a queue says what its workers must be (`placement.py`)."""
+
 _KNOWN: Final = frozenset(
-    {"enable_local_litellm_proxy", "litellm_config", "local_proxy_timeout_seconds", "local_proxy_max_retries"}
-)
+    {"enable_local_litellm_proxy", "litellm_config", "local_proxy_timeout_seconds", "local_proxy_max_retries",
+     WORKER_LABELS}
+)  # fmt: skip
 _LONGEST: Final = 60
 _MOST: Final = 5
 
@@ -36,6 +40,9 @@ class QueueConfigWatch:
         self.version = ""
         self.recommended_worker = ""
         self.max_workers: int | None = None
+        self.asked_labels: object = None
+        """What its workers must have, as it came; None: nothing, or nothing is known."""
+
         self.remarks: tuple[str, ...] = ()
         """One sentence for each thing that its owner should know."""
 
@@ -72,6 +79,7 @@ class QueueConfigWatch:
                 log.warning("Queue %s: %s", name, one)
         self.version = one_line(found.config_version, _LONGEST)
         self.recommended_worker = one_line(found.recommended_package_version, _LONGEST)
+        self.asked_labels = found.settings.get(WORKER_LABELS)
         self.heartbeat_seconds, self.max_workers = max(0, found.heartbeat_interval), found.max_workers
         self._on_change()
 

@@ -109,6 +109,7 @@ class QueueSession:
         self._status = status
         self._config = QueueConfigWatch(client=client, queue_id=queue_id, on_change=on_change)
         self._looking = TaskKeeper()
+        self._has_looked = False
         self._ring = log_ring
         self._log_cursor = 0
         self._sampler = sampler
@@ -240,9 +241,37 @@ class QueueSession:
             remarks=self._config.remarks,
         )
 
+    @property
+    def may_take_work(self) -> bool:
+        """Whether the queue takes this worker, as far as it can be asked; False until it was."""
+        return self._has_looked and not self.unmet
+
+    @property
+    def unmet(self) -> str:
+        """What the queue asks of its workers and this one has not, as a sentence; empty: nothing."""
+        if self._config.asked_labels is None:
+            return ""
+        from worker_core.control_plane.placement import unmet  # by few queues
+
+        return unmet(self._config.asked_labels, self._labels().get("labels", {}))
+
+    async def _look(self) -> None:
+        """What is set for the queue now; where it asks for labels, what this machine can say of itself comes first."""
+        try:
+            await self._config.look()
+            learning = self._sampler.learn_gpus()
+            if self._config.asked_labels and not self._has_looked:
+                await learning
+            else:
+                self._looking.start(learning)
+        finally:
+            self._has_looked = True
+            self._on_change()
+
     def start_heartbeats(self) -> None:
         """Begin, with a full one at once."""
         if self._beating is None:
+            self._looking.start(self._look())
             self._beating = asyncio.create_task(self._beat(), name=f"heartbeats {self.queue_id}")
 
     def beat_now(self, *, full: bool = False) -> None:
@@ -270,8 +299,8 @@ class QueueSession:
                 self.last_heartbeat_at = datetime.now(UTC)
                 if full:
                     full_at = time.monotonic() + spread(FULL_EVERY).total_seconds()
-                    self._looking.start(self._config.look())
-                    self._looking.start(self._sampler.learn_gpus())
+                    if self.last_heartbeat_at is not None:  # it was begun with the first one
+                        self._looking.start(self._look())
                 worker_id = self.registration.worker_id
                 self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
             with contextlib.suppress(TimeoutError):

@@ -91,6 +91,8 @@ class ServedQueue:
             limit=self._limit,
             priority=of_queue(settings.queue_priorities, queue_id) or 0,
         )
+        self._gate.set_open(is_open=False)  # until the queue was asked whom it takes
+        self._on_change = on_change
         self._single = single
         self._identity = clients.identity
         self._gateway: ModelGateway | None = None
@@ -106,7 +108,7 @@ class ServedQueue:
             sampler=sampler,
             redactor=services.redactor,
             runtimes=supported_runtimes(),
-            on_change=on_change,
+            on_change=self._heard,
         )
         self.server = QueueServer(
             session=self.session,
@@ -130,11 +132,18 @@ class ServedQueue:
         )
         self._activities = AgentActivities(services, self._context)
 
+    def _heard(self) -> None:
+        self._gate.set_open(is_open=self.session.may_take_work)
+        self._on_change()
+
     @property
     def view(self) -> QueueView:
         """As it is now."""
+        view = self.server.view
+        if view.polling and (unmet := self.session.unmet):
+            view = replace(view, polling=False, reason=unmet)
         return replace(
-            self.server.view,
+            view,
             last_heartbeat_at=self.session.last_heartbeat_at,
             credentials_refused=self.server.view.credentials_refused or self.session.credentials_refused,
             trouble=self.server.view.trouble or self.session.trouble,

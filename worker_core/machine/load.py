@@ -62,7 +62,7 @@ class HealthSampler:
         self._disk_path = disk_path
         self._process = psutil.Process()
         self._processor = ProcessorMeter()
-        self._has_asked_for_gpus = False
+        self._learning: asyncio.Future[Mapping[str, str]] | None = None
         self.gpu_labels: Mapping[str, str] = {}
         """What is said of this machine's GPUs; empty: nothing is known of any."""
 
@@ -73,9 +73,11 @@ class HealthSampler:
             driver: the node that says so; on Windows the program does.
             program: is asked; None: `nvidia-smi`.
         """
-        if not self._has_asked_for_gpus and (sys.platform == "win32" or os.path.exists(driver)):  # noqa: ASYNC240, PTH110
-            self._has_asked_for_gpus = True
-            self.gpu_labels = await asyncio.to_thread(_gpu_labels, driver, program)
+        if self._learning is None:
+            if not (sys.platform == "win32" or os.path.exists(driver)):  # noqa: ASYNC240, PTH110
+                return
+            self._learning = asyncio.ensure_future(asyncio.to_thread(_gpu_labels, driver, program))
+        self.gpu_labels = await asyncio.shield(self._learning)
 
     async def sample(self) -> Health:
         """A fresh sample; in a thread, since a network drive that hangs would hold up everything.

@@ -98,6 +98,7 @@ class AdmissionGate:
         polls = sum(one.polls for one in self._queues)
         return (
             self._open
+            and queue.is_open
             and (polls < free or (free > 0 and queue.polls == 0))
             and running.get(queue.queue_id, 0) + queue.polls < queue.limit
             and self.waits_for_others(queue) <= 0
@@ -138,8 +139,21 @@ class QueueGate:
         self.polls = 0
         """Under way."""
 
+        self._is_open = True
+
         self.last_brought = float("-inf")
         """When a poll brought an execution."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this queue wants this worker's work, whatever the others do."""
+        return self._is_open
+
+    def set_open(self, *, is_open: bool) -> None:
+        """Callable from any thread."""
+        if is_open != self._is_open:
+            self._is_open = is_open
+            self._gate.look_again()
 
     @property
     def admits(self) -> bool:
@@ -148,7 +162,7 @@ class QueueGate:
     @property
     def takes(self) -> bool:
         """Whether an execution that a poll brought may begin."""
-        return self._gate.is_open and self._gate.has_room(self)
+        return self._gate.is_open and self._is_open and self._gate.has_room(self)
 
     async def wait(self) -> None:
         """Return when a poll may begin, having counted it."""
