@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ from tests.support.topics import Topics, topics
 from worker_core.errors import ConfigurationError
 from worker_core.events import ApprovalAnswered, ApprovalRequested, ExecutionFinished
 from worker_core.hooks import answer_stream, answering
-from worker_core.hooks.codes import Codes
+from worker_core.hooks.codes import Codes, Kind
 from worker_core.hooks.replies import signature
 from worker_core.policy.questions import Asked, id_of
 from worker_core.settings import load
@@ -434,7 +434,7 @@ def answering_backoff(limit: timedelta) -> Any:
 async def test_a_slow_drip_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_stream, "LINE_LIMIT", timedelta(milliseconds=200))
     monkeypatch.setattr(answering, "Backoff", lambda: answering_backoff(timedelta(milliseconds=10)))
-    over = asyncio.Event()
+    over, gone = asyncio.Event(), asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -445,6 +445,9 @@ async def test_a_slow_drip_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 await writer.drain()
                 await asyncio.sleep(0.01)
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -452,6 +455,7 @@ async def test_a_slow_drip_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(answer_stream.StreamFailed, match=r"no line came for 0\.2 s"):
             await anext(answer_stream.lines(address, since=timedelta(seconds=1), ca_file=None))
         over.set()
+        await gone.wait()
 
 
 async def test_thousands_of_answers_are_heard_without_a_word(
@@ -507,7 +511,7 @@ def test_codes_differ_by_all_that_they_are_bound_to(tmp_path: Path) -> None:
         question(2), msgspec.structs.replace(asked, digest="x"),
         msgspec.structs.replace(asked, asked_at=asked.expires_at),
     ]  # fmt: skip
-    made = [codes.of(one, kind) for one in (asked, *others) for kind in ("owner", "shown", "unseen")]  # type: ignore[arg-type]
+    made = [codes.of(one, kind) for one in (asked, *others) for kind in get_args(Kind)]
     made.append(Codes(tmp_path / "another").of(asked, "owner"))
     assert len(set(made)) == len(made)
     shown = msgspec.structs.replace(asked, parts=(QuestionPart(name="command", text="another"),))
