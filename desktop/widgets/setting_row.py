@@ -187,6 +187,7 @@ class SettingCard(Card):
         above.setVisible(bool(self._lines))
         self._lines[line] = above
         self.body.addWidget(line)
+        line.show()  # at once, where the card is seen already
 
     def narrow(self, words: str) -> bool:
         """Show the settings that match, all of them where the title does; whether there are any."""

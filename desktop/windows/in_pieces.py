@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QTimer
 from PySide6.QtWidgets import QWidget
+
+BELOW = 4
+"""Pieces that are made below one that is wanted."""
 
 Piece = tuple[Collection[str], Callable[[], object]]
 """The names of what it has, and what makes it."""
@@ -42,9 +45,9 @@ class InPieces:
             self._make()
 
     def make_through(self, name: str) -> None:
-        """Make what has this name, and one piece more, so that there is something below it to scroll to."""
+        """Make what has this name, and some pieces more, so that there is something below it to scroll to."""
         number = next((number for number, (names, _) in enumerate(self._waiting, 1) if name in names), 0)
-        for _ in range(min(number + 1, len(self._waiting)) if number else 0):
+        for _ in range(min(number + BELOW, len(self._waiting)) if number else 0):
             self._make()
 
     def _one_more(self) -> None:
@@ -55,5 +58,7 @@ class InPieces:
     def _make(self) -> None:
         _, make = self._waiting.popleft()
         make()
+        # Sizes go up from the innermost, a level with each round of events: a picture in between would be squeezed.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
         if not self._waiting:
             self._idle.stop()

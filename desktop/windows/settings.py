@@ -31,6 +31,9 @@ from worker_core.errors import ConfigurationError
 from worker_core.settings import SETTINGS, Kind, Reading, as_text
 from worker_core.snapshot import EngineSnapshot, EngineState
 
+ROWS_AT_ONCE = 4
+"""Of a section, between two looks at what else happens: about ten milliseconds."""
+
 
 class SettingsPage(Page):
     name = "settings"
@@ -63,8 +66,11 @@ class SettingsPage(Page):
         if self.desk.keys is not None:
             yield ("key",), partial(self._add_key, self.desk.keys)
         for group, fields in groupby(shown_fields().items(), key=lambda pair: pair[1].group):
-            settings = dict(fields)
-            yield tuple(settings), partial(self._add_settings, group, settings)
+            settings = tuple(fields)
+            for first in range(0, len(settings), ROWS_AT_ONCE):
+                some = dict(settings[first : first + ROWS_AT_ONCE])
+                is_last = first + ROWS_AT_ONCE >= len(settings)
+                yield tuple(some), partial(self._add_settings, group, some, is_first=not first, is_last=is_last)
         yield (), lambda: self._add(PolicyCard(self.desk))
         yield (), lambda: self._add(DiagnosticsCard(self.desk))
 
@@ -82,15 +88,20 @@ class SettingsPage(Page):
         self._key.replaced.connect(self._key_replaced)
         self._add(self._key)
 
-    def _add_settings(self, group: str, fields: Mapping[str, FieldText]) -> None:
-        card = SettingCard(group)
+    def _add_settings(self, group: str, fields: Mapping[str, FieldText], *, is_first: bool, is_last: bool) -> None:
+        """Some rows of a section, below those that it has."""
+        before = self._cards[-1] if not is_first else None
+        card = before if isinstance(before, SettingCard) else SettingCard(group)
         for name, text in fields.items():
             card.add(self._row(name, text))
-        if group == tr("Connection"):
-            card.body.addWidget(Line())
-            card.body.addWidget(ConnectionTest(self.desk.diagnosis.test_connection, self.desk.background))
+        if is_last and group == tr("Connection"):
+            test = ConnectionTest(self.desk.diagnosis.test_connection, self.desk.background)
+            for part in (Line(), test):
+                card.body.addWidget(part)
+                part.show()
         self._show(fields)
-        self._add(card)
+        if is_first:
+            self._add(card)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
@@ -101,7 +112,8 @@ class SettingsPage(Page):
         self._pieces.rest()
 
     def _fills_the_window(self) -> bool:
-        return sum(card.sizeHint().height() for card in self._cards) >= self.window().height()
+        head = self.title.sizeHint().height() + self.subtitle.sizeHint().height()
+        return head + sum(card.sizeHint().height() for card in self._cards) >= self.window().height()
 
     @property
     def is_whole(self) -> bool:

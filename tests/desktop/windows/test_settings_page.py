@@ -351,6 +351,21 @@ def test_a_line_has_labels_for_what_it_says_alone_and_its_note_stands_above_its_
     assert (note.isVisible(), fault.isVisible(), line.complaint) == (False, False, "")
 
 
+def test_no_picture_is_squeezed_while_parts_are_made(qtbot, tmp_path: Path) -> None:
+    window = shown_window(qtbot, tmp_path)
+    window.show_page("settings")
+    page = window.page_named("settings")
+    assert isinstance(page, SettingsPage)
+    seen_parts = 0
+    while not page.is_whole:
+        lines = [line for line in page.findChildren(SettingRow) if line.isVisible()]
+        assert lines
+        assert [line.title for line in lines if line.height() < line.minimumSizeHint().height()] == []
+        assert len(lines) >= seen_parts
+        seen_parts = len(lines)
+        QApplication.processEvents()
+
+
 def test_an_empty_field_says_what_holds(page: SettingsPage) -> None:
     fields = [field for line in page.rows.values() for field in line.findChildren(QLineEdit)]
     assert fields
