@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageChops, ImageColor
 
 from desktop.look.tokens import DARK, LIGHT, Palette
 from desktop.system.platforms import APP_ID
-from tests.desktop.first_run import FirstRun, allow, notifications_of, question, unlocked_keyring
+from tests.desktop.first_run import FirstRun, allow, beside, notifications_of, question, unlocked_keyring
 from tests.desktop.wayland import Desk, wayland_desk
 from tests.support.playground import running_playground
 from tests.support.settings_portal import DARK as DARK_PREFERRED
@@ -113,6 +116,48 @@ def test_the_icon_in_the_bar_opens_the_window_and_has_its_menu(desk: Desk) -> No
         keep("sway-waybar", desk, (700, 0, 1280, 300))
         desk.hands.click(place[0] - 100, changed_box(seen, empty)[3] - LAST_ROW)
         assert program.wait(LIMIT_SECONDS) == 0
+
+
+@pytest.mark.timeout(300)  # what hangs, on a busy machine
+def test_a_question_is_allowed_from_mako(desk: Desk, tmp_path: Path) -> None:
+    session = desk.session
+    for needed, package in {"mako": "mako-notifier", "gnome-keyring-daemon": "gnome-keyring"}.items():
+        if shutil.which(needed) is None:
+            pytest.skip(f"{needed} is missing: install the Debian package {package}")
+    del session.environment["PYTHON_KEYRING_BACKEND"]
+
+    def told_mako(*command: str) -> str:
+        return subprocess.run(
+            ["makoctl", *command], env=session.environment, capture_output=True, text=True, timeout=LIMIT_SECONDS,
+            check=False,
+        ).stdout  # fmt: skip
+
+    def shown() -> list[Any]:
+        said = told_mako("list")
+        listed = json.loads(said)["data"][0] if said else []
+        return [one for one in listed if "allow" in one["actions"]["data"]]
+
+    def allow_there() -> None:
+        (asked,) = until(shown, what="a question on the screen")
+        keep("sway-mako", desk, (700, 0, 1280, 300))
+        told_mako("invoke", "-n", str(asked["id"]["data"]), "allow")
+        until(lambda: not shown(), what="an answered question goes from the screen")
+
+    with (
+        unlocked_keyring(session.environment),
+        running_playground(tmp_path / "playground") as stage,
+        beside(["mako"], session.environment),
+    ):
+        first_run = FirstRun(session, desk, stage)
+        with session.started() as program, desk.icon() as icon:
+            first_run.give_key()
+            first_run.choose_queue()
+            until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
+            desk.close(MAIN)
+            first_run.task(allow_there)
+            until(lambda: "Waiting for work" in icon.tooltip)
+            icon.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
 
 
 def test_it_is_dark_where_the_portal_says_so(desk: Desk) -> None:

@@ -17,8 +17,11 @@ import pytest
 from PIL import Image, ImageChops, ImageGrab
 
 from desktop.settings.store import SettingsStore
+from tests.desktop.first_run import FirstRun, allow, notifications_of, unlocked_keyring
 from tests.desktop.session import Session
+from tests.desktop.x_keyboard import Keyboard
 from tests.support.engine import home
+from tests.support.playground import running_playground
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
 
 PICTURES = os.environ.get("KUBIYA_DESKTOP_PICTURES", "")
@@ -28,9 +31,19 @@ PANELS = {
     "tint2": [],
     "trayer": ["--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", "28"],
     "xfce4-panel": ["--disable-wm-check"],
+    "polybar": ["--config=CONFIGURATION", "bar"],
     "mate-panel": [],
+    "lxqt-panel": ["--configfile", "CONFIGURATION"],
 }
-"""Each is the Debian package of its name; the first two take icons by XEmbed, the others by StatusNotifierItem."""
+"""Each is the Debian package of its name; tint2, trayer and polybar take icons by XEmbed, the others by
+StatusNotifierItem. `CONFIGURATION` is a file with what `CONFIGURATIONS` says."""
+
+CONFIGURATIONS = {
+    "polybar": "[bar/bar]\nwidth = 100%\nheight = 30\nbottom = true\nmodules-left = name\ntray-position = right\n"
+    "[module/name]\ntype = custom/text\ncontent = polybar\n",
+    "lxqt-panel": "[panel1]\nbackground-color=#303446\nplugins=statusnotifier\nposition=Bottom\npanelSize=32\n"
+    "[statusnotifier]\ntype=statusnotifier\nalignment=Right\n",
+}
 
 
 @pytest.fixture
@@ -75,7 +88,8 @@ class Screen:
 
         def rests() -> Image.Image | None:
             nonlocal seen
-            before, seen = seen, self.do("sleep", "1") or self.look()
+            self.do("sleep", "1")
+            before, seen = seen, self.look()
             return seen if seen == before and seen.getbbox() else None
 
         found = until(rests, what="a screen that rests")
@@ -106,6 +120,14 @@ class Screen:
     def window(self) -> str:
         return self.do("search", "--onlyvisible", "--name", "^Kubiya Worker")
 
+    def close(self) -> None:
+        """The window, by its own key."""
+        found = until(self.window)
+        until(lambda: self.do("windowactivate", "--sync", found) or self.focus() == found, what="the focus")
+        self.do("key", "ctrl+w")
+        until(lambda: not self.window(), what="a window that is closed")
+        self.leave()
+
     def popover(self) -> str:
         """Its title says the state."""
         return self.do("search", "--onlyvisible", "--name", "^Stopped")
@@ -127,9 +149,16 @@ class Screen:
         return done.stdout.strip()
 
 
+def options(session: Session, panel: str) -> list[str]:
+    configuration = session.home / f"{panel}.conf"
+    configuration.write_text(CONFIGURATIONS.get(panel, ""), encoding="utf-8")
+    return [one.replace("CONFIGURATION", str(configuration)) for one in PANELS[panel]]
+
+
 def find(screen: Screen, before: Image.Image) -> tuple[int, int]:
     """The icon: what is new, and opens the popover when it is clicked."""
-    for place in until(lambda: screen.icons(before), what="an icon in the panel"):
+    places: list[tuple[int, int]] = until(lambda: screen.icons(before), what="an icon in the panel")
+    for place in places:
         screen.click(place)
         with contextlib.suppress(AssertionError):
             until(screen.popover, limit=10)
@@ -146,7 +175,7 @@ def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Se
     SettingsStore(home(session.home / "worker")).prefer(start_worker=False)
     session.environment["QUEUE_ID"] = "11111111-2222-4333-8444-555555555555"
     screen = Screen(session)
-    with beside(session, panel, *PANELS[panel]):
+    with beside(session, panel, *options(session, panel)):
         empty = screen.rested()
         with session.started("--at-login") as program:
             place = find(screen, empty)
@@ -175,9 +204,7 @@ def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Se
             until(lambda: not screen.popover(), what="a popover that Escape closes")
             screen.click(place, button=2)
             until(screen.window, what="the window, by a middle click")
-            screen.do("search", "--onlyvisible", "--name", "^Kubiya Worker", "windowclose", "%@")
-            until(lambda: not screen.window(), what="a window that is closed")
-            screen.leave()
+            screen.close()
             with_icon = screen.rested()
             screen.click(place, button=3)
             until(lambda: screen.look() != with_icon, what="its menu")
@@ -187,6 +214,51 @@ def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Se
             screen.do("key", "Return")
             assert program.wait(LIMIT_SECONDS) == 0
         until(lambda: place not in screen.icons(empty), what="a panel without the icon")
+
+
+@pytest.mark.timeout(300)  # what hangs, on a busy machine
+@pytest.mark.parametrize("panel", PANELS)
+def test_first_run_to_quit(session: Session, panel: str, tmp_path: Path) -> None:
+    if not PICTURES:
+        pytest.skip("`make test-desktops` runs this")
+    for needed in (panel, "gnome-keyring-daemon"):
+        if shutil.which(needed) is None:
+            pytest.skip(f"{needed} is missing: install its Debian package")
+    del session.environment["PYTHON_KEYRING_BACKEND"]
+    screen = Screen(session)
+    with (
+        unlocked_keyring(session.environment),
+        notifications_of(session) as notifications,
+        running_playground(tmp_path / "playground") as stage,
+        beside(session, panel, *options(session, panel)),
+    ):
+        empty = screen.rested()
+        first_run = FirstRun(session, Keyboard(session.environment), stage)
+        with session.started() as program:
+            first_run.give_key()
+            first_run.choose_queue()
+            first_run.task(lambda: allow(notifications))
+            screen.close()
+            place: tuple[int, int] = until(lambda: opens(screen, empty), what="an icon that opens the window")
+            screen.close()
+            before = screen.rested()
+            screen.click(place, button=3)
+            until(lambda: screen.look() != before, what="its menu")
+            screen.rested()
+            screen.do("key", "Up")
+            screen.do("key", "Return")
+            assert program.wait(LIMIT_SECONDS) == 0
+        first_run.leaves_no_key()
+
+
+def opens(screen: Screen, before: Image.Image) -> tuple[int, int] | None:
+    """The icon: what is new, and opens the window when its middle button is pressed on it."""
+    for place in screen.icons(before):
+        screen.click(place, button=2)
+        with contextlib.suppress(AssertionError):
+            until(screen.window, limit=10)
+            return place
+    return None
 
 
 def keep(name: str, seen: Image.Image, part: tuple[int, int, int, int]) -> None:
