@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import logging
 import os
+import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -93,7 +94,8 @@ class Codes:
 
 def _read(file: Path) -> bytes:
     with contextlib.suppress(OSError):
-        if is_private(file) and not file.stat().st_mode & 0o044 and len(key := file.read_bytes()) == _KEY_BYTES:
+        readable = sys.platform != "win32" and file.stat().st_mode & 0o044  # there, rights are the folder's
+        if is_private(file) and not readable and len(key := file.read_bytes()) == _KEY_BYTES:
             return key
     return b""
 
