@@ -17,7 +17,9 @@ import pytest
 from tests.sandbox import landlock_rows
 from tests.sandbox.arena import CANARY, Arena, arena, victim
 from tests.sandbox.escapes import ESCAPES, Escape, Walls, document, replace_table
+from tests.support.gpus import GPUS
 from tests.support.walls import bubblewrap, needs_bubblewrap, needs_landlock, without_namespaces
+from worker_core.machine.gpus import GpuGrant
 from worker_core.network.reachable import Network, NetworkPolicy
 from worker_core.sandbox import landlock
 from worker_core.sandbox.call import run_process
@@ -31,7 +33,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the attempts ar
 EACH = pytest.mark.parametrize("escape", ESCAPES, ids=lambda one: f"{one.group}: {one.attempt}")
 
 
-ROWS = list(landlock_rows.rows(all_of_the_oldest=hasattr(os, "getuid") and os.getuid() != 0))
+IS_ROOT = hasattr(os, "getuid") and os.getuid() == 0
+
+ROWS = list(landlock_rows.rows(all_of_the_oldest=hasattr(os, "getuid") and not IS_ROOT))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +118,14 @@ def _succeeded(
 
 
 async def _escapes(
-    escape: Escape, machine: Arena, launcher: Launcher, workspace: Path, short: Path, *, expected: bool
+    escape: Escape,
+    machine: Arena,
+    launcher: Launcher,
+    workspace: Path,
+    short: Path,
+    *,
+    expected: bool,
+    gpus: GpuGrant | None = None,
 ) -> tuple[bool, str]:
     """Whether it did, and what it said."""
     with victim(machine) as prey:
@@ -125,6 +136,7 @@ async def _escapes(
                 cwd=workspace,
                 is_call=True,
                 folders=machine.granted,
+                gpus=gpus,
                 environment=tool_environment(
                     {**_variables(escape, machine, workspace, prey), "RUNTIME": str(short / "walls")},
                     call_mark="escape",
@@ -170,6 +182,23 @@ async def test_no_escape(
     assert not escaped, said
 
 
+@needs_bubblewrap
+@EACH
+async def test_no_escape_with_a_gpu(
+    escape: Escape,
+    machine: Arena,
+    launchers: dict[tuple[str, Walls], Launcher],
+    workspace: Path,
+    short: Path,
+) -> None:
+    """Its /proc can be written, and there are devices."""
+    if escape.walls == "host" and landlock.version() < landlock.SCOPES_SINCE:
+        pytest.skip("the kernel keeps nobody from abstract sockets (Landlock, Linux 6.12)")
+    launcher = launchers["later", escape.walls]
+    escaped, said = await _escapes(escape, machine, launcher, workspace, short, expected=False, gpus=GPUS)
+    assert not escaped, said
+
+
 def _is_bounded() -> bool:
     status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return os.getuid() != 0 and int(status["CapBnd"], 16) != 0
@@ -193,6 +222,21 @@ async def test_without_namespaces(
     launcher = landlocks[version, escape.walls]
     expected = landlock_rows.succeeds(escape, version, is_bounded=_is_bounded())
     escaped, said = await _escapes(escape, machine, launcher, workspace, short, expected=expected)
+    assert escaped is expected, said
+
+
+@needs_landlock
+@pytest.mark.skipif(IS_ROOT, reason="Landlock gives root no GPU (see test_escapes_as_user.py)")
+@EACH
+async def test_without_namespaces_with_a_gpu(
+    escape: Escape, machine: Arena, landlocks: dict[tuple[int, Walls], Launcher], workspace: Path, short: Path
+) -> None:
+    version = landlock_rows.NEWEST
+    if version > landlock.version():
+        pytest.skip(f"the kernel has version {landlock.version()} of Landlock")
+    launcher = landlocks[version, escape.walls]
+    expected = landlock_rows.succeeds(escape, version, is_bounded=_is_bounded())
+    escaped, said = await _escapes(escape, machine, launcher, workspace, short, expected=expected, gpus=GPUS)
     assert escaped is expected, said
 
 

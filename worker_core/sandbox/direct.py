@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 from worker_core.basics.quick_dataclass import dataclass
@@ -28,6 +28,8 @@ class DirectLauncher:
         return on_loopback(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:  # noqa: ARG002
+        if command.gpus is not None:
+            command = replace(command, environment=command.gpus.visible(command.environment))
         if self.limits is None:
             return command
         return limited(command, command.limits or self.limits, workspace=workspace)

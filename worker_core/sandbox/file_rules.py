@@ -10,12 +10,16 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker_core.sandbox import landlock
 from worker_core.sandbox.interpreter import files_child, interpreter_folders
 from worker_core.sandbox.limits import is_root
 from worker_core.sandbox.mounts import CONFIGURATION_FOR_ROOT, ETC, LINKED_SYSTEM, SYSTEM
 from worker_core.sandbox.walls import Walls, outermost, real
+
+if TYPE_CHECKING:
+    from worker_core.machine.gpus import GpuGrant
 
 _DEVICES = tuple(map(Path, ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")))
 _PROCESSES = Path("/proc")
@@ -33,12 +37,15 @@ class FileRules:
         named += [path for path in walls.readable if walls.may_show(path)]
         self._readable = outermost(path for path in map(real, named) if path.exists())
 
-    def rules(self, *, writable: Sequence[Path], readable: Sequence[Path] = ()) -> Iterator[tuple[Path, int]]:
+    def rules(
+        self, *, writable: Sequence[Path], readable: Sequence[Path] = (), gpus: GpuGrant | None = None
+    ) -> Iterator[tuple[Path, int]]:
         """For `landlock.walls`.
 
         Args:
             writable: all may be done there.
             readable: what this call alone may read.
+            gpus: what of GPUs it is given.
 
         """
         hidden = outermost(map(real, self._walls.hidden))
@@ -50,6 +57,12 @@ class FileRules:
             yield device, landlock.USE
         for path in writable:
             yield path, landlock.WRITE
+        if gpus is not None and gpus.nodes:
+            yield _PROCESSES, landlock.USE  # CUDA writes to files of its own process while it starts
+            for node, _ in gpus.nodes:
+                yield node, landlock.OPERATE
+            for folder, _ in gpus.readable:
+                yield folder, landlock.LOOK
 
     def search_path(self, given: str, *, readable: Sequence[Path] = ()) -> str:
         """What of a PATH is in reach: shells do not look further where they find a program and may not run it."""

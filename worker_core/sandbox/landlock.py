@@ -59,6 +59,9 @@ LOOK: Final = _READ_FILE | _READ_DIR
 USE: Final = _WRITE_FILE | _READ_FILE
 """Of a device."""
 
+OPERATE: Final = USE | _CONTROL_DEVICE
+"""Of a device that is nothing without ioctl(2)."""
+
 WRITE: Final = 0xFFFF & ~(_MAKE_DEVICES_AND_SOCKETS | _CONTROL_DEVICE)
 """All of it but for devices and sockets."""
 

@@ -11,7 +11,7 @@ import platform
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker_core.basics.sentences import worded
 from worker_core.network.reachable import Network, narrower
@@ -28,6 +28,9 @@ from worker_core.sandbox.loans import data
 from worker_core.sandbox.scratch import Scratch
 from worker_core.sandbox.seccomp import BesideOthers, Sockets
 from worker_core.sandbox.walls import Walls, real, sandboxed_environment
+
+if TYPE_CHECKING:
+    from worker_core.machine.gpus import GpuGrant
 
 PROBE_SECONDS: Final = 10.0
 _STOOD: Final = 7
@@ -89,6 +92,9 @@ class LandlockSandbox:
             proxy=None if lease is None else on_loopback(lease.port),
             keeps_proxies=policy is Network.HOST,
         )
+        gpus = _gpus(command)
+        if gpus is not None:
+            variables = gpus.visible(variables)
         if "PATH" in variables:
             variables["PATH"] = self._rules.search_path(variables["PATH"], readable=(*command.readable, workspace))
         if is_root():  # git ends where it sees a file that it may not read
@@ -104,9 +110,10 @@ class LandlockSandbox:
                 *(one.path for one in command.folders if one.writable),
             ),
             readable=(*command.readable, *(one.path for one in command.folders if not one.writable)),
+            gpus=gpus,
         )
         gate = Gate(
-            limits=kernel_limits(limits),
+            limits=kernel_limits(limits, has_gpus=gpus is not None and bool(gpus.nodes)),
             groups=() if group is None else group.entrances,
             scope=landlock.scope(_REACH) if self._version >= landlock.SCOPES_SINCE else None,
             confinement=Confinement(
@@ -124,6 +131,15 @@ class LandlockSandbox:
             scratch=scratch,
             group=group,
         )
+
+
+def _gpus(command: Command) -> GpuGrant | None:
+    """What it is given. It may write below /proc then, which is the machine's: not as root."""
+    if command.gpus is None or not is_root():
+        return command.gpus
+    from worker_core.machine.gpus import NO_GPU
+
+    return NO_GPU
 
 
 _REACH: Final = Scope.ABSTRACT_SOCKETS | Scope.SIGNALS

@@ -15,6 +15,7 @@ from worker_core.basics.quick_dataclass import dataclass
 from worker_core.network.reachable import Network
 
 if TYPE_CHECKING:
+    from worker_core.machine.gpus import GpuGrant
     from worker_core.sandbox.control_groups import CallGroup
     from worker_core.sandbox.first_process import FirstProcess
     from worker_core.sandbox.keeper import Keeper
@@ -117,6 +118,9 @@ class Command:
     """A folder of the worker's that is its home and stays. None: the home is empty, and gone with the process.
     Without a sandbox the home is the user's."""
 
+    gpus: GpuGrant | None = None
+    """What of GPUs it may use, and whether it is told that there is none. None: the settings switch them off."""
+
     scratch: Scratch | None = None
     """A folder that is removed when it has ended."""
 
@@ -188,11 +192,13 @@ class Observed:
     Args:
         inner: starts the commands.
         limits: of each of them; None: what the settings say for all.
+        gpus: as in `Command`.
     """
 
-    def __init__(self, inner: Launcher, *, limits: Limits | None = None) -> None:
+    def __init__(self, inner: Launcher, *, limits: Limits | None = None, gpus: GpuGrant | None = None) -> None:
         self._inner = inner
         self._limits = limits
+        self._gpus = gpus
         self.used = False
 
     @property
@@ -210,6 +216,8 @@ class Observed:
         self.used = True
         if self._limits is not None:
             command = replace(command, limits=self._limits)
+        if self._gpus is not None:
+            command = replace(command, gpus=self._gpus)
         return self._inner.wrap(command, workspace=workspace, network=network)
 
 

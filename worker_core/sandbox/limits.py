@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.settings import Settings
@@ -85,11 +86,17 @@ def is_root() -> bool:
     return sys.platform != "win32" and os.getuid() == 0
 
 
-def kernel_limits(limits: Limits, *, counts_processes: bool = False) -> dict[int, int]:
+_GPU_DATA_BYTES: Final = 64 * 1024 * _MEGABYTE
+"""JAX maps the pools of the host as data, and ends with `std::bad_alloc` where it may not (measured: 4 GiB are too few,
+64 enough). What is filled of it counts as memory all the same."""
+
+
+def kernel_limits(limits: Limits, *, counts_processes: bool = False, has_gpus: bool = False) -> dict[int, int]:
     """What setrlimit(2) is told, by its numbers here.
 
     Args:
         limits: of the call.
+        has_gpus: it was given GPUs.
         counts_processes: whether the kernel counts only this call's processes (a user namespace of its own).
 
     """
@@ -100,7 +107,7 @@ def kernel_limits(limits: Limits, *, counts_processes: bool = False) -> dict[int
     told = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_CPU: max(1, round(limits.cpu_time.total_seconds())),
-        resource.RLIMIT_DATA: limits.memory_bytes,
+        resource.RLIMIT_DATA: max(limits.memory_bytes, _GPU_DATA_BYTES) if has_gpus else limits.memory_bytes,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_FSIZE: limits.file_bytes,
     }

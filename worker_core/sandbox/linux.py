@@ -30,10 +30,11 @@ from worker_core.sandbox.gate import Gate
 from worker_core.sandbox.launcher import PROXY_PORT, Command, Holds, on_loopback
 from worker_core.sandbox.limits import Limits, is_root, kernel_limits
 from worker_core.sandbox.loans import data
-from worker_core.sandbox.mounts import Mounts
+from worker_core.sandbox.mounts import SHARED_MEMORY_BYTES, Mounts
 from worker_core.sandbox.walls import HOME, Walls, sandboxed_environment
 
 if TYPE_CHECKING:
+    from worker_core.machine.gpus import GpuGrant
     from worker_core.sandbox.order import GateOrder
 
 PROBE_SECONDS = 10.0
@@ -114,24 +115,43 @@ class Bubblewrap:
     def variables(self, command: Command, *, network: Network | None = None) -> dict[str, str]:
         """What it finds in its environment behind the walls."""
         policy = narrower(self._walls.network, network)
-        return sandboxed_environment(
+        gpus = self._gpus(command, policy)
+        variables = sandboxed_environment(
             command.environment, home=HOME, proxy=on_loopback(PROXY_PORT) if self._has_proxy(policy) else None,
             keeps_proxies=policy is Network.HOST,
         )  # fmt: skip
+        return variables if gpus is None else gpus.visible(variables)
 
     def _has_proxy(self, policy: Network) -> bool:
         return self._walls.egress is not None and policy in {Network.ON, Network.ALLOW_LIST}
 
     def _built(self, command: Command, workspace: Path, network: Network | None) -> _Built:
         policy = narrower(self._walls.network, network)
+        limits = command.limits or self._walls.limits
+        gpus = self._gpus(command, policy)
+        has_gpus = gpus is not None and bool(gpus.nodes)
         options = self._mounts.options(
             workspace=workspace,
             readable=command.readable,
             folders=command.folders,
             home=command.home,
             asks_worker=self._has_proxy(policy),
+            gpus=gpus,
+            # Programs hand whole batches from process to process there, and it is part of the call's memory.
+            shared_memory_bytes=max(SHARED_MEMORY_BYTES, limits.memory_bytes) if has_gpus else SHARED_MEMORY_BYTES,
         )
-        return _Built(network=policy, options=tuple(options), limits=command.limits or self._walls.limits)
+        return _Built(network=policy, options=tuple(options), limits=limits, has_gpus=has_gpus)
+
+    @staticmethod
+    def _gpus(command: Command, policy: Network) -> GpuGrant | None:
+        """What it is given. Its /proc is writable then, and in that of the machine's own network root of the machine
+        could change what is everybody's: no root gets both.
+        """
+        if command.gpus is None or not (policy is Network.HOST and is_root()):
+            return command.gpus
+        from worker_core.machine.gpus import NO_GPU
+
+        return NO_GPU
 
     def _wrapped(self, command: Command, built: _Built, *, workspace: Path, order: GateOrder | None = None) -> Command:
         lease = None
@@ -141,7 +161,7 @@ class Bubblewrap:
         # Else the network namespace does it.
         scoped = built.network is Network.HOST and landlock.version() >= landlock.SCOPES_SINCE
         gate = Gate(
-            limits=kernel_limits(built.limits, counts_processes=self._counts_processes),
+            limits=kernel_limits(built.limits, counts_processes=self._counts_processes, has_gpus=built.has_gpus),
             groups=() if group is None else group.entrances,
             network=None if lease is None else (lease, lease.port, lease.sockets),
             scope=landlock.scope(landlock.Scope.ABSTRACT_SOCKETS) if scoped else None,
@@ -180,6 +200,7 @@ class _Built:
     """Of bubblewrap: what is shown, hidden and written."""
 
     limits: Limits
+    has_gpus: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

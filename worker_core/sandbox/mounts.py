@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.paths import private_directory
@@ -26,6 +27,9 @@ from worker_core.sandbox.interpreter import files_child, interpreter_folders
 from worker_core.sandbox.launcher import GrantedFolder
 from worker_core.sandbox.limits import is_root
 from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, outermost, real
+
+if TYPE_CHECKING:
+    from worker_core.machine.gpus import GpuGrant
 
 SYSTEM = ("/usr", "/opt", "/nix/store", "/gnu/store", "/snap")
 LINKED_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -42,7 +46,7 @@ user does."""
 ETC = Path("/etc")
 _RESOLV_CONF = ETC / "resolv.conf"
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108
-_SHARED_MEMORY_BYTES = 256 * 1024**2
+SHARED_MEMORY_BYTES = 256 * 1024**2
 
 _SOCKETS_SECONDS = 5.0
 """Between two looks at which sockets this machine has."""
@@ -98,6 +102,8 @@ class Mounts:
         folders: Sequence[GrantedFolder] = (),
         home: Path | None = None,
         asks_worker: bool = False,
+        gpus: GpuGrant | None = None,
+        shared_memory_bytes: int = SHARED_MEMORY_BYTES,
     ) -> list[str]:
         """For bubblewrap, in their order.
 
@@ -107,9 +113,12 @@ class Mounts:
             folders: of the owner's.
             home: what is there as the home; None: an empty folder.
             asks_worker: its name server is the worker.
+            gpus: what of GPUs it is given; None, or without nodes: nothing.
+            shared_memory_bytes: what its /dev/shm holds.
 
         Raises:
-            OSError: a program of this machine listens at a socket in one of the folders.
+            OSError: a program of this machine listens at a socket in one of the folders, or what is in /proc is not
+                known.
 
         """
         place = real(workspace)
@@ -121,9 +130,17 @@ class Mounts:
         empty = [*_cover([path for path in hidden if not path.is_dir()], shown)]
         empty += self._reachable_sockets(shown, covers)
         points: list[tuple[Path, int, tuple[str, ...]]] = [(one.where, 0, one.option) for one in shown]
-        points += [(Path("/dev"), 1, _DEVICES), (Path("/proc"), 1, ("--proc", "/proc")), (Path(TMP), 1, _TEMPORARY)]
+        devices = ("--dev", "/dev", "--size", str(shared_memory_bytes), "--tmpfs", _SHARED_MEMORY)
+        points += [(Path("/dev"), 1, devices), (Path("/proc"), 1, ("--proc", "/proc")), (Path(TMP), 1, _TEMPORARY)]
         points += [(cover, 2, ("--tmpfs", str(cover))) for cover in covers]
         points += [(path, 2, ("--ro-bind", "/dev/null", str(path))) for path in empty]
+        read_only = [Path("/dev"), Path("/proc"), *covers, Path("/")]
+        if gpus is not None and gpus.nodes:
+            points += [(where, 2, ("--dev-bind", str(node), str(where))) for node, where in gpus.nodes]
+            points += [(where, 2, ("--ro-bind", str(path), str(where))) for path, where in gpus.readable]
+            points += [(path, 2, ("--ro-bind", str(path), str(path))) for path in _of_the_kernel()]
+            points.append((_FIRST_PROCESS, 2, ("--tmpfs", str(_FIRST_PROCESS))))
+            read_only[1] = _FIRST_PROCESS
         if asks_worker and (conf := self._resolv_conf(shown, covers)):
             points.append((conf, 2, ("--ro-bind", str(self._walls.runtime / "resolv.conf"), str(conf))))
         points = [point for point in points if not point[0].is_relative_to(place)]
@@ -137,7 +154,7 @@ class Mounts:
             options += ["--bind" if folder.writable else "--ro-bind", str(folder.path), str(folder.path)]
         self._refuse_sockets(folders)
         # Root of the machine may write to /proc/sys from any namespace.
-        for path in (Path("/dev"), Path("/proc"), *covers, Path("/")):
+        for path in read_only:
             options += ["--remount-ro", str(path)]
         return options
 
@@ -171,6 +188,27 @@ class Mounts:
         return self._bound
 
 
+_FIRST_PROCESS = Path("/proc/1")
+"""Bubblewrap's own. Who could write to its memory there would run without the call's limits."""
+
+
+def _of_the_kernel(folder: Path = Path("/proc")) -> list[Path]:
+    """What is below /proc and no process's: sysctls, /proc/irq, /proc/driver, every file and folder of it.
+
+    CUDA writes below /proc/self while it starts, so there a call with a GPU may write. All else becomes read-only one
+    by one: root of the machine could write there from any namespace, and change for good who may read it.
+
+    Raises:
+        OSError: it cannot be listed, or shows less than what is there.
+
+    """
+    with os.scandir(folder) as entries:
+        found = [Path(one.path) for one in entries if not one.name.isdecimal() and not one.is_symlink()]
+    if folder / "sys" not in found:
+        raise OSError(errno.EACCES, "no call is given a GPU where /proc does not show everything", str(folder))
+    return sorted(found)
+
+
 def _with(paths: Iterable[Path], shown: list[_Shown]) -> list[_Shown]:
     """What is shown, and these as well."""
     for path in map(real, paths):
@@ -199,7 +237,6 @@ def _cover(hidden: Sequence[Path], shown: Sequence[_Shown]) -> list[Path]:
     return outermost(path for path in seen if path is not None)
 
 
-_DEVICES = ("--dev", "/dev", "--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", _SHARED_MEMORY)
 _TEMPORARY = ("--size", str(TMP_BYTES), "--tmpfs", TMP)
 
 

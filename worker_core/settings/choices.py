@@ -66,6 +66,22 @@ def level(text: str) -> str:
     return text
 
 
+_GPU_WORDS = ("off", "auto", "all")
+_GPU = re.compile(r"[0-9]{1,3}|gpu-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def read_gpus(text: str) -> str:
+    """`off`, `auto`, `all`, or indices and UUIDs, in small letters and with commas alone between them."""
+    parts = [part.strip().lower() for part in text.split(",") if part.strip()]
+    if len(parts) == 1 and parts[0] in _GPU_WORDS:
+        return parts[0]
+    if not parts or not all(map(_GPU.fullmatch, parts)):
+        raise ValueError(
+            worded("it must be off, auto, all, or numbers and UUIDs of GPUs (0,1 or GPU-…) with commas between them")
+        )
+    return ",".join(dict.fromkeys(str(int(part)) if part.isdecimal() else part for part in parts))
+
+
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?=[ -~]{0,200}")
 """A name as Kubernetes' labels have, and a value on one line."""
 

@@ -17,6 +17,7 @@ from worker_core.settings.choices import (
     level,
     path,
     port,
+    read_gpus,
 )
 from worker_core.settings.declaration import Group, setting
 from worker_core.settings.folders import FolderGrant, read_grant
@@ -123,6 +124,37 @@ class ToolSettings:
         (), Group.ISOLATION, "More that tools may read", "Files and folders, with commas between them.", reader=path
     )
     """Files and folders that sandboxed tools may read besides the system's programs."""
+
+    gpu: str = setting(
+        "off",
+        Group.ISOLATION,
+        "GPUs for tools",
+        "Off, auto or all, or numbers and UUIDs: 0,1. Opens a driver of the kernel to them: see SECURITY.md.",
+        reader=read_gpus,
+        live=True,
+    )
+    """GPUs that commands and Python code of agents may use (bubblewrap, Landlock). `off`: none. `auto`: what is there.
+    `all`: the same, and a call says where there is none. Or numbers and UUIDs, with commas between them: `0,1`."""
+
+    gpu_for: tuple[str, ...] = setting(
+        (),
+        Group.ISOLATION,
+        "Who gets GPUs",
+        "Ids of queues, agents and teams, or skills such as python. Empty: whoever this worker works for.",
+        live=True,
+    )
+    """Who gets them: ids of queues, agents and teams, types or names of skills. Empty: whoever this worker works for.
+    Others see none."""
+
+    gpu_calls: int | None = setting(
+        None,
+        Group.ISOLATION,
+        "Calls with a GPU at once",
+        "Others wait, and say so. Empty: no limit.",
+        live=True,
+    )
+    """Tool calls that are given GPUs at the same time; others wait, and say so. Unset: no limit, since every command of
+    whoever gets them counts, also one that needs none."""
 
     network: NetworkName = setting(
         "on",

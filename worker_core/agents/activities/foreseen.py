@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from worker_core.agents.activities.call_limits import limits_of_tool
+from worker_core.agents.activities.gpu_calls import gpus_for
 from worker_core.agents.activities.services import Services
 from worker_core.basics.threads import in_thread
 from worker_core.network.reachable import Network
@@ -40,7 +41,8 @@ def foresee(services: Services, *, execution_id: str, tool: str, queue_id: str) 
         services: of the engine.
         execution_id: whose call it is.
         tool: as the model names it.
-        queue_id: by which the call's limits are found.
+        queue_id: by which the call's limits are found, and whether it has GPUs; who has them as an agent or by a
+            skill's own name makes its own sandbox.
 
     Returns:
         What ends when it is there, or cannot be made, and raises nothing. None: there is nothing to make.
@@ -52,12 +54,14 @@ def foresee(services: Services, *, execution_id: str, tool: str, queue_id: str) 
 
     def make() -> None:
         with suppress(OSError):  # the call meets it again, and says so
+            found = gpus_for(settings, skill_type=tool, names=(queue_id, tool))
             workspace = Workspace.open(services.workspaces, execution_id).path
             command = Command(
                 argv=(),
                 cwd=workspace,
                 environment=tool_environment({}, call_mark=f"{execution_id}/"),
                 limits=limits_of_tool(settings, queue_id=queue_id, skill=None).processes,
+                gpus=None if found is None else found.grant,
                 is_call=True,
             )
             launcher.prepare(command, workspace=workspace, network=NETWORK_OF[tool])

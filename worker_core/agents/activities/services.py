@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.agents.activities.gpu_calls import GpuPlaces
 from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Services:
 
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""
+
+    gpu_places: GpuPlaces = field(default_factory=GpuPlaces)
 
     @property
     def settings(self) -> Settings:

@@ -23,6 +23,7 @@ from worker_core.agents.activities import (
 )
 from worker_core.agents.activities.announcements import TOLD, Opening, of_turn
 from worker_core.agents.activities.call_limits import longest_call, with_longest
+from worker_core.agents.activities.gpu_calls import longest_wait
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured
@@ -197,7 +198,7 @@ class Steps:
                 model_call=(settings.model_timeout + settings.model_wait).total_seconds(),
                 model_attempts=settings.model_attempts,
                 tool_attempts=settings.tool_attempts,
-                tool_call=longest_call(settings).total_seconds() + 60.0,
+                tool_call=(longest_call(settings) + longest_wait(settings)).total_seconds() + 60.0,
                 home_lost_after=settings.home_lost_after.total_seconds(),
             ),
             model_call_limit=_positive(execution.config.get("max_turns")) or MODEL_CALLS_PER_TURN,

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
 from worker_core.agents.activities import in_call, offered_tools, traces, working_folder
 from worker_core.agents.activities.call_limits import CallLimits, limits_of_tool
+from worker_core.agents.activities.gpu_calls import NoPlace, gpus_of_call
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
 from worker_core.agents.activities.services import Services
 from worker_core.agents.conversation import arguments_object
@@ -37,6 +38,9 @@ from worker_core.tools.arguments import failed
 from worker_core.tools.base import AsksUser, Detailed, Tool, ToolContext, ToolResult, UserAnswer
 from worker_core.tools.registry import SkillDefinition, offer
 from worker_core.workspaces.workspace import Workspace
+
+if TYPE_CHECKING:
+    from worker_core.machine.gpus import Found
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +75,7 @@ async def _run(services: Services, request: RunTool, environment: ResolvedEnviro
     say = _progress_of(call, lane)
     tool, skill = _tool_of(services, request, environment, say)
     limits = limits_of_tool(services.settings, queue_id=queue_id, skill=skill)
+    gpus = partial(gpus_of_call, services.settings, request, queue_id=queue_id, skill=skill)
     known = services.journal.outcome(request.execution_id, call.call_id)
     common: dict[str, Any] = {
         "tool_name": call.name,
@@ -94,7 +99,16 @@ async def _run(services: Services, request: RunTool, environment: ResolvedEnviro
     else:
         dispatched = isinstance(known, Dispatched)
         done = await _done(
-            services, request, environment, tool, limits, queue_id=queue_id, dispatched=dispatched, begin=begin, say=say
+            services,
+            request,
+            environment,
+            tool,
+            limits,
+            gpus,
+            queue_id=queue_id,
+            dispatched=dispatched,
+            begin=begin,
+            say=say,
         )
     if isinstance(done, Ask):
         await lane.flush(_FLUSH_LIMIT)
@@ -156,6 +170,7 @@ async def _done(
     environment: ResolvedEnvironment,
     tool: Tool | None,
     limits: CallLimits,
+    gpus: Callable[[], Found | None],
     *,
     queue_id: str,
     dispatched: bool,
@@ -170,6 +185,7 @@ async def _done(
         environment: of the agent.
         tool: None: there is none of that name.
         limits: of the call.
+        gpus: what of GPUs the call is given.
         queue_id: where an answer to a question is told.
         dispatched: an earlier attempt has begun with it.
         begin: tells whoever looks on that it begins.
@@ -207,11 +223,20 @@ async def _done(
             return _Done(result=failed(ruling.sentence), denied=asked is not None)
     assert tool is not None
     assert asked is not None
-    observed = Observed(services.launcher, limits=limits.processes)
-    try:
-        result = await _run_once(services, request, environment, tool, asked, observed, answer, limits, say)
-    except AsksUser as error:
-        return await in_call.ask(services.permissions, asked, error.question)
+    found = None if services.settings.gpu == "off" else await asyncio.to_thread(gpus)
+    observed = Observed(services.launcher, limits=limits.processes, gpus=None if found is None else found.grant)
+    async with contextlib.AsyncExitStack() as held:
+        if found is not None and found.problem:
+            say(found.problem)
+        if found is not None and found.grant.nodes:
+            try:
+                await held.enter_async_context(services.gpu_places.place(lambda: services.settings, say=say))
+            except NoPlace as error:
+                return _Done(result=failed(str(error)))
+        try:
+            result = await _run_once(services, request, environment, tool, asked, observed, answer, limits, say)
+        except AsksUser as error:
+            return await in_call.ask(services.permissions, asked, error.question)
     return _Done(result=result, where=_place(request, observed))
 
 
