@@ -148,6 +148,7 @@ def test_a_value_that_is_kept_is_read_as_itself(tmp_path: Path) -> None:
         "day.cost=5",
         "C:/repo=worktree" if os.name == "nt" else "/repo=worktree",
         "python.memory_mb=65536",
+        "0,1",
     )
     for name, one in SETTINGS.items():
         if one.kind is Kind.SECRET:

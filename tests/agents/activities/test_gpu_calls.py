@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -70,6 +72,21 @@ def given(skill: str | None = "shell", *, only: tuple[str, ...] = (), gpu: str =
 def test_off_is_nothing_at_all() -> None:
     assert given(gpu="off") is None
     assert Settings().gpu == "off"
+
+
+def test_while_it_is_off_nothing_of_it_is_imported() -> None:
+    code = """
+import sys
+from worker_core.agents.activities import foreseen, gpu_calls, tool_calls
+from worker_core.sandbox import choice, direct, landlock_sandbox, linux, spares
+from worker_core.settings import Settings
+assert gpu_calls.gpus_for(Settings(), skill_type="shell", names=()) is None
+print("worker_core.machine.gpus" in sys.modules)
+gpu_calls.gpus_for(Settings(gpu="auto"), skill_type="shell", names=())
+print("worker_core.machine.gpus" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.split() == ["False", "True"]
 
 
 @pytest.mark.parametrize("skill", ["shell", "python", "workflow_executor"])

@@ -26,7 +26,7 @@ SAME = {
     "Kubiya Worker", "English", "Deutsch", "Español", "Français",
     # As they are typed into the settings, or stand in them.
     "aws", "gcp", "azure", "text", "json", "landlock", "sandbox-exec", "restricted-token", "container", "bubblewrap",
-    "slack", "teams", "discord", "ntfy",
+    "slack", "teams", "discord", "ntfy", "off",
     "yaml",
     "http://proxy.example:3128", "python:3.13-slim", "kubiya/claude-sonnet-4",
     # Qt says them by its own catalogues.
