@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support.gpus import GPUS
-from worker_core.agents.activities.gpu_calls import GpuPlaces, NoPlace, gpus_for, gpus_of_call, longest_wait
+from worker_core.agents.activities.gpu_calls import gpus_for, gpus_of_call
+from worker_core.agents.activities.gpu_places import GpuPlaces, NoPlace, longest_wait
 from worker_core.agents.messages import RunTool, ToolCall
 from worker_core.machine import gpus
 from worker_core.machine.gpus import NO_GPU, Found
@@ -131,7 +132,7 @@ async def test_so_many_at_once_and_others_wait_and_say_so() -> None:
     await got[1].wait()
     while not said:
         await asyncio.sleep(0)
-    assert said == ["Waits for a GPU: 2 calls have one."]
+    assert said == ["Waits for a GPU. Calls that have one now: 2."]
     assert not got[2].is_set()
     ends[0].set()
     await got[2].wait()

@@ -7,12 +7,12 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker_core.agents.activities.gpu_calls import GpuPlaces
 from worker_core.basics.quick_dataclass import dataclass
 
 if TYPE_CHECKING:
     from worker_core.agents.activities.announcements import Announcements
     from worker_core.agents.activities.environments import Environments
+    from worker_core.agents.activities.gpu_places import GpuPlaces
     from worker_core.agents.activities.journal import Journal
     from worker_core.agents.activities.spent import SpentByAttempts
     from worker_core.agents.activities.stored_sessions import StoredSessions
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from worker_core.policy.decision import Permissions
     from worker_core.sandbox.launcher import Launcher
     from worker_core.settings import Settings, SettingsInForce
+
+
+def _gpu_places() -> GpuPlaces:
+    from worker_core.agents.activities.gpu_places import GpuPlaces  # what begins a worker needs none of it
+
+    return GpuPlaces()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +73,7 @@ class Services:
     own_secrets: Callable[[], frozenset[str]]
     """Values that reach no child process, whatever name they come under."""
 
-    gpu_places: GpuPlaces = field(default_factory=GpuPlaces)
+    gpu_places: GpuPlaces = field(default_factory=_gpu_places)
 
     @property
     def settings(self) -> Settings:

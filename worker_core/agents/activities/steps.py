@@ -23,7 +23,7 @@ from worker_core.agents.activities import (
 )
 from worker_core.agents.activities.announcements import TOLD, Opening, of_turn
 from worker_core.agents.activities.call_limits import longest_call, with_longest
-from worker_core.agents.activities.gpu_calls import longest_wait
+from worker_core.agents.activities.gpu_places import longest_wait
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured

@@ -16,7 +16,8 @@ from temporalio import activity
 
 from worker_core.agents.activities import in_call, offered_tools, traces, working_folder
 from worker_core.agents.activities.call_limits import CallLimits, limits_of_tool
-from worker_core.agents.activities.gpu_calls import NoPlace, gpus_of_call
+from worker_core.agents.activities.gpu_calls import gpus_of_call
+from worker_core.agents.activities.gpu_places import NoPlace
 from worker_core.agents.activities.journal import Dispatched, Finished, JournalError
 from worker_core.agents.activities.services import Services
 from worker_core.agents.conversation import arguments_object
