@@ -132,6 +132,17 @@ def test_a_planted_grant_is_not_believed(tmp_path: Path, how: str) -> None:
     assert not is_private(paths.approvals / "one" / "granted.json")
 
 
+def test_windows_says_nothing_of_a_files_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, link = tmp_path / "a.json", tmp_path / "link"
+    file.touch()
+    link.symlink_to(file)
+    file.chmod(0o666)  # as Python on Windows says of each
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.platform", "win32")
+        assert (is_private(file), is_private(link), is_private(tmp_path)) == (True, False, False)
+    assert is_private(file) is (os.name == "nt")
+
+
 def test_an_own_grant_is_believed_after_a_restart(tmp_path: Path) -> None:
     paths = home(tmp_path)
     ApprovalBook(paths.approvals).grant("one", frozenset({"command ls"}))

@@ -254,6 +254,8 @@ def is_private(path: Path) -> bool:
         found = path.lstat()
     except OSError:
         return False
+    if sys.platform == "win32":  # its folder decides: Python says 0o666 of every file that is not read-only
+        return stat.S_ISREG(found.st_mode)
     return stat.S_ISREG(found.st_mode) and not _not_ours(found) and not found.st_mode & _WRITABLE_BY_OTHERS
 
 
