@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.walls import needs_bubblewrap, needs_landlock
 from worker_core.paths import Paths
-from worker_core.sandbox import choice, container, landlock, linux
+from worker_core.sandbox import choice, container, gpus_given, landlock, linux
 from worker_core.sandbox.choice import ChosenLauncher, SandboxChoice, SandboxMissing, announced, choose
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Command, Holds
@@ -310,3 +310,35 @@ def test_a_landlock_that_holds_nothing_is_none(paths: Paths, monkeypatch: pytest
     found = choose(Settings(sandbox="landlock", require_sandbox="ask"), paths, ask=never_asked)
     assert found.view.name == "refused"
     assert "a program in it read what it may not" in found.reason
+
+
+@needs_bubblewrap
+@needs_landlock
+@pytest.mark.parametrize(
+    ("sandbox", "network", "root", "says"),
+    [
+        ("bubblewrap", "on", True, ""),
+        ("bubblewrap", "host", False, ""),
+        ("bubblewrap", "host", True, "in the machine's own network root gets none."),
+        ("landlock", "on", False, ""),
+        ("landlock", "on", True, "in Landlock root gets none."),
+    ],
+)
+def test_it_says_where_no_call_is_given_a_gpu(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, sandbox: Any, network: Any, root: bool, says: str
+) -> None:
+    monkeypatch.setattr(gpus_given, "is_root", lambda: root)
+    for gpu, expected in (("auto", f"No call is given a GPU: {says}" if says else ""), ("off", "")):
+        found = choose(Settings(gpu=gpu, sandbox=sandbox, network=network), paths)
+        found.close()
+        assert found.reason.endswith(expected)
+        assert ("GPU" in found.reason) is bool(expected)
+
+
+def test_others_give_none(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(settings: Settings, walls: object) -> SandboxChoice:
+        return SandboxChoice(launcher=DirectLauncher(), reason="There is a container.")
+
+    monkeypatch.setitem(choice._MECHANISMS, "container", made)
+    found = choose(Settings(gpu="all", sandbox="container"), paths)
+    assert found.reason == "There is a container. No call is given a GPU: container gives none."

@@ -140,6 +140,10 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Sandb
                 notes += [
                     worded("{path} is not shown: it is the worker's own.", path=str(path)) for path in walls.left_out()
                 ]
+                if settings.gpu != "off":
+                    from worker_core.sandbox.gpus_given import withheld
+
+                    notes += filter(None, [withheld(name, walls.network)])
                 reason = joined(again(choice.reason, choice.said), *notes)
                 return replace(choice, reason=reason, close=partial(_let_go, choice.close, walls.runtime))
             case Unusable() as unusable:

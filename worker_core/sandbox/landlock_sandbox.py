@@ -11,7 +11,7 @@ import platform
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from worker_core.basics.sentences import worded
 from worker_core.network.reachable import Network, narrower
@@ -20,6 +20,7 @@ from worker_core.sandbox import landlock, seccomp
 from worker_core.sandbox.control_groups import ControlGroups
 from worker_core.sandbox.file_rules import FileRules
 from worker_core.sandbox.gate import Confinement, Gate
+from worker_core.sandbox.gpus_given import given
 from worker_core.sandbox.keeper import Keeper
 from worker_core.sandbox.landlock import Scope
 from worker_core.sandbox.launcher import Command, Holds, on_loopback
@@ -28,9 +29,6 @@ from worker_core.sandbox.loans import data
 from worker_core.sandbox.scratch import Scratch
 from worker_core.sandbox.seccomp import BesideOthers, Sockets
 from worker_core.sandbox.walls import Walls, real, sandboxed_environment
-
-if TYPE_CHECKING:
-    from worker_core.machine.gpus import GpuGrant
 
 PROBE_SECONDS: Final = 10.0
 _STOOD: Final = 7
@@ -92,7 +90,7 @@ class LandlockSandbox:
             proxy=None if lease is None else on_loopback(lease.port),
             keeps_proxies=policy is Network.HOST,
         )
-        gpus = _gpus(command)
+        gpus = given(command.gpus, name=self.name, network=policy)
         if gpus is not None:
             variables = gpus.visible(variables)
         if "PATH" in variables:
@@ -131,15 +129,6 @@ class LandlockSandbox:
             scratch=scratch,
             group=group,
         )
-
-
-def _gpus(command: Command) -> GpuGrant | None:
-    """What it is given. It may write below /proc then, which is the machine's: not as root."""
-    if command.gpus is None or not is_root():
-        return command.gpus
-    from worker_core.machine.gpus import NO_GPU
-
-    return NO_GPU
 
 
 _REACH: Final = Scope.ABSTRACT_SOCKETS | Scope.SIGNALS

@@ -27,6 +27,7 @@ from worker_core.sandbox import landlock, seccomp
 from worker_core.sandbox.control_groups import ControlGroups
 from worker_core.sandbox.first_process import FirstProcess
 from worker_core.sandbox.gate import Gate
+from worker_core.sandbox.gpus_given import given
 from worker_core.sandbox.launcher import PROXY_PORT, Command, Holds, on_loopback
 from worker_core.sandbox.limits import Limits, is_root, kernel_limits
 from worker_core.sandbox.loans import data
@@ -34,7 +35,6 @@ from worker_core.sandbox.mounts import SHARED_MEMORY_BYTES, Mounts
 from worker_core.sandbox.walls import HOME, Walls, sandboxed_environment
 
 if TYPE_CHECKING:
-    from worker_core.machine.gpus import GpuGrant
     from worker_core.sandbox.order import GateOrder
 
 PROBE_SECONDS = 10.0
@@ -115,7 +115,7 @@ class Bubblewrap:
     def variables(self, command: Command, *, network: Network | None = None) -> dict[str, str]:
         """What it finds in its environment behind the walls."""
         policy = narrower(self._walls.network, network)
-        gpus = self._gpus(command, policy)
+        gpus = given(command.gpus, name=self.name, network=policy)
         variables = sandboxed_environment(
             command.environment, home=HOME, proxy=on_loopback(PROXY_PORT) if self._has_proxy(policy) else None,
             keeps_proxies=policy is Network.HOST,
@@ -128,7 +128,7 @@ class Bubblewrap:
     def _built(self, command: Command, workspace: Path, network: Network | None) -> _Built:
         policy = narrower(self._walls.network, network)
         limits = command.limits or self._walls.limits
-        gpus = self._gpus(command, policy)
+        gpus = given(command.gpus, name=self.name, network=policy)
         has_gpus = gpus is not None and bool(gpus.nodes)
         options = self._mounts.options(
             workspace=workspace,
@@ -141,17 +141,6 @@ class Bubblewrap:
             shared_memory_bytes=max(SHARED_MEMORY_BYTES, limits.memory_bytes) if has_gpus else SHARED_MEMORY_BYTES,
         )
         return _Built(network=policy, options=tuple(options), limits=limits, has_gpus=has_gpus)
-
-    @staticmethod
-    def _gpus(command: Command, policy: Network) -> GpuGrant | None:
-        """What it is given. Its /proc is writable then, and in that of the machine's own network root of the machine
-        could change what is everybody's: no root gets both.
-        """
-        if command.gpus is None or not (policy is Network.HOST and is_root()):
-            return command.gpus
-        from worker_core.machine.gpus import NO_GPU
-
-        return NO_GPU
 
     def _wrapped(self, command: Command, built: _Built, *, workspace: Path, order: GateOrder | None = None) -> Command:
         lease = None
