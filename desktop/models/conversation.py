@@ -25,6 +25,9 @@ TEXT_LIMIT = 400_000
 PROGRESS_LIMIT = 500
 """Characters of what a running tool says that it is at."""
 
+_OWN = "said-"
+"""Begins the key of what was said in this window, until a worker gives it its own."""
+
 ITEMS_LIMIT = 2_000
 """Items kept of one conversation; the oldest go first."""
 
@@ -197,10 +200,16 @@ class Conversation:
         known = self._by_key.get(approval.key)
         return known if isinstance(known, Approval) else self._add(approval)
 
+    def begin(self, prompt: str, *, at: datetime) -> None:
+        """The person's own words that it began with. A worker may have told them already."""
+        text = cut(prompt)
+        if not any(isinstance(one, Message) and one.role == "user" and _same(one.text, text) for one in self.items):
+            self.say(prompt, at=at).delivery = ""
+
     def say(self, text: str, *, at: datetime) -> Message:
         """The person's own words, which are on their way."""
         self._said += 1
-        return self._add(Message(key=f"said-{self._said}", role="user", text=cut(text), at=at, delivery="sending"))
+        return self._add(Message(key=f"{_OWN}{self._said}", role="user", text=cut(text), at=at, delivery="sending"))
 
     def answer(self, approval_id: str, answer: str, *, at: datetime | None = None) -> Approval | None:
         found = self._by_key.get(approval_id)
@@ -275,16 +284,28 @@ class Conversation:
         if isinstance(known, Message):
             known.text, known.streaming = cut(_text(payload.get("content"))), False
             return known
+        role, text = _text(payload.get("role")) or "assistant", cut(_text(payload.get("content")))
+        if role == "user" and (own := self._own(text)) is not None:
+            del self._by_key[own.key]
+            own.key, own.delivery, self._by_key[key] = key, "", own
+            return own
         return self._add(
             Message(
                 key=key,
-                role=_text(payload.get("role")) or "assistant",
-                text=cut(_text(payload.get("content"))),
+                role=role,
+                text=text,
                 at=_time(payload.get("timestamp")) or at,
                 author=_text(payload.get("user_name")) or _text(payload.get("user_email")),
                 member=member,
             )
         )
+
+    def _own(self, text: str) -> Message | None:
+        """What was said in this window with these words, and has not come back yet; the first of several."""
+        for one in self.items:
+            if isinstance(one, Message) and one.key.startswith(_OWN) and _same(one.text, text):
+                return one
+        return None
 
     def _stream(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> Message:
         key = _text(payload.get("message_id")) or "streamed"
@@ -438,6 +459,10 @@ def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
 
 
 _ANSWERS: Mapping[object, str] = {"allow": "allowed", "deny": "denied", "timeout": "expired"}
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip() == other.strip()
 
 
 def _text(value: Any) -> str:

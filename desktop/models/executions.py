@@ -214,7 +214,7 @@ class ExecutionStore:
         one = self._executions.get(execution_id) or self._make(execution_id)
         one.title, one.agent, one.agent_id, one.queue = _title(prompt), agent, agent_id, one.queue or queue
         one.started_at = one.started_at or datetime.now(UTC)
-        one.conversation.say(prompt, at=one.started_at).delivery = ""
+        one.conversation.begin(prompt, at=one.started_at)
         self._say(execution_id)
 
     def say(self, execution_id: str, text: str) -> Message:

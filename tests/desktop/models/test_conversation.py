@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,6 +94,37 @@ def test_a_stored_session_comes_before_what_was_seen_and_nothing_is_there_twice(
     )
     assert [type(item).__name__ for item in talk.items] == ["Message", "ToolCall", "Message", "Notice", "ToolCall"]
     assert talk.complete
+
+
+def user(key: str, text: str) -> dict[str, object]:
+    return {"message_id": key, "role": "user", "content": text, "user_name": "Playground"}
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_what_a_task_began_with_is_there_once(told_first: bool) -> None:
+    """Whoever is first: the window that gave the task, or the worker that tells of it."""
+    talk = Conversation("one")
+    if told_first:
+        talk.apply("message", user("u1", "Look\n"), at=AT)
+    talk.begin("Look", at=AT)
+    if not told_first:
+        talk.apply("message", user("u1", "Look\n"), at=AT)
+    talk.apply("message", user("u1", "Look\n"), at=AT)
+    talk.load_session([{"role": "user", "content": "Look", "message_id": "u1"}])
+    [one] = talk.items
+    assert isinstance(one, Message)
+    assert (one.key, one.delivery) == ("u1", "")
+
+
+def test_what_was_said_twice_is_there_twice() -> None:
+    talk = Conversation("one")
+    talk.begin("yes", at=AT)
+    first, second = talk.say("yes", at=AT), talk.say("yes", at=AT)
+    for key in ("u1", "u2", "u3", "u4"):
+        talk.apply("message", user(key, "yes"), at=AT)
+    keys = [item.key for item in talk.items if isinstance(item, Message)]
+    assert keys == ["u1", "u2", "u3", "u4"], "the fourth was said elsewhere"
+    assert (first.key, second.key, second.delivery) == ("u2", "u3", "")
 
 
 def test_exports_hold_everything_and_fences_survive_fences() -> None:
