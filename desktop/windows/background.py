@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -27,11 +27,17 @@ class Background(QObject):
         """`run` starts a coroutine; by default as a task of the running loop."""
         super().__init__(parent)
         self._tasks = TaskKeeper()
-        self._run = run or partial(self._tasks.start, name="window")
+        self._run = run
 
     def ask(self, work: Coroutine[Any, Any, object], *, doing: str, done: Callable[[], object] | None = None) -> None:
         """Do it. `doing` completes "Could not …" where the error has no sentence of its own."""
-        self._run(self._carry_out(work, doing, done))
+        carried = self._carry_out(work, doing, done)
+        if self._run is not None:
+            self._run(carried)
+            return
+        task = asyncio.ensure_future(carried)
+        task.add_done_callback(lambda _: work.close())  # one that is cancelled before its first step never came to it
+        self._tasks.start(task, name="window")
 
     async def _carry_out(
         self, work: Coroutine[Any, Any, object], doing: str, done: Callable[[], object] | None

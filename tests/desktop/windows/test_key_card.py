@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,10 @@ class Rig:
 
 
 @pytest.fixture
-def rig(stage: Stage, tmp_path: Path) -> Rig:
-    return Rig(stage, tmp_path)
+def rig(stage: Stage, tmp_path: Path, qtbot: QtBot) -> Iterator[Rig]:
+    made = Rig(stage, tmp_path)
+    yield made
+    made.settle()  # while its widgets are there: what was wished for late is asked, too
 
 
 def test_a_key_that_is_kept_is_said_with_its_end_and_can_be_forgotten(rig: Rig, qtbot: QtBot) -> None:
