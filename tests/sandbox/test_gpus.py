@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,8 +94,9 @@ async def test_what_a_call_is_given(tmp_path: Path, network: Network) -> None:
 async def test_another_call_behind_the_same_launcher_sees_none(tmp_path: Path) -> None:
     """Nor does it take the sandbox that waits, though it was made in its workspace; and the other way round."""
     spares = Spares(bubblewrap(tmp_path / "walls"))
-    own = tmp_path / "own"
     for first, second in ((GPUS, NO_GPU), (GPUS, None), (NO_GPU, GPUS), (GPUS, GPUS), (NO_GPU, None)):
+        # Behind each call another sandbox is made for its workspace, whenever its thread comes to that.
+        own = Path(tempfile.mkdtemp(dir=tmp_path))
         spares.prepare(call(own, first), workspace=own)
         wrapped = spares.wrap(call(own, second), workspace=own)
         assert isinstance(wrapped, CommandOfSpares)
@@ -102,7 +104,6 @@ async def test_another_call_behind_the_same_launcher_sees_none(tmp_path: Path) -
         found = await seen(wrapped)
         assert found["device"] == ("yes" if second is GPUS else "no")
         assert found["cuda"] == ("None" if second is None else second.variables["CUDA_VISIBLE_DEVICES"])
-        spares.leave(own)
     spares.close()
 
 
