@@ -1,25 +1,40 @@
-"""What GPU programs do here, outside the sandbox: `python -m bench.gpu`, on a machine with an NVIDIA GPU, in minutes.
+"""What GPU programs do here, in the sandbox and outside: `python -m bench.gpu`, on a machine with a GPU, in minutes.
 
-python -m bench.gpu [--json]
+python -m bench.gpu [--python PYTHON] [--json]
 
 It asks the driver, starts CUDA by its own library alone, and trains a tiny model with PyTorch and JAX where the Python
-of `--python` has them. Elsewhere it says what is missing, and ends with 3.
+of `--python` has them: outside, in the sandbox with the GPUs of `gpu = "auto"`, and in the sandbox without, where each
+must find none. Elsewhere it says what is missing, and ends with 3.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from worker_core.machine import gpu_facts
+from worker_core.machine.gpus import MACHINE as GPUS
+from worker_core.machine.gpus import NO_GPU
+from worker_core.paths import Paths
+from worker_core.sandbox.call import run_process
+from worker_core.sandbox.choice import choose
+from worker_core.sandbox.direct import DirectLauncher
+from worker_core.sandbox.environment import tool_environment
+from worker_core.sandbox.launcher import Command, Launcher
+from worker_core.settings import Settings
 
-LIMIT_SECONDS: Final = 240.0
+LIMIT: Final = timedelta(seconds=90)
 NOTHING_HERE: Final = 3
 
 CUDA: Final = """
@@ -60,29 +75,98 @@ CASES: Final = {"CUDA": ("", CUDA), "PyTorch": ("torch", PYTORCH), "JAX": ("jax"
 """By name: the module that it needs, and the program."""
 
 
+WHERE: Final = ("outside", "with GPUs", "without")
+"""Where each case runs: no sandbox, one that is given GPUs, one that is not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     name: str
+    where: str
     verdict: str
-    """`ok`, `failed`, or `missing`."""
+    """`ok`, `failed`, or `missing`. Without GPUs it is ok that a program ends because it finds none."""
 
     said: str
     seconds: float | None = None
 
 
-def run(name: str, python: str) -> Case:
-    """One case in a process of its own."""
-    module, text = CASES[name]
-    if module and subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode:
-        return Case(name=name, verdict="missing", said=f"{python} has no module {module}.")
+def has_module(module: str, python: str) -> bool:
+    """Whether an interpreter has a module."""
+    return (
+        not module
+        or not subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode
+    )
+
+
+async def run(name: str, text: str, python: str, *, where: str, launcher: Launcher, folder: Path) -> Case:
+    """One case in a process of its own.
+
+    Args:
+        name: of the case.
+        text: the program; it ends with 0 where it worked.
+        python: what it is run by. In the sandbox its own installation can be read.
+        where: of `WHERE`.
+        launcher: of the sandbox; outside it is not asked.
+        folder: its workspace.
+    """
+    place = await asyncio.to_thread(installation, python)
+    command = Command(
+        argv=[python, "-c", text],
+        cwd=folder,
+        environment=tool_environment({}, call_mark="bench", inherited={"PATH": os.environ["PATH"]}),
+        readable=place,
+        gpus=GPUS.find("auto").grant if where == "with GPUs" else NO_GPU,
+    )
+    if where != "outside":
+        command = await asyncio.to_thread(launcher.wrap, command, workspace=folder)
     began = time.perf_counter()
-    try:
-        done = subprocess.run([python, "-c", text], capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return Case(name=name, verdict="failed", said=f"It did not end within {LIMIT_SECONDS:g} s.")
-    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or [f"exit {done.returncode}"]
-    verdict = "ok" if done.returncode == 0 else "failed"
-    return Case(name=name, verdict=verdict, said=lines[-1], seconds=time.perf_counter() - began)
+    result = await run_process(command, timeout=LIMIT, output_limit_bytes=20_000)
+    seconds = time.perf_counter() - began
+    lines = b"".join(result.output.ends()).decode("utf-8", "replace").strip().splitlines()
+    result.output.close()
+    said = lines[-1] if lines else f"exit {result.exit_code}"
+    if result.timed_out:
+        return Case(name=name, where=where, verdict="failed", said=f"It did not end within {LIMIT.seconds} s.")
+    worked = result.exit_code == 0
+    verdict = "ok" if worked is (where != "without") else "failed"
+    return Case(name=name, where=where, verdict=verdict, said=said, seconds=seconds)
+
+
+def installation(python: str) -> tuple[Path, ...]:
+    """Folders that an interpreter is made of."""
+    asked = "import sys; print(sys.prefix); print(sys.base_prefix)"
+    said = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.splitlines()
+    return tuple(Path(one) for one in dict.fromkeys(said))
+
+
+async def measure(python: str, cases: Mapping[str, tuple[str, str]]) -> list[Case]:
+    """All cases in all places.
+
+    Args:
+        python: what they are run by.
+        cases: as `CASES`.
+    """
+    found: list[Case] = []
+    with tempfile.TemporaryDirectory(prefix="kubiya-gpu-") as folder:
+        home = Path(folder)
+        workspace = home / "workspace"
+        workspace.mkdir()
+        paths = Paths(config=home / "config", state=home / "state", runtime=home / "run")
+        chosen = choose(Settings(require_sandbox="always"), paths)
+        try:
+            for name, (module, text) in cases.items():
+                if not has_module(module, python):
+                    found.append(Case(name=name, where="", verdict="missing", said=f"{python} has no module {module}."))
+                    continue
+                for where in WHERE:
+                    if where != "outside" and chosen.launcher is None:
+                        found.append(Case(name=name, where=where, verdict="missing", said=str(chosen.reason)))
+                        continue
+                    launcher = chosen.launcher or DirectLauncher()
+                    found.append(await run(name, text, python, where=where, launcher=launcher, folder=workspace))
+        finally:
+            chosen.close()
+    return found
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -97,19 +181,19 @@ def main(given: Sequence[str] | None = None) -> int:
     if found.trouble:
         print(found.trouble, file=sys.stderr)
         return NOTHING_HERE
-    cases = [run(name, options.python) for name in CASES]
+    cases = asyncio.run(measure(options.python, CASES))
     if options.json:
         gpus: list[dict[str, Any]] = [
             {"name": one.name, "driver": one.driver, "memory_bytes": one.memory_bytes} for one in found.gpus
         ]
-        rows = [{"name": one.name, "verdict": one.verdict, "said": one.said, "seconds": one.seconds} for one in cases]
+        rows = [asdict(one) for one in cases]
         print(json.dumps({"gpus": gpus, "cases": rows}, indent=1))
     else:
         for gpu in found.gpus:
             print(f"{gpu.index}: {gpu.name}, driver {gpu.driver}")
         for one in cases:
             took = "" if one.seconds is None else f" ({one.seconds:.1f} s)"
-            print(f"{one.name:8} {one.verdict:8} {one.said}{took}")
+            print(f"{one.name:8} {one.where:10} {one.verdict:8} {one.said}{took}")
     return 0 if all(one.verdict != "failed" for one in cases) else 1
 
 
