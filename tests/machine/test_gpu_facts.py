@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker_core.checks.gpus import told
+from worker_core.checks.gpus import gpus, told
 from worker_core.machine import gpu_facts
 from worker_core.machine.gpu_facts import GpuLook, labels, look, read
 from worker_core.machine.load import HealthSampler
+from worker_core.settings import Settings
 
 H200 = "0, GPU-5c1d1f0e-0001, NVIDIA H200, 580.159.04, 143771, 0, 0, 28, 76.31, Disabled"
 DIVIDED = "1, GPU-5c1d1f0e-0002, NVIDIA H200, 580.159.04, 143771, 620, [N/A], 30, 80.00, Enabled"
@@ -73,13 +74,21 @@ def test_the_program_is_asked_and_its_failures_are_said(tmp_path: Path) -> None:
 
 
 def test_the_doctor_says_what_was_found() -> None:
-    said = told(GpuLook(gpus=read([H200, DIVIDED])))
+    said = told(GpuLook(gpus=read([H200, DIVIDED])), given="Tools are given none.")
     assert said.verdict == "ok"
     assert said.sentence.startswith("0: NVIDIA H200, ")
     assert "0 % busy, 28 °C, 76 W; 1: " in said.sentence
-    assert said.sentence.endswith("divided (MIG). Driver 580.159.04.")
-    assert told(GpuLook(trouble="It failed.")).verdict == "warn"
-    assert told(GpuLook()).sentence == "The driver knows no GPU."
+    assert said.sentence.endswith("divided (MIG). Driver 580.159.04. Tools are given none.")
+    assert told(GpuLook(trouble="It failed."), given="").verdict == "warn"
+    assert told(GpuLook(), given="").sentence == "The driver knows no GPU."
+
+
+async def test_the_doctor_says_that_the_setting_names_what_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_facts, "has_driver", lambda: False)
+    found = await gpus(Settings(gpu="all"))
+    assert (found.verdict, found.sentence) == ("warn", "This machine has no GPU whose driver works.")
+    assert (await gpus(Settings(gpu="auto"))).sentence.endswith("There is none to give.")
+    assert (await gpus(Settings())).verdict == "skip"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")

@@ -116,7 +116,7 @@ async def examine(
         ("MCP hosts", lambda: _one(check.timed(network.mcp_hosts(settings)))),
         ("sandbox", lambda: _one(check.sandbox(paths, settings))),
         ("confinement", lambda: _one(confinement())),
-        ("GPUs", lambda: _one(check.timed(gpus()))),
+        ("GPUs", lambda: _one(check.timed(gpus(settings)))),
         ("folders", lambda: granted_folders(paths, settings)),
         ("calls for you", lambda: _one(check.timed(calls_for_you(settings, paths, tell=notify)))),
         ("control socket", lambda: _one(folders.control_socket(paths))),
