@@ -20,4 +20,5 @@ def come_by(token: str) -> None:
         and token.isprintable()
         and len(token) <= LONGEST_TOKEN
     ):
-        os.environ["XDG_ACTIVATION_TOKEN"] = token  # Qt takes it from there, once
+        # Qt takes it from there, once, and leaves nothing; `os.environ` would keep its own copy for later programs.
+        os.putenv("XDG_ACTIVATION_TOKEN", token)
