@@ -324,6 +324,6 @@ async def test_a_key_that_windows_does_not_take_is_said_to_be_too_long(monkeypat
     monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
     store = KeyringStore()
     await store.set(URL, Secret("k" * 1280))
-    with pytest.raises(KeychainFailed, match="Credential Manager, which keeps 1280 characters; nothing was stored"):
+    with pytest.raises(KeychainFailed, match="Credential Manager, which keeps 1,280 characters; nothing was stored"):
         await store.set(URL, Secret("k" * 1281))
     assert {len(one) for one in backend.kept.values()} == {1280}
