@@ -56,7 +56,9 @@ def _header(facts: TrayFacts) -> tuple[Entry, ...]:
     if summary(facts.snapshot).unprotected and not facts.unset:
         lines.append(Entry(title=f"⚠ {unprotected()}", action=Action.SETTINGS, target="require_sandbox"))
     if facts.attached:
-        lines.append(Entry(title=tr("Served by the worker service (pid {pid})", pid=facts.snapshot.pid), enabled=False))
+        lines.append(
+            Entry(title=tr("Served by the worker service (pid {pid})", pid=str(facts.snapshot.pid)), enabled=False)
+        )
     return tuple(lines)
 
 

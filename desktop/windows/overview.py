@@ -122,7 +122,7 @@ class StateCard(Card):
         if snapshot.since and not said.needs_attention:
             why = f"{why}  {tr('Since {time}.', time=moment(snapshot.since, now))}".strip()
         if self._desk.worker.attached and snapshot.pid:
-            why = f"{why}  {tr('Attached to the worker with the process {pid}.', pid=snapshot.pid)}".strip()
+            why = f"{why}  {tr('Attached to the worker with the process {pid}.', pid=str(snapshot.pid))}".strip()
         self._reason.setText(why)
         self._warning.setVisible(said.unprotected)
         locked = said.standing is Standing.LOCKED
