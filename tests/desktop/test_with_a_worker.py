@@ -133,8 +133,7 @@ def test_a_locked_screen_hides_what_is_asked(stage: Stage, session: Session) -> 
             assert "touch allowed" in asked.body
             server.pick(asked.id, "allow")
             until((home(session.home / "worker").workspaces / execution_id / "allowed").exists)
-            until(lambda: "Quit" in icon.labels(), what="the end of the task")
-            icon.click("Quit")
+            icon.click("Quit")  # it is called so when nothing runs
             assert program.wait(LIMIT_SECONDS) == 0
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,15 +216,17 @@ class TrayIcon:
         return [item.label for item in self.menu() if item.label]
 
     def click(self, *labels: str) -> None:
-        """Pick an item; several labels lead through submenus."""
-        items = self.menu()
-        for label in labels:
-            found = [item for item in items if item.label == label]
-            assert found, f"no item {label!r} among {[item.label for item in items]}"
-            item, items = found[0], found[0].children
+        """Pick an item, once it is there: a menu follows what happens. Several labels lead through submenus."""
+        item = until(lambda: self._item(labels), what=f"an item {labels}")
         assert item.enabled, f"{labels} cannot be picked"
         path = self._property("Menu")
         self._call(path, MENU, "Event", "isvu", (item.id, "clicked", ("i", 0), 0))
+
+    def _item(self, labels: Sequence[str]) -> MenuItem | None:
+        items = self.menu()
+        for label in labels[:-1]:
+            items = next((item.children for item in items if item.label == label), ())
+        return next((item for item in items if item.label == labels[-1]), None)
 
     def _property(self, name: str) -> Any:
         return self._call("/StatusNotifierItem", PROPERTIES, "Get", "ss", (ITEM, name))[0][1]
