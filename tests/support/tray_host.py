@@ -232,19 +232,18 @@ class TrayIcon:
         return self._call("/StatusNotifierItem", PROPERTIES, "Get", "ss", (ITEM, name))[0][1]
 
     def _call(self, path: str, interface: str, method: str, signature: str, body: tuple[Any, ...]) -> Any:
+        end = time.monotonic() + LIMIT_SECONDS
         while True:
             service = until(lambda: self._panel.items, what="an icon")[-1]
             where = DBusAddress(path, bus_name=service, interface=interface)
             answer = self._connection.send_and_get_reply(
                 new_method_call(where, method, signature, body), timeout=LIMIT_SECONDS
             )
-            gone = answer.header.fields.get(HeaderFields.error_name) in {UNKNOWN_SERVICE, LEFT_IN_MID_CALL}
-            if not gone:
+            # An icon that is made anew has another name, which the panel learns a moment later.
+            if answer.header.fields.get(HeaderFields.error_name) not in {UNKNOWN_SERVICE, LEFT_IN_MID_CALL}:
                 break
-            until(
-                lambda gone=service: (self._panel.items or [gone])[-1] != gone,
-                what="another icon in the place of the first",
-            )
+            assert time.monotonic() < end, f"not within {LIMIT_SECONDS} s: an icon that answers ({answer.body})"
+            time.sleep(0.02)
         assert answer.header.message_type is MessageType.method_return, answer.body
         return answer.body
 
