@@ -94,6 +94,21 @@ async def test_a_machines_gpus_are_labels_and_the_settings_win(plane: FakeContro
     assert beat.json()["worker_metadata"]["labels"] == {"gpu": "NVIDIA H200", "gpu_count": "none"}
 
 
+async def test_what_is_set_for_the_queue_is_asked_once_at_the_start(plane: FakeControlPlane, tmp_path: Path) -> None:
+    """And again with each full heartbeat behind the first one."""
+    config = f"/worker-queues/{QUEUE}/config"
+    plane.on("GET", config, Reply(status=200, body={"queue_id": QUEUE, "config_version": "1"}))
+    async with worker(plane, tmp_path) as it:
+        await it.session.register()
+        assert not it.session.may_take_work
+        it.session.start_heartbeats()
+        await plane.wait_for(lambda: len(plane.received("POST", BEAT)) >= 3)
+        await plane.wait_for(lambda: it.session.may_take_work)
+        assert len(plane.received("GET", config)) == 1
+        it.session.beat_now(full=True)
+        await plane.wait_for(lambda: len(plane.received("GET", config)) == 2)
+
+
 async def test_a_whole_session(plane: FakeControlPlane, tmp_path: Path) -> None:
     plane.start_response = {"temporal_api_key": "temporal-key-1", "queue_name": "laptops"}
     async with worker(plane, tmp_path) as it:

@@ -296,11 +296,11 @@ class QueueSession:
             else:
                 outage.recovered()
                 self._works()
-                self.last_heartbeat_at = datetime.now(UTC)
                 if full:
                     full_at = time.monotonic() + spread(FULL_EVERY).total_seconds()
-                    if self.last_heartbeat_at is not None:  # it was begun with the first one
+                    if self.last_heartbeat_at is not None:  # a look was begun with the first one
                         self._looking.start(self._look())
+                self.last_heartbeat_at = datetime.now(UTC)
                 worker_id = self.registration.worker_id
                 self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
             with contextlib.suppress(TimeoutError):
