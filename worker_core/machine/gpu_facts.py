@@ -66,11 +66,11 @@ class GpuLook:
     """Why nothing is known where there is a driver, as a sentence; empty: it is known, or there is none."""
 
 
-def has_driver(node: Path = CONTROL_NODE) -> bool:
+def has_driver() -> bool:
     """Whether there is anything to ask, as far as that can be told without asking."""
     if sys.platform == "win32":
         return program() is not None
-    return node.exists()
+    return CONTROL_NODE.exists()
 
 
 def program(search_path: str | None = None, places: Sequence[str] = _PLACES) -> str | None:

@@ -48,10 +48,10 @@ def _busy_and_all(times: Any) -> tuple[float, float]:
     return counted - times.idle - getattr(times, "iowait", 0.0), counted
 
 
-def _gpu_labels(driver: Path, program: str | None) -> Mapping[str, str]:
+def _gpu_labels(program: str | None) -> Mapping[str, str]:
     from worker_core.machine import gpu_facts
 
-    return gpu_facts.labels(gpu_facts.look(program).gpus) if gpu_facts.has_driver(driver) else {}
+    return gpu_facts.labels(gpu_facts.look(program).gpus)
 
 
 class HealthSampler:
@@ -76,7 +76,7 @@ class HealthSampler:
         if self._learning is None:
             if not (sys.platform == "win32" or os.path.exists(driver)):  # noqa: ASYNC240, PTH110
                 return
-            self._learning = asyncio.ensure_future(asyncio.to_thread(_gpu_labels, driver, program))
+            self._learning = asyncio.ensure_future(asyncio.to_thread(_gpu_labels, program))
         self.gpu_labels = await asyncio.shield(self._learning)
 
     async def sample(self) -> Health:
