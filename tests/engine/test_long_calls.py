@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -44,21 +44,29 @@ class LongCall:
         await eventually(lambda: (self.workspace / "pid").exists() and (self.workspace / "pid").read_text().strip())
         return int((self.workspace / "pid").read_text())
 
-    async def given_up(self) -> None:
-        """Until Temporal waits for the first attempt no more."""
-        async with asyncio.timeout(60):
-            while True:
-                [pending] = (await self.handle.describe()).raw_description.pending_activities
-                if pending.attempt > 1 and pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED:
-                    return
-                await asyncio.sleep(0.1)
+    async def slept(self, worker: WorkerProcess, *, meanwhile: Callable[[], Awaitable[object]] | None = None) -> int:
+        """The worker, with its machine, sleeps in the middle of the call until Temporal waits for the first attempt no
+        more, and wakes. The call's process, which lives.
+        """
+        process = await self.begun()
+        os.kill(worker.process.pid, signal.SIGSTOP)
+        await self._until_next(PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED)
+        if meanwhile is not None:
+            await meanwhile()
+        assert alive(process)
+        os.kill(worker.process.pid, signal.SIGCONT)
+        return process
 
     async def taken_up(self) -> None:
         """Until the attempt that Temporal made meanwhile has reached the worker."""
+        await self._until_next(PendingActivityState.PENDING_ACTIVITY_STATE_STARTED)
+
+    async def _until_next(self, state: PendingActivityState.ValueType) -> None:
+        """Until a later attempt than the first is in this state."""
         async with asyncio.timeout(60):
             while True:
                 [pending] = (await self.handle.describe()).raw_description.pending_activities
-                if pending.attempt > 1 and pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+                if pending.attempt > 1 and pending.state == state:
                     return
                 await asyncio.sleep(0.1)
 
@@ -78,19 +86,11 @@ async def long_call(stage: Stage, folder: Path, queue: str) -> AsyncIterator[Lon
     await client.aclose()
 
 
-async def stopped(worker: WorkerProcess) -> None:
-    """It sleeps, as with its machine."""
-    os.kill(worker.process.pid, signal.SIGSTOP)
-
-
 async def test_a_call_goes_on_over_a_sleep_and_its_outcome_counts(stage: Stage, tmp_path: Path) -> None:
     queue = await new_queue(stage)
     with worker_process(stage, tmp_path, queue) as worker:
         async with long_call(stage, tmp_path, queue) as call:
-            process = await call.begun()
-            await stopped(worker)
-            await call.given_up()
-            os.kill(worker.process.pid, signal.SIGCONT)
+            process = await call.slept(worker)
             await call.taken_up()
             assert alive(process)
             call.go_on()
@@ -105,12 +105,7 @@ async def test_a_call_ends_whose_execution_was_ended_over_a_sleep(stage: Stage, 
     queue = await new_queue(stage)
     with worker_process(stage, tmp_path, queue) as worker:
         async with long_call(stage, tmp_path, queue) as call:
-            process = await call.begun()
-            await stopped(worker)
-            await call.given_up()
-            await call.handle.terminate()
-            assert alive(process)
-            os.kill(worker.process.pid, signal.SIGCONT)
+            process = await call.slept(worker, meanwhile=call.handle.terminate)
             await eventually(lambda: not alive(process))
             worker.wait_log("is ended: nobody waits for it any more")
     assert call.calls() == ["began"]
@@ -120,10 +115,7 @@ async def test_a_call_is_cancelled_that_went_on_over_a_sleep(stage: Stage, tmp_p
     queue = await new_queue(stage)
     with worker_process(stage, tmp_path, queue) as worker:
         async with long_call(stage, tmp_path, queue) as call:
-            process = await call.begun()
-            await stopped(worker)
-            await call.given_up()
-            os.kill(worker.process.pid, signal.SIGCONT)
+            process = await call.slept(worker)
             await call.taken_up()
             assert alive(process)
             await call.viewer.client.cancel(call.execution_id)
