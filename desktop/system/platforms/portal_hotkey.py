@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from desktop.system.platforms.combination import Combination
+from desktop.system.platforms.hotkey_state import TellsState
 from desktop.system.platforms.ports import HotkeyState
 
 if TYPE_CHECKING:
@@ -24,11 +25,9 @@ log = logging.getLogger(__name__)
 CLOSE_LIMIT_SECONDS: Final = 5.0
 
 
-class PortalHotkey(QObject):
+class PortalHotkey(TellsState):
     """Implements `ports.Hotkey`. Signals come in the GUI's thread."""
 
-    pressed = Signal(str)
-    changed = Signal()
     _came = Signal(object, object, str)
     """From the thread: whose wish it is, its state, and how it is pressed."""
     _struck = Signal(object, str)
@@ -38,31 +37,21 @@ class PortalHotkey(QObject):
         """`app_id`: the name of this program's .desktop file, by which the desktop remembers what it was given."""
         super().__init__(parent)
         self._app_id = app_id
-        self._state = HotkeyState.OFF
-        self._assigned = ""
         self._waiting: _Waiting | None = None
         # Queued: what is under way is nobody's once somebody else waits.
         self._came.connect(self._told, Qt.ConnectionType.QueuedConnection)
         self._struck.connect(self._heard, Qt.ConnectionType.QueuedConnection)
 
-    @property
-    def state(self) -> HotkeyState:
-        return self._state
-
-    @property
-    def assigned(self) -> str:
-        return self._assigned
-
     def take(self, keys: Combination, *, purpose: str) -> None:
         self._stop()
-        self._be(HotkeyState.ASKING, "")
+        self._be(HotkeyState.ASKING)
         wish = (self._app_id, keys.trigger, purpose)
         self._waiting = _Waiting(wish, tell=self._came.emit, hear=self._struck.emit)
         self._waiting.start()
 
     def release(self) -> None:
         self._stop()
-        self._be(HotkeyState.OFF, "")
+        self._be(HotkeyState.OFF)
 
     def _stop(self) -> None:
         waiting, self._waiting = self._waiting, None
@@ -78,11 +67,6 @@ class PortalHotkey(QObject):
     def _heard(self, waiting: object, token: str) -> None:
         if waiting is self._waiting:
             self.pressed.emit(token)
-
-    def _be(self, state: HotkeyState, assigned: str) -> None:
-        if (state, assigned) != (self._state, self._assigned):
-            self._state, self._assigned = state, assigned
-            self.changed.emit()
 
 
 class _Waiting:

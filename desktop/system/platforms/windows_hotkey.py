@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from PySide6.QtCore import QAbstractNativeEventFilter, QByteArray, QCoreApplication, QObject, Signal
+from PySide6.QtCore import QAbstractNativeEventFilter, QByteArray, QCoreApplication, QObject
 
 from desktop.system.platforms.combination import Combination
+from desktop.system.platforms.hotkey_state import TellsState
 from desktop.system.platforms.ports import HotkeyState
 
 WM_HOTKEY: Final = 0x0312
@@ -20,11 +21,8 @@ NUMBER: Final = 1
 """Of this hotkey among those of the thread: programs have 0 to 0xBFFF."""
 
 
-class WindowsHotkey(QObject):
+class WindowsHotkey(TellsState):
     """Implements `ports.Hotkey`. `user32` is `ctypes.windll.user32`; tests hand in their own."""
-
-    pressed = Signal(str)
-    changed = Signal()
 
     def __init__(self, user32: Any = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -34,15 +32,6 @@ class WindowsHotkey(QObject):
             user32 = ctypes.windll.user32
         self._user32 = user32
         self._filter = _Filter(self)
-        self._state = HotkeyState.OFF
-
-    @property
-    def state(self) -> HotkeyState:
-        return self._state
-
-    @property
-    def assigned(self) -> str:
-        return ""
 
     def take(self, keys: Combination, *, purpose: str) -> None:
         self._let_go()
@@ -81,11 +70,6 @@ class WindowsHotkey(QObject):
             self._user32.UnregisterHotKey(None, NUMBER)
             if (app := QCoreApplication.instance()) is not None:
                 app.removeNativeEventFilter(self._filter)
-
-    def _be(self, state: HotkeyState) -> None:
-        if state is not self._state:
-            self._state = state
-            self.changed.emit()
 
 
 class _Filter(QAbstractNativeEventFilter):

@@ -14,6 +14,7 @@ from PySide6.QtCore import QAbstractNativeEventFilter, QByteArray, QObject, Qt, 
 from PySide6.QtGui import QGuiApplication, QNativeInterface
 
 from desktop.system.platforms.combination import Combination
+from desktop.system.platforms.hotkey_state import TellsState
 from desktop.system.platforms.ports import HotkeyState
 from desktop.system.platforms.xcb import KEY_PRESS, KEY_RELEASE, MAPPING_NOTIFY, KeyEvent, Xcb
 
@@ -39,11 +40,9 @@ MAP_NOTIFY: Final = 1
 """Of the events of XKB, which Qt has chosen: who has them is not told by the core protocol's MappingNotify."""
 
 
-class X11Hotkey(QObject):
+class X11Hotkey(TellsState):
     """Implements `ports.Hotkey`. In the GUI's thread, which no event reaches but those of the grabbed key."""
 
-    pressed = Signal(str)
-    changed = Signal()
     _came = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -52,7 +51,6 @@ class X11Hotkey(QObject):
         assert isinstance(native, QNativeInterface.QX11Application)
         self._xcb = Xcb(native.connection())
         self._filter = _Filter(self._xcb, hear=self.hear, look_again=self.look_again)
-        self._state = HotkeyState.OFF
         self._keys: Combination | None = None
         self._held: frozenset[tuple[int, int]] = frozenset()
         """What presses them, as keycode and modifiers."""
@@ -71,14 +69,6 @@ class X11Hotkey(QObject):
         self._came.connect(lambda: self.pressed.emit(""), Qt.ConnectionType.QueuedConnection)
         self._again = QTimer(self, singleShot=True, interval=0)
         self._again.timeout.connect(self._hold)
-
-    @property
-    def state(self) -> HotkeyState:
-        return self._state
-
-    @property
-    def assigned(self) -> str:
-        return ""
 
     def take(self, keys: Combination, *, purpose: str) -> None:
         self._let_go()
@@ -154,11 +144,6 @@ class X11Hotkey(QObject):
         if keys.meta:
             mask |= _mask(modifiers, keyboard, XK_SUPER) or MOD4
         return mask
-
-    def _be(self, state: HotkeyState) -> None:
-        if state is not self._state:
-            self._state = state
-            self.changed.emit()
 
 
 def _mask(modifiers: list[set[int]], keyboard: dict[int, tuple[int, ...]], symbols: frozenset[int]) -> int:
