@@ -28,7 +28,7 @@ from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
-from desktop.models.conversation import Message
+from desktop.models.conversation_items import Message
 from desktop.notices.notifications import Notifications
 from desktop.notices.updates import UpdateState, UpdateWatch
 from desktop.settings.policy_store import PolicyStore

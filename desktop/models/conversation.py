@@ -6,21 +6,30 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
-from desktop.look.asked import in_one_line
 from desktop.look.language import tr
+from desktop.models.conversation_items import (
+    TEXT_LIMIT,
+    Approval,
+    Item,
+    ItemKind,
+    Message,
+    Notice,
+    ToolCall,
+    cut,
+    moment_of,
+    pretty,
+    text_of,
+)
 from worker_core.basics import typed_json
 from worker_core.basics.plain import one_line
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible
 from worker_core.policy.question_text import left_out
-from worker_core.snapshot import QuestionField, QuestionPart, WholeQuestion
-
-TEXT_LIMIT = 400_000
-"""Characters kept of one message or of one tool's output; what is above is cut, and said so."""
+from worker_core.snapshot import QuestionField, QuestionPart
 
 PROGRESS_LIMIT = 500
 """Characters of what a running tool says that it is at."""
@@ -30,128 +39,6 @@ _OWN = "said-"
 
 ITEMS_LIMIT = 2_000
 """Items kept of one conversation; the oldest go first."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Message:
-    """Something said. `member` names the team member that said it; empty for the agent itself."""
-
-    key: str
-    role: str
-    text: str
-    at: datetime | None = None
-    author: str = ""
-    member: str = ""
-    streaming: bool = False
-    delivery: Literal["", "sending", "failed"] = ""
-    """Of what was said in this window, until the control plane has it."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class ToolCall:
-    """A tool at work. `succeeded` is None while it runs; `duration_seconds` is None until it is known."""
-
-    key: str
-    name: str
-    arguments: Any = None
-    output: str = ""
-    error: str = ""
-    succeeded: bool | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    """None where its end was not seen."""
-
-    duration_seconds: float | None = None
-    sandbox: str = ""
-    member: str = ""
-    progress: str = ""
-    """While it runs: what it is at, the latest that was heard, on one line."""
-
-    failure: Literal["", "denied", "unknown"] = ""
-    """Why it did not succeed, where the tool itself did not fail: it was not allowed, or nobody knows."""
-
-    @property
-    def summary(self) -> str:
-        """The one argument that says most, on one line."""
-        return summary_of(self.arguments)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Notice:
-    """A remark of the worker: an error, a warning, a change of state."""
-
-    key: str
-    severity: Literal["info", "warning", "danger"]
-    text: str
-    at: datetime | None = None
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Approval:
-    """A question whether a tool may run. `answer` is empty while it waits; then `allowed`, `denied` or `expired`."""
-
-    key: str
-    execution_id: str
-    tool: str
-    parts: tuple[QuestionPart, ...]
-    left_out: int = 0
-    """Characters that its view leaves out: it must be read whole before it can be allowed."""
-
-    seal: str = ""
-    """Of the whole question, once it was read; `parts` then has all of it."""
-
-    asked_at: datetime | None = None
-    expires_at: datetime | None = None
-    lasts: bool = True
-    """It can be allowed for always."""
-
-    rule: str = ""
-    """What would be written to the policy then; empty where that is not known."""
-
-    workspace: str = ""
-    """Of its execution; empty where that rule can only be written as it is."""
-
-    own_rule: str = ""
-    """What is written instead, when it is answered; empty: that rule."""
-
-    in_call: bool = False
-    """The call is under way, and its server asks something."""
-
-    fields: tuple[QuestionField, ...] = ()
-    values: dict[str, str] = field(default_factory=dict)
-    """What was filled in, when it is answered."""
-
-    answer: str = ""
-    answered_at: datetime | None = None
-    adrift: bool = False
-    """The worker that asked has ended: nobody takes an answer until there is one again."""
-
-    @property
-    def about_budget(self) -> bool:
-        """It asks for more of a budget: no server and no tool does."""
-        return self.in_call and self.tool == "budget"
-
-    @property
-    def waits(self) -> bool:
-        return not self.answer and not self.adrift
-
-    @property
-    def was_shown(self) -> bool:
-        """Nothing of it is unread: it can be allowed."""
-        return not self.left_out or bool(self.seal)
-
-    @property
-    def summary(self) -> str:
-        """What it would do, on one line."""
-        return in_one_line(self.parts)
-
-    def read(self, question: WholeQuestion) -> None:
-        """All of it is shown from now on."""
-        self.parts, self.seal = question.parts, question.seal
-
-
-Item = Message | ToolCall | Notice | Approval
-ItemKind = TypeVar("ItemKind", Message, ToolCall, Notice, Approval, Item)
 
 
 @dataclass(slots=True)
@@ -166,7 +53,7 @@ class Conversation:
 
     def apply(self, kind: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Item | None:
         """Take one event; returns the item that is new or changed, None where there is nothing to show."""
-        member = _text(payload.get("member_name"))
+        member = text_of(payload.get("member_name"))
         match kind.removeprefix("member_"):
             case "metadata" | "run_started":
                 self.complete = self.complete or not self.items
@@ -176,7 +63,7 @@ class Conversation:
             case "message_chunk":
                 return self._stream(payload, at=at, member=member)
             case "message_complete":
-                if isinstance(found := self._by_key.get(_text(payload.get("message_id"))), Message):
+                if isinstance(found := self._by_key.get(text_of(payload.get("message_id"))), Message):
                     found.streaming = False
                 return found
             case "tool_started":
@@ -191,7 +78,7 @@ class Conversation:
                 return self.ask(approval_from(self.execution_id, payload, at=at))
             case "approval_answered":
                 answer = _ANSWERS.get(payload.get("answer"), "denied")
-                return self.answer(_text(payload.get("approval_id")), answer, at=at)
+                return self.answer(text_of(payload.get("approval_id")), answer, at=at)
             case _:
                 return None
 
@@ -279,12 +166,12 @@ class Conversation:
         return item
 
     def _say(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> Message:
-        key = _text(payload.get("message_id")) or f"message-{len(self.items)}"
+        key = text_of(payload.get("message_id")) or f"message-{len(self.items)}"
         known = self._by_key.get(key)
         if isinstance(known, Message):
-            known.text, known.streaming = cut(_text(payload.get("content"))), False
+            known.text, known.streaming = cut(text_of(payload.get("content"))), False
             return known
-        role, text = _text(payload.get("role")) or "assistant", cut(_text(payload.get("content")))
+        role, text = text_of(payload.get("role")) or "assistant", cut(text_of(payload.get("content")))
         if role == "user" and (own := self._own(text)) is not None:
             del self._by_key[own.key]
             own.key, own.delivery, self._by_key[key] = key, "", own
@@ -295,7 +182,7 @@ class Conversation:
                 role=role,
                 text=text,
                 at=_time(payload.get("timestamp")) or at,
-                author=_text(payload.get("user_name")) or _text(payload.get("user_email")),
+                author=text_of(payload.get("user_name")) or text_of(payload.get("user_email")),
                 member=member,
             )
         )
@@ -308,46 +195,46 @@ class Conversation:
         return None
 
     def _stream(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> Message:
-        key = _text(payload.get("message_id")) or "streamed"
+        key = text_of(payload.get("message_id")) or "streamed"
         known = self._by_key.get(key)
         if not isinstance(known, Message):
             self.settle()
             known = self._add(Message(key=key, role="assistant", text="", at=at, member=member, streaming=True))
         if len(known.text) < TEXT_LIMIT:
-            known.text = cut(known.text + _text(payload.get("content")))
+            known.text = cut(known.text + text_of(payload.get("content")))
         known.streaming = True
         return known
 
     def _tool_started(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> ToolCall:
         self.settle()
-        key = _text(payload.get("tool_execution_id")) or f"tool-{len(self.items)}"
+        key = text_of(payload.get("tool_execution_id")) or f"tool-{len(self.items)}"
         known = self._by_key.get(key)
         call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name=""))
-        call.name = _text(payload.get("tool_name")) or "tool"
+        call.name = text_of(payload.get("tool_name")) or "tool"
         call.arguments = payload.get("tool_arguments")
-        call.sandbox = _text(payload.get("sandbox")) or call.sandbox
+        call.sandbox = text_of(payload.get("sandbox")) or call.sandbox
         call.started_at, call.member = at, member
         return call
 
     def _tool_progress(self, payload: Mapping[str, Any], *, member: str) -> ToolCall | None:
-        key, said = _text(payload.get("tool_execution_id")), one_line(_text(payload.get("message")), PROGRESS_LIMIT)
+        key, said = text_of(payload.get("tool_execution_id")), one_line(text_of(payload.get("message")), PROGRESS_LIMIT)
         known = self._by_key.get(key)
         if not key or not said or (isinstance(known, ToolCall) and known.succeeded is not None):
             return None
         # Its begin was not seen where the conversation's was not: since when it runs is not known then.
         call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name="", member=member))
-        call.name = call.name or _text(payload.get("tool_name")) or "tool"
+        call.name = call.name or text_of(payload.get("tool_name")) or "tool"
         call.progress = said
         return call
 
     def _tool_completed(self, payload: Mapping[str, Any], *, at: datetime | None, member: str) -> ToolCall:
-        key = _text(payload.get("tool_execution_id")) or f"tool-{len(self.items)}"
+        key = text_of(payload.get("tool_execution_id")) or f"tool-{len(self.items)}"
         known = self._by_key.get(key)
         call = known if isinstance(known, ToolCall) else self._add(ToolCall(key=key, name="", member=member))
-        call.name = call.name or _text(payload.get("tool_name")) or "tool"
-        call.output, call.error = cut(_text(payload.get("tool_output"))), cut(_text(payload.get("tool_error")))
+        call.name = call.name or text_of(payload.get("tool_name")) or "tool"
+        call.output, call.error = cut(text_of(payload.get("tool_output"))), cut(text_of(payload.get("tool_error")))
         call.succeeded, call.progress, call.ended_at = payload.get("status") == "success", "", at
-        call.sandbox = _text(payload.get("sandbox")) or call.sandbox
+        call.sandbox = text_of(payload.get("sandbox")) or call.sandbox
         if isinstance(took := payload.get("duration_ms"), int | float):
             call.duration_seconds = took / 1000
         elif call.started_at is not None and at is not None:
@@ -356,34 +243,23 @@ class Conversation:
 
     def _error(self, payload: Mapping[str, Any], *, at: datetime | None) -> Notice:
         details = payload.get("details")
-        said = _text(details.get("error_message")) if isinstance(details, Mapping) else ""
+        said = text_of(details.get("error_message")) if isinstance(details, Mapping) else ""
         severity: Literal["info", "warning", "danger"] = "danger"
         if (said_severity := payload.get("severity")) in ("info", "warning"):
             severity = "info" if said_severity == "info" else "warning"
-        text = said or _text(payload.get("message")) or tr("Something went wrong.")
+        text = said or text_of(payload.get("message")) or tr("Something went wrong.")
         return self._add(
             Notice(key=f"notice-{len(self.items)}-{id(payload)}", severity=severity, text=cut(text), at=at)
         )
-
-
-def moment_of(item: Item) -> datetime | None:
-    """When it was said, begun or asked; None: not known."""
-    match item:
-        case ToolCall():
-            return item.started_at
-        case Approval():
-            return item.asked_at
-        case _:
-            return item.at
 
 
 def approval_from(execution_id: str, payload: Mapping[str, Any], *, at: datetime | None = None) -> Approval:
     """An approval as it is told in events."""
     parts = _parts(payload.get("parts"))
     return Approval(
-        key=_text(payload.get("approval_id")),
+        key=text_of(payload.get("approval_id")),
         execution_id=execution_id,
-        tool=_text(payload.get("tool_name")) or "tool",
+        tool=text_of(payload.get("tool_name")) or "tool",
         parts=parts,
         left_out=left_out(parts),
         in_call=payload.get("in_call") is True,
@@ -406,55 +282,31 @@ def _parts(said: Any) -> tuple[QuestionPart, ...]:
     try:
         parts = typed_json.convert(said, tuple[QuestionPart, ...])
     except msgspec.ValidationError:
-        return (QuestionPart(name="arguments", text=visible(_text(said))),)
+        return (QuestionPart(name="arguments", text=visible(text_of(said))),)
     return tuple(replace(one, said=()) for one in parts)  # our own worker alone says what its sentences are made of
 
 
-def summary_of(arguments: Any, *, limit: int = 300) -> str:
-    """The one argument that says most, on one line."""
-    if isinstance(arguments, Mapping):
-        for name in ("command", "cmd", "code", "path", "file_path", "url", "query", "pattern", "name"):
-            if isinstance(said := arguments.get(name), str) and said.strip():
-                return " ".join(said[: limit * 2].split())[:limit]
-        arguments = ", ".join(f"{key}: {_text(value)[:80]}" for key, value in list(arguments.items())[:6])
-    return " ".join(_text(arguments)[: limit * 2].split())[:limit]
-
-
-def cut(text: str) -> str:
-    if len(text) <= TEXT_LIMIT:
-        return text
-    said = "\n… " + tr("(cut: too long to show)")
-    return text[: TEXT_LIMIT - len(said)] + said
-
-
-def pretty(value: Any) -> str:
-    """JSON for reading; a text as it is."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
 def _from_record(record: Mapping[str, Any], number: int) -> Item | None:
-    role, at = _text(record.get("role")), _time(record.get("timestamp"))
-    key = _text(record.get("message_id")) or f"stored-{number}"
+    role, at = text_of(record.get("role")), _time(record.get("timestamp"))
+    key = text_of(record.get("message_id")) or f"stored-{number}"
     if role == "tool" or record.get("tool_name"):
         output = record.get("tool_output")
         if isinstance(output, Mapping) and "output" in output:
             output = output["output"]
         return ToolCall(
-            key=_text(record.get("tool_execution_id")) or key,
-            name=_text(record.get("tool_name")) or "tool",
+            key=text_of(record.get("tool_execution_id")) or key,
+            name=text_of(record.get("tool_name")) or "tool",
             arguments=record.get("tool_input"),
-            output=cut(pretty(output) or _text(record.get("content"))),
-            error=cut(_text(record.get("tool_error"))),
+            output=cut(pretty(output) or text_of(record.get("content"))),
+            error=cut(text_of(record.get("tool_error"))),
             succeeded=record.get("tool_status") != "failed" and not record.get("tool_error"),
             started_at=at,
         )
-    if not (text := _text(record.get("content"))):
+    if not (text := text_of(record.get("content"))):
         return None
     if role == "system":
         return Notice(key=key, severity="info", text=cut(text), at=at)
-    author = _text(record.get("user_name")) or _text(record.get("user_email"))
+    author = text_of(record.get("user_name")) or text_of(record.get("user_email"))
     return Message(key=key, role=role or "assistant", text=cut(text), at=at, author=author)
 
 
@@ -463,12 +315,6 @@ _ANSWERS: Mapping[object, str] = {"allow": "allowed", "deny": "denied", "timeout
 
 def _same(one: str, other: str) -> bool:
     return one.strip() == other.strip()
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _time(value: Any) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from desktop.look.wording import status_text
-from desktop.models.conversation import Item
+from desktop.models.conversation_items import Item
 from desktop.models.executions import Execution, ExecutionStore
 
 ExecutionRole = Qt.ItemDataRole.UserRole + 1

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from desktop.look.language import tr
-from desktop.models.conversation import Approval, Conversation, Item, Message
+from desktop.models.conversation import Conversation
+from desktop.models.conversation_items import Approval, Item, Message
 from desktop.models.course import RESTING, Course
 from desktop.notices.notifications import Words
 from worker_core import events

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from desktop.look.asked import part_name, part_text
 from desktop.look.language import number_text, tr
 from desktop.look.wording import duration_text
-from desktop.models.conversation import Approval, Conversation, Message, Notice, ToolCall, pretty
+from desktop.models.conversation import Conversation
+from desktop.models.conversation_items import Approval, Message, Notice, ToolCall, pretty
 from worker_core.policy.question_text import written
 from worker_core.snapshot import QuestionPart
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desktop.look.language import tr
-from desktop.models.conversation import Approval
+from desktop.models.conversation_items import Approval
 from worker_core.basics.quick_dataclass import dataclass
 
 

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from desktop.look.language import tr
 from desktop.look.tokens import Tone
 from desktop.look.wording import status_text
-from desktop.models.conversation import Approval, Message, Notice, ToolCall, moment_of
+from desktop.models.conversation_items import Approval, Message, Notice, ToolCall, moment_of
 from desktop.models.executions import Execution
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.events import ModelCalled

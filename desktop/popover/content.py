@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space
-from desktop.models.conversation import Item
+from desktop.models.conversation_items import Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.models.live_tasks import live_tasks
 from desktop.notices.action import Action

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QMenu
 from desktop.look.language import tr
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import moment, when_text
-from desktop.models.conversation import Approval
+from desktop.models.conversation_items import Approval
 from desktop.models.own_rule import verdict
 from desktop.widgets.buttons import Button
 from desktop.widgets.form import Form

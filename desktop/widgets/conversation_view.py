@@ -12,7 +12,8 @@ from desktop.look.language import tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.look.wording import when_text
-from desktop.models.conversation import Approval, Conversation, Item, Message, Notice, ToolCall
+from desktop.models.conversation import Conversation
+from desktop.models.conversation_items import Approval, Item, Message, Notice, ToolCall
 from desktop.widgets.approval_card import Answer, ApprovalCard, Read
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import column, row

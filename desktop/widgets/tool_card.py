@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from desktop.look.language import tr
 from desktop.look.tokens import Space
 from desktop.look.wording import duration_text
-from desktop.models.conversation import ToolCall, pretty
+from desktop.models.conversation_items import ToolCall, pretty
 from desktop.widgets.code import CodeBlock
 from desktop.widgets.layouts import row
 from desktop.widgets.pills import Pill

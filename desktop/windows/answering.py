@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from desktop.look.language import tr
-from desktop.models.conversation import Approval
+from desktop.models.conversation_items import Approval
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.windows.desk import Desk
 from worker_core.snapshot import Scope

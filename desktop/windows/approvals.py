@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from desktop.look.language import tr
-from desktop.models.conversation import Approval, Item
+from desktop.models.conversation_items import Approval, Item
 from desktop.widgets.surfaces import EmptyState
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from desktop.look.language import tr
-from desktop.models.conversation import Item
+from desktop.models.conversation_items import Item
 from desktop.windows.desk import Desk
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QStackedWidget, QVBoxLayout, Q
 from desktop.look.language import tr
 from desktop.look.tokens import Space
 from desktop.look.wording import budget_text, count_text, duration_text, status_text, status_tone
-from desktop.models.conversation import Item, Message
+from desktop.models.conversation_items import Item, Message
 from desktop.models.executions import Execution
 from desktop.models.export import markdown_of
 from desktop.widgets.approval_card import ApprovalCard

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSplitter, QStackedWidget,
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space
-from desktop.models.conversation import Item
+from desktop.models.conversation_items import Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.clock import SeenClock

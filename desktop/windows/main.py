@@ -16,7 +16,7 @@ from desktop.look.standing import explanation, headline, tone_of, unprotected
 from desktop.look.theme import theme
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import tooltip_text
-from desktop.models.conversation import Item
+from desktop.models.conversation_items import Item
 from desktop.notices.action import Action
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.layouts import column, row

@@ -22,7 +22,7 @@ from desktop.look.wording import (
     size_text,
     tomorrow_morning,
 )
-from desktop.models.conversation import Approval, Item
+from desktop.models.conversation_items import Approval, Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.notices.questions import questions
 from desktop.widgets.buttons import Button

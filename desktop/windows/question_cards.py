@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.look.tokens import Space
-from desktop.models.conversation import Approval
+from desktop.models.conversation_items import Approval
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.windows.answering import Answering
 from desktop.windows.desk import Desk

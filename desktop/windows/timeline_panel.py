@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space
-from desktop.models.conversation import Item, Message
+from desktop.models.conversation_items import Item, Message
 from desktop.models.executions import Execution
 from desktop.models.timeline import TimelineSpan, timeline_of
 from desktop.models.timeline_table import TimelineTable

@@ -8,17 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desktop.look import language
-from desktop.models.conversation import (
-    ITEMS_LIMIT,
-    PROGRESS_LIMIT,
-    TEXT_LIMIT,
-    Approval,
-    Conversation,
-    Message,
-    Notice,
-    ToolCall,
-    summary_of,
-)
+from desktop.models.conversation import ITEMS_LIMIT, PROGRESS_LIMIT, Conversation
+from desktop.models.conversation_items import TEXT_LIMIT, Approval, Message, Notice, ToolCall, summary_of
 from desktop.models.export import markdown_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from desktop.models.conversation import Message, ToolCall
+from desktop.models.conversation_items import Message, ToolCall
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.models.executions import KEPT, Execution, ExecutionStore
 from desktop.models.export import markdown_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from desktop.models.conversation import Message, Notice, ToolCall
+from desktop.models.conversation_items import Message, Notice, ToolCall
 from desktop.models.executions import ExecutionStore
 from worker_core.agents.activities.failures import error_event
 from worker_core.control_plane.outbox.outbox import Outbox

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
-from desktop.models.conversation import Approval
+from desktop.models.conversation_items import Approval
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.choice import Choice
 from desktop.widgets.code import CodeText

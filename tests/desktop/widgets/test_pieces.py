@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QWidget
 
 from desktop.look.theme import theme
 from desktop.look.wording import size_text, tooltip_text
-from desktop.models.conversation import Conversation, ToolCall
+from desktop.models.conversation import Conversation
+from desktop.models.conversation_items import ToolCall
 from desktop.widgets.buttons import Button, IconButton, NavButton, Switch
 from desktop.widgets.charts import AreaChart, Meter, Series
 from desktop.widgets.choice import Choice

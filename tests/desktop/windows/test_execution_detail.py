@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog, QPlainTextEdit, QWidget
 
-from desktop.models.conversation import ToolCall
+from desktop.models.conversation_items import ToolCall
 from desktop.widgets.approval_card import ApprovalCard
 from desktop.widgets.buttons import IconButton
 from desktop.widgets.changes_card import ChangesCard
