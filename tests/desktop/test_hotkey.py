@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from desktop.settings.store import SettingsStore
+from tests.desktop.first_run import beside
 from tests.desktop.session import ROOT, Session, icon_in, panel_of
 from tests.support.engine import home
 from tests.support.lines import LinesOf
@@ -83,18 +84,8 @@ def session(tmp_path: Path) -> Iterator[Session]:
             pytest.skip(f"{program} (Debian: openbox, xdotool, x11-xkb-utils) is not installed")
     with private_display() as display, private_bus() as bus:
         environment = desktop_environment(tmp_path, display=display, bus=bus)
-        with _beside(["openbox", "--sm-disable"], environment):
+        with beside(["openbox", "--sm-disable"], environment):
             yield Session(bus, tmp_path, environment)
-
-
-@contextlib.contextmanager
-def _beside(command: list[str], environment: dict[str, str]) -> Iterator[None]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(LIMIT_SECONDS)
 
 
 @contextlib.contextmanager
