@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.support.engine import home, make_engine, new_queue, running_engine
+from tests.support.engine import LIMIT_SECONDS, home, make_engine, new_queue, running_engine
 from tests.support.loops import LOOPS, run_on
 from tests.support.playground import Stage
 from tests.support.temporal import free_port
+from worker_core.engine.engine import Engine
 from worker_core.errors import ConfigurationError, ExitCode
-from worker_core.events import EngineStateChanged, ExecutionStarted, ExecutionWaiting, SnapshotReplaced, ToolFinished
-from worker_core.snapshot import EngineState, StopMode
+from worker_core.events import (
+    EngineStateChanged,
+    ExecutionStarted,
+    ExecutionWaiting,
+    PollingStarted,
+    SnapshotReplaced,
+    ToolFinished,
+)
+from worker_core.snapshot import EngineSnapshot, EngineState, StopMode
 
 pytestmark = pytest.mark.parametrize("loop", LOOPS)
 
@@ -46,6 +55,38 @@ def test_a_whole_life(loop: str, stage: Stage, tmp_path: Path) -> None:
         assert (final.exit_code, final.queues[0].polling) == (0, False)
 
     run_on(loop, live())
+
+
+def test_whoever_looks_when_it_says_that_it_polls_sees_it_serve(
+    loop: str, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe's thread reads the snapshot between any two instructions of the loop's."""
+    shown: list[EngineSnapshot] = []
+    at_ready: list[EngineSnapshot] = []
+
+    def keep(engine: Engine, name: str, value: object) -> None:
+        object.__setattr__(engine, name, value)
+        if isinstance(value, EngineSnapshot):
+            shown.append(value)
+
+    monkeypatch.setattr(Engine, "__setattr__", keep)
+
+    async def live() -> None:
+        url, key = stage.info.control_plane_url, stage.info.api_key
+        engine = make_engine(url=url, key=key, queue_ids=[await new_queue(stage)], folder=tmp_path)
+        engine.events.listen(lambda _: at_ready.append(engine.snapshot), only=(PollingStarted,))
+        await engine.start()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not at_ready:
+                await asyncio.sleep(0.02)
+        await engine.stop()
+        await engine.wait_stopped()
+
+    run_on(loop, live())
+    assert (at_ready[0].state, at_ready[0].queues[0].polling) == (S.RUNNING, True)
+    at_work = [one for one in shown if one.state is S.RUNNING]
+    assert at_work
+    assert all(one.queues[0].polling for one in at_work)
 
 
 def test_stopping_before_it_could_start(loop: str, stage: Stage, tmp_path: Path) -> None:

@@ -173,6 +173,8 @@ class Engine:
             queues=tuple(queue.server.view for queue in self._queues),
             approvals=self._book.views(),
         )
+        # Before anybody else: who hears that polling started finds a worker that says so.
+        self.events.listen(self._on_event, only=(PollingStarted,))
 
     # --- commands -----------------------------------------------------------------------------------------
 
@@ -185,7 +187,6 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._change(EngineState.STARTING, worded("Registering with the control plane."))
         narrate(self.events)
-        self.events.listen(self._on_event, only=(PollingStarted,))
         if self.settings.single_execution:
             self._single.switch_on("Single-execution mode")
         self._supervising = asyncio.create_task(self._supervise(), name="engine")
@@ -463,8 +464,7 @@ class Engine:
         if (state, reason) == (before, self.snapshot.reason):
             return
         since = self.snapshot.since if state is before else datetime.now(UTC)
-        self.snapshot = replace(self.snapshot, state=state, reason=reason, since=since)
-        self._publish()
+        self._publish(state=state, reason=reason, since=since)
         if state is not before:
             log.info("%s: %s", state.value, reason)
             self.events.publish(EngineStateChanged(before=before, after=state, reason=reason, repair=repair))
@@ -475,7 +475,8 @@ class Engine:
             self._publishing = True
             asyncio.get_running_loop().call_soon(self._publish)
 
-    def _publish(self) -> None:
+    def _publish(self, **changes: object) -> None:
+        """Replace the snapshot in one step: other threads read it at any moment."""
         self._publishing, budgets = False, self._services.late_budgets
         self.snapshot = replace(
             self.snapshot,
@@ -488,5 +489,6 @@ class Engine:
             outbox=self._services.outbox.view(),
             health=self._housekeeping.health,
             sdk=metrics().view(),
+            **changes,  # type: ignore[arg-type]
         )
         self.events.publish(SnapshotReplaced(snapshot=self.snapshot))
