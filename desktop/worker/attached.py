@@ -16,6 +16,7 @@ from desktop.look.language import tr
 from desktop.worker.wanted import Provide
 from worker_core.basics import typed_json
 from worker_core.basics.sentences import worded
+from worker_core.basics.threads import apart
 from worker_core.control_socket.client import News, RunningWorker, StopName, Watch, WorkerSilent
 from worker_core.errors import KubiyaError
 from worker_core.events import Event, SnapshotReplaced
@@ -26,6 +27,7 @@ from worker_core.snapshot import AnswerParts, EngineSnapshot, StopMode, WholeQue
 if TYPE_CHECKING:
     from worker_core.control_plane.connections import HttpAnswer
     from worker_core.control_plane.relay import RelayedCall
+    from worker_core.machine.gpu_use import GpuUse
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +112,9 @@ class Attached:
     async def ask_control_plane(self, call: RelayedCall) -> HttpAnswer:
         """With the service's key."""
         return await asyncio.to_thread(self._worker.ask_control_plane, call)
+
+    async def gpus(self) -> GpuUse | None:
+        return await apart(self._worker.gpus, name="gpus")
 
     def reconnect(self, reason: str) -> None:
         """A service watches its machine by itself."""

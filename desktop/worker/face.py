@@ -13,6 +13,7 @@ from worker_core.snapshot import AnswerParts, EngineSnapshot, StopMode, WholeQue
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
+    from worker_core.machine.gpu_use import GpuUse
     from worker_core.settings import Reloaded
 
 
@@ -82,6 +83,11 @@ class WorkerFace(Protocol):
     async def queue_executions(self, queue_ids: Sequence[str], *, limit: int) -> dict[str, list[ExecutionRecord]]:
         """The newest executions of each of these queues, `limit` of each at most. A queue that cannot be read is left
         out; raises KubiyaError where none can.
+        """
+
+    async def gpus(self) -> GpuUse | None:
+        """How busy this machine's GPUs are, and with which executions, asked now; it may take seconds. None: nothing is
+        asked, since no worker runs, `gpu` is off, or there is no driver.
         """
 
     async def list_queues(self) -> list[Queue]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from desktop.worker.sandbox_question import SandboxQuestion
 from desktop.worker.wanted import Provide, Wanted
+from worker_core.basics.threads import apart
 from worker_core.errors import ConfigurationError
 from worker_core.events import Event
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
+from worker_core.sandbox.gpu_look import gpus
 from worker_core.settings import Reloaded
 from worker_core.snapshot import AnswerParts, EngineSnapshot, EngineState, StopMode, WholeQuestion
 from worker_core.status_server import serving_status
@@ -23,6 +25,7 @@ from worker_core.status_server import serving_status
 if TYPE_CHECKING:
     from worker_core.control_socket.server import ControlSocket
     from worker_core.engine.engine import Engine
+    from worker_core.machine.gpu_use import GpuUse
     from worker_core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -112,6 +115,9 @@ class Here:
 
     async def answer_approval(self, approval_id: str, **answer: Unpack[AnswerParts]) -> None:
         await self._engine.answer_approval(approval_id, **answer)
+
+    async def gpus(self) -> GpuUse | None:
+        return await apart(lambda: gpus(self._engine), name="gpus")
 
     def reconnect(self, reason: str) -> None:
         if self._engine.snapshot.state not in {EngineState.STOPPED, EngineState.FAILED}:

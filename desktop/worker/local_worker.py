@@ -35,6 +35,7 @@ from worker_core.snapshot import (
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Agent, ExecutionRecord, Queue, QueueWorker
+    from worker_core.machine.gpu_use import GpuUse
     from worker_core.settings import Reloaded
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,9 @@ class Nobody:
         raise KubiyaError(tr("No worker runs: nothing waits for an answer."))
 
     async def reload(self, provide: Provide) -> None:
+        return None
+
+    async def gpus(self) -> None:
         return None
 
     def reconnect(self, reason: str) -> None: ...
@@ -199,6 +203,9 @@ class LocalWorker:
 
     async def reload(self) -> Reloaded | None:
         return await self._serving.reload(self._provide)
+
+    async def gpus(self) -> GpuUse | None:
+        return await self._serving.gpus()
 
     def reconnect(self, reason: str) -> None:
         """The machine woke up, or changed its network."""

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.gpus import row, uuid_of
 from worker_core.checks.gpus import gpus, told
 from worker_core.machine import gpu_facts
 from worker_core.machine.gpu_facts import GpuLook, labels, look, read
 from worker_core.machine.load import HealthSampler
 from worker_core.settings import Settings
 
-H200 = "0, GPU-5c1d1f0e-0001, NVIDIA H200, 580.159.04, 143771, 0, 0, 28, 76.31, Disabled"
-DIVIDED = "1, GPU-5c1d1f0e-0002, NVIDIA H200, 580.159.04, 143771, 620, [N/A], 30, 80.00, Enabled"
-OLD = "2, GPU-5c1d1f0e-0003, Quadro K620, 470.256.02, 2002, [Not Supported], [N/A], 41, [N/A], [N/A]"
+H200 = f"0, {uuid_of(0)}, NVIDIA H200, 580.159.04, 143771, 0, 0, 28, 76.31, Disabled"
+DIVIDED = f"1, {uuid_of(1)}, NVIDIA H200, 580.159.04, 143771, 620, [N/A], 30, 80.00, Enabled"
+OLD = f"2, {uuid_of(2)}, Quadro K620, 470.256.02, 2002, [Not Supported], [N/A], 41, [N/A], [N/A]"
 MISMATCH = "Failed to initialize NVML: Driver/library version mismatch"
 
 
@@ -57,7 +58,31 @@ def test_a_name_cannot_say_more_than_a_name() -> None:
     [found] = read([H200.replace("NVIDIA H200", "\x1b[31mevil" + "x" * 500)])
     assert found.name.startswith("[31mevilx")
     assert len(found.name) == 80
-    assert len(read([H200] * 500)) == 64
+    assert len(read(row(number) for number in range(64))) == 64
+    assert len(read(row(number) for number in range(128))) == 64
+    assert len(read([H200] * 500)) == 1, "one GPU is told once"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        H200.replace("0, GPU", "-1, GPU"), H200.replace("0, GPU", "1000, GPU"), H200.replace("0, GPU", "٣, GPU"),
+        H200.replace("GPU-", "GPU-g"), H200.replace("GPU-5c", "MIG-5c"), H200 + ", more", H200[: H200.rindex(",")], "",
+    ],
+)  # fmt: skip
+def test_a_line_that_is_not_just_as_it_should_be_is_none(line: str) -> None:
+    assert read([line]) == ()
+
+
+@pytest.mark.parametrize("said", ["nan", "inf", "-1", "1e5", "1_0", "٣", "0x10", "9" * 10, "1" * 5000, "", "[N/A]"])
+def test_a_number_that_is_none_is_not_known(said: str) -> None:
+    [found] = read([f"0, {uuid_of(0)}, N, D, {said}, {said}, {said}, {said}, {said}, Disabled"])
+    assert (found.memory_bytes, found.used_bytes, found.busy_percent) == (None, None, None)
+    assert (found.celsius, found.watts) == (None, None)
+
+
+def test_nothing_is_busier_than_busy() -> None:
+    assert [one.busy_percent for one in read([row(0, busy=100), row(1, busy=101)])] == [100, None]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
@@ -71,6 +96,9 @@ def test_the_program_is_asked_and_its_failures_are_said(tmp_path: Path) -> None:
     slow = program(tmp_path / "slow", "exec sleep 60")
     assert look(str(slow), limit_seconds=0.2).trouble == "nvidia-smi did not answer within 0.2 s."
     assert "could not be started" in look(str(tmp_path / "none")).trouble
+    other = program(tmp_path / "other", "echo Welcome.")
+    assert look(str(other)).trouble == "What nvidia-smi says cannot be read."
+    assert look(str(program(tmp_path / "none there", "exit 0"))) == GpuLook()
 
 
 def test_the_doctor_says_what_was_found() -> None:

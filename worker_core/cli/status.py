@@ -39,7 +39,7 @@ def command(*, wanted: str, as_json: bool) -> int:
     import msgspec
 
     from worker_core.basics.sentences import in_english
-    from worker_core.cli import screen
+    from worker_core.cli import gpu_table, screen
     from worker_core.cli.root import complain
     from worker_core.cli.standing import sentence
     from worker_core.control_socket.client import NoWorker, WorkerSilent
@@ -59,6 +59,7 @@ def command(*, wanted: str, as_json: bool) -> int:
             silent.append(error.sentence)
         if one.daemon is not None and one.facts is None:
             silent.append(f"The daemon {one.name} (pid {one.daemon.pid}) does not answer.")
+    used = gpu_table.ask([one.the_worker() for one, _ in seen])
     if as_json:
         workers = [
             {
@@ -68,8 +69,9 @@ def command(*, wanted: str, as_json: bool) -> int:
                 "standing": (said := summary(snapshot)).standing.value,
                 "sentence": sentence(said, datetime.now(UTC)),
                 "needs_attention": said.needs_attention,
+                **gpu_table.as_json(gpus),
             }
-            for one, snapshot in seen
+            for (one, snapshot), gpus in zip(seen, used, strict=True)
         ]
         alone = [msgspec.to_builtins(one.facts) for one in running if one.worker is None and one.facts is not None]
         screen.say_json({"workers": workers, "daemons_without_worker": alone, "ended": msgspec.to_builtins(ended)})
@@ -79,6 +81,7 @@ def command(*, wanted: str, as_json: bool) -> int:
             if number:
                 console.print()
             show(console, snapshot, one)
+            gpu_table.show(console, used[number])
     for daemon in ended:
         when = screen.ago(datetime.fromtimestamp(daemon.at, UTC))
         silent.append(
@@ -177,6 +180,8 @@ def _polling(queue: QueueView) -> screen.Cell:
 
 
 def _queues(console: Console, snapshot: EngineSnapshot) -> None:
+    from rich.text import Text
+
     from worker_core.cli import screen
 
     if not snapshot.queues:
@@ -196,7 +201,7 @@ def _queues(console: Console, snapshot: EngineSnapshot) -> None:
         )
     screen.table(console, ("QUEUE", "STATE", "BACKLOG", "HEARTBEAT", "WORKER"), rows, indent="  ")
     for queue in snapshot.queues:
-        if queue.reason and not queue.polling:
-            console.print(screen.text(f"  {queue.queue_name or queue.queue_id}: {queue.reason}", "careful"))
-        for remark in queue.config.remarks:
-            console.print(screen.text(f"  {queue.queue_name or queue.queue_id}: {remark}", "careful"))
+        remarks = [queue.reason] if queue.reason and not queue.polling else []
+        for remark in (*remarks, *queue.config.remarks):
+            said = screen.text(f"{queue.queue_name or queue.queue_id}: {remark}", "careful")
+            screen.hanging(console, Text("  "), said, lead=2)

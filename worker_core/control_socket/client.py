@@ -25,6 +25,7 @@ from worker_core.snapshot import NOTHING, EngineSnapshot, Scope, WholeQuestion
 if TYPE_CHECKING:
     from worker_core.control_plane.connections import HttpAnswer
     from worker_core.control_plane.relay import RelayedCall
+    from worker_core.machine.gpu_use import GpuUse
 
 ANSWER_LIMIT_SECONDS: Final = 12.0
 """A little more than the worker itself allows its engine."""
@@ -95,6 +96,20 @@ class RunningWorker:
     def settings(self) -> list[ShownSetting]:
         """Those in force."""
         return _read(self._ask({"verb": "settings"}).get("settings"), list[ShownSetting])
+
+    def gpus(self) -> GpuUse | None:
+        """How busy this machine's GPUs are, asked now. None: nothing is asked there, or an earlier version does not
+        know how.
+        """
+        from worker_core.machine.gpu_use import LIMIT_SECONDS, GpuUse
+
+        try:
+            found = self._ask({"verb": "gpus"}, limit_seconds=LIMIT_SECONDS + ANSWER_LIMIT_SECONDS).get("gpus")
+        except WorkerSilent:
+            raise
+        except KubiyaError:
+            return None
+        return None if found is None else _read(found, GpuUse)
 
     def ask_control_plane(self, call: RelayedCall) -> HttpAnswer:
         """What the control plane answers, asked with the worker's key."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.control_plane.connections import HttpAnswer
     from worker_core.control_plane.relay import RelayedCall
+    from worker_core.machine.gpu_use import GpuUse
+    from worker_core.settings import Settings
 
 ASK_LIMIT_SECONDS: Final = 10.0
 """For a request to arrive, for the engine to answer, and for the other side to take a line."""
@@ -30,6 +32,8 @@ class Steered(Protocol):
     snapshot: EngineSnapshot
     events: EventBus
 
+    @property
+    def settings(self) -> Settings: ...
     @property
     def control_plane(self) -> ControlPlaneClient: ...
 
@@ -88,6 +92,12 @@ class Steering:
             return self._of_settings().rows()
 
         return self._on_loop(read())
+
+    def gpus(self) -> GpuUse | None:
+        """In this thread: it takes up to seconds."""
+        from worker_core.sandbox.gpu_look import gpus
+
+        return gpus(self._engine)
 
     def ask_control_plane(self, call: RelayedCall) -> HttpAnswer:
         return self._on_loop(

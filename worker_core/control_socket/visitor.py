@@ -14,6 +14,7 @@ either side closes: `logs` with `follow`, `stop` with `wait`, and `watch`.
                                                         -> {"snapshot": {...}}
     {"verb": "reload"}                                  -> {"reloaded": {...}}: the settings were read again, or why not
     {"verb": "settings"}                                -> {"settings": [...]}, those in force, with their origins
+    {"verb": "gpus"}                                    -> {"gpus": {...}}: asked now; null: there is nothing to ask
     {"verb": "ask_control_plane", "call": {...}}        -> {"answer": {...}}: made with the worker's key (relay.py)
     {"verb": "stop", "mode": "drain", "wait": true}     -> {"snapshot": {...}}, again at each change, the last one final
     {"verb": "logs", "after": 0, "last": 100, "follow": true} -> {"lines": [...], "cursor": 7, "dropped": 0}, ...
@@ -179,6 +180,8 @@ class Visitor:
                 self._say({"ok": True, "reloaded": self._worker.reload()})
             case "settings":
                 self._say({"ok": True, "settings": self._worker.rows()})
+            case "gpus":
+                self._say({"ok": True, "gpus": self._worker.gpus()})
             case "ask_control_plane":
                 self._say({"ok": True, "answer": self._worker.ask_control_plane(_call(request.get("call")))})
             case "stop":

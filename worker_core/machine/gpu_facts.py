@@ -2,23 +2,30 @@
 
 It comes with each driver of NVIDIA's, so no library is needed, and it is a child that ends: a process that asks NVML
 itself grows by 26 MB and keeps 16 descriptors (measured on an H200, driver 580). Nobody asks where there is no driver.
-What a field cannot say stands in brackets (`[N/A]`, `[Not Supported]`), and is None here.
+What a field cannot say stands in brackets (`[N/A]`, `[Not Supported]`), and is None here. Whatever else it says, a
+program of that name may be anybody's: a line that is not just as it should be is passed over.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
+from worker_core.machine.asked_program import AskedProgram, ProgramAnswer, StillThere, TooMuchSaid, TooSlow
 
 CONTROL_NODE: Final = Path("/dev/nvidiactl")
 """There as soon as the driver is loaded, also in a container that was given a GPU."""
+
+UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""Behind `GPU-` and `MIG-`."""
 
 LIMIT_SECONDS: Final = 20.0
 """Without persistence mode the driver is loaded by the first look, which takes seconds for each GPU."""
@@ -30,14 +37,17 @@ _FIELDS: Final = (
     "index", "uuid", "name", "driver_version", "memory.total", "memory.used", "utilization.gpu", "temperature.gpu",
     "power.draw", "mig.mode.current",
 )  # fmt: skip
-_NO_WINDOW: Final = int(getattr(subprocess, "CREATE_NO_WINDOW", 0))
-"""Windows alone has it."""
-
 _MB: Final = 1024 * 1024
 _MOST: Final = 64
 """GPUs of one machine. More are no answer of that program's."""
 
 _LONGEST_NAME: Final = 80
+_GPU_UUID: Final = re.compile(f"GPU-{UUID}")
+_INDEX: Final = re.compile(r"[0-9]{1,3}")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
+_HIGHEST_PERCENT: Final = 100.0
+
+_SMI: Final = AskedProgram()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,53 +95,82 @@ def look(asked: str | None = None, *, limit_seconds: float = LIMIT_SECONDS) -> G
         asked: the program; None: `nvidia-smi`, wherever it is.
         limit_seconds: then it is ended.
     """
-    if (asked := asked or program()) is None:
-        return GpuLook(trouble="There is a driver of NVIDIA's, and no nvidia-smi to ask it with.")
-    command = [asked, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=limit_seconds,
-            check=False,
-            env={"PATH": os.defpath, "LC_ALL": "C"} | _kept(os.environ),
-            creationflags=_NO_WINDOW,
-        )
-    except subprocess.TimeoutExpired:
-        return GpuLook(trouble=f"nvidia-smi did not answer within {limit_seconds:g} s.")
+        said = ask((f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits"), asked, seconds=limit_seconds)
+    except NotKnown as error:
+        return GpuLook(trouble=error.sentence)
+    gpus = read(said.splitlines())
+    if said.strip() and not gpus:
+        return GpuLook(trouble=worded("What nvidia-smi says cannot be read."))
+    return GpuLook(gpus=gpus)
+
+
+class NotKnown(Exception):
+    """`nvidia-smi` gave no answer."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+def ask(arguments: Sequence[str], asked: str | None = None, *, seconds: float) -> str:
+    """What `nvidia-smi` says.
+
+    Args:
+        arguments: what it is asked.
+        asked: the program; None: `nvidia-smi`, wherever it is.
+        seconds: then it is ended.
+
+    Raises:
+        NotKnown: it said nothing that counts.
+
+    """
+    if (asked := asked or program()) is None:
+        raise NotKnown(worded("There is a driver of NVIDIA's, and no nvidia-smi to ask it with."))
+    began = time.monotonic()
+    variables = {"PATH": os.defpath, "LC_ALL": "C"} | _kept(os.environ)
+    try:
+        said = _SMI.ask([asked, *arguments], environment=variables, seconds=seconds)
+    except TooSlow:
+        waited = round(max(seconds, time.monotonic() - began), 1)
+        raise NotKnown(worded("nvidia-smi did not answer within {n} s.", n=f"{waited:g}")) from None
+    except StillThere:
+        raise NotKnown(worded("nvidia-smi hangs in its driver: an earlier one cannot be ended.")) from None
+    except TooMuchSaid:
+        raise NotKnown(worded("nvidia-smi says more than it could have to say.")) from None
     except OSError as error:
-        return GpuLook(trouble=f"nvidia-smi could not be started ({error.strerror or error}).")
-    said = done.stdout.decode("utf-8", "replace")
-    if done.returncode:
-        line = next(iter((said.strip() or done.stderr.decode("utf-8", "replace").strip()).splitlines()), "")
-        return GpuLook(trouble=f"nvidia-smi failed: {_plain(line) or f'exit code {done.returncode}'}.")
-    return GpuLook(gpus=read(said.splitlines()))
+        raise NotKnown(
+            worded("nvidia-smi could not be started ({why}).", why=plain_name(error.strerror or str(error)))
+        ) from None
+    if said.code:
+        raise NotKnown(worded("nvidia-smi failed: {why}.", why=_why(said)))
+    return said.output
 
 
 def read(lines: Iterable[str]) -> tuple[Gpu, ...]:
     """From what `nvidia-smi` prints; a line that is none of its is passed over."""
-    found: list[Gpu] = []
+    found: dict[str, Gpu] = {}
     for line in lines:
         row = [one.strip() for one in line.split(",")]
-        if len(row) != len(_FIELDS) or not (row[0].isascii() and row[0].isdigit()) or len(found) >= _MOST:
+        if len(row) != len(_FIELDS) or not _INDEX.fullmatch(row[0]) or not _GPU_UUID.fullmatch(row[1]):
             continue
+        if len(found) >= _MOST:
+            break
         index, uuid, name, driver, total, used, busy, celsius, watts, mig = row
-        found.append(
-            Gpu(
-                index=int(index[:6]),
-                uuid=_plain(uuid),
-                name=_plain(name),
-                driver=_plain(driver),
-                memory_bytes=_bytes(total),
-                used_bytes=_bytes(used),
-                busy_percent=_number(busy),
-                celsius=_number(celsius),
-                watts=_number(watts),
-                is_divided=mig.lower() == "enabled",
-            )
+        gpu = Gpu(
+            index=int(index),
+            uuid=uuid,
+            name=plain_name(name),
+            driver=plain_name(driver),
+            memory_bytes=memory_of(total),
+            used_bytes=memory_of(used),
+            busy_percent=_number(busy, most=_HIGHEST_PERCENT),
+            celsius=_number(celsius),
+            watts=_number(watts),
+            is_divided=mig.lower() == "enabled",
         )
-    return tuple(found)
+        found.setdefault(uuid, gpu)
+    return tuple(found.values())
 
 
 def labels(gpus: Sequence[Gpu]) -> Mapping[str, str]:
@@ -148,18 +187,24 @@ def _kept(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: variables[name] for name in ("SYSTEMROOT", "PROGRAMDATA", "LD_LIBRARY_PATH") if name in variables}
 
 
-def _number(text: str) -> float | None:
-    try:
-        found = float(text)
-    except ValueError:
+def _why(said: ProgramAnswer) -> str:
+    text = said.output.strip() or said.errors.strip()
+    return plain_name(text.partition("\n")[0]).rstrip(".") or f"exit code {said.code}"
+
+
+def _number(text: str, *, most: float = 1e9) -> float | None:
+    if not _NUMBER.fullmatch(text):
         return None
-    return found if 0 <= found < 1e12 else None
+    found = float(text)
+    return found if found <= most else None
 
 
-def _bytes(megabytes: str) -> int | None:
+def memory_of(megabytes: str) -> int | None:
+    """In bytes; None: it does not say."""
     found = _number(megabytes)
     return None if found is None else int(found) * _MB
 
 
-def _plain(text: str) -> str:
-    return "".join(one for one in text if one.isprintable())[:_LONGEST_NAME].strip()
+def plain_name(text: str) -> str:
+    """What can be printed of a name, and no more than a name is long."""
+    return "".join(one for one in text[: 4 * _LONGEST_NAME] if one.isprintable())[:_LONGEST_NAME].strip()

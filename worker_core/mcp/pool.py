@@ -280,7 +280,7 @@ class McpPool:
             reach=reach_of(settings),
             ca_file=settings.ca_file,
             mask=self._redactor.mask,
-            call_mark=f"{execution_id}.mcp.{config.identity[:12]}",
+            call_mark=f"{execution_id}/mcp/{config.identity[:12]}",
             memory=self._memory,
             may_ask=settings.approvals == "ask",
             learn_secret=lambda text: self._redactor.add(text, owner=execution_id),

@@ -35,6 +35,8 @@ _PYTHON_SPEAKS_UTF8 = {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_/-]")
 
+_LONGEST_MARK = 150
+
 CALL_MARK = "KUBIYA_TOOL_CALL"
 """Set for every tool process, so that one that left its process group can still be found."""
 
@@ -70,8 +72,16 @@ def tool_environment(
         and not _STEERS_THE_LOADER.match(name)
         and _is_possible(name, value)
     }
-    mark = f"{_NOT_PLAIN.sub('_', call_mark)[:150]}/{os.urandom(6).hex()}"
-    return {**base, **allowed, CALL_MARK: mark}
+    return {**base, **allowed, CALL_MARK: f"{_begin_of_mark(call_mark)}/{os.urandom(6).hex()}"}
+
+
+def is_mark_of(mark: str, execution_id: str) -> bool:
+    """Whether a value of `KUBIYA_TOOL_CALL` is that an execution's: of a call, an MCP server, an agent's program."""
+    return bool(execution_id) and mark.startswith(f"{_begin_of_mark(execution_id)}/")
+
+
+def _begin_of_mark(text: str) -> str:
+    return _NOT_PLAIN.sub("_", text)[:_LONGEST_MARK]
 
 
 def _passes(name: str) -> bool:

@@ -75,6 +75,13 @@ def read_gpus(text: str) -> str:
     parts = [part.strip().lower() for part in text.split(",") if part.strip()]
     if len(parts) == 1 and parts[0] in _GPU_WORDS:
         return parts[0]
+    if any(part.startswith("mig-") for part in parts):
+        raise ValueError(
+            worded(
+                "MIG-… is a part of a GPU, and whole ones alone are given: name its GPU. A call may choose the part "
+                "(CUDA_VISIBLE_DEVICES)"
+            )
+        )
     if not parts or not all(map(_GPU.fullmatch, parts)):
         raise ValueError(
             worded("it must be off, auto, all, or numbers and UUIDs of GPUs (0,1 or GPU-…) with commas between them")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gpus import GPUS
+from tests.support.gpus import GPUS, uuid_of
 from worker_core.agents.activities.gpu_calls import gpus_for, gpus_of_call
 from worker_core.agents.activities.gpu_places import GpuPlaces, NoPlace, longest_wait
 from worker_core.agents.messages import RunTool, ToolCall
@@ -50,10 +50,16 @@ def test_the_setting(text: str, read: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ",", "on", "all,0", "off,auto", "-1", "1.5", "0 1", "MIG-x", "GPU-1", "/dev/sda", "٣"]
+    "text", ["", ",", "on", "all,0", "off,auto", "-1", "1.5", "0 1", "MI-x", "GPU-1", "/dev/sda", "٣"]
 )
 def test_what_names_no_gpu_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="it must be off, auto, all, or numbers"):
+        read_gpus(text)
+
+
+@pytest.mark.parametrize("text", [uuid_of(0, "MIG"), f"0,{uuid_of(0, 'MIG')}", f"MIG-{uuid_of(0)}/1/0"])
+def test_a_part_of_a_gpu_is_refused_with_what_to_do_instead(text: str) -> None:
+    with pytest.raises(ValueError, match="whole ones alone are given: name its GPU"):
         read_gpus(text)
 
 

@@ -22,6 +22,7 @@ from typing import IO, Protocol
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.keeper import Keeper
 from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.processes.running import RUNNING
 from worker_core.sandbox.processes.shield import shield_worker
 from worker_core.sandbox.processes.strays import end_strays
 from worker_core.sandbox.processes.warden import WARDEN
@@ -120,6 +121,7 @@ class ProcessTree:
             raise
         for loan in self._loans:
             loan.given()
+        RUNNING.add(self.process.pid, self._mark)
         try:
             if self._first is not None:
                 self._first.learn(self.process.pid)
@@ -187,6 +189,7 @@ class ProcessTree:
                 WARDEN.watch(self.process.pid, mark)
                 WARDEN.release(self.process.pid, self._mark)
                 self._mark = mark
+                RUNNING.add(self.process.pid, mark)
                 self._watch()
                 return True
             return False
@@ -216,6 +219,7 @@ class ProcessTree:
             WARDEN.release(None, self._mark)
 
     def _unward(self) -> None:
+        RUNNING.remove(self.process.pid)
         if isinstance(self._first, Keeper):
             self._announced()
         else:
