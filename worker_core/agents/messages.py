@@ -79,9 +79,11 @@ class BudgetAnswer:
 class Begin:
     input: ExecutionInput
     home_lost: bool = False
-    """The machine that held the workspace is gone; this is the search for a new one."""
+    """The machine that held the workspace is gone, or has ended it; this is the search for a new one."""
 
     after_sequence: int = 0
+    asks_ahead: bool = False
+    """Its worker may ask the model what the workflow will ask first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +190,11 @@ class Begun(Packed):
     context_limit_tokens: int = 100_000
     last_sequence: int = 0
     runtime: str = "default"
+    asked_ahead: bool = False
+    """The model was asked what comes first, and had not answered yet."""
+
+    answer: ModelReply | None = None
+    """What it answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +226,8 @@ class ModelCall(Packed):
 
     after_sequence: int = 0
     budget: BudgetAnswer | None = None
+    asked_ahead: bool = False
+    """As in `Begun`: where the worker knows nothing of it any more, this is another attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +407,9 @@ class TurnDecision:
     last_sequence: int = 0
     recorded: bool = False
     """The server completed the execution itself: its record has all that an end has."""
+
+    ended: bool = False
+    """The execution has ended with this turn, here and for the server. One that goes on all the same begins anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

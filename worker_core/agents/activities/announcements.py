@@ -111,15 +111,20 @@ class Announcements:
         self._outbox = outbox
         self._known: dict[str, _Telling] = {}
 
-    def begin(self, opening: Opening, record: ExecutionRecord, *, worker_id: str) -> None:
+    def begin(self, opening: Opening, record: ExecutionRecord, *, worker_id: str, repeated: bool = False) -> None:
         """Publish the first events, and change the record behind them. Nobody waits.
 
         Args:
             opening: what to tell.
             record: as it was read right before: what it holds besides stays.
             worker_id: whose execution it is.
+            repeated: an earlier try began with it: what that one has told is not told again.
         """
-        self._publish(opening)
+        if repeated and record.execution_metadata.get(TOLD):
+            self.is_told(opening.execution_id)
+            return
+        if not (repeated and self._outbox.inherited(opening.execution_id)):
+            self._publish(opening)
         self._record(opening, record, worker_id=worker_id)
 
     def _publish(self, opening: Opening) -> None:

@@ -23,6 +23,7 @@ from worker_core.agents.activities import (
 )
 from worker_core.agents.activities.announcements import TOLD, Opening, of_turn
 from worker_core.agents.activities.call_limits import longest_call, with_longest
+from worker_core.agents.activities.first_answers import WITH_THE_BEGINNING, FirstAnswers
 from worker_core.agents.activities.gpu_places import longest_wait
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
@@ -31,6 +32,7 @@ from worker_core.agents.activities.running_calls import RunningCalls
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.activities.working_folder import with_folders, working_folders
+from worker_core.agents.asking import first_call
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
@@ -79,11 +81,13 @@ class Steps:
         self._queue = queue
         self._calls: RunningCalls[ToolOutcome] = RunningCalls(patience=self._patience)
         self._turns: RunningCalls[ClaudeReply] = RunningCalls(patience=self._patience)
+        self._first = FirstAnswers(patience=self._patience)
 
     def leave(self) -> None:
         """The worker leaves: calls that no attempt waits for end."""
         self._calls.leave()
         self._turns.leave()
+        self._first.leave()
 
     def _patience(self) -> timedelta:
         return self._services.settings.home_lost_after
@@ -105,6 +109,8 @@ class Steps:
         try:
             async with heartbeating():
                 begun = await self._begin(begin)
+                if begin.asks_ahead:
+                    begun = await self._ask_ahead(execution, begun)
             traces.execution_began(begin, queue_id=self._queue.queue_id, began_at=began_at)
             return begun
         except BaseException as error:
@@ -112,6 +118,7 @@ class Steps:
             services.environments.forget(execution.execution_id)
             services.announcements.forget(execution.execution_id)
             services.sessions.forget(execution.execution_id)
+            self._first.forget(execution.execution_id)
             if isinstance(error, asyncio.CancelledError):
                 self._queue.gives_back(execution.execution_id)
             raise
@@ -138,7 +145,9 @@ class Steps:
             services.announcements.is_told(execution.execution_id)
         else:
             opening = Opening.of(execution, model=cast.persona.model)
-            services.announcements.begin(opening, record, worker_id=self._queue.worker_id())
+            services.announcements.begin(
+                opening, record, worker_id=self._queue.worker_id(), repeated=activity.info().attempt > 1
+            )
         announced = lane.last_sequence
 
         def tell(category: str, sentence: str, severity: str = "warning") -> None:
@@ -207,6 +216,19 @@ class Steps:
             runtime=runtime,
         )
 
+    async def _ask_ahead(self, execution: ExecutionInput, begun: Begun) -> Begun:
+        """Ask the model what the workflow will ask first; its answer goes with the beginning where it comes at once."""
+        call = first_call(execution, begun) if begun.runtime == "default" else None
+        if call is None:
+            return begun
+        attempt = activity.info().attempt
+        answer = self._first.ask(call, lambda: self._called_model(call, attempt=attempt))
+        await asyncio.wait([answer], timeout=WITH_THE_BEGINNING.total_seconds())
+        if not answer.done() or answer.cancelled() or answer.exception() is not None:
+            return replace(begun, asked_ahead=True)  # what went wrong is its own step's to tell
+        self._first.take(call)
+        return replace(begun, answer=answer.result())
+
     async def _before_execution(self, execution: ExecutionInput) -> None:
         try:
             await self._services.hooks.before_execution(
@@ -236,25 +258,32 @@ class Steps:
     @failures.as_application_errors
     async def call_model(self, call: ModelCall) -> ModelReply:
         """One streamed model call."""
+        attempt = activity.info().attempt
+        async with heartbeating():
+            asked = self._first.take(call) if call.asked_ahead and attempt == 1 else None
+            if asked is not None:
+                return await asked
+            return await self._called_model(call, attempt=attempt + call.asked_ahead)
+
+    async def _called_model(self, call: ModelCall, *, attempt: int) -> ModelReply:
         services = self._services
         with services.tracker.step(call.execution_id, "model", queue_id=self._queue.queue_id, turn=call.turn):
-            async with heartbeating():
-                await services.environments.know_secrets(call.execution_id, call.kind, call.entity_id)
-                await services.announcements.make_sure(call.execution_id, worker_id=self._queue.worker_id())
-                asker = spending.asker_of(self._queue, call.execution_id, call.turn, call.budget)
-                ruling = await services.budgets.before_model_call(asker)
-                if ruling is None:
-                    return await self._answer_of_model(call)
-                last_sequence = await self._tell_last(call.execution_id, call.after_sequence)
+            await services.environments.know_secrets(call.execution_id, call.kind, call.entity_id)
+            await services.announcements.make_sure(call.execution_id, worker_id=self._queue.worker_id())
+            asker = spending.asker_of(self._queue, call.execution_id, call.turn, call.budget)
+            ruling = await services.budgets.before_model_call(asker)
+            if ruling is None:
+                return await self._answer_of_model(call, attempt=attempt)
+            last_sequence = await self._tell_last(call.execution_id, call.after_sequence)
         if isinstance(ruling, Waits):
             services.tracker.waits_for_approval(call.execution_id)
         return spending.unasked(call, ruling, last_sequence=last_sequence)
 
-    async def _answer_of_model(self, call: ModelCall) -> ModelReply:
+    async def _answer_of_model(self, call: ModelCall, *, attempt: int) -> ModelReply:
         services = self._services
         async with services.budgets.at_work(call.execution_id, call.turn):
             with traces.model_call(call) as told:
-                reply = await run_model_call(services, self._queue, call, attempt=activity.info().attempt)
+                reply = await run_model_call(services, self._queue, call, attempt=attempt)
                 traces.model_answered(told, usage=reply.usage, model=reply.model, finish_reason=reply.finish_reason)
         return reply
 
@@ -321,7 +350,24 @@ class Steps:
             queue_id=self._queue.queue_id,
         )
         self._turn_ended(turn)
-        return decision
+        if decision.status != "completed":
+            return decision
+        # Nothing but a message that comes in this moment can follow: the end needs no step of its own.
+        await self._end(
+            EndExecution(
+                execution_id=turn.execution_id,
+                status="completed",
+                response=turn.response,
+                usage=turn.total_usage,
+                turns=turn.turn,
+                user_id=turn.user_id,
+                after_sequence=decision.last_sequence,
+                recorded=decision.recorded,
+            ),
+            begun=True,
+        )
+        lane = self._services.outbox.lane(turn.execution_id)
+        return replace(decision, ended=True, last_sequence=lane.last_sequence)
 
     @failures.as_application_errors
     async def give_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
@@ -348,14 +394,17 @@ class Steps:
     @failures.as_application_errors
     async def end_execution(self, end: EndExecution) -> None:
         """The last word about an execution. A status that is final already is left as it is."""
-        step = activity.info()
+        await self._end(end, begun=activity.info().task_queue == self._queue.home_queue)
+
+    async def _end(self, end: EndExecution, *, begun: bool) -> None:
+        self._first.forget(end.execution_id)
         with traces.execution_ends(end):
             await execution_ends.finish(
                 self._services,
                 end,
                 queue_id=self._queue.queue_id,
-                repeated=step.attempt > 1,
-                begun=step.task_queue == self._queue.home_queue,
+                repeated=activity.info().attempt > 1,
+                begun=begun,
             )
 
     @failures.as_application_errors

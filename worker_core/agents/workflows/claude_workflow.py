@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from worker_core.agents import compaction
+from worker_core.agents.asking import answer_id
 from worker_core.agents.messages import ClaudeReply, ClaudeTurn, Message, ModelReply
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, stop_if_cancelled
@@ -26,7 +27,7 @@ async def answer(execution_id: str, progress: Progress, home: Home, spent: Spent
             members=begun.members,
             prompt="\n\n".join(message.content for message in asked),
             earlier=tuple(compaction.bounded(earlier, limit_tokens=begun.context_limit_tokens // 2) if earlier else ()),
-            message_id=f"{execution_id}_assistant_{progress.answers + 1}",
+            message_id=answer_id(execution_id, progress.answers + 1),
             session_id=progress.session_id,
             model_attempts=begun.timeouts.model_attempts,
             model_call_limit=begun.model_call_limit,
@@ -55,7 +56,7 @@ async def answer(execution_id: str, progress: Progress, home: Home, spent: Spent
     progress.response = reply.content or progress.response
     return ModelReply(
         content=reply.content,
-        message_id=f"{execution_id}_assistant_{progress.answers}",
+        message_id=answer_id(execution_id, progress.answers),
         model=reply.model,
         finish_reason=reply.finish_reason,
         usage=reply.usage,

@@ -15,6 +15,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from worker_core.agents import compaction
+from worker_core.agents.asking import answer_id, prompt_of
 from worker_core.agents.conversation import author_of, for_session, for_state
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import NO_ANSWER
@@ -54,6 +55,7 @@ class ExecutionWorkflow:
         self._error: str | None = None
         self._waiting = False
         self._recorded = False
+        self._ended = False
         self._members_asked = 0
 
     # --- what the server sends and asks -------------------------------------------------------------------
@@ -135,14 +137,7 @@ class ExecutionWorkflow:
 
     async def _begin(self) -> None:
         execution = self._execution
-        prompt = Message(
-            role="user",
-            content=execution.prompt,
-            timestamp=execution.initial_message_timestamp or now(),
-            message_id=f"{execution.execution_id}_user_1",
-            author=author_of(execution.user_metadata),
-        )
-        self._progress.say(prompt)
+        self._progress.say(prompt_of(execution, now=now()))
         begun = await self._home.find()
         self._progress.messages[:0] = begun.earlier
         stop_if_cancelled()
@@ -162,7 +157,7 @@ class ExecutionWorkflow:
                 raise ApplicationError(
                     "The control plane judged that this execution failed.", type="JudgedFailed", non_retryable=True
                 )
-            self._recorded = decision.recorded
+            self._recorded, self._ended = decision.recorded, decision.ended
             over = progress.done or decision.status == "completed" or self._execution.unattended
             if not progress.inbox and over:
                 break
@@ -173,6 +168,9 @@ class ExecutionWorkflow:
             if not progress.inbox:
                 break
             self._recorded = False
+            if self._ended:
+                self._ended = False
+                await self._home.begin_anew()
             self._take_inbox()
         progress.status = "completed"
 
@@ -329,7 +327,7 @@ class ExecutionWorkflow:
             home=self._home,
             messages=progress.messages,
             say=self._said,
-            next_message_id=lambda: f"{self._execution.execution_id}_assistant_{progress.answers + 1}",
+            next_message_id=lambda: answer_id(self._execution.execution_id, progress.answers + 1),
             wait=self._while_paused,
             delegates={member.called: self._delegate(member) for member in members},
             in_team=bool(members),
@@ -419,8 +417,8 @@ class ExecutionWorkflow:
 
     def _hand_on_if_long(self) -> None:
         """Continue as new, with everything, before the history comes near Temporal's limits."""
-        if workflow.info().is_continue_as_new_suggested():
-            progress = self._progress
+        progress = self._progress
+        if progress.first is None and workflow.info().is_continue_as_new_suggested():
             if compaction.size_of_all(progress.messages) > compaction.LARGEST_CONVERSATION_BYTES:
                 progress.messages[:] = compaction.bounded(
                     progress.messages, limit_tokens=progress.home.context_limit_tokens
@@ -432,6 +430,8 @@ class ExecutionWorkflow:
     async def _end(self, status: str, *, failure: ApplicationError | None = None, interrupted: bool = False) -> None:
         progress, execution = self._progress, self._execution
         progress.status = status
+        if self._ended:
+            return  # its last turn has done all of this
         if progress.begun is None and status == "cancelled":
             return  # the server wrote `cancelled` itself, and nothing was begun here
         end = EndExecution(

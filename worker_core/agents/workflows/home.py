@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from temporalio.exceptions import ActivityError, TimeoutType
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Begin, Begun, Message
 from worker_core.agents.workflows import retries
-from worker_core.agents.workflows.progress import Progress
+from worker_core.agents.workflows.progress import First, Progress
 
 _Result = TypeVar("_Result")
 
@@ -34,7 +35,12 @@ class Home:
         """Begin on whichever machine answers first on the shared queue."""
         beginning = workflow.start_activity(
             "begin_execution",
-            Begin(input=self._execution, home_lost=lost, after_sequence=self._progress.sequence),
+            Begin(
+                input=self._execution,
+                home_lost=lost,
+                after_sequence=self._progress.sequence,
+                asks_ahead=not lost and not self._progress.paused,
+            ),
             result_type=Begun,
             start_to_close_timeout=retries.BEGIN,
             heartbeat_timeout=retries.BEGIN_HEARTBEAT,
@@ -53,9 +59,11 @@ class Home:
             raise
 
     def _settle(self, begun: Begun) -> Begun:
-        self._progress.begun = begun
+        if begun.asked_ahead or begun.answer is not None:
+            self._progress.first = First(begun.answer)
+        self._progress.begun = replace(begun, asked_ahead=False, answer=None)
         self._progress.heard(begun.last_sequence)
-        return begun
+        return self._progress.begun
 
     async def call(
         self, activity: str, argument: Callable[[], Any], result_type: type[_Result], **options: Any
@@ -84,6 +92,10 @@ class Home:
                     raise
             else:
                 return result
+
+    async def begin_anew(self) -> None:
+        """For an execution that had ended, and goes on all the same: a message came meanwhile."""
+        await self._move(self._progress.home)
 
     async def _move(self, lost: Begun) -> None:
         if self._progress.begun is not lost:

@@ -12,8 +12,8 @@ from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from worker_core.agents import compaction
+from worker_core.agents.asking import model_call
 from worker_core.agents.conversation import arguments_object, consecutive_groups
-from worker_core.agents.history import for_model
 from worker_core.agents.messages import (
     BUDGET_USED_UP,
     CONTEXT_FULL,
@@ -21,7 +21,6 @@ from worker_core.agents.messages import (
     BudgetAnswer,
     BudgetReached,
     Message,
-    ModelCall,
     ModelReply,
     Persona,
     ToolCall,
@@ -260,25 +259,25 @@ class ModelLoop:
         self, messages: list[Message], *, message_id: str, after_tools: bool, silent: bool, budget: BudgetAnswer | None
     ) -> ModelReply:
         progress, persona = self._progress, self._persona
+        first, progress.first = progress.first, None
+        if first is not None and first.answer is not None:
+            progress.heard(first.answer.last_sequence)
+            return first.answer
         timeouts = progress.home.timeouts
         call = self._home.call(
             "call_model",
-            lambda: ModelCall(
+            lambda: model_call(
+                persona,
+                messages,
                 execution_id=self._execution_id,
                 turn=progress.turn,
-                model=persona.model,
-                messages=for_model(messages, system_prompt=persona.system_prompt),
-                tools=() if silent else persona.tools,
                 message_id=message_id,
-                model_config=persona.model_config,
+                after_sequence=progress.sequence,
                 after_tools=after_tools,
-                member_name=persona.name,
                 parent_message_id=self._parent,
                 silent=silent,
-                kind=persona.kind,
-                entity_id=persona.entity_id,
-                after_sequence=progress.sequence,
                 budget=budget,
+                asked_ahead=first is not None,
             ),
             ModelReply,
             start_to_close_timeout=timedelta(seconds=timeouts.model_call),

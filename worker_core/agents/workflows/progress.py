@@ -6,10 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from worker_core.agents.messages import Begun, Message, ToolCall, Usage
+from worker_core.agents.messages import Begun, Message, ModelReply, ToolCall, Usage
 from worker_core.agents.workflows.approvals import Approvals
 from worker_core.agents.workflows.carried import Carried, TurnProgress
 from worker_core.basics.quick_dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first model call was made ahead. `answer` is None: it was not over when the execution had begun."""
+
+    answer: ModelReply | None
 
 
 @dataclass(slots=True)
@@ -17,6 +24,9 @@ class Progress:
     """Changed by workflow code alone."""
 
     begun: Begun | None = None
+    first: First | None = None
+    """What became of the model call that was made ahead; None once it was used, or where none was."""
+
     messages: list[Message] = field(default_factory=list)
     """What the model knows."""
 
