@@ -21,7 +21,15 @@ from tests.engine.submitted import job_input, new_team, submit, task
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.executions import tool
 from tests.support.playground import Stage, until
-from worker_core.agents.messages import ApprovalWanted, BudgetReached, ModelCall, ModelReply, RunTool, ToolOutcome
+from worker_core.agents.messages import (
+    ApprovalWanted,
+    BudgetReached,
+    FinishTurn,
+    ModelCall,
+    ModelReply,
+    RunTool,
+    ToolOutcome,
+)
 from worker_core.snapshot import StopMode
 from worker_core.temporal.closing import closed
 from worker_core.temporal.converter import DATA_CONVERTER
@@ -291,6 +299,37 @@ async def budget_extended_then_used_up(stage: Stage, temporal: Client, folder: P
     return handle
 
 
+async def answered_ahead_and_ended_with_its_turn(
+    stage: Stage, temporal: Client, folder: Path
+) -> WorkflowHandle[Any, Any]:
+    """The first answer comes with the beginning; a message comes while the turn ends the execution, which goes on."""
+
+    async def send(turn: FinishTurn) -> None:
+        if turn.turn == 1:
+            await handle.signal("add_message", {"role": "user", "content": "wait", "message_id": "m1"})
+
+    client = Client(temporal.service_client, data_converter=DATA_CONVERTER)
+    world = World(
+        answer=lambda call: reply("over"), first=reply("ahead"), ends_with_its_turn=lambda turn: True, meanwhile=send
+    )
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        await handle.result()
+    assert [begun.home_lost for begun in world.begun] == [False, True]
+    assert [call.turn for call in world.model_calls] == [2]
+    return handle
+
+
+async def asked_ahead_and_answered_later(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    """The model takes longer than a beginning waits for it."""
+    async with running_engine(stage, folder) as rig:
+        execution_id = await rig.execute("replay\n!hang 2\n!say late")
+        await rig.reach(execution_id, "waiting_for_input")
+        await rig.client.mark_done(execution_id)
+        await rig.reach(execution_id, "completed")
+        return await closed_one(temporal, execution_id)
+
+
 def _asks(question: str, lasting: timedelta) -> ToolOutcome:
     expires_at = (datetime.now(UTC) + lasting).isoformat()
     return ToolOutcome(succeeded=False, output="", approval=ApprovalWanted(id=question, expires_at=expires_at))
@@ -317,6 +356,7 @@ SCENARIOS: dict[str, Scenario] = {
         agent_refused_by_the_gateway, asked_allowed_and_denied,
         team, dynamic, claude_code, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
         context_full_until_it_fits, turn_given_up_and_continued, asked_in_mid_call, budget_extended_then_used_up,
+        answered_ahead_and_ended_with_its_turn, asked_ahead_and_answered_later,
     )
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+REST_SECONDS: Final = 0.05
+"""Of a call's time, behind the last that was counted: not worth another visit to the ledger."""
+
 _BEFORE_A_TOOL: Final[frozenset[Kind]] = frozenset({"tool_calls", "wall_time"})
 
 
@@ -37,7 +41,11 @@ class _Busy:
     """An execution of which calls are under way."""
 
     since: float
+    """Of this monotonic moment, their time is not counted yet."""
+
     calls: int = 0
+    counted: bool = False
+    """Some of it is."""
 
 
 class Budgets:
@@ -224,7 +232,14 @@ class Budgets:
     # --- spending -----------------------------------------------------------------------------------------
 
     async def spend(self, execution_id: str, turn: int, spending: Spending, *, queue_id: str = "") -> None:
-        """It was spent: nothing undoes that, and it does not fail. `queue_id`: for the numbers of days."""
+        """It was spent: nothing undoes that, and it does not fail. `queue_id`: for the numbers of days.
+
+        The time at work until now is counted with it.
+        """
+        if (busy := self._busy.get(execution_id)) is not None:
+            now = time.monotonic()
+            spending = replace(spending, seconds=spending.seconds + now - busy.since)
+            busy.since, busy.counted = now, True
         try:
             self._show(*await asyncio.to_thread(self._count, execution_id, turn, spending, queue_id))
         except LedgerError as error:
@@ -258,7 +273,9 @@ class Budgets:
         busy.calls -= 1
         if not busy.calls:
             del self._busy[execution_id]
-            await self.spend(execution_id, turn, Spending(seconds=time.monotonic() - busy.since))
+            seconds = time.monotonic() - busy.since
+            if not busy.counted or seconds > REST_SECONDS:
+                await self.spend(execution_id, turn, Spending(seconds=seconds))
 
     # --- answers and views --------------------------------------------------------------------------------
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.agents.workflows.world import World, reply, serving, start, tool, until_state
 from worker_core.agents.messages import (
+    FinishTurn,
     ModelCall,
     ModelReply,
     ToolOutcome,
@@ -103,6 +107,85 @@ async def test_history_is_kept_over_three_turns_and_queued_messages_are_all_fed(
     ]  # fmt: skip
     assert world.finished[1].messages[0]["message_id"] == "id2"
     assert world.turns_announced == [2, 3, 4]
+
+
+async def test_an_answer_that_came_with_the_beginning_is_not_asked_for_again(client: Client) -> None:
+    answers = iter([reply("after the tool"), reply("second")])
+    world = World(
+        answer=lambda call: next(answers),
+        first=reply("ahead", tool("shell")),
+        decide=lambda turn: "waiting_for_input" if turn.turn == 1 else "completed",
+    )
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        await until_state(handle, "waiting_for_input")
+        await handle.signal("add_message", "again")
+        result = await handle.result()
+    assert [call.turn for call in world.model_calls] == [1, 2]
+    assert [message["content"] for message in world.finished[0].messages] == [
+        "hello",
+        "ahead",
+        "done",
+        "after the tool",
+    ]
+    assert (result["response"], result["usage"]["prompt_tokens"]) == ("second", 30)
+    assert world.begun[0].asks_ahead
+
+
+async def test_an_answer_that_is_still_to_come_is_asked_for_as_one_that_is_under_way(client: Client) -> None:
+    answers = iter([reply("", tool("shell")), reply("hi")])
+    world = World(answer=lambda call: next(answers), asked_ahead=True)
+    async with serving(client, world) as queue:
+        await (await start(client, queue)).result()
+    assert [call.asked_ahead for call in world.model_calls] == [True, False]
+
+
+async def test_what_is_paused_before_it_begins_asks_nothing_ahead(client: Client) -> None:
+    world = World(answer=lambda call: reply("hi"), first=reply("ahead"))
+    handle = await start(client, queue := str(uuid.uuid4()))
+    await handle.signal("pause_execution")
+    async with serving(client, world, queue=queue):
+        await until_state(handle, "paused")
+        await handle.signal("resume_execution")
+        result = await handle.result()
+    assert [begun.asks_ahead for begun in world.begun] == [False]
+    assert result["response"] == "hi"
+
+
+async def test_a_turn_that_ended_its_execution_leaves_nothing_to_do(client: Client) -> None:
+    world = World(answer=lambda call: reply("hi"), ends_with_its_turn=lambda turn: True)
+    async with serving(client, world) as queue:
+        result = await (await start(client, queue)).result()
+    assert (result["status"], world.ends) == ("completed", [])
+
+
+async def test_a_message_in_the_moment_of_the_end_begins_anew(client: Client) -> None:
+    async def answer_it(turn: FinishTurn) -> None:
+        if turn.turn == 1:
+            await handle.signal("add_message", "wait")
+            await until_inbox(handle)
+
+    world = World(
+        answer=lambda call: reply(f"answer {call.turn}"), ends_with_its_turn=lambda turn: True, meanwhile=answer_it
+    )
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        result = await handle.result()
+    assert [(begun.home_lost, begun.asks_ahead) for begun in world.begun] == [(False, True), (True, False)]
+    assert (world.turns_announced, world.ends) == ([2], [])
+    assert (result["status"], result["response"], result["conversation_turns"]) == ("completed", "answer 2", 2)
+    assert world.model_calls[1].messages[-1]["content"] == "wait"
+
+
+async def until_inbox(handle: WorkflowHandle[Any, Any]) -> None:
+    """Until the workflow has taken a signal: it has to, before it hears of what ends meanwhile."""
+    async with asyncio.timeout(30):
+        while "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED" not in await _kinds(handle):
+            await asyncio.sleep(0.02)
+
+
+async def _kinds(handle: WorkflowHandle[Any, Any]) -> list[str]:
+    return [EventType.Name(event.event_type) async for event in handle.fetch_history_events()]
 
 
 async def test_a_cancelled_execution_says_so_once_and_not_failed(client: Client) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +57,14 @@ class World:
     decide: Callable[[FinishTurn], str] = lambda turn: "completed"
     run: Callable[[RunTool], ToolOutcome] = lambda request: ToolOutcome(succeeded=True, output="done")
     tools: tuple[dict[str, Any], ...] = ()
+    asked_ahead: bool = False
+    first: ModelReply | None = None
+    """The answer that comes with the beginning."""
+
+    ends_with_its_turn: Callable[[FinishTurn], bool] = lambda turn: False
+    meanwhile: Callable[[FinishTurn], Awaitable[None]] | None = None
+    """While a turn is finished."""
+
     begun: list[Begin] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
     tool_calls: list[RunTool] = field(default_factory=list)
@@ -82,6 +90,8 @@ class World:
                 timeouts=Timeouts(heartbeat=5.0),
                 model_call_limit=self.model_call_limit,
                 context_limit_tokens=self.context_limit_tokens,
+                asked_ahead=self.asked_ahead,
+                answer=self.first if request.asks_ahead else None,
             )
 
         @activity.defn(name="start_turn")
@@ -109,7 +119,9 @@ class World:
         @activity.defn(name="finish_turn")
         async def finish_turn(turn: FinishTurn) -> TurnDecision:
             self.finished.append(turn)
-            return TurnDecision(status=self.decide(turn))
+            if self.meanwhile is not None:
+                await self.meanwhile(turn)
+            return TurnDecision(status=self.decide(turn), ended=self.ends_with_its_turn(turn))
 
         @activity.defn(name="give_up_turn")
         async def give_up(turn: GiveUpTurn) -> TurnDecision:
@@ -128,8 +140,8 @@ class World:
 
 
 @asynccontextmanager
-async def serving(client: Client, world: World) -> AsyncIterator[str]:
-    queue = str(uuid.uuid4())
+async def serving(client: Client, world: World, *, queue: str = "") -> AsyncIterator[str]:
+    queue = queue or str(uuid.uuid4())
     async with Worker(
         client,
         task_queue=queue,

@@ -14,6 +14,9 @@ from worker_core.logs.redaction import Redactor
 
 _KEPT = timedelta(minutes=10)
 
+LOOKED_THROUGH_AT_ONCE = 8_000
+"""Characters of variables and files that take less time than a thread; more is looked through in one."""
+
 
 class Environments:
     """Of all executions of an engine."""
@@ -26,7 +29,11 @@ class Environments:
 
     async def keep(self, execution_id: str, entity_id: str, environment: ResolvedEnvironment) -> None:
         """For the tools of an execution; what is secret of its variables and its files is masked from now on."""
-        await asyncio.to_thread(self._mask, execution_id, environment)
+        texts = (*environment.env_vars.values(), *(file.content for file in environment.files))
+        if sum(map(len, texts)) <= LOOKED_THROUGH_AT_ONCE:
+            self._mask(execution_id, environment)
+        else:
+            await asyncio.to_thread(self._mask, execution_id, environment)
         self._known[execution_id, entity_id] = (time.monotonic(), environment)
 
     async def of(self, execution_id: str, kind: EntityKind, entity_id: str) -> ResolvedEnvironment:

@@ -66,9 +66,8 @@ async def store(
     Raises:
         ControlPlaneError: the session could not be stored. A transcript that cannot be written is only logged.
     """
-    news = await asyncio.to_thread(masked_data, news, services.redactor.mask)
     if news:
-        await asyncio.to_thread(_write_transcript, services, execution_id, news, repeated)
+        news = await asyncio.to_thread(_kept, services, execution_id, news, repeated)
     await services.client.save_session(
         execution_id,
         messages=bounded(merge(stored, [shown(record) for record in news]), execution_id=execution_id),
@@ -142,6 +141,13 @@ def _short(value: Any, length: int) -> Any:
         return value
     text = msgspec.json.encode(value).decode()
     return value if len(text) <= length else shortened(text, length)
+
+
+def _kept(services: Services, execution_id: str, news: Sequence[Record], repeated: bool) -> Sequence[Record]:  # noqa: FBT001
+    """Masked, and written into the workspace."""
+    masked: Sequence[Record] = masked_data(news, services.redactor.mask)
+    _write_transcript(services, execution_id, masked, repeated)
+    return masked
 
 
 def _write_transcript(services: Services, execution_id: str, news: Sequence[Record], repeated: bool) -> None:  # noqa: FBT001

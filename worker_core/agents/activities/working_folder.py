@@ -35,6 +35,8 @@ class WorkingFolders:
 
 async def working_folders(services: Services, execution: ExecutionInput, *, queue_id: str) -> WorkingFolders:
     """Before anything else comes into the workspace."""
+    if not services.settings.folders and not _wanted(execution):  # nearly all: nothing to look at
+        return WorkingFolders(ids=_ids(execution, queue_id))
     return await asyncio.to_thread(_working_folders, services, execution, queue_id)
 
 
@@ -68,10 +70,17 @@ async def placed(services: Services, request: RunTool, *, queue_id: str) -> Work
     return await asyncio.to_thread(granting.placed, grants, ids=ids, reserved=services.reserved(), start=request.folder)
 
 
-def _working_folders(services: Services, execution: ExecutionInput, queue_id: str) -> WorkingFolders:
+def _wanted(execution: ExecutionInput) -> str:
     cwd = execution.config.get("cwd")
-    wanted = cwd.strip() if isinstance(cwd, str) else ""
-    ids = tuple(filter(None, (queue_id, execution.entity_id)))
+    return cwd.strip() if isinstance(cwd, str) else ""
+
+
+def _ids(execution: ExecutionInput, queue_id: str) -> tuple[str, ...]:
+    return tuple(filter(None, (queue_id, execution.entity_id)))
+
+
+def _working_folders(services: Services, execution: ExecutionInput, queue_id: str) -> WorkingFolders:
+    wanted, ids = _wanted(execution), _ids(execution, queue_id)
     found = given(services.settings.folders, ids=ids, reserved=services.reserved())
     told = [WorkingFolder(sentence=sentence) for sentence in found.refused]
     start = ""

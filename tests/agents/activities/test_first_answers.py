@@ -1,0 +1,131 @@
+"""First answers that were asked for ahead: taken once, by the very same call, and never left running."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from worker_core.agents.activities.first_answers import FirstAnswers
+from worker_core.agents.asking import first_call
+from worker_core.agents.execution_input import ExecutionInput
+from worker_core.agents.messages import Begun, Message, ModelCall, ModelReply, Persona
+
+LONG = timedelta(minutes=5)
+CALL = ModelCall(
+    execution_id="e", turn=1, model="m", messages=({"role": "user", "content": "hello"},), tools=(), message_id="e_1"
+)
+REPLY = ModelReply(content="hi", message_id="e_1", model="m", finish_reason="stop")
+
+
+async def at_once() -> ModelReply:
+    return REPLY
+
+
+async def never() -> ModelReply:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def refused() -> ModelReply:
+    raise ValueError("no")
+
+
+async def settled(answer: asyncio.Task[ModelReply]) -> None:
+    await asyncio.wait([answer], timeout=30)
+
+
+async def test_it_is_taken_once_by_the_same_call_whenever_that_is_made() -> None:
+    answers = FirstAnswers(patience=lambda: LONG)
+    answer = answers.ask(CALL, at_once)
+    later = replace(CALL, after_sequence=7, asked_ahead=True)
+    assert answers.take(later) is answer
+    assert await answer is REPLY
+    assert answers.take(later) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"messages": ()}, {"tools": ({"name": "shell"},)}, {"model": "n"}, {"turn": 2}, {"model_config": {"a": 1}}],
+    ids=str,
+)
+async def test_another_call_does_not_get_it_and_ends_it(other: dict[str, object]) -> None:
+    answers = FirstAnswers(patience=lambda: LONG)
+    answer = answers.ask(CALL, never)
+    assert answers.take(replace(CALL, **other)) is None  # type: ignore[arg-type]
+    await settled(answer)
+    assert answer.cancelled()
+
+
+async def test_an_error_is_whose_takes_it() -> None:
+    answers = FirstAnswers(patience=lambda: LONG)
+    answers.ask(CALL, refused)
+    taken = answers.take(CALL)
+    assert taken is not None
+    with pytest.raises(ValueError, match="no"):
+        await taken
+
+
+async def test_who_takes_it_may_cancel_it() -> None:
+    answers = FirstAnswers(patience=lambda: LONG)
+    answer = answers.ask(CALL, never)
+
+    async def take() -> ModelReply:
+        taken = answers.take(CALL)
+        assert taken is not None
+        return await taken
+
+    waiting = asyncio.create_task(take())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await settled(answer)
+    assert answer.cancelled()
+
+
+@pytest.mark.parametrize("how", ["forgotten", "asked again", "left", "patience"])
+async def test_one_that_nobody_wants_ends(how: str) -> None:
+    answers = FirstAnswers(patience=lambda: timedelta(0) if how == "patience" else LONG)
+    answer = answers.ask(CALL, never)
+    await asyncio.sleep(0)
+    if how == "forgotten":
+        answers.forget("another")
+        answers.forget("e")
+    elif how == "asked again":
+        answers.ask(CALL, at_once)
+    elif how == "left":
+        answers.leave()
+    await settled(answer)
+    assert answer.cancelled()
+
+
+def _begun(**changes: object) -> Begun:
+    persona = Persona(model="m", system_prompt="be brief", tools=({"name": "shell"},), entity_id="a")
+    return replace(Begun(home_queue="h", host_id="h", persona=persona, last_sequence=3), **changes)  # type: ignore[arg-type]
+
+
+def _execution() -> ExecutionInput:
+    return ExecutionInput.from_wire({"execution_id": "e", "prompt": "hello"}, kind="agents", fallback_id="e")
+
+
+def test_the_first_call_holds_the_session_and_the_prompt() -> None:
+    earlier = (Message(role="user", content="before", timestamp="", message_id="0"),)
+    call = first_call(_execution(), _begun(earlier=earlier))
+    assert call is not None
+    assert [message["content"] for message in call.messages] == ["be brief", "before\n\nhello"]
+    assert (call.message_id, call.turn, call.after_sequence, call.tools) == (
+        "e_assistant_1",
+        1,
+        3,
+        ({"name": "shell"},),
+    )
+
+
+def test_a_conversation_that_is_to_be_summarised_first_is_not_asked_about_ahead() -> None:
+    earlier = tuple(
+        Message(role=role, content="x" * 4_000, timestamp="", message_id=f"{number}")
+        for number in range(10)
+        for role in ("user", "assistant")
+    )
+    assert first_call(_execution(), _begun(earlier=earlier, context_limit_tokens=4_000)) is None

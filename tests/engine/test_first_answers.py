@@ -1,0 +1,115 @@
+"""The first answer is asked for while an execution begins: fewer steps, and nothing asked or said twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from tests.support.engine import new_queue, running_engine
+from tests.support.executions import Viewer, submit, tool
+from tests.support.playground import Stage, until
+from tests.support.worker_process import worker_process
+from worker_core.control_plane.client import ControlPlaneClient
+from worker_core.control_plane.models import Execute
+from worker_core.temporal.closing import closed
+
+SINGLE_TURN = {"single_turn": True}
+
+
+async def steps_of(stage: Stage, execution_id: str) -> list[str]:
+    """The activities of an execution that is over, in order."""
+    temporal = await Client.connect(stage.info.temporal_host)
+    handle = temporal.get_workflow_handle(f"agent-execution-{execution_id}")
+    await closed(temporal, handle.id)
+    return [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        async for event in handle.fetch_history_events()
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "steps"),
+    [
+        ("!instant", ["begin_execution", "finish_turn"]),
+        ("!hang 2\n!say late", ["begin_execution", "call_model", "finish_turn"]),
+        (tool("true", "!say done"), ["begin_execution", "run_tool", "call_model", "finish_turn"]),
+    ],
+    ids=["at once", "late", "with a tool"],
+)
+async def test_the_steps_of_an_execution_of_one_turn(
+    stage: Stage, tmp_path: Path, script: str, steps: list[str]
+) -> None:
+    queue = await new_queue(stage)
+    prompt = f"steps {queue}\n{script}"
+    async with running_engine(stage, tmp_path, queue_ids=[queue]) as rig:
+        wish = Execute(prompt=prompt, worker_queue_id=queue, configuration=SINGLE_TURN)
+        execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+        assert await steps_of(stage, execution_id) == steps
+        assert (await rig.client.get_execution(execution_id)).status == "completed"
+        assert (rig.snapshot.tasks_processed, rig.snapshot.executions) == (1, ())
+        kinds = Counter(event["event_type"] for event in await rig.sent(execution_id))
+    assert (kinds["metadata"], kinds["message"]) == (1, 1)
+    assert len(stage.model_calls(f"steps {queue}")) == 1 + ("!tool" in script)
+
+
+async def test_a_first_call_that_is_refused_was_made_once(stage: Stage, tmp_path: Path) -> None:
+    async with running_engine(stage, tmp_path) as rig:
+        execution_id = await rig.execute(f"refused {tmp_path.name}\n!error 401")
+        record = await rig.reach(execution_id, "failed")
+        steps = await steps_of(stage, execution_id)
+    assert "401" in (record.error_message or "")
+    assert len(stage.model_calls(f"refused {tmp_path.name}")) == 1
+    assert steps == ["begin_execution", "call_model", "end_execution"]
+
+
+async def test_cancelled_while_it_begins_the_first_call_ends(stage: Stage, tmp_path: Path) -> None:
+    async with running_engine(stage, tmp_path) as rig:
+        name = f"cancelled {tmp_path.name}"
+        execution_id = await rig.execute(f"{name}\n!hang 600\n!say never")
+        await until(lambda: _asked(stage, name))
+        await rig.client.cancel(execution_id)
+        await rig.reach(execution_id, "cancelled")
+        await rig.until(lambda: not rig.snapshot.executions)
+        temporal = await Client.connect(stage.info.temporal_host)
+        await closed(temporal, f"agent-execution-{execution_id}")
+    assert len(stage.model_calls(name)) == 1
+
+
+async def test_killed_in_its_first_call_it_is_told_of_once_and_asked_again(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient
+) -> None:
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    name = f"killed {queue}"
+
+    async def told() -> bool:
+        record = await client.get_execution(execution_id)
+        return bool(record.execution_metadata.get("workflow_started")) and await _asked(stage, name)
+
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        execution_id = await submit(stage, client, queue, f"{name}\n!hang 2\n!say there")
+        await until(told)
+        worker.kill()
+    with worker_process(stage, tmp_path, queue) as worker:
+        worker.wait_ready()
+        record = await viewer.reach(execution_id, "waiting_for_input")
+        assert worker.terminate() == 0
+    assert record.response == "there"
+    events = await viewer.sent(execution_id)
+    kinds = Counter(event["event_type"] for event in events)
+    assert (kinds["metadata"], kinds["message"]) == (1, 1)
+    assert "".join(_text(event) for event in events) == "there"
+    assert len(stage.model_calls(name)) == 2
+
+
+def _text(event: dict[str, Any]) -> str:
+    return str(event["data"]["content"]) if event["event_type"] == "message_chunk" else ""
+
+
+async def _asked(stage: Stage, name: str) -> bool:
+    return bool(stage.model_calls(name))
