@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Message, ToolCall
 from worker_core.basics import foreign_json
 from worker_core.basics.whole_text import whole
@@ -15,6 +16,27 @@ _AUTHOR_KEYS = ("user_id", "user_name", "user_email", "user_avatar")
 def author_of(raw: Mapping[str, Any]) -> dict[str, str]:
     """The user fields of a message or of `user_metadata`, without nulls."""
     return {key: value for key in _AUTHOR_KEYS if isinstance(value := raw.get(key), str) and value}
+
+
+def prompt_of(execution: ExecutionInput, *, now: str) -> Message:
+    """What the execution was begun with, as the conversation's first message.
+
+    Args:
+        execution: as it came.
+        now: ISO 8601, where nobody said when it was written.
+    """
+    return Message(
+        role="user",
+        content=execution.prompt,
+        timestamp=execution.initial_message_timestamp or now,
+        message_id=f"{execution.execution_id}_user_1",
+        author=author_of(execution.user_metadata),
+    )
+
+
+def answer_id(execution_id: str, number: int) -> str:
+    """Of an execution's answer with text: the first, the second, ..."""
+    return f"{execution_id}_assistant_{number}"
 
 
 def for_session(messages: Iterable[Message]) -> tuple[dict[str, Any], ...]:

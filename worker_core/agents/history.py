@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from worker_core.agents.conversation import arguments_object
-from worker_core.agents.messages import Message, ToolCall
+from worker_core.agents.messages import BudgetAnswer, Message, ModelCall, Persona, ToolCall
 from worker_core.basics import foreign_json
 from worker_core.basics.shortening import shortened
 
@@ -51,6 +51,55 @@ def for_model(messages: Iterable[Message], *, system_prompt: str) -> tuple[dict[
         else:
             shaped.append({"role": "user", "content": message.content if message.content.strip() else "(empty)"})
     return tuple(shaped)
+
+
+def model_call(
+    persona: Persona,
+    messages: Iterable[Message],
+    *,
+    execution_id: str,
+    turn: int,
+    message_id: str,
+    after_sequence: int,
+    after_tools: bool = False,
+    parent_message_id: str = "",
+    silent: bool = False,
+    budget: BudgetAnswer | None = None,
+    asked_ahead: bool = False,
+) -> ModelCall:
+    """One call of a persona's model.
+
+    Args:
+        persona: who answers.
+        messages: what it is to know of the conversation.
+        execution_id: whose call it is.
+        turn: in which it is made.
+        message_id: of the answer.
+        after_sequence: number of the last event that was sent.
+        after_tools: tools have run in this turn.
+        parent_message_id: the answer that asked a member.
+        silent: a summary for the model itself, without tools.
+        budget: what was heard about a budget that was used up.
+        asked_ahead: see `ModelCall`.
+    """
+    return ModelCall(
+        execution_id=execution_id,
+        turn=turn,
+        model=persona.model,
+        messages=for_model(messages, system_prompt=persona.system_prompt),
+        tools=() if silent else persona.tools,
+        message_id=message_id,
+        model_config=persona.model_config,
+        after_tools=after_tools,
+        member_name=persona.name,
+        parent_message_id=parent_message_id,
+        silent=silent,
+        kind=persona.kind,
+        entity_id=persona.entity_id,
+        after_sequence=after_sequence,
+        budget=budget,
+        asked_ahead=asked_ahead,
+    )
 
 
 def _assistant(message: Message) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from worker_core.agents.activities.first_answers import FirstAnswers
-from worker_core.agents.asking import first_call
+from worker_core.agents.activities.first_answers import FirstAnswers, first_call
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Begun, Message, ModelCall, ModelReply, Persona
 

@@ -1,8 +1,8 @@
 """First answers, asked for ahead: while an execution's beginning is still reported, its model works already.
 
-What the workflow will ask first is known when an execution has begun (`agents/asking.py`). An answer that comes at once
-travels with the beginning and saves a whole step; any other finds its step waiting for it. Nothing rests on it: an
-answer that nobody takes is forgotten, and the workflow asks as if there had been none.
+What the workflow will ask first is known when an execution has begun, and the same code makes both calls. An answer
+that comes at once travels with the beginning and saves a whole step; any other finds its step waiting for it. Nothing
+rests on it: an answer that nobody takes is forgotten, and the workflow asks as if there had been none.
 """
 
 from __future__ import annotations
@@ -13,12 +13,32 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from worker_core.agents.messages import ModelCall, ModelReply
+from worker_core.agents import compaction
+from worker_core.agents.conversation import answer_id, prompt_of
+from worker_core.agents.execution_input import ExecutionInput
+from worker_core.agents.history import model_call
+from worker_core.agents.messages import Begun, ModelCall, ModelReply
 from worker_core.basics.quick_dataclass import dataclass
 
 WITH_THE_BEGINNING: Final = timedelta(seconds=1)
 """How long a beginning waits for the answer to come with it. A machine that dies meanwhile has its beginning repeated
 elsewhere, so it is not long; and an answer that takes longer gains nothing by it."""
+
+
+def first_call(execution: ExecutionInput, begun: Begun) -> ModelCall | None:
+    """What the workflow will ask first. None: that is not known, since the conversation is to be summarised before."""
+    messages = [*begun.earlier, prompt_of(execution, now="")]
+    limit = begun.context_limit_tokens
+    if compaction.is_due(messages, prompt_tokens=0, limit_tokens=limit):
+        return None
+    return model_call(
+        begun.persona,
+        compaction.bounded(messages, limit_tokens=limit),
+        execution_id=execution.execution_id,
+        turn=1,
+        message_id=answer_id(execution.execution_id, 1),
+        after_sequence=begun.last_sequence,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

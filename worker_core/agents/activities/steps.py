@@ -23,7 +23,7 @@ from worker_core.agents.activities import (
 )
 from worker_core.agents.activities.announcements import TOLD, Opening, of_turn
 from worker_core.agents.activities.call_limits import longest_call, with_longest
-from worker_core.agents.activities.first_answers import WITH_THE_BEGINNING, FirstAnswers
+from worker_core.agents.activities.first_answers import WITH_THE_BEGINNING, FirstAnswers, first_call
 from worker_core.agents.activities.gpu_places import longest_wait
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
@@ -32,7 +32,6 @@ from worker_core.agents.activities.running_calls import RunningCalls
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.activities.working_folder import with_folders, working_folders
-from worker_core.agents.asking import first_call
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (

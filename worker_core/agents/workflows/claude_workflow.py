@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from worker_core.agents import compaction
-from worker_core.agents.asking import answer_id
+from worker_core.agents.conversation import answer_id
 from worker_core.agents.messages import ClaudeReply, ClaudeTurn, Message, ModelReply
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, stop_if_cancelled

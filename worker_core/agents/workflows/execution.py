@@ -15,8 +15,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from worker_core.agents import compaction
-from worker_core.agents.asking import answer_id, prompt_of
-from worker_core.agents.conversation import author_of, for_session, for_state
+from worker_core.agents.conversation import answer_id, author_of, for_session, for_state, prompt_of
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import NO_ANSWER
 from worker_core.agents.messages import (

@@ -12,8 +12,8 @@ from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from worker_core.agents import compaction
-from worker_core.agents.asking import model_call
 from worker_core.agents.conversation import arguments_object, consecutive_groups
+from worker_core.agents.history import model_call
 from worker_core.agents.messages import (
     BUDGET_USED_UP,
     CONTEXT_FULL,
