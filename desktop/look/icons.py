@@ -26,25 +26,27 @@ def paint_icon(painter: QPainter, name: str, color: str, area: QRectF) -> None:
     _renderer(name, color).render(painter, area)
 
 
-def pixmap(name: str, color: str, size: int, ratio: float = 1.0) -> QPixmap:
-    """An icon as a picture of `size` logical pixels at a device pixel ratio."""
-    picture = QPixmap(round(size * ratio), round(size * ratio))
+def pixmap(name: str, color: str, size: int, ratio: float = 1.0, *, after: int = 0) -> QPixmap:
+    """An icon as a picture of `size` logical pixels at a device pixel ratio, and `after` clear ones to its right."""
+    picture = QPixmap(round((size + after) * ratio), round(size * ratio))
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
-    paint_icon(painter, name, color, QRectF(0, 0, picture.width(), picture.height()))
+    paint_icon(painter, name, color, QRectF(0, 0, round(size * ratio), picture.height()))
     painter.end()
     picture.setDevicePixelRatio(ratio)
     return picture
 
 
 @lru_cache(maxsize=512)
-def icon(name: str, color: str, *, disabled: str = "", size: int = 18) -> QIcon:
-    """An icon for a button, at 1x, 2x and 3x; drawn once. It is everybody's: leave it as it is."""
+def icon(name: str, color: str, *, disabled: str = "", size: int = 18, after: int = 0) -> QIcon:
+    """An icon for a button, at 1x, 2x and 3x; drawn once, with so much room after it. It is everybody's: leave it as
+    it is.
+    """
     made = QIcon()
     for ratio in (1.0, 2.0, 3.0):
-        made.addPixmap(pixmap(name, color, size, ratio))
+        made.addPixmap(pixmap(name, color, size, ratio, after=after))
         if disabled:
-            made.addPixmap(pixmap(name, disabled, size, ratio), QIcon.Mode.Disabled)
+            made.addPixmap(pixmap(name, disabled, size, ratio, after=after), QIcon.Mode.Disabled)
     return made
 
 

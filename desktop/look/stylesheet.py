@@ -58,6 +58,8 @@ QLineEdit, QPlainTextEdit[variant="field"], QSpinBox, QDoubleSpinBox, QComboBox 
   selection-color: $on_accent; font-size: ${body}px; }
 QLineEdit:focus, QPlainTextEdit[variant="field"]:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
   border: 1px solid $accent_ink; }
+QPlainTextEdit[variant="field"][readOnly="true"] { background: $sunken; border: 1px solid $line; }
+QPlainTextEdit[variant="field"][readOnly="true"]:focus { border: 1px solid $accent_ink; }
 QLineEdit[invalid="true"] { border: 1px solid $danger_ink; }
 QLineEdit:disabled, QComboBox:disabled { color: $muted; background: $sunken; }
 QLineEdit[variant="search"] { background: $raised; border: 1px solid transparent; }
@@ -102,6 +104,7 @@ QCheckBox::indicator:checked:focus { border: 1px solid $text; }
 QCheckBox:disabled { color: $muted; }
 QScrollBar::handle { background: $line_strong; border-radius: 3px; min-height: 32px; min-width: 32px; }
 QScrollBar::handle:hover { background: $muted; }
+QScrollBar[idle="true"]::handle, QScrollBar[idle="true"]::handle:hover { background: transparent; }
 QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page { background: none; border: none;
   width: 0; height: 0; }
 QAbstractScrollArea::corner { background: transparent; border: none; }

@@ -78,6 +78,10 @@ class Theme(QObject):
             font.setLetterSpacing(QFont.SpacingType.PercentageSpacing, 98.5)
         return font
 
+    def scaled(self, pixels: float) -> int:
+        """A width for words, which is given where the system's font has 13 pixels."""
+        return round(pixels * self._factor)
+
     def _fallbacks(self) -> list[str]:
         """For Japanese, a font of Japan: a system of another language takes those characters in China's shapes."""
         if spoken() != "ja":
@@ -87,9 +91,9 @@ class Theme(QObject):
             self._japanese = [name for name in _JAPANESE if name in families][:1]
         return self._japanese
 
-    def icon(self, name: str, color: str = "", *, size: int = 18) -> QIcon:
-        """An icon in the colour of the scheme; ask again after `changed`."""
-        return icons.icon(name, color or self.palette.muted, disabled=self.palette.line_strong, size=size)
+    def icon(self, name: str, color: str = "", *, size: int = 18, after: int = 0) -> QIcon:
+        """An icon in the colour of the scheme, as `icons.icon`; ask again after `changed`."""
+        return icons.icon(name, color or self.palette.muted, disabled=self.palette.line_strong, size=size, after=after)
 
     def _choose(self) -> bool:
         dark = self._mode == "dark" or (self._mode == "system" and self._desktop.is_dark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QMenu
 
 from desktop.look.language import tr
@@ -88,12 +89,14 @@ class ApprovalCard(QFrame):
         self._always.triggered.connect(self._show_rule)
         self._more.setMenu(menu)
         self._buttons = QFrame()
-        answers = (self._allow, self._more, self._deny)
-        line = Wrapped(*answers) if narrow else row(*answers, None)
+        answers = Wrapped(self._allow, self._more, self._deny)
+        line = row(answers)
+        line.setStretch(0, 1)
         if show is not None:
             look = Button(tr("Show conversation"), variant="quiet")
             look.clicked.connect(lambda: show())
-            line.addWidget(look)
+            (answers if narrow else line).addWidget(look)
+            line.setAlignment(look, Qt.AlignmentFlag.AlignTop)
         self._buttons.setLayout(line)
         self._question = QuestionView(approval.parts, read=lambda: read(approval), narrow=narrow)
         self.rule = RulePanel(

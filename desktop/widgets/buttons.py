@@ -11,6 +11,9 @@ from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.look.wording import tooltip_text
 
+_AFTER_ICON = 3
+"""Pixels beside the four that Qt leaves between a button's icon and its words."""
+
 
 class Button(QPushButton):
     """A button with text; `variant` is `""`, `primary`, `danger` or `quiet`."""
@@ -40,8 +43,9 @@ class Button(QPushButton):
             colors = theme().palette
             variant = self.property("variant")
             color = {"primary": colors.on_accent, "danger": colors.danger_ink}.get(variant, colors.muted)
-            self.setIcon(theme().icon(self._icon_name, color, size=16))
-            self.setIconSize(QSize(16, 16))
+            after = _AFTER_ICON if self.text() else 0
+            self.setIcon(theme().icon(self._icon_name, color, size=16, after=after))
+            self.setIconSize(QSize(16 + after, 16))
 
 
 class IconButton(QToolButton):

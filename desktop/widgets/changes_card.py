@@ -12,7 +12,7 @@ from desktop.look.tokens import Space
 from desktop.widgets.buttons import Button
 from desktop.widgets.code import CodeText
 from desktop.widgets.layouts import column, row
-from desktop.widgets.text import Label
+from desktop.widgets.text import ElidedLabel, Label
 from worker_core.basics.visible import visible, visible_line
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ChangesCard(QFrame):
         self.setAccessibleName(title)
         lines = [_line(one.path, one.added, one.removed) for one in changes.files]
         summary = "\n".join(lines) or tr("Nothing was changed.")
-        diff = CodeText(tr("What was changed"), language="diff", lines=_LINES, wraps=True)
+        diff = CodeText(tr("What was changed"), language="diff", lines=_LINES, wraps=True, shrinks=True)
         diff.show_text(f"{summary}\n\n{visible(changes.diff[:MOST_CHARACTERS])}".rstrip())
         shown_whole = len(changes.diff) <= MOST_CHARACTERS
         cut = Label(
@@ -61,7 +61,7 @@ class ChangesCard(QFrame):
         self._discard.setEnabled(bool(changes.files))
         self.setLayout(
             column(
-                Label(title, role="strong"),
+                ElidedLabel(title, role="strong"),
                 diff,
                 cut,
                 row(self._merge, self._discard, None, hide),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QWheelEvent
-from PySide6.QtWidgets import QComboBox, QListView
+from PySide6.QtWidgets import QComboBox, QListView, QStyle, QStyleOptionComboBox
 
 from desktop.look.icons import paint_icon
 from desktop.look.theme import theme
@@ -19,12 +19,12 @@ class Choice(QComboBox):
     def __init__(self, name: str, options: Sequence[tuple[str, str]], *, chosen: str = "") -> None:
         super().__init__()
         self.setAccessibleName(name)
-        self.setToolTip(tooltip_text(name))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         view = QListView()
         view.setAccessibleName(name)
         self.setView(view)
         self.setMaxVisibleItems(14)
+        self.currentIndexChanged.connect(self._tell)
         self.offer(options)
         self.choose(chosen)
 
@@ -47,8 +47,23 @@ class Choice(QComboBox):
             self.addItem(text[:60], value)
         self.choose(before)
         self.blockSignals(False)
+        self._tell()
         if self.chosen != before:
             self.currentIndexChanged.emit(self.currentIndex())
+
+    def initStyleOption(self, option: QStyleOptionComboBox) -> None:  # noqa: N802 (Qt's own name)
+        """What does not fit ends in an ellipsis."""
+        super().initStyleOption(option)
+        room = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        option.currentText = self.fontMetrics().elidedText(
+            self.currentText(), Qt.TextElideMode.ElideRight, room.width() + 1
+        )
+
+    def _tell(self, *_: object) -> None:
+        """Its name, and all of what it says."""
+        self.setToolTip(tooltip_text(f"{self.accessibleName()}: {self.currentText()}"))
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's own name)
         """A wheel that passes by on a scrolling page changes nothing."""

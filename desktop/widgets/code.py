@@ -32,6 +32,9 @@ HIGHLIGHT_LIMIT = 20_000
 """Characters above which code stays in one colour: it is not read for its colours any more."""
 
 LINES_SHOWN = 22
+_LINES_AT_LEAST = 3
+"""Of a text that shrinks."""
+
 LINE_LIMIT = 2_000
 """Characters of one line that are laid out: Qt's layout of a line without end takes seconds."""
 
@@ -107,10 +110,15 @@ def _color_of(token: str) -> str:
 class CodeText(QPlainTextEdit):
     """Read-only text in the code font, as high as its lines up to a limit; the wheel goes on to the page."""
 
-    def __init__(self, name: str, *, language: str = "", lines: int = LINES_SHOWN, wraps: bool = False) -> None:
-        """With `wraps`, nothing lies beyond the right edge, and no line is cut."""
+    def __init__(
+        self, name: str, *, language: str = "", lines: int = LINES_SHOWN, wraps: bool = False, shrinks: bool = False
+    ) -> None:
+        """With `wraps`, nothing lies beyond the right edge, and no line is cut. With `shrinks` it is less high where
+        there is no room, and scrolls.
+        """
         super().__init__()
-        self._most, self._wraps = lines, wraps
+        self._most, self._wraps, self._shrinks = lines, wraps, shrinks
+        self._width = -1
         self.setProperty("variant", "plain")
         self.setFont(theme().font("code"))
         self.setReadOnly(True)
@@ -150,6 +158,10 @@ class CodeText(QPlainTextEdit):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
         super().resizeEvent(event)
+        if self._shrinks:  # a bar that comes and goes with the height is none of its business
+            if self.width() == self._width:
+                return
+            self._width = self.width()
         self._fit()
 
     def _fit(self) -> None:
@@ -171,8 +183,13 @@ class CodeText(QPlainTextEdit):
         off, needed = Qt.ScrollBarPolicy.ScrollBarAlwaysOff, Qt.ScrollBarPolicy.ScrollBarAlwaysOn
         self.setHorizontalScrollBarPolicy(off)
         self.setVerticalScrollBarPolicy(off if lines <= self._most else needed)
-        height = math.ceil(min(lines, self._most) * self.fontMetrics().lineSpacing()) + 2
-        if height != self.height():
+        spacing = self.fontMetrics().lineSpacing()
+        height = math.ceil(min(lines, self._most) * spacing) + 2
+        if self._shrinks:
+            self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+            self.setMinimumHeight(math.ceil(min(lines, _LINES_AT_LEAST) * spacing) + 2)
+            self.setMaximumHeight(height)
+        elif height != self.height():
             self.setFixedHeight(height)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter
@@ -24,8 +25,8 @@ SHOWN = 600
 """Characters of a line that are drawn."""
 
 _MARGIN = 16
-_TIME_WIDTH = 74
-_LEVEL_WIDTH = 52
+_GAP = 14
+"""Pixels behind the time and behind the level."""
 
 
 class LogTable(LineTable):
@@ -100,10 +101,11 @@ class LogDelegate(QStyledItemDelegate):
         paint_ground(painter, option, 6)
         colors, code = theme().palette, theme().font("code")
         area = text_area(option.rect)
-        time = QRect(option.rect.left() + _MARGIN, area.top(), _TIME_WIDTH, area.height())
+        wide = column_widths()
+        time = QRect(option.rect.left() + _MARGIN, area.top(), wide[0], area.height())
         say_line(painter, time, f"{line.at.astimezone():%H:%M:%S}", code, colors.muted)
         tone = level_tone(line.level)
-        level = QRect(time.right() + 1, area.top(), _LEVEL_WIDTH, area.height())
+        level = QRect(time.right() + 1, area.top(), wide[1], area.height())
         say_line(painter, level, _LEVELS.get(line.level, line.level.lower()), code, colors.ink(tone))
         model = index.model()
         if isinstance(model, LogModel) and model.pattern is not None:
@@ -133,7 +135,21 @@ class LogDelegate(QStyledItemDelegate):
 
 def text_area(row: QRect) -> QRect:
     """Where a row has its message."""
-    return row.adjusted(_MARGIN + _TIME_WIDTH + _LEVEL_WIDTH, 0, -_MARGIN, 0)
+    return row.adjusted(_MARGIN + sum(column_widths()), 0, -_MARGIN, 0)
+
+
+def column_widths() -> tuple[int, int]:
+    """Of the time and of the level, in pixels."""
+    return _widths_in(theme().font("code").toString())
+
+
+@lru_cache(maxsize=4)
+def _widths_in(font: str) -> tuple[int, int]:
+    """In a font, as Qt writes it."""
+    made = QFont()
+    made.fromString(font)
+    metrics = QFontMetrics(made)
+    return metrics.horizontalAdvance("00:00:00") + _GAP, metrics.horizontalAdvance("error") + _GAP
 
 
 def laid_out(line: LogLine, area: QRect) -> Iterator[tuple[QRect, str, str]]:

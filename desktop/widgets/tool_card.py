@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.look.wording import duration_text
 from desktop.models.conversation_items import ToolCall, pretty
@@ -22,6 +23,9 @@ OUTPUT_SHOWN = 60_000
 """Characters of an output that the card shows; copying and exporting give the whole."""
 
 _BEHIND_THE_ICON = 16 + 10
+
+_NARROW, _NARROWER = 430, 360
+"""Pixels of the card where the system's font has 13."""
 
 
 def icon_for(tool: str) -> str:
@@ -129,7 +133,6 @@ class ToolCard(QFrame):
         self._progress.setVisible(self.runs and bool(call.progress))
         bare = call.sandbox == "none"
         self._sandbox.say(tr("not isolated") if bare else call.sandbox, "warning" if bare else "neutral")
-        self._sandbox.setVisible(bool(call.sandbox))
         match call.succeeded:
             case None:
                 self._state.say(tr("Running"), "accent")
@@ -147,6 +150,16 @@ class ToolCard(QFrame):
         if self.is_open:
             self._refresh_inside()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().resizeEvent(event)
+        self._show_marks()
+
+    def _show_marks(self) -> None:
+        """Where there is little room, only that there is none; and where there is less, not how long it took."""
+        kind, width = self._call.sandbox, self.width()
+        self._sandbox.setVisible(kind == "none" or (bool(kind) and width >= theme().scaled(_NARROW)))
+        self._took.setVisible(bool(self._took.text()) and width >= theme().scaled(_NARROWER))
+
     def tick(self) -> None:
         """Show how long it has been running; called while the card is seen and the tool runs."""
         if self.runs:
@@ -157,7 +170,7 @@ class ToolCard(QFrame):
         if self.runs and self._call.started_at is not None:
             took = max(timedelta(0), datetime.now(UTC) - self._call.started_at)
         self._took.setText("" if took is None else duration_text(took))
-        self._took.setVisible(took is not None)
+        self._show_marks()
 
     def _refresh_inside(self) -> None:
         asked, language = self._asked()

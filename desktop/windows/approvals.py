@@ -23,11 +23,10 @@ class ApprovalsPage(Page):
             tr("Nothing waits for you"),
             tr("When an agent wants to do something that your policy says to ask about, the question appears here."),
         )
-        self._none.setMinimumHeight(380)
         self._waiting = QuestionCards(desk, pick=desk.executions.questions)
         self._answered = QuestionCards(desk, pick=self._those_answered)
         self._heading = Label(tr("Answered"), role="strong", tone="muted")
-        self.body.addWidget(self._none)
+        self.body.addWidget(self._none, 1000)
         self.body.addWidget(self._waiting)
         self.body.addWidget(self._heading)
         self.body.addWidget(self._answered)

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.look.language import fact, retold, tr
+from desktop.look.theme import theme
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import duration_text
 from desktop.widgets.buttons import Button
@@ -21,7 +22,7 @@ from worker_core.errors import KubiyaError
 Examine = Callable[[Callable[[Check], object]], Awaitable[list[Check]]]
 """Calls back with each finding, and gives all of them, in their order; raises a KubiyaError."""
 
-TOOK_WIDTH = 56
+NAME_WIDTH, TOOK_WIDTH = 142, 56
 """Of the column of durations, so that sentences wrap at one edge."""
 
 _TONES: dict[str, Tone] = {"ok": "success", "warn": "warning", "fail": "danger", "skip": "neutral"}
@@ -98,13 +99,13 @@ class ConnectionTest(QWidget):
 def _line(check: Check) -> QWidget:
     made = QWidget()
     name = Label(_name(check), role="medium")
-    name.setFixedWidth(110)
+    name.setFixedWidth(theme().scaled(NAME_WIDTH))
     repair = (check.in_window or check.repair) if check.verdict in {"warn", "fail"} else ""
     sentences = " ".join(retold(one) for one in (check.fact or check.sentence, repair) if one)
     said = Label(sentences, role="small", tone="muted", wrap=True)
     dot = Dot(tone=_TONES[check.verdict], size=8)
     took = Label(duration_text(check.took_seconds) if check.took_seconds else "", role="small", tone="muted")
-    took.setMinimumWidth(TOOK_WIDTH)
+    took.setMinimumWidth(theme().scaled(TOOK_WIDTH))
     took.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
     layout = row(dot, name, said, took)
     layout.setStretch(2, 1)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.tokens import Space
+from desktop.widgets.dialog import Dialog
+
+SMALLEST = QSize(420, 140)
+"""Pixels of its width, and of the report's height."""
 
 
-class CrashDialog(QDialog):
+class CrashDialog(Dialog):
     """Shows a report."""
 
     def __init__(self, text: str, parent: QWidget | None = None) -> None:
@@ -27,6 +32,8 @@ class CrashDialog(QDialog):
         self.text.setReadOnly(True)
         self.text.setTabChangesFocus(True)
         self.text.setAccessibleName(tr("Report"))
+        self.text.setProperty("variant", "field")
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         copy, close = QPushButton(tr("Copy")), QPushButton(tr("Close"))
         for part in (copy, close):
@@ -39,7 +46,11 @@ class CrashDialog(QDialog):
         for button in (copy, close):
             buttons.addWidget(button)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(Space.XL, Space.XL, Space.XL, Space.L)
+        layout.setSpacing(Space.L)
         layout.addWidget(explanation)
         layout.addWidget(self.text)
         layout.addLayout(buttons)
+        self.setMinimumWidth(SMALLEST.width())
+        self.text.setMinimumHeight(SMALLEST.height())
         self.resize(760, 480)

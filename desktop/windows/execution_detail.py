@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QGuiApplication, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QFileDialog, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.look.wording import budget_text, count_text, duration_text, status_text, status_tone
 from desktop.models.conversation_items import Item, Message
@@ -32,6 +33,9 @@ from desktop.windows.desk import Desk
 from desktop.windows.files_left import FilesPanel
 from desktop.windows.timeline_panel import TimelinePanel
 from worker_core.workspaces.workspace import safe_name
+
+_NARROW = 560
+"""Pixels where the system's font has 13."""
 
 
 class ExecutionDetail(QWidget):
@@ -86,32 +90,31 @@ class ExecutionDetail(QWidget):
         self._send.clicked.connect(self._send_message)
         self._composer = widget("clear")
         self._composer.setLayout(row(self._input, self._send, margins=(Space.XL, Space.S, Space.XL, Space.L)))
+        self._looks = widget("clear")
+        self._looks.setLayout(
+            row(self._timeline, self._changes, self._files, self._folder, self._copy, self._export, gap=0)
+        )
+        self._upper = row(self._title, self._pause, self._cancel, self._looks, gap=0)
+        self._lower = row(self._status, self._about, gap=Space.S)
         head = widget("clear")
         head.setLayout(
             column(
-                row(
-                    self._title,
-                    self._pause,
-                    self._cancel,
-                    self._timeline,
-                    self._changes,
-                    self._files,
-                    self._folder,
-                    self._copy,
-                    self._export,
-                    gap=0,
-                ),
-                row(self._status, self._about, gap=Space.S),
-                gap=Space.XS,
-                margins=(Space.XL, Space.L + 4, Space.L, Space.M),
+                self._upper, self._lower, gap=Space.XS, margins=(Space.XL, Space.L + 4, Space.L, Space.M)
             )
-        )
+        )  # fmt: skip
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         for part in (head, Line(), self._course, self._panel, self._files_panel, self._middle, self._composer):
             layout.addWidget(part)
         layout.setStretchFactor(self._middle, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
+        """Its title comes first: what is only looked at goes to the line below where there is little room."""
+        super().resizeEvent(event)
+        line = self._lower if self.width() < theme().scaled(_NARROW) else self._upper
+        if line.indexOf(self._looks) < 0:
+            line.addWidget(self._looks)
 
     def show_execution(self, execution_id: str) -> None:
         self._execution = self._desk.executions.get(execution_id)

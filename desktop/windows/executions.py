@@ -35,10 +35,10 @@ class ExecutionsPage(QWidget):
         self._model = ExecutionListModel(desk.executions, self)
         self._search = QLineEdit()
         self._search.setProperty("variant", "search")
-        self._search.setPlaceholderText(tr("Search executions"))
+        self._search.setPlaceholderText(tr("Search"))
         self._search.setAccessibleName(tr("Search executions"))
         self._search.setClearButtonEnabled(False)
-        self._live = Button(tr("Live"), variant="quiet", tip=tr("Only what runs"))
+        self._live = Button(tr("Active"), variant="quiet", tip=tr("Only what runs or waits"))
         self._live.setCheckable(True)
         self._search.textChanged.connect(self._filter)
         self._live.toggled.connect(self._filter)
@@ -57,8 +57,8 @@ class ExecutionsPage(QWidget):
         new = IconButton("plus", tr("New task"))
         new.clicked.connect(lambda: desk.frame.task_wanted.emit())
         head = column(
-            row(ElidedLabel(tr("Executions"), role="title"), self._live, new, gap=0),
-            self._search,
+            row(ElidedLabel(tr("Executions"), role="title"), new, gap=0),
+            row(self._search, self._live, gap=Space.XS),
             gap=Space.M,
             margins=(Space.L, Space.XL + 2, Space.L, Space.S),
         )
@@ -73,7 +73,7 @@ class ExecutionsPage(QWidget):
         self._right = QStackedWidget()
         self._right.addWidget(self._choose_one)
         self._right.addWidget(self.detail)
-        self._right.setMinimumWidth(474)  # of a question's buttons, in each language
+        self._right.setMinimumWidth(474)
         self._split = QSplitter(Qt.Orientation.Horizontal)
         self._split.addWidget(left)
         self._split.addWidget(self._right)

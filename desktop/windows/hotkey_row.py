@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from desktop.look.language import fact, tr
+from desktop.look.theme import theme
 from desktop.system.platforms.ports import HotkeyState
 from desktop.widgets.buttons import Switch
 from desktop.widgets.keys_field import KeysField
@@ -19,7 +20,7 @@ class HotkeyRow(SettingRow):
     def __init__(self, desk: Desk, title: str, meaning: str) -> None:
         self._desk = desk
         self._keys = KeysField(tr("Keys"))
-        self._keys.setFixedWidth(FIELD_WIDTH)
+        self._keys.setFixedWidth(theme().scaled(FIELD_WIDTH))
         super().__init__(title, meaning, Switch(title), change=self._switch, aside=self._keys)
         self._keys.given.connect(lambda keys: self.complain(self._choose(keys)))
         self._hotkey = desk.hotkey()

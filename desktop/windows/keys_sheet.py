@@ -9,6 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from desktop.look.language import tr
+from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.models.commands import folded
 from desktop.widgets.buttons import IconButton
@@ -45,7 +46,7 @@ class KeysSheet(Overlay):
         super().__init__(window, name=tr("Keys"), widest=WIDEST)
         self.field = QLineEdit()
         self.field.setProperty("variant", "search")
-        self.field.setFixedWidth(220)
+        self.field.setFixedWidth(theme().scaled(220))
         self.field.setMaxLength(100)
         self.field.setPlaceholderText(tr("Search keys"))
         self.field.setAccessibleName(tr("Search keys"))

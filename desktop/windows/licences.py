@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space
 from desktop.widgets.buttons import Button
+from desktop.widgets.dialog import Dialog
 from desktop.widgets.layouts import column, row
 from desktop.widgets.named_texts import NamedTexts
 from desktop.widgets.text import Label
@@ -40,7 +41,7 @@ def _text(names: list[str]) -> str:
     return "\n\n\n".join((_folder() / name).read_text(encoding="utf-8") for name in names)
 
 
-class LicencesDialog(QDialog):
+class LicencesDialog(Dialog):
     def __init__(self, components: list[dict[str, Any]], parent: QWidget | None = None) -> None:
         """Lists them, as `collected` gives them."""
         super().__init__(parent)

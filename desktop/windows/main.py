@@ -289,8 +289,8 @@ class MainWindow(QMainWindow):
 
     def _fold(self) -> None:
         """Words beside the pictures of the side bar only where there is room for them."""
-        folded = self.width() < FOLDS_BELOW
-        self._sidebar.setFixedWidth(FOLDED_WIDTH if folded else SIDEBAR_WIDTH)
+        folded = self.width() < theme().scaled(FOLDS_BELOW)
+        self._sidebar.setFixedWidth(FOLDED_WIDTH if folded else theme().scaled(SIDEBAR_WIDTH))
         for words in self._words:
             words.setVisible(not folded)
         for button in (self._find, *self._buttons.values()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QDialog, QFileDialog, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFileDialog, QSizePolicy, QWidget
 
 from desktop.look.language import fact, tr
 from desktop.look.tokens import Space
@@ -29,9 +29,10 @@ from worker_core.snapshot import EngineState
 
 if TYPE_CHECKING:
     from worker_core.control_plane.models import Agent
+from desktop.widgets.dialog import Dialog
 
 
-class NewTask(QDialog):
+class NewTask(Dialog):
     """Closed, it keeps what was written; sent, it is empty for the next one. `begun` has the execution's id.
 
     It offers the queues that this machine serves: what runs elsewhere tells nothing to this window.

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedL
 
 from desktop.look.language import tr
 from desktop.look.standing import explanation, headline, icon_of, tone_of, unprotected
+from desktop.look.theme import theme
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import (
     duration_text,
@@ -48,6 +49,10 @@ STACKS_BELOW = 820
 """Pixels of the page's width; below, what stands side by side stands one under the other."""
 
 SANDBOX_PAGE = "https://github.com/kubiyabot/kubiya-worker/blob/main/docs/checks/sandbox.md"
+
+
+_NARROW = 620
+"""Pixels of the card where the system's font has 13."""
 
 
 class Figure(QWidget):
@@ -91,7 +96,8 @@ class StateCard(Card):
         self._stop.clicked.connect(lambda: self._ask(desk.worker.stop(StopMode.DRAIN), tr("stop the worker")))
         self._warning = Pill(unprotected(), tone="warning")
         words = column(self._state, self._reason, self._warning, gap=2)
-        self.body.addLayout(self._line(words))
+        self._halves = self._line(words)
+        self.body.addLayout(self._halves)
         self._figures = {
             "running": Figure(tr("Running now")),
             "waiting": Figure(tr("Waiting in queues")),
@@ -100,18 +106,37 @@ class StateCard(Card):
         }
         self.body.addSpacing(Space.XS)
         self.body.addWidget(Line())
-        figures = QGridLayout()
-        figures.setContentsMargins(0, Space.XS, 0, 0)
-        for place, figure in enumerate(self._figures.values()):
-            figures.addWidget(figure, 0, place)
-            figures.setColumnStretch(place, 1)
-        self.body.addLayout(figures)
+        self._grid = QGridLayout()
+        self._grid.setContentsMargins(0, Space.XS, 0, 0)
+        self._grid.setVerticalSpacing(Space.M)
+        self.body.addLayout(self._grid)
+        self._is_narrow: bool | None = None
+        self._lay(narrow=False)
 
     def _line(self, words: QVBoxLayout) -> QHBoxLayout:
-        line = row(self._tile, words, gap=Space.L)
-        line.setStretch(1, 1)
-        line.addLayout(row(self._key, self._settings, self._start, self._resume, self._pause, self._stop))
+        said = row(self._tile, words, gap=Space.L)
+        said.setStretch(1, 1)
+        line = row(gap=Space.L)
+        line.addLayout(said, 1)
+        line.addLayout(row(self._key, self._settings, self._start, self._resume, self._pause, self._stop, None))
         return line
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().resizeEvent(event)
+        self._lay(narrow=self.width() < theme().scaled(_NARROW))
+
+    def _lay(self, *, narrow: bool) -> None:
+        """What can be done stands below the words, and two figures beside each other, where there is no room."""
+        if narrow is self._is_narrow:
+            return
+        self._is_narrow = narrow
+        direction = QHBoxLayout.Direction
+        self._halves.setDirection(direction.TopToBottom if narrow else direction.LeftToRight)
+        across = 2 if narrow else len(self._figures)
+        for place, figure in enumerate(self._figures.values()):
+            self._grid.addWidget(figure, place // across, place % across)
+        for place in range(len(self._figures)):
+            self._grid.setColumnStretch(place, int(place < across))
 
     def take(self, snapshot: EngineSnapshot) -> None:
         state, said, now = snapshot.state, summary(snapshot), datetime.now(UTC)
@@ -120,9 +145,9 @@ class StateCard(Card):
         asked = questions(snapshot)
         why = asked[0].title if said.standing is Standing.QUESTIONS else explanation(said, now)
         if snapshot.since and not said.needs_attention:
-            why = f"{why}  {tr('Since {time}.', time=moment(snapshot.since, now))}".strip()
+            why = f"{why} {tr('Since {time}.', time=moment(snapshot.since, now))}".strip()
         if self._desk.worker.attached and snapshot.pid:
-            why = f"{why}  {tr('Attached to the worker with the process {pid}.', pid=str(snapshot.pid))}".strip()
+            why = f"{why} {tr('Attached to the worker with the process {pid}.', pid=str(snapshot.pid))}".strip()
         self._reason.setText(why)
         self._warning.setVisible(said.unprotected)
         locked = said.standing is Standing.LOCKED
@@ -309,7 +334,7 @@ class OverviewPage(Page):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
         super().resizeEvent(event)
-        stacked = self.width() < STACKS_BELOW
+        stacked = self.width() < theme().scaled(STACKS_BELOW)
         self._halves.setDirection(QHBoxLayout.Direction.TopToBottom if stacked else QHBoxLayout.Direction.LeftToRight)
 
     def take(self, snapshot: EngineSnapshot) -> None:

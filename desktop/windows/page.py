@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QScrollBar, QVBoxLayout, QWidget
 
 from desktop.look.tokens import Space
 from desktop.widgets.layouts import column, row
 from desktop.widgets.text import ElidedLabel, Label, widget
 from desktop.windows.desk import Desk
 from worker_core.snapshot import EngineSnapshot
+
+BAR_WIDTH = 10
+"""Of a scroll bar, in pixels; the style sheet says so."""
 
 WIDEST = 1080
 """Pixels beyond which a page's content does not grow: long lines are hard to read."""
@@ -47,7 +52,12 @@ class Page(QWidget):
             outer.addWidget(scroll_area(inside))
         else:
             content.setContentsMargins(Space.XXL, Space.XL + 4, Space.XXL, Space.L)
-            outer.addLayout(content)
+            inside = widget("clear")
+            inside.setMaximumWidth(WIDEST)
+            inside.setLayout(content)
+            middle = _in_the_middle(inside)
+            middle.setContentsMargins(0, 0, BAR_WIDTH, 0)
+            outer.addLayout(middle)
 
     def say_below(self, text: str) -> None:
         """The line below the title; none for an empty text."""
@@ -68,17 +78,34 @@ class Page(QWidget):
 
 
 def scroll_area(inside: QWidget) -> QScrollArea:
-    """A frameless area that scrolls up and down, its content in the middle."""
+    """A frameless area that scrolls up and down, its content in the middle. The bar's place is kept where there is
+    nothing to scroll, so that nothing jumps.
+    """
     area = QScrollArea()
+    area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+    bar = area.verticalScrollBar()
+    bar.rangeChanged.connect(partial(_hide_idle, bar))
+    _hide_idle(bar, bar.minimum(), bar.maximum())
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidgetResizable(True)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     around = widget("clear")
-    layout = QHBoxLayout(around)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addStretch(1)
-    layout.addWidget(inside, 1000)
-    layout.addStretch(1)
+    around.setLayout(_in_the_middle(inside))
     area.setWidget(around)
     return area
+
+
+def _hide_idle(bar: QScrollBar, least: int, most: int) -> None:
+    idle = "true" if most <= least else "false"
+    if bar.property("idle") != idle:
+        bar.setProperty("idle", idle)
+        bar.style().unpolish(bar)
+        bar.style().polish(bar)
+
+
+def _in_the_middle(inside: QWidget) -> QHBoxLayout:
+    layout = row(None, gap=0)
+    layout.addWidget(inside, 1000)
+    layout.addStretch(1)
+    return layout

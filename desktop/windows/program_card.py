@@ -57,7 +57,7 @@ class ProgramCard(SettingCard):
 
         def choice(name: str, options: list[tuple[str, str]]) -> Choice:
             made = Choice(name, options)
-            made.setFixedWidth(160)
+            made.setFixedWidth(theme().scaled(160))
             return made
 
         modes = [("system", tr("As the system")), ("light", tr("Light")), ("dark", tr("Dark"))]
@@ -65,7 +65,7 @@ class ProgramCard(SettingCard):
         clicks = [("popover", tr("The popover")), ("window", tr("The window"))]
         languages = [("", tr("As the system")), *LANGUAGES]
         battery = QLineEdit()
-        battery.setFixedWidth(110)
+        battery.setFixedWidth(theme().scaled(110))
         controls: dict[str, Choice | QLineEdit] = {
             "appearance": choice(tr("Appearance"), modes),
             "language": choice(tr("Language"), languages),

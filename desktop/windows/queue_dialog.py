@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from desktop.look.language import fact, tr
 from desktop.look.tokens import Space
 from desktop.settings.onboarding import usable_queues
 from desktop.widgets.buttons import Button
+from desktop.widgets.dialog import Dialog
 from desktop.widgets.layouts import column, row
 from desktop.widgets.queue_choices import QueueChoices
 from desktop.widgets.text import Label
@@ -20,7 +21,7 @@ from desktop.worker.face import WorkerFace
 from worker_core.errors import KubiyaError
 
 
-class QueueDialog(QDialog):
+class QueueDialog(Dialog):
     """Asks the control plane when it opens. `take` gets the ids that were picked."""
 
     def __init__(

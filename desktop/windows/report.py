@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from desktop.look.language import fact, tr
 from desktop.look.tokens import Space
 from desktop.look.wording import size_text
 from desktop.widgets.buttons import Button
+from desktop.widgets.dialog import Dialog
 from desktop.widgets.layouts import column, row
 from desktop.widgets.named_texts import NamedTexts
 from desktop.widgets.text import Label
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "kubiya-worker-diagnostics.zip"
 
 
-class ReportDialog(QDialog):
+class ReportDialog(Dialog):
     """Shows texts by name. `save` writes them; nothing else leaves the window."""
 
     def __init__(self, texts: Texts, parent: QWidget | None = None) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from desktop.look.language import fact, retold, tr
+from desktop.look.theme import theme
 from desktop.settings.keys import Keys
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
@@ -158,7 +159,7 @@ class SettingsPage(Page):
         field.setProperty("variant", "search")
         field.setAccessibleName(tr("Search settings"))
         field.setPlaceholderText(tr("Search settings"))
-        field.setFixedWidth(220)
+        field.setFixedWidth(theme().scaled(220))
         field.textChanged.connect(self._narrow)
         return field
 
@@ -228,7 +229,7 @@ class SettingsPage(Page):
             control = Switch(text.title)
         elif text.kind is Kind.CHOICE:
             control = Choice(text.title, [(option, option_text(option)) for option in text.options])
-            control.setFixedWidth(160)
+            control.setFixedWidth(theme().scaled(160))
         elif name == "proxy":
             control = ChoiceOrText(
                 text.title,
@@ -241,7 +242,7 @@ class SettingsPage(Page):
         else:
             control = QLineEdit()
             if text.kind in {Kind.NUMBER, Kind.TIME}:
-                control.setFixedWidth(110)
+                control.setFixedWidth(theme().scaled(110))
             else:
                 control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind is Kind.FILE or name == "queue_ids" else 40))
         if isinstance(control, QLineEdit):

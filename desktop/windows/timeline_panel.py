@@ -10,6 +10,7 @@ from PySide6.QtGui import QHideEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.models.conversation_items import Item, Message
 from desktop.models.executions import Execution
@@ -40,7 +41,7 @@ class TimelinePanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(0)
@@ -175,10 +176,11 @@ class _Strip(QWidget):
         for part in (self.timeline, self._smaller, self._larger, self._fit):
             part.setVisible(filled and not as_table)
         if as_table and self._table is None:
-            self._table = FactTable(tr("Timeline"), self._model, widths=COLUMNS)
-            self._table.setFixedHeight(TABLE_HEIGHT)
+            self._table = FactTable(tr("Timeline"), self._model, widths=[theme().scaled(one) for one in COLUMNS])
+            self._table.setMinimumHeight(TABLE_HEIGHT // 2)
+            self._table.setMaximumHeight(theme().scaled(TABLE_HEIGHT))
             self._table.chosen.connect(self._choose)
-            self._below.addWidget(self._table)
+            self._below.addLayout(row(self._table, margins=(Space.S, 0, 0, 0)))
         if as_table:
             self._model.show_spans(self.timeline.spans, now=self.timeline.now)
         if self._table is not None:

@@ -31,6 +31,7 @@ from desktop.widgets.layouts import column, row
 from desktop.widgets.legend import Legend, LegendEntry
 from desktop.widgets.surfaces import Card, EmptyState
 from desktop.widgets.text import Label, widget
+from desktop.widgets.wrapping import Wrapped
 from desktop.windows.desk import Desk
 from desktop.windows.page import Page
 from worker_core.errors import KubiyaError
@@ -49,9 +50,6 @@ _ONE: Final = "="
 
 GATHERED_MS: Final = 500
 """Turns that end within so long are read at once."""
-
-_NARROWEST: Final = 92
-"""Pixels of a choice."""
 
 OTHERS_EVERY_MS: Final = 60_000
 """Other workers of this home count without telling this one, and a day ends."""
@@ -152,8 +150,7 @@ class UsagePage(Page):
         self.queues = Choice(tr("Queue"), ((_ALL, tr("All queues")),))
         for choice in (self.measure, self.parts, self.agents, self.queues):
             choice.currentIndexChanged.connect(self._draw)
-            choice.setMinimumWidth(_NARROWEST)  # words of some languages are longer than a small window is wide
-        self.parts.setMinimumWidth(_NARROWEST + Space.XXL)
+            choice.setSizeAdjustPolicy(Choice.SizeAdjustPolicy.AdjustToContents)
         self._as_table = Button(tr("Show as a table"))
         self._as_table.clicked.connect(self._switch)
         self._total = Label("", role="heading")
@@ -167,7 +164,9 @@ class UsagePage(Page):
         self._card.body.addWidget(self.table)
         self.table.hide()
         numbers = widget("clear")
-        choices = row(self.measure, self.parts, self.agents, self.queues, None, self._as_table, gap=Space.S)
+        choices = row(Wrapped(self.measure, self.parts, self.agents, self.queues), self._as_table, gap=Space.S)
+        choices.setStretch(0, 1)
+        choices.setAlignment(self._as_table, Qt.AlignmentFlag.AlignTop)
         layout = column(choices, self._card, gap=Space.L)
         layout.setStretch(1, 1)
         numbers.setLayout(layout)
