@@ -58,6 +58,7 @@ class Popups:
         if notifier is not None:
             notifier.acted.connect(self._acted)
             notifier.failed.connect(self._failed)
+            notifier.lost.connect(self._put_up_again)
         if screen_lock is not None:
             screen_lock.unlocked.connect(self._unveil)
 
@@ -143,8 +144,15 @@ class Popups:
             self._follow(notice)
 
     def _failed(self, key: str) -> None:
-        if (notice := self._shown.pop(key, None)) is not None:
+        """It may be there all the same, or come later, and is answered then."""
+        if (notice := self._shown.get(key)) is not None:
             self._message(notice)
+
+    def _put_up_again(self, key: str) -> None:
+        """What still waits; news is old by now."""
+        notice = self._shown.get(key)
+        if notice is not None and _asks(notice) and self._notifier is not None:
+            self._put_up(self._notifier, key, notice)
 
 
 def _body(notice: Notice) -> str:

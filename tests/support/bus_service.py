@@ -36,6 +36,11 @@ class BusService:
         self._thread.join(CLOSE_LIMIT_SECONDS)
         self._connection.close()
 
+    def give_up_name(self) -> None:
+        """Live on without it."""
+        with self._lock:
+            self._connection.send(message_bus.ReleaseName(self.name))
+
     def answer(self, message: Message) -> None:
         raise NotImplementedError
 

@@ -2,6 +2,9 @@
 
 One thread of its own waits for what is to be shown and for what the person picks; both wake it, nothing ticks. jeepney
 (`notification_bus.py`) is imported there, with the first notification: the icon need not wait for it.
+
+Numbers are a server's own. Where another takes its place, what the new one does not show is asked for again, and what
+the old one still shows can be answered there.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import html
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import Queue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,15 +27,23 @@ from worker_core.basics.quick_dataclass import dataclass
 if TYPE_CHECKING:
     from jeepney import Message
 
-    from desktop.system.platforms.notification_bus import NotificationBus
+    from desktop.system.platforms.notification_bus import Answer, NotificationBus
 
 log = logging.getLogger(__name__)
 
 CLOSE_LIMIT_SECONDS: Final = 5.0
 LONGEST_BODY: Final = 400
+KNOWN: Final = 200
+"""Notifications that are thought to be on the screen."""
+
+LEAVES_CLOSED_ONES: Final = "Notification Daemon"
+"""GNOME's of old (3.20): it says that one was closed, and leaves it on the screen. One that expires goes."""
+
 OPEN: Final = "default"
 """The action of a click on the notification itself."""
 
+_NOTIFY: Final = "susssasa{sv}i"
+_AT_ONCE: Final = 1
 _NEVER: Final = 0
 _AS_THE_SERVER_LIKES: Final = -1
 
@@ -41,11 +53,20 @@ class _Withdraw:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """A notification that is on the screen after all."""
+
+    key: str
+    answer: Answer
+
+
 class DBusNotifier(QObject):
     """Implements `ports.Notifier`. Signals come in the GUI's thread."""
 
     acted = Signal(str, str, str)
     failed = Signal(str)
+    lost = Signal(str)
 
     def __init__(
         self,
@@ -61,13 +82,19 @@ class DBusNotifier(QObject):
         self._entry = desktop_entry
         self._picture = picture
         self._shows: Picture | None = None
-        self._wishes: Queue[Bubble | _Withdraw | Message | None] = Queue()
+        self._wishes: Queue[Bubble | _Withdraw | _Late | Message | None] = Queue()
         self._thread: threading.Thread | None = None
         self._bus: NotificationBus | None = None
-        self._ids: dict[str, int] = {}
-        """Of notifications that are on the screen, as far as is known."""
+        self._up: dict[str, None] = {}
+        """Keys of those that are to be on the screen, as far as is known; the oldest first."""
 
-        self._token: tuple[int, str] = (0, "")
+        self._places: dict[tuple[str, int], str] = {}
+        """Keys by the server that shows it, and its number there."""
+
+        self._server = ""
+        """Who is the server now, by its unique name; empty: nobody, as far as is known."""
+
+        self._token: tuple[str, int, str] = ("", 0, "")
         """The last, and of which notification."""
 
     def show(self, bubble: Bubble) -> None:
@@ -101,11 +128,14 @@ class DBusNotifier(QObject):
                         self._put_up(wish)
                     case _Withdraw():
                         self._take_down(wish.key)
+                    case _Late():
+                        self._came_late(wish)
                     case _:
                         self._hear(wish)
             except Exception as error:  # noqa: BLE001 - a desktop that shows nothing must not end the thread
                 log.info("A notification could not be shown (%s: %s).", type(error).__name__, error)
-                self._leave_bus()
+                if self._is_broken(error):
+                    self._leave_bus()
                 if isinstance(wish, Bubble):
                     self.failed.emit(wish.key)
         self._leave_bus()
@@ -114,51 +144,137 @@ class DBusNotifier(QObject):
         from desktop.system.platforms.notification_bus import NotificationBus
 
         bus = self._bus = self._bus or NotificationBus(self._wishes)
+        self._up[bubble.key] = None
+        while len(self._up) > KNOWN:  # some servers never say that one has gone
+            self._forget(next(iter(self._up)))
+        can = bus.can()
         offered = [(OPEN, bubble.open_text), *bubble.actions]
-        actions = [text for pair in offered for text in pair] if "actions" in bus.can else []
+        actions = [text for pair in offered for text in pair] if "actions" in can else []
         body = bubble.body[:LONGEST_BODY]
-        said = html.escape(body, quote=False) if "body-markup" in bus.can else body
+        said = html.escape(body, quote=False) if "body-markup" in can else body
         hints: dict[str, tuple[str, Any]] = {
             "urgency": ("y", bubble.urgency),
             "desktop-entry": ("s", self._entry),
         }
         if self._shows is not None:
             hints["image-data"] = ("(iiibiiay)", self._shows)
-        lasting = _NEVER if bubble.actions else _AS_THE_SERVER_LIKES
-        before = self._ids.get(bubble.key, 0)
-        arguments = (self._application, before, "", bubble.title, said, actions, hints, lasting)
-        (self._ids[bubble.key],) = bus.call("Notify", "susssasa{sv}i", arguments)
+        # What never expires is a dialog with an "OK" of notify-osd's own, which has no actions.
+        lasting = _NEVER if bubble.actions and actions else _AS_THE_SERVER_LIKES
+        content = ("", bubble.title, said, actions, hints, lasting)
+        self._notify(bus, bubble.key, content)
+
+    def _notify(self, bus: NotificationBus, key: str, content: tuple[Any, ...]) -> None:
+        """In its own place, where it has one at the present server."""
+        from desktop.system.platforms.notification_bus import NAME, BusRefusal
+
+        places = [(NAME, 0)]
+        places[:0] = [place for place, shown in self._places.items() if shown == key and place[0] == self._server]
+        while places:
+            server, number = places.pop(0)
+            arguments = (self._application, number, *content)
+            try:
+                came = bus.call("Notify", _NOTIFY, arguments, server=server, late=partial(self._late, key))
+            except BusRefusal:
+                if not places:
+                    raise
+            else:
+                self._server = came.server
+                self._is_there(key, came)
+                return
+
+    def _late(self, key: str, answer: Answer) -> None:
+        """In the bus's thread."""
+        self._wishes.put(_Late(key, answer))
+
+    def _came_late(self, late: _Late) -> None:
+        self._is_there(late.key, late.answer)
+        if late.key not in self._up:
+            self._take_down(late.key)
+
+    def _is_there(self, key: str, answer: Answer) -> None:
+        """A server shows it; once is enough."""
+        (number,) = answer.body
+        here = (answer.server, number)
+        for place in [place for place, shown in self._places.items() if shown == key and place[0] == here[0]]:
+            del self._places[place]
+            if place != here:
+                self._close_at(place)
+        if number:  # notify-osd's dialogs have none
+            self._places[here] = key
 
     def _take_down(self, key: str) -> None:
+        for place in self._forget(key):
+            self._close_at(place)
+
+    def _forget(self, key: str) -> list[tuple[str, int]]:
+        """Where it was."""
+        self._up.pop(key, None)
+        places = [place for place, shown in self._places.items() if shown == key]
+        for place in places:
+            del self._places[place]
+        return places
+
+    def _close_at(self, place: tuple[str, int]) -> None:
         from desktop.system.platforms.notification_bus import BusRefusal
 
-        number = self._ids.pop(key, 0)
-        if number and self._bus is not None:
-            with contextlib.suppress(BusRefusal):  # it is gone already: an error with notification-daemon and fnott
-                self._bus.call("CloseNotification", "u", (number,))
+        server, number = place
+        if self._bus is None:
+            return
+        with contextlib.suppress(BusRefusal):  # it is gone already: an error with notification-daemon and fnott
+            if server == self._server and self._bus.is_called() == LEAVES_CLOSED_ONES:
+                gone: tuple[Any, ...] = (self._application, number, "", self._application, "", [], {}, _AT_ONCE)
+                self._bus.call("Notify", _NOTIFY, gone, server=server)
+            else:
+                self._bus.call("CloseNotification", "u", (number,), server=server)
 
     def _hear(self, message: Message) -> None:
-        from desktop.system.platforms.notification_bus import CHOICE, LEAVE, member
+        from desktop.system.platforms.notification_bus import CHOICE, LEAVE, OWNER, member, sender
 
-        number, heard = message.body[0], member(message)
-        if heard == LEAVE:
-            self._token = (number, str(message.body[1]))
+        heard = member(message)
+        if heard == OWNER:
+            self._changed(str(message.body[2]))
             return
-        key = next((key for key, shown in self._ids.items() if shown == number), None)
+        server, number = sender(message), message.body[0]
+        if heard == LEAVE:
+            self._token = (server, number, str(message.body[1]))
+            return
+        key = self._places.get((server, number))
         if key is None:
             return
         if heard == CHOICE:
             picked = str(message.body[1])
-            given, token = self._token
-            self._token = (0, "")
-            self.acted.emit(key, picked, token if given == number else "")
+            *given, token = self._token
+            self._token = ("", 0, "")
+            self.acted.emit(key, picked, token if given == [server, number] else "")
             if picked == OPEN:
                 self._take_down(key)  # LXQt's server leaves it on the screen
         else:
-            del self._ids[key]
+            del self._places[server, number]
+            if key not in self._places.values():
+                self._up.pop(key, None)
+
+    def _changed(self, server: str) -> None:
+        """Another program is the server now, or (empty) none is."""
+        self._server = server
+        if self._bus is not None:
+            self._bus.forget()
+        if server:
+            there = {key for place, key in self._places.items() if place[0] == server}
+            for key in self._up.keys() - there:
+                self.lost.emit(key)
+
+    def _is_broken(self, error: Exception) -> bool:
+        """Whether it is the bus that failed; a server that refuses or is slow leaves what is on the screen as it is."""
+        if self._bus is None:
+            return False
+        from desktop.system.platforms.notification_bus import BusRefusal
+
+        return not isinstance(error, BusRefusal | TimeoutError)
 
     def _leave_bus(self) -> None:
         bus, self._bus = self._bus, None
-        self._ids.clear()
+        self._up.clear()
+        self._places.clear()
+        self._server = ""
         if bus is not None:
             bus.close()

@@ -129,7 +129,10 @@ class Notifier(Protocol):
     token a window may come forward on Wayland; empty: there is none."""
 
     failed: Any
-    """Qt signal (key): it could not be shown."""
+    """Qt signal (key): it could not be shown, or not in time."""
+
+    lost: Any
+    """Qt signal (key): who shows notifications now does not have it."""
 
     def show(self, bubble: Bubble) -> None: ...
 

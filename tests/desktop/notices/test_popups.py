@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,32 +15,14 @@ from pytestqt.qtbot import QtBot
 from desktop.notices.action import Action
 from desktop.notices.notifications import Level, Notice
 from desktop.notices.popups import Popups
-from desktop.system.platforms.notice_picture import Picture, notice_picture
-from desktop.system.platforms.ports import ScreenLock
+from desktop.system.platforms.notice_picture import notice_picture
 from desktop.system.platforms.session_lock import SessionLock
+from tests.desktop.notices.rig import NEWS, QUESTION, Rig, asking, question
 from tests.support.dbus_mock import Logind
 from tests.support.notification_server import NotificationServer
-from tests.support.questions import view
-from tests.support.tray_host import private_bus, private_display, until
-from worker_core.snapshot import EngineSnapshot
+from tests.support.tray_host import private_bus
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="D-Bus is Linux's")
-
-NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
-
-
-def question(body: str, *, title: str = "An agent asks for approval", target: str = "a1") -> Notice:
-    return Notice(title=title, body=body, level=Level.QUESTION, action=Action.OPEN_APPROVAL, target=target)
-
-
-QUESTION = question("shell: rm -rf build")
-NEWS = Notice(
-    title="Execution finished", body="All is well.", level=Level.NEWS, action=Action.OPEN_EXECUTION, target="e1"
-)
-
-
-def asking(*ids: str) -> EngineSnapshot:
-    return EngineSnapshot(approvals=tuple(view(one, at=NOW, command="rm") for one in ids))
 
 
 @pytest.fixture
@@ -51,25 +30,6 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with private_bus() as address:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
         yield address
-
-
-class Rig:
-    def __init__(self, *, screen_lock: ScreenLock | None = None) -> None:
-        from desktop.system.platforms.dbus_notifier import DBusNotifier
-
-        self.messages: list[Notice] = []
-        self.answers: list[tuple[str, bool]] = []
-        self.followed: list[Notice] = []
-        self.picture: Picture | None = None
-        self.bubbles = Popups(
-            notifier=DBusNotifier(
-                application="Kubiya Worker", desktop_entry="ai.kubiya.worker", picture=lambda: self.picture
-            ),
-            message=self.messages.append,
-            answer=lambda approval_id, allow: self.answers.append((approval_id, allow)),
-            follow=self.followed.append,
-            screen_lock=screen_lock,
-        )
 
 
 @pytest.fixture
@@ -184,6 +144,21 @@ def test_a_server_that_refuses_to_close_what_is_gone_loses_nothing(
         rig.bubbles.look(asking("a2"))
         server.pick(server.shown[1].id, "allow")
         qtbot.waitUntil(lambda: rig.answers == [("a2", True)])
+    finally:
+        server.close()
+
+
+def test_a_server_that_leaves_what_is_closed_on_the_screen_lets_it_expire(bus: str, rig: Rig, qtbot: QtBot) -> None:
+    """notification-daemon 3.20: it says that one was closed, and goes on showing it."""
+    server = NotificationServer(bus, is_called="Notification Daemon")
+    try:
+        rig.bubbles.show(QUESTION)
+        qtbot.waitUntil(lambda: len(server.shown) == 1)
+        rig.bubbles.look(asking())
+        qtbot.waitUntil(lambda: len(server.shown) == 2)
+        over = server.shown[1]
+        assert (over.replaces, over.actions, over.body, over.expires_ms) == (1, {}, "", 1)
+        assert server.closed == []
     finally:
         server.close()
 
@@ -325,6 +300,7 @@ def test_servers_that_can_less_get_less(bus: str, qtbot: QtBot) -> None:
         rig.bubbles.show(question("a < b & c"))
         qtbot.waitUntil(lambda: len(server.shown) == 1)
         assert (server.shown[0].actions, server.shown[0].body) == ({}, "a < b & c")
+        assert server.shown[0].expires_ms == -1, "what stays is a dialog with its own OK in notify-osd"
     finally:
         rig.bubbles.close()
         server.close()
@@ -341,6 +317,98 @@ def test_without_a_server_the_tray_says_it_and_a_later_server_is_found(rig: Rig,
         server.close()
     rig.bubbles.show(NEWS)
     qtbot.waitUntil(lambda: rig.messages == [NEWS, NEWS], timeout=15_000)
+
+
+def test_what_waits_goes_up_at_the_server_that_takes_anothers_place(rig: Rig, bus: str, qtbot: QtBot) -> None:
+    """Numbers are a server's own: those of the first mean nothing to the second."""
+    first = NotificationServer(bus)
+    rig.bubbles.show(NEWS)
+    for number in (1, 2):
+        rig.bubbles.show(question(f"shell: rm {number}", target=f"a{number}"))
+    qtbot.waitUntil(lambda: len(first.shown) == 3)
+    rig.bubbles.look(asking("a2"))
+    qtbot.waitUntil(lambda: first.closed == [2])
+    first.close()
+    second = NotificationServer(bus)
+    try:
+        qtbot.waitUntil(lambda: bool(second.shown))
+        assert [(one.id, one.replaces, one.body) for one in second.shown] == [(1, 0, "shell: rm 2")]
+        second.pick(3, "deny")
+        second.pick(1, "allow")
+        qtbot.waitUntil(lambda: rig.answers == [("a2", True)])
+        qtbot.waitUntil(lambda: second.closed == [1])
+        assert len(second.shown) == 1
+        assert rig.messages == []
+    finally:
+        second.close()
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_what_two_servers_show_is_answered_at_either(rig: Rig, bus: str, qtbot: QtBot, answered: int) -> None:
+    """The first gives its name to the second, and still shows what it showed."""
+    servers = [NotificationServer(bus)]
+    try:
+        rig.bubbles.show(NEWS)
+        rig.bubbles.show(QUESTION)
+        qtbot.waitUntil(lambda: len(servers[0].shown) == 2)
+        servers[0].give_up_name()
+        servers.append(NotificationServer(bus))
+        qtbot.waitUntil(lambda: len(servers[1].shown) == 1)
+        numbers = [servers[0].shown[-1].id, servers[1].shown[-1].id]
+        assert numbers == [2, 1]
+        servers[answered].pick(numbers[1 - answered], "allow")  # another program's
+        servers[answered].pick(numbers[answered], "allow")
+        qtbot.waitUntil(lambda: rig.answers == [("a1", True)])
+        qtbot.waitUntil(lambda: [server.closed for server in servers] == [[2], [1]])
+    finally:
+        for server in servers:
+            server.close()
+
+
+def test_a_question_goes_up_at_the_first_server_that_comes(rig: Rig, bus: str, qtbot: QtBot) -> None:
+    rig.bubbles.show(QUESTION)
+    rig.bubbles.show(NEWS)
+    qtbot.waitUntil(lambda: rig.messages == [QUESTION, NEWS], timeout=15_000)
+    server = NotificationServer(bus)
+    try:
+        qtbot.waitUntil(lambda: bool(server.shown))
+        server.pick(1, "deny")
+        qtbot.waitUntil(lambda: rig.answers == [("a1", False)])
+        qtbot.waitUntil(lambda: server.closed == [1])
+        assert [one.title for one in server.shown] == [QUESTION.title]
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_server_that_is_late_is_answered_all_the_same(
+    rig: Rig, server: NotificationServer, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, is_over: bool
+) -> None:
+    """The bus starts one at the first notification, and at a login that takes its time."""
+    server.is_slow = True
+    with monkeypatch.context() as patched:
+        patched.setattr("desktop.system.platforms.notification_bus.LIMIT_SECONDS", 0.2)
+        rig.bubbles.show(QUESTION)
+        qtbot.waitUntil(lambda: rig.messages == [QUESTION])
+    if is_over:
+        rig.bubbles.look(asking())
+    server.answer_all()
+    if is_over:
+        qtbot.waitUntil(lambda: server.closed == [1])
+        return
+    server.pick(1, "allow")
+    qtbot.waitUntil(lambda: rig.answers == [("a1", True)])
+
+
+def test_a_server_that_refuses_one_loses_no_other(rig: Rig, server: NotificationServer, qtbot: QtBot) -> None:
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: len(server.shown) == 1)
+    server.refuses = True
+    rig.bubbles.show(NEWS)
+    qtbot.waitUntil(lambda: rig.messages == [NEWS])
+    server.pick(1, "allow")
+    qtbot.waitUntil(lambda: rig.answers == [("a1", True)])
+    qtbot.waitUntil(lambda: server.closed == [1])
 
 
 def test_without_a_bus_the_tray_says_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot: QtBot) -> None:
@@ -369,53 +437,3 @@ def test_systems_without_buttons_get_the_trays_message() -> None:
     bubbles.look(asking())
     bubbles.close()
     assert messages == [QUESTION]
-
-
-def test_a_real_server_shows_it_and_its_buttons_answer(bus: str, qtbot: QtBot, tmp_path: Path) -> None:
-    """dunst on a private X server; the menu of actions is a program that picks Deny."""
-    if shutil.which("dunst") is None:
-        pytest.skip("dunst (Debian: dunst) is not installed")
-    menu = tmp_path / "menu"
-    menu.write_text("#!/bin/sh\nexec grep -i deny\n")
-    menu.chmod(0o755)
-    settings = tmp_path / "dunstrc"
-    settings.write_text(f"[global]\n    dmenu = {menu}\n    font = DejaVu Sans 10\n")
-    with private_display() as display:
-        environment = {
-            "DISPLAY": display,
-            "DBUS_SESSION_BUS_ADDRESS": bus,
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(tmp_path),
-        }
-        dunst = subprocess.Popen(["dunst", "-conf", str(settings)], env=environment, stderr=subprocess.DEVNULL)
-        rig = Rig()
-        try:
-            until(lambda: b"org.freedesktop.Notifications" in names(environment), what="dunst on the bus")
-            rig.bubbles.show(QUESTION)
-            qtbot.waitUntil(lambda: shown_by_dunst(environment) == 1)
-            subprocess.run(["dunstctl", "context"], env=environment, check=True)
-            qtbot.waitUntil(lambda: rig.answers == [("a1", False)])
-            qtbot.waitUntil(lambda: shown_by_dunst(environment) == 0)
-        finally:
-            rig.bubbles.close()
-            dunst.terminate()
-            dunst.wait(30)
-
-
-def names(environment: dict[str, str]) -> bytes:
-    command = [
-        "dbus-send",
-        "--session",
-        "--print-reply",
-        "--dest=org.freedesktop.DBus",
-        "/",
-        "org.freedesktop.DBus.ListNames",
-    ]
-    return subprocess.run(command, env=environment, capture_output=True, check=False).stdout
-
-
-def shown_by_dunst(environment: dict[str, str]) -> int:
-    done = subprocess.run(
-        ["dunstctl", "count", "displayed"], env=environment, capture_output=True, text=True, check=False
-    )
-    return int(done.stdout.strip() or -1)
