@@ -6,12 +6,10 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from worker_core.agents import compaction
 from worker_core.agents.activities import (
     claude_turn,
     execution_ends,
@@ -21,18 +19,13 @@ from worker_core.agents.activities import (
     traces,
     turn_ends,
 )
-from worker_core.agents.activities.announcements import TOLD, Opening, of_turn
-from worker_core.agents.activities.call_limits import longest_call, with_longest
+from worker_core.agents.activities.announcements import of_turn
+from worker_core.agents.activities.beginning import begin_here
 from worker_core.agents.activities.first_answers import WITH_THE_BEGINNING, FirstAnswers, first_call
-from worker_core.agents.activities.gpu_places import longest_wait
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
-from worker_core.agents.activities.participants import assemble, equipped, unhonoured
 from worker_core.agents.activities.running_calls import RunningCalls
 from worker_core.agents.activities.services import QueueContext, Services
-from worker_core.agents.activities.turn_ends import FINAL_STATUSES
-from worker_core.agents.activities.working_folder import with_folders, working_folders
-from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
     JOB_GONE,
@@ -45,13 +38,11 @@ from worker_core.agents.messages import (
     GiveUpTurn,
     JobRecord,
     JobStatus,
-    Message,
     ModelCall,
     ModelReply,
     RunTool,
     SaveMessages,
     StartTurn,
-    Timeouts,
     ToolOutcome,
     TurnDecision,
 )
@@ -60,14 +51,10 @@ from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, JobExecution
 from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT
 from worker_core.events import ExecutionStarted
-from worker_core.hooks.occasion import HookFailed
 from worker_core.sandbox.launcher import Prepares
 from worker_core.workspaces.workspace import safe_name
 
 log = logging.getLogger(__name__)
-
-MODEL_CALLS_PER_TURN = 50
-"""Default of `max_turns` in the agent's configuration; the existing worker's default (protocol, section 9.2)."""
 
 HANDED_BACK_FOR = timedelta(milliseconds=200)
 
@@ -107,7 +94,7 @@ class Steps:
         began_at = datetime.now(UTC)
         try:
             async with heartbeating():
-                begun = await self._begin(begin)
+                begun = await begin_here(services, self._queue, begin)
                 if begin.asks_ahead:
                     begun = await self._ask_ahead(execution, begun)
             traces.execution_began(begin, queue_id=self._queue.queue_id, began_at=began_at)
@@ -122,99 +109,6 @@ class Steps:
                 self._queue.gives_back(execution.execution_id)
             raise
 
-    async def _begin(self, begin: Begin) -> Begun:
-        services, execution = self._services, begin.input
-        preparing = asyncio.create_task(self._queue.gateway().prepare())
-        preparing.add_done_callback(_retrieve)
-        folders = await working_folders(services, execution, queue_id=self._queue.queue_id)
-        record, cast, session = await asyncio.gather(
-            services.client.get_execution(execution.execution_id),
-            assemble(services, execution, self._queue.gateway()),
-            services.sessions.read(execution.execution_id, turn=1),
-        )
-        if record.status in FINAL_STATUSES and not begin.home_lost:
-            raise ApplicationError(
-                f"The execution is already {record.status}; it is not begun again.",
-                type="AlreadyFinal",
-                non_retryable=True,
-            )
-        lane = services.outbox.lane(execution.execution_id)
-        lane.advance(begin.after_sequence)
-        if begin.home_lost and (record.status in FINAL_STATUSES or record.execution_metadata.get(TOLD)):
-            services.announcements.is_told(execution.execution_id)
-        else:
-            opening = Opening.of(execution, model=cast.persona.model)
-            services.announcements.begin(
-                opening, record, worker_id=self._queue.worker_id(), repeated=activity.info().attempt > 1
-            )
-        announced = lane.last_sequence
-
-        def tell(category: str, sentence: str, severity: str = "warning") -> None:
-            lane.publish(
-                "error",
-                failures.error_event(
-                    execution.execution_id, sentence, category=category, severity=severity, stage="begin"
-                ),
-            )
-
-        cast, unconnected = await equipped(
-            services, execution.execution_id, cast, tell=lambda sentence: tell("mcp_connection", sentence, "info")
-        )
-        runtime, instead = claude_turn.choose_runtime(services, execution, model=cast.persona.model)
-        missing = (*cast.unknown, *([instead] if instead else []))
-        said = [("skill_loading", sentence) for sentence in missing]
-        said += [
-            ("configuration", sentence)
-            for sentence in await services.budgets.begin(
-                execution.execution_id,
-                agent_id=execution.entity_id,
-                wished=execution.config.get("budget"),
-                agent_name=record.entity_name,
-                queue_id=self._queue.queue_id,
-                queue_name=self._queue.name(),
-            )
-        ]
-        said += [("mcp_connection", sentence) for sentence in unconnected]
-        if runtime == "default":
-            said += [("configuration", sentence) for sentence in unhonoured(cast)]
-        cast = await with_folders(services, execution.execution_id, cast, folders)
-        cast = with_longest(cast, services.settings, queue_id=self._queue.queue_id)
-        for one in folders.told:
-            tell("configuration", one.sentence, "info" if one.is_honoured else "warning")
-        for category, sentence in said:
-            log.warning("Execution %s: %s", execution.execution_id, sentence)
-            tell(category, sentence)
-        if lane.last_sequence > announced:
-            await lane.flush(LAST_EVENTS_LIMIT)
-        if not begin.home_lost:  # the last thing that can fail: a later try of this step would run it again
-            await self._before_execution(execution)
-        services.bus.publish(
-            ExecutionStarted(execution_id=execution.execution_id, queue_id=self._queue.queue_id, turn=1)
-        )
-        settings = services.settings
-        return Begun(
-            home_queue=self._queue.home_queue,
-            host_id=services.host_id,
-            persona=cast.persona,
-            members=cast.members,
-            earlier=tuple(
-                compaction.bounded(
-                    _earlier(session, f"{execution.execution_id}_user_1"), limit_tokens=settings.context_limit_tokens
-                )
-            ),
-            timeouts=Timeouts(
-                model_call=(settings.model_timeout + settings.model_wait).total_seconds(),
-                model_attempts=settings.model_attempts,
-                tool_attempts=settings.tool_attempts,
-                tool_call=(longest_call(settings) + longest_wait(settings)).total_seconds() + 60.0,
-                home_lost_after=settings.home_lost_after.total_seconds(),
-            ),
-            model_call_limit=_positive(execution.config.get("max_turns")) or MODEL_CALLS_PER_TURN,
-            context_limit_tokens=settings.context_limit_tokens,
-            last_sequence=lane.last_sequence,
-            runtime=runtime,
-        )
-
     async def _ask_ahead(self, execution: ExecutionInput, begun: Begun) -> Begun:
         """Ask the model what the workflow will ask first; its answer goes with the beginning where it comes at once."""
         call = first_call(execution, begun) if begun.runtime == "default" else None
@@ -222,20 +116,13 @@ class Steps:
             return begun
         attempt = activity.info().attempt
         answer = self._first.ask(call, lambda: self._called_model(call, attempt=attempt))
-        await asyncio.wait([answer], timeout=WITH_THE_BEGINNING.total_seconds())
+        # A beginning that is repeated runs its owner's hook again: then it ends at once.
+        wait = timedelta(0) if self._services.settings.hook_before_execution else WITH_THE_BEGINNING
+        await asyncio.wait([answer], timeout=wait.total_seconds())
         if not answer.done() or answer.cancelled() or answer.exception() is not None:
             return replace(begun, asked_ahead=True)  # what went wrong is its own step's to tell
         self._first.take(call)
         return replace(begun, answer=answer.result())
-
-    async def _before_execution(self, execution: ExecutionInput) -> None:
-        try:
-            await self._services.hooks.before_execution(
-                execution.execution_id, queue_id=self._queue.queue_id, agent_id=execution.entity_id
-            )
-        except HookFailed as error:
-            log.error("Execution %s: %s", execution.execution_id, error.sentence)
-            raise ApplicationError(error.sentence, "configuration", type="HookFailed", non_retryable=True) from error
 
     @failures.as_application_errors
     async def start_turn(self, turn: StartTurn) -> None:
@@ -442,18 +329,3 @@ class Steps:
             duration_ms=job.duration_ms,
             error_message=self._services.redactor.mask(job.error) or None,
         )
-
-
-def _earlier(session: dict[str, Any] | None, own_id: str) -> tuple[Message, ...]:
-    records = (session or {}).get("messages") or ()
-    return from_session((record for record in records if isinstance(record, dict)), except_ids=frozenset({own_id}))
-
-
-def _positive(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    # The first model call reports what went wrong; here the error only must not be "never retrieved".
-    if not task.cancelled():
-        task.exception()
