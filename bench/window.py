@@ -72,6 +72,7 @@ def a_worker() -> Any:
     made.snapshot = EngineSnapshot(state=EngineState.RUNNING, reason="Running.", executions=(running,))
     made.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
     made.load_session.return_value = None
+    made.gpus.return_value = None
     return made
 
 

@@ -20,6 +20,8 @@ from worker_core.events import (
     ModelCalled,
 )
 from worker_core.logs.ring import LogLine
+from worker_core.machine.gpu_facts import Gpu
+from worker_core.machine.gpu_use import GpuInUse, GpuProcess, GpuUse
 from worker_core.snapshot import (
     ApprovalView,
     EngineSnapshot,
@@ -34,6 +36,7 @@ from worker_core.snapshot import (
 )
 
 NOW = datetime.now(UTC)
+GPU_MODELS = (("NVIDIA H200", 143_771), ("NVIDIA H200", 143_771), ("NVIDIA H200", 143_771), ("Quadro K620", 2_002))
 GB = 1024**3
 _random = random.Random(7)  # noqa: S311
 
@@ -438,3 +441,26 @@ def notices() -> list[Notice]:
         )
         for minutes, level, title, body in said
     ]
+
+
+def gpu_use(step: int, count: int) -> GpuUse:
+    """Of so many GPUs: most compute, the second is divided, the fourth is an older card that says little."""
+    gpus = []
+    running = [one.execution_id for one in snapshot().executions]
+    for index in range(count):
+        name, megabytes = GPU_MODELS[index % 4]
+        old, divided = index % 4 == 3, index % 4 == 1
+        busy = 74 + 18 * math.sin(step / 4 + index) + _random.random() * 6
+        used = (0.62 + 0.2 * math.sin(step / 17 + index)) * megabytes
+        gpu = Gpu(
+            index=index, uuid=f"GPU-{index}", name=name, driver="580.159.04", memory_bytes=megabytes * 1024**2,
+            used_bytes=None if old else int(used) * 1024**2, busy_percent=None if old or divided else min(100.0, busy),
+            celsius=41.0 + index, watts=None if old else 412.0 + 9 * index, is_divided=divided,
+        )  # fmt: skip
+        own = [] if old else running[index : index + 1]
+        processes = tuple(
+            GpuProcess(pid=81734 + 7 * index, execution_id=one, memory_bytes=int(used * 0.9) * 1024**2) for one in own
+        )
+        parts = ("3g.71gb", "3g.71gb", "1g.18gb") if divided else ()
+        gpus.append(GpuInUse(gpu=gpu, parts=parts, processes=processes, others=index % 2))
+    return GpuUse(gpus=tuple(gpus))

@@ -50,6 +50,7 @@ def desk(folder: Path, *, empty: bool) -> Desk:
     worker.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
     worker.load_session.return_value = None
     worker.reload.return_value = None
+    worker.gpus.return_value = None
     worker.queue_executions.return_value = {}
     worker.list_agents.return_value = [
         Agent(id="a-1", name="Site reliability"),

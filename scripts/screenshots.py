@@ -13,6 +13,10 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from desktop.windows.main import MainWindow
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
@@ -43,11 +47,26 @@ PAGES = (
 )
 
 
+def demo_gpus(window: MainWindow, count: int) -> None:
+    """Two minutes of a machine with GPUs: the second is divided, the fourth is an older one."""
+    import demo_data
+
+    from desktop.models import gpu_history
+
+    panel = window.page_named("health").gpus  # type: ignore[attr-defined]
+    clock = (gpu_history.SECONDS_A_LOOK * step for step in range(1000))
+    panel._history = gpu_history.GpuHistory(clock=lambda: next(clock))
+    for step in range(gpu_history.LOOKS):
+        panel._history.note(demo_data.gpu_use(step, count))
+    panel._desk.worker.gpus.return_value = demo_data.gpu_use(gpu_history.LOOKS, count)
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
     options.add_argument("--scale", default="1")
     options.add_argument("--page", nargs="*", default=PAGES)
+    options.add_argument("--gpus", type=int, default=0, help="that the machine has")
     options.add_argument("--empty", action="store_true", help="a worker that was never started")
     options.add_argument("--language", default="en", help="such as de")
     options.add_argument("--size", default="", help="of the window, such as 760x520")
@@ -87,6 +106,8 @@ def main() -> int:
             theme().set_mode(mode)  # type: ignore[arg-type]
             desk = demo_parts.desk(Path(folder), empty=given.empty)
             window = MainWindow(desk)
+            if given.gpus:
+                demo_gpus(window, given.gpus)
             if not given.empty:
                 desk.executions.apply(demo_data.events())
                 for execution, agent in demo_data.agents().items():
@@ -159,6 +180,12 @@ def main() -> int:
                     window.page_named("health").draw()  # type: ignore[attr-defined]
                 for _ in range(12):
                     app.processEvents()
+                if name == "health" and given.gpus:
+                    page = window.page_named("health")
+                    page.scroll_to(page.gpus._processes)  # type: ignore[attr-defined]
+                    page.scroll_to(page.gpus)  # type: ignore[attr-defined]
+                    for _ in range(12):
+                        app.processEvents()
                 if name == "executions" and not given.empty:
                     talk = window.executions.detail.conversation
                     bar = talk.verticalScrollBar()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from PySide6.QtGui import QHideEvent
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout
 
 from desktop.look.language import tr
@@ -19,10 +19,13 @@ from desktop.widgets.layouts import row
 from desktop.widgets.surfaces import Card, Icon
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.desk import Desk
+from desktop.windows.gpus import GpuPanel
 from desktop.windows.page import Page
 from worker_core.snapshot import EngineSnapshot
 
 INTERVAL_MS = round(SECONDS_A_POINT * 1000)
+_OF_THE_MACHINE = ("cpu", "memory", "network", "disk")
+"""Gauges above the GPUs; below them are the worker's."""
 
 
 class Gauge(Card):
@@ -78,19 +81,22 @@ class HealthPage(Page):
             "wait": Gauge("clock", tr("Wait for a worker"), said=milliseconds_text, least=20),
             "battery": Gauge("battery", tr("Battery"), said=percent, ceiling=100),
         }
-        grid = QGridLayout()
-        grid.setSpacing(Space.L)
-        for place, gauge in enumerate(self._gauges.values()):
-            grid.addWidget(gauge, place // 2, place % 2)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnStretch(1, 1)
+        self.gpus = GpuPanel(desk, seen=self)
         self._gauges["battery"].hide()
-        self.body.addLayout(grid)
+        machine = [self._gauges[name] for name in _OF_THE_MACHINE]
+        self.body.addLayout(_grid(machine))
+        self.body.addWidget(self.gpus)
+        self.body.addLayout(_grid([gauge for gauge in self._gauges.values() if gauge not in machine]))
         self.body.addStretch(1)
         self.clock = SeenClock(self, self.sample, interval_ms=INTERVAL_MS, wound=True)
 
     def take(self, snapshot: EngineSnapshot) -> None:
         self._snapshot = snapshot
+        self.gpus.take(snapshot)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
+        super().showEvent(event)
+        self.gpus.begin()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
         super().hideEvent(event)
@@ -166,3 +172,14 @@ class HealthPage(Page):
         self._gauges[gauge].chart.set_series(
             *(Series(name=name, values=tuple(self.vitals.history[key]), tone=tone) for key, name, tone in lines)
         )
+
+
+def _grid(gauges: Sequence[Gauge]) -> QGridLayout:
+    """Two side by side."""
+    made = QGridLayout()
+    made.setSpacing(Space.L)
+    for place, gauge in enumerate(gauges):
+        made.addWidget(gauge, place // 2, place % 2)
+    made.setColumnStretch(0, 1)
+    made.setColumnStretch(1, 1)
+    return made

@@ -60,6 +60,7 @@ def a_worker(snapshot: EngineSnapshot | None = None) -> Any:
     made.list_agents.return_value = []
     made.queue_executions.return_value = {}
     made.queue_workers.return_value = {}
+    made.gpus.return_value = None
     return made
 
 

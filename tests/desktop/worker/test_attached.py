@@ -12,6 +12,8 @@ import pytest
 
 from desktop.worker.attached import Attached
 from tests.support.engine import LIMIT_SECONDS, make_engine
+from tests.support.gpus import FakeSmi, needs_scripts, row, uuid_of
+from worker_core.basics.sentences import english
 from worker_core.control_socket.client import running_workers
 from worker_core.control_socket.server import ControlSocket
 from worker_core.control_socket.steering import Steering
@@ -51,3 +53,28 @@ async def test_nothing_is_missed_where_the_service_begins_late_to_tell(
     changes = [one.after for one in heard if isinstance(one, EngineStateChanged)]
     assert changes == [EngineState.PAUSED, EngineState.DRAINING, EngineState.STOPPED]
     await attached.close()
+
+
+@needs_scripts
+async def test_gpus_come_from_the_service_s_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smi = FakeSmi(tmp_path / "bin", monkeypatch)
+    smi.answers("gpus", [row(0, busy=41)])
+    smi.answers("processes", [f"{uuid_of(0)}, 1, 620"])
+    engine = make_engine(url="http://127.0.0.1:1", key="key-0123456789", queue_ids=[QUEUE], folder=tmp_path, gpu="auto")
+    control = ControlSocket(engine=engine, log_ring=LogRing(), folder=tmp_path / "run")
+    control.open()
+    [worker] = await asyncio.to_thread(running_workers, tmp_path / "run")
+    attached = await Attached.to(worker, log_ring=LogRing(), publish=lambda _: None, ended=lambda _: None)
+    assert smi.asked == [], "it is asked when somebody asks"
+    found = await attached.gpus()
+    assert found is not None
+    [one] = found.gpus
+    assert (one.gpu.busy_percent, one.others, found.trouble) == (41, 1, "")
+    smi.does("gpus", "echo 'No devices were found'; exit 6")
+    failed = await attached.gpus()
+    assert failed is not None
+    assert failed.trouble == "nvidia-smi failed: No devices were found."
+    assert english(failed.said) == failed.trouble, "a window says it in its language"
+    await attached.close()
+    await engine.stop()
+    await asyncio.to_thread(control.close)

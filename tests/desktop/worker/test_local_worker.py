@@ -23,6 +23,7 @@ from desktop.worker.local_worker import LocalWorker
 from desktop.worker.wanted import Wanted
 from tests.support.engine import LIMIT_SECONDS, home, new_queue
 from tests.support.executions import tool
+from tests.support.gpus import FakeSmi, needs_scripts, row
 from tests.support.loops import run_on
 from tests.support.playground import Stage
 from tests.support.worker_process import worker_process
@@ -133,6 +134,34 @@ def test_start_pause_stop_and_start_again(stage: Stage, tmp_path: Path) -> None:
             *(S.STARTING, S.RUNNING, S.PAUSED, S.RUNNING, S.DRAINING, S.STOPPED),
             *(S.STARTING, S.RUNNING, S.DRAINING, S.STOPPED),
         ]
+
+    run_on("qasync", live())
+
+
+@needs_scripts
+def test_gpus_are_asked_of_an_engine_here_and_of_nobody_where_none_runs(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi = FakeSmi(tmp_path / "bin", monkeypatch)
+    smi.answers("gpus", [row(0)])
+
+    async def live() -> None:
+        rig = Rig(stage, tmp_path, await new_queue(stage), gpu="off")
+        assert await rig.worker.gpus() is None
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        assert await rig.worker.gpus() is None
+        assert smi.asked == [], "the setting is off"
+        rig.changed = {"gpu": "auto"}
+        await rig.worker.reload()
+        found = await rig.worker.gpus()
+        assert found is not None
+        assert [one.gpu.name for one in found.gpus] == ["NVIDIA H200"]
+        assert smi.asked == ["--query-gpu", "--query-compute-apps"]
+        await rig.worker.stop(StopMode.NOW)
+        await rig.worker.wait_over()
+        assert await rig.worker.gpus() is None
+        await rig.worker.close()
 
     run_on("qasync", live())
 
