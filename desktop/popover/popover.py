@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QCursor, QGuiApplication, QKeyEvent, QPainterPath, QRegion, QResizeEvent
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QCursor, QGuiApplication, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QFrame, QScrollArea, QSizePolicy, QWidget
 
 from desktop.look.language import tr
@@ -16,7 +16,7 @@ from desktop.look.tokens import Space
 from desktop.notices.action import Action
 from desktop.popover.content import PopoverContent
 from desktop.popover.head import PopoverHead
-from desktop.popover.place import HIGHEST, anchor_of, place
+from desktop.popover.place import HIGHEST, anchor_of, place, rounded
 from desktop.system.platforms.ports import ScreenLock
 from desktop.tray.facts import TrayFacts
 from desktop.tray.picture import status, tooltip
@@ -199,11 +199,8 @@ class Popover(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
         """Round also where no compositor lets through what lies behind."""
         super().resizeEvent(event)
-        if QGuiApplication.platformName() != "xcb":
-            return
-        shape = QPainterPath()
-        shape.addRoundedRect(QRectF(self.rect()), RADIUS, RADIUS)
-        self.setMask(QRegion(shape.toFillPolygon().toPolygon()))
+        if QGuiApplication.platformName() == "xcb":
+            self.setMask(rounded(self.size(), RADIUS))
 
     # -- keys and focus -------------------------------------------------------------------------------------------
 

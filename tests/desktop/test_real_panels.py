@@ -18,6 +18,7 @@ from PIL import Image, ImageChops, ImageGrab
 
 from desktop.settings.store import SettingsStore
 from tests.desktop.first_run import FirstRun, allow, notifications_of, unlocked_keyring
+from tests.desktop.panels import PANELS, beside, shown, skip_without
 from tests.desktop.session import Session
 from tests.desktop.x_keyboard import Keyboard
 from tests.support.engine import home
@@ -27,50 +28,22 @@ from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_
 PICTURES = os.environ.get("KUBIYA_DESKTOP_PICTURES", "")
 """A folder for what each panel looked like."""
 
-PANELS = {
-    "tint2": [],
-    "trayer": ["--edge", "bottom", "--align", "right", "--widthtype", "request", "--height", "28"],
-    "xfce4-panel": ["--disable-wm-check"],
-    "polybar": ["--config=CONFIGURATION", "bar"],
-    "mate-panel": [],
-    "lxqt-panel": ["--configfile", "CONFIGURATION"],
-}
-"""Each is the Debian package of its name; tint2, trayer and polybar take icons by XEmbed, the others by
-StatusNotifierItem. `CONFIGURATION` is a file with what `CONFIGURATIONS` says."""
-
-CONFIGURATIONS = {
-    "polybar": "[bar/bar]\nwidth = 100%\nheight = 30\nbottom = true\nmodules-left = name\ntray-position = right\n"
-    "[module/name]\ntype = custom/text\ncontent = polybar\n",
-    "lxqt-panel": "[panel1]\nbackground-color=#303446\nplugins=statusnotifier\nposition=Bottom\npanelSize=32\n"
-    "[statusnotifier]\ntype=statusnotifier\nalignment=Right\n",
-}
-
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
+def session(tmp_path: Path, panel: str) -> Iterator[Session]:
     if not sys.platform.startswith("linux"):
         pytest.skip("X11 and its panels are Linux's")
     for program in ("openbox", "xdotool"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is missing: install the Debian package of this name")
-    with private_display() as display, private_bus(DISPLAY=display, GSETTINGS_BACKEND="memory") as bus:
-        environment = desktop_environment(tmp_path, display=display, bus=bus) | {"GSETTINGS_BACKEND": "memory"}
-        session = Session(bus, tmp_path, environment)
-        with beside(session, "openbox", "--sm-disable"):
-            yield session
-
-
-@contextlib.contextmanager
-def beside(session: Session, *command: str) -> Iterator[None]:
-    process = subprocess.Popen(
-        command, env=session.environment,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait(LIMIT_SECONDS)
+    with private_display() as display:
+        environment = desktop_environment(tmp_path, display=display, bus="") | {"GSETTINGS_BACKEND": "memory"}
+        environment |= PANELS[panel].environment
+        with private_bus(**environment) as bus:  # what it starts writes into this home, too
+            environment |= {"DBUS_SESSION_BUS_ADDRESS": bus, "DBUS_SYSTEM_BUS_ADDRESS": bus}
+            session = Session(bus, tmp_path, environment)
+            with beside(session, "openbox", "--sm-disable"):
+                yield session
 
 
 class Screen:
@@ -149,12 +122,6 @@ class Screen:
         return done.stdout.strip()
 
 
-def options(session: Session, panel: str) -> list[str]:
-    configuration = session.home / f"{panel}.conf"
-    configuration.write_text(CONFIGURATIONS.get(panel, ""), encoding="utf-8")
-    return [one.replace("CONFIGURATION", str(configuration)) for one in PANELS[panel]]
-
-
 def find(screen: Screen, before: Image.Image) -> tuple[int, int]:
     """The icon: what is new, and opens the popover when it is clicked."""
     places: list[tuple[int, int]] = until(lambda: screen.icons(before), what="an icon in the panel")
@@ -170,12 +137,11 @@ def find(screen: Screen, before: Image.Image) -> tuple[int, int]:
 def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Session, panel: str) -> None:
     if not PICTURES:
         pytest.skip("`make test-desktops` runs this")
-    if shutil.which(panel) is None:
-        pytest.skip(f"{panel} is missing: install the Debian package of this name")
+    skip_without(panel)
     SettingsStore(home(session.home / "worker")).prefer(start_worker=False)
     session.environment["QUEUE_ID"] = "11111111-2222-4333-8444-555555555555"
     screen = Screen(session)
-    with beside(session, panel, *options(session, panel)):
+    with shown(session, panel):
         empty = screen.rested()
         with session.started("--at-login") as program:
             place = find(screen, empty)
@@ -221,16 +187,16 @@ def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Se
 def test_first_run_to_quit(session: Session, panel: str, tmp_path: Path) -> None:
     if not PICTURES:
         pytest.skip("`make test-desktops` runs this")
-    for needed in (panel, "gnome-keyring-daemon"):
-        if shutil.which(needed) is None:
-            pytest.skip(f"{needed} is missing: install its Debian package")
+    skip_without(panel)
+    if shutil.which("gnome-keyring-daemon") is None:
+        pytest.skip("gnome-keyring-daemon is missing: install the Debian package gnome-keyring")
     del session.environment["PYTHON_KEYRING_BACKEND"]
     screen = Screen(session)
     with (
         unlocked_keyring(session.environment),
         notifications_of(session) as notifications,
         running_playground(tmp_path / "playground") as stage,
-        beside(session, panel, *options(session, panel)),
+        shown(session, panel),
     ):
         empty = screen.rested()
         first_run = FirstRun(session, Keyboard(session.environment), stage)
