@@ -22,7 +22,7 @@ from worker_core.errors import KubiyaError
 Examine = Callable[[Callable[[Check], object]], Awaitable[list[Check]]]
 """Calls back with each finding, and gives all of them, in their order; raises a KubiyaError."""
 
-NAME_WIDTH, TOOK_WIDTH = 142, 56
+NAME_WIDTH, TOOK_WIDTH = 150, 56
 """Of the column of durations, so that sentences wrap at one edge."""
 
 _TONES: dict[str, Tone] = {"ok": "success", "warn": "warning", "fail": "danger", "skip": "neutral"}

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSplitter, QStackedWidget,
 
 from desktop.look.language import tr
 from desktop.look.tokens import Space
+from desktop.look.wording import tooltip_text
 from desktop.models.conversation_items import Item
 from desktop.models.execution_list import ExecutionListModel, ExecutionRole
 from desktop.widgets.buttons import Button, IconButton
@@ -37,6 +38,7 @@ class ExecutionsPage(QWidget):
         self._search.setProperty("variant", "search")
         self._search.setPlaceholderText(tr("Search"))
         self._search.setAccessibleName(tr("Search executions"))
+        self._search.setToolTip(tooltip_text(tr("Search executions")))
         self._search.setClearButtonEnabled(False)
         self._live = Button(tr("Active"), variant="quiet", tip=tr("Only what runs or waits"))
         self._live.setCheckable(True)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QStackedWidget, QWidget
 
 from desktop.look.language import number_text, tr
 from desktop.look.tokens import Space
+from desktop.look.wording import tooltip_text
 from desktop.models.log_lines import LEVELS, LineRole, LogModel, compile_search
 from desktop.widgets.buttons import Button, IconButton
 from desktop.widgets.choice import Choice
@@ -37,6 +38,7 @@ class LogsPage(Page):
         self._search = QLineEdit()
         self._search.setProperty("variant", "search")
         self._search.setPlaceholderText(tr("Search (regular expressions too)"))
+        self._search.setToolTip(tooltip_text(tr("Search (regular expressions too)")))
         self._search.setAccessibleName(tr("Search the log"))
         self._search.textChanged.connect(self._filter)
         self._level = Choice(tr("Least level"), [(level, level.capitalize()) for level in LEVELS], chosen="INFO")

@@ -55,7 +55,7 @@ class PolicyCard(Card):
 
         editor.textChanged.connect(check)
         save.clicked.connect(write)
-        self.body.addWidget(Label(tr("What agents may do, must ask about, and may never do."), tone="muted"))
+        self.body.addWidget(Label(tr("What agents may do, must ask about, and may never do."), tone="muted", wrap=True))
         self.body.addWidget(editor)
         line = row(verdict, save)
         line.setStretch(0, 1)

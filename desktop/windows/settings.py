@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 from desktop.look.language import fact, retold, tr
 from desktop.look.theme import theme
+from desktop.look.wording import tooltip_text
 from desktop.settings.keys import Keys
 from desktop.widgets.buttons import IconButton, Switch
 from desktop.widgets.choice import Choice
@@ -246,7 +247,9 @@ class SettingsPage(Page):
             else:
                 control.setMinimumWidth(CONTROL_WIDTH - (80 if text.kind is Kind.FILE or name == "queue_ids" else 40))
         if isinstance(control, QLineEdit):
-            control.setPlaceholderText(as_text(SETTINGS[name].default) or empty_text(name))
+            hint = as_text(SETTINGS[name].default) or empty_text(name)
+            control.setPlaceholderText(hint)
+            control.setToolTip(tooltip_text(hint))
         line = SettingRow(
             text.title,
             text.meaning,

@@ -153,7 +153,7 @@ class UsagePage(Page):
             choice.setSizeAdjustPolicy(Choice.SizeAdjustPolicy.AdjustToContents)
         self._as_table = Button(tr("Show as a table"))
         self._as_table.clicked.connect(self._switch)
-        self._total = Label("", role="heading")
+        self._total = Label("", role="heading", wrap=True)
         self.chart = BarChart(tr("Usage by day"))
         self.table = _Table(tr("Usage by day"))
         self._card = Card()
