@@ -91,6 +91,9 @@ QMenu { background: $surface; border: 1px solid $line_strong; border-radius: 8px
 QMenu::item { padding: 6px 24px 6px 12px; border-radius: 5px; }
 QMenu::item:selected { background: $selected; }
 QMenu::item:disabled { color: $muted; }
+QMenu::indicator { width: 14px; height: 14px; margin-left: 8px; border: 1px solid $edge; border-radius: 4px;
+  background: $surface; }
+QMenu::indicator:checked { background: $accent; border: 1px solid $accent; image: url("$tick"); }
 QMenu::separator { height: 1px; background: $line; margin: 5px 6px; }
 QToolTip { background: $raised; color: $text; border: 1px solid $line_strong; padding: 5px 8px; }
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QWidget
 
 from desktop.look.language import tr
+from desktop.look.menus import Menu
 from desktop.look.standing import icon_of, tone_of, unprotected
 from desktop.look.tokens import Space
 from desktop.notices.action import Action, Entry
@@ -86,7 +87,7 @@ class PopoverHead(QWidget):
     def _button(self, entry: Entry) -> Button:
         if entry.children:
             made = Button(entry.title, icon="pause")
-            menu = QMenu(made)
+            menu = Menu(made)
             menu.setAccessibleName(entry.title)
             for one in entry.children:
                 menu.addAction(one.title).triggered.connect(partial(self._picked, one))

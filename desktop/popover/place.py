@@ -1,13 +1,11 @@
-"""Where the popover lies: beside the icon, at the panel's edge; and its shape. Pure functions of rectangles."""
+"""Where the popover lies: beside the icon, at the panel's edge of the screen. Pure functions of rectangles."""
 
 from __future__ import annotations
 
 import enum
-from math import hypot
 from typing import Final
 
 from PySide6.QtCore import QPoint, QRect, QSize
-from PySide6.QtGui import QRegion
 
 GAP: Final = 8
 """Pixels between it and what is around it."""
@@ -17,9 +15,6 @@ HIGHEST: Final = 0.7
 
 ICON: Final = 24
 """Pixels around the pointer that are taken for the icon where the panel does not say where it is."""
-
-NEARLY: Final = 0.25
-"""Of a pixel, how far its outermost corner may stand out of a round surface."""
 
 
 class Edge(enum.Enum):
@@ -76,17 +71,3 @@ def place(size: QSize, *, anchor: QRect, room: QRect, whole: QRect) -> QRect:
     made.moveLeft(max(free.left(), min(made.left(), free.right() + 1 - made.width())))
     made.moveTop(max(free.top(), min(made.top(), free.bottom() + 1 - made.height())))
     return made
-
-
-def rounded(size: QSize, radius: int) -> QRegion:
-    """The pixels that are inside a surface with round corners, or nearly so.
-
-    Those that its curve cuts through are painted in part, which is black where no compositor lets through what lies
-    behind.
-    """
-    region = QRegion(0, radius, size.width(), size.height() - 2 * radius)
-    for line in range(radius):
-        inset = next(x for x in range(radius + 1) if hypot(radius - x - NEARLY, radius - line - NEARLY) <= radius)
-        for y in (line, size.height() - 1 - line):
-            region = region.united(QRegion(inset, y, size.width() - 2 * inset, 1))
-    return region

@@ -11,12 +11,13 @@ from PySide6.QtGui import QCursor, QGuiApplication, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QApplication, QFrame, QScrollArea, QSizePolicy, QWidget
 
 from desktop.look.language import tr
+from desktop.look.menus import round_off
 from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.notices.action import Action
 from desktop.popover.content import PopoverContent
 from desktop.popover.head import PopoverHead
-from desktop.popover.place import HIGHEST, anchor_of, place, rounded
+from desktop.popover.place import HIGHEST, anchor_of, place
 from desktop.system.platforms.ports import ScreenLock
 from desktop.tray.facts import TrayFacts
 from desktop.tray.picture import status, tooltip
@@ -199,8 +200,7 @@ class Popover(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's own name)
         """Round also where no compositor lets through what lies behind."""
         super().resizeEvent(event)
-        if QGuiApplication.platformName() == "xcb":
-            self.setMask(rounded(self.size(), RADIUS))
+        round_off(self, RADIUS)
 
     # -- keys and focus -------------------------------------------------------------------------------------------
 

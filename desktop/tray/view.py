@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QObject, QRect, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
+from desktop.look.menus import Menu
 from desktop.look.scheme import desktop_scheme
 from desktop.notices.action import Action, Entry
 from desktop.notices.notifications import Level, Notice
@@ -41,7 +42,7 @@ class Tray(QObject):
         self._shown: tuple[Picture, bool] | None = None
         self._entries: tuple[Entry, ...] = ()
         self._notice: Notice | None = None
-        self._menu = QMenu()
+        self._menu = Menu()
         self._menu.setAccessibleName("Kubiya Worker")
         # Filled right before it opens as well: what it says about time is then true.
         self._menu.aboutToShow.connect(self._fill)
@@ -132,7 +133,7 @@ class Tray(QObject):
             self._apply(action, entry)
 
     def _new_action(self, target: QMenu, entry: Entry, behind: QAction | None) -> QAction:
-        action = QMenu(target).menuAction() if entry.children else QAction(target)
+        action = Menu(target).menuAction() if entry.children else QAction(target)
         if not entry.title:
             action.setSeparator(True)
         elif not entry.children:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QMenu
+from PySide6.QtWidgets import QFrame
 
 from desktop.look.language import tr
+from desktop.look.menus import Menu
 from desktop.look.tokens import Space, Tone
 from desktop.look.wording import moment, when_text
 from desktop.models.conversation_items import Approval
@@ -83,7 +84,7 @@ class ApprovalCard(QFrame):
         self._allow.clicked.connect(lambda: self._say(allow=True, scope="once"))
         self._deny.clicked.connect(lambda: self._say(allow=False, scope="once"))
         self._asked = False
-        menu = QMenu(self)
+        menu = Menu(self)
         menu.addAction(tr("For this execution")).triggered.connect(lambda: self._say(allow=True, scope="execution"))
         self._always = menu.addAction(tr("Always…"))
         self._always.triggered.connect(self._show_rule)

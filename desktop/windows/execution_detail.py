@@ -9,9 +9,10 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QFileDialog, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.menus import Menu
 from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.look.wording import budget_text, count_text, duration_text, status_text, status_tone
@@ -59,7 +60,7 @@ class ExecutionDetail(QWidget):
         self._copy = IconButton("copy", tr("Copy as Markdown"))
         self._export = IconButton("export", tr("Export"))
         self._export.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self._export)
+        menu = Menu(self._export)
         menu.addAction(tr("As Markdown…")).triggered.connect(lambda *_: self._save("md"))
         menu.addAction(tr("As JSON…")).triggered.connect(lambda *_: self._save("json"))
         self._export.setMenu(menu)

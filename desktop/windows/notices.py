@@ -10,6 +10,7 @@ from PySide6.QtGui import QContextMenuEvent, QMouseEvent, QShowEvent
 from PySide6.QtWidgets import QMenu
 
 from desktop.look.language import tr
+from desktop.look.menus import Menu
 from desktop.look.wording import tomorrow_morning
 from desktop.models.notice_list import ItemRole, NoticeList
 from desktop.notices.action import Action
@@ -60,7 +61,7 @@ class NoticesPage(Page):
 
     def menu(self, item: InboxItem) -> QMenu:
         """What can be done with an item, besides following it."""
-        made, notices, thing = QMenu(self), self.desk.notices, item.notice.thing
+        made, notices, thing = Menu(self), self.desk.notices, item.notice.thing
         made.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         now = datetime.now(UTC)
         for text, until in (

@@ -10,6 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QStackedLayout, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
+from desktop.look.menus import Menu
 from desktop.look.standing import explanation, headline, icon_of, tone_of, unprotected
 from desktop.look.theme import theme
 from desktop.look.tokens import Space, Tone
@@ -174,7 +175,7 @@ class StateCard(Card):
         self._figures["events"].say(str(outbox.pending + outbox.spooled), kept)
 
     def _pause_menu(self) -> QMenu:
-        menu = QMenu(self)
+        menu = Menu(self)
         for text, span in (
             (tr("For 30 minutes"), timedelta(minutes=30)),
             (tr("For 1 hour"), timedelta(hours=1)),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtCore import QPoint, QRect, QSize
 
-from desktop.popover.place import GAP, Edge, anchor_of, edge_of, place, rounded
+from desktop.popover.place import GAP, Edge, anchor_of, edge_of, place
 
 SCREEN = QRect(0, 0, 1280, 800)
 NOWHERE = QRect()
@@ -73,24 +72,3 @@ def test_where_no_panel_says_where_the_icon_is_the_pointer_is_on_it() -> None:
     around = anchor_of(NOWHERE, QPoint(600, 785))
     assert around.contains(QPoint(600, 785))
     assert not place(QSize(380, 300), anchor=around, room=SCREEN, whole=SCREEN).contains(QPoint(600, 785))
-
-
-@pytest.mark.parametrize("radius", [1, 8, 14])
-def test_its_shape_has_round_corners_and_no_pixel_that_is_hardly_painted(radius: int) -> None:
-    """Without a compositor those are black."""
-    size = QSize(60, 41)
-    seen = QImage(size, QImage.Format.Format_Grayscale8)
-    seen.fill(Qt.GlobalColor.black)
-    painter = QPainter(seen)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setBrush(Qt.GlobalColor.white)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.drawRoundedRect(QRectF(seen.rect()), radius, radius)
-    painter.end()
-    shape = rounded(size, radius)
-    lightness = {
-        QPoint(x, y): seen.pixelColor(x, y).lightness() for x in range(size.width()) for y in range(size.height())
-    }
-    assert all(lightness[at] > 190 for at in lightness if shape.contains(at))
-    assert all(shape.contains(at) for at, light in lightness.items() if light == 255)
-    assert shape.boundingRect().size() == size
