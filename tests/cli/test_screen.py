@@ -100,11 +100,15 @@ def test_what_is_no_terminal_gets_the_text_as_it_is(pieces: list[str]) -> None:
     assert "".join(map(wrapper.feed, pieces)) + wrapper.flush() == "".join(pieces)
 
 
+FIELDS = ("data", "content", "parts", "answer", "approval_id")
 JSON = st.recursive(
     st.none() | st.text(max_size=5) | st.integers(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["data", "content"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["data", "content", "parts", "answer"]), inner)
+    ),
 )
-KINDS = ("message", "message_chunk", "tool_started", "tool_completed", "error", "status", "done", "thinking_delta")
+KINDS = ("message", "message_chunk", "tool_started", "tool_completed", "error", "status", "done", "thinking_delta",
+         "approval_requested", "approval_answered")  # fmt: skip
 
 
 @given(st.text(max_size=60) | JSON.map(json.dumps), st.sampled_from(KINDS))
@@ -184,6 +188,34 @@ def test_an_error_is_said_once() -> None:
     view.end(TurnOutcome(execution_id="e", status="failed", error="The model is gone."))
     assert shown(console).count("The model is gone.") == 1
     assert "✗ failed" in shown(console)
+
+
+def test_whoever_looks_on_is_told_that_it_waits_for_an_answer_and_how_to_give_it() -> None:
+    console = terminal(100)
+    view = StreamView(console)
+    view.take(chunk("I will push."))
+    parts = [
+        {"name": "command", "text": "git push", "kind": "argument"},
+        {"text": "No rule\nallows it.", "kind": "reason"},
+    ]
+    question = {"approval_id": "01cd05d1-4f4e", "tool_name": "shell", "parts": parts}
+    view.take(Fact(kind="approval_requested", data=question))
+    view.take(Fact(kind="approval_answered", data={"approval_id": "01cd05d1-4f4e", "answer": "allow", "by": "Ada"}))
+    view.take(started(command="git push"))
+    view.take(completed("done"))
+    hostile = {"tool_name": "budget", "approval_id": "; rm -rf", "message": "budget asks its user"}
+    view.take(Fact(kind="approval_requested", data=hostile))
+    view.take(Fact(kind="approval_answered", data={"answer": "timeout"}))
+    assert shown(console) == (
+        "I will push.\n\n"
+        "? shell waits for an answer  No rule allows it.\n"
+        "  answer it: kubiya-worker approvals allow 01cd05d1, or deny, where its worker runs\n"
+        "  ✓ allowed · Ada\n\n"
+        "● shell  git push\n  │ done\n  ✓ 0.2 s\n\n"
+        "? budget waits for an answer  budget asks its user\n"
+        "  answer it: kubiya-worker approvals where its worker runs\n"
+        "  ✗ nobody answered\n"
+    )
 
 
 def test_what_models_and_tools_say_is_harmless() -> None:

@@ -168,4 +168,5 @@ def executions(console: Console, found: Sequence[ExecutionView], *, indent: str 
     table(console, ("EXECUTION", "STATUS", "TURN", "STEP", "STARTED"), rows, indent=indent)
     for one in found:
         if limits := [view_text(view) for view in one.budget if view.scope != "day"]:
-            console.print(text(f"{indent}{one.execution_id}: {'; '.join(limits)}", "quiet"))
+            said = text(f"{one.execution_id}: {'; '.join(limits)}", "quiet")
+            hanging(console, Text(indent), said, lead=len(indent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -21,6 +22,9 @@ OUTPUT_LINES: Final = 8
 _WIDEST_TEXT: Final = 100
 _ARGUMENT_LIMIT: Final = 2_000
 _BAR: Final = "  │ "
+_PLAIN_ID: Final = re.compile(r"[0-9A-Za-z-]+")
+_SHORT_ID: Final = 8
+"""Characters of a question's id that `approvals` shows, and takes."""
 
 
 @dataclass(slots=True)
@@ -59,6 +63,10 @@ class StreamView:
                 self._tool_completed(fact)
             case "tool_progress":
                 self._tool_progress(fact)
+            case "approval_requested":
+                self._asked(fact)
+            case "approval_answered":
+                self._answered(fact)
             case "error":
                 self._error(fact)
             case _:
@@ -190,6 +198,28 @@ class StreamView:
         if left_out and not end:
             self._print(note)
 
+    def _asked(self, fact: Fact) -> None:
+        """It stands still until somebody answers, who has to know that, and how."""
+        self._paragraph()
+        name, approval_id = one_line(fact.word("tool_name"), 60), fact.word("approval_id")[:_SHORT_ID]
+        which = f" allow {approval_id}, or deny," if _PLAIN_ID.fullmatch(approval_id) else ""  # somebody will type it
+        about = _reason(fact.data.get("parts")) or fact.word("message")
+        line = Text().append("? ", style="careful").append(f"{name or 'tool'} waits for an answer", style="strong")
+        screen.hanging(self._console, line.append("  "), screen.text(one_line(about, 500)), lead=2)
+        self._print(Text(f"  answer it: kubiya-worker approvals{which} where its worker runs", style="quiet"))
+        self._blank, self._shown_call = False, ""
+
+    def _answered(self, fact: Fact) -> None:
+        self._end_text()
+        answer = {"allow": "allowed", "deny": "denied", "timeout": "nobody answered"}.get(fact.word("answer"))
+        if answer is None:
+            return
+        good = answer == "allowed"
+        line = Text(f"  {screen.OK if good else screen.FAILED} {answer}", style="good" if good else "bad")
+        if by := one_line(fact.word("by"), 60):
+            line.append(f" · {by}", style="quiet")
+        self._print(line)
+
     def _error(self, fact: Fact) -> None:
         sentence = fact.error or "The execution reported an error without words."
         if sentence == self._complained:
@@ -267,6 +297,14 @@ def tokens_of(usage: Mapping[str, Any]) -> int:
     """All tokens of an execution; 0 where the server does not say."""
     total = usage.get("total_tokens")
     return total if isinstance(total, int) else 0
+
+
+def _reason(parts: object) -> str:
+    """The first part of a question that says why it is asked."""
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, Mapping) and part.get("kind") == "reason" and isinstance(text := part.get("text"), str):
+            return text
+    return ""
 
 
 def _arguments(arguments: object) -> str:

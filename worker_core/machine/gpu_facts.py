@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -127,13 +126,11 @@ def ask(arguments: Sequence[str], asked: str | None = None, *, seconds: float) -
     """
     if (asked := asked or program()) is None:
         raise NotKnown(worded("There is a driver of NVIDIA's, and no nvidia-smi to ask it with."))
-    began = time.monotonic()
     variables = {"PATH": os.defpath, "LC_ALL": "C"} | _kept(os.environ)
     try:
         said = _SMI.ask([asked, *arguments], environment=variables, seconds=seconds)
     except TooSlow:
-        waited = round(max(seconds, time.monotonic() - began), 1)
-        raise NotKnown(worded("nvidia-smi did not answer within {n} s.", n=f"{waited:g}")) from None
+        raise NotKnown(worded("nvidia-smi did not answer within {n} s.", n=f"{round(seconds, 1):g}")) from None
     except StillThere:
         raise NotKnown(worded("nvidia-smi hangs in its driver: an earlier one cannot be ended.")) from None
     except TooMuchSaid:
