@@ -107,6 +107,23 @@ async def test_killed_in_its_first_call_it_is_told_of_once_and_asked_again(
     assert len(stage.model_calls(name)) == 2
 
 
+async def test_two_workers_of_a_machine_make_each_first_call_once(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient
+) -> None:
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    names = [f"shared {queue} {number}" for number in range(6)]
+    with worker_process(stage, tmp_path, queue) as one, worker_process(stage, tmp_path, queue) as two:
+        one.wait_ready()
+        two.wait_ready()
+        ids = [await submit(stage, client, queue, f"{name}\n!hang 3\n!say {name}") for name in names]
+        said = [(await viewer.reach(execution_id, "waiting_for_input")).response for execution_id in ids]
+        assert (one.terminate(), two.terminate()) == (0, 0)
+    assert said == names
+    assert [len(stage.model_calls(name)) for name in names] == [1] * len(names)
+    for execution_id, name in zip(ids, names, strict=True):
+        assert "".join(_text(event) for event in await viewer.sent(execution_id)) == name
+
+
 def _text(event: dict[str, Any]) -> str:
     return str(event["data"]["content"]) if event["event_type"] == "message_chunk" else ""
 

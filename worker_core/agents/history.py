@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import msgspec
 
@@ -53,52 +53,51 @@ def for_model(messages: Iterable[Message], *, system_prompt: str) -> tuple[dict[
     return tuple(shaped)
 
 
+class HowAsked(TypedDict, total=False):
+    """What a call may say besides; see `ModelCall`."""
+
+    message_id: Required[str]
+    after_tools: bool
+    silent: bool
+    budget: BudgetAnswer | None
+    asked_by: str
+    passed_on: int
+
+
 def model_call(
     persona: Persona,
     messages: Iterable[Message],
     *,
     execution_id: str,
     turn: int,
-    message_id: str,
     after_sequence: int,
-    after_tools: bool = False,
     parent_message_id: str = "",
-    silent: bool = False,
-    budget: BudgetAnswer | None = None,
-    asked_ahead: bool = False,
+    **how: Unpack[HowAsked],
 ) -> ModelCall:
-    """One call of a persona's model.
+    """One call of a persona's model, whoever makes it.
 
     Args:
         persona: who answers.
         messages: what it is to know of the conversation.
         execution_id: whose call it is.
         turn: in which it is made.
-        message_id: of the answer.
         after_sequence: number of the last event that was sent.
-        after_tools: tools have run in this turn.
         parent_message_id: the answer that asked a member.
-        silent: a summary for the model itself, without tools.
-        budget: what was heard about a budget that was used up.
-        asked_ahead: see `ModelCall`.
+        how: the answer's id, and what else there is to say.
     """
     return ModelCall(
         execution_id=execution_id,
         turn=turn,
         model=persona.model,
         messages=for_model(messages, system_prompt=persona.system_prompt),
-        tools=() if silent else persona.tools,
-        message_id=message_id,
+        tools=() if how.get("silent") else persona.tools,
         model_config=persona.model_config,
-        after_tools=after_tools,
         member_name=persona.name,
         parent_message_id=parent_message_id,
-        silent=silent,
         kind=persona.kind,
         entity_id=persona.entity_id,
         after_sequence=after_sequence,
-        budget=budget,
-        asked_ahead=asked_ahead,
+        **how,
     )
 
 

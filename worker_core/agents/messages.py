@@ -190,8 +190,8 @@ class Begun(Packed):
     context_limit_tokens: int = 100_000
     last_sequence: int = 0
     runtime: str = "default"
-    asked_ahead: bool = False
-    """The model was asked what comes first, and had not answered yet."""
+    asked_by: str = ""
+    """The process that asked the model what comes first, which had not answered yet."""
 
     answer: ModelReply | None = None
     """What it answered."""
@@ -226,8 +226,11 @@ class ModelCall(Packed):
 
     after_sequence: int = 0
     budget: BudgetAnswer | None = None
-    asked_ahead: bool = False
-    """As in `Begun`: where the worker knows nothing of it any more, this is another attempt."""
+    asked_by: str = ""
+    """As in `Begun`: where that process is gone, this is another attempt."""
+
+    passed_on: int = 0
+    """How often it came to a process that does not make it, while the one that does still ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +252,8 @@ class ModelReply(Packed):
 
     last_sequence: int = 0
     budget: BudgetReached | None = None
+    elsewhere: bool = False
+    """No answer: another process of this machine makes the call. It is to be asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
+import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from worker_core.agents.activities import first_answers
 from worker_core.agents.activities.first_answers import FirstAnswers, first_call
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Begun, Message, ModelCall, ModelReply, Persona
@@ -32,14 +38,18 @@ async def refused() -> ModelReply:
     raise ValueError("no")
 
 
+async def wanted() -> bool:
+    return True
+
+
 async def settled(answer: asyncio.Task[ModelReply]) -> None:
     await asyncio.wait([answer], timeout=30)
 
 
 async def test_it_is_taken_once_by_the_same_call_whenever_that_is_made() -> None:
     answers = FirstAnswers(patience=lambda: LONG)
-    answer = answers.ask(CALL, at_once)
-    later = replace(CALL, after_sequence=7, asked_ahead=True)
+    answer = answers.ask(CALL, at_once, is_wanted=wanted)
+    later = replace(CALL, after_sequence=7, asked_by="1@1.00")
     assert answers.take(later) is answer
     assert await answer is REPLY
     assert answers.take(later) is None
@@ -52,7 +62,7 @@ async def test_it_is_taken_once_by_the_same_call_whenever_that_is_made() -> None
 )
 async def test_another_call_does_not_get_it_and_ends_it(other: dict[str, object]) -> None:
     answers = FirstAnswers(patience=lambda: LONG)
-    answer = answers.ask(CALL, never)
+    answer = answers.ask(CALL, never, is_wanted=wanted)
     assert answers.take(replace(CALL, **other)) is None  # type: ignore[arg-type]
     await settled(answer)
     assert answer.cancelled()
@@ -60,7 +70,7 @@ async def test_another_call_does_not_get_it_and_ends_it(other: dict[str, object]
 
 async def test_an_error_is_whose_takes_it() -> None:
     answers = FirstAnswers(patience=lambda: LONG)
-    answers.ask(CALL, refused)
+    answers.ask(CALL, refused, is_wanted=wanted)
     taken = answers.take(CALL)
     assert taken is not None
     with pytest.raises(ValueError, match="no"):
@@ -69,7 +79,7 @@ async def test_an_error_is_whose_takes_it() -> None:
 
 async def test_who_takes_it_may_cancel_it() -> None:
     answers = FirstAnswers(patience=lambda: LONG)
-    answer = answers.ask(CALL, never)
+    answer = answers.ask(CALL, never, is_wanted=wanted)
 
     async def take() -> ModelReply:
         taken = answers.take(CALL)
@@ -83,20 +93,43 @@ async def test_who_takes_it_may_cancel_it() -> None:
     assert answer.cancelled()
 
 
-@pytest.mark.parametrize("how", ["forgotten", "asked again", "left", "patience"])
-async def test_one_that_nobody_wants_ends(how: str) -> None:
+@pytest.mark.parametrize("how", ["forgotten", "asked again", "left", "patience", "ended elsewhere"])
+async def test_one_that_nobody_wants_ends(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_answers, "LOOK_AGAIN_SECONDS", 0.01)
+    looks = 0
+
+    async def ended() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks < 3
+
     answers = FirstAnswers(patience=lambda: timedelta(0) if how == "patience" else LONG)
-    answer = answers.ask(CALL, never)
+    answer = answers.ask(CALL, never, is_wanted=ended if how == "ended elsewhere" else wanted)
     await asyncio.sleep(0)
     if how == "forgotten":
         answers.forget("another")
         answers.forget("e")
     elif how == "asked again":
-        answers.ask(CALL, at_once)
+        answers.ask(CALL, at_once, is_wanted=wanted)
     elif how == "left":
         answers.leave()
     await settled(answer)
     assert answer.cancelled()
+
+
+def test_another_process_is_known_while_it_runs() -> None:
+    assert not first_answers.another_runs(first_answers.this_process())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        name = f"{other.pid}@{psutil.Process(other.pid).create_time():.2f}"
+        assert first_answers.another_runs(name)
+        assert not first_answers.another_runs(f"{other.pid}@12.00")  # one before it with its number
+        other.kill()
+    assert not first_answers.another_runs(name)
+
+
+@given(st.text() | st.from_regex(r"[0-9]{1,30}@[0-9]{1,30}\.[0-9]{2}", fullmatch=True))
+def test_what_names_no_process_is_none(said: str) -> None:
+    assert not first_answers.another_runs(said)
 
 
 def _begun(**changes: object) -> Begun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,10 +135,22 @@ async def test_an_answer_that_came_with_the_beginning_is_not_asked_for_again(cli
 
 async def test_an_answer_that_is_still_to_come_is_asked_for_as_one_that_is_under_way(client: Client) -> None:
     answers = iter([reply("", tool("shell")), reply("hi")])
-    world = World(answer=lambda call: next(answers), asked_ahead=True)
+    world = World(answer=lambda call: next(answers), asked_by="1@1.00")
     async with serving(client, world) as queue:
         await (await start(client, queue)).result()
-    assert [call.asked_ahead for call in world.model_calls] == [True, False]
+    assert [call.asked_by for call in world.model_calls] == ["1@1.00", ""]
+
+
+async def test_an_answer_that_another_process_makes_is_asked_for_until_that_one_hears_it(client: Client) -> None:
+    def answer(call: ModelCall) -> ModelReply:
+        return replace(reply(""), elsewhere=True) if call.passed_on < 3 else reply("hi")
+
+    world = World(answer=answer, asked_by="1@1.00")
+    async with serving(client, world) as queue:
+        result = await (await start(client, queue)).result()
+    assert [call.passed_on for call in world.model_calls] == [0, 1, 2, 3]
+    assert {call.asked_by for call in world.model_calls} == {"1@1.00"}
+    assert (result["response"], result["usage"]["prompt_tokens"]) == ("hi", 10)
 
 
 async def test_what_is_paused_before_it_begins_asks_nothing_ahead(client: Client) -> None:

@@ -57,7 +57,7 @@ class World:
     decide: Callable[[FinishTurn], str] = lambda turn: "completed"
     run: Callable[[RunTool], ToolOutcome] = lambda request: ToolOutcome(succeeded=True, output="done")
     tools: tuple[dict[str, Any], ...] = ()
-    asked_ahead: bool = False
+    asked_by: str = ""
     first: ModelReply | None = None
     """The answer that comes with the beginning."""
 
@@ -90,7 +90,7 @@ class World:
                 timeouts=Timeouts(heartbeat=5.0),
                 model_call_limit=self.model_call_limit,
                 context_limit_tokens=self.context_limit_tokens,
-                asked_ahead=self.asked_ahead,
+                asked_by=self.asked_by,
                 answer=self.first if request.asks_ahead else None,
             )
 

@@ -3,15 +3,23 @@
 What the workflow will ask first is known when an execution has begun, and the same code makes both calls. An answer
 that comes at once travels with the beginning and saves a whole step; any other finds its step waiting for it. Nothing
 rests on it: an answer that nobody takes is forgotten, and the workflow asks as if there had been none.
+
+Several workers of a machine share its steps. One that gets the step of an answer that another of them has asked for
+passes it on, while that one runs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import os
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
+
+import psutil
 
 from worker_core.agents import compaction
 from worker_core.agents.conversation import answer_id, prompt_of
@@ -23,6 +31,19 @@ from worker_core.basics.quick_dataclass import dataclass
 WITH_THE_BEGINNING: Final = timedelta(seconds=1)
 """How long a beginning waits for the answer to come with it. A machine that dies meanwhile has its beginning repeated
 elsewhere, so it is not long; and an answer that takes longer gains nothing by it."""
+
+
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""How often is asked whether an answer that nobody took is still wanted."""
+
+BEFORE_PASSING_ON_SECONDS: Final = 0.1
+"""In which the process that makes the call takes the steps that come."""
+
+MOST_PASSED_ON: Final = 20
+"""Then the one that asked ahead will not take it: its queue was taken from it, say."""
+
+_BIRTH_TOLERANCE_SECONDS: Final = 1.0
+_PROCESS: Final = re.compile(r"([1-9][0-9]{0,9})@([0-9]{1,12}\.[0-9]{2})")
 
 
 def first_call(execution: ExecutionInput, begun: Begun) -> ModelCall | None:
@@ -45,7 +66,7 @@ def first_call(execution: ExecutionInput, begun: Begun) -> ModelCall | None:
 class _Asked:
     call: ModelCall
     answer: asyncio.Task[ModelReply]
-    timer: asyncio.TimerHandle
+    watch: asyncio.Task[None]
 
 
 class FirstAnswers:
@@ -59,19 +80,25 @@ class FirstAnswers:
         self._patience = patience
         self._asked: dict[str, _Asked] = {}
 
-    def ask(self, call: ModelCall, make: Callable[[], Coroutine[None, None, ModelReply]]) -> asyncio.Task[ModelReply]:
+    def ask(
+        self,
+        call: ModelCall,
+        make: Callable[[], Coroutine[None, None, ModelReply]],
+        *,
+        is_wanted: Callable[[], Awaitable[bool]],
+    ) -> asyncio.Task[ModelReply]:
         """Begin a call.
 
         Args:
             call: an execution's first.
             make: makes it; cancelled where nobody wants it any more.
+            is_wanted: whether its execution goes on; asked while nobody has taken the answer.
         """
         self.forget(call.execution_id)
         answer = asyncio.create_task(make(), name=f"first answer of {call.execution_id}")
         answer.add_done_callback(_retrieve)
-        seconds = self._patience().total_seconds()
-        timer = asyncio.get_running_loop().call_later(seconds, self.forget, call.execution_id)
-        self._asked[call.execution_id] = _Asked(call=call, answer=answer, timer=timer)
+        watch = asyncio.create_task(self._watch(call.execution_id, is_wanted))
+        self._asked[call.execution_id] = _Asked(call=call, answer=answer, watch=watch)
         return answer
 
     def take(self, call: ModelCall) -> asyncio.Task[ModelReply] | None:
@@ -83,13 +110,13 @@ class FirstAnswers:
             self.forget(call.execution_id)
             return None
         del self._asked[call.execution_id]
-        asked.timer.cancel()
+        asked.watch.cancel()
         return asked.answer
 
     def forget(self, execution_id: str) -> None:
         """Nobody wants it any more."""
         if (asked := self._asked.pop(execution_id, None)) is not None:
-            asked.timer.cancel()
+            asked.watch.cancel()
             asked.answer.cancel()
 
     def leave(self) -> None:
@@ -97,10 +124,42 @@ class FirstAnswers:
         for execution_id in tuple(self._asked):
             self.forget(execution_id)
 
+    async def _watch(self, execution_id: str, is_wanted: Callable[[], Awaitable[bool]]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience().total_seconds()):
+                while True:
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                    if not await is_wanted():
+                        break
+        self.forget(execution_id)
+
+
+def this_process() -> str:
+    """Its name for other processes of this machine."""
+    return f"{os.getpid()}@{psutil.Process().create_time():.2f}"
+
+
+def another_runs(process: str) -> bool:
+    """Whether that one is another, and still there. False for what is none."""
+    if process == this_process() or not (said := _PROCESS.fullmatch(process)):
+        return False
+    try:
+        born = psutil.Process(int(said[1])).create_time()
+    except psutil.AccessDenied:
+        return True
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return False
+    return abs(born - float(said[2])) <= _BIRTH_TOLERANCE_SECONDS
+
+
+def elsewhere(call: ModelCall) -> ModelReply:
+    """In the place of an answer: this process does not make the call."""
+    return ModelReply(content="", message_id=call.message_id, model=call.model, finish_reason="stop", elsewhere=True)
+
 
 def _content(call: ModelCall) -> ModelCall:
     """Without what says when it was made."""
-    return replace(call, after_sequence=0, asked_ahead=False)
+    return replace(call, after_sequence=0, asked_by="", passed_on=0)
 
 
 def _retrieve(answer: asyncio.Task[ModelReply]) -> None:

@@ -110,7 +110,7 @@ class RunningCalls(Generic[_Outcome]):
         why = "no attempt came back to it in time"
         try:
             async with asyncio.timeout(self._patience().total_seconds()):
-                while await _is_wanted(client, info):
+                while await goes_on(client, info, activity_id=info.activity_id):
                     try:
                         async with asyncio.timeout(ASK_AGAIN_SECONDS):
                             await running.taken.wait()
@@ -135,15 +135,18 @@ def _is_given_up() -> bool:
     return why is not None and (why.not_found or why.timed_out or why.worker_shutdown) and not why.cancel_requested
 
 
-async def _is_wanted(client: Client, info: activity.Info) -> bool:
-    """Whether an attempt is still to come. True where that cannot be learnt: then there is the limit in time."""
+async def goes_on(client: Client, info: activity.Info, *, activity_id: str = "") -> bool:
+    """Whether an execution goes on, and where one is named, whether an attempt at that step is still to come.
+
+    True where that cannot be learnt: whoever asks has a limit in time, too.
+    """
     handle = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
     try:
         found = await handle.describe(rpc_timeout=_ASK_LIMIT)
     except RPCError as error:
         return error.status is not RPCStatusCode.NOT_FOUND
-    return found.status is WorkflowExecutionStatus.RUNNING and any(
-        pending.activity_id == info.activity_id for pending in found.raw_description.pending_activities
+    return found.status is WorkflowExecutionStatus.RUNNING and (
+        not activity_id or any(one.activity_id == activity_id for one in found.raw_description.pending_activities)
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -21,10 +22,19 @@ from worker_core.agents.activities import (
 )
 from worker_core.agents.activities.announcements import of_turn
 from worker_core.agents.activities.beginning import begin_here
-from worker_core.agents.activities.first_answers import WITH_THE_BEGINNING, FirstAnswers, first_call
+from worker_core.agents.activities.first_answers import (
+    BEFORE_PASSING_ON_SECONDS,
+    MOST_PASSED_ON,
+    WITH_THE_BEGINNING,
+    FirstAnswers,
+    another_runs,
+    elsewhere,
+    first_call,
+    this_process,
+)
 from worker_core.agents.activities.heartbeat import heartbeating
 from worker_core.agents.activities.model_call import run_model_call
-from worker_core.agents.activities.running_calls import RunningCalls
+from worker_core.agents.activities.running_calls import RunningCalls, goes_on
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
@@ -115,12 +125,16 @@ class Steps:
         if call is None:
             return begun
         attempt = activity.info().attempt
-        answer = self._first.ask(call, lambda: self._called_model(call, attempt=attempt))
+        answer = self._first.ask(
+            call,
+            lambda: self._called_model(call, attempt=attempt),
+            is_wanted=partial(goes_on, activity.client(), activity.info()),
+        )
         # A beginning that is repeated runs its owner's hook again: then it ends at once.
         wait = timedelta(0) if self._services.settings.hook_before_execution else WITH_THE_BEGINNING
         await asyncio.wait([answer], timeout=wait.total_seconds())
         if not answer.done() or answer.cancelled() or answer.exception() is not None:
-            return replace(begun, asked_ahead=True)  # what went wrong is its own step's to tell
+            return replace(begun, asked_by=this_process())  # what went wrong is its own step's to tell
         self._first.take(call)
         return replace(begun, answer=answer.result())
 
@@ -146,10 +160,13 @@ class Steps:
         """One streamed model call."""
         attempt = activity.info().attempt
         async with heartbeating():
-            asked = self._first.take(call) if call.asked_ahead and attempt == 1 else None
-            if asked is not None:
-                return await asked
-            return await self._called_model(call, attempt=attempt + call.asked_ahead)
+            if call.asked_by and attempt == 1:
+                if (answer := self._first.take(call)) is not None:
+                    return await answer
+                if call.passed_on < MOST_PASSED_ON and another_runs(call.asked_by):
+                    await asyncio.sleep(BEFORE_PASSING_ON_SECONDS)
+                    return elsewhere(call)
+            return await self._called_model(call, attempt=attempt + bool(call.asked_by))
 
     async def _called_model(self, call: ModelCall, *, attempt: int) -> ModelReply:
         services = self._services

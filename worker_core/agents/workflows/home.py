@@ -59,9 +59,9 @@ class Home:
             raise
 
     def _settle(self, begun: Begun) -> Begun:
-        if begun.asked_ahead or begun.answer is not None:
-            self._progress.first = First(begun.answer)
-        self._progress.begun = replace(begun, asked_ahead=False, answer=None)
+        if begun.asked_by or begun.answer is not None:
+            self._progress.first = First(answer=begun.answer, asked_by=begun.asked_by)
+        self._progress.begun = replace(begun, asked_by="", answer=None)
         self._progress.heard(begun.last_sequence)
         return self._progress.begun
 

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Unpack
 
 from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from worker_core.agents import compaction
 from worker_core.agents.conversation import arguments_object, consecutive_groups
-from worker_core.agents.history import model_call
+from worker_core.agents.history import HowAsked, model_call
 from worker_core.agents.messages import (
     BUDGET_USED_UP,
     CONTEXT_FULL,
@@ -21,6 +21,7 @@ from worker_core.agents.messages import (
     BudgetAnswer,
     BudgetReached,
     Message,
+    ModelCall,
     ModelReply,
     Persona,
     ToolCall,
@@ -258,38 +259,54 @@ class ModelLoop:
     async def _asked(
         self, messages: list[Message], *, message_id: str, after_tools: bool, silent: bool, budget: BudgetAnswer | None
     ) -> ModelReply:
-        progress, persona = self._progress, self._persona
+        progress = self._progress
         first, progress.first = progress.first, None
         if first is not None and first.answer is not None:
-            progress.heard(first.answer.last_sequence)
-            return first.answer
-        timeouts = progress.home.timeouts
-        call = self._home.call(
-            "call_model",
-            lambda: model_call(
-                persona,
-                messages,
-                execution_id=self._execution_id,
-                turn=progress.turn,
-                message_id=message_id,
-                after_sequence=progress.sequence,
-                after_tools=after_tools,
-                parent_message_id=self._parent,
-                silent=silent,
-                budget=budget,
-                asked_ahead=first is not None,
-            ),
-            ModelReply,
-            start_to_close_timeout=timedelta(seconds=timeouts.model_call),
-            heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
-            retry_policy=retries.model_retry(timeouts.model_attempts),
-        )
-        try:
-            reply: ModelReply = await call
-        except ActivityError as error:
-            progress.usage += retries.spent_by(failure_of(error))
-            raise
+            reply = first.answer
+        else:
+            asked_by, passed_on = first.asked_by if first is not None else "", 0
+            while True:
+                call = self._call(
+                    messages,
+                    message_id=message_id,
+                    after_tools=after_tools,
+                    silent=silent,
+                    budget=budget,
+                    asked_by=asked_by,
+                    passed_on=passed_on,
+                )
+                reply = await self._made(call)
+                if not reply.elsewhere:
+                    break
+                passed_on += 1
         progress.heard(reply.last_sequence)
+        return reply
+
+    def _call(self, messages: list[Message], **how: Unpack[HowAsked]) -> Callable[[], ModelCall]:
+        return lambda: model_call(
+            self._persona,
+            messages,
+            execution_id=self._execution_id,
+            turn=self._progress.turn,
+            after_sequence=self._progress.sequence,
+            parent_message_id=self._parent,
+            **how,
+        )
+
+    async def _made(self, call: Callable[[], ModelCall]) -> ModelReply:
+        timeouts = self._progress.home.timeouts
+        try:
+            reply: ModelReply = await self._home.call(
+                "call_model",
+                call,
+                ModelReply,
+                start_to_close_timeout=timedelta(seconds=timeouts.model_call),
+                heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
+                retry_policy=retries.model_retry(timeouts.model_attempts),
+            )
+        except ActivityError as error:
+            self._progress.usage += retries.spent_by(failure_of(error))
+            raise
         return reply
 
     # --- tools --------------------------------------------------------------------------------------------

@@ -12,11 +12,12 @@ from worker_core.agents.workflows.carried import Carried, TurnProgress
 from worker_core.basics.quick_dataclass import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class First:
-    """The first model call was made ahead. `answer` is None: it was not over when the execution had begun."""
+    """The first model call was made ahead: its answer, or the process that still makes it."""
 
     answer: ModelReply | None
+    asked_by: str
 
 
 @dataclass(slots=True)
