@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -107,17 +108,18 @@ async def test_killed_in_its_first_call_it_is_told_of_once_and_asked_again(
     assert len(stage.model_calls(name)) == 2
 
 
-async def test_two_workers_of_a_machine_make_each_first_call_once(
-    stage: Stage, tmp_path: Path, client: ControlPlaneClient
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_workers_of_a_machine_make_each_first_call_once_and_leave(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient, workers: int
 ) -> None:
+    """The executions wait when they come, so that all begin together; of two, one may know nothing of the other yet."""
     queue, viewer = await new_queue(stage), Viewer(stage, client)
     names = [f"shared {queue} {number}" for number in range(6)]
-    with worker_process(stage, tmp_path, queue) as one, worker_process(stage, tmp_path, queue) as two:
-        one.wait_ready()
-        two.wait_ready()
-        ids = [await submit(stage, client, queue, f"{name}\n!hang 3\n!say {name}") for name in names]
+    ids = [await submit(stage, client, queue, f"{name}\n!hang 3\n!say {name}") for name in names]
+    with contextlib.ExitStack() as running:
+        started = [running.enter_context(worker_process(stage, tmp_path, queue)) for _ in range(workers)]
         said = [(await viewer.reach(execution_id, "waiting_for_input")).response for execution_id in ids]
-        assert (one.terminate(), two.terminate()) == (0, 0)
+        assert [worker.terminate() for worker in started] == [0] * workers
     assert said == names
     assert [len(stage.model_calls(name)) for name in names] == [1] * len(names)
     for execution_id, name in zip(ids, names, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,9 @@ from worker_core.errors import ExitCode, KubiyaError
 from worker_core.snapshot import StopMode
 
 log = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 2.0
+"""While turns are waited for: whether they go on here."""
 
 
 class StopWish:
@@ -68,14 +71,18 @@ class Departure:
         servers: Sequence[QueueServer],
         drain_timeout: timedelta,
         say: Callable[[str], None],
+        look: Callable[[], Awaitable[object]],
     ) -> None:
-        """`say` shows a sentence about what is being waited for; `tracker_changed` is set at each change."""
+        """`look` forgets executions that do not go on here; `say` shows a sentence about what is being waited for;
+        `tracker_changed` is set at each change.
+        """
         self._wish = wish
         self._tracker = tracker
         self._tracker_changed = tracker_changed
         self._servers = servers
         self._drain_timeout = drain_timeout
         self._say = say
+        self._look = look
 
     async def run(self) -> ExitCode:
         """Returns OK where all work was finished, CANCELLED_WORK or LEFT_AT_ONCE where it was not."""
@@ -104,8 +111,12 @@ class Departure:
                     self._say(drain_reason(self._tracker.running))
                     self._tracker_changed.clear()
                     changed = asyncio.create_task(self._tracker_changed.wait())
-                    await asyncio.wait([changed, stronger], return_when=asyncio.FIRST_COMPLETED)
-                    changed.cancel()
+                    await asyncio.wait(
+                        [changed, stronger], return_when=asyncio.FIRST_COMPLETED, timeout=LOOK_EVERY_SECONDS
+                    )
+                    if not changed.done():
+                        changed.cancel()
+                        await self._look()
         except TimeoutError:
             return False
         finally:

@@ -132,7 +132,11 @@ class Engine:
         self._answers = Answers(book=self._book, client_of=self._temporal_of)
         self._gate = AdmissionGate(limit=lambda: self._tracker.limit, running=self._tracker.running_by_queue)
         self._housekeeping = Housekeeping(
-            self._services, paths=paths, on_sample=self._publish_soon, on_replaced=self._replaced
+            self._services,
+            paths=paths,
+            on_sample=self._publish_soon,
+            on_replaced=self._replaced,
+            clients=lambda: {queue.queue_id: queue.server.client for queue in self._queues},
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_early = launcher is None and (ask_sandbox is None or asks_early)
@@ -343,6 +347,7 @@ class Engine:
             servers=[queue.server for queue in self._queues],
             drain_timeout=self.settings.drain_timeout,
             say=lambda sentence: self._change(EngineState.DRAINING, sentence),
+            look=self._housekeeping.let_go,
         ).run()
         return self._single.exit_code if code is ExitCode.OK else code
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from worker_core import bundle
 from worker_core.basics.sentences import worded
+from worker_core.basics.tasks import TaskKeeper
 from worker_core.machine import changes
 from worker_core.machine.load import HealthSampler
 from worker_core.temporal.connection import metrics
 from worker_core.workspaces.sweeping import WorkspaceSweep
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from worker_core.agents.activities.services import Services
     from worker_core.paths import Paths
     from worker_core.settings import Settings
@@ -30,7 +33,13 @@ class Housekeeping:
     """One per engine; belongs to its event loop."""
 
     def __init__(
-        self, services: Services, *, paths: Paths, on_sample: Callable[[], None], on_replaced: Callable[[], None]
+        self,
+        services: Services,
+        *,
+        paths: Paths,
+        on_sample: Callable[[], None],
+        on_replaced: Callable[[], None],
+        clients: Callable[[], Mapping[str, Client | None]],
     ) -> None:
         """Nothing is begun.
 
@@ -39,6 +48,7 @@ class Housekeeping:
             paths: where workspaces and state are.
             on_sample: hears that the machine was measured.
             on_replaced: hears, once, that another version was installed in this one's place.
+            clients: of Temporal, by the id of their queue.
         """
         settings, tracker = services.settings, services.tracker
         self._services = services
@@ -55,6 +65,8 @@ class Housekeeping:
             in_use=lambda: [view.execution_id for view in tracker.views()],
         )
         self._sweeping: asyncio.Future[int] | None = None
+        self._clients = clients
+        self._letting_go = TaskKeeper()
 
     def adopt(self, settings: Settings) -> None:
         """Go on with these settings."""
@@ -71,15 +83,27 @@ class Housekeeping:
         self.health = sample
         metrics().drain()  # viewers' queries fill the SDK's buffer even when nothing runs
         for execution_id in self._services.tracker.forget_silent():
-            self._services.environments.forget(execution_id)
-            self._services.announcements.forget(execution_id)
-            self._services.sessions.forget(execution_id)
+            self._forget(execution_id)
+        if not self._letting_go and self._services.tracker.without_steps():
+            self._letting_go.start(self.let_go())
         if self._sweep.due:
             self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders)
         self._on_sample()
         if self._on_replaced is not None and bundle.was_replaced():
             self._on_replaced()
             self._on_replaced = None
+
+    async def let_go(self) -> None:
+        """Forget executions that hold a place here, and go on elsewhere or not at all."""
+        from worker_core.engine.strayed import let_go  # with the first that has no step
+
+        for execution_id in await let_go(self._services, self._clients()):
+            self._forget(execution_id)
+
+    def _forget(self, execution_id: str) -> None:
+        self._services.environments.forget(execution_id)
+        self._services.announcements.forget(execution_id)
+        self._services.sessions.forget(execution_id)
 
     def _sweep_folders(self) -> int:
         return self._sweep.run() + self._services.mcp.folders.sweep()

@@ -128,6 +128,7 @@ class ServedQueue:
             worker_id=lambda: self.session.registration.worker_id,
             gateway=self.gateway,
             takes=self._takes,
+            shares_home=lambda: self.server.shares_home,
             gives_back=single.give_up,
         )
         self._activities = AgentActivities(services, self._context)

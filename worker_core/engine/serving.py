@@ -139,7 +139,15 @@ class QueueServer:
         self._polls_answered = 0
         self._polls_refused = 0
         self._outage = OutageLog(log=log, what=f"Queue {session.queue_id}")
+        self.shares_home = False
+        """Another worker of this machine was seen to poll its home queue."""
+
         self.view = QueueView(queue_id=session.queue_id, reason=worded("Registering with the control plane."))
+
+    @property
+    def client(self) -> Client | None:
+        """Of Temporal, once there is one."""
+        return self._client
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -345,6 +353,7 @@ class QueueServer:
             if described.polled_at is not None and described.polled_at != self._polled_at:
                 self._polled_at, seen = described.polled_at, True
             self._update(statistics=described.statistics)
+            self.shares_home = described.shares_home
         now = time.monotonic()
         if seen:
             self._last_sign = now

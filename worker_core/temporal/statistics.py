@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue, TaskQueueStats
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue, TaskQueueStats
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -14,6 +15,9 @@ from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import QueueStatistics
 
 _LIMIT = timedelta(seconds=5)
+LONGEST_POLL = timedelta(seconds=90)
+"""A long poll takes 60 to 70 s."""
+
 _SILENCE = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
 """What the SDK raises where nobody answers: refused, cut off, or too late. All else is an answer."""
 
@@ -28,6 +32,8 @@ class QueueDescription:
 
     statistics: QueueStatistics
     polled_at: datetime | None
+    shares_home: bool = False
+    """Another worker of this machine polls its home queue."""
 
 
 async def describe(client: Client, task_queue: str, *, home_queue: str, identity: str) -> QueueDescription | None:
@@ -74,7 +80,15 @@ async def describe(client: Client, task_queue: str, *, home_queue: str, identity
             asked_at=datetime.now(UTC),
         ),
         polled_at=polled_at,
+        shares_home=_shared(home.pollers, identity=identity),
     )
+
+
+def _shared(pollers: Iterable[PollerInfo], *, identity: str) -> bool:
+    """The server knows pollers for minutes after they have gone: who has not polled for long has."""
+    seen = {one.identity: one.last_access_time.ToDatetime(tzinfo=UTC) for one in pollers}
+    newest = max(seen.values(), default=None)
+    return newest is not None and any(one != identity and newest - at < LONGEST_POLL for one, at in seen.items())
 
 
 async def _asked(client: Client, task_queue: str, kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:

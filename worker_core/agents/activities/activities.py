@@ -112,11 +112,13 @@ class AgentActivities:
 
     async def _steps(self) -> Steps:
         if self._made is None:
-            self._made = await asyncio.to_thread(_make, self._services, self._queue)
+            steps = await asyncio.to_thread(_imported)
+            if self._made is None:  # the first ones come together, and share what they begin
+                self._made = steps(self._services, self._queue)
         return self._made
 
 
-def _make(services: Services, queue: QueueContext) -> Steps:
+def _imported() -> type[Steps]:
     from worker_core.agents.activities.steps import Steps
 
-    return Steps(services, queue)
+    return Steps

@@ -4,8 +4,8 @@ What the workflow will ask first is known when an execution has begun, and the s
 that comes at once travels with the beginning and saves a whole step; any other finds its step waiting for it. Nothing
 rests on it: an answer that nobody takes is forgotten, and the workflow asks as if there had been none.
 
-Several workers of a machine share its steps. One that gets the step of an answer that another of them has asked for
-passes it on, while that one runs.
+Several workers of a machine share its steps; then none of them asks ahead. What was asked before the other one came is
+passed on by who gets its step, while the process that asked it runs.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ elsewhere, so it is not long; and an answer that takes longer gains nothing by i
 LOOK_AGAIN_SECONDS: Final = 5.0
 """How often is asked whether an answer that nobody took is still wanted."""
 
-BEFORE_PASSING_ON_SECONDS: Final = 0.1
-"""In which the process that makes the call takes the steps that come."""
+MOST_PASSED_ON: Final = 12
+"""Then the one that asked ahead will not take it: its queue was taken from it, say. That is after 40 s."""
 
-MOST_PASSED_ON: Final = 20
-"""Then the one that asked ahead will not take it: its queue was taken from it, say."""
+_FIRST_REST_SECONDS: Final = 0.1
+_LONGEST_REST_SECONDS: Final = 5.0
 
 _BIRTH_TOLERANCE_SECONDS: Final = 1.0
 _PROCESS: Final = re.compile(r"([1-9][0-9]{0,9})@([0-9]{1,12}\.[0-9]{2})")
@@ -150,6 +150,11 @@ def another_runs(process: str) -> bool:
     except (psutil.Error, OSError, ValueError, OverflowError):
         return False
     return abs(born - float(said[2])) <= _BIRTH_TOLERANCE_SECONDS
+
+
+def before_passing_on(call: ModelCall) -> float:
+    """Seconds: Temporal likes to give a step to who had the last one."""
+    return min(_FIRST_REST_SECONDS * 2.0**call.passed_on, _LONGEST_REST_SECONDS)
 
 
 def elsewhere(call: ModelCall) -> ModelReply:

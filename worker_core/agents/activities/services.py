@@ -102,5 +102,8 @@ class QueueContext:
     takes: Callable[[str], bool]
     """Whether an execution may begin here; False while the worker is paused or leaves."""
 
+    shares_home: Callable[[], bool]
+    """Whether the steps of this machine may come to another worker of it."""
+
     gives_back: Callable[[str], None]
     """It did not begin after all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,11 +24,11 @@ from worker_core.agents.activities import (
 from worker_core.agents.activities.announcements import of_turn
 from worker_core.agents.activities.beginning import begin_here
 from worker_core.agents.activities.first_answers import (
-    BEFORE_PASSING_ON_SECONDS,
     MOST_PASSED_ON,
     WITH_THE_BEGINNING,
     FirstAnswers,
     another_runs,
+    before_passing_on,
     elsewhere,
     first_call,
     this_process,
@@ -99,13 +100,17 @@ class Steps:
                 "This worker takes no new executions now.", type="HandedBack", next_retry_delay=HANDED_BACK_FOR
             )
         services.tracker.turn_began(
-            execution.execution_id, queue_id=self._queue.queue_id, turn=1, agent_id=execution.entity_id
+            execution.execution_id,
+            queue_id=self._queue.queue_id,
+            turn=1,
+            agent_id=execution.entity_id,
+            workflow_id=_workflow_id(),
         )
         began_at = datetime.now(UTC)
         try:
             async with heartbeating():
                 begun = await begin_here(services, self._queue, begin)
-                if begin.asks_ahead:
+                if begin.asks_ahead and not self._queue.shares_home():
                     begun = await self._ask_ahead(execution, begun)
             traces.execution_began(begin, queue_id=self._queue.queue_id, began_at=began_at)
             return begun
@@ -142,7 +147,9 @@ class Steps:
     async def start_turn(self, turn: StartTurn) -> None:
         """A later turn begins: the user answered."""
         services = self._services
-        services.tracker.turn_began(turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn)
+        services.tracker.turn_began(
+            turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn, workflow_id=_workflow_id()
+        )
         services.bus.publish(
             ExecutionStarted(execution_id=turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn)
         )
@@ -155,6 +162,11 @@ class Steps:
             turn.execution_id, ExecutionPatch(status="running", execution_metadata=metadata)
         )
 
+    def _step(self, execution_id: str, name: str, *, turn: int) -> AbstractContextManager[None]:
+        return self._services.tracker.step(
+            execution_id, name, queue_id=self._queue.queue_id, turn=turn, workflow_id=_workflow_id()
+        )
+
     @failures.as_application_errors
     async def call_model(self, call: ModelCall) -> ModelReply:
         """One streamed model call."""
@@ -164,13 +176,13 @@ class Steps:
                 if (answer := self._first.take(call)) is not None:
                     return await answer
                 if call.passed_on < MOST_PASSED_ON and another_runs(call.asked_by):
-                    await asyncio.sleep(BEFORE_PASSING_ON_SECONDS)
+                    await asyncio.sleep(before_passing_on(call))
                     return elsewhere(call)
             return await self._called_model(call, attempt=attempt + bool(call.asked_by))
 
     async def _called_model(self, call: ModelCall, *, attempt: int) -> ModelReply:
         services = self._services
-        with services.tracker.step(call.execution_id, "model", queue_id=self._queue.queue_id, turn=call.turn):
+        with self._step(call.execution_id, "model", turn=call.turn):
             await services.environments.know_secrets(call.execution_id, call.kind, call.entity_id)
             await services.announcements.make_sure(call.execution_id, worker_id=self._queue.worker_id())
             asker = spending.asker_of(self._queue, call.execution_id, call.turn, call.budget)
@@ -205,7 +217,7 @@ class Steps:
 
     async def _claude_turn(self, turn: ClaudeTurn) -> ClaudeReply:
         services = self._services
-        with services.tracker.step(turn.execution_id, "claude", queue_id=self._queue.queue_id, turn=turn.turn):
+        with self._step(turn.execution_id, "claude", turn=turn.turn):
             await services.environments.know_secrets(turn.execution_id, turn.persona.kind, turn.persona.entity_id)
             await services.announcements.make_sure(turn.execution_id, worker_id=self._queue.worker_id())
             async with services.budgets.at_work(turn.execution_id, turn.turn):
@@ -226,8 +238,7 @@ class Steps:
         return outcome
 
     async def _outcome_of_tool(self, request: RunTool) -> ToolOutcome:
-        step = f"tool {request.call.name}"
-        with self._services.tracker.step(request.execution_id, step, queue_id=self._queue.queue_id, turn=request.turn):
+        with self._step(request.execution_id, f"tool {request.call.name}", turn=request.turn):
             return await self._made_call(request)
 
     async def _made_call(self, request: RunTool) -> ToolOutcome:
@@ -346,3 +357,7 @@ class Steps:
             duration_ms=job.duration_ms,
             error_message=self._services.redactor.mask(job.error) or None,
         )
+
+
+def _workflow_id() -> str:
+    return activity.info().workflow_id or ""

@@ -16,16 +16,30 @@ from worker_core.snapshot import ExecutionView
 FORGOTTEN_AFTER_SECONDS = 900.0
 """An execution without a step for so long has gone elsewhere, or was terminated; it no longer holds a place."""
 
+UNTOUCHED_SECONDS = 5.0
+"""Without a step for so long, it may have gone elsewhere: between two steps are milliseconds."""
+
 
 @dataclass(slots=True)
 class _Entry:
     queue_id: str
     agent_id: str
     turn: int
+    workflow_id: str = ""
     status: str = "running"
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     steps: dict[int, str] = field(default_factory=dict)
     touched: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untouched:
+    """An execution in mid-turn without a step."""
+
+    execution_id: str
+    queue_id: str
+    workflow_id: str
+    touched: float
 
 
 class ExecutionTracker:
@@ -97,9 +111,12 @@ class ExecutionTracker:
                 for execution_id, entry in self._entries.items()
             )
 
-    def turn_began(self, execution_id: str, *, queue_id: str, turn: int, agent_id: str = "") -> None:
+    def turn_began(
+        self, execution_id: str, *, queue_id: str, turn: int, agent_id: str = "", workflow_id: str = ""
+    ) -> None:
         with self._lock:
-            entry = self._entries.setdefault(execution_id, _Entry(queue_id=queue_id, agent_id=agent_id, turn=turn))
+            made = _Entry(queue_id=queue_id, agent_id=agent_id, turn=turn, workflow_id=workflow_id)
+            entry = self._entries.setdefault(execution_id, made)
             entry.turn, entry.status, entry.touched = turn, "running", time.monotonic()
         self._on_change()
 
@@ -135,10 +152,11 @@ class ExecutionTracker:
         self._on_change()
 
     @contextmanager
-    def step(self, execution_id: str, name: str, *, queue_id: str, turn: int) -> Iterator[None]:
+    def step(self, execution_id: str, name: str, *, queue_id: str, turn: int, workflow_id: str = "") -> Iterator[None]:
         """A model or tool call. Also makes an execution known again after a restart of the worker."""
         with self._lock:
-            entry = self._entries.setdefault(execution_id, _Entry(queue_id=queue_id, agent_id="", turn=turn))
+            made = _Entry(queue_id=queue_id, agent_id="", turn=turn, workflow_id=workflow_id)
+            entry = self._entries.setdefault(execution_id, made)
             entry.status, entry.turn, entry.touched = "running", turn, time.monotonic()
             self._step_number += 1
             number = self._step_number
@@ -151,6 +169,28 @@ class ExecutionTracker:
                 entry.steps.pop(number, None)
                 entry.touched = time.monotonic()
             self._on_change()
+
+    def without_steps(self) -> list[Untouched]:
+        """Executions in mid-turn of which nothing has run here for UNTOUCHED_SECONDS."""
+        limit = time.monotonic() - UNTOUCHED_SECONDS
+        with self._lock:
+            return [
+                Untouched(
+                    execution_id=key, queue_id=entry.queue_id, workflow_id=entry.workflow_id, touched=entry.touched
+                )
+                for key, entry in self._entries.items()
+                if entry.status == "running" and not entry.steps and entry.touched < limit
+            ]
+
+    def forget_untouched(self, one: Untouched) -> bool:
+        """The execution goes on elsewhere. False: something of it has run here meanwhile."""
+        with self._lock:
+            entry = self._entries.get(one.execution_id)
+            if entry is None or entry.steps or entry.touched != one.touched:
+                return False
+            del self._entries[one.execution_id]
+        self._on_change()
+        return True
 
     def forget_silent(self) -> list[str]:
         """Drop executions that have had no step for long (terminated, or continued on another machine)."""
