@@ -17,20 +17,22 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from unittest.mock import create_autospec
 
 import psutil
-from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QTimer
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
 from desktop.models.conversation_items import Message
 from desktop.notices.notifications import Notifications
 from desktop.notices.updates import UpdateState, UpdateWatch
+from desktop.popover.popover import Popover
 from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
 from desktop.shell.bridge import Bridge
@@ -41,6 +43,7 @@ from desktop.system.open_elsewhere import Outside
 from desktop.system.platforms.ports import Charge
 from desktop.system.usage_kept import UsageKept
 from desktop.system.working_copies import WorkingCopies
+from desktop.tray.facts import TrayFacts
 from desktop.windows.background import Background
 from desktop.windows.desk import Desk
 from desktop.windows.main import MainWindow
@@ -50,7 +53,7 @@ from worker_core.control_plane.models import ExecutionRecord
 from worker_core.events import EventBus, ExecutionEventPublished
 from worker_core.logs.ring import LogLine, LogRing
 from worker_core.paths import Paths
-from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView, Health
+from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView, Health, QueueView
 
 BULK_LINES = 100_000
 LINES_A_SECOND = 2_000
@@ -60,6 +63,10 @@ CHUNKS = 5_000
 STREAMED_MEANWHILE = 10_000
 REST_SECONDS = 10
 PAINTS = 5
+EXECUTIONS, QUEUES, MESSAGES, LINES = 10_000, 30, 300, 5_000
+"""Of a worker that has much to show; the lines are those of one tool call, and as many again are in the log."""
+
+PAGES = ("executions", "queues", "logs", "health", "usage", "approvals", "notifications", "settings", "overview")
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 EXECUTION = "e-1"
 
@@ -72,6 +79,7 @@ def a_worker() -> Any:
     made.snapshot = EngineSnapshot(state=EngineState.RUNNING, reason="Running.", executions=(running,))
     made.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
     made.load_session.return_value = None
+    made.queue_executions.return_value = {}
     made.gpus.return_value = None
     return made
 
@@ -197,6 +205,67 @@ class Stage:
                 self.garbage.look()
                 time.sleep(0.0002)
         return held
+
+    # --- pages ----------------------------------------------------------------------------------------------
+
+    def opened_ms(self, show: Callable[[], object]) -> float:
+        """Until what somebody wants to see is painted."""
+        began = time.perf_counter()
+        show()
+        self.app.processEvents()
+        return (time.perf_counter() - began) * 1000
+
+    def fill(self) -> None:
+        """Give the window much to show."""
+        records = (
+            ExecutionRecord(
+                id=f"execution-{number}", status="completed", prompt=f"Task number {number}",
+                created_at=(AT + timedelta(minutes=number)).isoformat(),
+            )
+            for number in range(EXECUTIONS)
+        )  # fmt: skip
+        self.window.desk.executions.remember("q-0", records)
+        queues = tuple(QueueView(queue_id=f"q-{n}", queue_name=f"queue-{n}", polling=True) for n in range(QUEUES))
+        self.worker.snapshot = replace(self.worker.snapshot, queues=queues)
+        self.bridge.snapshot_changed.emit(self.worker.snapshot)
+        self.bridge.logs_arrived.emit([line(number) for number in range(LINES)])
+        self.settle(2)
+
+    def talk(self) -> None:
+        """A conversation that went on for long."""
+        for number in range(MESSAGES):
+            self.say(f"Message {number} has **some** words and `code`.", f"full-{number}")
+        output = "".join(f"line {number} of what a program said\n" for number in range(LINES))
+        ran = {"tool_name": "shell", "tool_execution_id": "t-1", "tool_arguments": {"command": "make"}}
+        for kind, payload in (("tool_started", ran), ("tool_completed", {**ran, "tool_output": output})):
+            self.worker.events.publish(
+                ExecutionEventPublished(
+                    execution_id=EXECUTION, type=kind, payload=payload, sequence=1, at=datetime.now(UTC)
+                )
+            )
+        self.settle(2)
+
+    def full_ms(self) -> dict[str, float]:
+        """Each page with much to show, the conversation, and the popover: opened from another page."""
+        self.fill()
+        found = {}
+        for name in PAGES:
+            self.window.show_page("queues" if name != "queues" else "logs")
+            self.settle()
+            found[name] = self.opened_ms(partial(self.window.show_page, name))
+            self.settle()
+        self.window.show_page("overview")
+        self.talk()
+        found["conversation"] = self.opened_ms(partial(self.window.show_page, "executions", EXECUTION))
+        self.settle()
+        popover = Popover(self.window.desk, pointer=lambda: QPoint(600, 780))
+        for name in ("popover, the first time", "popover"):
+            found[name] = self.opened_ms(
+                lambda: popover.open_at(QRect(590, 776, 22, 22), TrayFacts(snapshot=self.worker.snapshot))
+            )
+            self.settle()
+            popover.hide()
+        return found
 
     # --- logs -----------------------------------------------------------------------------------------------
 
@@ -394,11 +463,8 @@ def main() -> int:
         stage = Stage(app, Path(folder))
         app.setQuitOnLastWindowClosed(False)
         pages, paints, memory = {}, {}, {"window": _memory_mb()}
-        for name in ("executions", "queues", "logs", "health", "approvals", "notifications", "settings", "overview"):
-            began = time.perf_counter()
-            stage.window.show_page(name)
-            app.processEvents()
-            pages[name] = (time.perf_counter() - began) * 1000
+        for name in PAGES:
+            pages[name] = stage.opened_ms(partial(stage.window.show_page, name))
             stage.settle()
             memory[name] = _memory_mb()
             paints[name] = stage.paint_ms(2)
@@ -417,6 +483,7 @@ def main() -> int:
             "sustained": stage.sustained(),
             "bulk": stage.bulk(),
             "memory_after_bulk_mb": _memory_mb(),
+            "full_ms": stage.full_ms(),
             "bulk_plain": stage.bulk_plain(),
         }
     print(json.dumps(found), flush=True)

@@ -20,13 +20,12 @@ class Choice(QComboBox):
         super().__init__()
         self.setAccessibleName(name)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        view = QListView()
-        view.setAccessibleName(name)
-        self.setView(view)
+        self._has_own_list = False
         self.setMaxVisibleItems(14)
         self.currentIndexChanged.connect(self._tell)
         self.offer(options)
         self.choose(chosen)
+        self.view().setAccessibleName(name)
 
     @property
     def chosen(self) -> str:
@@ -52,8 +51,10 @@ class Choice(QComboBox):
             self.currentIndexChanged.emit(self.currentIndex())
 
     def initStyleOption(self, option: QStyleOptionComboBox) -> None:  # noqa: N802 (Qt's own name)
-        """What does not fit ends in an ellipsis."""
+        """What does not fit ends in an ellipsis; Qt asks for this to measure as well, where the texts are whole."""
         super().initStyleOption(option)
+        if not self.testAttribute(Qt.WidgetAttribute.WA_WState_InPaintEvent):
+            return
         room = self.style().subControlRect(
             QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
         )
@@ -64,6 +65,15 @@ class Choice(QComboBox):
     def _tell(self, *_: object) -> None:
         """Its name, and all of what it says."""
         self.setToolTip(tooltip_text(f"{self.accessibleName()}: {self.currentText()}"))
+
+    def showPopup(self) -> None:  # noqa: N802 (Qt's own name)
+        """The list that has our style is made when it is first opened; most never are."""
+        if not self._has_own_list:
+            self._has_own_list = True
+            view = QListView()
+            view.setAccessibleName(self.accessibleName())
+            self.setView(view)
+        super().showPopup()
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's own name)
         """A wheel that passes by on a scrolling page changes nothing."""

@@ -39,25 +39,20 @@ class SettingRow(QWidget):
         aside: QWidget | None = None,
     ) -> None:
         super().__init__()
-        self._control, self._change, self._resets = control, change, reset is not None
+        self._control, self._change = control, change
         control.setAccessibleName(title)
         control.setAccessibleDescription(meaning)
         words = column(Label(title, role="medium", wrap=True), gap=2)
         if meaning:
             words.addWidget(Label(meaning, role="small", tone="muted", wrap=True))
         self._below, self._sentences = words, dict[_SentenceTone, Label]()
-        self._reset = IconButton("refresh", tr("Reset {title}", title=title))
-        policy = self._reset.sizePolicy()
-        policy.setRetainSizeWhenHidden(reset is not None)
-        self._reset.setSizePolicy(policy)
-        self._reset.setVisible(False)
-        if reset is not None:
-            self._reset.clicked.connect(lambda: reset())
         self.title, self.meaning = title, meaning
         self._words = f"{title} {meaning}".casefold()
         side = row(gap=Space.XS)
         side.addStretch(1)
-        side.addWidget(self._reset)
+        self._reset = self._resets_by(reset) if reset is not None else None
+        if self._reset is not None:
+            side.addWidget(self._reset)
         if aside is not None:
             side.addWidget(aside)
         if picks_file:
@@ -67,11 +62,13 @@ class SettingRow(QWidget):
         if isinstance(control, QLineEdit):
             control.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         side.addWidget(control)
-        holder = QWidget()
-        if not isinstance(control, Switch | Choice):
+        if isinstance(control, Switch | Choice):
+            whole = row(words, side, gap=Space.XL)
+        else:
+            holder = QWidget()
             holder.setFixedWidth(CONTROL_WIDTH + 34)
-        holder.setLayout(side)
-        whole = row(words, holder, gap=Space.XL)
+            holder.setLayout(side)
+            whole = row(words, holder, gap=Space.XL)
         whole.setStretch(0, 1)
         self.setLayout(whole)
         match control:
@@ -84,6 +81,16 @@ class SettingRow(QWidget):
             case ChoiceOrText():
                 control.given.connect(self._try)
         self._shown: str | bool = ""
+
+    def _resets_by(self, reset: Callable[[], None]) -> IconButton:
+        """Its place stays free where there is nothing to reset."""
+        button = IconButton("refresh", tr("Reset {title}", title=self.title))
+        policy = button.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        button.setSizePolicy(policy)
+        button.setVisible(False)
+        button.clicked.connect(lambda: reset())
+        return button
 
     def show_value(self, value: str | bool, *, changed: bool = False, elsewhere: str = "") -> None:
         """The value in force; `elsewhere` names the environment variable that decides it."""
@@ -103,7 +110,8 @@ class SettingRow(QWidget):
         control.update()
         control.setEnabled(not elsewhere)
         self.remark(tr("Set by {variable} in the environment.", variable=elsewhere) if elsewhere else "")
-        self._reset.setVisible(changed and not elsewhere and self._resets)
+        if self._reset is not None:
+            self._reset.setVisible(changed and not elsewhere)
         self.complain("")
 
     @property
@@ -187,7 +195,8 @@ class SettingCard(Card):
         above.setVisible(bool(self._lines))
         self._lines[line] = above
         self.body.addWidget(line)
-        line.show()  # at once, where the card is seen already
+        if self.isVisible():
+            line.show()  # at once, where the card is seen already
 
     def narrow(self, words: str) -> bool:
         """Show the settings that match, all of them where the title does; whether there are any."""
