@@ -206,12 +206,17 @@ class CodeBlock(QFrame):
         self._copy.clicked.connect(self._to_clipboard)
         self._label = Label(name or language or tr("text"), role="caption", tone="muted")
         self.text = CodeText(name or tr("Code"), language=language, lines=lines, wraps=wraps)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 4, 6, 10)
-        layout.setSpacing(2)
-        layout.addLayout(row(self._label, None, self._copy))
-        layout.addWidget(self.text)
-        self.show_text(text)
+        self.head = row(self._label, None, self._copy)
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(14, 4, 6, 10)
+        self.body.setSpacing(2)
+        self.body.addLayout(self.head)
+        self.body.addWidget(self.text)
+        self.text.show_text(text)
+
+    def say(self, name: str) -> None:
+        """What stands above it."""
+        self._label.setText(name)
 
     def show_text(self, text: str) -> None:
         self._whole = text

@@ -25,6 +25,7 @@ from desktop.look.language import number_text, tr
 from desktop.look.theme import theme
 from desktop.look.tokens import Space
 from desktop.widgets.code import CodeBlock
+from desktop.widgets.diagram import DiagramBlock
 from desktop.widgets.list_marks import ListMark, paint_marks, take_marks
 from desktop.widgets.markdown_text import Segment, segments
 from desktop.widgets.surfaces import Line
@@ -39,8 +40,8 @@ WORD_LIMIT = 1_000
 WIDE_COLUMN = 24
 """Width of a table's column with long cells, in sizes of the font: some 45 characters."""
 
-DIAGRAMS = {"mermaid": "Mermaid", "plantuml": "PlantUML", "puml": "PlantUML", "dot": "Graphviz", "graphviz": "Graphviz"}
-"""Languages that others draw pictures of. Here they are read: what draws them runs a browser, or what a text says."""
+DIAGRAMS = {"plantuml": "PlantUML", "puml": "PlantUML", "dot": "Graphviz", "graphviz": "Graphviz"}
+"""Languages that others draw pictures of. Here they are read: what draws them runs what a text says."""
 
 CELL_PADDING = 26
 """Pixels between two columns."""
@@ -292,6 +293,8 @@ class MarkdownView(QWidget):
 def _new_part(segment: Segment) -> Part:
     match segment.kind:
         case "code":
+            if segment.language == "mermaid":
+                return DiagramBlock()
             drawn = DIAGRAMS.get(segment.language, "")
             name = tr("Diagram, as its source ({language})", language=drawn) if drawn else ""
             return CodeBlock(language=segment.language, name=name)

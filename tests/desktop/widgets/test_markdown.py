@@ -206,7 +206,7 @@ def test_a_box_is_filled_where_its_task_is_done(qtbot, look: Theme) -> None:
     assert len(colors("a")) < len(colors("- [ ] a")), "an open one has an edge"
 
 
-@pytest.mark.parametrize(("language", "said"), [("mermaid", "Mermaid"), ("DOT", "Graphviz"), ("python", "")])
+@pytest.mark.parametrize(("language", "said"), [("PlantUML", "PlantUML"), ("DOT", "Graphviz"), ("python", "")])
 def test_a_diagram_is_said_to_be_one(qtbot, language: str, said: str) -> None:
     view = MarkdownView(f"```{language}\nflowchart LR\n```")
     qtbot.addWidget(view)

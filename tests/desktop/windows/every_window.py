@@ -82,6 +82,18 @@ WORDS = """## What was found
 - [x] read the bills
 - [ ] ask the owners
 
+```mermaid
+flowchart LR
+  subgraph machine [This machine]
+    a[Worker] --> b{{Sandbox}}
+  end
+  a -- asks --> c[(Control plane)] & d{Is it allowed by the policy?}
+```
+
+```mermaid
+pie title Costs
+```
+
 > Nobody knew that the pool was that small.
 
 ```diff
