@@ -110,9 +110,9 @@ class Steps:
         try:
             async with heartbeating():
                 begun = await begin_here(services, self._queue, begin)
+                traces.execution_began(begin, queue_id=self._queue.queue_id, began_at=began_at)
                 if begin.asks_ahead and not self._queue.shares_home():
                     begun = await self._ask_ahead(execution, begun)
-            traces.execution_began(begin, queue_id=self._queue.queue_id, began_at=began_at)
             return begun
         except BaseException as error:
             services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
