@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.engine import new_queue, running_engine
 from tests.support.executions import Viewer, submit, tool
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
+from worker_core.agents.activities import steps
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.temporal.closing import closed
@@ -34,23 +36,33 @@ async def steps_of(stage: Stage, execution_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("script", "steps"),
+    ("script", "wait", "expected"),
     [
-        ("!instant", ["begin_execution", "finish_turn"]),
-        ("!hang 2\n!say late", ["begin_execution", "call_model", "finish_turn"]),
-        (tool("true", "!say done"), ["begin_execution", "run_tool", "call_model", "finish_turn"]),
+        ("!instant", timedelta(minutes=1), ["begin_execution", "finish_turn"]),
+        ("!say late", timedelta(0), ["begin_execution", "call_model", "finish_turn"]),
+        (
+            tool("true", "!say done"),
+            timedelta(minutes=1),
+            ["begin_execution", "run_tool", "call_model", "finish_turn"],
+        ),
     ],
     ids=["at once", "late", "with a tool"],
 )
 async def test_the_steps_of_an_execution_of_one_turn(
-    stage: Stage, tmp_path: Path, script: str, steps: list[str]
+    stage: Stage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    wait: timedelta,
+    expected: list[str],
 ) -> None:
+    monkeypatch.setattr(steps, "WITH_THE_BEGINNING", wait)
     queue = await new_queue(stage)
     prompt = f"steps {queue}\n{script}"
     async with running_engine(stage, tmp_path, queue_ids=[queue]) as rig:
         wish = Execute(prompt=prompt, worker_queue_id=queue, configuration=SINGLE_TURN)
         execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
-        assert await steps_of(stage, execution_id) == steps
+        assert await steps_of(stage, execution_id) == expected
         assert (await rig.client.get_execution(execution_id)).status == "completed"
         assert (rig.snapshot.tasks_processed, rig.snapshot.executions) == (1, ())
         kinds = Counter(event["event_type"] for event in await rig.sent(execution_id))
@@ -62,10 +74,10 @@ async def test_a_first_call_that_is_refused_was_made_once(stage: Stage, tmp_path
     async with running_engine(stage, tmp_path) as rig:
         execution_id = await rig.execute(f"refused {tmp_path.name}\n!error 401")
         record = await rig.reach(execution_id, "failed")
-        steps = await steps_of(stage, execution_id)
+        made = await steps_of(stage, execution_id)
     assert "401" in (record.error_message or "")
     assert len(stage.model_calls(f"refused {tmp_path.name}")) == 1
-    assert steps == ["begin_execution", "call_model", "end_execution"]
+    assert made == ["begin_execution", "call_model", "end_execution"]
 
 
 async def test_cancelled_while_it_begins_the_first_call_ends(stage: Stage, tmp_path: Path) -> None:

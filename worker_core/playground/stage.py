@@ -120,14 +120,22 @@ class Backend:
 
     def model_calls(self, execution_id: str) -> int:
         """How many model calls an execution has made, by its workflow's own history."""
+        from worker_core.agents.messages import Begun
+        from worker_core.temporal.converter import DATA_CONVERTER
 
         async def count() -> int:
-            handle = self._playground.context.temporal.get_workflow_handle(f"agent-execution-{execution_id}")
-            scheduled = [
-                event.activity_task_scheduled_event_attributes.activity_type.name
-                async for event in handle.fetch_history_events()
-            ]
-            return scheduled.count("call_model")
+            temporal = self._playground.context.temporal
+            names: dict[int, str] = {}
+            calls = 0
+            async for event in temporal.get_workflow_handle(f"agent-execution-{execution_id}").fetch_history_events():
+                if event.HasField("activity_task_scheduled_event_attributes"):
+                    names[event.event_id] = event.activity_task_scheduled_event_attributes.activity_type.name
+                elif event.HasField("activity_task_completed_event_attributes"):
+                    ended = event.activity_task_completed_event_attributes
+                    if names.get(ended.scheduled_event_id) == "begin_execution":
+                        [begun] = await DATA_CONVERTER.decode(ended.result.payloads, [Begun])
+                        calls += begun.answer is not None  # the first answer came with the beginning
+            return calls + sum(name == "call_model" for name in names.values())
 
         return _called(self._thread, count(), limit=ASK_LIMIT)
 
