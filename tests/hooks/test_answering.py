@@ -313,6 +313,7 @@ async def test_a_code_is_good_once_and_for_its_question_alone(tmp_path: Path, se
         first = asks(rig, question())
         code = json.loads((await button(server))["body"])["code"]
         second = asks(rig, question(2))
+        await eventually(lambda: len(server.posted) == 2)
         for _ in range(3):
             server.publish("answers", json.dumps({"answer": "deny", "code": code}))
         await eventually(lambda: rig.answers)
