@@ -119,6 +119,8 @@ class LocalWorker:
     async def start(self) -> None:
         self._unlocking.cancel()
         async with self._starting:
+            if self._snapshot.state in {EngineState.STOPPED, EngineState.FAILED}:
+                await self._over.wait()  # it says so a moment before the last of it has gone
             if self._serving is not NOBODY or await self._attach():
                 return
             now = datetime.now(UTC)

@@ -98,6 +98,29 @@ class Rig:
         return [event.after for event in self.events if isinstance(event, EngineStateChanged)]
 
 
+def test_started_in_the_very_moment_in_which_it_says_that_it_stopped_it_starts(stage: Stage, tmp_path: Path) -> None:
+    async def live() -> None:
+        rig = Rig(stage, tmp_path, await new_queue(stage))
+        again: list[asyncio.Task[None]] = []
+
+        def start_again(event: Event) -> None:
+            if isinstance(event, EngineStateChanged) and event.after is S.STOPPED:
+                again.append(asyncio.ensure_future(rig.worker.start()))
+
+        await rig.worker.start()
+        await rig.reach(S.RUNNING)
+        stop_listening = rig.worker.events.listen(start_again)
+        await rig.worker.stop(StopMode.DRAIN)
+        await rig.until(lambda: again)
+        stop_listening()
+        await again[0]
+        await rig.until(lambda: rig.states[-2:] == [S.STARTING, S.RUNNING])
+        await rig.worker.stop(StopMode.DRAIN)
+        await rig.worker.wait_over()
+
+    run_on("qasync", live())
+
+
 def test_start_pause_stop_and_start_again(stage: Stage, tmp_path: Path) -> None:
     async def live() -> None:
         rig = Rig(stage, tmp_path, await new_queue(stage))
