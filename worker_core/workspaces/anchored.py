@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 
 HAS_DESCRIPTORS = {os.open, os.mkdir, os.unlink, os.stat, os.rename, os.rmdir} <= os.supports_dir_fd and (
@@ -67,18 +68,24 @@ def parts_of(relative: str) -> tuple[str, ...]:
     text = relative.replace("\\", "/") if os.name == "nt" else relative
     parts = tuple(part for part in text.split("/") if part not in {"", "."})
     if text.startswith(("/", "~")) or ".." in parts or not parts or "\0" in text:
-        raise OutsideWorkspace(f"The path {short(relative)} leads out of the workspace; use one inside it.")
+        raise OutsideWorkspace(
+            worded("The path {path} leads out of the workspace; use one inside it.", path=short(relative))
+        )
     if os.name == "nt":
         from worker_core.basics.windows_names import is_name_of_windows
 
         if not is_name_of_windows(text):
             raise OutsideWorkspace(
-                f"The path {short(relative)} holds a name that Windows keeps for itself; use another one."
+                worded(
+                    "The path {path} holds a name that Windows keeps for itself; use another one.", path=short(relative)
+                )
             )
     try:
         text.encode() if os.name == "nt" else os.fsencode(text)  # Windows' names may hold half a character
     except UnicodeEncodeError:
-        raise OutsideWorkspace(f"The path {short(relative)} is not one that files can have.") from None
+        raise OutsideWorkspace(
+            worded("The path {path} is not one that files can have.", path=short(relative))
+        ) from None
     return parts
 
 
@@ -377,7 +384,10 @@ def _link(relative: str, error: OSError) -> Exception:
     """What a refused step means: Linux says ENOTDIR of a link where a folder is wanted, others ELOOP."""
     if error.errno in {errno.ELOOP, errno.ENOTDIR, getattr(errno, "EMLINK", None)}:
         return OutsideWorkspace(
-            f"The path {short(relative)} passes through a link or a file, which is not followed here; use another one."
+            worded(
+                "The path {path} passes through a link or a file, which is not followed here; use another one.",
+                path=short(relative),
+            )
         )
     return error
 

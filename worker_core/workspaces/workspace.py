@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.basics.windows_names import as_people_write_it, at_any_length, is_name_of_windows
 from worker_core.paths import private_directory
 from worker_core.workspaces import anchored
@@ -89,12 +90,18 @@ class Workspace:
             # Without that form, what lies beyond 260 characters would be taken as it stands, links and all.
             found = Path(as_people_write_it(str(Path(at_any_length(str(self.path / relative))).resolve())))
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
-            raise OutsideWorkspace(f"The path {short(relative)} cannot be used: {error}.") from error
+            raise OutsideWorkspace(
+                worded("The path {path} cannot be used: {why}.", path=short(relative), why=str(error))
+            ) from error
         if not found.is_relative_to(self.path):
-            raise OutsideWorkspace(f"The path {short(relative)} leads out of the workspace; use one inside it.")
+            raise OutsideWorkspace(
+                worded("The path {path} leads out of the workspace; use one inside it.", path=short(relative))
+            )
         if os.name == "nt" and not is_name_of_windows(str(found.relative_to(self.path))):
             raise OutsideWorkspace(
-                f"The path {short(relative)} holds a name that Windows keeps for itself; use another one."
+                worded(
+                    "The path {path} holds a name that Windows keeps for itself; use another one.", path=short(relative)
+                )
             )
         return found
 
