@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -120,15 +121,15 @@ def test_the_prompt_in_a_terminal(tmp_path: Path, gateway: list[str]) -> None:
             os.close(terminal)
             assert process.stdout is not None
 
-            unread = b""
+            unread = said = b""
 
             def until(words: str) -> None:
-                nonlocal unread
+                nonlocal unread, said
                 while words.encode() not in unread:
                     assert process.stdout is not None
                     piece = os.read(process.stdout.fileno(), 65536)
                     assert piece, unread
-                    unread += piece
+                    unread, said = unread + piece, said + piece
                 unread = unread.partition(words.encode())[2]
 
             until("Type a prompt.")
@@ -140,6 +141,18 @@ def test_the_prompt_in_a_terminal(tmp_path: Path, gateway: list[str]) -> None:
                 until(answer)
                 if not typed.startswith(b"/"):
                     until("✓ done")
+            os.write(master, b'!tool shell {"command": "sudo true"}\n')
+            until("answer it: KUBIYA_WORKER_HOME=")
+            until(" in another terminal")
+            command, _ = said.split(b" in another terminal")[-2].rsplit(b", or deny,", 1)
+            home, *answer = shlex.split(command.decode().partition("KUBIYA_WORKER_HOME=")[2])
+            assert answer[:3] == ["kubiya-worker", "approvals", "allow"]
+            subprocess.run(
+                [sys.executable, "-m", "worker_core", *answer[1:]], check=True, capture_output=True,
+                env={**os.environ, "KUBIYA_WORKER_HOME": home},
+            )  # fmt: skip
+            until("✓ allowed")
+            until("✓ done")
             os.write(master, b"!stream 5000 20\n")
             until("word1 ")
             children = children_of(process)
@@ -147,6 +160,7 @@ def test_the_prompt_in_a_terminal(tmp_path: Path, gateway: list[str]) -> None:
             until("✗ cancelled")
             os.write(master, b"/quit\n")
             assert process.wait(LIMIT_SECONDS) == 0
+        psutil.wait_procs(children, timeout=LIMIT_SECONDS)
         assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     finally:
         os.close(master)

@@ -35,7 +35,7 @@ def play(*, data_dir: Path, port: int, llm_url: str | None, model: str | None, o
                         conversation = None
                         console.print(Text("A new conversation.", style="quiet"))
                         continue
-                    view = StreamView(console)
+                    view = StreamView(console, home=running.home)
                     if conversation is None:
                         conversation = TerminalConversation(client, show=view.take, trouble=view.note)
                     else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -36,8 +38,10 @@ class _Call:
 class StreamView:
     """Draws facts in order, and counts what it saw."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, home: Path | None = None) -> None:
+        """`home`: what `KUBIYA_WORKER_HOME` has to be for commands that see the worker; None: it is not known here."""
         self._console = console
+        self._home = home
         self._wrapper = Wrapper(min(console.width, _WIDEST_TEXT) if console.is_terminal else None)
         self._message_id = ""
         self._author = ""
@@ -206,7 +210,12 @@ class StreamView:
         about = _reason(fact.data.get("parts")) or fact.word("message")
         line = Text().append("? ", style="careful").append(f"{name or 'tool'} waits for an answer", style="strong")
         screen.hanging(self._console, line.append("  "), screen.text(one_line(about, 500)), lead=2)
-        self._print(Text(f"  answer it: kubiya-worker approvals{which} where its worker runs", style="quiet"))
+        command = f"kubiya-worker approvals{which}"
+        if self._home is None:
+            how = f"{command} where its worker runs"
+        else:
+            how = f"KUBIYA_WORKER_HOME={shlex.quote(str(self._home))} {command} in another terminal"
+        self._print(Text(f"  answer it: {how}", style="quiet"))
         self._blank, self._shown_call = False, ""
 
     def _answered(self, fact: Fact) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
@@ -22,6 +23,8 @@ from worker_core.settings import Settings, load
 if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.engine.engine import Engine
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -155,6 +158,11 @@ class Stage:
     def paths(self) -> Paths:
         return self.backend.worker_paths
 
+    @property
+    def home(self) -> Path:
+        """What `KUBIYA_WORKER_HOME` is for commands that are to see its worker."""
+        return self.paths.runtime.parent
+
 
 def worker_settings(info: PlaygroundInfo, environ: Mapping[str, str] = os.environ) -> Settings:
     """Its own, whatever the user's other workers have; but for a gateway without https, and for what isolates tools.
@@ -174,11 +182,13 @@ def worker_paths(folder: Path) -> Paths:
 
 @contextmanager
 def stage(backend: Backend, *, log_file: Path) -> Iterator[Stage]:
-    """A worker for a backend that runs; it is gone behind the block. It logs to its file alone.
+    """A worker for a backend that runs; it is gone behind the block. It logs to its file alone, and other commands see
+    it where `KUBIYA_WORKER_HOME` is `Stage.home`: what it asks is answered so.
 
     Raises:
         KubiyaError: it did not start.
     """
+    from worker_core.control_socket.server import ControlSocket
     from worker_core.engine.engine import Engine
     from worker_core.logs.pipeline import install, uninstall
     from worker_core.logs.redaction import Redactor
@@ -190,7 +200,7 @@ def stage(backend: Backend, *, log_file: Path) -> Iterator[Stage]:
     pipeline = install(redactor=redactor, sinks=[FileSink(log_file, complain=sys.stderr)], ring=ring)
     thread = LoopThread("worker")
 
-    async def start() -> Engine:
+    async def start() -> tuple[Engine, ControlSocket]:
         engine = Engine(
             settings=worker_settings(info),
             api_key=Secret(info.api_key),
@@ -199,15 +209,23 @@ def stage(backend: Backend, *, log_file: Path) -> Iterator[Stage]:
             log_ring=ring,
         )
         await engine.start()
-        return engine
+        socket = ControlSocket(engine=engine, log_ring=ring, folder=backend.worker_paths.runtime)
+        try:
+            socket.open()
+        except OSError as error:
+            log.warning("The control socket cannot be opened (%s); other commands cannot see this worker.", error)
+        return engine, socket
 
     try:
-        engine = _called(thread, start(), limit=START_LIMIT)
+        engine, socket = _called(thread, start(), limit=START_LIMIT)
         try:
             _called(thread, _polling(engine), limit=START_LIMIT)
             yield Stage(backend=backend, engine=engine)
         finally:
-            _called(thread, _stop(engine), limit=STOP_LIMIT)
+            try:
+                _called(thread, _stop(engine), limit=STOP_LIMIT)
+            finally:
+                socket.close()
     finally:
         thread.close()
         uninstall(pipeline)
