@@ -51,8 +51,8 @@ test-mcp: setup ## start 26 well-known MCP servers and call each (WRITE=--write:
 test-windows: setup ## the worker and its installers below wine, which is set up in the user's cache (once as root); SUITE=--suite: the suite; SUITE=--frozen: what PyInstaller makes there
 	@$(BIN)/python scripts/windows.py $(SUITE)
 
-test-desktops: setup ## the program on the desktops that this machine has, with pictures for docs/desktops.md (panels, sway, notification servers: docs/desktops.md has their names)
-	@KUBIYA_DESKTOP_PICTURES=docs/desktops $(BIN)/python -m pytest -v tests/desktop/test_real_panels.py tests/desktop/test_on_wayland.py tests/desktop/notices/test_real_servers.py
+test-desktops: setup ## the program on the desktops that this machine has, with pictures for docs/desktops.md (panels, sway, notification servers, keychains: docs/desktops.md has their names)
+	@KUBIYA_DESKTOP_PICTURES=docs/desktops $(BIN)/python -m pytest -v tests/desktop/test_real_panels.py tests/desktop/test_on_wayland.py tests/desktop/notices/test_real_servers.py tests/test_real_keychains.py
 
 test-macos: setup ## check every Mach-O file of the macOS wheels, which are downloaded into the user's cache once
 	@$(BIN)/python scripts/macos_wheels.py

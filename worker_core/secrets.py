@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable
@@ -136,14 +137,19 @@ class KeychainLocked(KeychainError):
 class KeychainTimeout(KeychainError):
     """It did not answer in time; most likely it asks for something in a window."""
 
-    def __init__(self, sentence: str, *, answered: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(self, sentence: str, *, answered: Callable[[], Awaitable[bool]] | None = None) -> None:
         super().__init__(sentence)
         self.answered = answered
-        """Until it has answered after all, without being asked again; raises a KeychainError where that is a no."""
+        """Until it has answered after all, without being asked again: True. False: it ended, or was busy with something
+        else and not asked at all; now it, or another, may be. Raises a KeychainError where the answer is a no."""
 
 
 class KeychainFailed(KeychainError):
     """It refused, for a reason of its own."""
+
+
+class _KeychainLeft(KeychainFailed):
+    """It ended, or gave its place to another, before it answered."""
 
 
 class SecretStore(Protocol):
@@ -164,7 +170,10 @@ class KeyringStore:
     """The OS keychain: Keychain on macOS, Credential Manager on Windows, the Secret Service on Linux.
 
     All calls run in one daemon thread, since a locked keychain blocks the caller until somebody answers its window.
-    A call that took too long is abandoned; those behind it wait in line with their own limits.
+    A call that took too long is abandoned; those behind it wait in line with their own limits. Where the keychain ends
+    or another takes its place, its calls end, and those behind them are the next one's.
+
+    Nothing is made by a look: a keychain without a place for keys holds none.
     """
 
     def __init__(self, *, service: str = SERVICE, limit: timedelta = KEYCHAIN_LIMIT) -> None:
@@ -177,10 +186,11 @@ class KeyringStore:
         self._service = service
         self._limit = limit
         self._thread: _KeychainThread | None = None
+        self._hears = False
 
     async def get(self, url: str) -> Secret | None:
         account = account_of(url)
-        value = await self._call(lambda backend: backend.get_password(self._service, account))
+        value = await self._call(lambda backend: _look_up(backend, self._service, account))
         return Secret(value) if value else None
 
     async def set(self, url: str, secret: Secret) -> None:
@@ -206,7 +216,7 @@ class KeyringStore:
         account = account_of(url)
 
         def delete(backend: KeyringBackend) -> bool:
-            if backend.get_password(self._service, account) is None:
+            if _look_up(backend, self._service, account) is None:
                 return False
             backend.delete_password(self._service, account)
             return True
@@ -222,23 +232,37 @@ class KeyringStore:
     async def _call(self, action: Callable[[KeyringBackend], _T]) -> _T:
         if self._thread is None:
             self._thread = _KeychainThread()
-        future = self._thread.submit(lambda: _explained(lambda: action(_usable_backend())))
+        future = self._thread.submit(lambda: _explained(lambda: action(self._backend())))
         try:
             async with asyncio.timeout(self._limit.total_seconds()):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise KeychainTimeout(
                 worded(
-                    "The keychain did not answer within {n} s. If it shows a window, unlock it there and try again.",
+                    "The keychain did not answer within {n} s. If it shows a window, answer it there and try again.",
                     n=self._limit.total_seconds(),
                 ),
                 answered=partial(self._answered, future),
             ).with_repair(_USE_VARIABLE) from None
 
-    async def _answered(self, late: Future[Any]) -> None:
+    async def _answered(self, late: Future[Any]) -> bool:
         """A call that had begun goes on in its thread; one that had not waits there no more, but for those before."""
         assert self._thread is not None
-        await asyncio.wrap_future(self._thread.submit(lambda: None) if late.cancelled() else late)
+        try:
+            await asyncio.wrap_future(self._thread.submit(lambda: None) if late.cancelled() else late)
+        except _KeychainLeft:
+            return False
+        return not late.cancelled()
+
+    def _backend(self) -> KeyringBackend:
+        """In the thread. From the first call on it is heard where a Secret Service ends."""
+        from worker_core.secret_service import hear_of_leaving, is_secret_service
+
+        found = _usable_backend()
+        if not self._hears and is_secret_service(found) and self._thread is not None:
+            self._hears = True
+            hear_of_leaving(self._thread.leave)
+        return found
 
 
 class _KeychainThread:
@@ -246,21 +270,52 @@ class _KeychainThread:
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="keychain", daemon=True).start()
+        self._lock = threading.Lock()
+        self._running: Future[Any] | None = None
+        self._turn = 0
+        """Which of the threads goes on; those before wait for what does not come."""
+
+        self._start()
 
     def submit(self, call: Callable[[], _T]) -> Future[_T]:
         future: Future[_T] = Future()
         self._calls.put((future, call))
         return future
 
-    def _run(self) -> None:
+    def leave(self) -> None:
+        """Whoever is asked is not there any more: its call ends, and the next ones are made in another thread."""
+        with self._lock:
+            running, self._running = self._running, None
+            if running is None:
+                return
+            self._turn += 1
+            self._start()
+        running.set_exception(
+            _KeychainLeft(worded("The keychain ended before it answered. Try again.")).with_repair(_USE_VARIABLE)
+        )
+
+    def _start(self) -> None:
+        threading.Thread(target=self._run, args=(self._turn,), name="keychain", daemon=True).start()
+
+    def _run(self, turn: int) -> None:
         while True:
             future, call = self._calls.get()
             if not future.set_running_or_notify_cancel():
                 continue
+            with self._lock:
+                self._running = future
+            error: BaseException | None = None
             try:
-                future.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - it belongs to the caller
+                result = call()
+            except BaseException as raised:  # noqa: BLE001 - it belongs to the caller
+                error = raised
+            with self._lock:
+                if turn != self._turn:
+                    return
+                self._running = None
+            if error is None:
+                future.set_result(result)
+            else:
                 future.set_exception(error)
 
 
@@ -285,6 +340,11 @@ def _usable_backend() -> KeyringBackend:
 
     found = keyring.get_keyring()
     candidates = list(found.backends) if isinstance(found, ChainerBackend) else [found]
+    if _found_none(found):
+        from worker_core.secret_service import came_later
+
+        later = came_later()
+        candidates += [] if later is None else [later]
     for backend in candidates:
         if _keeps_secrets(backend):
             return backend
@@ -294,6 +354,31 @@ def _usable_backend() -> KeyringBackend:
             "KWallet, on the session's D-Bus)."
         )
     ).with_repair(f"Set {API_KEY_VARIABLE} instead; it is read once and taken out of the environment.")
+
+
+def _found_none(backend: KeyringBackend) -> bool:
+    """Whether that is what `keyring` came to by itself, not what somebody chose."""
+    from keyring import core
+
+    chosen = "PYTHON_KEYRING_BACKEND" in os.environ or core.load_config() is not None
+    return type(backend).__module__ == "keyring.backends.fail" and not chosen
+
+
+def _look_up(backend: KeyringBackend, service: str, account: str) -> str | None:
+    """What it holds, without having it make a place for that.
+
+    Raises:
+        KeychainLocked: it has that place somewhere else, which is not open.
+    """
+    from worker_core.secret_service import KEEPASSXC, is_secret_service, keeps_something, owner
+
+    if is_secret_service(backend) and not keeps_something():
+        if owner() != KEEPASSXC:
+            return None
+        raise KeychainLocked(
+            worded("KeePassXC has no database open that it shares with programs. Open one and try again.")
+        ).with_repair(_USE_VARIABLE)
+    return backend.get_password(service, account)
 
 
 def _keeps_secrets(backend: KeyringBackend) -> bool:

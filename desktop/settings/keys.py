@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -44,10 +44,12 @@ class KeyState:
     file: str = ""
     ends_at: datetime | None = None
     sentence: str = ""
+    later: Callable[[], Awaitable[bool]] | None = None
+    """Of a keychain that did not answer in time: until it has. Raises KeychainError where that is a no."""
 
 
 class Keys:
-    """Asks, checks and keeps. All methods but `stored` raise KubiyaError with a sentence for the user."""
+    """Asks, checks and keeps. All methods but `stored` and `kept_late` raise KubiyaError with a sentence for people."""
 
     def __init__(
         self,
@@ -85,7 +87,9 @@ class Keys:
         try:
             name = await self._keychain.name()
             key = await self._keychain.get(self.control_plane_url)
-        except (KeychainLocked, KeychainTimeout) as error:
+        except KeychainTimeout as error:
+            return KeyState(kind="locked", sentence=fact(error), later=error.answered)
+        except KeychainLocked as error:
             return KeyState(kind="locked", sentence=fact(error))
         except KeychainError as error:
             return KeyState(kind="unavailable", sentence=fact(error))
@@ -117,9 +121,22 @@ class Keys:
     async def save(self) -> str:
         """Put the key into the keychain; the keychain's name. Raises KeychainError."""
         assert self._key is not None, "check() comes first"
-        name = await self._keychain.name()
+        try:
+            name = await self._keychain.name()
+        except KeychainTimeout as error:
+            error.answered = None  # that would be its name alone
+            raise
         await self._keychain.set(self.control_plane_url, self._key)
         return name
+
+    async def kept_late(self, error: KeychainError) -> str:
+        """The keychain's name, once it has kept the key after all that `save` gave up; empty: it has not."""
+        if not isinstance(error, KeychainTimeout) or error.answered is None:
+            return ""
+        try:
+            return await self._keychain.name() if await error.answered() else ""
+        except KeychainError:
+            return ""
 
     async def forget(self) -> bool:
         """Take the key out of the keychain. False: there was none. Raises KeychainError."""

@@ -233,11 +233,18 @@ class FirstRunWindow(QWidget):
             self.unsaved.show()
             self._set_busy(busy=False)
             self.retry.setFocus()  # once it is enabled: what is not cannot have it
+            self._background.ask(self._kept_late(error), doing=tr("save the key"))
         except BaseException:
             self._set_busy(busy=False)
             raise
         else:
             self._set_busy(busy=False)
+            await self._key_is_there(tr("It is in {keychain}.", keychain=keychain))
+
+    async def _kept_late(self, error: KeychainError) -> None:
+        """The keychain is unlocked while the sentence stands there: nobody need press anything."""
+        keychain = await self._onboarding.keys.kept_late(error)
+        if keychain and self.retry.isVisibleTo(self) and self.retry.isEnabled():
             await self._key_is_there(tr("It is in {keychain}.", keychain=keychain))
 
     def _go_on_unsaved(self) -> None:

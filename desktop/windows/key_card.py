@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from PySide6.QtCore import Qt, Signal
@@ -131,6 +132,17 @@ class KeyCard(Card):
         self.forget.setVisible(state.kind == "stored")
         self.replace.setVisible(state.kind not in {"environment", "file"})
         self.replace.setText(tr("Replace…") if state.kind == "stored" else tr("Enter a key…"))
+        if state.later is not None:
+            self._background.ask(self._look_later(state.later), doing=tr("ask the keychain"))
+
+    async def _look_later(self, answered: Callable[[], Awaitable[bool]]) -> None:
+        """Once it is unlocked; a no is said, and nothing asked again."""
+        try:
+            await answered()
+        except KeychainError as error:
+            self._show(KeyState(kind="locked", sentence=fact(error)))
+        else:
+            self.look()
 
     # -- another one ----------------------------------------------------------------------------------------------
 
@@ -178,11 +190,18 @@ class KeyCard(Card):
             self._complain(fact(error))
             self.save_again.show()
             self.unsaved.show()
+            self._background.ask(self._kept_late(error), doing=tr("save the key"))
         else:
             self.close_entry()
             self.replaced.emit()
         finally:
             self._set_busy(busy=False)
+
+    async def _kept_late(self, error: KeychainError) -> None:
+        """The keychain is unlocked while the sentence stands there: nobody need press anything."""
+        if await self._keys.kept_late(error) and self.save_again.isVisibleTo(self) and not self._busy:
+            self.close_entry()
+            self.replaced.emit()
 
     def _use_unsaved(self) -> None:
         self._keys.use_unsaved()

@@ -54,14 +54,17 @@ def until(condition: Callable[[], Any], *, limit: float = LIMIT_SECONDS, what: s
 
 
 @contextlib.contextmanager
-def private_bus(*, starts_services: bool = True, **environ: str) -> Iterator[str]:
-    """A session bus of our own; its address. With `environ` as well, for the services that it starts, where it does."""
+def private_bus(*, starts_services: bool = True, services: Path | None = None, **environ: str) -> Iterator[str]:
+    """A session bus of our own; its address. With `environ` as well, for the services that it starts: those that are
+    installed, or those of the folder `services` alone, or none.
+    """
     if shutil.which("dbus-daemon") is None:
         pytest.skip("dbus-daemon (Debian: dbus) is not installed")
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-        file.write(STARTS_NOTHING)
+        folder = f"  <servicedir>{services}</servicedir>\n" if services is not None else ""
+        file.write(STARTS_NOTHING.replace("</busconfig>", f"{folder}</busconfig>"))
         file.flush()
-        configuration = "--session" if starts_services else f"--config-file={file.name}"
+        configuration = "--session" if starts_services and services is None else f"--config-file={file.name}"
         process = subprocess.Popen(
             ["dbus-daemon", configuration, "--nofork", "--nopidfile", "--print-address"],
             stdout=subprocess.PIPE,

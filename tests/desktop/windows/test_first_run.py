@@ -19,7 +19,7 @@ from desktop.windows.background import Background
 from desktop.windows.first_run import KEYS_PAGE, FirstRunWindow
 from tests.support.engine import home
 from tests.support.playground import Stage, running_playground
-from worker_core.secrets import KeychainError, KeychainLocked, NoKeychain, Secret
+from worker_core.secrets import KeychainError, KeychainLocked, KeychainTimeout, NoKeychain, Secret
 
 
 class Keychain:
@@ -160,6 +160,25 @@ def test_a_keychain_that_cannot_keep_it(rig: Rig, trouble: KeychainError) -> Non
     assert rig.keychain.kept
     assert not window.retry.isVisible()
     assert window.start.isEnabled()
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "it ended"])
+def test_a_keychain_that_is_unlocked_late_needs_no_second_press(rig: Rig, answer: str) -> None:
+    window = rig.window
+    seen: list[tuple[str, bool]] = []
+
+    async def answered() -> bool:
+        seen.append((window.said.text(), window.retry.isVisible()))
+        if answer == "no":
+            raise KeychainLocked("It is locked.")
+        return answer == "yes"
+
+    rig.keychain.trouble = KeychainTimeout("It did not answer.", answered=answered)
+    rig.give(rig.stage.info.api_key)
+    assert seen == [("It did not answer.", True)]
+    assert window.retry.isVisible() == (answer != "yes")
+    assert window.start.isEnabled() == (answer == "yes")
+    assert rig.keychain.kept == {}, "it is not asked again"
 
 
 def test_a_key_that_is_kept_nowhere_serves_until_the_end(rig: Rig) -> None:

@@ -27,7 +27,7 @@ from tests.support.engine import home
 from tests.support.finding import button, click, seen
 from tests.support.playground import Stage
 from worker_core.errors import ExitCode
-from worker_core.secrets import KeychainError, KeychainLocked, NoKeychain, Secret, account_of
+from worker_core.secrets import KeychainError, KeychainLocked, KeychainTimeout, NoKeychain, Secret, account_of
 from worker_core.snapshot import EngineSnapshot, EngineState
 
 
@@ -188,3 +188,48 @@ def test_other_failures_do_not_blame_the_key(rig: Rig, qtbot: QtBot) -> None:
     click(window.page_named("overview"), "Open settings")
     assert window.page == "settings"
     rig.settle()
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "it ended"])
+def test_a_keychain_that_is_unlocked_late_is_looked_into_by_itself(rig: Rig, qtbot: QtBot, answer: str) -> None:
+    rig.keychain.kept[account_of(rig.url)] = Secret("a-key")
+    said: list[str] = []
+
+    async def answered() -> bool:
+        said.append(card.said.text())
+        if answer == "no":
+            raise KeychainLocked("It is locked.")
+        rig.keychain.trouble = None
+        return answer == "yes"
+
+    rig.keychain.trouble = KeychainTimeout("It did not answer.", answered=answered)
+    card = KeyCard(rig.keys, Background(run=rig.wanted.append))
+    qtbot.addWidget(card)
+    card.show()
+    rig.settle()
+    assert said == ["It did not answer."]
+    assert card.said.text() == ("It is locked." if answer == "no" else "It is in A keyring.")
+
+
+def test_a_key_that_is_kept_late_closes_its_entry(rig: Rig, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = rig.card(qtbot)
+    replaced = QSignalSpy(card.replaced)
+    said: list[str] = []
+
+    async def answered() -> bool:
+        said.append(card.trouble.text())
+        rig.keychain.kept[account_of(rig.url)] = Secret(rig.good)
+        return True
+
+    async def keeps_late(_url: str, _secret: Secret) -> None:
+        raise KeychainTimeout("It did not answer.", answered=answered)
+
+    monkeypatch.setattr(rig.keychain, "set", keeps_late)
+    card.replace.click()
+    card.key.setText(rig.good)
+    card.check.click()
+    rig.settle()
+    assert said == ["It did not answer."]
+    assert replaced.count() == 1
+    assert card.said.text() == "It is in A keyring."
+    assert not card.save_again.isVisible()
