@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from desktop.models.diagrams import Flowchart, FlowEdge
-from desktop.models.layers import Link, Point, Size, in_layers
+from desktop.models.layers import GroupDoor, Link, Point, Size, in_layers, leads_back
 from worker_core.basics.quick_dataclass import dataclass
 
 ACROSS: Final = 28.0
@@ -78,6 +78,16 @@ class _Placing:
         self._areas: dict[str, Area] = {}
         self._routes: dict[int, Route] = {}
         self._passed: dict[int, tuple[tuple[Point, ...], Point | None, bool, str]] = {}
+        self._through: dict[tuple[int, bool], list[tuple[str, tuple[Point, ...]]]] = {}
+        """Of an edge, at its source or else its target: what it passes in each group that it leaves or enters, from the
+        innermost on."""
+
+        self._back: dict[int, bool] = {}
+        """Whether an edge leads back, for each that is drawn between two areas."""
+
+        for group in ("", *titles):
+            inside, numbers, links = self._links_in(group)
+            self._back.update(zip(numbers, leads_back(len(inside), links), strict=True))
 
     def place(self) -> FlowPlaces:
         size = self._fill("")
@@ -97,19 +107,10 @@ class _Placing:
 
     def _fill(self, group: str) -> Size:
         """Place what stands in a group; areas are told from the group's corner. How large it is."""
-        inside = [id_ for id_, parent in self._parents.items() if parent == group]
+        inside, numbers, links = self._links_in(group)
         sizes = [self._fill(id_) if id_ in self._titles else self._sizes[id_] for id_ in inside]
-        place = {id_: number for number, id_ in enumerate(inside)}
-        links, numbers = [], []
-        for number, edge in enumerate(self._chart.edges):
-            ends = self._ends_in(group, edge)
-            if ends is not None:
-                label = self._labels[edge.text] if edge.text else None
-                links.append(
-                    Link(source=place[ends[0]], target=place[ends[1]], label=self._turn(label) if label else None)
-                )
-                numbers.append(number)
-        placed = in_layers([self._turn(one) for one in sizes], links, across=ACROSS, along=ALONG)
+        led, doors = self._doors_of(group, inside)
+        placed = in_layers([self._turn(one) for one in sizes], links, across=ACROSS, along=ALONG, doors=doors)
         width, height = self._turn(placed.size)
         title = self._titles.get(group, (0.0, 0.0))
         margin = PADDING if group else 0.0
@@ -125,7 +126,35 @@ class _Placing:
             points = tuple(_plus(self._turn(one), shift) for one in way.points)
             said = _plus(self._turn(way.label), shift) if way.label is not None else None
             self._passed[number] = (points, said, way.is_turned, group)
+        for end, points in zip(led, placed.doors, strict=True):
+            self._through.setdefault(end, []).append((group, tuple(_plus(self._turn(one), shift) for one in points)))
         return whole, height + above + margin
+
+    def _links_in(self, group: str) -> tuple[list[str], list[int], list[Link]]:
+        """What stands in a group, and what connects that: the numbers of edges, and links between the places."""
+        inside = [id_ for id_, parent in self._parents.items() if parent == group]
+        place = {id_: number for number, id_ in enumerate(inside)}
+        links, numbers = [], []
+        for number, edge in enumerate(self._chart.edges):
+            ends = self._ends_in(group, edge)
+            if ends is not None:
+                label = self._turn(self._labels[edge.text]) if edge.text else None
+                links.append(Link(source=place[ends[0]], target=place[ends[1]], label=label))
+                numbers.append(number)
+        return inside, numbers, links
+
+    def _doors_of(self, group: str, inside: list[str]) -> tuple[list[tuple[int, bool]], list[GroupDoor]]:
+        """For edges from what is in a group to what is outside, and back: which end that is, and the door."""
+        led, doors = [], []
+        for number, back in self._back.items():
+            edge = self._chart.edges[number]
+            ways = self._way_up(edge.source), self._way_up(edge.target)
+            for way, other, is_source in ((ways[0], ways[1], True), (ways[1], ways[0], False)):
+                if group in way[1:] and group not in other:
+                    thing = inside.index(way[way.index(group) - 1])
+                    led.append((number, is_source))
+                    doors.append(GroupDoor(thing=thing, is_above=back is is_source))
+        return led, doors
 
     def _ends_in(self, group: str, edge: FlowEdge) -> tuple[str, str] | None:
         """What of a group's own an edge connects, where it is this group's matter."""
@@ -152,6 +181,10 @@ class _Placing:
             if of == group:
                 moved = tuple(_plus(one, corner) for one in points)
                 self._passed[number] = (moved, _plus(middle, corner) if middle else None, turned, of)
+        for end, parts in self._through.items():
+            self._through[end] = [
+                (of, tuple(_plus(one, corner) for one in points) if of == group else points) for of, points in parts
+            ]
 
     def _lead(self, number: int, edge: FlowEdge) -> None:
         """From an area's edge to another's; an edge between a group and what is in it is not drawn."""
@@ -167,7 +200,9 @@ class _Placing:
         begins, ends = _leaving(source, self._sideways, back=turned), _leaving(target, self._sideways, back=not turned)
         if middle is None and edge.text:
             middle = ((begins[0] + ends[0]) / 2, (begins[1] + ends[1]) / 2)
-        self._routes[number] = Route(edge=edge, points=(begins, *passed, ends), label=middle)
+        out = [point for _, points in self._through.get((number, True), ()) for point in points]
+        into = [point for _, points in self._through.get((number, False), ()) for point in points][::-1]
+        self._routes[number] = Route(edge=edge, points=(begins, *out, *passed, *into, ends), label=middle)
 
     def _mirrored(self, size: Size) -> tuple[dict[str, Area], Size]:
         """With room for what loops stand out; upwards and leftwards it is the picture in a mirror."""

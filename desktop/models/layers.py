@@ -17,6 +17,9 @@ from worker_core.basics.quick_dataclass import dataclass
 WAYPOINTS: Final = 1_500
 """Of all connections together; what leads over so many layers that there would be more is a straight line."""
 
+DOOR: Final = 12.0
+"""Between a door and the layer next to it."""
+
 ORDERINGS = 8
 MOVES = 15
 
@@ -31,6 +34,14 @@ class Link:
     source: int
     target: int
     label: Size | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupDoor:
+    """What a thing is connected with is outside: below everything, or with `is_above` above it."""
+
+    thing: int
+    is_above: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,8 @@ class Placed:
     middles: tuple[Point, ...]
     ways: tuple[Way, ...]
     size: Size
+    doors: tuple[tuple[Point, ...], ...] = ()
+    """For each, what one passes from its thing to it; the last is the door itself."""
 
 
 @dataclass(slots=True)
@@ -62,7 +75,9 @@ class _Grid:
     layers: list[list[int]] = field(default_factory=list)
 
 
-def in_layers(sizes: Sequence[Size], links: Sequence[Link], *, across: float, along: float) -> Placed:
+def in_layers(
+    sizes: Sequence[Size], links: Sequence[Link], *, across: float, along: float, doors: Sequence[GroupDoor] = ()
+) -> Placed:
     """Place things of these sizes.
 
     Args:
@@ -70,36 +85,47 @@ def in_layers(sizes: Sequence[Size], links: Sequence[Link], *, across: float, al
         links: between two different things; a thing's link to itself is passed over.
         across: the distance between two things beside each other.
         along: the distance between two layers.
+        doors: what leads out; they take a narrow layer below, or above.
     """
     if not sizes:
         return Placed(middles=(), ways=tuple(Way() for _ in links), size=(0.0, 0.0))
     real = [number for number, one in enumerate(links) if one.source != one.target]
-    turned = _turned(len(sizes), [links[number] for number in real])
+    turned = leads_back(len(sizes), [links[number] for number in real])
     ends = [
         (one.target, one.source) if is_turned else (one.source, one.target)
         for one, is_turned in zip((links[number] for number in real), turned, strict=True)
     ]
     step = 2 if any(links[number].label is not None for number in real) else 1
-    grid = _Grid(list(sizes), [step * rank for rank in _ranks(len(sizes), ends)])
-    chains, marks = _chains(grid, [links[number].label for number in real], ends)
+    first = step if any(one.is_above for one in doors) else 0
+    grid = _Grid(list(sizes), [first + step * rank for rank in _ranks(len(sizes), ends)])
+    last = max(grid.ranks)
+    for number, door in enumerate(doors, len(sizes)):
+        grid.sizes.append((0.0, 0.0))
+        grid.ranks.append(0 if door.is_above else last + step)
+        ends.append((number, door.thing) if door.is_above else (door.thing, number))
+    chains, marks = _chains(grid, [*(links[number].label for number in real), *(None for _ in doors)], ends)
     _neighbours(grid, chains)
     _order(grid)
     xs = _across(grid, across, things=len(sizes))
-    ys = _along(grid, along / step)
+    gaps = [(along if first <= rank < last else DOOR) / step for rank in range(len(grid.layers))]
+    ys = _along(grid, gaps)
     left = min(x - width / 2 for x, (width, _) in zip(xs, grid.sizes, strict=True))
     right = max(x + width / 2 for x, (width, _) in zip(xs, grid.sizes, strict=True))
     points = [(x - left, ys[rank]) for x, rank in zip(xs, grid.ranks, strict=True)]
     ways = [Way()] * len(links)
-    for number, is_turned, chain, mark in zip(real, turned, chains, marks, strict=True):
+    for number, is_turned, chain, mark in zip(real, turned, chains, marks, strict=False):
         passed = [points[one] for one in chain[1:-1]]
         middle = points[mark] if mark is not None else None
         ways[number] = Way(points=tuple(reversed(passed) if is_turned else passed), label=middle, is_turned=is_turned)
-    last = max(grid.ranks)
-    height = ys[last] + max(size[1] for size, rank in zip(grid.sizes, grid.ranks, strict=True) if rank == last) / 2
-    return Placed(middles=tuple(points[: len(sizes)]), ways=tuple(ways), size=(right - left, height))
+    led = [
+        tuple(points[one] for one in (reversed(chain[:-1]) if door.is_above else chain[1:]))
+        for door, chain in zip(doors, chains[len(real) :], strict=True)
+    ]
+    height = ys[-1] + max((grid.sizes[one][1] for one in grid.layers[-1]), default=0.0) / 2
+    return Placed(middles=tuple(points[: len(sizes)]), ways=tuple(ways), size=(right - left, height), doors=tuple(led))
 
 
-def _turned(count: int, links: Sequence[Link]) -> list[bool]:
+def leads_back(count: int, links: Sequence[Link]) -> list[bool]:
     """For each link, whether it leads back to where one came from."""
     leaving: list[list[int]] = [[] for _ in range(count)]
     for number, link in enumerate(links):
@@ -265,10 +291,10 @@ def _apart(wanted: Sequence[float], weights: Sequence[float], least: Sequence[fl
     return [place + offset for place, offset in zip(found, offsets, strict=False)]
 
 
-def _along(grid: _Grid, gap: float) -> list[float]:
+def _along(grid: _Grid, gaps: Sequence[float]) -> list[float]:
     """The middle of each layer, from the top."""
     middles, at = [], 0.0
-    for layer in grid.layers:
+    for layer, gap in zip(grid.layers, gaps, strict=True):
         height = max((grid.sizes[one][1] for one in layer), default=0.0)
         middles.append(at + height / 2)
         at += height + gap

@@ -280,8 +280,8 @@ def _paint_flow(painter: QPainter, chart: Flowchart, places: FlowPlaces) -> None
         painter.drawRoundedRect(area, 9, 9)
         painter.setFont(theme().font("caption"))
         painter.setPen(QColor(colors.muted))
-        above = area.adjusted(10, 9, -10, 0)
-        painter.drawText(above, int(Qt.AlignmentFlag.AlignHCenter | Qt.TextFlag.TextWordWrap), group.text)
+        above = area.adjusted(14, 9, -10, 0)
+        painter.drawText(above, int(Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap), group.text)
     for route in places.routes:
         if route.edge.line != "hidden":
             _paint_line(painter, route.edge, _curve(route.points, sideways=places.is_sideways))

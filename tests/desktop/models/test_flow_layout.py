@@ -79,6 +79,11 @@ def on_the_edge(point: tuple[float, float], area: Area) -> bool:
     return inside and at_a_side < 0.1
 
 
+def strictly_in(point: tuple[float, float], area: Area) -> bool:
+    x, y = point
+    return area.x < x - 0.1 and x + 0.1 < area.x + area.width and area.y < y - 0.1 and y + 0.1 < area.y + area.height
+
+
 @given(charts())
 @settings(max_examples=150, deadline=None)
 def test_nothing_lies_over_anything_else(chart: Flowchart) -> None:
@@ -93,6 +98,9 @@ def test_nothing_lies_over_anything_else(chart: Flowchart) -> None:
     for route in found.routes:
         assert on_the_edge(route.points[0], found.areas[route.edge.source])
         assert on_the_edge(route.points[-1], found.areas[route.edge.target])
+        for x, y in route.points[1:-1]:
+            covered = [one.id for one in chart.nodes if strictly_in((x, y), found.areas[one.id])]
+            assert covered == [], "it passes between the others"
         assert all(-0.1 <= x <= found.size[0] + 0.1 and -0.1 <= y <= found.size[1] + 0.1 for x, y in route.points)
         assert (route.label is not None) == bool(route.edge.text and route.edge.source != route.edge.target)
 
