@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.desktop.first_run import FirstRun, allow, beside, kept_key, notifications_of, unlocked_keyring
+from tests.desktop.first_run import FirstRun, allow, kept_key, notifications_of, unlocked_keyring
 from tests.desktop.session import ROOT, Session, icon_in, panel_of
 from tests.desktop.x_keyboard import Keyboard
 from tests.support.playground import running_playground
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
+from tests.support.window_manager import openbox
 
 NEEDED = {
     "openbox": "openbox", "xdotool": "xdotool", "gnome-keyring-daemon": "gnome-keyring", "dbus-daemon": "dbus",
@@ -37,7 +38,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
     with private_display() as display, private_bus() as bus:
         environment = desktop_environment(tmp_path, display=display, bus=bus)
         del environment["PYTHON_KEYRING_BACKEND"]
-        with beside(["openbox", "--sm-disable"], environment), unlocked_keyring(environment):
+        with openbox(environment), unlocked_keyring(environment):
             yield Session(bus, tmp_path, environment)
 
 

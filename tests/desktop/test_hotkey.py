@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 from desktop.settings.store import SettingsStore
-from tests.desktop.first_run import beside
 from tests.desktop.session import ROOT, Session, icon_in, panel_of
 from tests.support.engine import home
 from tests.support.lines import LinesOf
 from tests.support.shortcuts_portal import ShortcutsPortal
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
 from tests.support.wake_ups import wake_ups
+from tests.support.window_manager import openbox
 
 NEW_TASK = "New task"
 """How the dialog's title begins, to which Qt adds the program's name."""
@@ -84,7 +84,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
             pytest.skip(f"{program} (Debian: openbox, xdotool, x11-xkb-utils) is not installed")
     with private_display() as display, private_bus() as bus:
         environment = desktop_environment(tmp_path, display=display, bus=bus)
-        with beside(["openbox", "--sm-disable"], environment):
+        with openbox(environment):
             yield Session(bus, tmp_path, environment)
 
 

@@ -18,12 +18,13 @@ from PIL import Image, ImageChops, ImageGrab
 
 from desktop.settings.store import SettingsStore
 from tests.desktop.first_run import FirstRun, allow, notifications_of, unlocked_keyring
-from tests.desktop.panels import PANELS, beside, shown, skip_without
+from tests.desktop.panels import PANELS, shown, skip_without
 from tests.desktop.session import Session
 from tests.desktop.x_keyboard import Keyboard
 from tests.support.engine import home
 from tests.support.playground import running_playground
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
+from tests.support.window_manager import openbox
 
 PICTURES = os.environ.get("KUBIYA_DESKTOP_PICTURES", "")
 """A folder for what each panel looked like."""
@@ -42,7 +43,7 @@ def session(tmp_path: Path, panel: str) -> Iterator[Session]:
         with private_bus(**environment) as bus:  # what it starts writes into this home, too
             environment |= {"DBUS_SESSION_BUS_ADDRESS": bus, "DBUS_SYSTEM_BUS_ADDRESS": bus}
             session = Session(bus, tmp_path, environment)
-            with beside(session, "openbox", "--sm-disable"):
+            with openbox(environment):
                 yield session
 
 

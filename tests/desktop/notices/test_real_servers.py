@@ -25,6 +25,7 @@ from tests.desktop.notices.rig import Rig, asking, question
 from tests.support.notice_on_screen import NoticeScreen
 from tests.support.notification_server import NAME
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
+from tests.support.window_manager import openbox
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11 and D-Bus are Linux's")
 
@@ -111,9 +112,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         environment = desktop_environment(tmp_path, display=display, bus=bus) | {"GSETTINGS_BACKEND": "memory"}
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus)
         if MANAGES_WINDOWS not in request.node.name:
-            manager = subprocess.Popen(["openbox", "--sm-disable"], env=environment, stderr=subprocess.DEVNULL)
-            running.callback(manager.wait, LIMIT_SECONDS)
-            running.callback(manager.terminate)
+            running.enter_context(openbox(environment))
         yield Desk(environment, tmp_path, bus)
 
 
