@@ -104,11 +104,14 @@ pie title Costs
 
 
 def desk(folder: Path, *, empty: bool) -> Desk:
-    """The demo's, with what only some machines have: keys of its own, files that were left, a copy of a repository."""
+    """The demo's, with what only some machines have: keys of its own, GPUs, files that were left, a copy of
+    a repository.
+    """
     made: Desk = demo_parts.desk(folder, empty=empty)
     store = made.settings
     if not empty:
         store.prefer(hotkey_on=True)
+        made.worker.gpus.return_value = demo_data.gpu_use(1, 4)  # type: ignore[attr-defined]
     keeper = HotkeyKeeper(make=lambda: None, store=store)
     keeper.look()
     keys = Keys(store=store, keychain=Keychain(), environ={}, use_key=lambda _: None)  # type: ignore[arg-type]
