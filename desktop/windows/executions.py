@@ -59,8 +59,8 @@ class ExecutionsPage(QWidget):
         new = IconButton("plus", tr("New task"))
         new.clicked.connect(lambda: desk.frame.task_wanted.emit())
         head = column(
-            row(ElidedLabel(tr("Executions"), role="title"), new, gap=0),
-            row(self._search, self._live, gap=Space.XS),
+            ElidedLabel(tr("Executions"), role="title"),
+            row(self._search, self._live, new, gap=Space.XS),
             gap=Space.M,
             margins=(Space.L, Space.XL + 2, Space.L, Space.S),
         )
