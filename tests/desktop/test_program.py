@@ -139,6 +139,26 @@ def test_a_second_start_raises_the_first_and_a_killed_one_is_no_obstacle(session
             assert third.wait(LIMIT_SECONDS) == 0
 
 
+def test_two_workers_programs_live_on_one_bus(session: Session, display: str) -> None:
+    """Of one user, with a home each: an icon for each, and what one is told is not the other's."""
+    home = session.home / "other"
+    kept = {"XDG_RUNTIME_DIR": session.environment["XDG_RUNTIME_DIR"]}
+    other = Session(session.bus, home, desktop_environment(home, display=display, bus=session.bus) | kept)
+    with panel_of(session) as panel, session.started() as first, icon_in(session, panel) as icon:
+        until(lambda: "Not set up yet" in icon.tooltip)
+        with other.started() as second:
+            until(lambda: len(set(panel.items)) == 2, what="an icon for each")
+            with icon_in(other, panel) as its:
+                until(lambda: "Not set up yet" in its.tooltip)
+                its.click("Quit")
+                assert second.wait(LIMIT_SECONDS) == 0
+        panel.items.pop()
+        assert first.poll() is None
+        assert "Not set up yet" in icon.tooltip
+        icon.click("Quit")
+        assert first.wait(LIMIT_SECONDS) == 0
+
+
 def test_start_at_login_is_off_until_it_is_asked_for(session: Session) -> None:
     entry = session.home / "xdg-config" / "autostart" / "kubiya-worker.desktop"
     with panel_of(session) as panel, session.started() as program, icon_in(session, panel) as icon:

@@ -365,6 +365,24 @@ def test_what_two_servers_show_is_answered_at_either(rig: Rig, bus: str, qtbot: 
             server.close()
 
 
+def test_two_programs_on_one_bus_hear_of_their_own_questions(
+    rig: Rig, server: NotificationServer, qtbot: QtBot
+) -> None:
+    other = Rig()
+    try:
+        rig.bubbles.show(question("shell: make", target="mine"))
+        qtbot.waitUntil(lambda: len(server.shown) == 1)
+        other.bubbles.show(question("shell: make", target="its"))
+        qtbot.waitUntil(lambda: len(server.shown) == 2)
+        server.pick(2, "deny")
+        qtbot.waitUntil(lambda: server.closed == [2])
+        server.pick(1, "allow")
+        qtbot.waitUntil(lambda: server.closed == [2, 1])
+        qtbot.waitUntil(lambda: (rig.answers, other.answers) == ([("mine", True)], [("its", False)]))
+    finally:
+        other.bubbles.close()
+
+
 def test_a_question_goes_up_at_the_first_server_that_comes(rig: Rig, bus: str, qtbot: QtBot) -> None:
     rig.bubbles.show(QUESTION)
     rig.bubbles.show(NEWS)
