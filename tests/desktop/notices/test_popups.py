@@ -234,6 +234,32 @@ def test_on_a_locked_screen_nothing_is_read_and_nothing_allowed(
             logind.close()
 
 
+def test_a_server_that_comes_while_the_screen_is_locked_shows_no_question(bus: str, qtbot: QtBot) -> None:
+    with private_bus() as system:
+        logind, servers = Logind(system), [NotificationServer(bus)]
+        lock = SessionLock(QDBusConnection.connectToBus(system, "a system bus"))
+        rig = Rig(screen_lock=lock)
+        try:
+            rig.bubbles.show(QUESTION)
+            qtbot.waitUntil(lambda: len(servers[0].shown) == 1)
+            logind.lock(locked=True)
+            qtbot.waitUntil(lock.is_locked)
+            servers.pop().close()
+            servers.append(NotificationServer(bus))
+            qtbot.waitUntil(lambda: len(servers[0].shown) == 1)
+            veiled = servers[0].shown[0]
+            assert (veiled.body, veiled.actions) == ("Unlock the screen to read it.", {"default": "Open"})
+            logind.lock(locked=False)
+            qtbot.waitUntil(lambda: len(servers[0].shown) == 2)
+            servers[0].pick(veiled.id, "allow")
+            qtbot.waitUntil(lambda: rig.answers == [("a1", True)])
+        finally:
+            rig.bubbles.close()
+            QDBusConnection.disconnectFromBus("a system bus")
+            servers[0].close()
+            logind.close()
+
+
 def test_where_nobody_knows_of_a_lock_there_is_none(bus: str, qtbot: QtBot, caplog: pytest.LogCaptureFixture) -> None:
     """A bus without logind, and none at all."""
     caplog.set_level("INFO")
