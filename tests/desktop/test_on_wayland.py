@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +23,18 @@ from PIL import Image, ImageChops, ImageColor
 
 from desktop.look.tokens import DARK, LIGHT, Palette
 from desktop.system.platforms import APP_ID
-from tests.desktop.first_run import FirstRun, allow, beside, notifications_of, question, unlocked_keyring
+from tests.desktop.first_run import (
+    FirstRun,
+    allow,
+    beside,
+    notifications_of,
+    question,
+    status_of,
+    unlocked_keyring,
+)
+from tests.desktop.session import ROOT
 from tests.desktop.wayland import Desk, wayland_desk
+from tests.support.dbus_mock import Logind
 from tests.support.playground import running_playground
 from tests.support.settings_portal import DARK as DARK_PREFERRED
 from tests.support.settings_portal import LIGHT as LIGHT_PREFERRED
@@ -37,11 +50,30 @@ LAST_ROW = 19
 """From the lower edge of the shadow of GTK's menu to the middle of its last row, in pixels."""
 
 
+PERSON = Path("/home/ada")
+"""Whose home is in the pictures, where it can be made."""
+
+
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def home_folder(tmp_path: Path) -> Iterator[Path]:
+    made = tmp_path / PERSON.name
+    if PICTURES and os.access(PERSON.parent, os.W_OK) and not PERSON.exists():
+        made = PERSON
+    made.mkdir()
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def scale() -> str:
+    return "1"
+
+
+@pytest.fixture
+def desk(home_folder: Path, scale: str) -> Iterator[Desk]:
     if not sys.platform.startswith("linux"):
         pytest.skip("Wayland is Linux's")
-    with wayland_desk(tmp_path) as desk:
+    with wayland_desk(home_folder, scale=scale) as desk:
         yield desk
 
 
@@ -193,3 +225,130 @@ def test_a_second_start_brings_the_window_from_another_workspace(desk: Desk) -> 
         until(lambda: desk.sway.window(MAIN)["focused"], what="the window comes")
         icon.click("Quit")
         assert program.wait(LIMIT_SECONDS) == 0
+
+
+LOGICAL = {"width": 853, "height": 533}
+"""The screen of 1280x800 pixels at 1.5, as windows are placed on it."""
+
+COPY, COMPOSER = (1170, 153), (850, 752)
+"""Pixels of the page of executions: the button that copies the conversation, and the field below it."""
+
+LOCKED = "102030"
+VEILED = "Unlock the screen to read it."
+
+
+@pytest.mark.timeout(300)  # what hangs, on a busy machine
+@pytest.mark.parametrize("scale", ["1.5"])
+def test_at_one_and_a_half_copied_pasted_dropped_locked_and_slept(desk: Desk, tmp_path: Path) -> None:
+    session, sway, hands = desk.session, desk.sway, desk.hands
+    for needed in {"wl-copy": "wl-clipboard", "swaylock": "swaylock", "gnome-keyring-daemon": "gnome-keyring"}.items():
+        if shutil.which(needed[0]) is None:
+            pytest.skip(f"{needed[0]} is missing: install the Debian package {needed[1]}")
+    del session.environment["PYTHON_KEYRING_BACKEND"]
+
+    def clipboard(*command: str) -> str:
+        """wl-copy stays behind, with what it was given."""
+        return subprocess.run(
+            command, env=session.environment, stdout=subprocess.DEVNULL if command[0] == "wl-copy" else subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, timeout=LIMIT_SECONDS, check=False,
+        ).stdout  # fmt: skip
+
+    def waits(words: str) -> bool:
+        return asyncio.run(status_of(stage, words)) == "waiting_for_input"
+
+    def fits(title: str) -> bool:
+        place = sway.window(title)["rect"]
+        return place["x"] + place["width"] <= LOGICAL["width"] and place["y"] + place["height"] <= LOGICAL["height"]
+
+    def drag_to_the_dialog() -> bool:
+        """Whether it is dragged over it: a window that is busy when it is pressed begins no drag."""
+        hands.move(100, 110, **LOGICAL)
+        hands.button(down=True)
+        hands.move(110, 115, **LOGICAL)
+        there = itertools.cycle((490, 500))
+
+        def is_over_it() -> bool:
+            hands.move(next(there), 150, **LOGICAL)
+            return bool(sway.window("New task")["focused"])
+
+        with contextlib.suppress(AssertionError):
+            until(is_over_it, limit=5)
+            return True
+        hands.button(down=False)
+        return False
+
+    with (
+        unlocked_keyring(session.environment),
+        running_playground(tmp_path / "playground") as stage,
+        contextlib.closing(Logind(session.bus)) as logind,
+        notifications_of(session) as notifications,
+    ):
+        first_run = FirstRun(session, desk, stage)
+        with session.started() as program, desk.icon() as icon:
+            first_run.give_key()
+            first_run.choose_queue()
+            until(lambda: "Waiting for work" in icon.tooltip, what="a worker")
+            first_run.ask_for_task()
+            desk.window(MAIN)
+            assert fits(MAIN)
+            desk.press("ctrl+2", "Return")
+            desk.rested()
+            keep("sway-at-1.5", desk)
+
+            hands.click(*COPY)
+            until(lambda: "## You" in clipboard("wl-paste", "--no-newline"), what="the conversation, copied")
+            assert "asked from the window !say Gladly." in clipboard("wl-paste")
+            clipboard("wl-copy", "pasted into it")
+            hands.click(*COMPOSER)
+            desk.press("ctrl+v", "ctrl+a", "ctrl+x")
+            until(lambda: clipboard("wl-paste", "--no-newline") == "pasted into it", what="what was pasted, cut again")
+
+            notes = session.home / "notes.md"
+            notes.write_text("what was dragged", encoding="utf-8")
+            source = [sys.executable, str(ROOT / "tests" / "support" / "drag_source.py"), str(notes)]
+            with beside(source, session.environment):
+                second = session.start("--ask")
+                assert second.wait(LIMIT_SECONDS) == 0
+                second.communicate()
+                for title, width, height, place in (("New task", 580, 320, "250 60"), ("Files", 200, 120, "20 60")):
+                    until(lambda title=title: sway.window(title), what=title)
+                    for wish in ("floating enable", f"resize set {width} {height}", f"move absolute position {place}"):
+                        sway.do(f'[title="^{title}"] {wish}')
+                    until(
+                        lambda title=title, width=width: sway.window(title)["rect"]["width"] == width, what="its size"
+                    )
+                desk.rested()
+                until(drag_to_the_dialog, what="what is dragged over it")
+                hands.button(down=False)
+                desk.rested()
+                keep("sway-dropped", desk)
+            desk.window("New task")
+            desk.type("asked about a file !say Read.")
+            until(lambda: desk.sent("New task"), what="a task that was begun")
+            until(lambda: waits("what was dragged"), what="an answer about what was dropped")
+
+            locker = subprocess.Popen(["swaylock", "--color", LOCKED, "--no-unlock-indicator"], env=session.environment)
+            until(lambda: desk.look().getcolors(1), what="a locked screen")
+            logind.lock(locked=True)  # as swayidle does it where it is asked to: swaylock itself tells nobody
+
+            def unlock_and_allow() -> None:
+                until(lambda: notifications.shown and notifications.shown[-1].body == VEILED, what="a veiled question")
+                assert [one for _, one in desk.look().getcolors(1) or ()] == [ImageColor.getrgb(f"#{LOCKED}")]
+                locker.send_signal(signal.SIGUSR1)  # as its password does
+                assert locker.wait(LIMIT_SECONDS) == 0
+                logind.lock(locked=False)
+                allow(notifications)
+
+            try:
+                first_run.task(unlock_and_allow)
+            finally:
+                locker.kill()
+                locker.wait(LIMIT_SECONDS)
+
+            logind.prepare_for_sleep(begins=True)
+            until(lambda: "about to sleep" in icon.tooltip, what="nothing new is taken")
+            until(lambda: not logind.held("delay"), what="the machine may sleep")
+            logind.prepare_for_sleep(begins=False)
+            until(lambda: "about to sleep" not in icon.tooltip, what="it goes on")
+            icon.click("Quit")
+            assert program.wait(LIMIT_SECONDS) == 0
