@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QHideEvent, QPainter, QPaintEvent, QPen, QShowEvent
 from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -24,6 +24,12 @@ from desktop.widgets.tool_card import ToolCard
 
 SHOWN = 80
 """Items shown at once; a button brings as many earlier ones."""
+
+SEEN = 10
+"""Items made before the first picture of a conversation; the rest of `SHOWN` comes bit by bit, above them."""
+
+PIECE = 3
+"""Items made in one go after that: less than a picture's time."""
 
 FAR = 2 * SHOWN
 """Items before those that are shown: what is further away is shown alone, with what is around it."""
@@ -187,6 +193,10 @@ class ConversationView(QScrollArea):
         self.setWidget(around)
         self._inside, self._around = inside, around
         self._mark = _Mark(around)
+        self._wanted_first = 0
+        self._idle = QTimer(self)
+        self._idle.setInterval(0)
+        self._idle.timeout.connect(self._more_above)
         self._clock = QTimer(self)
         self._clock.setInterval(1000)
         self._clock.timeout.connect(self._tick)
@@ -200,7 +210,9 @@ class ConversationView(QScrollArea):
         self._clear()
         self._follows = True
         items = conversation.items if conversation else []
-        self._show_part(max(0, len(items) - SHOWN), len(items))
+        self._show_part(max(0, len(items) - SEEN), len(items))
+        self._wanted_first = max(0, len(items) - SHOWN)
+        self._fill()
 
     def heard(self, item: Item | None) -> None:
         """An item of this conversation is new or changed; None: look at all that is shown."""
@@ -278,10 +290,12 @@ class ConversationView(QScrollArea):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's own name)
         super().showEvent(event)
         self._wind()
+        self._fill()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 (Qt's own name)
         super().hideEvent(event)
         self._wind()
+        self._idle.stop()
 
     # -- below ----------------------------------------------------------------------------------------------------
 
@@ -289,6 +303,7 @@ class ConversationView(QScrollArea):
         view = self._view(item)
         self._views[item.key] = view
         self._column.insertWidget(self._column.count() if at is None else at, view)
+        view.show()  # else the layout does so an event later, and has no room for it until then
 
     def _view(self, item: Item) -> View:
         match item:
@@ -313,12 +328,40 @@ class ConversationView(QScrollArea):
     def _show_part(self, first: int, last: int) -> None:
         """Show the items from `first` to before `last`."""
         items = self._conversation.items if self._conversation is not None else []
-        self._first, self._is_cut = first, last < len(items)
+        self._first = self._wanted_first = first
+        self._is_cut = last < len(items)
         for item in items[first:last]:
             self._add(item)
         self._earlier.setVisible(first > 0)
         self._later.setVisible(self._is_cut)
         self._wind()
+
+    def _fill(self) -> None:
+        """Go on making what is above, while somebody looks."""
+        if self._wanted_first < self._first and self.isVisible():
+            self._idle.start()
+        else:
+            self._idle.stop()
+
+    def _more_above(self) -> None:
+        """What is looked at stays where it is."""
+        _settle()
+        bar, seen = self.verticalScrollBar(), next(iter(self._views.values()))
+        top = seen.mapTo(self._around, QPoint()).y()
+        self._add_before(max(self._wanted_first, self._first - PIECE))
+        _settle()
+        if not self._follows:
+            bar.setValue(bar.value() + seen.mapTo(self._around, QPoint()).y() - top)
+        self._fill()
+
+    def _add_before(self, first: int) -> None:
+        assert self._conversation is not None
+        before, self._first = self._first, first
+        views, self._views = self._views, {}
+        for place, item in enumerate(self._conversation.items[first:before]):
+            self._add(item, at=place)
+        self._views |= views
+        self._earlier.setVisible(first > 0)
 
     def _show_later(self) -> None:
         assert self._conversation is not None
@@ -331,12 +374,10 @@ class ConversationView(QScrollArea):
         self._wind()
 
     def _show_earlier(self) -> None:
-        assert self._conversation is not None
         self._follows = False
-        before, self._first = self._first, max(0, self._first - SHOWN)
-        for place, item in enumerate(self._conversation.items[self._first : before]):
-            self._add(item, at=place)
-        self._earlier.setVisible(self._first > 0)
+        self._add_before(max(0, min(self._first, self._wanted_first) - SHOWN))
+        self._wanted_first = self._first
+        self._fill()
 
     def _scrolled(self, value: int) -> None:
         self._follows = not self._is_cut and value >= self.verticalScrollBar().maximum() - 24
@@ -358,3 +399,8 @@ class ConversationView(QScrollArea):
         for view in self._views.values():
             if isinstance(view, ToolCard):
                 view.tick()
+
+
+def _settle() -> None:
+    """Sizes go up from the innermost, a level with each round of events: a picture in between would jump."""
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)

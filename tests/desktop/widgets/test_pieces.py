@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
 from PySide6.QtGui import QColor, QImage, QTextDocument
 from PySide6.QtWidgets import QWidget
 
@@ -17,7 +17,7 @@ from desktop.widgets.charts import AreaChart, Meter, Series
 from desktop.widgets.choice import Choice
 from desktop.widgets.clock import SeenClock
 from desktop.widgets.code import CodeText
-from desktop.widgets.conversation_view import SHOWN, ConversationView, MessageView
+from desktop.widgets.conversation_view import SEEN, SHOWN, ConversationView, MessageView
 from desktop.widgets.surfaces import Banner, EmptyState
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.widgets.tool_card import ToolCard
@@ -159,7 +159,8 @@ def test_a_conversation_follows_its_end_until_the_person_reads_above(qtbot) -> N
     view.show_conversation(talk)
     bar = view.verticalScrollBar()
     qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.value() == bar.maximum())
-    assert len(seen(view, MessageView)) == SHOWN
+    qtbot.waitUntil(lambda: len(seen(view, MessageView)) == SHOWN)
+    qtbot.waitUntil(lambda: bar.value() == bar.maximum())
     bar.setValue(0)
     assert not view.follows
     view.heard(talk.apply("message_chunk", {"message_id": "new", "content": "more " * 200}))
@@ -168,6 +169,44 @@ def test_a_conversation_follows_its_end_until_the_person_reads_above(qtbot) -> N
     click(view, "Show earlier")
     assert len(seen(view, MessageView)) == SHOWN + 11
     assert not button(view, "Show earlier").isVisible()
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["at its end", "above"])
+def test_a_long_conversation_is_made_from_its_end_and_what_is_read_stays_in_its_place(qtbot, reads: bool) -> None:
+    talk = Conversation("e")
+    for number in range(4 * SHOWN):
+        talk.apply("message", {"role": "user", "content": f"message {number}\n" * 5, "message_id": str(number)})
+    view = ConversationView(answer=lambda *_: None, read=lambda _: None)
+    qtbot.addWidget(view)
+    view.resize(600, 400)
+    view.show()
+    view.show_conversation(talk)
+    assert len(view.views) == SEEN
+    bar, last = view.verticalScrollBar(), view.views[-1]
+    for _ in range(20):
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+    assert (len(view.views), bar.value()) == (SEEN, bar.maximum())
+    if reads:
+        bar.setValue(bar.maximum() // 2)
+        assert not view.follows
+    places = set()
+
+    def whole() -> bool:
+        places.add(last.mapTo(view, QPoint()).y())
+        return len(view.views) == SHOWN
+
+    qtbot.waitUntil(whole)
+    assert whole()
+    assert len(places) == 1, "it did not move"
+    assert [one.accessibleName().split()[2] for one in view.views] == [str(n) for n in range(3 * SHOWN, 4 * SHOWN)]
+    view.hide()
+    view.show_conversation(talk)
+    view.grab()
+    assert len(view.views) == SEEN, "nobody looks"
+    oldest = view.views[0]
+    view.show()
+    qtbot.waitUntil(lambda: len(view.views) == SHOWN)
+    assert view.views[-SEEN] is oldest
 
 
 def test_the_conversations_clock_runs_only_while_a_tool_runs_and_is_seen(qtbot) -> None:
