@@ -8,6 +8,7 @@ from desktop.look.language import fact
 from worker_core.basics.sentences import worded
 from worker_core.errors import KubiyaError
 from worker_core.policy.file import TEMPLATE, BrokenPolicy, parse, read_text
+from worker_core.policy.rules import Rule
 from worker_core.settings import text_file
 
 
@@ -32,6 +33,13 @@ class PolicyStore:
         except BrokenPolicy as error:
             return fact(error)
         return ""
+
+    def rules(self, text: str) -> tuple[Rule, ...] | None:
+        """Those of a text, in their order; None where it is no policy."""
+        try:
+            return parse(text, file=self._file.name)
+        except BrokenPolicy:
+            return None
 
     def save(self, text: str) -> None:
         """Raises KubiyaError: the text is no policy, or cannot be written."""

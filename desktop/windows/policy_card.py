@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit
 
 from desktop.look.language import fact, tr
 from desktop.look.theme import theme
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import row
+from desktop.widgets.rule_rows import RuleRows
 from desktop.widgets.surfaces import Card
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
@@ -36,7 +38,13 @@ class PolicyCard(Card):
         save = Button(tr("Save the policy"), variant="primary")
         save.setEnabled(False)
 
+        rows = RuleRows()
+        rows.chosen.connect(lambda number: _go_to(editor, number))
+        rows.show_rules(store.rules(text) or ())
+
         def check() -> None:
+            if (rules := store.rules(editor.toPlainText())) is not None:
+                rows.show_rules(rules)
             wrong = store.check(editor.toPlainText())
             verdict.set_tone("danger" if wrong else "success")
             verdict.setText(wrong or tr("The policy can be read."))
@@ -56,7 +64,15 @@ class PolicyCard(Card):
         editor.textChanged.connect(check)
         save.clicked.connect(write)
         self.body.addWidget(Label(tr("What agents may do, must ask about, and may never do."), tone="muted", wrap=True))
+        self.body.addWidget(rows)
         self.body.addWidget(editor)
         line = row(verdict, save)
         line.setStretch(0, 1)
         self.body.addLayout(line)
+
+
+def _go_to(editor: QPlainTextEdit, number: int) -> None:
+    """Before the eyes, and to the keyboard."""
+    editor.setTextCursor(QTextCursor(editor.document().findBlockByNumber(number - 1)))
+    editor.centerCursor()
+    editor.setFocus()

@@ -117,9 +117,14 @@ class Rule:
 
     @property
     def text(self) -> str:
+        return f"{self.action.word} {self.about}"
+
+    @property
+    def about(self) -> str:
+        """Its conditions, and what marks it."""
         said = [f"{name} = {' or '.join(map(repr, patterns))}" for name in FIELDS if (patterns := getattr(self, name))]
         said += [name for name in ("override", "always") if getattr(self, name)]
-        return f"{self.action.word} {', '.join(said)}"
+        return ", ".join(said)
 
     @property
     def place(self) -> str:

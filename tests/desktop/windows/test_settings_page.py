@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, 
 from desktop.look import language
 from desktop.look.language import tr
 from desktop.settings.policy_store import PolicyStore
+from desktop.widgets.rule_rows import SHOWN, RuleRows
 from desktop.widgets.setting_row import SettingRow
 from desktop.windows.main import MainWindow
 from desktop.windows.setting_fields import shown_fields
@@ -244,6 +245,28 @@ def test_a_policy_that_cannot_be_read_is_shown_as_such_and_stays_as_it_is(qtbot,
     assert not save.isEnabled()
     assert page.findChild(QPlainTextEdit).isReadOnly() is (encoding == "utf-16")
     assert file.read_bytes() == before
+
+
+def test_the_rules_of_the_policy_stand_above_its_text_and_lead_into_it(qtbot, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text('[[deny]]\nhost = "example.org"\nwhy = "Not ours."\n\n[[ask]]\ncommand = "git push*"\n')
+    page = shown_window(qtbot, tmp_path, page="settings", policy=PolicyStore(file)).page_named("settings")
+    editor, rows = page.findChild(QPlainTextEdit), page.findChild(RuleRows)
+
+    def lines() -> list[str]:
+        return [one.accessibleName() for one in rows.findChildren(QAbstractButton)]
+
+    assert lines() == ["Line 1: Deny, host = 'example.org'", "Line 5: Ask, command = 'git push*'"]
+    assert reads(rows, "Not ours.")
+    rows.findChildren(QAbstractButton)[1].click()
+    assert editor.textCursor().blockNumber() == 4
+    editor.setPlainText("[[allow]\n")
+    assert len(lines()) == 2, "those of the last text that is a policy"
+    editor.setPlainText('[[allow]]\ntool = "shell"\n' * 2 * SHOWN)
+    qtbot.waitUntil(lambda: len(lines()) == SHOWN)
+    assert reads(rows, f"{SHOWN} more")
+    editor.setPlainText("")
+    assert not rows.isVisibleTo(page)
 
 
 def test_a_running_worker_takes_up_what_it_can_and_the_rest_says_that_it_waits(window, page: SettingsPage) -> None:
