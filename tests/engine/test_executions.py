@@ -265,7 +265,7 @@ async def test_an_execution_is_cancelled_wherever_it_is(stage: Stage, tmp_path: 
             await rig.until(lambda: any(one.step for one in rig.snapshot.executions))
             if "hang" not in prompt:
                 await until(lambda: rig.sent(execution_id, "tool_started" if "tool" in prompt else "message_chunk"))
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
         await rig.until(lambda: not rig.snapshot.executions, limit=10)
         record = await rig.client.get_execution(execution_id)
     assert record.status == "cancelled"

@@ -85,7 +85,7 @@ async def test_cancelled_while_it_begins_the_first_call_ends(stage: Stage, tmp_p
         name = f"cancelled {tmp_path.name}"
         execution_id = await rig.execute(f"{name}\n!hang 600\n!say never")
         await until(lambda: _asked(stage, name))
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
         await rig.reach(execution_id, "cancelled")
         await rig.until(lambda: not rig.snapshot.executions)
         temporal = await Client.connect(stage.info.temporal_host)

@@ -43,10 +43,10 @@ async def test_they_are_forgotten_when_the_last_execution_that_declared_them_end
         for execution_id in (first, second):
             await rig.reach(execution_id, "waiting_for_input")
         assert redactor.mask(OPAQUE) == MASK
-        await rig.client.cancel(first)
+        await rig.cancel(first)
         await rig.reach(first, "cancelled")
         assert redactor.mask(OPAQUE) == MASK
-        await rig.client.cancel(second)
+        await rig.cancel(second)
         await rig.reach(second, "cancelled")
         await rig.until(lambda: not rig.snapshot.executions)
         assert redactor.mask(f"{OPAQUE} {URL}") == f"{OPAQUE} postgres://{MASK}@db.example.com/x"

@@ -50,7 +50,7 @@ async def test_a_flood_takes_little_of_the_loop_from_another_execution(kind: str
             hostile = await rig.execute(f"hostile {kind} {number}\n{line}\n!say over", agent_id=agent)
             await until(lambda hostile=hostile: rig.sent(hostile, "tool_started"))
             times.append(await streamed(rig, 2 * number + 2) / alone)
-            await rig.client.cancel(hostile)
+            await rig.cancel(hostile)
             await rig.until(lambda: not rig.snapshot.executions)
             if times[-1] < MOST_TIMES_AS_LONG:
                 break

@@ -105,7 +105,7 @@ async def test_nor_for_a_user_who_does_not_answer(stage: Stage, tmp_path: Path) 
         assert final.exit_code == ExitCode.NO_EXECUTION
         assert final.reason.startswith(f"Stopped: nobody answered execution {waiting} ")
         assert (await rig.client.get_execution(waiting)).status == "waiting_for_input"
-        await rig.client.cancel(waiting)
+        await rig.cancel(waiting)
 
 
 @pytest.mark.parametrize("how", ["flag", "environment"])

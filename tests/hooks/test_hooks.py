@@ -257,7 +257,7 @@ async def test_a_worker_s_life_as_hooks_hear_it(stage: Stage, tmp_path: Path) ->
         assert told.read_text() == "start:::\n"
         execution_id = await rig.execute(f"hooks {id(rig)}\n!instant")
         await rig.reach(execution_id, "waiting_for_input")
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
         await rig.reach(execution_id, "cancelled")
         await rig.until(lambda: rig.published(ExecutionFinished))
         await rig.engine.stop(mode=StopMode.DRAIN)

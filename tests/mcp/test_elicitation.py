@@ -61,7 +61,7 @@ async def test_a_form_is_filled_in_and_the_call_goes_on(stage: Stage, tmp_path: 
         await rig.engine.answer_approval(view.id, allow=True, values=values)
         assert await said(rig, execution_id) == ["ordered 2 large tea for Ada, express: True"]
         kinds = [event["event_type"] for event in await rig.sent(execution_id)]
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
         assert rig.snapshot.approvals == ()
     steps = [kind for kind in kinds if kind.startswith(("approval", "tool"))]
     assert steps == ["tool_started", "approval_requested", "approval_answered", "tool_completed"]
@@ -80,7 +80,7 @@ async def test_the_server_hears_of_no_answer(stage: Stage, tmp_path: Path, answe
         if answer == "deny":
             await rig.engine.answer_approval(view.id, allow=False)
         assert await said(rig, execution_id) == [f"not ordered: {heard}"]
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
 
 
 async def test_a_server_of_an_older_revision_asks_too(stage: Stage, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_server_of_an_older_revision_asks_too(stage: Stage, tmp_path: Pa
         assert shown["the address"] == "https://id.example.com/x?y=1"
         await rig.engine.answer_approval(second.id, allow=True)
         answers = [json.loads(text) for text in await said(rig, execution_id)]
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert answers == [{"action": "accept", "content": {"name": "Ada"}}, {"action": "accept"}]
 
 
@@ -114,7 +114,7 @@ async def test_the_control_plane_fills_in_a_form_where_it_may(stage: Stage, tmp_
                 body = {"answer": "allow", "content": content}
                 assert (await api.post(path, json=body)).status_code == 200
         assert await said(rig, execution_id) == ["ordered 1 small tea for Ada, express: False"]
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
 
 
 async def test_where_nobody_can_be_asked_the_server_knows(stage: Stage, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_where_nobody_can_be_asked_the_server_knows(stage: Stage, tmp_path
     async with running_engine(stage, tmp_path, approvals="allow") as rig:
         execution_id = await rig.execute(f"mcp\n{BUY}\n{call('strange__asks')}\n!say over", agent_id=agent)
         first, second = await said(rig, execution_id)
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert "refused the call" in first
     assert "elicitation" in first
     assert second == "null", "an error instead of a result"
@@ -133,7 +133,7 @@ async def test_a_secret_is_not_asked_for(stage: Stage, tmp_path: Path) -> None:
     async with running_engine(stage, tmp_path, approvals="ask") as rig:
         execution_id = await rig.execute(f"mcp\n{call('shop__sign_in')}\n!say over", agent_id=agent)
         [text] = await said(rig, execution_id)
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert text.startswith("sign-in: decline\n[The MCP server 'shop' asked its user with a form that wants a secret")
 
 
@@ -149,7 +149,7 @@ async def test_a_question_outlives_the_worker(stage: Stage, tmp_path: Path) -> N
             assert (await asked(rig)).id == view.id
             await rig.engine.answer_approval(view.id, allow=True, values={"size": "small", "name": "Ada"})
             assert await said(rig, execution_id) == ["ordered 1 small tea for Ada, express: False"]
-            await rig.client.cancel(execution_id)
+            await rig.cancel(execution_id)
     assert (tmp_path / "shop.txt").read_text() == "tea accept\n"
 
 
@@ -163,7 +163,7 @@ async def test_where_the_server_cannot_go_on_the_outcome_is_unknown(stage: Stage
     async with running_engine(stage, tmp_path, **options) as rig:
         await rig.engine.answer_approval(view.id, allow=True, values={"name": "Ada"})
         [text] = await said(rig, execution_id)
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert "asked its user something in mid-call, and was ended before the answer" in text
     assert "Whether the call had an effect is not known" in text
 

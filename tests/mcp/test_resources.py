@@ -30,7 +30,7 @@ async def test_a_result_that_does_not_fit_reaches_the_model_with_a_remark(stage:
             for event in await rig.sent(execution_id, "tool_completed")
             if event["data"]["tool_name"] == "strange__promised"
         ]
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert said[0].startswith("fine\n[The tool's result is all here, but its structured part is not what its server")
     assert said[0].endswith("(outputSchema): it is missing.]")
     assert said[1] == "fine"
@@ -55,7 +55,7 @@ async def test_resources_are_listed_linked_to_and_read(stage: Stage, tmp_path: P
                 call("notes__read_resource"),
                 call("notes__embedded"),
             )
-            await rig.client.cancel(execution_id)
+            await rig.cancel(execution_id)
     listed = said[0].splitlines()
     assert "notes://all: All notes; text/plain; Every note there is." in listed
     assert any(line.startswith("notes://by-title/{title} (a pattern: fill in") for line in listed)
@@ -76,7 +76,7 @@ async def test_a_rule_for_a_server_holds_for_its_resources(stage: Stage, tmp_pat
     agent = await agent_with(stage, {"notes": STDIO})
     async with running_engine(stage, tmp_path) as rig:
         execution_id, said = await run(rig, agent, call("notes__read_resource", uri="notes://all"))
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert "denied by the policy of this machine" in said[0]
 
 
@@ -91,7 +91,7 @@ async def test_the_model_reads_what_a_server_says_about_itself_as_its_words(stag
         async with running_engine(stage, tmp_path, **options) as rig:
             execution_id = await rig.execute("hello", agent_id=agent)
             await rig.reach(execution_id, "waiting_for_input")
-            await rig.client.cancel(execution_id)
+            await rig.cancel(execution_id)
         prompt = server.turns[0][0]
         offered = [tool["function"]["name"] for tool in server.asked[0]["tools"]]
     assert prompt["role"] == "system"

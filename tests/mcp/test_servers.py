@@ -99,7 +99,7 @@ async def test_pictures_progress_and_a_server_that_dies(stage: Stage, tmp_path: 
             call("notes__add", title="after"),
         )
         progress = await rig.sent(execution_id, "tool_progress")
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
         await until(nobody_left)
     assert "image/png" in said[0]
     [file] = list((home(tmp_path).workspaces / execution_id / "mcp").iterdir())
@@ -116,7 +116,7 @@ async def test_a_cancelled_call_is_cancelled_there_too(stage: Stage, tmp_path: P
         execution_id = await rig.execute("mcp\n" + call("notes__slow", seconds=1000), agent_id=agent)
         await until(lambda: rig.sent(execution_id, "tool_progress"))
         began = time.monotonic()
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
         await until(nobody_left)
         assert time.monotonic() - began < 10
         assert (home(tmp_path).workspaces / execution_id / "cancelled").exists()
@@ -154,7 +154,7 @@ async def test_servers_that_cannot_be_used_are_named_and_the_others_work(stage: 
     async with running_engine(stage, tmp_path) as rig:
         execution_id, said = await run(rig, agent, call("notes__add", title="x"))
         events = await rig.sent(execution_id, "error")
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert said == ["added x"]
     assert {event["data"]["category"] for event in events} == {"mcp_connection"}
     assert "The MCP server 'missing' needs the program 'there-is-no-such-program'" in json.dumps(events)
@@ -182,7 +182,7 @@ async def test_a_server_that_starts_slowly_is_waited_for_in_sight(
         await asyncio.to_thread(gate.write_text, "go\n")
         record = await rig.reach(execution_id, "waiting_for_input")
         [told, *_] = await rig.sent(execution_id, "error")
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert record.response == "over"
     assert (tmp_path / "starts").read_text() == "started\n"
     assert told["data"]["severity"] == "info"
@@ -232,6 +232,6 @@ async def test_a_published_server(stage: Stage, tmp_path: Path) -> None:
     async with running_engine(stage, tmp_path, sandbox="auto") as rig:
         arguments = {"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}
         execution_id, said = await run(rig, agent, call("time__convert_time", **arguments))
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
     assert "+09:00" in said[0]
     assert "21:00" in said[0]

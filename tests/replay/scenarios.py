@@ -73,7 +73,7 @@ async def agent_cancelled_in_a_tool(stage: Stage, temporal: Client, folder: Path
     async with running_engine(stage, folder) as rig:
         execution_id = await rig.execute("\n".join(["replay", tool("sleep 1000")]))
         await until(lambda: rig.sent(execution_id, "tool_started"))
-        await rig.client.cancel(execution_id)
+        await rig.cancel(execution_id)
         await rig.until(lambda: not rig.snapshot.executions)
         return await closed_one(temporal, execution_id)
 
