@@ -26,11 +26,6 @@ from worker_core.events import ApprovalAnswered, ApprovalRequested
 from worker_core.logs.ring import LogRing
 
 
-async def cancel(stage: Stage, execution_id: str) -> None:
-    async with stage.client() as api:
-        assert (await api.post(f"/executions/{execution_id}/cancel")).status_code == 200
-
-
 async def tool_message(rig: Rig, execution_id: str) -> str:
     session = await rig.client.load_session(execution_id)
     assert session is not None
@@ -256,7 +251,7 @@ async def test_an_answer_for_the_execution_ends_with_it(stage: Stage, tmp_path: 
         assert target.read_text() == "done\ndone\n"
         other = await rig.execute("another execution\n" + tool(command, "!instant"))
         assert (await asked(rig)).execution_id == other
-        await cancel(stage, other)
+        await rig.cancel(other)
         await rig.until(lambda: not rig.snapshot.approvals)
     assert not home(tmp_path).policy_file.exists()
 
@@ -267,7 +262,7 @@ async def test_cancelled_while_it_waits(stage: Stage, tmp_path: Path) -> None:
         execution_id = await rig.execute("cancel it\n" + tool(command))
         await asked(rig)
         began = time.monotonic()
-        await cancel(stage, execution_id)
+        await rig.cancel(execution_id)
         await rig.until(lambda: not rig.snapshot.executions and not rig.snapshot.approvals, limit=10)
         assert time.monotonic() - began < 5  # two seconds on an idle machine
     assert not target.exists()
@@ -278,8 +273,9 @@ async def test_paused_while_it_waits_it_runs_when_it_is_resumed(stage: Stage, tm
     async with running_engine(stage, tmp_path, approvals="ask") as rig:
         execution_id = await rig.execute("pause it\n" + tool(command, "!instant"))
         view = await asked(rig)
+        await rig.known_to_run(execution_id)
         async with stage.client() as api:
-            assert (await api.post(f"/executions/{execution_id}/pause")).status_code == 200
+            assert (await api.post(f"/executions/{execution_id}/pause")).json()["success"]
             await rig.engine.answer_approval(view.id, allow=True)
             assert (await rig.reach(execution_id, "paused")).status == "paused"
             assert not target.exists()

@@ -56,6 +56,7 @@ async def test_one_that_is_paused_between_two_steps_stays(stage: Stage, tmp_path
         wait = f"until test -e {go}; do sleep 0.05; done"
         execution_id = await rig.execute("paused\n" + tool(wait, "!say over"))
         await until(lambda: rig.sent(execution_id, "tool_started"))
+        await rig.known_to_run(execution_id)
         await rig.client.pause(execution_id)
         go.touch()
         await until(lambda: rig.sent(execution_id, "tool_completed"))

@@ -94,11 +94,15 @@ class Rig:
             return record
 
     async def cancel(self, execution_id: str) -> None:
-        """Once the control plane takes it for more than pending, which is told beside its first model call."""
+        """Once the control plane knows that it runs."""
+        await self.known_to_run(execution_id)
+        await self.client.cancel(execution_id)
+
+    async def known_to_run(self, execution_id: str) -> None:
+        """Until the control plane takes it for more than pending, which is told beside its first model call."""
         async with asyncio.timeout(LIMIT_SECONDS):
             while (await self.client.get_execution(execution_id)).status == "pending":
                 await asyncio.sleep(0.02)
-        await self.client.cancel(execution_id)
 
     async def turn(self, execution_id: str, message: str) -> Any:
         """Continue a conversation and wait until its turn is over."""
