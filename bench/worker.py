@@ -55,8 +55,10 @@ def measure_worker(folder: Path, *, rounds: int, rows: Collection[str]) -> Itera
         if "start" in rows:
             yield from measure_starts(commands, environment, rounds=rounds)
         if {"turn", "burst", "cancel"} & set(rows):
+            # A machine of its own: those that were started above count as its other workers for a minute and a half.
+            machine = {**environment, "KUBIYA_WORKER_HOME": str(folder / "turns")}
             with (
-                running(commands["ours"], until="ready", environment=environment) as mine,
+                running(commands["ours"], until="ready", environment=machine) as mine,
                 running(commands["bare"], until="ready", environment=environment) as theirs,
             ):
                 yield from asyncio.run(measure_turns(info, queue, {"ours": mine, "bare": theirs}, rows=rows))

@@ -25,11 +25,14 @@ from desktop.widgets.tool_card import ToolCard
 SHOWN = 80
 """Items shown at once; a button brings as many earlier ones."""
 
-SEEN = 10
+SEEN = 8
 """Items made before the first picture of a conversation; the rest of `SHOWN` comes bit by bit, above them."""
 
 PIECE = 3
 """Items made in one go after that: less than a picture's time."""
+
+PIECE_EVERY_MS = 16
+"""So that what is there is painted before."""
 
 FAR = 2 * SHOWN
 """Items before those that are shown: what is further away is shown alone, with what is around it."""
@@ -195,7 +198,7 @@ class ConversationView(QScrollArea):
         self._mark = _Mark(around)
         self._wanted_first = 0
         self._idle = QTimer(self)
-        self._idle.setInterval(0)
+        self._idle.setInterval(PIECE_EVERY_MS)
         self._idle.timeout.connect(self._more_above)
         self._clock = QTimer(self)
         self._clock.setInterval(1000)
@@ -224,6 +227,7 @@ class ConversationView(QScrollArea):
         elif self._conversation is not None and item in self._conversation.items[-200:]:
             if not self._is_cut:
                 self._add(item)
+                self._trim()
             elif isinstance(item, Message) and item.delivery:  # the person's own: it is at the end
                 self.show_conversation(self._conversation)
         self._wind()
@@ -319,11 +323,25 @@ class ConversationView(QScrollArea):
                 return NoticeView(item)
 
     def _clear(self) -> None:
-        for view in self._views.values():
-            self._column.removeWidget(view)
-            view.hide()
-            view.deleteLater()
-        self._views = {}
+        for key in tuple(self._views):
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        view = self._views.pop(key)
+        self._column.removeWidget(view)
+        view.hide()
+        view.deleteLater()
+
+    def _trim(self) -> None:
+        """Of what grows while its end is followed, the beginning goes; a button brings it back."""
+        if not self._follows or len(self._views) <= 2 * SHOWN or self._conversation is None:
+            return
+        for key in tuple(self._views)[:-SHOWN]:
+            self._drop(key)
+        first = next(iter(self._views))
+        self._first = next(number for number, item in enumerate(self._conversation.items) if item.key == first)
+        self._wanted_first = self._first
+        self._earlier.setVisible(self._first > 0)
 
     def _show_part(self, first: int, last: int) -> None:
         """Show the items from `first` to before `last`."""

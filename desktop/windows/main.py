@@ -142,11 +142,12 @@ class MainWindow(QMainWindow):
         Raises:
             KeyError: there is no such page.
         """
-        self._stack.setCurrentWidget(self._pages[name])
+        page = self._pages[name]
+        if name == "executions" and target:  # first, so that what stands there before is not laid out
+            self.executions.open(target)
+        self._stack.setCurrentWidget(page)
         self._buttons[name].setChecked(True)
         self._buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
-        if name == "executions" and target:
-            self.executions.open(target)
         if name == "queues" and target:
             self._queues.reveal(target)
         if name == "settings" and target:

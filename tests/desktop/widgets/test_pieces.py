@@ -209,6 +209,26 @@ def test_a_long_conversation_is_made_from_its_end_and_what_is_read_stays_in_its_
     assert view.views[-SEEN] is oldest
 
 
+def test_a_conversation_that_grows_while_its_end_is_followed_keeps_its_end(qtbot) -> None:
+    talk = Conversation("e")
+    view = ConversationView(answer=lambda *_: None, read=lambda _: None)
+    qtbot.addWidget(view)
+    view.resize(600, 400)
+    view.show()
+    view.show_conversation(talk)
+    most = 0
+    for number in range(4 * SHOWN):
+        view.heard(talk.apply("message", {"role": "user", "content": f"message {number}", "message_id": str(number)}))
+        most = max(most, len(view.views))
+    assert most == 2 * SHOWN
+    assert view.views[-1].accessibleName().endswith(f"message {4 * SHOWN - 1}")
+    before = len(view.views)
+    click(view, "Show earlier")
+    assert len(view.views) == before + SHOWN
+    numbers = [int(one.accessibleName().split()[2]) for one in view.views]
+    assert numbers == list(range(numbers[0], 4 * SHOWN))
+
+
 def test_the_conversations_clock_runs_only_while_a_tool_runs_and_is_seen(qtbot) -> None:
     talk = Conversation("e")
     view = ConversationView(answer=lambda *_: None, read=lambda _: None)
