@@ -1,4 +1,4 @@
-"""The baseline: a worker of the bare Temporal SDK, with as many activities per workflow as one turn of an agent has."""
+"""The baseline: a worker of the bare Temporal SDK, with an activity for each step of a turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 ACTIVITIES = 4
-"""begin_execution, call_model, finish_turn, end_execution."""
+"""To begin, to ask the model, to finish the turn, to end: ours does all of an instant turn in two."""
 
 
 @activity.defn

@@ -93,7 +93,7 @@ def measure_starts(
 async def measure_turns(
     info: dict[str, str], queue: str, workers: Mapping[str, Started], *, rows: Collection[str]
 ) -> list[Result]:
-    """One instant turn after the other, many at once, and cancelled ones; the bare workflow has as many activities."""
+    """One instant turn after the other, many at once, and cancelled ones; the bare workflow has one activity a step."""
     temporal = await Client.connect(info["temporal_host"])
     plane = ControlPlaneClient(base_url=info["control_plane_url"], api_key=Secret(info["api_key"]))
 

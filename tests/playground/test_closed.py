@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -19,7 +20,7 @@ import pytest
 from tests.support.playground import Stage, running_playground
 from tests.support.temporal import temporal_binary
 from worker_core.errors import ConfigurationError
-from worker_core.playground import temporal_door
+from worker_core.playground import temporal_door, temporal_server
 from worker_core.playground.server import Playground
 from worker_core.playground.temporal_door import Owners
 from worker_core.sandbox import linux
@@ -229,3 +230,20 @@ async def test_the_temporal_program_of_this_user_may_come(stage: Stage) -> None:
         check=False,
     )
     assert listed.returncode == 0, listed.stderr
+
+
+async def test_a_port_that_another_program_takes_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linux, "find_program", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # it listens, and says nothing
+        port = taken.getsockname()[1]
+        ports, free = iter([port]), temporal_server.free_port
+        monkeypatch.setattr(temporal_server, "free_port", lambda ip: next(ports, None) or free(ip))
+        monkeypatch.setattr(temporal_server, "ANSWER_LIMIT", timedelta(seconds=1))
+        playground = Playground(data_dir=tmp_path)
+        try:
+            info = await playground.start()
+        finally:
+            await playground.stop()
+    assert int(info.temporal_host.rpartition(":")[2]) != port

@@ -50,6 +50,13 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+ANSWER_LIMIT = timedelta(seconds=5)
+"""Who listens and says nothing may be another program: then our own has ended, which is looked at again."""
+
+OTHER_PORTS = 2
+"""Tried where a server ends while it starts and its port was ours to choose: it was free a moment before."""
+
+
 class TemporalServer:
     """One child process, with whatever children it needs. Start it from a thread that lives as long as it shall.
 
@@ -64,6 +71,7 @@ class TemporalServer:
         self._data_dir = data_dir
         self._ip = ip
         self._port = port
+        self._other_ports = OTHER_PORTS if port == 0 else 0
         self._process: subprocess.Popen[bytes] | None = None
         self._job: Job | None = None
         self._log = data_dir / "temporal.log"
@@ -146,11 +154,18 @@ class TemporalServer:
             async with asyncio.timeout(START_LIMIT.total_seconds()):
                 while True:
                     if self._process is None or self._process.poll() is not None:
+                        if self._process is not None and self._other_ports:  # another program has taken the free port
+                            self._other_ports, self._port = self._other_ports - 1, 0
+                            await asyncio.to_thread(self.spawn)
+                            continue
                         raise KubiyaError(f"The Temporal server ended while it started. It said: {self._said()}")
                     try:
                         if self._process.stdin is None:  # a door listens at once, and keeps us until there is somebody
                             await self._knock()
-                        return await Client.connect(self.target, namespace=NAMESPACE)
+                        async with asyncio.timeout(ANSWER_LIMIT.total_seconds()):
+                            client = await Client.connect(self.target, namespace=NAMESPACE)
+                        if self._process.poll() is None:  # else it was another program that answered
+                            return client
                     except (OSError, RuntimeError) as error:
                         last = str(error)
                     await asyncio.sleep(0.02)

@@ -40,7 +40,7 @@ def test_after_a_restart_the_window_has_what_ran_before(qtbot: QtBot, tmp_path: 
     assert texts[1:] == ["Look after it, Waiting for you", "Why was it slow?, Done"]
     worker.get_execution.assert_called_once_with("e")  # a row of the list needs no question of its own
     window.show_page("executions", "waits")
-    assert worker.load_session.call_args_list == [call("e"), call("waits")], "the first one, and then what is opened"
+    assert worker.load_session.call_args_list == [call("waits")], "what is opened, and no other"
 
 
 class Stand:
