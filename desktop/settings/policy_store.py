@@ -26,20 +26,12 @@ class PolicyStore:
         """
         return read_text(self._file)[0] if self._file.exists() else TEMPLATE
 
-    def check(self, text: str) -> str:
-        """A sentence on what is wrong; empty where nothing is."""
+    def read(self, text: str) -> tuple[tuple[Rule, ...] | None, str]:
+        """The rules of a text in their order, and a sentence on what is wrong: one of the two."""
         try:
-            parse(text, file=self._file.name)
+            return parse(text, file=self._file.name), ""
         except BrokenPolicy as error:
-            return fact(error)
-        return ""
-
-    def rules(self, text: str) -> tuple[Rule, ...] | None:
-        """Those of a text, in their order; None where it is no policy."""
-        try:
-            return parse(text, file=self._file.name)
-        except BrokenPolicy:
-            return None
+            return None, fact(error)
 
     def save(self, text: str) -> None:
         """Raises KubiyaError: the text is no policy, or cannot be written."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QHideEvent, QPainter, QPaintEvent, QPen, QShowEvent
 from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -16,7 +16,7 @@ from desktop.models.conversation import Conversation
 from desktop.models.conversation_items import Approval, Item, Message, Notice, ToolCall
 from desktop.widgets.approval_card import Answer, ApprovalCard, Read
 from desktop.widgets.buttons import Button
-from desktop.widgets.layouts import column, row
+from desktop.widgets.layouts import column, row, settle
 from desktop.widgets.markdown import MarkdownView
 from desktop.widgets.surfaces import Icon
 from desktop.widgets.text import ElidedLabel, Label, widget
@@ -363,11 +363,11 @@ class ConversationView(QScrollArea):
 
     def _more_above(self) -> None:
         """What is looked at stays where it is."""
-        _settle()
+        settle()
         bar, seen = self.verticalScrollBar(), next(iter(self._views.values()))
         top = seen.mapTo(self._around, QPoint()).y()
         self._add_before(max(self._wanted_first, self._first - PIECE))
-        _settle()
+        settle()
         if not self._follows:
             bar.setValue(bar.value() + seen.mapTo(self._around, QPoint()).y() - top)
         self._fill()
@@ -417,8 +417,3 @@ class ConversationView(QScrollArea):
         for view in self._views.values():
             if isinstance(view, ToolCard):
                 view.tick()
-
-
-def _settle() -> None:
-    """Sizes go up from the innermost, a level with each round of events: a picture in between would jump."""
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)

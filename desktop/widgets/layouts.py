@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QVBoxLayout, QWidget
 
 Part = QWidget | QLayout | int | None
@@ -49,3 +49,10 @@ def empty(layout: QLayout) -> None:
 def top(part: QWidget, layout: QBoxLayout) -> None:
     """Align a part of a row with its top."""
     layout.setAlignment(part, Qt.AlignmentFlag.AlignTop)
+
+
+def settle() -> None:
+    """Let sizes be what they will be. They go up from the innermost, a level with each round of events: a picture in
+    between would be squeezed, or jump.
+    """
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)

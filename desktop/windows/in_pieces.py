@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
-from PySide6.QtCore import QCoreApplication, QEvent, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QWidget
+
+from desktop.widgets.layouts import settle
 
 BELOW = 4
 """Pieces that are made below one that is wanted."""
@@ -58,7 +60,6 @@ class InPieces:
     def _make(self) -> None:
         _, make = self._waiting.popleft()
         make()
-        # Sizes go up from the innermost, a level with each round of events: a picture in between would be squeezed.
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+        settle()
         if not self._waiting:
             self._idle.stop()

@@ -33,19 +33,20 @@ class PolicyCard(Card):
         editor.setAccessibleName(tr("Policy"))
         editor.setTabChangesFocus(True)
         editor.setMinimumHeight(220)
-        wrong = unreadable or store.check(text)
+        rules, wrong = store.read(text)
+        wrong = unreadable or wrong
         verdict = Label(wrong, role="small", tone="danger" if wrong else "muted", wrap=True)
         save = Button(tr("Save the policy"), variant="primary")
         save.setEnabled(False)
 
         rows = RuleRows()
         rows.chosen.connect(lambda number: _go_to(editor, number))
-        rows.show_rules(store.rules(text) or ())
+        rows.show_rules(rules or ())
 
         def check() -> None:
-            if (rules := store.rules(editor.toPlainText())) is not None:
+            rules, wrong = store.read(editor.toPlainText())
+            if rules is not None:
                 rows.show_rules(rules)
-            wrong = store.check(editor.toPlainText())
             verdict.set_tone("danger" if wrong else "success")
             verdict.setText(wrong or tr("The policy can be read."))
             save.setEnabled(not wrong and editor.toPlainText() != text)

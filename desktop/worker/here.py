@@ -75,12 +75,7 @@ class Here:
         except ConfigurationError as error:
             log.warning("%s", error.sentence)
         await self._engine.start()
-        try:
-            self._socket.open()
-        except OSError as error:
-            log.warning("The control socket cannot be opened (%s); other commands cannot see this worker.", error)
-        else:
-            self._opened = True
+        self._opened = self._socket.open_if_possible()
 
     async def over(self) -> EngineSnapshot:
         """Until it has stopped; its last snapshot."""

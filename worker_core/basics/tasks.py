@@ -42,3 +42,9 @@ class TaskKeeper:
         self.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=limit.total_seconds())
+
+
+def retrieved(task: asyncio.Future[Any]) -> None:
+    """A done callback for what may fail while nobody waits: else its error would be told as "never retrieved"."""
+    if not task.cancelled():
+        task.exception()

@@ -20,6 +20,7 @@ import psutil
 
 from worker_core.basics import typed_json
 from worker_core.basics.files import write_private
+from worker_core.machine.identity import process_runs
 from worker_core.paths import private_directory
 
 Transport = Literal["unix", "tcp"]
@@ -29,7 +30,6 @@ SOCKET_PATH_LIMIT_BYTES: Final = 100
 """macOS takes 104 bytes with the final NUL, Linux 108."""
 
 _SHORT_PREFIX: Final = "kubiya-worker-"
-_BIRTH_TOLERANCE_SECONDS: Final = 1.0
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +51,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_alive(self) -> bool:
         """Whether the process that wrote the file still runs, on this machine."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.born) <= _BIRTH_TOLERANCE_SECONDS
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.Error:
-            return True
+        return process_runs(self.pid, born=self.born)
 
     def connect(self, *, limit_seconds: float) -> socket.socket:
         """A connected socket.

@@ -84,6 +84,15 @@ class ControlSocket:
         self._unlisten = self._engine.events.listen(self._heard, only=(SnapshotReplaced,))
         threading.Thread(target=self._accept, args=(self._listener, worker), name="control-socket", daemon=True).start()
 
+    def open_if_possible(self) -> bool:
+        """As `open`. False, which the log says: it works without, and nobody can see it."""
+        try:
+            self.open()
+        except OSError as error:
+            log.warning("The control socket cannot be opened (%s); other commands cannot see this worker.", error)
+            return False
+        return True
+
     def close(self) -> None:
         """Send the last lines to those who wait, and end. May be called twice."""
         if self.closed:

@@ -1,4 +1,4 @@
-"""This machine's identity, stable across restarts, and how much it can do at once."""
+"""This machine's identity, stable across restarts, how much it can do at once, and whether a process still runs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,26 @@ _PER_EXECUTION_BYTES = 700 * (1 << 20)
 MOST_EXECUTIONS = 16
 """Default ceiling. Agent processes take about 0.7 GB each (facts measured on agents' process trees), so the number
 is derived from memory; model calls mostly wait, so it is not bound to the number of cores."""
+
+
+_BIRTH_TOLERANCE_SECONDS = 1.0
+
+
+def process_runs(pid: int, *, born: float) -> bool:
+    """Whether a process of this machine still runs, and not another one that was given its number.
+
+    Args:
+        pid: its number.
+        born: when it began, in seconds since the epoch as psutil says it.
+    """
+    import psutil
+
+    try:
+        return abs(psutil.Process(pid).create_time() - born) <= _BIRTH_TOLERANCE_SECONDS
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # or what is no number of a process
+        return False
+    except psutil.Error:
+        return True
 
 
 def host_id(file: Path) -> str:

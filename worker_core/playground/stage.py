@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from worker_core.control_plane.client import ControlPlaneClient
     from worker_core.engine.engine import Engine
 
-log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -210,10 +208,7 @@ def stage(backend: Backend, *, log_file: Path) -> Iterator[Stage]:
         )
         await engine.start()
         socket = ControlSocket(engine=engine, log_ring=ring, folder=backend.worker_paths.runtime)
-        try:
-            socket.open()
-        except OSError as error:
-            log.warning("The control socket cannot be opened (%s); other commands cannot see this worker.", error)
+        socket.open_if_possible()
         return engine, socket
 
     try:

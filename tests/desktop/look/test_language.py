@@ -261,11 +261,11 @@ def test_an_error_is_told_without_what_repairs_it_in_a_terminal() -> None:
 def test_what_is_wrong_with_a_policy_is_told_in_the_language_of_the_window(tmp_path: Path) -> None:
     language.load(["de"])
     store = PolicyStore(tmp_path / "policy.toml")
-    assert store.check("[[ask]]\nhost = 'https://example.com'\n") == (
+    assert store.read("[[ask]]\nhost = 'https://example.com'\n")[1] == (
         "policy.toml, Zeile 2: host nennt mehr als einen Host; schreiben Sie example.com, oder *.example.com für alle "
         "Namen darunter."
     )
-    assert store.check("[[deny]]\nalways = true\n") == "policy.toml, Zeile 2: always hat bei deny keine Bedeutung."
+    assert store.read("[[deny]]\nalways = true\n")[1] == "policy.toml, Zeile 2: always hat bei deny keine Bedeutung."
 
 
 def test_a_budget_is_told_with_the_numbers_of_the_language() -> None:

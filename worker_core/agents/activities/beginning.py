@@ -21,6 +21,7 @@ from worker_core.agents.activities.working_folder import with_folders, working_f
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Begin, Begun, Message, Timeouts
+from worker_core.basics.tasks import retrieved
 from worker_core.control_plane.models import ExecutionRecord
 from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT, Lane
 from worker_core.events import ExecutionStarted
@@ -48,7 +49,7 @@ async def begin_here(services: Services, queue: QueueContext, begin: Begin) -> B
     """
     execution, settings = begin.input, services.settings
     preparing = asyncio.create_task(queue.gateway().prepare())
-    preparing.add_done_callback(_retrieve)
+    preparing.add_done_callback(retrieved)  # the first model call reports what went wrong
     folders = await working_folders(services, execution, queue_id=queue.queue_id)
     record, cast, session = await asyncio.gather(
         services.client.get_execution(execution.execution_id),
@@ -164,9 +165,3 @@ def _earlier(session: dict[str, Any] | None, *, except_id: str) -> tuple[Message
 
 def _positive(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    # The first model call reports what went wrong; here the error only must not be "never retrieved".
-    if not task.cancelled():
-        task.exception()

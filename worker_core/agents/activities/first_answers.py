@@ -27,11 +27,12 @@ from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import model_call
 from worker_core.agents.messages import Begun, ModelCall, ModelReply
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.tasks import retrieved
+from worker_core.machine.identity import process_runs
 
 WITH_THE_BEGINNING: Final = timedelta(seconds=1)
 """How long a beginning waits for the answer to come with it. A machine that dies meanwhile has its beginning repeated
 elsewhere, so it is not long; and an answer that takes longer gains nothing by it."""
-
 
 LOOK_AGAIN_SECONDS: Final = 5.0
 """How often is asked whether an answer that nobody took is still wanted."""
@@ -42,7 +43,6 @@ MOST_PASSED_ON: Final = 12
 _FIRST_REST_SECONDS: Final = 0.1
 _LONGEST_REST_SECONDS: Final = 5.0
 
-_BIRTH_TOLERANCE_SECONDS: Final = 1.0
 _PROCESS: Final = re.compile(r"([1-9][0-9]{0,9})@([0-9]{1,12}\.[0-9]{2})")
 
 
@@ -96,7 +96,7 @@ class FirstAnswers:
         """
         self.forget(call.execution_id)
         answer = asyncio.create_task(make(), name=f"first answer of {call.execution_id}")
-        answer.add_done_callback(_retrieve)
+        answer.add_done_callback(retrieved)  # whoever takes it hears of its error
         watch = asyncio.create_task(self._watch(call.execution_id, is_wanted))
         self._asked[call.execution_id] = _Asked(call=call, answer=answer, watch=watch)
         return answer
@@ -143,13 +143,7 @@ def another_runs(process: str) -> bool:
     """Whether that one is another, and still there. False for what is none."""
     if process == this_process() or not (said := _PROCESS.fullmatch(process)):
         return False
-    try:
-        born = psutil.Process(int(said[1])).create_time()
-    except psutil.AccessDenied:
-        return True
-    except (psutil.Error, OSError, ValueError, OverflowError):
-        return False
-    return abs(born - float(said[2])) <= _BIRTH_TOLERANCE_SECONDS
+    return process_runs(int(said[1]), born=float(said[2]))
 
 
 def before_passing_on(call: ModelCall) -> float:
@@ -165,9 +159,3 @@ def elsewhere(call: ModelCall) -> ModelReply:
 def _content(call: ModelCall) -> ModelCall:
     """Without what says when it was made."""
     return replace(call, after_sequence=0, asked_by="", passed_on=0)
-
-
-def _retrieve(answer: asyncio.Task[ModelReply]) -> None:
-    # Whoever takes it hears of it; here the error only must not be "never retrieved".
-    if not answer.cancelled():
-        answer.exception()

@@ -21,7 +21,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.basics.tasks import TaskKeeper
+from worker_core.basics.tasks import TaskKeeper, retrieved
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class RunningCalls(Generic[_Outcome]):
         running = self._calls.get(key)
         if running is None:
             running = self._calls[key] = _Running(task=asyncio.create_task(begin(), name=f"call {call_id}"))
-            running.task.add_done_callback(_retrieve)
+            running.task.add_done_callback(retrieved)  # the next attempt asks the journal what became of it
         else:
             log.info("A call of %s went on while its worker was away; its outcome counts.", execution_id)
             running.taken.set()
@@ -157,9 +157,3 @@ async def _ended(task: asyncio.Task[_Outcome]) -> None:
             await asyncio.wait([task])
         except asyncio.CancelledError:
             continue
-
-
-def _retrieve(task: asyncio.Task[_Outcome]) -> None:
-    # The next attempt asks the journal what became of it; here the error only must not be "never retrieved".
-    if not task.cancelled():
-        task.exception()
