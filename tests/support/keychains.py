@@ -26,6 +26,7 @@ from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
 from tests.support.tray_host import LIMIT_SECONDS, desktop_environment, private_bus, private_display, until
+from tests.support.window_manager import openbox
 from worker_core.secret_service import SECRETS
 
 LEAVING_SECONDS = 5.0
@@ -130,7 +131,14 @@ class Desk:
 
     def focus(self, title: str) -> None:
         """Until the window with the keyboard is called so."""
-        until(lambda: re.search(title, self.run("xdotool", "getactivewindow", "getwindowname")), what=title)
+        try:
+            until(lambda: re.search(title, self.run("xdotool", "getactivewindow", "getwindowname")), what=title)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there are {self.windows()}") from None
+
+    def windows(self) -> list[str]:
+        """The titles of what is shown."""
+        return self.run("xdotool", "search", "--onlyvisible", "--name", ".", "getwindowname", "%@").splitlines()
 
     def type(self, *parts: str) -> None:
         """Words; those in angle brackets are keys as X names them."""
@@ -161,6 +169,13 @@ class Desk:
     def lock(self) -> None:
         """By the Secret Service."""
         self.ask_bus(lambda bus: secretstorage.Collection(bus).lock())
+
+    def is_locked(self) -> bool:
+        """Whether the collection for keys is there, and closed."""
+        try:
+            return bool(self.ask_bus(lambda bus: secretstorage.Collection(bus).is_locked()))
+        except secretstorage.SecretStorageException:
+            return False
 
 
 class Caller:
@@ -312,6 +327,5 @@ def keychain_desk(home: Path) -> Iterator[Desk]:
     ):
         environment = desktop_environment(home, display=display, bus=bus) | {"GSETTINGS_BACKEND": "memory"}
         del environment["PYTHON_KEYRING_BACKEND"]
-        desk = Desk(bus=bus, home=home, environment=environment, running=running)
-        desk.start("openbox", "--sm-disable")
-        yield desk
+        running.enter_context(openbox(environment))
+        yield Desk(bus=bus, home=home, environment=environment, running=running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import field
@@ -37,6 +38,9 @@ _OWN_TOOLS = ("TodoWrite",)
 """Of the program's tools, those that do nothing outside it."""
 
 _DELEGATION = "Task"
+
+_MOST_CANCELLATIONS = 10
+"""Of one end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +151,12 @@ async def _converse(order: Order, listener: Listener, program: Program, door: Mo
         or None,
     )
     client = ClaudeSDKClient(options, transport=program)
-    await client.connect()
     try:
+        await client.connect()
         await client.query(order.prompt)
         result = await _followed(client.receive_response(), listener)
     finally:
-        await client.disconnect()
+        await _disconnected(client)
     if result is None:
         raise _failure(program, door, "")
     if result.is_error:
@@ -169,6 +173,23 @@ async def _converse(order: Order, listener: Listener, program: Program, door: Mo
         finish_reason=result.stop_reason or "stop",
         usage=usage_of(result.usage or {}, cost=result.total_cost_usd or 0.0),
     )
+
+
+async def _disconnected(client: ClaudeSDKClient) -> None:
+    """Until it has: a cancellation in the midst of it would leave the SDK's stream open.
+
+    A turn is cancelled a second time where its worker ends while it is being given up. Not by `uninterrupted`: the end
+    of the loop cancels every task, and the one that it makes, too.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    for _ in range(_MOST_CANCELLATIONS):
+        try:
+            await client.disconnect()
+            break
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _followed(messages: AsyncIterator[Any], listener: Listener) -> ResultMessage | None:
