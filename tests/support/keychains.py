@@ -17,6 +17,7 @@ from queue import Queue
 from typing import ClassVar
 
 import pytest
+from PIL import ImageGrab
 
 pytest.importorskip("secretstorage", reason="the Secret Service is Linux's: SecretStorage is not installed")
 
@@ -30,6 +31,9 @@ from tests.support.window_manager import openbox
 from worker_core.secret_service import SECRETS
 
 LEAVING_SECONDS = 5.0
+DARK = 100
+"""Of 255, below which a pixel of a choice is its dot."""
+
 PASSWORD = "apassword"
 ROOT = Path(__file__).parents[2]
 PROMPTER = "/usr/libexec/gcr-prompter"
@@ -138,7 +142,22 @@ class Desk:
 
     def windows(self) -> list[str]:
         """The titles of what is shown."""
-        return self.run("xdotool", "search", "--onlyvisible", "--name", ".", "getwindowname", "%@").splitlines()
+        shown = self.run("xdotool", "search", "--onlyvisible", "--name", ".").split()
+        return [self.run("xdotool", "getwindowname", one) for one in shown]
+
+    def click_dark(self, window: str, x: int, y: int) -> None:
+        """Click there in a window until it is dark, as a radio button is that was chosen."""
+
+        def is_dark() -> bool:
+            self.run("xdotool", "mousemove", "--window", window, str(x), str(y))
+            there = dict(re.findall(r"([XY])=(\d+)", self.run("xdotool", "getmouselocation", "--shell")))
+            picture = ImageGrab.grab(xdisplay=self._environment["DISPLAY"]).convert("L")
+            if picture.getpixel((int(there["X"]), int(there["Y"]))) < DARK:
+                return True
+            self.run("xdotool", "click", "1")
+            return False
+
+        until(is_dark, what="a choice")
 
     def type(self, *parts: str) -> None:
         """Words; those in angle brackets are keys as X names them."""
@@ -276,7 +295,7 @@ class KWallet(Keychain):
         """Its assistant offers GPG first, which fails without a key: another kind is clicked, then a password given."""
         desk.focus(self.asks_for_password)
         first = desk.run("xdotool", "getactivewindow")
-        desk.run("xdotool", "mousemove", "--window", first, "109", "167", "click", "1")
+        desk.click_dark(first, 109, 167)
         desk.type("<Return>")
         until(lambda: desk.run("xdotool", "getactivewindow") not in {first, ""}, what="its password")
         desk.focus(self.asks_for_password)
