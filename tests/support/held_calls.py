@@ -45,6 +45,21 @@ class HeldCalls:
         self._changes: list[_Call] = []
         self._came = asyncio.Condition()
         self._wanted: Callable[[str], bool] = lambda _path: False
+        self._to_refuse: list[str] = []
+        self.refused: list[str] = []
+
+    def refuse(self, *names: str) -> None:
+        """Do nothing, and answer 503, to the next call of each of these names."""
+        self._to_refuse.extend(names)
+
+    def refuses(self, method: str, path: str) -> bool:
+        """Whether this call is to be refused; then it is written down in `refused`."""
+        name = _name(method, path)
+        if name not in self._to_refuse:
+            return False
+        self._to_refuse.remove(name)
+        self.refused.append(name)
+        return True
 
     def hold(self, wanted: Callable[[str], bool]) -> None:
         """From now on keep back, and write down, the calls whose path is wanted."""
@@ -100,6 +115,8 @@ async def held_calls(stage: Stage) -> AsyncIterator[HeldCalls]:
 
         async def forward(request: Request) -> Reply:
             await held.pass_by(request.method, request.path, request.body)
+            if held.refuses(request.method, request.path):
+                return Reply(status=503)
             answer = await _sent(api, request)
             body: Any = answer.json() if answer.content else b""
             return Reply(status=answer.status_code, body=body)

@@ -375,6 +375,8 @@ class FinishTurn(Packed):
     """The session was changed since the turn began."""
 
     after_sequence: int = 0
+    moved: bool = False
+    """Another machine was to do this, which is lost: how far it came is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,6 +172,14 @@ async def test_a_turn_that_ended_its_execution_leaves_nothing_to_do(client: Clie
     assert (result["status"], world.ends) == ("completed", [])
 
 
+@pytest.mark.parametrize("homes_lost", [0, 1])
+async def test_a_turns_end_says_that_another_machine_may_have_been_at_it(client: Client, homes_lost: int) -> None:
+    world = World(answer=lambda call: reply("never"), first=reply("ahead"), homes_lost=homes_lost)
+    async with serving(client, world) as queue:
+        await (await start(client, queue)).result()
+    assert [turn.moved for turn in world.finished] == [bool(homes_lost)]
+
+
 async def test_a_message_in_the_moment_of_the_end_begins_anew(client: Client) -> None:
     async def answer_it(turn: FinishTurn) -> None:
         if turn.turn == 1:

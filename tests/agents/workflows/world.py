@@ -62,6 +62,9 @@ class World:
     """The answer that comes with the beginning."""
 
     ends_with_its_turn: Callable[[FinishTurn], bool] = lambda turn: False
+    homes_lost: int = 0
+    """So many beginnings lead to a machine that is gone before it takes anything."""
+
     meanwhile: Callable[[FinishTurn], Awaitable[None]] | None = None
     """While a turn is finished."""
 
@@ -83,11 +86,12 @@ class World:
         @activity.defn(name="begin_execution")
         async def begin(request: Begin) -> Begun:
             self.begun.append(request)
+            lost = len(self.begun) <= self.homes_lost
             return Begun(
-                home_queue=home,
-                host_id="host",
+                home_queue=f"{home}@gone" if lost else home,
+                host_id="gone" if lost else "host",
                 persona=Persona(model="scripted", system_prompt="be brief", tools=self.tools, entity_id="a"),
-                timeouts=Timeouts(heartbeat=5.0),
+                timeouts=Timeouts(heartbeat=5.0, **({"home_lost_after": 1.0} if lost else {})),
                 model_call_limit=self.model_call_limit,
                 context_limit_tokens=self.context_limit_tokens,
                 asked_by=self.asked_by,

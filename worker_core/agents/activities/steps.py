@@ -259,7 +259,7 @@ class Steps:
         decision = await turn_ends.finish(
             self._services,
             turn,
-            repeated=activity.info().attempt > 1,
+            repeated=turn.moved or activity.info().attempt > 1,
             worker_id=self._queue.worker_id(),
             queue_id=self._queue.queue_id,
         )

@@ -15,6 +15,7 @@ from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT
 from worker_core.events import ExecutionWaiting
 
 FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
+DECIDED = FINAL_STATUSES | {"waiting_for_input"}
 DECISION_POLLS_SECONDS = (0.1, 0.4)
 """The decision is written before the analytics call answers; these waits are only for a server that is late."""
 
@@ -27,7 +28,8 @@ async def finish(
 ) -> TurnDecision:
     """Store the session and the numbers, and read the server's decision (protocol 8.6, design A).
 
-    Whoever hears that the turn has ended finds it counted.
+    Whoever hears that the turn has ended finds it counted. `repeated`: an attempt that did not come to its end may have
+    done some of it.
     """
     lane = services.outbox.lane(turn.execution_id)
     lane.advance(turn.after_sequence)
@@ -44,28 +46,10 @@ async def finish(
             ExecutionPatch(response=turn.response, usage=turn.total_usage.to_wire(), execution_metadata=metadata),
         ),
     )
-    await services.client.record_turn(
-        TurnAnalytics(
-            execution_id=turn.execution_id,
-            turn_number=turn.turn,
-            turn_id=f"{turn.execution_id}_{turn.turn}",
-            model=turn.model,
-            started_at=turn.started_at,
-            completed_at=turn.completed_at,
-            duration_ms=turn.duration_ms,
-            input_tokens=turn.turn_usage.prompt_tokens,
-            output_tokens=turn.turn_usage.completion_tokens,
-            cache_read_tokens=turn.turn_usage.cached_tokens,
-            cache_creation_tokens=turn.turn_usage.cache_creation_tokens,
-            total_cost=turn.turn_usage.cost,
-            total_tokens=turn.turn_usage.total_tokens,
-            finish_reason=turn.finish_reason,
-            response_preview=turn.response[:RESPONSE_PREVIEW_LENGTH],
-            tools_called_count=len(turn.tool_names),
-            tools_called_names=list(dict.fromkeys(turn.tool_names)),
-        )
-    )
-    record = await _decided(services, turn.execution_id)
+    record = await _decided_before(services, turn.execution_id) if repeated else None
+    if record is None:
+        await services.client.record_turn(_numbers(turn))
+        record = await _decided(services, turn.execution_id)
     if record.execution_metadata.get("conversation_turns") != turn.turn:  # its beginning was cut off
         metadata = {**record.execution_metadata, **of_turn(turn.execution_id, turn.turn)}
         await services.client.patch_execution(turn.execution_id, ExecutionPatch(execution_metadata=metadata))
@@ -124,6 +108,28 @@ async def give_up(
     return TurnDecision(status="waiting_for_input", last_sequence=lane.last_sequence)
 
 
+def _numbers(turn: FinishTurn) -> TurnAnalytics:
+    return TurnAnalytics(
+        execution_id=turn.execution_id,
+        turn_number=turn.turn,
+        turn_id=f"{turn.execution_id}_{turn.turn}",
+        model=turn.model,
+        started_at=turn.started_at,
+        completed_at=turn.completed_at,
+        duration_ms=turn.duration_ms,
+        input_tokens=turn.turn_usage.prompt_tokens,
+        output_tokens=turn.turn_usage.completion_tokens,
+        cache_read_tokens=turn.turn_usage.cached_tokens,
+        cache_creation_tokens=turn.turn_usage.cache_creation_tokens,
+        total_cost=turn.turn_usage.cost,
+        total_tokens=turn.turn_usage.total_tokens,
+        finish_reason=turn.finish_reason,
+        response_preview=turn.response[:RESPONSE_PREVIEW_LENGTH],
+        tools_called_count=len(turn.tool_names),
+        tools_called_names=list(dict.fromkeys(turn.tool_names)),
+    )
+
+
 async def _metadata(services: Services, turn: FinishTurn) -> dict[str, Any] | None:
     """What the record's metadata become; None: they stay. What is known when a turn begins was written then."""
     if not turn.session_id:
@@ -147,11 +153,20 @@ async def store_messages(
     )
 
 
+async def _decided_before(services: Services, execution_id: str) -> ExecutionRecord | None:
+    """The record, where an attempt before this one had the server decide: the record said `running` until then.
+
+    Asked once more, the server would decide anew, over an end that may have been told already (protocol, 8.6).
+    """
+    record = await services.client.get_execution(execution_id)
+    return record if record.status in DECIDED else None
+
+
 async def _decided(services: Services, execution_id: str) -> ExecutionRecord:
     """The record, once the server has decided. `running` means that it has not: then the user is asked."""
     for wait_seconds in (*DECISION_POLLS_SECONDS, 0.0):
         record = await services.client.get_execution(execution_id)
-        if record.status in FINAL_STATUSES or record.status == "waiting_for_input":
+        if record.status in DECIDED:
             return record
         if wait_seconds:
             await asyncio.sleep(wait_seconds)

@@ -274,6 +274,7 @@ class ExecutionWorkflow:
         if reply.remark and not reply.content:
             progress.response = reply.remark  # not silence
         started, finished = datetime.fromisoformat(under_way.started_at), workflow.now()
+        home = progress.home
         decision: TurnDecision = await self._home.call(
             "finish_turn",
             lambda: FinishTurn(
@@ -294,6 +295,7 @@ class ExecutionWorkflow:
                 session_id=progress.session_id,
                 saved=bool(progress.turn_progress and progress.turn_progress.saved),
                 after_sequence=progress.sequence,
+                moved=progress.home is not home,
             ),
             TurnDecision,
             start_to_close_timeout=timedelta(seconds=120),
