@@ -69,9 +69,9 @@ class NotificationServer(BusService):
     def dismiss(self, number: int) -> None:
         self.signal(EMITTER, "NotificationClosed", "uu", (number, 2))
 
-    def answer_all(self) -> None:
+    def answer_all(self, *, newest_first: bool = False) -> None:
         """What it was slow with."""
-        for message, number in self._unanswered:
+        for message, number in reversed(self._unanswered) if newest_first else self._unanswered:
             self.reply(message, "u", (number,))
 
     def answer(self, message: Message) -> None:

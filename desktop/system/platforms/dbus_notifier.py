@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PySide6.QtCore import QObject, Signal
 
 from desktop.system.platforms.notice_picture import Picture
+from desktop.system.platforms.notice_places import Fate, NoticePlace, NoticePlaces
 from desktop.system.platforms.ports import Bubble
 from worker_core.basics.quick_dataclass import dataclass
 
@@ -33,9 +34,6 @@ log = logging.getLogger(__name__)
 
 CLOSE_LIMIT_SECONDS: Final = 5.0
 LONGEST_BODY: Final = 400
-KNOWN: Final = 200
-"""Notifications that are thought to be on the screen."""
-
 LEAVES_CLOSED_ONES: Final = "Notification Daemon"
 """GNOME's of old (3.20): it says that one was closed, and leaves it on the screen. One that expires goes."""
 
@@ -55,10 +53,11 @@ class _Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class _Late:
-    """A notification that is on the screen after all."""
+    """A notification that is on the screen after all; None: it is not, and will not be."""
 
     key: str
-    answer: Answer
+    turn: int
+    answer: Answer | None
 
 
 class DBusNotifier(QObject):
@@ -85,16 +84,11 @@ class DBusNotifier(QObject):
         self._wishes: Queue[Bubble | _Withdraw | _Late | Message | None] = Queue()
         self._thread: threading.Thread | None = None
         self._bus: NotificationBus | None = None
-        self._up: dict[str, None] = {}
-        """Keys of those that are to be on the screen, as far as is known; the oldest first."""
-
-        self._places: dict[tuple[str, int], str] = {}
-        """Keys by the server that shows it, and its number there."""
-
+        self._places = NoticePlaces()
         self._server = ""
         """Who is the server now, by its unique name; empty: nobody, as far as is known."""
 
-        self._token: tuple[str, int, str] = ("", 0, "")
+        self._token = (NoticePlace("", 0), "")
         """The last, and of which notification."""
 
     def show(self, bubble: Bubble) -> None:
@@ -144,9 +138,7 @@ class DBusNotifier(QObject):
         from desktop.system.platforms.notification_bus import NotificationBus
 
         bus = self._bus = self._bus or NotificationBus(self._wishes)
-        self._up[bubble.key] = None
-        while len(self._up) > KNOWN:  # some servers never say that one has gone
-            self._forget(next(iter(self._up)))
+        self._places.want(bubble.key)
         can = bus.can()
         offered = [(OPEN, bubble.open_text), *bubble.actions]
         actions = [text for pair in offered for text in pair] if "actions" in can else []
@@ -167,54 +159,48 @@ class DBusNotifier(QObject):
         """In its own place, where it has one at the present server."""
         from desktop.system.platforms.notification_bus import NAME, BusRefusal
 
-        places = [(NAME, 0)]
-        places[:0] = [place for place, shown in self._places.items() if shown == key and place[0] == self._server]
+        turn = self._places.ask(key)
+        places = [NoticePlace(NAME, 0)]
+        places[:0] = [place for place in self._places.of(key) if place.server == self._server]
         while places:
             server, number = places.pop(0)
             arguments = (self._application, number, *content)
             try:
-                came = bus.call("Notify", _NOTIFY, arguments, server=server, late=partial(self._late, key))
+                came = bus.call("Notify", _NOTIFY, arguments, server=server, late=partial(self._late, key, turn))
             except BusRefusal:
                 if not places:
+                    self._places.refused(turn)
                     raise
             else:
                 self._server = came.server
-                self._is_there(key, came)
+                self._is_there(key, turn, came)
                 return
 
-    def _late(self, key: str, answer: Answer) -> None:
+    def _late(self, key: str, turn: int, answer: Answer | None) -> None:
         """In the bus's thread."""
-        self._wishes.put(_Late(key, answer))
+        self._wishes.put(_Late(key, turn, answer))
 
     def _came_late(self, late: _Late) -> None:
-        self._is_there(late.key, late.answer)
-        if late.key not in self._up:
+        if late.answer is None:
+            self._places.refused(late.turn)
+            return
+        self._is_there(late.key, late.turn, late.answer)
+        if not self._places.is_wanted(late.key):
             self._take_down(late.key)
 
-    def _is_there(self, key: str, answer: Answer) -> None:
-        """A server shows it; once is enough."""
-        (number,) = answer.body
-        here = (answer.server, number)
-        for place in [place for place, shown in self._places.items() if shown == key and place[0] == here[0]]:
-            del self._places[place]
-            if place != here:
-                self._close_at(place)
-        if number:  # notify-osd's dialogs have none
-            self._places[here] = key
+    def _is_there(self, key: str, turn: int, answer: Answer) -> None:
+        place = NoticePlace(answer.server, *answer.body)
+        others, fates = self._places.is_there(key, turn, place)
+        for fate in fates:
+            self._tell(key, place, fate)
+        for other in others:
+            self._close_at(other)
 
     def _take_down(self, key: str) -> None:
-        for place in self._forget(key):
+        for place in self._places.forget(key):
             self._close_at(place)
 
-    def _forget(self, key: str) -> list[tuple[str, int]]:
-        """Where it was."""
-        self._up.pop(key, None)
-        places = [place for place, shown in self._places.items() if shown == key]
-        for place in places:
-            del self._places[place]
-        return places
-
-    def _close_at(self, place: tuple[str, int]) -> None:
+    def _close_at(self, place: NoticePlace) -> None:
         from desktop.system.platforms.notification_bus import BusRefusal
 
         server, number = place
@@ -234,24 +220,28 @@ class DBusNotifier(QObject):
         if heard == OWNER:
             self._changed(str(message.body[2]))
             return
-        server, number = sender(message), message.body[0]
+        place = NoticePlace(sender(message), message.body[0])
         if heard == LEAVE:
-            self._token = (server, number, str(message.body[1]))
+            self._token = (place, str(message.body[1]))
             return
-        key = self._places.get((server, number))
-        if key is None:
-            return
+        fate = Fate(None)
         if heard == CHOICE:
-            picked = str(message.body[1])
-            *given, token = self._token
-            self._token = ("", 0, "")
-            self.acted.emit(key, picked, token if given == [server, number] else "")
-            if picked == OPEN:
-                self._take_down(key)  # LXQt's server leaves it on the screen
+            (given, token), self._token = self._token, (NoticePlace("", 0), "")
+            fate = Fate(str(message.body[1]), token if given == place else "")
+        key = self._places.key(place)
+        if key is None:
+            self._places.early(place, fate)
         else:
-            del self._places[server, number]
-            if key not in self._places.values():
-                self._up.pop(key, None)
+            self._tell(key, place, fate)
+
+    def _tell(self, key: str, place: NoticePlace, fate: Fate) -> None:
+        """What became of one."""
+        if fate.picked is None:
+            self._places.closed(place)
+            return
+        self.acted.emit(key, fate.picked, fate.token)
+        if fate.picked == OPEN:
+            self._take_down(key)  # LXQt's server leaves it on the screen
 
     def _changed(self, server: str) -> None:
         """Another program is the server now, or (empty) none is."""
@@ -259,8 +249,7 @@ class DBusNotifier(QObject):
         if self._bus is not None:
             self._bus.forget()
         if server:
-            there = {key for place, key in self._places.items() if place[0] == server}
-            for key in self._up.keys() - there:
+            for key in self._places.missing(server):
                 self.lost.emit(key)
 
     def _is_broken(self, error: Exception) -> bool:
@@ -273,7 +262,6 @@ class DBusNotifier(QObject):
 
     def _leave_bus(self) -> None:
         bus, self._bus = self._bus, None
-        self._up.clear()
         self._places.clear()
         self._server = ""
         if bus is not None:

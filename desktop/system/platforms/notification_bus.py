@@ -100,11 +100,11 @@ class NotificationBus:
         arguments: tuple[Any, ...],
         *,
         server: str = NAME,
-        late: Callable[[Answer], None] | None = None,
+        late: Callable[[Answer | None], None] | None = None,
     ) -> Answer:
         """Ask a server: whoever has the name, which the bus may start for it, or one by its unique name.
 
-        `late` is called where the answer comes after the limit, in another thread, and only for a good one.
+        `late` is called where the answer comes after the limit, in another thread; None: it is no good one.
 
         Raises BusRefusal, TimeoutError, or what the bus raises.
         """
@@ -118,7 +118,7 @@ class NotificationBus:
         with contextlib.suppress(Exception):
             self._connection.close()
 
-    def _ask(self, message: Message, *, late: Callable[[Answer], None] | None = None) -> Message:
+    def _ask(self, message: Message, *, late: Callable[[Answer | None], None] | None = None) -> Message:
         if not self._thread.is_alive():
             raise ConnectionError("the connection to the session bus has ended")
         serial = next(self._connection.outgoing_serial)
@@ -181,6 +181,8 @@ def _read(message: Message) -> Answer:
     return Answer(sender(message), tuple(message.body))
 
 
-def _tell(came: Future[Message], late: Callable[[Answer], None]) -> None:
+def _tell(came: Future[Message], late: Callable[[Answer | None], None]) -> None:
+    answer = None
     with contextlib.suppress(Exception):
-        late(_read(came.result()))
+        answer = _read(came.result())
+    late(answer)

@@ -20,7 +20,7 @@ from desktop.system.platforms.session_lock import SessionLock
 from tests.desktop.notices.rig import NEWS, QUESTION, Rig, asking, question
 from tests.support.dbus_mock import Logind
 from tests.support.notification_server import NotificationServer
-from tests.support.tray_host import private_bus
+from tests.support.tray_host import LIMIT_SECONDS, private_bus
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="D-Bus is Linux's")
 
@@ -441,6 +441,84 @@ def test_a_server_that_is_late_is_answered_all_the_same(
         qtbot.waitUntil(lambda: server.closed == [1])
         return
     server.pick(1, "allow")
+    qtbot.waitUntil(lambda: rig.answers == [("a1", True)])
+
+
+LIMIT = "desktop.system.platforms.notification_bus.LIMIT_SECONDS"
+
+
+@pytest.fixture
+def slow(rig: Rig, server: NotificationServer, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> NotificationServer:
+    """It shows, and answers when it is told to, which is past the limit; one was quick, and is gone."""
+    rig.bubbles.show(NEWS)
+    qtbot.waitUntil(lambda: len(server.shown) == 1)
+    server.pick(1, "default")
+    qtbot.waitUntil(lambda: (server.closed, rig.followed) == ([1], [NEWS]))
+    rig.followed.clear()
+    server.is_slow = True
+    monkeypatch.setattr(LIMIT, 0.2)
+    return server
+
+
+@pytest.mark.parametrize(("button", "allow"), [("allow", True), ("deny", False)])
+def test_an_answer_that_comes_before_the_servers_own_is_kept(
+    rig: Rig, slow: NotificationServer, qtbot: QtBot, button: str, allow: bool
+) -> None:
+    """It shows the question, is clicked on, and says only then which number it has."""
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: rig.messages == [QUESTION])
+    slow.pick(77, "allow")  # another program's
+    slow.pick(2, button)
+    slow.answer_all()
+    qtbot.waitUntil(lambda: rig.answers == [("a1", allow)])
+    qtbot.waitUntil(lambda: slow.closed == [1, 2])
+    assert rig.answers == [("a1", allow)], "once"
+
+
+def test_a_click_that_comes_before_the_servers_answer_leads_there_by_its_leave(
+    rig: Rig, slow: NotificationServer, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave: list[str] = []
+    monkeypatch.setattr("desktop.notices.popups.come_by", leave.append)
+    rig.bubbles.show(QUESTION)
+    qtbot.waitUntil(lambda: rig.messages == [QUESTION])
+    slow.give_token(2, "one")
+    slow.pick(2, "default")
+    slow.dismiss(2)
+    slow.give_token(77, "another's")
+    slow.answer_all()
+    qtbot.waitUntil(lambda: rig.followed == [QUESTION])
+    assert leave == ["one"]
+
+
+def test_one_that_was_closed_before_the_servers_answer_is_not_put_up_elsewhere(
+    rig: Rig, slow: NotificationServer, bus: str, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (2, 3):
+        rig.bubbles.show(question(f"shell: rm {number}", target=f"a{number}"))
+    qtbot.waitUntil(lambda: len(rig.messages) == 2)
+    slow.dismiss(2)
+    slow.answer_all()
+    monkeypatch.setattr(LIMIT, LIMIT_SECONDS)
+    slow.give_up_name()
+    other = NotificationServer(bus)
+    try:
+        qtbot.waitUntil(lambda: bool(other.shown))
+        other.pick(1, "deny")
+        qtbot.waitUntil(lambda: rig.answers == [("a3", False)])
+        assert [one.body for one in other.shown] == ["shell: rm 3"]
+    finally:
+        other.close()
+
+
+def test_of_two_that_a_slow_server_shows_the_newer_stays(rig: Rig, slow: NotificationServer, qtbot: QtBot) -> None:
+    rig.bubbles.show(question("shell: old"))
+    qtbot.waitUntil(lambda: len(rig.messages) == 1)
+    rig.bubbles.show(question("shell: new"))
+    qtbot.waitUntil(lambda: len(rig.messages) == 2)
+    slow.answer_all(newest_first=True)
+    qtbot.waitUntil(lambda: slow.closed == [1, 2])
+    slow.pick(3, "allow")
     qtbot.waitUntil(lambda: rig.answers == [("a1", True)])
 
 
