@@ -184,7 +184,7 @@ async def test_a_message_in_the_moment_of_the_end_begins_anew(client: Client) ->
     async def answer_it(turn: FinishTurn) -> None:
         if turn.turn == 1:
             await handle.signal("add_message", "wait")
-            await until_inbox(handle)
+            await until_told(handle, "SIGNALED")
 
     world = World(
         answer=lambda call: reply(f"answer {call.turn}"), ends_with_its_turn=lambda turn: True, meanwhile=answer_it
@@ -198,10 +198,23 @@ async def test_a_message_in_the_moment_of_the_end_begins_anew(client: Client) ->
     assert world.model_calls[1].messages[-1]["content"] == "wait"
 
 
-async def until_inbox(handle: WorkflowHandle[Any, Any]) -> None:
-    """Until the workflow has taken a signal: it has to, before it hears of what ends meanwhile."""
-    async with asyncio.timeout(30):
-        while "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED" not in await _kinds(handle):
+async def test_cancelled_in_the_moment_of_the_end_it_has_ended_once(client: Client) -> None:
+    async def cancel(turn: FinishTurn) -> None:
+        await handle.cancel()
+        await until_told(handle, "CANCEL_REQUESTED")
+
+    world = World(answer=lambda call: reply("hi"), ends_with_its_turn=lambda turn: True, meanwhile=cancel)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert (len(world.finished), world.ends) == (1, [])
+
+
+async def until_told(handle: WorkflowHandle[Any, Any], event: str) -> None:
+    """Until the history has it: the workflow hears of it before it hears of what ends meanwhile."""
+    async with asyncio.timeout(60):
+        while f"EVENT_TYPE_WORKFLOW_EXECUTION_{event}" not in await _kinds(handle):
             await asyncio.sleep(0.02)
 
 

@@ -151,12 +151,12 @@ class ExecutionWorkflow:
             self._take_inbox()
         while True:
             decision = await self._run_turn_or_give_it_up()
+            self._recorded, self._ended = decision.recorded, decision.ended
             stop_if_cancelled()
             if decision.status == "failed" and not progress.inbox:
                 raise ApplicationError(
                     "The control plane judged that this execution failed.", type="JudgedFailed", non_retryable=True
                 )
-            self._recorded, self._ended = decision.recorded, decision.ended
             over = progress.done or decision.status == "completed" or self._execution.unattended
             if not progress.inbox and over:
                 break
