@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from worker_core import __version__
 from worker_core.basics.sentences import joined, worded
 from worker_core.events import (

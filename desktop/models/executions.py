@@ -11,7 +11,7 @@ from desktop.look.language import tr
 from desktop.models.conversation import Conversation
 from desktop.models.conversation_items import Approval, Item, Message
 from desktop.models.course import RESTING, Course
-from desktop.notices.notifications import Words
+from desktop.notices.execution_news import Words
 from worker_core import events
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.snapshot import ApprovalView, BudgetView, EngineSnapshot, EngineState

@@ -9,7 +9,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 from desktop.look.language import number_text, tr
 from desktop.look.wording import clock_text, tooltip_text, when_text
 from desktop.notices.inbox import InboxItem, InboxSection
-from desktop.notices.notifications import Level
+from desktop.notices.notice import Level
 
 ItemRole = int(Qt.ItemDataRole.UserRole) + 1
 """An `InboxItem`; None: the row is a title."""

@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 
 from desktop.look.language import day_text, tr
 from desktop.notices.action import Action
-from desktop.notices.notifications import Notice
+from desktop.notices.notice import Notice
 from worker_core.basics.quick_dataclass import dataclass
 
 

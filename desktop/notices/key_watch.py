@@ -14,7 +14,7 @@ from typing import Final
 from desktop.look.language import tr
 from desktop.look.wording import moment_text
 from desktop.notices.action import Action
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from worker_core.secrets import Secret, expires_at
 
 WARNINGS: Final = (timedelta(days=7), timedelta(days=1), timedelta(0))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from desktop.notices.action import Action
-from desktop.notices.notifications import HISTORY, Level, Notice, Notifications
+from desktop.notices.notice import Level, Notice
+from desktop.notices.notifications import HISTORY, Notifications
 from worker_core.paths import private_directory
 
 log = logging.getLogger(__name__)

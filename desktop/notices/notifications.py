@@ -5,100 +5,27 @@ The list in the application is the truth; the system's pop-up is a courtesy that
 
 from __future__ import annotations
 
-import asyncio
-import enum
-import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from desktop.look.language import retold, tr
 from desktop.notices.action import Action
+from desktop.notices.connection_loss import CONNECTION, ConnectionLoss
+from desktop.notices.execution_news import ExecutionNews, Words
+from desktop.notices.notice import Level, Notice, question_thing
 from desktop.notices.questions import questions
 from desktop.notices.snoozes import Later, Snoozes, on_the_loop
 from desktop.settings.preferences import NotificationLevel
-from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import again, without
-from worker_core.events import (
-    EngineStateChanged,
-    Event,
-    ExecutionFinished,
-    ExecutionStarted,
-    ExecutionWaiting,
-    HeartbeatFailed,
-    HeartbeatSent,
-    PollingStalled,
-    PollingStarted,
-)
+from worker_core.events import EngineStateChanged, Event
 from worker_core.snapshot import EngineSnapshot, EngineState
 
-LOST_AFTER: Final = timedelta(minutes=1)
 HISTORY: Final = 500
-_TRIED_AGAIN: Final = frozenset({"control_plane", "temporal", "temporal_silent"})
-AT_ONCE: Final = 2
-"""More of one kind in one round become one notice with a count."""
-
-
-_ALL_THAT_WAIT: Final = "all that wait"
 _SERVES = frozenset({EngineState.RUNNING, EngineState.PAUSED, EngineState.DRAINING})
-_WORKER, _NO_TOOLS, _SANDBOX, _KEYCHAIN, _CONNECTION = "worker", "no tools", "sandbox", "keychain", "connection"
+_WORKER, _NO_TOOLS, _SANDBOX, _KEYCHAIN = "worker", "no tools", "sandbox", "keychain"
 """Things that notices tell of."""
-
-
-class Level(enum.IntEnum):
-    NEWS = 1
-    PROBLEM = 2
-    QUESTION = 3
-    """Work stands still until it is answered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """`action` is what a click on it does, `target` to what."""
-
-    title: str
-    body: str
-    level: Level
-    action: Action = Action.OPEN
-    target: str = ""
-    is_whole: bool = True
-    """Of a question: all that is asked stands in `body`."""
-
-    key: str = ""
-    """A later one with the same takes its place on the screen. Empty: it is alone."""
-
-    replaces: tuple[str, ...] = ()
-    """Keys of those that go from the screen with it."""
-
-    about: str = ""
-    """What it tells of, in a word of the program's own. Empty: its key, or what it says."""
-
-    stands: bool = False
-    """It needs the person until it is over, which `Notifications.standing` knows."""
-
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def thing(self) -> str:
-        """What it tells of: notices with the same are one item. On one line."""
-        if self.about or self.key:
-            return " ".join((self.about or self.key).split())
-        if self.action is Action.OPEN_APPROVAL and self.target:
-            return _question(self.target)
-        if self.action is Action.OPEN_EXECUTION and self.target:
-            return _key_of(self.target)
-        said = "\n".join((self.title, self.body, self.action.value, self.target))
-        return f"said {hashlib.sha256(said.encode(errors='replace')).hexdigest()[:24]}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What an execution is called, and what was said last in it; empty where it is not known."""
-
-    title: str = ""
-    answer: str = ""
 
 
 class Notifications:
@@ -122,11 +49,9 @@ class Notifications:
         """Of `standing`, what no snapshot knows of."""
 
         self.snoozed_until: datetime | None = None
-        self._waiting: dict[str, None] = {}
-        """Executions that wait for the person, and of which he was told since he looked last."""
-
+        self._executions = ExecutionNews(say=self.say)
+        self._connection = ConnectionLoss(say=self.say, over=lambda: self._end([CONNECTION]), later=later)
         self._is_watched: Callable[[], bool] = lambda: False
-        self._words: Callable[[str], Words] = lambda _: Words()
         self._deliver: Callable[[Notice], None] | None = None
         self._take_back: Callable[[str], None] = lambda _: None
         self.knows_questions = False
@@ -141,9 +66,6 @@ class Notifications:
         self._locked = False
         self._failure: Notice | None = None
         self._sandbox_asked = False
-        self._troubles: dict[tuple[str, str], str] = {}
-        self._alarm: asyncio.TimerHandle | None = None
-        self._said_lost = False
 
     def deliver_to(self, show: Callable[[Notice], None], *, take_back: Callable[[str], None] = lambda _: None) -> None:
         """Pop up with `show` what the user wants to see; until then nothing is. `take_back` gets a thing that is put
@@ -153,7 +75,7 @@ class Notifications:
 
     def know(self, *, is_watched: Callable[[], bool], words: Callable[[str], Words]) -> None:
         """Pop up questions alone while the person looks at the window; call executions by their words."""
-        self._is_watched, self._words = is_watched, words
+        self._is_watched, self._executions.words = is_watched, words
 
     def remember(self, notices: Sequence[Notice]) -> None:
         """What was said before this program started, oldest first. Nobody hears of it again."""
@@ -167,7 +89,7 @@ class Notifications:
     def seen(self) -> None:
         """The person looks at them."""
         self._unseen.clear()
-        self._waiting.clear()
+        self._executions.seen()
         self._tell_counted()
 
     def clear(self) -> None:
@@ -237,24 +159,17 @@ class Notifications:
 
     def hear(self, events: Sequence[Event]) -> None:
         """One round of events, in order."""
-        self._say_finished([event for event in events if isinstance(event, ExecutionFinished)])
-        self._say_waiting(events)
+        if self._is_watched():
+            self._executions.seen()
+        self._executions.hear(events)
         for event in events:
+            self._connection.hear(event)
             match event:
                 case EngineStateChanged(after=EngineState.FAILED):
-                    self._forget_troubles()
                     why = retold(without(again(event.reason, event.said), event.repair))
                     title = tr("The worker has stopped")
                     self._failure = Notice(title=title, body=why, level=Level.PROBLEM, about=_WORKER, stands=True)
                     self.say(self._failure)
-                case EngineStateChanged(after=EngineState.STOPPED | EngineState.DRAINING):
-                    self._forget_troubles()
-                case HeartbeatFailed() | PollingStalled():
-                    self._trouble((type(event).__name__, event.queue_id), retold(event.sentence, event.said))
-                case HeartbeatSent():
-                    self._better((HeartbeatFailed.__name__, event.queue_id))
-                case PollingStarted():
-                    self._better((PollingStalled.__name__, event.queue_id))
 
     def look(self, snapshot: EngineSnapshot) -> None:
         """Questions that are new, and that tools are not started."""
@@ -276,7 +191,7 @@ class Notifications:
             title = tr("Unlock your keychain to go on")
             self.say(Notice(title=title, body=body, level=Level.PROBLEM, about=_KEYCHAIN, stands=True))
         self._locked = locked
-        self._look_for_trouble(snapshot)
+        self._connection.look(snapshot)
         waiting = questions(snapshot)
         for one in waiting:
             if one.approval_id not in self._asked:
@@ -300,7 +215,7 @@ class Notifications:
         self.snoozes.look()
 
     def close(self) -> None:
-        self._forget_troubles()
+        self._connection.forget()
         self.snoozes.close()
 
     # --- inside -------------------------------------------------------------------------------------------
@@ -311,12 +226,12 @@ class Notifications:
 
     def _settle(self, snapshot: EngineSnapshot) -> None:
         """What the snapshot does not have any more is over."""
-        now = {_question(one): True for one in self._asked} | {
+        now = {question_thing(one): True for one in self._asked} | {
             _NO_TOOLS: bool(self._refused),
             _SANDBOX: self._sandbox_asked,
             _KEYCHAIN: self._locked,
             _WORKER: snapshot.state is EngineState.FAILED,
-            _CONNECTION: self._said_lost,
+            CONNECTION: self._connection.is_told,
         }
         if now[_WORKER] and self._failure is not None and _WORKER not in self.standing:
             self.standing[_WORKER] = self._failure
@@ -342,116 +257,3 @@ class Notifications:
                 self._unseen.add(thing)
                 self._pop_up(notice)
         self._tell_counted()
-
-    def _news(self, title: str, body: str, execution_id: str, level: Level = Level.NEWS) -> None:
-        self.say(Notice(title=title, body=body, level=level, action=Action.OPEN_EXECUTION, target=execution_id))
-
-    def _say_waiting(self, events: Sequence[Event]) -> None:
-        """One of each execution; of three and more, one of all."""
-        if self._is_watched():
-            self._waiting.clear()
-        new = []
-        for event in events:
-            match event:
-                case ExecutionWaiting():
-                    new.append(event.execution_id)
-                case ExecutionStarted() | ExecutionFinished():
-                    self._waiting.pop(event.execution_id, None)
-                    new = [one for one in new if one != event.execution_id]
-        if not new:
-            return
-        before = tuple(self._waiting)
-        self._waiting |= dict.fromkeys(new)
-        count = len(self._waiting)
-        if count > AT_ONCE:
-            body = tr("{count} tasks wait for you.", count=count)
-            self.say(
-                Notice(
-                    title=tr("Tasks wait for you"),
-                    body=body,
-                    level=Level.NEWS,
-                    key=_ALL_THAT_WAIT,
-                    replaces=tuple(map(_key_of, before[: AT_ONCE + 1])),
-                )
-            )
-            return
-        for execution_id in dict.fromkeys(new):
-            said = self._words(execution_id)
-            title = said.title or tr("A turn has ended")
-            body = said.answer or tr("Execution {id} waits for your next message.", id=execution_id[:8])
-            self.say(
-                Notice(
-                    title=title,
-                    body=body,
-                    level=Level.NEWS,
-                    action=Action.OPEN_EXECUTION,
-                    target=execution_id,
-                    key=_key_of(execution_id),
-                )
-            )
-
-    def _say_finished(self, events: Sequence[ExecutionFinished]) -> None:
-        for failed in (False, True):
-            some = [event for event in events if (event.status == "failed") is failed]
-            level = Level.PROBLEM if failed else Level.NEWS
-            title = tr("Execution failed") if failed else tr("Execution finished")
-            if len(some) > AT_ONCE:
-                said = tr("{count} executions failed.") if failed else tr("{count} executions finished.")
-                self.say(Notice(title=title, body=said.format(count=len(some)), level=level))
-                continue
-            for event in some:
-                short = event.execution_id[:8]
-                named = self._words(event.execution_id).title
-                body = event.error or named or tr("Execution {id}: {status}.", id=short, status=event.status)
-                self._news(title, body, event.execution_id, level)
-
-    def _look_for_trouble(self, snapshot: EngineSnapshot) -> None:
-        """What the worker tries again and again, from the first try on."""
-        found: dict[tuple[str, str], str] = {
-            (one.trouble.what, one.queue_id): retold(one.trouble.sentence, one.trouble.said)
-            for one in snapshot.queues
-            if one.trouble is not None and snapshot.state not in {EngineState.FAILED, EngineState.STOPPED}
-        }
-        for what, sentence in found.items():
-            self._trouble(what, sentence)
-        for what in [one for one in self._troubles if one[0] in _TRIED_AGAIN and one not in found]:
-            self._better(what)
-
-    def _trouble(self, what: tuple[str, str], sentence: str) -> None:
-        self._troubles[what] = sentence
-        if self._alarm is None and not self._said_lost:
-            self._alarm = asyncio.get_running_loop().call_later(LOST_AFTER.total_seconds(), self.say_lost)
-
-    def _better(self, what: tuple[str, str]) -> None:
-        if self._troubles.pop(what, None) is None or self._troubles:
-            return
-        if self._said_lost:
-            body = tr("The worker is connected again.")
-            self._forget_troubles()
-            self.say(Notice(title=tr("Connection restored"), body=body, level=Level.NEWS, about=_CONNECTION))
-        self._forget_troubles()
-
-    def say_lost(self) -> None:
-        """The minute is over, and something is still broken."""
-        self._alarm = None
-        if self._troubles and not self._said_lost:
-            self._said_lost = True
-            sentence = next(iter(self._troubles.values()))
-            title = tr("Connection lost for more than a minute")
-            self.say(Notice(title=title, body=sentence, level=Level.PROBLEM, about=_CONNECTION, stands=True))
-
-    def _forget_troubles(self) -> None:
-        self._troubles.clear()
-        self._said_lost = False
-        self._end([_CONNECTION])
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-
-
-def _question(approval_id: str) -> str:
-    return " ".join(f"question {approval_id}".split())
-
-
-def _key_of(execution_id: str) -> str:
-    return " ".join(f"execution {execution_id}".split())

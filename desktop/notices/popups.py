@@ -9,7 +9,7 @@ from typing import Final
 from desktop.look.language import tr
 from desktop.look.wording import short
 from desktop.notices.action import Action
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from desktop.notices.questions import QUESTION_LIMIT
 from desktop.system.activation import come_by
 from desktop.system.platforms.ports import Bubble, Notifier, ScreenLock

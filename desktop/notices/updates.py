@@ -11,7 +11,7 @@ from typing import Final
 
 from desktop.look.language import fact, tr
 from desktop.notices.action import Action
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from desktop.notices.releases import RELEASES_URL, ReleaseAnswer, is_newer
 from desktop.settings.store import SettingsStore
 from worker_core import __version__

@@ -12,7 +12,8 @@ from PySide6.QtCore import QObject, Signal
 from desktop.look.language import fact, tr
 from desktop.look.wording import pause_reason, tomorrow_morning
 from desktop.notices.action import PAGE_OF, Action
-from desktop.notices.notifications import Level, Notice, Notifications
+from desktop.notices.notice import Level, Notice
+from desktop.notices.notifications import Notifications
 from desktop.system.platforms.ports import Autostart, AutostartEntry, autostart_state, set_autostart
 from desktop.worker.face import WorkerFace
 from worker_core.basics.tasks import TaskKeeper

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 from desktop.look.menus import Menu
 from desktop.look.scheme import desktop_scheme
 from desktop.notices.action import Action, Entry
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from desktop.tray.facts import TrayFacts
 from desktop.tray.icons import icon
 from desktop.tray.menu import menu

@@ -17,7 +17,7 @@ from desktop.models.execution_list import ExecutionRole
 from desktop.models.executions import Execution
 from desktop.models.notice_list import ItemRole, state_text, time_text
 from desktop.notices.inbox import InboxItem
-from desktop.notices.notifications import Level
+from desktop.notices.notice import Level
 from desktop.widgets.pills import paint_dot, paint_pill, pill_size
 
 NARROW = 300

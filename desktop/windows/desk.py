@@ -11,7 +11,8 @@ from PySide6.QtCore import QObject, Signal
 from desktop.look.tokens import Tone
 from desktop.models.executions import ExecutionStore
 from desktop.notices.action import Action, Entry
-from desktop.notices.notifications import Notice, Notifications
+from desktop.notices.notice import Notice
+from desktop.notices.notifications import Notifications
 from desktop.notices.updates import UpdateWatch
 from desktop.settings.keys import Keys
 from desktop.settings.policy_store import PolicyStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from desktop.notices.action import Action
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from desktop.notices.popups import Popups
 from desktop.system.platforms.notice_picture import Picture
 from desktop.system.platforms.ports import ScreenLock

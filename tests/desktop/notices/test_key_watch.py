@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from desktop.notices.action import Action
 from desktop.notices.key_watch import LONGEST_WAIT, KeyWatch
-from desktop.notices.notifications import Level, Notice, Notifications
+from desktop.notices.notice import Level, Notice
+from desktop.notices.notifications import Notifications
 from tests.desktop.keys import token
 from tests.support.snapshots import snapshot
 from worker_core.secrets import Secret, expires_at

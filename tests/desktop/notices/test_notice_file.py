@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desktop.notices.action import Action
+from desktop.notices.notice import Level, Notice
 from desktop.notices.notice_file import NoticeFile
-from desktop.notices.notifications import HISTORY, Level, Notice
+from desktop.notices.notifications import HISTORY
 
 
 def notice(number: int = 0, **fields: object) -> Notice:

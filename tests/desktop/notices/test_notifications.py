@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from desktop.notices.action import Action
+from desktop.notices.connection_loss import LOST_AFTER
+from desktop.notices.execution_news import Words
 from desktop.notices.inbox import sections
-from desktop.notices.notifications import LOST_AFTER, Level, Notice, Notifications, Words
+from desktop.notices.notice import Level, Notice
+from desktop.notices.notifications import Notifications
 from desktop.notices.snoozes import LONGEST_WAIT
 from desktop.settings.preferences import NotificationLevel, Preferences
 from desktop.system.conditions import Machine, why_not
 from tests.support.snapshots import NOON, asking, snapshot
 from worker_core.events import (
     EngineStateChanged,
+    Event,
     ExecutionFinished,
     ExecutionStarted,
     ExecutionWaiting,
@@ -28,10 +33,13 @@ from worker_core.summary import Standing, summary
 
 
 class Bell:
-    """Never rings: snapshots come oftener."""
+    """Rings when it is told to."""
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self.seconds, self.ring, self.is_cancelled = seconds, call, False
 
     def cancel(self) -> None:
-        return
+        self.is_cancelled = True
 
 
 class Rig:
@@ -39,8 +47,13 @@ class Rig:
         self.said: list[Notice] = []
         self.now = NOON
         self.level: NotificationLevel = level
-        self.notifications = Notifications(level=lambda: self.level, now=lambda: self.now, later=lambda *_: Bell())
+        self.bells: list[Bell] = []
+        self.notifications = Notifications(level=lambda: self.level, now=lambda: self.now, later=self._later)
         self.notifications.deliver_to(self.said.append)
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> Bell:
+        self.bells.append(Bell(seconds, call))
+        return self.bells[-1]
 
     @property
     def titles(self) -> list[str]:
@@ -126,30 +139,33 @@ def test_a_worker_that_failed_is_told() -> None:
     assert [(notice.title, notice.body) for notice in rig.said] == [("The worker has stopped", "The key is wrong.")]
 
 
-async def test_a_lost_connection_is_told_after_a_minute_once_and_when_it_is_back() -> None:
+def test_a_lost_connection_is_told_after_a_minute_once_and_when_it_is_back() -> None:
     rig = Rig()
     failed = HeartbeatFailed(queue_id="q", sentence="The control plane does not answer.")
     stalled = PollingStalled(queue_id="q", sentence="Temporal does not answer.")
     rig.notifications.hear([failed, stalled, failed])
-    alarm = rig.notifications._alarm
-    assert alarm is not None
-    assert alarm.when() == pytest.approx(asyncio.get_running_loop().time() + LOST_AFTER.total_seconds(), abs=5)
-    alarm.cancel()
-    rig.notifications.say_lost()
-    rig.notifications.say_lost()
+    (bell,) = rig.bells
+    assert (bell.seconds, rig.said) == (LOST_AFTER.total_seconds(), [])
+    bell.ring()
     rig.notifications.hear([failed, PollingStarted(queue_id="q", queue_name="q", worker_id="w")])
-    assert rig.titles == ["Connection lost for more than a minute"]
+    assert (rig.titles, len(rig.bells)) == (["Connection lost for more than a minute"], 1)
+    assert rig.said[0].body == "The control plane does not answer."
     rig.notifications.hear([HeartbeatSent(queue_id="q", worker_id="w", full=False)])
     assert rig.titles[1:] == ["Connection restored"]
 
 
-async def test_a_short_interruption_is_not_told() -> None:
+@pytest.mark.parametrize(
+    "ends",
+    [
+        HeartbeatSent(queue_id="q", worker_id="w", full=False),
+        EngineStateChanged(before=EngineState.RUNNING, after=EngineState.STOPPED, reason="Stopped."),
+    ],
+)
+def test_a_short_interruption_is_not_told(ends: Event) -> None:
     rig = Rig()
     rig.notifications.hear([HeartbeatFailed(queue_id="q", sentence="No answer.")])
-    alarm = rig.notifications._alarm
-    rig.notifications.hear([HeartbeatSent(queue_id="q", worker_id="w", full=False)])
-    assert alarm is not None
-    assert alarm.cancelled()
+    rig.notifications.hear([ends])
+    assert rig.bells[0].is_cancelled
     assert rig.said == []
 
 
@@ -239,10 +255,10 @@ def test_an_execution_is_one_thing_from_its_first_turn_to_its_end() -> None:
     assert rig.notifications.unseen == 1
 
 
-async def test_a_lost_connection_stands_until_it_is_back_and_is_one_thing() -> None:
+def test_a_lost_connection_stands_until_it_is_back_and_is_one_thing() -> None:
     rig = Rig()
     rig.notifications.hear([HeartbeatFailed(queue_id="q", sentence="No answer.")])
-    rig.notifications.say_lost()
+    rig.bells[0].ring()
     rig.notifications.look(snapshot())
     assert items(rig) == [("Needs you now", "Connection lost for more than a minute", 1)]
     rig.notifications.hear([HeartbeatSent(queue_id="q", worker_id="w", full=False)])

@@ -13,7 +13,7 @@ from PySide6.QtDBus import QDBusConnection
 from pytestqt.qtbot import QtBot
 
 from desktop.notices.action import Action
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from desktop.notices.popups import Popups
 from desktop.system.platforms.notice_picture import notice_picture
 from desktop.system.platforms.session_lock import SessionLock

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from desktop.notices.release_index import Seen
 from desktop.notices.releases import ReleaseAnswer
 from desktop.notices.updates import EVERY, UpdateWatch

@@ -17,7 +17,7 @@ from shiboken6 import isValid
 
 from desktop.look.tokens import TRAY_DISCS, TRAY_MARKS
 from desktop.notices.action import Action
-from desktop.notices.notifications import Level, Notice
+from desktop.notices.notice import Level, Notice
 from desktop.tray.icons import SIZES, icon, svg
 from desktop.tray.picture import IconState, Picture
 from desktop.tray.view import Tray, _same

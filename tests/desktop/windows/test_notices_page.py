@@ -16,7 +16,8 @@ from desktop.look.theme import theme
 from desktop.models.notice_list import ItemRole, NoticeList
 from desktop.notices.action import Action
 from desktop.notices.inbox import sections
-from desktop.notices.notifications import HISTORY, Level, Notice, Notifications
+from desktop.notices.notice import Level, Notice
+from desktop.notices.notifications import HISTORY, Notifications
 from desktop.widgets.buttons import NavButton
 from desktop.widgets.delegates import NoticeDelegate
 from tests.desktop.windows.stand_ins import shown_window
