@@ -9,15 +9,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from desktop.shell.display import EXIT_CODE, MISSING, is_missing, leave, unusable
 from worker_core import bundle
-
-NO_DISPLAY = (
-    "There is no display here, so there is nothing to show a tray on. `kubiya-worker start` serves queues without one."
-)
-NO_QT = (
-    "The window system could not be loaded: {error}\nOn Debian or Ubuntu: sudo apt install libgl1 libegl1 "
-    "libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1. Without windows: `kubiya-worker start`."
-)
 
 
 def main() -> NoReturn:
@@ -29,13 +22,6 @@ def main() -> NoReturn:
     leave(_run(arguments))
 
 
-def leave(code: int) -> NoReturn:
-    """Flush what was printed, and go: threads of the Temporal SDK and of Qt do not always survive a slow end."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)
-
-
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.self_test:
         from desktop.shell.self_test import self_test
@@ -45,17 +31,17 @@ def _run(arguments: argparse.Namespace) -> int:
         return _login_entry(remove=arguments.remove_login_entry)
     if arguments.quit:
         return _quit()
-    if _no_display():
-        print(NO_DISPLAY, file=sys.stderr)  # noqa: T201
-        return 3
+    if is_missing(os.environ):
+        print(MISSING, file=sys.stderr)  # noqa: T201
+        return EXIT_CODE
     os.environ["QT_API"] = "pyside6"
     try:
         from desktop.shell import app
     except ImportError as error:
         if not str(error.name or error).startswith(("PySide6", "shiboken6", "qasync", "lib")):
             raise
-        print(NO_QT.format(error=error), file=sys.stderr)  # noqa: T201
-        return 3
+        print(unusable(str(error)), file=sys.stderr)  # noqa: T201
+        return EXIT_CODE
     from worker_core.errors import KubiyaError
 
     try:
@@ -130,12 +116,6 @@ def _give_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-
-
-def _no_display() -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
-    return not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
 
 
 if __name__ == "__main__":

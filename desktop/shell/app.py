@@ -34,6 +34,7 @@ from desktop.settings.policy_store import PolicyStore
 from desktop.settings.store import SettingsStore
 from desktop.shell.bridge import Bridge
 from desktop.shell.crash import CrashKeeper
+from desktop.shell.display import application
 from desktop.shell.launch import Launch, Options
 from desktop.shell.leaving import Leaving
 from desktop.shell.loop import CutOff, QuitFilter, WorkerLoop
@@ -91,7 +92,7 @@ def run(options: Options) -> int:
 
         set_identity(APP_ID)
     QApplication.setQuitOnLastWindowClosed(False)
-    app = QApplication(sys.argv[:1])
+    app = application(sys.argv[0])
     app.setApplicationName(APP_NAME)  # what panels call the icon, X11 the windows' class, screen readers the program
     app.setApplicationDisplayName(APP_NAME)
     app.setApplicationVersion(__version__)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NoReturn
 
-from worker_core.checks.self_test import CHECKS, Check, loads, run
+from desktop.shell.display import application, leave
+from worker_core.checks.self_test import CHECKS, Found, loads, made, told
 
 MODULES: Final = ("qasync", "markdown_it", "pygments.lexers.python", "desktop.shell.app")
 
 
 def self_test(*, as_json: bool = False) -> int:
     """0: all is well."""
-    return run(_CHECKS, as_json=as_json)
+    found: list[Found] = []
+
+    def refused(said: str) -> NoReturn:
+        leave(told([*found, Found(check="qt", ok=False, said=said)], as_json=as_json))
+
+    checks = {**CHECKS, "window modules": lambda: loads(MODULES), "qt": lambda: _qt(refused)}
+    for one in made(checks):
+        found.append(one)  # noqa: PERF402 - `refused` tells of those that were made until then
+    return told(found, as_json=as_json)
 
 
 def has_no_screen(environ: Mapping[str, str], *, system: str = sys.platform) -> bool:
@@ -25,7 +34,7 @@ def has_no_screen(environ: Mapping[str, str], *, system: str = sys.platform) -> 
     return system != "win32" and not environ.get("DISPLAY") and not environ.get("WAYLAND_DISPLAY")
 
 
-def _qt() -> str:
+def _qt(refused: Callable[[str], NoReturn]) -> str:
     if has_no_screen(os.environ):
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtCore import qVersion
@@ -36,7 +45,7 @@ def _qt() -> str:
     from desktop.tray.icons import icon
     from desktop.tray.picture import IconState, Picture
 
-    _kept.append(QApplication.instance() or QApplication([]))
+    _kept.append(QApplication.instance() or application(sys.argv[0], refused=refused))
     if not QFontDatabase.families():
         raise RuntimeError("there is no font on this machine: all text would be boxes (install fontconfig and a font)")
     image = icon(Picture(state=IconState.RUNNING), dark=False, template=False).pixmap(32, 32).toImage()
@@ -47,9 +56,3 @@ def _qt() -> str:
 
 
 _kept: list[object] = []
-
-_CHECKS: Final[Mapping[str, Check]] = {
-    **CHECKS,
-    "window modules": lambda: loads(MODULES),
-    "qt": _qt,
-}

@@ -83,21 +83,21 @@ def private_bus(*, starts_services: bool = True, services: Path | None = None, *
 
 
 @contextlib.contextmanager
-def private_display() -> Iterator[str]:
-    """An X server of our own; its name."""
-    with killable_display() as (name, _):
+def private_display(*options: str) -> Iterator[str]:
+    """An X server of our own; its name. `options` are Xvfb's."""
+    with killable_display(*options) as (name, _):
         yield name
 
 
 @contextlib.contextmanager
-def killable_display() -> Iterator[tuple[str, Callable[[], None]]]:
+def killable_display(*options: str) -> Iterator[tuple[str, Callable[[], None]]]:
     """An X server of our own: its name, and what ends it at once."""
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb (Debian: xvfb) is not installed")
     reading, writing = os.pipe()
     # It would begin anew when its only client leaves, and turn away who comes meanwhile: a window manager, say.
     process = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset", *options],
         pass_fds=[writing],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -10,11 +10,13 @@ import signal
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from worker_core import bundle
+from worker_core.basics.quick_dataclass import dataclass
 
 Check = Callable[[], str]
 """Says what it found; what it raises is a failure."""
@@ -34,20 +36,37 @@ MODULES: Final = (
 _CHILD_SECONDS: Final = 30
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What came of one check."""
+
+    check: str
+    ok: bool
+    said: str
+
+
 def run(checks: Mapping[str, Check], *, as_json: bool = False) -> int:
     """Make all checks and print a line for each. 0: all is well."""
-    results = []
+    return told(list(made(checks)), as_json=as_json)
+
+
+def made(checks: Mapping[str, Check]) -> Iterator[Found]:
+    """Make one after the other."""
     for name, check in checks.items():
         try:
-            results.append({"check": name, "ok": True, "said": check()})
+            yield Found(check=name, ok=True, said=check())
         except Exception as error:  # noqa: BLE001 - every failure is a line
-            results.append({"check": name, "ok": False, "said": f"{type(error).__name__}: {error}"})
+            yield Found(check=name, ok=False, said=f"{type(error).__name__}: {error}")
+
+
+def told(found: Sequence[Found], *, as_json: bool) -> int:
+    """Print a line for each. 0: all is well."""
     if as_json:
-        print(json.dumps(results))  # noqa: T201
+        print(json.dumps([asdict(one) for one in found]))  # noqa: T201
     else:
-        for one in results:
-            print(f"{one['check']}: {'' if one['ok'] else 'FAILED: '}{one['said']}")  # noqa: T201
-    return 0 if all(one["ok"] for one in results) else 1
+        for one in found:
+            print(f"{one.check}: {'' if one.ok else 'FAILED: '}{one.said}")  # noqa: T201
+    return 0 if all(one.ok for one in found) else 1
 
 
 def loads(modules: tuple[str, ...]) -> str:
