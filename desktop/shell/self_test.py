@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
 from desktop.shell.display import application, leave
-from worker_core.checks.self_test import CHECKS, Found, loads, made, told
+from worker_core.checks.self_test import CHECKS, Tested, loads, made, told
 
 MODULES: Final = ("qasync", "markdown_it", "pygments.lexers.python", "desktop.shell.app")
 
 
 def self_test(*, as_json: bool = False) -> int:
     """0: all is well."""
-    found: list[Found] = []
+    found: list[Tested] = []
 
     def refused(said: str) -> NoReturn:
-        leave(told([*found, Found(check="qt", ok=False, said=said)], as_json=as_json))
+        leave(told([*found, Tested(check="qt", ok=False, said=said)], as_json=as_json))
 
     checks = {**CHECKS, "window modules": lambda: loads(MODULES), "qt": lambda: _qt(refused)}
     for one in made(checks):

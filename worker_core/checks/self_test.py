@@ -37,7 +37,7 @@ _CHILD_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Tested:
     """What came of one check."""
 
     check: str
@@ -50,16 +50,16 @@ def run(checks: Mapping[str, Check], *, as_json: bool = False) -> int:
     return told(list(made(checks)), as_json=as_json)
 
 
-def made(checks: Mapping[str, Check]) -> Iterator[Found]:
+def made(checks: Mapping[str, Check]) -> Iterator[Tested]:
     """Make one after the other."""
     for name, check in checks.items():
         try:
-            yield Found(check=name, ok=True, said=check())
+            yield Tested(check=name, ok=True, said=check())
         except Exception as error:  # noqa: BLE001 - every failure is a line
-            yield Found(check=name, ok=False, said=f"{type(error).__name__}: {error}")
+            yield Tested(check=name, ok=False, said=f"{type(error).__name__}: {error}")
 
 
-def told(found: Sequence[Found], *, as_json: bool) -> int:
+def told(found: Sequence[Tested], *, as_json: bool) -> int:
     """Print a line for each. 0: all is well."""
     if as_json:
         print(json.dumps([asdict(one) for one in found]))  # noqa: T201
