@@ -17,6 +17,7 @@ from worker_core.agents.activities import first_answers
 from worker_core.agents.activities.first_answers import FirstAnswers, first_call
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Begun, Message, ModelCall, ModelReply, Persona
+from worker_core.temporal.converter import DATA_CONVERTER
 
 LONG = timedelta(minutes=5)
 CALL = ModelCall(
@@ -53,6 +54,24 @@ async def test_it_is_taken_once_by_the_same_call_whenever_that_is_made() -> None
     assert answers.take(later) is answer
     assert await answer is REPLY
     assert answers.take(later) is None
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"messages": ({"role": "user", "content": "half a sign: \ud83d"},)},
+        {"model_config": {"stop": ("a", "b"), "temperature": 1.0}},
+        {"tools": ({"name": "shell", "parameters": {"required": ("command",)}},)},
+    ],
+    ids=["half a sign", "tuples", "tuples in tools"],
+)
+async def test_the_same_call_is_the_same_when_it_has_travelled(about: dict[str, object]) -> None:
+    call = replace(CALL, **about)  # type: ignore[arg-type]
+    answers = FirstAnswers(patience=lambda: LONG)
+    answer = answers.ask(call, at_once, is_wanted=wanted)
+    convert = DATA_CONVERTER.payload_converter
+    [travelled] = convert.from_payloads(convert.to_payloads([call]), [ModelCall])
+    assert answers.take(travelled) is answer
 
 
 @pytest.mark.parametrize(

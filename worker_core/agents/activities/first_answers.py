@@ -26,6 +26,7 @@ from worker_core.agents.conversation import answer_id, prompt_of
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import model_call
 from worker_core.agents.messages import Begun, ModelCall, ModelReply
+from worker_core.basics import foreign_json
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import retrieved
 from worker_core.machine.identity import process_runs
@@ -156,6 +157,6 @@ def elsewhere(call: ModelCall) -> ModelReply:
     return ModelReply(content="", message_id=call.message_id, model=call.model, finish_reason="stop", elsewhere=True)
 
 
-def _content(call: ModelCall) -> ModelCall:
-    """Without what says when it was made."""
-    return replace(call, after_sequence=0, asked_by="", passed_on=0)
+def _content(call: ModelCall) -> bytes:
+    """As it travels, which repairs texts and knows lists alone; without what says when it was made."""
+    return foreign_json.encode(replace(call, after_sequence=0, asked_by="", passed_on=0))
