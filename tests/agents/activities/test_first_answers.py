@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -138,6 +139,8 @@ async def test_one_that_nobody_wants_ends(how: str, monkeypatch: pytest.MonkeyPa
 
 def test_another_process_is_known_while_it_runs() -> None:
     assert not first_answers.another_runs(first_answers.this_process())
+    born = psutil.Process().create_time()
+    assert not first_answers.another_runs(f"{os.getpid()}@{born - 0.5:.2f}")  # began elsewhere in the same second
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         name = f"{other.pid}@{psutil.Process(other.pid).create_time():.2f}"
         assert first_answers.another_runs(name)

@@ -141,10 +141,13 @@ def this_process() -> str:
 
 
 def another_runs(process: str) -> bool:
-    """Whether that one is another, and still there. False for what is none."""
-    if process == this_process() or not (said := _PROCESS.fullmatch(process)):
-        return False
-    return process_runs(int(said[1]), born=float(said[2]))
+    """Whether that one is another, and still there. False for what is none.
+
+    One with our own number is this one, or one before it: in containers all workers have the same, those of other
+    machines too.
+    """
+    said = _PROCESS.fullmatch(process)
+    return said is not None and (number := int(said[1])) != os.getpid() and process_runs(number, born=float(said[2]))
 
 
 def before_passing_on(call: ModelCall) -> float:
