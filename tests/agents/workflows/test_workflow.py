@@ -16,6 +16,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from tests.agents.workflows.world import World, reply, serving, start, tool, until_state
 from worker_core.agents.messages import (
     FinishTurn,
+    Message,
     ModelCall,
     ModelReply,
     ToolOutcome,
@@ -151,6 +152,22 @@ async def test_an_answer_that_another_process_makes_is_asked_for_until_that_one_
     assert [call.passed_on for call in world.model_calls] == [0, 1, 2, 3]
     assert {call.asked_by for call in world.model_calls} == {"1@1.00"}
     assert (result["response"], result["usage"]["prompt_tokens"]) == ("hi", 10)
+
+
+async def test_an_answer_that_was_asked_for_ahead_is_never_a_summary(client: Client) -> None:
+    """Where a worker took the conversation for short enough, and the workflow does not."""
+    earlier = tuple(
+        Message(role=role, content="x" * 4_000, timestamp="", message_id=f"{number}_{role}")
+        for number in range(5)
+        for role in ("user", "assistant")
+    )
+    world = World(
+        answer=lambda call: reply("summary"), first=reply("ahead"), earlier=earlier, context_limit_tokens=4_000
+    )
+    async with serving(client, world) as queue:
+        result = await (await start(client, queue)).result()
+    assert [call.silent for call in world.model_calls] == [True]
+    assert result["response"] == "ahead"
 
 
 async def test_what_is_paused_before_it_begins_asks_nothing_ahead(client: Client) -> None:

@@ -19,6 +19,7 @@ from worker_core.agents.messages import (
     EndExecution,
     FinishTurn,
     GiveUpTurn,
+    Message,
     ModelCall,
     ModelReply,
     Persona,
@@ -62,6 +63,7 @@ class World:
     """The answer that comes with the beginning."""
 
     ends_with_its_turn: Callable[[FinishTurn], bool] = lambda turn: False
+    earlier: tuple[Message, ...] = ()
     homes_lost: int = 0
     """So many beginnings lead to a machine that is gone before it takes anything."""
 
@@ -94,6 +96,7 @@ class World:
                 timeouts=Timeouts(heartbeat=5.0, **({"home_lost_after": 1.0} if lost else {})),
                 model_call_limit=self.model_call_limit,
                 context_limit_tokens=self.context_limit_tokens,
+                earlier=self.earlier,
                 asked_by=self.asked_by,
                 answer=self.first if request.asks_ahead else None,
             )

@@ -260,7 +260,7 @@ class ModelLoop:
         self, messages: list[Message], *, message_id: str, after_tools: bool, silent: bool, budget: BudgetAnswer | None
     ) -> ModelReply:
         progress = self._progress
-        first, progress.first = progress.first, None
+        first = None if silent else progress.take_first()
         if first is not None and first.answer is not None:
             reply = first.answer
         else:

@@ -68,6 +68,11 @@ class Progress:
         self.messages.extend(messages)
         self.unsaved.extend(messages)
 
+    def take_first(self) -> First | None:
+        """It is an answer to the conversation, and used once."""
+        first, self.first = self.first, None
+        return first
+
     def heard(self, sequence: int) -> None:
         """An activity sent events up to this number."""
         self.sequence = max(self.sequence, sequence)
