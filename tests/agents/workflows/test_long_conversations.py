@@ -6,12 +6,13 @@ import asyncio
 import random
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecution, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from tests.agents.workflows.world import World, reply, serving, start, tool, until_state
 from worker_core.agents import compaction
-from worker_core.agents.messages import ModelCall, ModelReply, ToolOutcome, Usage
+from worker_core.agents.messages import Message, ModelCall, ModelReply, ToolOutcome, Usage
+from worker_core.agents.workflows.carried import Carried
 
 
 async def test_what_does_not_fit_becomes_a_summary(client: Client) -> None:
@@ -64,6 +65,7 @@ async def test_many_turns_continue_as_new_and_keep_everything(client: Client) ->
         run=lambda request: ToolOutcome(succeeded=True, output=noise.randbytes(25_000).hex()),
         decide=lambda turn: "waiting_for_input",
         context_limit_tokens=100_000,
+        earlier=(Message(role="user", content="long ago", timestamp="", message_id="0"),),
     )
     async with serving(client, world) as queue:
         handle = await start(client, queue)
@@ -81,6 +83,7 @@ async def test_many_turns_continue_as_new_and_keep_everything(client: Client) ->
         result = await client.get_workflow_handle(handle.id).result()
         state = await client.get_workflow_handle(handle.id).query("get_state")
         runs = [run async for run in client.list_workflows(f"WorkflowId = '{handle.id}'")]
+        carried = [await _carried(client, run) for run in runs]
     assert result["conversation_turns"] == turns + 1
     assert result["response"] == f"turn {turns + 1} done"
     assert state["status"] == "completed"
@@ -88,8 +91,21 @@ async def test_many_turns_continue_as_new_and_keep_everything(client: Client) ->
     assert len({request.call.call_id for request in world.tool_calls}) == turns + 1
     heard = [m["content"] for turn in world.finished for m in turn.messages if m["role"] == "user"]
     assert heard == ["hello", *(f"again {number}" for number in range(1, turns + 1))]
+    assert [message["content"] for message in world.model_calls[0].messages[1:2]] == ["long ago\n\nhello"]
     largest = max(run.history_length for run in runs)
     assert largest < 5_000
+    handed_on = [one for one in carried if one is not None]
+    assert handed_on
+    assert not any(one.begun.earlier for one in handed_on), "the conversation would be handed on twice"
+
+
+async def _carried(client: Client, run: WorkflowExecution) -> Carried | None:
+    """What a run was handed by the one before it."""
+    async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events(page_size=1):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads[1:]
+        [*handed_on] = await client.data_converter.decode(payloads, [Carried] * len(payloads))
+        return handed_on[0] if handed_on else None
+    return None
 
 
 async def test_messages_too_large_for_temporal_do_not_stop_an_execution(client: Client) -> None:

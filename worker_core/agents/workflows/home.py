@@ -61,9 +61,10 @@ class Home:
     def _settle(self, begun: Begun) -> Begun:
         if begun.asked_by or begun.answer is not None:
             self._progress.first = First(answer=begun.answer, asked_by=begun.asked_by)
-        self._progress.begun = replace(begun, asked_by="", answer=None)
+        # The rest is used now: what is kept travels again where the workflow continues as new.
+        self._progress.begun = replace(begun, asked_by="", answer=None, earlier=())
         self._progress.heard(begun.last_sequence)
-        return self._progress.begun
+        return begun
 
     async def call(
         self, activity: str, argument: Callable[[], Any], result_type: type[_Result], **options: Any
