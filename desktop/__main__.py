@@ -11,13 +11,17 @@ from typing import NoReturn
 
 from desktop.shell.display import EXIT_CODE, MISSING, is_missing, leave, unusable
 from worker_core import bundle
+from worker_core.basics import streams
 
 
 def main() -> NoReturn:
     """Run what the arguments name, and end the process with its exit code."""
     multiprocessing.freeze_support()
     bundle.restore_environment()
-    _give_streams()
+    streams.give()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     arguments = parser().parse_args()
     leave(_run(arguments))
 
@@ -106,16 +110,6 @@ def parser() -> argparse.ArgumentParser:
         parser.add_argument(option, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--at-login", action="store_true", help=argparse.SUPPRESS)
     return parser
-
-
-def _give_streams() -> None:
-    """A windowed program has none on Windows, and the first print would end it."""
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

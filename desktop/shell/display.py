@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from worker_core.basics import streams
+
 if TYPE_CHECKING:
     from PySide6.QtCore import QMessageLogContext, QtMsgType
     from PySide6.QtWidgets import QApplication
@@ -54,8 +56,7 @@ def explained(environ: Mapping[str, str], why: Sequence[str]) -> str:
 
 def leave(code: int) -> NoReturn:
     """Flush what was printed, and go: threads of the Temporal SDK and of Qt do not always survive a slow end."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    streams.end()
     os._exit(code)
 
 

@@ -21,7 +21,6 @@ from worker_core.cli.signals import hang_up, stop_signals
 from worker_core.cli.terminal import say
 from worker_core.control_socket.client import running_workers
 from worker_core.control_socket.server import ControlSocket
-from worker_core.daemon import life_line
 from worker_core.data_format import OURS
 from worker_core.engine.engine import Engine
 from worker_core.engine.reloading import RunningSettings
@@ -204,6 +203,8 @@ class Foreground:
             )
 
     def _leave_with_the_daemon(self, engine: Engine) -> None:
+        from worker_core.daemon import life_line
+
         loop = asyncio.get_running_loop()
 
         def gone() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from worker_core.basics import typed_json
+from worker_core.basics import streams, typed_json
 from worker_core.cli.root import Examples
 from worker_core.cli.situation import json_option, paths, worker_option
 from worker_core.cli.terminal import say
@@ -68,9 +68,11 @@ def command(*, wanted: str, follow: bool, last: int, as_json: bool) -> None:
         lines = tail(paths().log_of(instance.name), last)
     else:
         lines = _of_worker(instance.worker.logs(last=last, follow=follow))
+    if follow:
+        streams.leave_with_reader()
     sink = ConsoleSink(sys.stdout, style="json" if style == "json" else "text")
     for line in lines:
-        sink.write(line)
+        sink.show(line)
 
 
 def _of_daemon(folder: Path, name: str, last: int) -> Iterator[LogLine]:

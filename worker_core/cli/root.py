@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -12,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import click
 
 from worker_core import __version__
-from worker_core.basics import collector
-from worker_core.errors import KubiyaError
+from worker_core.basics import collector, streams
+from worker_core.errors import ExitCode, KubiyaError
 
 
 class CommandEntry(NamedTuple):
@@ -122,6 +123,13 @@ class LazyGroup(click.Group):
         except Exception as error:
             if _debug(ctx) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
                 raise
+            if unwritable(error):
+                ctx.exit(1)
+            from worker_core.cli.system_refusal import refusal
+
+            if (sentence := refusal(error)) is not None:
+                complain(sentence)
+                ctx.exit(ExitCode.NOT_CONFIGURED)
             complain(_unexpected(error))
             ctx.exit(1)
         ctx.exit(code if isinstance(code, int) else 0)
@@ -134,6 +142,16 @@ def complain(sentence: str) -> None:
 
     word = "\x1b[1;31merror:\x1b[0m" if wants_colour(sys.stderr) else "error:"
     say(sentence, err=True, styled=f"{word} ")
+
+
+def unwritable(error: Exception) -> bool:
+    """Whether an error is that of printing; if so, it is said, as far as it can be."""
+    if not isinstance(error, OSError) or not streams.failed(error):
+        return False
+    if error.errno != errno.EPIPE:
+        with contextlib.suppress(OSError):
+            complain(f"What this command prints cannot be written ({error.strerror}).")
+    return True
 
 
 def _debug(ctx: click.Context) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,9 +108,16 @@ def keep_traceback(error: BaseException) -> Path | None:
     for name in KEY_VARIABLES:
         redactor.add(os.environ.get(name, ""))
     file = paths().worker_log
+    before = _size(file)
     pipeline = install(redactor=redactor, sinks=[FileSink(file)])
     try:
         logging.getLogger("worker_core.cli").error("An unexpected error.", exc_info=error)
     finally:
         uninstall(pipeline)
-    return file if file.exists() else None
+    return file if _size(file) != before else None
+
+
+def _size(file: Path) -> int:
+    with suppress(OSError):
+        return file.stat().st_size
+    return 0

@@ -50,7 +50,6 @@ def command(
     *, queue_ids: tuple[str, ...], daemon: bool, name: str, supervised: bool, as_json: bool, **flags: Any
 ) -> int:
     from worker_core.cli import leave, situation
-    from worker_core.daemon import life_line
     from worker_core.daemon.names import DEFAULT_NAME, check_name
 
     if name:
@@ -58,6 +57,8 @@ def command(
     if as_json and not daemon:
         raise click.UsageError("--json is for --daemon; a worker in the foreground has --log-format json.")
     if supervised:
+        from worker_core.daemon import life_line
+
         life_line.take_keys()
     given = {"queue_ids": queue_ids_in(queue_ids), **flags}
     settings, source = situation.settings_with_source(given)

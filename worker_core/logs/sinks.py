@@ -73,14 +73,22 @@ class ConsoleSink:
         self._colour = wants_colour(stream) if colour is None else colour
 
     def write(self, line: LogLine) -> None:
-        text = json.dumps(line.to_json(), ensure_ascii=False) if self._style == "json" else self._text(line)
         # A closed pipe or a vanished terminal must not stop the worker; the file has the line.
         with contextlib.suppress(OSError, ValueError):
-            try:
-                self._stream.write(text + "\n")
-            except UnicodeEncodeError:
-                self._stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
-            self._stream.flush()
+            self.show(line)
+
+    def show(self, line: LogLine) -> None:
+        """For whoever asked for the lines and nothing else.
+
+        Raises:
+            OSError: nobody takes them any more.
+        """
+        text = json.dumps(line.to_json(), ensure_ascii=False) if self._style == "json" else self._text(line)
+        try:
+            self._stream.write(text + "\n")
+        except UnicodeEncodeError:
+            self._stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
+        self._stream.flush()
 
     def close(self) -> None:
         with contextlib.suppress(OSError, ValueError):
