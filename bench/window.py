@@ -8,7 +8,6 @@ the event loop is free. `p99` is over these probes.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import statistics
@@ -16,44 +15,28 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
-from unittest.mock import create_autospec
 
-import psutil
-from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QTimer
+from PySide6.QtCore import QPoint, QRect, QTimer
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QPlainTextEdit
 
+from bench.window_desk import AT, EXECUTION, a_desk, a_worker
+from bench.window_probes import PaintWatcher, Pulse, memory_mb, switches
 from desktop.models.conversation_items import Message
-from desktop.notices.notifications import Notifications
-from desktop.notices.updates import UpdateState, UpdateWatch
 from desktop.popover.popover import Popover
-from desktop.settings.policy_store import PolicyStore
-from desktop.settings.store import SettingsStore
 from desktop.shell.bridge import Bridge
 from desktop.shell.garbage import GarbageKeeper
-from desktop.system.diagnosis import Diagnosis
-from desktop.system.files_left import FilesLeft
-from desktop.system.open_elsewhere import Outside
-from desktop.system.platforms.ports import Charge
-from desktop.system.usage_kept import UsageKept
-from desktop.system.working_copies import WorkingCopies
 from desktop.tray.facts import TrayFacts
-from desktop.windows.background import Background
-from desktop.windows.desk import Desk
 from desktop.windows.main import MainWindow
-from desktop.worker.face import WorkerFace
-from worker_core.budgets.usage import DailyUsage
 from worker_core.control_plane.models import ExecutionRecord
-from worker_core.events import EventBus, ExecutionEventPublished
+from worker_core.events import ExecutionEventPublished
 from worker_core.logs.ring import LogLine, LogRing
-from worker_core.paths import Paths
-from worker_core.snapshot import EngineSnapshot, EngineState, ExecutionView, Health, QueueView
+from worker_core.snapshot import QueueView
 
 BULK_LINES = 100_000
 LINES_A_SECOND = 2_000
@@ -67,105 +50,6 @@ EXECUTIONS, QUEUES, MESSAGES, LINES = 10_000, 30, 300, 5_000
 """Of a worker that has much to show; the lines are those of one tool call, and as many again are in the log."""
 
 PAGES = ("executions", "queues", "logs", "health", "usage", "approvals", "notifications", "settings", "overview")
-AT = datetime(2026, 1, 1, tzinfo=UTC)
-EXECUTION = "e-1"
-
-
-def a_worker() -> Any:
-    """A worker that says what the bench wants it to say."""
-    made = create_autospec(WorkerFace, instance=True)
-    made.events, made.attached, made.paused_until = EventBus(), False, None
-    running = ExecutionView(execution_id=EXECUTION, queue_id="q", turn=1, status="running", step="model", started_at=AT)
-    made.snapshot = EngineSnapshot(state=EngineState.RUNNING, reason="Running.", executions=(running,))
-    made.get_execution.side_effect = lambda execution_id: ExecutionRecord(id=execution_id)
-    made.load_session.return_value = None
-    made.queue_executions.return_value = {}
-    made.gpus.return_value = None
-    return made
-
-
-async def _sample() -> Health:
-    return Health(
-        cpu_percent=1,
-        memory_percent=1,
-        memory_total_bytes=1,
-        memory_used_bytes=1,
-        disk_percent=1,
-        disk_total_bytes=1,
-        disk_used_bytes=1,
-        process_rss_bytes=1,
-        sampled_at=AT,
-    )
-
-
-def _at_once(work: Coroutine[Any, Any, None]) -> None:
-    """Nothing here waits for anything."""
-    with contextlib.suppress(StopIteration):
-        work.send(None)
-
-
-def _nothing_used() -> Any:
-    kept = create_autospec(UsageKept, instance=True)
-    kept.read.return_value = DailyUsage(first=AT.date(), last=AT.date(), agents={}, queues={})
-    return kept
-
-
-def a_desk(worker: WorkerFace, folder: Path) -> Desk:
-    paths = Paths.from_environment({"KUBIYA_WORKER_HOME": str(folder)})
-    settings = SettingsStore(paths, environ={})
-    return Desk(
-        worker=worker,
-        settings=settings,
-        policy=PolicyStore(paths.policy_file),
-        notices=Notifications(level=lambda: "all"),
-        updates=create_autospec(UpdateWatch, instance=True, state=UpdateState(), page=""),
-        diagnosis=create_autospec(Diagnosis, instance=True),
-        outside=Outside(workspaces=paths.workspaces),
-        copies=WorkingCopies(paths=paths, settings=settings.settings),
-        files_left=FilesLeft(workspaces=paths.workspaces),
-        usage=_nothing_used(),
-        keys=None,
-        autostart=None,
-        sample=_sample,
-        charge=Charge,
-        follow=lambda _: None,
-        background=Background(run=_at_once),
-    )
-
-
-class Pulse(QObject):
-    """How long the event loop was away, each time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gaps_ms: list[float] = []
-        self._last = time.perf_counter()
-        self._timer = QTimer(self)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._beat)
-
-    def __enter__(self) -> Self:
-        self.gaps_ms.clear()
-        self._last = time.perf_counter()
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.stop()
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self.gaps_ms.append((now - self._last) * 1000)
-        self._last = now
-
-    def result(self) -> dict[str, float]:
-        waits = sorted(wait for gap in self.gaps_ms for wait in _waits(gap))
-        return {"longest_ms": max(self.gaps_ms), "p99_ms": waits[int(len(waits) * 0.99)]}
-
-
-def _waits(gap_ms: float) -> list[float]:
-    """Of probes that arrive each millisecond of a gap."""
-    return [gap_ms - since for since in range(int(gap_ms) + 1)]
 
 
 def line(number: int) -> LogLine:
@@ -424,37 +308,10 @@ class Stage:
         """Voluntary context switches of this thread in ten seconds with the window closed; the clock's end is one."""
         self.window.close()
         self.settle()
-        before = _switches()
+        before = switches()
         QTimer.singleShot(REST_SECONDS * 1000, self.app.quit)
         self.app.exec()
-        return _switches() - before
-
-
-def _switches() -> int:
-    status = Path(f"/proc/self/task/{os.getpid()}/status").read_text(encoding="ascii")
-    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
-
-
-def _memory_mb() -> float:
-    return float(psutil.Process().memory_info().rss) / 1e6
-
-
-class PaintWatcher(QObject):
-    """When a widget, or one inside it, was painted last."""
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__()
-        self._widget = widget
-        self._at = 0.0
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt's own name)
-        if event.type() is QEvent.Type.Paint and isinstance(watched, QWidget):
-            inside = watched is self._widget or self._widget.isAncestorOf(watched)
-            self._at = time.perf_counter() if inside else self._at
-        return False
-
-    def painted_since(self, moment: float) -> bool:
-        return self._at > moment
+        return switches() - before
 
 
 def main() -> int:
@@ -462,11 +319,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
         stage = Stage(app, Path(folder))
         app.setQuitOnLastWindowClosed(False)
-        pages, paints, memory = {}, {}, {"window": _memory_mb()}
+        pages, paints, memory = {}, {}, {"window": memory_mb()}
         for name in PAGES:
             pages[name] = stage.opened_ms(partial(stage.window.show_page, name))
             stage.settle()
-            memory[name] = _memory_mb()
+            memory[name] = memory_mb()
             paints[name] = stage.paint_ms(2)
         closed = stage.switches_when_closed()
         stage.window.show()
@@ -482,7 +339,7 @@ def main() -> int:
             "streaming": stage.streaming(),
             "sustained": stage.sustained(),
             "bulk": stage.bulk(),
-            "memory_after_bulk_mb": _memory_mb(),
+            "memory_after_bulk_mb": memory_mb(),
             "full_ms": stage.full_ms(),
             "bulk_plain": stage.bulk_plain(),
         }

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import cast
 from unittest.mock import create_autospec
 
-from demo_data import NOW, snapshot
 from demo_data import notices as demo_notices
+from demo_data import snapshot
+from demo_executions import NOW
 
 from desktop.notices.notifications import Notifications
 from desktop.notices.updates import UpdateState, UpdateWatch

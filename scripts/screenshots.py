@@ -77,6 +77,7 @@ def main() -> int:
     os.environ.setdefault("QT_QPA_PLATFORM", f"offscreen:configfile={screens}")
 
     import demo_data
+    import demo_executions
     import demo_parts
     from PySide6.QtCore import QPoint, QRect, Qt
     from PySide6.QtTest import QTest
@@ -109,8 +110,8 @@ def main() -> int:
             if given.gpus:
                 demo_gpus(window, given.gpus)
             if not given.empty:
-                desk.executions.apply(demo_data.events())
-                for execution, agent in demo_data.agents().items():
+                desk.executions.apply(demo_executions.events())
+                for execution, agent in demo_executions.agents().items():
                     one = desk.executions.get(execution)
                     assert one is not None
                     one.agent = agent

@@ -7,11 +7,10 @@ import logging
 import signal
 import sys
 from contextlib import ExitStack
-from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, QProcess, QTimer
+from PySide6.QtCore import QLocale, QProcess
 from PySide6.QtWidgets import QApplication
 
 from desktop.look import language
@@ -35,9 +34,11 @@ from desktop.settings.store import SettingsStore
 from desktop.shell.bridge import Bridge
 from desktop.shell.crash import CrashKeeper
 from desktop.shell.display import application
+from desktop.shell.faces import Faces
 from desktop.shell.launch import Launch, Options
 from desktop.shell.leaving import Leaving
 from desktop.shell.loop import CutOff, QuitFilter, WorkerLoop
+from desktop.shell.panel_watch import PanelWatch
 from desktop.shell.provision import of_playground, of_user
 from desktop.shell.single_instance import SingleInstance
 from desktop.system.conditions import charge
@@ -70,19 +71,12 @@ from worker_core.secrets import KeyringStore
 from worker_core.snapshot import EngineSnapshot, StopMode
 
 if TYPE_CHECKING:
-    from desktop.popover.popover import Popover
     from desktop.system.hotkey import HotkeyKeeper
     from desktop.windows.first_run import FirstRunWindow
-    from desktop.windows.main import MainWindow
 
 __all__ = ["Options", "run"]
 
 log = logging.getLogger(__name__)
-
-PANEL_LIMIT: Final = timedelta(seconds=20)
-"""At login the panel may come after the tray: so long before the window takes over."""
-
-PANEL_GONE_AFTER: Final = timedelta(seconds=5)
 
 
 def run(options: Options) -> int:
@@ -147,7 +141,7 @@ class Desktop:
 
     def __init__(self, app: QApplication, loop: WorkerLoop, launch: Launch, leaving: Leaving, parts: ExitStack) -> None:
         """What is to be closed goes onto `parts`."""
-        self._loop, self._launch, self._leaving = loop, launch, leaving
+        self._launch, self._leaving = launch, leaving
         self._tasks = TaskKeeper()
         paths, system = launch.paths, platform()
         self._parts, self._make_hotkey = parts, system.hotkey
@@ -241,10 +235,18 @@ class Desktop:
             playground_model=self._playground_model,
             hotkey=self._hotkeys,
         )
-        self.front = Front(new_window=self._new_window, new_first_run=self._new_first_run)
+        self._faces = Faces(
+            desk=self._desk,
+            bridge=bridge,
+            actions=actions,
+            keys=keys,
+            screen_lock=system.screen_lock,
+            garbage=loop.garbage,
+        )
+        self.front = Front(new_window=self._faces.window, new_first_run=self._new_first_run)
         parts.callback(self.front.close)
         self._at_icon = AtIcon(
-            new_popover=self._new_popover,
+            new_popover=self._faces.popover,
             is_wanted=self._popover_is_wanted,
             open_window=self.front.open,
             facts=self._facts,
@@ -254,13 +256,12 @@ class Desktop:
         executions = self._desk.executions
         notifications.know(is_watched=lambda: self.front.is_watched, words=executions.words)
 
-        self._worker, self._bridge, self._tray, self._keys = worker, bridge, tray, keys
-        self._popups, self._power, self._actions, self._screen_lock = popups, power, actions, system.screen_lock
+        self._panel = PanelWatch(tray=tray, front=self.front, leaving=leaving, settings=store)
+        self._worker, self._tray, self._popups, self._power = worker, tray, popups, power
         tray.clicked.connect(self._at_icon.clicked)
         tray.chosen.connect(self._at_icon.close)
         tray.chosen.connect(actions.carry_out)
         tray.notice_clicked.connect(actions.follow)
-        tray.available_changed.connect(self._tray_changed)
         actions.window_wanted.connect(self.front.open)
         actions.task_wanted.connect(self.front.new_task)
         actions.leave_wanted.connect(leaving.ask)
@@ -271,7 +272,7 @@ class Desktop:
         bridge.events_arrived.connect(notifications.hear)
         leaving.hurried.connect(self._stop_sooner)
         QuitFilter(app, leaving.escalate)
-        app.lastWindowClosed.connect(self._last_window_closed)
+        app.lastWindowClosed.connect(self._panel.last_window_closed)
         # Logging out must not be held up: sign off as far as there is time.
         app.commitDataRequest.connect(lambda _: leaving.ask(StopMode.CANCEL))
 
@@ -291,7 +292,7 @@ class Desktop:
             front.unset = backend is None and await self._nothing_is_set_up()
         if leaving.mode is None:
             self._redraw()
-            self._appear()
+            self._panel.appear(at_login=self._launch.options.at_login, with_window=front.unset or backend is not None)
             if self._desk.settings.preferences.hotkey_on:
                 self._hotkeys()
             if self._launch.options.ask:
@@ -391,82 +392,16 @@ class Desktop:
         self._popups.look(snapshot)
         self._power.look(snapshot)
 
-    def _appear(self) -> None:
-        """The tray is there; without one, the window takes over."""
-        at_login = self._launch.options.at_login
-        if self._tray.available:
-            if not at_login and (self.front.unset or self._launch.backend is not None):
-                self.front.open()
-        elif at_login:
-            QTimer.singleShot(int(PANEL_LIMIT.total_seconds() * 1000), self._tray, self._take_over)
-        else:
-            self._take_over()
-
-    def _take_over(self) -> None:
-        if not self._tray.available and self._leaving.mode is None:
-            self.front.stay(self._desk.settings)
-
-    def _tray_changed(self, available: bool) -> None:
-        if available:
-            self.front.tray_came()
-        else:  # a panel that is started anew is back in a moment
-            QTimer.singleShot(int(PANEL_GONE_AFTER.total_seconds() * 1000), self._tray, self._panel_gone)
-
-    def _panel_gone(self) -> None:
-        if not self._tray.available and self._leaving.mode is None:
-            self.front.tray_went()
-
     def _desktop_turned(self) -> None:
         assert self._scheme is not None
         desktop_scheme().tell(self._scheme.scheme())
-
-    def _last_window_closed(self) -> None:
-        if not self._tray.available:
-            self._leaving.ask(StopMode.DRAIN)
-
-    def _new_window(self) -> MainWindow:
-        # A tenth of a second of imports, which the icon does not wait for.
-        from desktop.look.theme import theme
-        from desktop.windows.main import MainWindow
-
-        theme().set_mode(self._desk.settings.preferences.appearance)
-        made = MainWindow(self._desk)
-        self._bridge.snapshot_changed.connect(made.take)
-        self._bridge.events_arrived.connect(made.apply)
-        self._bridge.logs_arrived.connect(made.add_lines)
-        self._loop.garbage.settle()
-        return made
 
     def _popover_is_wanted(self) -> bool:
         chosen = self._desk.settings.preferences.icon_click
         return chosen == "popover" and not self.front.unset and popover_has_a_place()
 
-    def _new_popover(self) -> Popover:
-        from desktop.look.theme import theme
-        from desktop.popover.popover import Popover
-
-        theme().set_mode(self._desk.settings.preferences.appearance)
-        made = Popover(self._desk, screen_lock=self._screen_lock)
-        made.chosen.connect(self._actions.carry_out)
-        self._loop.garbage.settle()
-        return made
-
     def _new_first_run(self) -> FirstRunWindow:
-        from desktop.look.theme import theme
-        from desktop.settings.onboarding import Onboarding
-        from desktop.windows.background import Background
-        from desktop.windows.first_run import FirstRunWindow
-
-        store, autostart = self._desk.settings, self._desk.autostart
-        theme().set_mode(store.preferences.appearance)
-        onboarding = Onboarding(
-            keys=self._keys, store=store, start_at_login=autostart.write if autostart is not None else None
-        )
-        made = FirstRunWindow(onboarding, Background())
-        made.finished.connect(self._set_up)
-        made.playground_wanted.connect(self._try_playground)
-        made.page_wanted.connect(self._desk.outside.open_url)
-        return made
+        return self._faces.first_run(finished=self._set_up, playground_wanted=self._try_playground)
 
 
 async def _newest_release(store: SettingsStore, launch: Launch) -> ReleaseAnswer:

@@ -4,7 +4,6 @@ in it ticks.
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -32,8 +31,9 @@ from desktop.look.wording import duration_text, tooltip_text
 from desktop.models.time_scale import TimeScale, scale_of
 from desktop.models.timeline import LaneName, TimelineSpan, busy_times, seconds_in
 from desktop.models.timeline_layout import TimelineBar, TimelineRow, bars_of, rows_of
-from desktop.models.timeline_text import clock_text, lane_text, span_lines, span_text
-from desktop.widgets.timeline_bars import BAR, paint_bar, paint_fold, paint_outline
+from desktop.models.timeline_text import lane_text, span_lines, span_text
+from desktop.widgets.timeline_axis import axis_height, paint_axis
+from desktop.widgets.timeline_bars import BAR, paint_bar, paint_outline
 
 ONE_LINE: Final = 22
 """Pixels of a lane, and of each of its lines where it has several."""
@@ -41,13 +41,11 @@ ONE_LINE: Final = 22
 OF_SEVERAL: Final = 14
 
 _LEADS_TO_ITEMS = frozenset[LaneName]({"model", "retry"})
-_TICKS_APART = 86
 _NEAR = 3
 _ZOOM_STEP = 1.6
 _FINEST_PIXELS_PER_SECOND = 4_000.0
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-_CENTER = int(Qt.AlignmentFlag.AlignCenter)
 
 
 class Timeline(QAbstractScrollArea):
@@ -180,18 +178,15 @@ class Timeline(QAbstractScrollArea):
         bar.setPageStep(round(seen))
         bar.setSingleStep(max(1, round(seen / 12)))
         bar.setRange(0, max(0, round(self._scale.width - seen)) if self._scale is not None else 0)
-        height = sum(_height(rows) for rows in self._rows.values()) + self._axis() + 2
+        height = sum(_height(rows) for rows in self._rows.values()) + axis_height() + 2
         height += bar.sizeHint().height() if bar.maximum() else 0
         if self.height() != height or self.minimumHeight() != height:
             self.setFixedHeight(height)
 
-    def _axis(self) -> int:
-        return QFontMetrics(theme().font("caption")).height() + 6
-
     def _plot(self) -> QRectF:
         """Where time is drawn."""
         area = QRectF(self.viewport().rect())
-        return area.adjusted(self._labels, 1, -Space.S, -self._axis() - 1)
+        return area.adjusted(self._labels, 1, -Space.S, -axis_height() - 1)
 
     def _offset(self) -> float:
         """What is added to a place in the scale."""
@@ -240,8 +235,8 @@ class Timeline(QAbstractScrollArea):
         painter, plot = QPainter(self.viewport()), self._plot()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_lanes(painter)
-        painter.setClipRect(plot.adjusted(-1, 0, 1, self._axis() + 1))
-        self._paint_axis(painter, self._scale)
+        painter.setClipRect(plot.adjusted(-1, 0, 1, axis_height() + 1))
+        paint_axis(painter, self._scale, plot=plot, offset=self._offset())
         painter.setClipRect(plot.adjusted(-BAR / 2, 0, BAR / 2, 0))
         chosen = None
         for row, area in self._lines():
@@ -272,45 +267,6 @@ class Timeline(QAbstractScrollArea):
             top += _height(rows)
             painter.setPen(QPen(QColor(colors.line), 1))
             painter.drawLine(QPointF(plot.left(), round(top) + 0.5), QPointF(plot.right(), round(top) + 0.5))
-
-    def _paint_axis(self, painter: QPainter, scale: TimeScale) -> None:
-        """Folds with their lengths, and lines at round times. The first time of another day says the day."""
-        colors, plot, left = theme().palette, self._plot(), self._offset()
-        metrics, top, high = QFontMetrics(painter.font()), plot.bottom() + 2, self._axis() - 3
-        since, until = scale.at_of(plot.left() - left), scale.at_of(plot.right() - left)
-        step, ticks = scale.ticks(least_pixels=_TICKS_APART, since=since, until=until)
-        day, free, area = "", 0.0, plot
-
-        def say(at: float, x: float, *, centered: bool) -> bool:
-            """Between what was said last and the end of the piece, or not at all."""
-            nonlocal day, free
-            dated = clock_text(at, step=step, with_day=True)
-            said = dated if day and not dated.startswith(day) else clock_text(at, step=step)
-            width = metrics.horizontalAdvance(said) + 1
-            begin = max(area.left(), x - width / 2) if centered else x
-            if begin < free or begin + width > area.right():
-                return False
-            painter.setPen(QColor(colors.muted))
-            painter.drawText(QRectF(begin, top, width, high), _CENTER, said)
-            free, day = begin + width + Space.S, dated.partition(" ")[0]
-            return True
-
-        for piece in scale.pieces:
-            area = QRectF(piece.left + left, plot.top(), piece.right - piece.left, plot.height() + self._axis())
-            if area.right() <= plot.left() or area.left() >= plot.right():
-                continue
-            if piece.folded:
-                paint_fold(painter, area, QRectF(area.left(), top, area.width(), high), piece.end - piece.begin)
-                continue
-            area, free, any_said = area.intersected(plot), max(area.left(), plot.left()), False
-            for at in ticks[bisect.bisect_left(ticks, piece.begin) : bisect.bisect_right(ticks, piece.end)]:
-                x = scale.x_of(at) + left
-                if area.left() <= x <= area.right():
-                    painter.setPen(QPen(QColor(colors.line), 1))
-                    painter.drawLine(QPointF(round(x) + 0.5, plot.top()), QPointF(round(x) + 0.5, plot.bottom() + 3))
-                    any_said = say(at, x, centered=True) or any_said
-            if not any_said:
-                say(scale.at_of(area.left() - left), area.left() + Space.XS, centered=False)
 
     # -- hands ----------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ from worker_core.snapshot import EngineSnapshot
 from worker_core.workspaces.artefacts import LeftFiles
 from worker_core.workspaces.workspace import Artefact
 
-demo_data, demo_parts = script("demo_data"), script("demo_parts")
+demo_data, demo_executions, demo_parts = script("demo_data"), script("demo_executions"), script("demo_parts")
 
 FIRST = "4b1d77a0-checkout"
 """The execution whose conversation has a bit of everything."""
@@ -121,7 +121,7 @@ def desk(folder: Path, *, empty: bool) -> Desk:
     left.of.return_value = LeftFiles(
         execution_id=FIRST,
         workspace=create_autospec(LeftFiles).workspace,
-        files=tuple(Artefact(path=name, size_bytes=18_200, modified_at=demo_data.NOW) for name in names),
+        files=tuple(Artefact(path=name, size_bytes=18_200, modified_at=demo_executions.NOW) for name in names),
     )
     checkout = Checkout(execution_id=FIRST, repository="/home/maya/work/shop-infrastructure", base="1" * 40, branch="b")
     copies = create_autospec(WorkingCopies, instance=True)
@@ -136,7 +136,7 @@ def main_window(folder: Path, *, empty: bool = False) -> MainWindow:
     made = MainWindow(desk(folder, empty=empty))
     if empty:
         return made
-    made.desk.executions.apply([*demo_data.events(), *_more_words()])
+    made.desk.executions.apply([*demo_executions.events(), *_more_words()])
     for step in range(120):
         made.take(demo_data.snapshot(step))
     made.add_lines(demo_data.log_lines(60))
@@ -144,7 +144,7 @@ def main_window(folder: Path, *, empty: bool = False) -> MainWindow:
 
 
 def _more_words() -> Iterator[ExecutionEventPublished]:
-    at = demo_data.NOW - timedelta(seconds=10)
+    at = demo_executions.NOW - timedelta(seconds=10)
     said: list[tuple[str, dict[str, Any]]] = [
         ("message_chunk", {"message_id": "a2", "content": WORDS}),
         ("error", {"severity": "warning", "details": {"error_message": "The model gateway was busy for 40 seconds."}}),
@@ -327,7 +327,7 @@ def _crash(_: Path) -> QWidget:
 
 def _popover(folder: Path, snapshot: EngineSnapshot) -> QWidget:
     known = _quick_desk(folder, snapshot)
-    known.executions.apply(demo_data.events() if snapshot.queues else [])
+    known.executions.apply(demo_executions.events() if snapshot.queues else [])
     known.executions.take(snapshot)
     made = Popover(known, pointer=lambda: QPoint(600, 1190))
     made.open_at(QRect(), TrayFacts(snapshot=snapshot))

@@ -46,7 +46,8 @@ ELSEWHERE = (
 UNITS = re.compile(r"\b(?:[kMGT]?B|min)\b|(?<=\d)k\b")
 WORD = re.compile(r"[A-Za-z]{2}")
 
-demo_data, demo_parts, tool = script("demo_data"), script("demo_parts"), script("languages")
+demo_data, demo_executions = script("demo_data"), script("demo_executions")
+demo_parts, tool = script("demo_parts"), script("languages")
 
 
 def masked(text: str) -> str:
@@ -108,11 +109,11 @@ def test_all_pages_are_said_in_the_language_that_was_chosen(qapp: QApplication, 
     language.use({text: masked(text) for text in tool.said()})
     desk = demo_parts.desk(tmp_path, empty=False)
     window = MainWindow(desk)
-    snapshot, events = demo_data.snapshot(2), demo_data.events()
+    snapshot, events = demo_data.snapshot(2), demo_executions.events()
     desk.executions.apply(events)
     window.take(snapshot)
     window.show()
-    told = [*leaves((snapshot, events, demo_data.agents(), demo_data.notices())), *ELSEWHERE, *SAME]
+    told = [*leaves((snapshot, events, demo_executions.agents(), demo_data.notices())), *ELSEWHERE, *SAME]
     paths = desk.settings.paths
     told += [str(one) for one in (paths.settings_file, paths.logs, paths.state)]
     data = sorted({cut for text in told for cut in (" ".join(text.split()), text, text[:200], text[:60])}, key=len)[
