@@ -136,7 +136,7 @@ class Engine:
             paths=paths,
             on_sample=self._publish_soon,
             on_replaced=self._replaced,
-            clients=lambda: {queue.queue_id: queue.server.client for queue in self._queues},
+            client_of=self._temporal_of,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_early = launcher is None and (ask_sandbox is None or asks_early)
@@ -399,7 +399,7 @@ class Engine:
         await asyncio.gather(*(queue.server.workflow_closed(workflow_id) for queue in self._queues))
 
     def _temporal_of(self, queue_id: str) -> Client | None:
-        return next((one.server.temporal_client for one in self._queues if one.queue_id == queue_id), None)
+        return next((one.server.client for one in self._queues if one.queue_id == queue_id), None)
 
     # --- what queues ask for ------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +39,7 @@ class Housekeeping:
         paths: Paths,
         on_sample: Callable[[], None],
         on_replaced: Callable[[], None],
-        clients: Callable[[], Mapping[str, Client | None]],
+        client_of: Callable[[str], Client | None],
     ) -> None:
         """Nothing is begun.
 
@@ -48,7 +48,7 @@ class Housekeeping:
             paths: where workspaces and state are.
             on_sample: hears that the machine was measured.
             on_replaced: hears, once, that another version was installed in this one's place.
-            clients: of Temporal, by the id of their queue.
+            client_of: Temporal's client of a queue; None while there is none.
         """
         settings, tracker = services.settings, services.tracker
         self._services = services
@@ -65,7 +65,7 @@ class Housekeeping:
             in_use=lambda: [view.execution_id for view in tracker.views()],
         )
         self._sweeping: asyncio.Future[int] | None = None
-        self._clients = clients
+        self._client_of = client_of
         self._letting_go = TaskKeeper()
 
     def adopt(self, settings: Settings) -> None:
@@ -97,7 +97,7 @@ class Housekeeping:
         """Forget executions that hold a place here, and go on elsewhere or not at all."""
         from worker_core.engine.strayed import let_go  # with the first that has no step
 
-        for execution_id in await let_go(self._services, self._clients()):
+        for execution_id in await let_go(self._services, self._client_of):
             self._forget(execution_id)
 
     def _forget(self, execution_id: str) -> None:

@@ -445,11 +445,6 @@ class QueueServer:
     # --- view ---------------------------------------------------------------------------------------------
 
     @property
-    def temporal_client(self) -> Client | None:
-        """The live connection; None while there is none."""
-        return self._client
-
-    @property
     def _name(self) -> str:
         return self.view.queue_name or self.view.queue_id
 

@@ -8,7 +8,7 @@ wait for it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -28,19 +28,19 @@ _MID_TURN: Final = frozenset({"pending", "running", "paused", "waiting_for_appro
 _LIMIT: Final = timedelta(seconds=5)
 
 
-async def let_go(services: Services, clients: Mapping[str, Client | None]) -> list[str]:
+async def let_go(services: Services, client_of: Callable[[str], Client | None]) -> list[str]:
     """Look at executions without a step, and forget those that are not this worker's any more.
 
     Args:
         services: of the engine.
-        clients: of Temporal, by the id of their queue; None where there is none now.
+        client_of: Temporal's client of a queue; None while there is none.
 
     Returns:
         Their ids. Where something cannot be learnt, an execution stays.
     """
     gone = []
     for one in services.tracker.without_steps()[:AT_ONCE]:
-        client = clients.get(one.queue_id)
+        client = client_of(one.queue_id)
         if client is None or not one.workflow_id or await _is_here(services, client, one.execution_id, one.workflow_id):
             continue
         if services.tracker.forget_untouched(one):
