@@ -6,7 +6,7 @@ Requests leave out what is at its default, which the server reads as "unchanged"
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -110,6 +110,10 @@ class Disconnect(Wish, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     exit_code: int | None = None
     error_message: str | None = None
+
+
+FINAL_STATUSES: Final = frozenset({"completed", "failed", "cancelled"})
+"""Of an execution that is over."""
 
 
 class ExecutionRecord(Received, frozen=True, kw_only=True):

@@ -67,9 +67,9 @@ class Worker:
         )
         self.sessions = StoredSessions(client=self.client)
 
-    async def begin(self) -> None:
+    async def begin(self, *, repeated: bool = False) -> None:
         opening = Opening.of(INPUT, model="m")
-        self.announcements.begin(opening, await self.client.get_execution("e1"), worker_id="w")
+        self.announcements.begin(opening, await self.client.get_execution("e1"), worker_id="w", repeated=repeated)
 
     async def leave(self) -> None:
         await self.announcements.close()
@@ -133,6 +133,25 @@ async def test_events_that_lie_on_the_disk_are_not_told_a_second_time(tmp_path: 
             await plane.wait_for(lambda: len(plane.told) >= len(ALL))
         assert sorted(plane.told) == sorted(ALL)
         assert [event["event_type"] for event in plane.events("e1")] == ["metadata", "message"]
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"status": "cancelled"}, []),
+        ({"status": "running", "execution_metadata": {"workflow_started": True}}, []),
+        ({"status": "running"}, ALL),
+    ],
+    ids=["it has ended", "all was told", "it died before"],
+)
+async def test_an_execution_that_another_machine_began_is_told_of_where_it_was_not(
+    tmp_path: Path, record: dict[str, object], told: list[str]
+) -> None:
+    async with Plane() as plane, worker(plane, tmp_path) as one:
+        plane.record |= record
+        await one.begin(repeated=True)
+        await one.announcements.made("e1", worker_id="w")
+        assert plane.told == told
 
 
 async def test_what_failed_is_tried_again_when_the_turn_ends_and_says_what_is_wrong(

@@ -19,7 +19,7 @@ from typing import Any
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.control_plane.client import ControlPlaneClient
-from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord
+from worker_core.control_plane.models import FINAL_STATUSES, ExecutionPatch, ExecutionRecord
 from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.errors import KubiyaError
@@ -118,9 +118,10 @@ class Announcements:
             opening: what to tell.
             record: as it was read right before: what it holds besides stays.
             worker_id: whose execution it is.
-            repeated: an earlier try began with it: what that one has told is not told again.
+            repeated: an earlier try began with it, here or elsewhere: what that one has told is not told again, and
+                one that has ended does not run.
         """
-        if repeated and record.execution_metadata.get(TOLD):
+        if repeated and (record.status in FINAL_STATUSES or record.execution_metadata.get(TOLD)):
             self.is_told(opening.execution_id)
             return
         if not (repeated and self._outbox.inherited(opening.execution_id)):

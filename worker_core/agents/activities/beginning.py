@@ -11,18 +11,17 @@ from temporalio.exceptions import ApplicationError
 
 from worker_core.agents import compaction
 from worker_core.agents.activities import claude_turn, failures
-from worker_core.agents.activities.announcements import TOLD, Opening
+from worker_core.agents.activities.announcements import Opening
 from worker_core.agents.activities.call_limits import longest_call, with_longest
 from worker_core.agents.activities.gpu_places import longest_wait
 from worker_core.agents.activities.participants import assemble, equipped, unhonoured
 from worker_core.agents.activities.services import QueueContext, Services
-from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.activities.working_folder import with_folders, working_folders
 from worker_core.agents.conversation import from_session
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Begin, Begun, Message, Timeouts
 from worker_core.basics.tasks import retrieved
-from worker_core.control_plane.models import ExecutionRecord
+from worker_core.control_plane.models import FINAL_STATUSES
 from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT, Lane
 from worker_core.events import ExecutionStarted
 from worker_core.hooks.occasion import HookFailed
@@ -64,7 +63,12 @@ async def begin_here(services: Services, queue: QueueContext, begin: Begin) -> B
         )
     lane = services.outbox.lane(execution.execution_id)
     lane.advance(begin.after_sequence)
-    _announce(services, begin, record, model=cast.persona.model, worker_id=queue.worker_id())
+    services.announcements.begin(
+        Opening.of(execution, model=cast.persona.model),
+        record,
+        worker_id=queue.worker_id(),
+        repeated=begin.home_lost or activity.info().attempt > 1,
+    )
     remarks = _Remarks(lane, execution.execution_id)
     cast, unconnected = await equipped(
         services, execution.execution_id, cast, tell=lambda said: remarks.tell("mcp_connection", said, "info")
@@ -129,15 +133,6 @@ class _Remarks:
     async def delivered(self) -> None:
         if self._lane.last_sequence > self._before:
             await self._lane.flush(LAST_EVENTS_LIMIT)
-
-
-def _announce(services: Services, begin: Begin, record: ExecutionRecord, *, model: str, worker_id: str) -> None:
-    if begin.home_lost and (record.status in FINAL_STATUSES or record.execution_metadata.get(TOLD)):
-        services.announcements.is_told(begin.input.execution_id)
-        return
-    services.announcements.begin(
-        Opening.of(begin.input, model=model), record, worker_id=worker_id, repeated=activity.info().attempt > 1
-    )
 
 
 async def _owners_hook(services: Services, execution: ExecutionInput, *, queue_id: str) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 from worker_core.agents.activities import failures, session_store
 from worker_core.agents.activities.services import Services
-from worker_core.agents.activities.turn_ends import FINAL_STATUSES
 from worker_core.agents.messages import EndExecution
-from worker_core.control_plane.models import ExecutionPatch
+from worker_core.control_plane.models import FINAL_STATUSES, ExecutionPatch
 from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT, Lane
 from worker_core.events import ExecutionFinished
 from worker_core.workspaces.sweeping import mark_ended

@@ -10,11 +10,10 @@ from worker_core.agents.activities import failures, session_store
 from worker_core.agents.activities.announcements import of_turn
 from worker_core.agents.activities.services import Services
 from worker_core.agents.messages import FinishTurn, GiveUpTurn, SaveMessages, TurnDecision
-from worker_core.control_plane.models import ExecutionPatch, ExecutionRecord, TurnAnalytics
+from worker_core.control_plane.models import FINAL_STATUSES, ExecutionPatch, ExecutionRecord, TurnAnalytics
 from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT
 from worker_core.events import ExecutionWaiting
 
-FINAL_STATUSES = frozenset({"completed", "failed", "cancelled"})
 DECIDED = FINAL_STATUSES | {"waiting_for_input"}
 DECISION_POLLS_SECONDS = (0.1, 0.4)
 """The decision is written before the analytics call answers; these waits are only for a server that is late."""
