@@ -228,7 +228,7 @@ class ExecutionWorkflow:
 
     async def _give_up_turn(self, failure: ApplicationError) -> TurnDecision:
         progress, execution = self._progress, self._execution
-        given_up: TurnDecision = await self._home.call(
+        given_up: TurnDecision = await self._home.report(
             "give_up_turn",
             lambda: GiveUpTurn(
                 execution_id=execution.execution_id,
@@ -242,8 +242,7 @@ class ExecutionWorkflow:
                 after_sequence=progress.sequence,
             ),
             TurnDecision,
-            start_to_close_timeout=timedelta(seconds=120),
-            retry_policy=retries.CONTROL_PLANE_RETRY,
+            limit=retries.STORING,
         )
         self._error = failure.message
         progress.unsaved.clear()
@@ -275,7 +274,7 @@ class ExecutionWorkflow:
             progress.response = reply.remark  # not silence
         started, finished = datetime.fromisoformat(under_way.started_at), workflow.now()
         home = progress.home
-        decision: TurnDecision = await self._home.call(
+        decision: TurnDecision = await self._home.report(
             "finish_turn",
             lambda: FinishTurn(
                 execution_id=execution.execution_id,
@@ -298,8 +297,7 @@ class ExecutionWorkflow:
                 moved=progress.home is not home,
             ),
             TurnDecision,
-            start_to_close_timeout=timedelta(seconds=120),
-            retry_policy=retries.CONTROL_PLANE_RETRY,
+            limit=retries.STORING,
         )
         progress.unsaved.clear()
         progress.turn_progress = None
@@ -307,12 +305,10 @@ class ExecutionWorkflow:
         return decision
 
     async def _announce(self) -> None:
-        await self._home.call(
+        await self._home.report(
             "start_turn",
             lambda: StartTurn(execution_id=self._execution.execution_id, turn=self._progress.turn),
             type(None),
-            start_to_close_timeout=retries.CONTROL_PLANE_CALL,
-            retry_policy=retries.CONTROL_PLANE_RETRY,
         )
 
     async def _answer(self, spent: Spent) -> ModelReply:
@@ -400,7 +396,7 @@ class ExecutionWorkflow:
         if compaction.size_of_all(progress.unsaved) <= UNSAVED_LIMIT_BYTES:
             return
         saving = len(progress.unsaved)
-        await self._home.call(
+        await self._home.report(
             "save_messages",
             lambda: SaveMessages(
                 execution_id=self._execution.execution_id,
@@ -409,8 +405,7 @@ class ExecutionWorkflow:
                 turn=progress.turn,
             ),
             type(None),
-            start_to_close_timeout=timedelta(seconds=120),
-            retry_policy=retries.CONTROL_PLANE_RETRY,
+            limit=retries.STORING,
         )
         del progress.unsaved[:saving]
         if progress.turn_progress is not None:
@@ -450,11 +445,12 @@ class ExecutionWorkflow:
             after_sequence=progress.sequence,
             recorded=self._recorded and status == "completed" and not progress.unsaved,
         )
-        options: dict[str, Any] = {
-            "start_to_close_timeout": retries.CONTROL_PLANE_CALL,
-            "retry_policy": retries.CONTROL_PLANE_RETRY,
-        }
         if progress.begun is None:
-            await workflow.execute_activity("end_execution", end, **options)
+            await workflow.execute_activity(
+                "end_execution",
+                end,
+                start_to_close_timeout=retries.CONTROL_PLANE_CALL,
+                retry_policy=retries.CONTROL_PLANE_RETRY,
+            )
         else:
-            await self._home.call("end_execution", lambda: end, type(None), **options)
+            await self._home.report("end_execution", lambda: end, type(None))

@@ -94,6 +94,19 @@ class Home:
             else:
                 return result
 
+    async def report(
+        self,
+        activity: str,
+        argument: Callable[[], Any],
+        result_type: type[_Result],
+        *,
+        limit: timedelta = retries.CONTROL_PLANE_CALL,
+    ) -> _Result:
+        """Run one that talks to the control plane alone, `limit` at most each time, for as long as that is away."""
+        return await self.call(
+            activity, argument, result_type, start_to_close_timeout=limit, retry_policy=retries.CONTROL_PLANE_RETRY
+        )
+
     async def begin_anew(self) -> None:
         """For an execution that had ended, and goes on all the same: a message came meanwhile."""
         await self._move(self._progress.home)

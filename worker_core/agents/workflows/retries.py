@@ -24,6 +24,9 @@ UNTIL_IT_FITS = "context-full-until-it-fits"
 CONTROL_PLANE_CALL = timedelta(seconds=60)
 """One attempt of an activity that talks to the control plane."""
 
+STORING = timedelta(seconds=120)
+"""One attempt of an activity that stores there what was said, and may have the server decide."""
+
 SERVER_START = timedelta(hours=2)
 """What an MCP server may be given at most to start (`worker_core.mcp.configuration.LONGEST_CALL`)."""
 
