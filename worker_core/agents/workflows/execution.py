@@ -45,6 +45,9 @@ UNSAVED_LIMIT_BYTES = 300_000
 PROMPT_CARRIED = 1_000
 """Characters of the prompt that the next run gets as its input."""
 
+UNDECIDED = TurnDecision(status="")
+"""What was decided of a turn that is under way."""
+
 
 class ExecutionWorkflow:
     """What agent and team executions share: signals, the query, turns, and continuing as new."""
@@ -53,8 +56,7 @@ class ExecutionWorkflow:
         self._progress = Progress()
         self._error: str | None = None
         self._waiting = False
-        self._recorded = False
-        self._ended = False
+        self._decided = UNDECIDED
         self._members_asked = 0
 
     # --- what the server sends and asks -------------------------------------------------------------------
@@ -150,8 +152,7 @@ class ExecutionWorkflow:
                 return
             self._take_inbox()
         while True:
-            decision = await self._run_turn_or_give_it_up()
-            self._recorded, self._ended = decision.recorded, decision.ended
+            self._decided = decision = await self._run_turn_or_give_it_up()
             stop_if_cancelled()
             if decision.status == "failed" and not progress.inbox:
                 raise ApplicationError(
@@ -166,9 +167,8 @@ class ExecutionWorkflow:
                 await self._wait_for_user()
             if not progress.inbox:
                 break
-            self._recorded = False
-            if self._ended:
-                self._ended = False
+            self._decided = UNDECIDED
+            if decision.ended:
                 await self._home.begin_anew()
             self._take_inbox()
         progress.status = "completed"
@@ -426,7 +426,7 @@ class ExecutionWorkflow:
     async def _end(self, status: str, *, failure: ApplicationError | None = None, interrupted: bool = False) -> None:
         progress, execution = self._progress, self._execution
         progress.status = status
-        if self._ended:
+        if self._decided.ended:
             return  # its last turn has done all of this
         if progress.begun is None and status == "cancelled":
             return  # the server wrote `cancelled` itself, and nothing was begun here
@@ -443,7 +443,7 @@ class ExecutionWorkflow:
             messages=for_session(progress.unsaved),
             user_id=str(execution.user_metadata.get("user_id") or ""),
             after_sequence=progress.sequence,
-            recorded=self._recorded and status == "completed" and not progress.unsaved,
+            recorded=self._decided.recorded and status == "completed" and not progress.unsaved,
         )
         if progress.begun is None:
             await workflow.execute_activity(
