@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
+from temporalio.client import Client
+
+from tests.agents.workflows.world import until_state
 from tests.support.engine import home, new_queue
 from tests.support.executions import Viewer, sequences, submit, tool
+from tests.support.held_calls import HeldCalls, held_calls
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
 from worker_core.control_plane.client import ControlPlaneClient
@@ -65,6 +70,33 @@ async def test_killed_in_a_tool_call_its_processes_die_and_its_outcome_is_unknow
     assert len(stage.model_calls("in a call")) == 2
 
 
+async def test_killed_while_its_turn_ends_it_is_noticed_soon_and_decided_once(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient
+) -> None:
+    """The server takes seconds to decide: a worker is more likely to die here than its share of calls says."""
+    queue = await new_queue(stage)
+    async with held_calls(stage) as plane:
+        plane.hold(lambda path: path.endswith("/turns"))
+        with worker_process(stage, tmp_path, queue, CONTROL_PLANE_URL=plane.url) as worker:
+            await asyncio.to_thread(worker.wait_ready)
+            execution_id = await submit(stage, client, queue, f"at the end {queue}\n!instant")
+            await until(lambda: _came(plane, "POST numbers"))
+            plane.hold(lambda path: path.startswith("/executions/"))
+            await plane.answer("POST numbers")
+            await until(lambda: _came(plane, "GET execution"))
+            worker.kill()
+    record = await client.get_execution(execution_id)
+    with worker_process(stage, tmp_path, queue) as worker:
+        await asyncio.to_thread(worker.wait_ready)
+        temporal = await Client.connect(stage.info.temporal_host)
+        await until_state(temporal.get_workflow_handle(f"agent-execution-{execution_id}"), "waiting_for_input")
+        assert await asyncio.to_thread(worker.terminate) == 0
+    async with stage.client() as api:
+        told = (await api.get(f"/executions/{execution_id}/analytics")).json()
+    assert record.status == "waiting_for_input"
+    assert [one["turn_number"] for one in told["turns"]] == [1]
+
+
 async def test_another_machine_takes_over_what_was_not_begun(
     stage: Stage, tmp_path: Path, client: ControlPlaneClient
 ) -> None:
@@ -83,6 +115,10 @@ async def test_another_machine_takes_over_what_was_not_begun(
 
 async def _asked(stage: Stage, words: str, *, times: int) -> bool:
     return len(stage.model_calls(words)) >= times
+
+
+async def _came(plane: HeldCalls, name: str) -> bool:
+    return name in plane.calls
 
 
 async def _written(path: Path) -> bool:

@@ -138,6 +138,32 @@ async def test_a_call_that_is_cancelled_ends(world: World, why: Why) -> None:
     assert world.program.killed
 
 
+async def test_a_call_that_runs_to_its_end_is_not_cancelled_with_its_execution(world: World) -> None:
+    world.calls = RunningCalls(patience=lambda: world.patience, to_the_end=True)
+    environment, task = world.attempt()
+    await eventually(lambda: world.program.begun)
+    environment.cancel(Why(cancel_requested=True))
+    await asyncio.sleep(0)
+    world.program.ended.set()
+    assert await task == "outcome"
+    assert not world.program.killed
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_call_that_runs_to_its_end_ends_with_its_worker(world: World, when: str) -> None:
+    world.calls = RunningCalls(patience=lambda: world.patience, to_the_end=True)
+    environment, task = world.attempt()
+    await eventually(lambda: world.program.begun)
+    if when == "before":
+        environment.cancel(Why(cancel_requested=True))
+        await asyncio.sleep(0)
+    world.calls.leave()
+    environment.cancel(Why(worker_shutdown=True))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.program.killed
+
+
 async def test_a_call_ends_with_its_last_attempt_when_that_is_cancelled(world: World) -> None:
     await world.given_up(LET_GO[0])
     environment, task = world.attempt()

@@ -48,10 +48,12 @@ class RunningCalls(Generic[_Outcome]):
 
     Args:
         patience: how long a call goes on without an attempt that waits for it; asked when one is given up.
+        to_the_end: whoever cancels a call's execution has its outcome all the same; only the worker's leave ends it.
     """
 
-    def __init__(self, *, patience: Callable[[], timedelta]) -> None:
+    def __init__(self, *, patience: Callable[[], timedelta], to_the_end: bool = False) -> None:
         self._patience = patience
+        self._to_the_end = to_the_end
         self._calls: dict[tuple[str, str], _Running[_Outcome]] = {}
         self._keeper = TaskKeeper()
         self._leaving = False
@@ -88,7 +90,8 @@ class RunningCalls(Generic[_Outcome]):
                     running.taken.clear()
                     self._keeper.start(self._wait_for_another(key, running, activity.info(), activity.client()))
                 raise
-            running.task.cancel()
+            if self._leaving or not self._to_the_end:
+                running.task.cancel()
             await _ended(running.task)
         else:
             running.attempts -= 1

@@ -78,12 +78,14 @@ class Steps:
         self._queue = queue
         self._calls: RunningCalls[ToolOutcome] = RunningCalls(patience=self._patience)
         self._turns: RunningCalls[ClaudeReply] = RunningCalls(patience=self._patience)
+        self._turn_ends: RunningCalls[TurnDecision] = RunningCalls(patience=self._patience, to_the_end=True)
         self._first = FirstAnswers(patience=self._patience)
 
     def leave(self) -> None:
         """The worker leaves: calls that no attempt waits for end."""
         self._calls.leave()
         self._turns.leave()
+        self._turn_ends.leave()
         self._first.leave()
 
     def _patience(self) -> timedelta:
@@ -256,6 +258,12 @@ class Steps:
     @failures.as_application_errors
     async def finish_turn(self, turn: FinishTurn) -> TurnDecision:
         """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
+        async with heartbeating():
+            return await self._turn_ends.outcome(
+                turn.execution_id, f"end of turn {turn.turn}", lambda: self._finished_turn(turn)
+            )
+
+    async def _finished_turn(self, turn: FinishTurn) -> TurnDecision:
         decision = await turn_ends.finish(
             self._services,
             turn,

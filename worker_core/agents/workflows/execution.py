@@ -298,6 +298,8 @@ class ExecutionWorkflow:
             ),
             TurnDecision,
             limit=retries.STORING,
+            # The server takes seconds to decide: a worker that dies meanwhile is noticed.
+            heartbeat_timeout=timedelta(seconds=home.timeouts.heartbeat),
         )
         progress.unsaved.clear()
         progress.turn_progress = None

@@ -101,10 +101,16 @@ class Home:
         result_type: type[_Result],
         *,
         limit: timedelta = retries.CONTROL_PLANE_CALL,
+        **options: Any,
     ) -> _Result:
         """Run one that talks to the control plane alone, `limit` at most each time, for as long as that is away."""
         return await self.call(
-            activity, argument, result_type, start_to_close_timeout=limit, retry_policy=retries.CONTROL_PLANE_RETRY
+            activity,
+            argument,
+            result_type,
+            start_to_close_timeout=limit,
+            retry_policy=retries.CONTROL_PLANE_RETRY,
+            **options,
         )
 
     async def begin_anew(self) -> None:
