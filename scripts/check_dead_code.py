@@ -51,6 +51,7 @@ CALLED_BY_NAME: Final = {
     "unittest.mock, of a stand-in": "side_effect return_value",
     "typing, of a dictionary": "vital",
     "inspect, of a signature": "__annotations__",
+    "importlib, of a module": "__path__ __spec__",
     "tests": "is_whole pending_timers scripted_model temporal_pid set_outage placeholders",
 }
 

@@ -63,7 +63,8 @@ def _made(cls: type, options: dict[str, Any]) -> type:
     parameters.eq, parameters.frozen = eq, frozen
     fields = dataclasses.fields(made)
     _check_order(fields)
-    _set(made, __init__=_first_init(made, frozen=frozen), __repr__=_repr(tuple(one.name for one in fields if one.repr)))
+    _set(made, __init__=_first_init(made, frozen=frozen))
+    setattr(made, "__repr__", _shown)  # noqa: B010 - one for all: a function of each class's own is a kilobyte
     if eq:
         compared = tuple(one.name for one in fields if one.compare)
         _set(made, __eq__=_eq(_values(compared)), __hash__=None)
@@ -154,12 +155,10 @@ def _values(names: tuple[str, ...]) -> Callable[[Any], Any]:
     return attrgetter(*names) if names else lambda _: ()
 
 
-def _repr(names: tuple[str, ...]) -> Callable[[Any], str]:
-    @recursive_repr()
-    def shown(self: Any) -> str:
-        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
-
-    return shown
+@recursive_repr()
+def _shown(self: Any) -> str:
+    values = ", ".join(f"{one.name}={getattr(self, one.name)!r}" for one in dataclasses.fields(self) if one.repr)
+    return f"{type(self).__qualname__}({values})"
 
 
 def _eq(values: Callable[[Any], Any]) -> Callable[[Any, object], bool]:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import httpx2
-
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.errors import AnswerTooLong, ControlPlaneError, ServerTrouble, Unreachable
-from worker_core.network.http import CONNECT_LIMIT_SECONDS, TOTAL_LIMIT_SECONDS, explain, proxy_of
+from worker_core.network.http import CONNECT_LIMIT_SECONDS, TOTAL_LIMIT_SECONDS, NoHttpAnswer, explain, proxy_of
 from worker_core.network.named_proxy import usable_proxy
 
 if TYPE_CHECKING:
@@ -118,7 +116,7 @@ class Connections:
                 ):
                     limit = REFUSAL_LIMIT_BYTES if answer.status >= 400 else ANSWER_LIMIT_BYTES
                     body = await read_body(answer.chunks, limit_bytes=limit)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (NoHttpAnswer, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=limit_seconds) from error
         if len(body) > limit and answer.status < 400:
             raise AnswerTooLong(
@@ -149,7 +147,7 @@ class Connections:
                     refused = came.status >= 400
                     content = await read_body(came.chunks, limit_bytes=REFUSAL_LIMIT_BYTES) if refused else b""
                     yield HttpAnswer(status=came.status, headers=came.headers, content=content), came.chunks
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (NoHttpAnswer, OSError) as error:
             raise self._explain(error, action=action, limit_seconds=silence_seconds) from error
 
     def reset(self) -> None:

@@ -1,4 +1,7 @@
-"""Clients of httpx2 as this program makes them: limits, TLS, proxies, and what their failures mean."""
+"""How this program speaks HTTP: limits, TLS, proxies, clients of httpx2, and what failures mean.
+
+httpx2 is loaded when its first client is made: a worker that waits has none (`pool.py`), and needs 2 MB less.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-import httpx2
+from typing import TYPE_CHECKING
 
 from worker_core import __version__
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
 from worker_core.errors import ConfigurationError
 from worker_core.network.named_proxy import named_proxy, usable_proxy
+
+if TYPE_CHECKING:
+    import httpx2
 
 USER_AGENT = f"kubiya-worker/{__version__}"
 
@@ -84,6 +89,8 @@ def new_client(
     Raises:
         ConfigurationError: `ca_file` cannot be used, or the proxy.
     """
+    import httpx2
+
     return httpx2.AsyncClient(
         base_url=base_url,
         verify=context or tls_context(base_url, ca_file=ca_file),
@@ -103,6 +110,8 @@ def new_client(
 
 
 def _through(url: str) -> httpx2.Proxy | None:
+    import httpx2
+
     named = usable_proxy(url)
     if named is None:
         return None
@@ -110,18 +119,31 @@ def _through(url: str) -> httpx2.Proxy | None:
     return httpx2.Proxy(f"{named.scheme}://{named.address}", auth=credentials)
 
 
+class NoHttpAnswer(Exception):
+    """A call over a pool has no answer that could be read; the cause is httpcore2's error, or a `DecodingError`."""
+
+
+class DecodingError(Exception):
+    """A body is packed, which was not asked for."""
+
+
 def refuse_compressed(headers: Mapping[str, str]) -> None:
     """Look at an answer's headers, by lower-case name.
 
     Raises:
-        httpx2.DecodingError: its body is packed.
+        DecodingError: its body is packed.
     """
     if headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
-        raise httpx2.DecodingError("it is compressed, which was not asked for")
+        raise DecodingError("it is compressed, which was not asked for")
 
 
 async def _refuse_compressed(response: httpx2.Response) -> None:
-    refuse_compressed(response.headers)
+    import httpx2
+
+    try:
+        refuse_compressed(response.headers)
+    except DecodingError as error:
+        raise httpx2.DecodingError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +156,20 @@ class Failure:
 
 
 def explain(error: Exception, *, action: str, server: str, proxy: str, limit_seconds: float, called: str) -> Failure:
-    """What a failure below HTTP means: where it happened and what to look at."""
+    """What a failure below HTTP means: where it happened and what to look at.
+
+    Args:
+        error: a `NoHttpAnswer`, or of httpx2; its errors have the names of those of httpcore2, which is below it.
+        action: what was wanted, for people.
+        server: its host and port.
+        proxy: between, or an empty text.
+        limit_seconds: of the call.
+        called: what the server is for people.
+    """
     causes = tuple(_causes(error))
+    if isinstance(error, NoHttpAnswer) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    kinds = {kind.__name__ for kind in type(error).__mro__}
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = cause.verify_message or str(cause)
@@ -158,9 +192,7 @@ def explain(error: Exception, *, action: str, server: str, proxy: str, limit_sec
                     why=str(cause.reason or cause),
                 )
             )
-    if isinstance(error, httpx2.ProxyError) or (
-        proxy and isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-    ):
+    if "ProxyError" in kinds or (proxy and kinds & {"ConnectError", "ConnectTimeout"}):
         return Failure(
             worded(
                 "The proxy {proxy} did not let us through to the {called} {server} ({why}). Check HTTPS_PROXY and "
@@ -183,68 +215,66 @@ def explain(error: Exception, *, action: str, server: str, proxy: str, limit_sec
         return Failure(
             worded("The {called} {server} refused the connection: nothing listens there.", called=called, server=server)
         )
-    match error:
-        case httpx2.ConnectTimeout():
-            return Failure(
-                worded(
-                    "No connection to the {called} {server} came about within {n} s. Check the network, firewalls, and "
-                    "the URL's scheme and port.",
-                    called=called,
-                    server=server,
-                    n=CONNECT_LIMIT_SECONDS,
-                )
+    if "ConnectTimeout" in kinds:
+        return Failure(
+            worded(
+                "No connection to the {called} {server} came about within {n} s. Check the network, firewalls, and "
+                "the URL's scheme and port.",
+                called=called,
+                server=server,
+                n=CONNECT_LIMIT_SECONDS,
             )
-        case httpx2.TimeoutException() | TimeoutError():
-            return Failure(
-                worded(
-                    "The {called} {server} did not answer {action} within {n} s.",
-                    called=called,
-                    server=server,
-                    action=action,
-                    n=limit_seconds,
-                )
+        )
+    if kinds & {"TimeoutException", "TimeoutError"}:
+        return Failure(
+            worded(
+                "The {called} {server} did not answer {action} within {n} s.",
+                called=called,
+                server=server,
+                action=action,
+                n=limit_seconds,
             )
-        case httpx2.ConnectError():
-            return Failure(
-                worded(
-                    "The {called} {server} cannot be reached ({why}).",
-                    called=called,
-                    server=server,
-                    why=_innermost(causes),
-                )
+        )
+    if "ConnectError" in kinds:
+        return Failure(
+            worded(
+                "The {called} {server} cannot be reached ({why}).",
+                called=called,
+                server=server,
+                why=_innermost(causes),
             )
-        case httpx2.RemoteProtocolError() if not _broken_off(error):
-            return Failure(
-                worded(
-                    "{server} does not speak HTTP as a {called} does ({why}). Check the URL.",
-                    server=server,
-                    called=called,
-                    why=str(error),
-                ),
-                unreadable=True,
-            )
-        case httpx2.DecodingError() | httpx2.InvalidURL() | httpx2.UnsupportedProtocol() | httpx2.LocalProtocolError():
-            return Failure(
-                worded(
-                    "The answer of {server} to {action} cannot be read ({why}).",
-                    server=server,
-                    action=action,
-                    why=str(error),
-                ),
-                unreadable=True,
-            )
-        case _:
-            return Failure(
-                worded(
-                    "The {called} {server} broke off the connection during {action}.",
-                    called=called,
-                    server=server,
-                    action=action,
-                )
-            )
+        )
+    if "RemoteProtocolError" in kinds and not _broken_off(error):
+        return Failure(
+            worded(
+                "{server} does not speak HTTP as a {called} does ({why}). Check the URL.",
+                server=server,
+                called=called,
+                why=str(error),
+            ),
+            unreadable=True,
+        )
+    if kinds & {"DecodingError", "InvalidURL", "UnsupportedProtocol", "LocalProtocolError"}:
+        return Failure(
+            worded(
+                "The answer of {server} to {action} cannot be read ({why}).",
+                server=server,
+                action=action,
+                why=str(error),
+            ),
+            unreadable=True,
+        )
+    return Failure(
+        worded(
+            "The {called} {server} broke off the connection during {action}.",
+            called=called,
+            server=server,
+            action=action,
+        )
+    )
 
 
-def _broken_off(error: httpx2.RemoteProtocolError) -> bool:
+def _broken_off(error: Exception) -> bool:
     text = str(error).lower()
     return "disconnected" in text or "closed" in text
 

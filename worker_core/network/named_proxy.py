@@ -6,7 +6,7 @@ import base64
 import ipaddress
 import os
 import re
-import urllib.request
+import sys
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
@@ -93,6 +93,10 @@ def usable_proxy(url: str) -> NamedProxy | None:
 
 def _found_for(url: str) -> tuple[str, str] | None:
     """What is named for it, and by which variable (empty: by the system)."""
+    if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None  # nothing else names one there, and the module that reads them is a megabyte
+    import urllib.request
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     proxies = urllib.request.getproxies()
@@ -126,6 +130,8 @@ def _needs_none(host: str, port: int, proxies: Mapping[str, str]) -> bool:
     """Whether NO_PROXY names the host: by its name or a part of it, an address, or a network in CIDR form; with or
     without a port. What is none of these is skipped.
     """
+    import urllib.request
+
     if "no" not in proxies:
         return bool(urllib.request.proxy_bypass(host))  # the system's own exceptions
     return any(_names(entry.strip().lower(), host.lower(), port) for entry in proxies["no"].split(","))

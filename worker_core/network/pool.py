@@ -6,15 +6,23 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
-
-import httpcore2
-import httpx2
+from typing import TYPE_CHECKING, Final
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.network.http import IDLE_LIMIT_SECONDS, USER_AGENT, refuse_compressed, tls_context
+from worker_core.network.http import (
+    IDLE_LIMIT_SECONDS,
+    USER_AGENT,
+    DecodingError,
+    NoHttpAnswer,
+    refuse_compressed,
+    tls_context,
+)
+from worker_core.network.httpcore import httpcore2
 from worker_core.network.named_proxy import usable_proxy
 from worker_core.network.sockets import AsyncioBackend
+
+if TYPE_CHECKING:
+    import httpx2
 
 _FAILURES: Final = (
     httpcore2.TimeoutException,
@@ -22,7 +30,16 @@ _FAILURES: Final = (
     httpcore2.ProtocolError,
     httpcore2.ProxyError,
     httpcore2.UnsupportedProtocol,
+    DecodingError,
 )
+
+_PORTS: Final = {"http": 80, "https": 443}
+_PLAIN_BASE: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>127\.0\.0\.1|([a-z0-9]+[.-])*[a-z][a-z0-9]*)"
+    r"(:(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[A-Za-z0-9/_~-]*)?"
+)
+"""A base that is what it says: nothing in it is quoted or normalised."""
+
 _AS_IT_IS: Final = re.compile(r"[A-Za-z0-9/_~-]*")
 """Of a path: nothing in it is quoted or normalised."""
 
@@ -39,6 +56,18 @@ class OpenAnswer:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """Where a pool connects to, as bytes go there."""
+
+    scheme: bytes
+    host: bytes
+    port: int | None
+    """None: the usual one of the scheme."""
+    netloc: str
+    path: bytes
+
+
 class Pool:
     """What `new_client` makes, without a client: the same limits, TLS, proxies and headers."""
 
@@ -47,11 +76,14 @@ class Pool:
 
         Raises:
             ConfigurationError: `ca_file` cannot be used, or the proxy.
+            NoHttpAnswer: the base is no URL.
         """
-        self._base = httpx2.URL(base_url)
-        self._prefix = self._base.raw_path.rstrip(b"/")
+        try:
+            self._base = _read_base(base_url)
+        except httpcore2.LocalProtocolError as error:
+            raise NoHttpAnswer(str(error)) from error
         self._headers = {
-            "Host": self._base.netloc.decode("ascii"),
+            "Host": self._base.netloc,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
             "Connection": "keep-alive",
@@ -81,25 +113,10 @@ class Pool:
             timeout: seconds by `connect`, `read`, `write` and `pool`; without limit where it is not named.
 
         Raises:
-            httpx2.HTTPError: as a client of httpx2 raises it, here and while the answer is read.
-            httpx2.InvalidURL: the path is none.
+            NoHttpAnswer: here, and while the answer is read.
         """
-        named = {**self._headers, **headers}
-        if content or method in _WITH_LENGTH:
-            named["Content-Length"] = str(len(content or b""))
-        request = httpcore2.Request(
-            method,
-            httpcore2.URL(
-                scheme=self._base.raw_scheme,
-                host=self._base.raw_host,
-                port=self._base.port,
-                target=self._prefix + _target(path, query),
-            ),
-            headers=[(name.encode("ascii"), value.encode()) for name, value in named.items()],
-            content=content,
-            extensions={"timeout": timeout},
-        )
         try:
+            request = self._request(method, path, headers=headers, query=query, content=content, timeout=timeout)
             response = await self._connections.handle_async_request(request)
             try:
                 answered = _named(response.headers)
@@ -108,8 +125,33 @@ class Pool:
             finally:
                 await response.aclose()
         except _FAILURES as error:
-            failure: type[httpx2.TransportError] = getattr(httpx2, type(error).__name__)
-            raise failure(str(error)) from error
+            raise NoHttpAnswer(str(error)) from error
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None,
+        content: bytes | None,
+        timeout: Mapping[str, float],
+    ) -> httpcore2.Request:
+        named = {**self._headers, **headers}
+        if content or method in _WITH_LENGTH:
+            named["Content-Length"] = str(len(content or b""))
+        return httpcore2.Request(
+            method,
+            httpcore2.URL(
+                scheme=self._base.scheme,
+                host=self._base.host,
+                port=self._base.port,
+                target=self._base.path.rstrip(b"/") + _target(path, query),
+            ),
+            headers=[(name.encode("ascii"), value.encode()) for name, value in named.items()],
+            content=content,
+            extensions={"timeout": timeout},
+        )
 
     async def aclose(self) -> None:
         await self._connections.aclose()
@@ -126,9 +168,9 @@ def _connections(url: str, *, ca_file: Path | None, max_connections: int) -> htt
             keepalive_expiry=IDLE_LIMIT_SECONDS,
             network_backend=AsyncioBackend(),
         )
-    where = httpx2.URL(f"{proxy.scheme}://{proxy.address}")
+    where = _read_base(f"{proxy.scheme}://{proxy.address}")
     return httpcore2.AsyncHTTPProxy(
-        httpcore2.URL(scheme=where.raw_scheme, host=where.raw_host, port=where.port, target=b"/"),
+        httpcore2.URL(scheme=where.scheme, host=where.host, port=where.port, target=b"/"),
         proxy_auth=(proxy.user.encode(), proxy.password.reveal().encode()) if proxy.user else None,
         ssl_context=context,
         max_connections=max_connections,
@@ -138,10 +180,35 @@ def _connections(url: str, *, ca_file: Path | None, max_connections: int) -> htt
     )
 
 
+def _read_base(url: str) -> _Base:
+    """Of http or https, with a host.
+
+    Raises:
+        httpcore2.LocalProtocolError: it is no URL.
+    """
+    if (found := _PLAIN_BASE.fullmatch(url)) is None:
+        read = _as_httpx2_reads(url)
+        return _Base(read.raw_scheme, read.raw_host, read.port, read.netloc.decode("ascii"), read.raw_path)
+    host, named = found["host"], int(found["port"] or 0)
+    port = None if named in {0, _PORTS[found["scheme"]]} else named
+    netloc = host if port is None else f"{host}:{port}"
+    return _Base(found["scheme"].encode(), host.encode(), port, netloc, (found["path"] or "/").encode())
+
+
 def _target(path: str, query: Mapping[str, str] | None) -> bytes:
     if query is None and _AS_IT_IS.fullmatch(path):
         return path.encode("ascii")
-    return (httpx2.URL(path) if query is None else httpx2.URL(path, params=query)).raw_path
+    return _as_httpx2_reads(f"http://host{path}", query).raw_path  # `.` and `..` count behind a host alone
+
+
+def _as_httpx2_reads(url: str, query: Mapping[str, str] | None = None) -> httpx2.URL:
+    """What is unusual is left to it, and loads it."""
+    import httpx2
+
+    try:
+        return httpx2.URL(url) if query is None else httpx2.URL(url, params=query)
+    except httpx2.InvalidURL as error:
+        raise httpcore2.LocalProtocolError(str(error)) from error
 
 
 def _named(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -11,16 +11,7 @@ import ssl
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
-from httpcore2 import (
-    AsyncNetworkBackend,
-    AsyncNetworkStream,
-    ConnectError,
-    ConnectTimeout,
-    ReadError,
-    ReadTimeout,
-    WriteError,
-    WriteTimeout,
-)
+from worker_core.network.httpcore import httpcore2
 
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After which a host's next address is tried beside one that does not answer (RFC 8305, 8)."""
@@ -34,7 +25,7 @@ UNREAD_BYTES: Final = 256 << 10
 _Address = tuple[Any, ...]
 
 
-class AsyncioBackend(AsyncNetworkBackend):
+class AsyncioBackend(httpcore2.AsyncNetworkBackend):
     async def connect_tcp(
         self,
         host: str,
@@ -42,7 +33,7 @@ class AsyncioBackend(AsyncNetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> AsyncNetworkStream:
+    ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first of the host's addresses that answers.
 
         Raises:
@@ -51,23 +42,24 @@ class AsyncioBackend(AsyncNetworkBackend):
         if local_address is not None or socket_options:
             raise NotImplementedError
         loop = asyncio.get_running_loop()
+        name = host.encode("ascii")  # for a text the tables of international names are loaded
         try:
             async with asyncio.timeout(timeout):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
                 connected = await _first_connected([(one[0], one[4]) for one in found])
                 stream = AsyncioStream()
                 await loop.create_connection(lambda: stream, sock=connected)
         except TimeoutError as error:
-            raise ConnectTimeout(str(error)) from error
+            raise httpcore2.ConnectTimeout(str(error)) from error
         except OSError as error:
-            raise ConnectError(str(error)) from error
+            raise httpcore2.ConnectError(str(error)) from error
         return stream
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-class AsyncioStream(asyncio.Protocol, AsyncNetworkStream):
+class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     """One connection, as both sides see it: the transport, which calls the protocol, and the pool."""
 
     def __init__(self) -> None:
@@ -120,11 +112,11 @@ class AsyncioStream(asyncio.Protocol, AsyncNetworkStream):
                 async with asyncio.timeout(timeout):
                     await self._readable
             except TimeoutError as error:
-                raise ReadTimeout(str(error)) from error
+                raise httpcore2.ReadTimeout(str(error)) from error
             finally:
                 self._readable = None
         if not self._came and self._lost is not None:
-            raise ReadError(str(self._lost)) from self._lost
+            raise httpcore2.ReadError(str(self._lost)) from self._lost
         data = bytes(self._came[:max_bytes])
         del self._came[:max_bytes]
         if self._reading_paused and not self._came:
@@ -144,7 +136,7 @@ class AsyncioStream(asyncio.Protocol, AsyncNetworkStream):
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> AsyncNetworkStream:
+    ) -> httpcore2.AsyncNetworkStream:
         """The same stream, encrypted from now on."""
         loop = asyncio.get_running_loop()
         plain = self._transport
@@ -156,9 +148,9 @@ class AsyncioStream(asyncio.Protocol, AsyncNetworkStream):
         except BaseException as error:
             plain.abort()
             if isinstance(error, TimeoutError):
-                raise ConnectTimeout(str(error)) from error
+                raise httpcore2.ConnectTimeout(str(error)) from error
             if isinstance(error, OSError | ssl.CertificateError):
-                raise ConnectError(str(error)) from error
+                raise httpcore2.ConnectError(str(error)) from error
             raise
         self._transport = encrypted
         return self
@@ -184,11 +176,11 @@ class AsyncioStream(asyncio.Protocol, AsyncNetworkStream):
             async with asyncio.timeout(timeout):
                 await self._writable
         except TimeoutError as error:
-            raise WriteTimeout(str(error)) from error
+            raise httpcore2.WriteTimeout(str(error)) from error
         finally:
             self._writable = None
         if self._lost is not None:
-            raise WriteError(str(self._lost)) from self._lost
+            raise httpcore2.WriteError(str(self._lost)) from self._lost
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -24,10 +24,10 @@ from worker_core.network.reachable import Network
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.launcher import Command
 from worker_core.sandbox.order import GateOrder
-from worker_core.sandbox.processes.process import OutputSink, ProcessTree
 
 if TYPE_CHECKING:
     from worker_core.sandbox.linux import Bubblewrap, KindOfWalls
+    from worker_core.sandbox.processes.process import OutputSink, ProcessTree
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ class Spare:
     """
 
     def __init__(self, command: Command, order: GateOrder) -> None:
+        from worker_core.sandbox.processes.process import ProcessTree  # not before there is a call
+
         self._order = order
         self._sink = _Sink()
         self._finished: Callable[[], None] | None = None
@@ -179,6 +181,8 @@ class CommandOfSpares(Command):
             OSError: it could not be started.
 
         """
+        from worker_core.sandbox.processes.process import ProcessTree
+
         if (taken := self.taken) is None:
             return ProcessTree(self, stdin=stdin, output=output, finished=finished)
         if taken.spare.become(taken.command, taken.variables, stdin=stdin, output=output, finished=finished):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader
 from typing import Any, Final
@@ -15,7 +14,7 @@ _LATER: Final = ("temporalio.api.cloud", "temporalio.api.operatorservice", "temp
 """Messages of those who administer Temporal, which the SDK names and a worker never sends: 42 modules."""
 
 
-class _Later(MetaPathFinder):
+class _Later:
     """Finds modules that are read when somebody looks into them."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
