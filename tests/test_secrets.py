@@ -303,7 +303,7 @@ def test_a_bus_without_a_secret_service_is_no_keychain(tmp_path: Path) -> None:
 
 def test_waiting_for_the_keychain_leaves_the_loop_free(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(MemoryBackend, "get_password", lambda *_: release.wait(10) and "value-123456")
+    monkeypatch.setattr(MemoryBackend, "get_password", lambda *_: release.wait(60) and "value-123456")
 
     async def main() -> Secret | None:
         asking = asyncio.create_task(KeyringStore().get(URL))

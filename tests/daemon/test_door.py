@@ -22,7 +22,7 @@ FACTS = DaemonFacts(
     name="rack-7", pid=NOBODY, since=1.0, worker_pid=0, worker_since=0.0, restarts=3, last_crash="It hung.",
     last_crash_at=2.0, next_start_at=3.0, stopping=False, log_file="/log",
 )  # fmt: skip
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 
 
 @pytest.fixture(params=["port"] if sys.platform == "win32" else ["socket", "port"])

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -261,10 +260,8 @@ async def test_cancelled_while_it_waits(stage: Stage, tmp_path: Path) -> None:
     async with running_engine(stage, tmp_path, approvals="ask") as rig:
         execution_id = await rig.execute("cancel it\n" + tool(command))
         await asked(rig)
-        began = time.monotonic()
-        await rig.cancel(execution_id)
-        await rig.until(lambda: not rig.snapshot.executions and not rig.snapshot.approvals, limit=10)
-        assert time.monotonic() - began < 5  # two seconds on an idle machine
+        await rig.cancel(execution_id)  # long before the question's own end
+        await rig.until(lambda: not rig.snapshot.executions and not rig.snapshot.approvals)
     assert not target.exists()
 
 

@@ -114,7 +114,7 @@ def test_leaving_at_once(loop: str, stage: Stage, tmp_path: Path) -> None:
             await rig.until(lambda: any("shell" in one.step for one in rig.snapshot.executions))
             await rig.known_to_run(execution_id)
             await rig.engine.stop(mode=StopMode.NOW)
-            final = await rig.stopped(limit=5)
+            final = await rig.stopped()
             await rig.cancel(execution_id)
         assert (final.state, final.exit_code) == (S.STOPPED, ExitCode.LEFT_AT_ONCE)
 

@@ -202,7 +202,7 @@ async def test_a_rate_limit_costs_its_time_and_nothing_else(stage: Stage, tmp_pa
     async with running(stage, tmp_path, [limited, text("there")], model_attempts=1) as (rig, server):
         begun = time.monotonic()
         execution_id = await rig.execute("go")
-        record = await rig.reach(execution_id, "waiting_for_input", "failed", limit=seconds + 30)
+        record = await rig.reach(execution_id, "waiting_for_input", "failed", limit=seconds + 60)
         assert record.response == "there"
         assert time.monotonic() - begun >= seconds
         [(severity, sentence)] = await told(rig, execution_id)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -115,10 +114,8 @@ async def test_a_cancelled_call_is_cancelled_there_too(stage: Stage, tmp_path: P
     async with running_engine(stage, tmp_path) as rig:
         execution_id = await rig.execute("mcp\n" + call("notes__slow", seconds=1000), agent_id=agent)
         await until(lambda: rig.sent(execution_id, "tool_progress"))
-        began = time.monotonic()
         await rig.cancel(execution_id)
         await until(nobody_left)
-        assert time.monotonic() - began < 10
         assert (home(tmp_path).workspaces / execution_id / "cancelled").exists()
 
 

@@ -63,7 +63,7 @@ async def test_an_answer_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> 
             "odd": "answered the call with something that is no result of a tool",
         }.items():
             with pytest.raises(ServerTrouble) as caught:
-                await asyncio.wait_for(ask(session, tool), 20)
+                await asyncio.wait_for(ask(session, tool), 60)
             assert why in caught.value.sentence
             assert caught.value.in_mid_call, "whether it had an effect is not known"
         assert await ask(session, "promised") == "fine", "what it promised of its results is its own affair"
@@ -289,5 +289,5 @@ def test_error_output_is_read_at_a_pace_and_kept_at_its_end() -> None:
     flooding.join(0.5)
     assert flooding.is_alive(), "whoever prints so much waits"
     tail.stop()
-    flooding.join(10)
+    flooding.join(60)
     assert not flooding.is_alive()

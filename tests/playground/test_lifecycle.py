@@ -43,7 +43,7 @@ def alive(pid: int) -> bool:
     return False
 
 
-def gone(pid: int, *, limit: float = 10) -> bool:
+def gone(pid: int, *, limit: float = 60) -> bool:
     deadline = time.monotonic() + limit
     while alive(pid):
         if time.monotonic() > deadline:
@@ -65,7 +65,7 @@ def served(data_dir: Path, *, form: str = "json") -> Iterator[subprocess.Popen[s
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 async def ending_of(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -326,9 +325,7 @@ async def test_a_call_is_given_up_while_it_becomes_one(machine: Machine) -> None
         pid = await machine.ready()
         call = asyncio.create_task(machine.sh("sleep 1000"))
         await asyncio.sleep(pause)
-        began = time.monotonic()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        assert time.monotonic() - began < 20
         await eventually(lambda pid=pid: not alive(pid) or pid in machine.waiting)

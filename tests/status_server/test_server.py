@@ -43,7 +43,7 @@ from worker_core.status_server.readiness import Patience
 from worker_core.status_server.server import CALLERS, StatusServer
 from worker_core.temporal.series import MOST_SERIES, SdkSeries
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 class Engine:

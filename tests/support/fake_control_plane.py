@@ -101,7 +101,7 @@ class FakeControlPlane:
     def events(self, execution_id: str) -> list[dict[str, Any]]:
         return [one.json() for one in self.received("POST", f"/executions/{re.escape(execution_id)}/events")]
 
-    async def wait_for(self, condition: Callable[[], object], *, limit_seconds: float = 10.0) -> None:
+    async def wait_for(self, condition: Callable[[], object], *, limit_seconds: float = 60.0) -> None:
         """Until `condition` holds; looked at after each request."""
         async with asyncio.timeout(limit_seconds), self._arrived:
             await self._arrived.wait_for(lambda: bool(condition()))

@@ -30,7 +30,7 @@ def listening(program: Path, *arguments: str, **environment: str) -> Iterator[in
         yield port
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -53,18 +53,18 @@ def temporal_server() -> Iterator[str]:
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             if serves(f"127.0.0.1:{port}"):
                 break
             assert process.poll() is None, "the Temporal server ended at once"
-            assert time.monotonic() < deadline, "the Temporal server did not come up in 30 s"
+            assert time.monotonic() < deadline, "the Temporal server did not come up in 60 s"
             time.sleep(0.02)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=60)

@@ -358,7 +358,7 @@ class Held:
 
     def __call__(self, host: str, port: int) -> list[str]:
         self.asked.release()
-        self.over.wait(20)
+        self.over.wait(60)
         raise OSError("no answer")
 
 

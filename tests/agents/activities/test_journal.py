@@ -106,7 +106,7 @@ def test_of_many_attempts_at_once_one_may_go_on(journal: Journal, folder: Path) 
         won: list[int] = []
 
         def attempt(number: int, call: int = call, gate: threading.Barrier = gate, won: list[int] = won) -> None:
-            gate.wait(10)
+            gate.wait(60)
             try:
                 Journal(folder).mark_dispatched("e", str(call))
             except JournalError:

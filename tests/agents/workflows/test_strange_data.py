@@ -246,7 +246,7 @@ def arena(temporal_address: str) -> Iterator[Arena]:
 
     asyncio.run_coroutine_threadsafe(end(), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 

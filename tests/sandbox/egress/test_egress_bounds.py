@@ -294,7 +294,7 @@ async def test_only_one_message_is_taken_and_only_a_listener(egress: Egress, tmp
             call.lease.given()
             rights = array.array("i", [given.fileno()] * 3)
             gate.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-            gate.settimeout(10)
+            gate.settimeout(60)
             assert await asyncio.to_thread(gate.recv, 1) == b"", "it is shut"
         call.close()
     await eventually(lambda: _descriptors() <= before)

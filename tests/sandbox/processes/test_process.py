@@ -164,7 +164,7 @@ async def test_cancelled_while_it_starts(shell: MakeCommand, tmp_path: Path) -> 
 
     def slowly() -> None:
         starting.set()
-        go_on.wait(20)
+        go_on.wait(60)
 
     task = asyncio.create_task(run(shell("echo $$ >pid; sleep 1000"), before_start=slowly))
     await eventually(starting.is_set)
@@ -350,7 +350,7 @@ def test_the_end_of_the_loop_while_it_starts_leaves_nothing(shell: MakeCommand, 
 
     def slowly() -> None:
         starting.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     async def let_go_when_cancelled() -> None:
         try:

@@ -30,7 +30,7 @@ def test_one_that_becomes_another_program_all_the_time_is_found(tmp_path: Path) 
             try:
                 while not begun.exists():
                     assert process.poll() is None
-                assert end_strays(f"strays/{number}", seconds=20)
+                assert end_strays(f"strays/{number}", seconds=60)
                 assert process.poll() is not None
             finally:
                 process.kill()
@@ -39,8 +39,8 @@ def test_one_that_becomes_another_program_all_the_time_is_found(tmp_path: Path) 
 def test_others_are_left_alone() -> None:
     with start("sleep", "1000", mark="strays/of another call") as other, start("sleep", "1000", mark="") as without:
         try:
-            end_strays("strays/of this call", seconds=20)
-            end_strays("", seconds=20)
+            end_strays("strays/of this call", seconds=60)
+            end_strays("", seconds=60)
             assert (other.poll(), without.poll()) == (None, None)
         finally:
             other.kill()
