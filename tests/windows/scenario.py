@@ -72,7 +72,7 @@ class User:
 def from_login_to_the_end_of_a_worker(user: User, *, leave: Callable[[User], None]) -> None:
     """`leave` ends the worker, which has run a task, in the user's way."""
     info = user.stage.info
-    assert "WinVaultKeyring" in user.worker("login", given=f"{info.api_key}\n")
+    assert "Windows Credential Manager" in user.worker("login", given=f"{info.api_key}\n")
     assert info.queue_id in user.worker("queues", "--json")
     with user.background("start", "--queue-id", info.queue_id, environment=user.known) as running:
         began = ready(running)
