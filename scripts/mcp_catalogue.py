@@ -146,6 +146,7 @@ BY_UVX = (
         version="2026.10.24",
         call="fetch",
         arguments={"url": "https://pypi.org/pypi/mcp-server-fetch/json"},
+        answers="Contents of https://pypi.org",
         remark="asks the host that it is told",
     ),
     Server(name="mcp-server-git", version="2026.10.19", call="git_status", arguments={"repo_path": "."}),

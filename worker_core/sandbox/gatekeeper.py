@@ -64,6 +64,7 @@ class _Visit:
     near: _End
     called: tuple[str, int] | None
     doors: Collection[int]
+    meant: Callable[[str], str]
     heard: Callable[[], None]
     asker: Hashable
 
@@ -138,6 +139,7 @@ class Gatekeeper:
         *,
         called: tuple[str, int] | None = None,
         doors: Collection[int] = (),
+        meant: Callable[[str], str] = str,
         heard: Callable[[], None] = lambda: None,
         asker: Hashable = "",
     ) -> None:
@@ -148,11 +150,12 @@ class Gatekeeper:
             writer: of the connection.
             called: the host and port that a program means that knows no proxy; None: it asks as one asks a proxy.
             doors: ports of this machine's 127.0.0.1 that are reached under the name `WORKER`, whatever the policy.
+            meant: which host is meant by the one that is asked for; it raises AddressRefused where none is.
             heard: called whenever one of both ends has said something.
             asker: whose connection it is: one whose names nobody answers waits in a line of its own.
 
         """
-        visit = _Visit(near=(reader, writer), called=called, doors=doors, heard=heard, asker=asker)
+        visit = _Visit(near=(reader, writer), called=called, doors=doors, meant=meant, heard=heard, asker=asker)
         try:
             failure = await self._failure(visit)
             if failure is not None and visit.speaks_http:
@@ -200,7 +203,7 @@ class Gatekeeper:
             await _closed(far_writer)
 
     async def _connect(self, request: Request, visit: _Visit) -> _End:
-        host, port = request.host, request.port
+        host, port = visit.meant(request.host), request.port
         if host == WORKER:
             if port not in visit.doors:
                 raise AddressRefused("The worker has no such door.")

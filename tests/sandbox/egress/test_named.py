@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.sandbox.egress.conftest import Tool, names
@@ -134,6 +135,65 @@ async def test_a_program_that_knows_no_proxy(tool: Tool, internet: Internet, tru
     assert expected in await tool(f"{trusted}{script}", connect=internet.connect)
 
 
+WHERE = """
+import ipaddress, socket, sys
+for name in sys.argv[1:]:
+    told = socket.getaddrinfo(name, 443, family=socket.AF_INET, flags=socket.AI_ADDRCONFIG)
+    found = ipaddress.ip_address(told[0][4][0])
+    print(found, found.is_global and not found.is_multicast)
+"""
+
+
+async def test_a_name_leads_to_what_programs_take_for_a_public_address(
+    tool: Tool, internet: Internet, tmp_path: Path
+) -> None:
+    """A fetcher that refuses private addresses looks them up itself, also where it then asks the proxy."""
+    (tmp_path / "where.py").write_text(WHERE)
+    script = f"""{sys.executable} where.py one.example two.named.example
+    unset http_proxy; curl -sS http://two.named.example/direct"""
+    one, two, direct = (await tool(script, connect=internet.connect)).splitlines()
+    assert one.endswith(" True")
+    assert two.endswith(" True")
+    assert one != two
+    assert direct == "/direct at 80"
+
+
+async def test_the_proxy_is_asked_for_an_address_that_a_name_led_to(
+    tool: Tool, internet: Internet, trusted: str, tmp_path: Path
+) -> None:
+    (tmp_path / "where.py").write_text(WHERE)
+    script = f"""
+    set -- $({sys.executable} where.py web.named.example)
+    curl -sS http://$1/plain; echo
+    {trusted.replace(PLAIN, "")} curl -sS --resolve web.named.example:443:$1 https://web.named.example/tls; echo
+    {trusted.replace(PLAIN, "")} curl -sSk https://$1/tunnel; echo
+    curl -sS http://{named.GIVEN[77]}/x"""
+    plain, tls, tunnel, nobody = (await tool(script, connect=internet.connect)).splitlines()
+    assert (plain, tls, tunnel) == ("/plain at 80", "/tls at 443", "/tunnel at 443")
+    assert nobody == f"{named.GIVEN[77]} stands for no name that this call has asked for."
+
+
+async def test_an_address_that_was_asked_for_is_held_against_the_hosts_that_are_allowed(
+    tool: Tool, internet: Internet, tmp_path: Path
+) -> None:
+    (tmp_path / "where.py").write_text(WHERE)
+    script = f"set -- $({sys.executable} where.py bad.example); curl -sS http://$1/"
+    said = await tool(script, connect=internet.connect, hosts=("web.named.example",))
+    assert said.startswith("bad.example:80 is not among the hosts")
+    assert internet.heads == []
+
+
+async def test_where_the_interface_takes_no_address_names_are_within_loopback(
+    tool: Tool, internet: Internet, trusted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named, "_SET_ADDRESS", 0)
+    (tmp_path / "where.py").write_text(WHERE.replace(", flags=socket.AI_ADDRCONFIG", ""))
+    script = f"{sys.executable} where.py one.example; {trusted} curl -sS https://web.named.example/x"
+    where, said = (await tool(script, connect=internet.connect)).splitlines()
+    assert where == f"{named.WITHIN_LOOPBACK[2]} False"
+    assert said == "/x at 443"
+
+
 async def test_without_perl(
     tool: Tool,
     internet: Internet,
@@ -184,7 +244,7 @@ async def test_what_is_no_name_of_a_host(tool: Tool, internet: Internet) -> None
     script = f"""{PLAIN}
     curl -sS http://nowhere.example/ 2>&1
     curl -sS --connect-timeout 5 http://192.0.2.1/ 2>&1
-    curl -sS http://127.200.0.1/ 2>&1
+    curl -sS http://22.200.0.1/ 2>&1
     curl -sS http://127.0.0.1/ 2>&1
     exec 3<>/dev/tcp/a.example/80; printf 'GET / HTTP/1.1\\r\\nHost: b.example\\r\\n\\r\\n' >&3; cat <&3"""
     said = (await tool(script, connect=internet.connect)).splitlines()
@@ -294,7 +354,9 @@ async def test_where_it_cannot_be_had_the_proxy_stays(
 async def test_sockets_of_the_machine_are_not_bound() -> None:
     """A listener there would lead everybody out who comes to this machine."""
     gatekeeper = Gatekeeper(NetworkPolicy(), resolve=names)
+    before = psutil.net_if_addrs()
     handed = [socket.socket(type=socket.SOCK_DGRAM), socket.socket(), socket.socket()]
     with pytest.raises(OSError, match=r"not the sockets of a call|not permitted"):
         named.NamedWay(handed, ports=named.Ports.of((80, 443)), gatekeeper=gatekeeper, asker="")
     assert all(one.fileno() == -1 for one in handed)
+    assert psutil.net_if_addrs() == before

@@ -315,7 +315,10 @@ class Egress:
         def heard() -> None:
             call.connections[own] = loop.time()
 
-        await self._gatekeeper.serve(reader, writer, called=called, doors=call.doors, heard=heard, asker=call)
+        meant = call.named.meant if call.named is not None else str
+        await self._gatekeeper.serve(
+            reader, writer, called=called, doors=call.doors, meant=meant, heard=heard, asker=call
+        )
 
 
 def _taken(pair: socket.socket, *, most: int) -> list[socket.socket | Answered]:

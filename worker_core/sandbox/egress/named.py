@@ -1,12 +1,13 @@
 """The way out for programs that know no proxy: a name server, and listeners at the addresses that it answers with.
 
-A call's network has nothing but loopback, where all of 127.0.0.0/8 is its own. Each name that is asked for gets one of
-these addresses, so what connects to one has said where it wants to go, and is passed to the gatekeeper like what asked
+A call's network has nothing but loopback, which is given a network of addresses more. Each name that is asked for gets
+one of these, so what connects to one has said where it wants to go, and is passed to the gatekeeper like what asked
 the proxy: the same hosts, the same look at their addresses, the same bounds. Nothing runs in the sandbox for it.
 
-The kernel asks whoever binds a socket for the right to ports below 1024, in the user namespace that its network
-belongs to. That of bubblewrap belongs to the worker's user, who has every right in it (user_namespaces(7)); the gate
-and the tool have none. So the gate makes the sockets and hands them over, and they are bound here.
+The kernel asks whoever binds a socket for the right to ports below 1024, and whoever gives an interface an address for
+the right to that, in the user namespace that its network belongs to. That of bubblewrap belongs to the worker's user,
+who has every right in it (user_namespaces(7)); the gate and the tool have none. So the gate makes the sockets and hands
+them over, and both is done here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import struct
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import field
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,14 @@ NAME_SERVER: Final = IPv4Address("127.0.0.1")
 RESOLV_CONF: Final = f"nameserver {NAME_SERVER}\noptions timeout:10 attempts:2\n"
 """A look-up may take the worker's own name server a while."""
 
-_FIRST, _LAST = IPv4Address("127.128.0.1"), IPv4Address("127.255.255.254")
+GIVEN: Final = IPv4Network("22.0.0.0/8")
+"""Whose addresses stand for names. Programs that refuse loopback, private and reserved addresses, since these lead into
+somebody's own network, take them for the public ones that the gatekeeper will connect to (mcp-server-fetch 2026.10.24
+looks even where it has a proxy). Real ones cannot be had: of several names at one address it would not be known which
+is meant. This network is the US Department of Defense's (IANA), which has no host in it that a tool would name."""
+
+WITHIN_LOOPBACK: Final = IPv4Network("127.128.0.0/9")
+"""The same, where the interface cannot be given addresses."""
 
 MOST_NAMES: Final = 1000
 """Of one call; what was not asked for longest is forgotten then. Its address is given to no other name."""
@@ -54,6 +62,9 @@ MOST_QUESTIONS: Final = 32
 _FIRST_OPEN_PORT: Final = 1024
 _GET_NETWORK: Final = 0x894C
 """SIOCGSKNS: the network namespace of a socket, for those alone who may rule it (netdevice.h)."""
+
+_SET_ADDRESS: Final = 0x8916
+"""SIOCSIFADDR (netdevice(7)), of the socket's own network."""
 
 _Asker = tuple[str, int]
 
@@ -85,11 +96,17 @@ class Ports:
 class _Given:
     """Which address stands for which name."""
 
+    network: IPv4Network
+    next: IPv4Address
     addresses: dict[str, IPv4Address] = field(default_factory=dict)
     """In the order in which they were last asked for."""
 
     names: dict[IPv4Address, str] = field(default_factory=dict)
-    next: IPv4Address = _FIRST
+
+    @classmethod
+    def of(cls, network: IPv4Network) -> _Given:
+        """The first address is the interface's own, as the last one is the network's."""
+        return cls(network=network, next=network[2])
 
     def to(self, name: str) -> IPv4Address:
         """An address is never given again: somebody may remember it.
@@ -100,7 +117,7 @@ class _Given:
         """
         address = self.addresses.pop(name, None)
         if address is None:
-            if self.next > _LAST:
+            if self.next >= self.network.broadcast_address:
                 raise OSError("all addresses have been given away")
             address, self.next = self.next, self.next + 1
         if len(self.addresses) >= MOST_NAMES:
@@ -132,11 +149,11 @@ class NamedWay:
         self._ports = ports
         self._gatekeeper = gatekeeper
         self._asker = asker
-        self._given = _Given()
         try:
             if len(sockets) != 1 + ports.sockets or not all(map(_is_of_a_call, sockets)):
                 raise OSError("these are not the sockets of a call")
             self._datagrams, *rest = sockets
+            self._given = _Given.of(_own_addresses(self._datagrams))
             self._datagrams.bind((str(NAME_SERVER), 53))
             self.listeners = rest[: len(ports.low)]
             self._unused = rest[len(ports.low) :]
@@ -156,6 +173,25 @@ class NamedWay:
         host, port = connection.getsockname()
         name = self._given.names.get(IPv4Address(host))
         return None if name is None else (name, port)
+
+    def meant(self, host: str) -> str:
+        """The name that `host` stands for, as the proxy is asked for an address by whoever looked the name up before;
+        every other host is itself.
+
+        Raises:
+            AddressRefused: it is such an address, and stands for none.
+
+        """
+        try:
+            address = IPv4Address(host)
+        except ValueError:
+            return host
+        if address not in self._given.network:
+            return host
+        name = self._given.names.get(address)
+        if name is None:
+            raise AddressRefused(f"{host} stands for no name that this call has asked for.")
+        return name
 
     async def answer_questions(self, listen: Callable[[socket.socket], object]) -> None:
         """Until it is cancelled. `listen` is told of each further listener."""
@@ -236,6 +272,21 @@ def _listen(one: socket.socket, host: str, port: int) -> None:
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     one.bind((host, port))
     one.listen(128)
+
+
+def _own_addresses(one: socket.socket) -> IPv4Network:
+    """Make a network the loopback interface's own; `one` is a socket of a call. Which network it has got."""
+    if sys.platform == "win32":
+        return WITHIN_LOOPBACK
+    import fcntl
+
+    # `struct ifreq`. By its class (RFC 791) the address brings all of GIVEN with it, which on loopback leads to itself.
+    wish = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, GIVEN[1].packed)
+    try:
+        fcntl.ioctl(one, _SET_ADDRESS, wish)
+    except OSError:  # this kernel is another's, such as gVisor's
+        return WITHIN_LOOPBACK
+    return GIVEN
 
 
 def _is_of_a_call(one: socket.socket) -> bool:
