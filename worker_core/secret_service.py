@@ -6,9 +6,10 @@ Everything here waits for the bus: call it in a thread. jeepney and SecretStorag
 from __future__ import annotations
 
 import logging
+import socket
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,26 +72,64 @@ def came_later() -> KeyringBackend | None:
     return backend() if backend.viable else None
 
 
-def hear_of_leaving(left: Callable[[], object]) -> None:
-    """Call `left`, in a thread of its own, each time the owner of the name ends or gives it up: a prompt of one that
-    has ended is never answered.
+@contextmanager
+def hearing_of_leaving(left: Callable[[], object]) -> Iterator[None]:
+    """Within, `left` is called, in a thread of its own, where the owner of the name ends or gives it up: a prompt of
+    one that has ended is never answered. Once at most; not at all where the bus does not answer.
     """
-    threading.Thread(target=_hear, args=(left,), name="keychain's owner", daemon=True).start()
+    bus = _signals_of_owners()
+    if bus is None:
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=_hear, args=(bus, left, over), name="keychain's owner", daemon=True)
+    with bus:
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            _end(bus)  # wakes who reads
+            thread.join()
 
 
-def _hear(left: Callable[[], object]) -> None:
+def _signals_of_owners() -> Any:
+    """A connection to which the bus tells who gets the name and who loses it, from now on; None: it cannot be had."""
     try:
-        from jeepney import HeaderFields, MatchRule
+        from jeepney import MatchRule
         from jeepney.bus_messages import message_bus
         from jeepney.io.blocking import open_dbus_connection
 
-        with open_dbus_connection("SESSION") as bus:
-            rule = MatchRule(type="signal", interface=message_bus.interface, member=_OWNER_CHANGED)
-            rule.add_arg_condition(0, SECRETS)
-            bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=_LIMIT_SECONDS)
-            while True:
-                message = bus.receive()
-                if message.header.fields.get(HeaderFields.member) == _OWNER_CHANGED and message.body[1]:
-                    left()
-    except Exception as error:  # noqa: BLE001 - the session is over, or has no bus
+        bus = open_dbus_connection("SESSION")
+    except Exception as error:  # noqa: BLE001 - the call is made all the same
+        log.debug("Nobody tells of the keychain's owner (%s).", type(error).__name__)
+        return None
+    try:
+        rule = MatchRule(type="signal", interface=message_bus.interface, member=_OWNER_CHANGED)
+        rule.add_arg_condition(0, SECRETS)
+        bus.send_and_get_reply(message_bus.AddMatch(rule), timeout=_LIMIT_SECONDS)
+    except Exception as error:  # noqa: BLE001 - likewise
+        log.debug("Nobody tells of the keychain's owner (%s).", type(error).__name__)
+        bus.close()
+        return None
+    return bus
+
+
+def _hear(bus: Any, left: Callable[[], object], over: threading.Event) -> None:
+    from jeepney import HeaderFields
+
+    try:
+        message = bus.receive()
+        while message.header.fields.get(HeaderFields.member) != _OWNER_CHANGED or not message.body[1]:
+            message = bus.receive()
+    except Exception as error:  # noqa: BLE001 - the call is over, or the session
         log.debug("Nobody tells of the keychain's owner any more (%s).", type(error).__name__)
+        return
+    if not over.is_set():
+        left()
+        _end(bus)  # the call may wait for ever, and nobody reads here any more
+
+
+def _end(bus: Any) -> None:
+    with suppress(OSError):  # it has ended
+        bus.sock.shutdown(socket.SHUT_RDWR)

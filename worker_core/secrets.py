@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never, Protocol, TypeVar
@@ -186,7 +187,6 @@ class KeyringStore:
         self._service = service
         self._limit = limit
         self._thread: _KeychainThread | None = None
-        self._hears = False
 
     async def get(self, url: str) -> Secret | None:
         account = account_of(url)
@@ -232,7 +232,8 @@ class KeyringStore:
     async def _call(self, action: Callable[[KeyringBackend], _T]) -> _T:
         if self._thread is None:
             self._thread = _KeychainThread()
-        future = self._thread.submit(lambda: _explained(lambda: action(self._backend())))
+        left = self._thread.leave
+        future = self._thread.submit(lambda: _explained(lambda: _asked(action, left=left)))
         try:
             async with asyncio.timeout(self._limit.total_seconds()):
                 return await asyncio.wrap_future(future)
@@ -253,16 +254,6 @@ class KeyringStore:
         except _KeychainLeft:
             return False
         return not late.cancelled()
-
-    def _backend(self) -> KeyringBackend:
-        """In the thread. From the first call on it is heard where a Secret Service ends."""
-        from worker_core.secret_service import hear_of_leaving, is_secret_service
-
-        found = _usable_backend()
-        if not self._hears and is_secret_service(found) and self._thread is not None:
-            self._hears = True
-            hear_of_leaving(self._thread.leave)
-        return found
 
 
 class _KeychainThread:
@@ -327,6 +318,17 @@ def account_of(url: str) -> str:
     default = {"http": 80, "https": 443}.get(parts.scheme)
     port = f":{parts.port}" if parts.port is not None and parts.port != default else ""
     return f"{parts.scheme}://{shown}{port}{parts.path.rstrip('/')}"
+
+
+def _asked(action: Callable[[KeyringBackend], _T], *, left: Callable[[], object]) -> _T:
+    """What the keychain answers. Where it is a Secret Service, it is heard meanwhile whether that ends: it may ask in a
+    window that nobody can answer any more.
+    """
+    from worker_core.secret_service import hearing_of_leaving, is_secret_service
+
+    backend = _usable_backend()
+    with hearing_of_leaving(left) if is_secret_service(backend) else nullcontext():
+        return action(backend)
 
 
 def _usable_backend() -> KeyringBackend:
