@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
+from desktop.shell import qt_import
 from desktop.shell.display import EXIT_CODE, MISSING, is_missing, leave, unusable
 from worker_core import bundle
-from worker_core.basics import streams
+from worker_core.basics import collector, streams
 
 
 def main() -> NoReturn:
     """Run what the arguments name, and end the process with its exit code."""
-    multiprocessing.freeze_support()
+    if bundle.is_frozen():
+        import multiprocessing
+
+        multiprocessing.freeze_support()
     bundle.restore_environment()
     streams.give()
     for stream in (sys.stdout, sys.stderr):
@@ -40,7 +43,9 @@ def _run(arguments: argparse.Namespace) -> int:
         return EXIT_CODE
     os.environ["QT_API"] = "pyside6"
     try:
-        from desktop.shell import app
+        qt_import.import_qt()
+        with collector.resting():
+            from desktop.shell import app
     except ImportError as error:
         if not str(error.name or error).startswith(("PySide6", "shiboken6", "qasync", "lib")):
             raise

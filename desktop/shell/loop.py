@@ -1,6 +1,6 @@
 """The one event loop: Qt's, with asyncio on top.
 
-Differs from `qasync.QEventLoop` (0.28) in six ways, each tested:
+Differs from `qasync.QEventLoop` (0.28) in seven ways, each tested:
 
 * A cancelled timer is gone at once. qasync leaves its Qt timer alive until it fires: one leak per `asyncio.timeout`.
 * Timers never fire early, and far ones do not overflow.
@@ -8,6 +8,7 @@ Differs from `qasync.QEventLoop` (0.28) in six ways, each tested:
 * `QEvent.Quit` does not tear the loop from below running tasks: it asks `on_quit`.
 * A display that goes away is a way to leave: what runs is signed off all the same.
 * Cyclic garbage is collected in this thread alone, see `garbage.py`.
+* What may block runs in threads that are started when they are needed, as asyncio's; qasync starts ten with the first.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final
 
@@ -155,6 +157,7 @@ class WorkerLoop(QEventLoop):  # type: ignore[misc]
         super().__init__(app)
         self._timer.deleteLater()
         self._timer = _Timers(self, app)
+        self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         self.garbage = GarbageKeeper()
         self.on_cut_off: Callable[[], None] = lambda: None
         """Called where Qt ended the loop from below: the display is gone."""

@@ -124,6 +124,22 @@ def test_a_busy_task_does_not_starve_threads_and_timers() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows' loops take no signal handlers")
+def test_threads_are_started_when_they_are_needed() -> None:
+    async def live() -> None:
+        before = threading.active_count()
+        for _ in range(3):
+            await asyncio.to_thread(time.monotonic)
+        assert threading.active_count() <= before + 3
+        gates = [threading.Event() for _ in range(5)]
+        waiting = [asyncio.ensure_future(asyncio.to_thread(gate.wait)) for gate in gates]
+        await asyncio.sleep(0)
+        for gate in reversed(gates):
+            gate.set()
+        assert await asyncio.gather(*waiting) == [True] * 5
+
+    run(live())
+
+
 def test_signals_are_heard() -> None:
     async def live() -> None:
         heard = asyncio.Event()
