@@ -16,9 +16,14 @@ from tests.support.walls import needs_bubblewrap, needs_landlock
 
 ALSO = tuple(
     f"tests/sandbox/egress/test_named.py::{test}"
-    for test in ("test_a_program_that_knows_no_proxy[curl]", "test_without_perl", "test_a_port_of_the_settings")
+    for test in (
+        "test_a_program_that_knows_no_proxy[curl]",
+        "test_without_perl",
+        "test_a_port_of_the_settings",
+        "test_a_name_leads_to_what_programs_take_for_a_public_address",
+    )
 )
-"""Ports below 1024 are bound for a user who has none of root's rights."""
+"""Ports below 1024 are bound, and an interface is given addresses, for a user who has none of root's rights."""
 
 pytestmark = [*needs_root]
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
