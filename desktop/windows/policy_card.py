@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from PySide6.QtGui import QTextCursor
-from PySide6.QtWidgets import QPlainTextEdit
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from desktop.look.language import fact, tr
 from desktop.look.theme import theme
+from desktop.settings.policy_trial import PolicyTrial
 from desktop.widgets.buttons import Button
 from desktop.widgets.layouts import row
 from desktop.widgets.rule_rows import RuleRows
-from desktop.widgets.surfaces import Card
+from desktop.widgets.surfaces import Card, Line
 from desktop.widgets.text import Label
 from desktop.windows.desk import Desk
+from desktop.windows.trial_panel import TrialPanel
 from worker_core.errors import KubiyaError
 
 
@@ -21,12 +23,12 @@ class PolicyCard(Card):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(tr("Policy"))
-        store = desk.policy
+        self._desk, store = desk, desk.policy
         try:
             text, unreadable = store.text(), ""
         except KubiyaError as error:
             text, unreadable = "", fact(error)
-        editor = QPlainTextEdit(text)
+        editor = self._editor = QPlainTextEdit(text)
         editor.setReadOnly(bool(unreadable))
         editor.setProperty("variant", "field")
         editor.setFont(theme().font("code"))
@@ -36,7 +38,7 @@ class PolicyCard(Card):
         rules, wrong = store.read(text)
         wrong = unreadable or wrong
         verdict = Label(wrong, role="small", tone="danger" if wrong else "muted", wrap=True)
-        save = Button(tr("Save the policy"), variant="primary")
+        save = self._save = Button(tr("Save the policy"), variant="primary")
         save.setEnabled(False)
 
         rows = RuleRows()
@@ -70,6 +72,22 @@ class PolicyCard(Card):
         line = row(verdict, save)
         line.setStretch(0, 1)
         self.body.addLayout(line)
+
+    def add_trial(self) -> None:
+        """What becomes of a call, between the rules and their text."""
+        trial = PolicyTrial(settings=self._desk.settings, snapshot=lambda: self._desk.worker.snapshot)
+        panel = TrialPanel(
+            trial.judge, self._desk.background, policy=self._editor.toPlainText, usual_id=trial.usual_id()
+        )
+        panel.line_wanted.connect(lambda number: _go_to(self._editor, number))
+        self._editor.textChanged.connect(panel.try_again)
+        at = self.body.indexOf(self._editor)
+        for part in (Line(), panel, Line()):
+            self.body.insertWidget(at, part)
+            part.show()
+            at += 1
+        QWidget.setTabOrder(panel.ids, self._editor)
+        QWidget.setTabOrder(self._editor, self._save)
 
 
 def _go_to(editor: QPlainTextEdit, number: int) -> None:

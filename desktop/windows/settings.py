@@ -52,6 +52,7 @@ class SettingsPage(Page):
         self.tools.addWidget(self._search)
         self._program: ProgramCard | None = None
         self._key: KeyCard | None = None
+        self._policy: PolicyCard | None = None
         self._cards: list[Card] = []
         self._none = EmptyState(
             "search", tr("Nothing matches"), tr("Search for the name of a setting, or for what it does.")
@@ -73,7 +74,8 @@ class SettingsPage(Page):
                 some = dict(settings[first : first + ROWS_AT_ONCE])
                 is_last = first + ROWS_AT_ONCE >= len(settings)
                 yield tuple(some), partial(self._add_settings, group, some, is_first=not first, is_last=is_last)
-        yield (), lambda: self._add(PolicyCard(self.desk))
+        yield (), self._add_policy
+        yield (), self._add_trial
         yield (), lambda: self._add(DiagnosticsCard(self.desk))
 
     def _add(self, card: Card) -> None:
@@ -89,6 +91,14 @@ class SettingsPage(Page):
         self._key = KeyCard(keys, self.desk.background)
         self._key.replaced.connect(self._key_replaced)
         self._add(self._key)
+
+    def _add_policy(self) -> None:
+        self._policy = PolicyCard(self.desk)
+        self._add(self._policy)
+
+    def _add_trial(self) -> None:
+        assert self._policy is not None, "pieces are made in their order"
+        self._policy.add_trial()
 
     def _add_settings(self, group: str, fields: Mapping[str, FieldText], *, is_first: bool, is_last: bool) -> None:
         """Some rows of a section, below those that it has."""

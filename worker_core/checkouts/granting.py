@@ -15,6 +15,7 @@ from typing import Final
 
 from worker_core.basics.home import home_folder
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.checkouts.record import CheckoutError
 from worker_core.sandbox.launcher import GrantedFolder, WorkPlace
 from worker_core.sandbox.mount_table import mounted
@@ -84,8 +85,12 @@ class FolderFinding:
     def sentence(self) -> str:
         """Why it is not given as it was granted; empty: it is."""
         if self.refused:
-            return f"The folder {self.grant.path} of `folders` is not given: {self.refused}"
-        return f"The folder {self.grant.path} may only be read: {self.narrowed}" if self.narrowed else ""
+            return worded(
+                "The folder {folder} of `folders` is not given: {why}", folder=str(self.grant.path), why=self.refused
+            )
+        if not self.narrowed:
+            return ""
+        return worded("The folder {folder} may only be read: {why}", folder=str(self.grant.path), why=self.narrowed)
 
 
 def findings(grants: Sequence[FolderGrant], *, among: Sequence[FolderGrant], reserved: Reserved) -> list[FolderFinding]:
@@ -103,7 +108,7 @@ def findings(grants: Sequence[FolderGrant], *, among: Sequence[FolderGrant], res
     found = []
     for one in grants:
         way, writable = ways[one], one.mode == "read-write"
-        why = "it cannot be looked at." if way is None else _crossed(one, way, written)
+        why = worded("it cannot be looked at.") if way is None else _crossed(one, way, written)
         if way is not None and one.mode != "worktree":
             why = why or _unfit(way.leads_to, places, mounts)
             why = why or (_started_from(way.leads_to, reserved) if writable else "")
@@ -114,7 +119,7 @@ def findings(grants: Sequence[FolderGrant], *, among: Sequence[FolderGrant], res
         narrowed = ""
         if writable and _is_of_git(leads_to):
             writable = False
-            narrowed = (
+            narrowed = worded(
                 "it is a git repository, and your git would run what somebody writes into its .git. Grant a copy of it "
                 "(`worktree`) for changes."
             )
@@ -138,7 +143,7 @@ def given(grants: Sequence[FolderGrant], *, ids: Iterable[str], reserved: Reserv
     copies, refused = [], []
     for one in findings(wanted, among=grants, reserved=reserved):
         if one.sentence:
-            refused.append(one.sentence)
+            refused.append(str(one.sentence))  # it travels
         if one.refused or one.leads_to is None:
             continue
         if one.grant.mode == "worktree":
@@ -242,11 +247,19 @@ def _crossed(one: FolderGrant, way: _Way, written: dict[FolderGrant, Path]) -> s
         if other == one:
             continue
         if any(step != place and step.is_relative_to(place) for step in way.passed):
-            return f"its path leads through {other.path}, which agents may write: a link there could lead it anywhere."
+            return worded(
+                "its path leads through {folder}, which agents may write: a link there could lead it anywhere.",
+                folder=str(other.path),
+            )
         if one.mode == "worktree" and place.is_relative_to(way.leads_to):
-            return f"{other.path} in it may be written by agents, and git would read here what they write there."
+            return worded(
+                "{folder} in it may be written by agents, and git would read here what they write there.",
+                folder=str(other.path),
+            )
         if one.mode == "worktree" and way.leads_to.is_relative_to(place):
-            return f"agents may write {other.path}, and git would read here what they write there."
+            return worded(
+                "agents may write {folder}, and git would read here what they write there.", folder=str(other.path)
+            )
     return ""
 
 
@@ -254,15 +267,17 @@ def _unfit(real: Path, own: Sequence[Path], mounts: Sequence[Path]) -> str:
     """Why a folder is shown to no tool; empty: it may be."""
     home = home_folder()
     if not os.path.isdir(real):  # noqa: PTH112 -- Path's raises where it may not look
-        return "there is no such folder."
+        return worded("there is no such folder.")
     if any(real.is_relative_to(one) or one.is_relative_to(real) for one in own):
-        return "the worker keeps something of its own there."
+        return worded("the worker keeps something of its own there.")
     if home is not None and Path(os.path.realpath(home)).is_relative_to(real):
-        return "your whole home folder is in it, with your keys. Name the folder in it that is meant."
+        return worded("your whole home folder is in it, with your keys. Name the folder in it that is meant.")
     if any(one.is_relative_to(real) for one in (*_WHOLE_SYSTEM, *_SYSTEM)) or any(map(real.is_relative_to, _SYSTEM)):
-        return "it is a folder of the system."
+        return worded("it is a folder of the system.")
     if inner := next((one for one in mounts if one != real and one.is_relative_to(real)), None):
-        return f"another file system is mounted in it, at {inner}. Name a folder without one."
+        return worded(
+            "another file system is mounted in it, at {folder}. Name a folder without one.", folder=str(inner)
+        )
     return ""
 
 
@@ -271,9 +286,9 @@ def _started_from(real: Path, reserved: Reserved) -> str:
     for one in (*reserved.program, *reserved.named):
         way = _way(one)
         if way is None or any(step != real and step.is_relative_to(real) for step in way.passed):
-            return f"{one} is in it, which the worker starts or shows to other tools."
+            return worded("{path} is in it, which the worker starts or shows to other tools.", path=str(one))
     if any(real.is_relative_to(os.path.realpath(one)) for one in reserved.program):
-        return "it is a part of the worker."
+        return worded("it is a part of the worker.")
     return ""
 
 

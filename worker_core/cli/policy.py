@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -50,33 +49,24 @@ def check(
     *, line: str, tool: str, path: str, host: str, workspace: str, ids: tuple[str, ...], cwd: str, as_json: bool
 ) -> int:
     from worker_core.cli import screen
-    from worker_core.cli.granted import granted_to
     from worker_core.policy.decision import policy_file
-    from worker_core.policy.patterns import slashed
     from worker_core.policy.rules import Action
-    from worker_core.policy.subjects import OwnPlaces, Reader, subjects_of
-    from worker_core.sandbox.choice import choose
+    from worker_core.policy.trial import TriedCall, try_call
 
     if not (line or tool or path or host):
         raise click.UsageError("Name a command, a tool, a path or a host.")
-    arguments: dict[str, Any] = {}
-    if line:
-        arguments["command"] = line
-    if path:
-        arguments["path"] = path
-    if host:
-        arguments["url"] = host if "://" in host else f"https://{host if host.count(':') < 2 else f'[{host}]'}/"
-    name = tool or ("shell" if line else "read_file" if path else "web_fetch" if host else "")
     where = paths()
-    settings = load_settings()
-    folder = Path(workspace).resolve() if workspace else (where.workspaces / "example").resolve()
-    granted = granted_to(ids, settings=settings, paths=where, cwd=cwd, tool=name)
-    sandbox = choose(settings, where)
-    sandbox.close()
-    reader = Reader(folder, own=OwnPlaces.held(sandbox.view.enforces), place=granted.place)
-    subjects = subjects_of(name, reader.arguments(arguments, is_started=bool(line)))
-    decision = policy_file(where).current().decide(subjects, tool=name, workspace=slashed(str(folder)))
-    notes = granted.notes([one.text for one in subjects if one.kind == "path"])
+    call = TriedCall(
+        line=line,
+        path=path,
+        host=host,
+        tool=tool,
+        ids=ids,
+        cwd=cwd,
+        workspace=Path(workspace).resolve() if workspace else None,
+    )
+    found = try_call(call, policy=policy_file(where).current(), settings=load_settings(), paths=where)
+    decision, notes = found.decision, found.notes
     if as_json:
         screen.say_json(
             {
@@ -87,7 +77,7 @@ def check(
                 "line": decision.rule.line,
                 "why": decision.finding.subject.unclear or decision.rule.why,
                 "asking": [one.subject.text for one in decision.asking],
-                "folders": [{"path": str(one.path), "writable": one.writable} for one in granted.place.folders],
+                "folders": [{"path": str(one.path), "writable": one.writable} for one in found.granted.place.folders],
                 "notes": notes,
             }
         )
@@ -95,6 +85,8 @@ def check(
         say(decision.sentence)
         for note in notes:
             say(f"note: {note}")
+        if found.is_for_others:
+            say("note: --for ID says whose call it is.")
     return {Action.ALLOW: 0, Action.ASK: ExitCode.POLICY_ASKS, Action.DENY: ExitCode.POLICY_DENIES}[decision.action]
 
 

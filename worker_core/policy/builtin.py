@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from worker_core.basics.sentences import worded
-from worker_core.policy.patterns import WINDOWS, literal
+from worker_core.paths import Paths
+from worker_core.policy.patterns import WINDOWS, literal, slashed
 from worker_core.policy.rules import Action, Rule
 
-_KEYS = "These are keys and passwords."
-_BROWSER = "A browser keeps passwords and cookies there."
-_CLOUD = "These are credentials of a cloud or a registry."
+_KEYS = worded("These are keys and passwords.")
+_BROWSER = worded("A browser keeps passwords and cookies there.")
+_CLOUD = worded("These are credentials of a cloud or a registry.")
 
 _SECRET_PATHS: Sequence[tuple[str, tuple[str, ...]]] = (
     (_KEYS, (
@@ -121,18 +122,24 @@ def built_in_rules(*, own_folders: Sequence[str] = (), windows: bool = WINDOWS) 
             )
         )
     rules += [
-        Rule(action=Action.DENY, command=_KEYCHAIN_COMMANDS, why="It reads a keychain."),
-        Rule(action=Action.DENY, host=_METADATA_HOSTS, why="Cloud machines give their credentials there."),
+        Rule(action=Action.DENY, command=_KEYCHAIN_COMMANDS, why=worded("It reads a keychain.")),
+        Rule(action=Action.DENY, host=_METADATA_HOSTS, why=worded("Cloud machines give their credentials there.")),
         Rule(action=Action.ASK, command=_FAR_REACHING, why=worded("It reaches beyond the workspace.")),
         Rule(action=Action.ASK, host=_LOOPBACK, why=worded("It is a service on this machine.")),
-        Rule(action=Action.ALLOW, path=_HARMLESS_FILES, why="It is harmless."),
+        Rule(action=Action.ALLOW, path=_HARMLESS_FILES, why=worded("It is harmless.")),
     ]
     if windows:
         rules += [
-            Rule(action=Action.DENY, command=_KEYCHAIN_OF_WINDOWS, why="It reads a keychain."),
+            Rule(action=Action.DENY, command=_KEYCHAIN_OF_WINDOWS, why=worded("It reads a keychain.")),
             Rule(action=Action.ASK, command=_FAR_REACHING_ON_WINDOWS, why=worded("It reaches beyond the workspace.")),
         ]
     return tuple(rules)
 
 
-OWN_FOLDERS = "The worker keeps its rules, keys and records there."
+def built_in_of(paths: Paths) -> tuple[Rule, ...]:
+    """Those of an installation."""
+    own = [slashed(str(folder.resolve())) for folder in (paths.config, paths.state, paths.runtime)]
+    return built_in_rules(own_folders=own)
+
+
+OWN_FOLDERS = worded("The worker keeps its rules, keys and records there.")

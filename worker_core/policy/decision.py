@@ -21,7 +21,7 @@ from worker_core.events import ApprovalAnswered, ApprovalRequested, EventBus
 from worker_core.logs.redaction import Redactor
 from worker_core.paths import Paths
 from worker_core.policy.audit import AuditLog
-from worker_core.policy.builtin import built_in_rules
+from worker_core.policy.builtin import built_in_of
 from worker_core.policy.enforcer import Enforcer
 from worker_core.policy.file import PolicyFile, rules_for
 from worker_core.policy.patterns import slashed
@@ -107,8 +107,7 @@ class NotRecorded(KubiyaError):
 
 def policy_file(paths: Paths) -> PolicyFile:
     """The policy file of an installation, over the built-in rules."""
-    own = [slashed(str(folder.resolve())) for folder in (paths.config, paths.state, paths.runtime)]
-    return PolicyFile(paths.policy_file, built_in=built_in_rules(own_folders=own))
+    return PolicyFile(paths.policy_file, built_in=built_in_of(paths))
 
 
 class Permissions:

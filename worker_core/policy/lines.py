@@ -104,7 +104,9 @@ class LineReader:
         """
         parsed = read(text, language)
         if parsed.too_much:
-            yield Subject(kind="command", text=self._whole, too_much="It holds more commands than are looked at.")
+            yield Subject(
+                kind="command", text=self._whole, too_much=worded("It holds more commands than are looked at.")
+            )
             return
         if not parsed.whole or depth >= DEEPEST:
             yield self._unclear(worded("A quote or a bracket in it is not closed."), alternatives=(text,))

@@ -196,7 +196,9 @@ class PathReader:
                     found_out.add(path)
                     yield Subject(kind="path", text=path, only_deny=True)
             if len(looked_at) > MOST_MENTIONS:
-                yield Subject(kind="path", text=said[:LONGEST], too_much="It names more paths than are looked at.")
+                yield Subject(
+                    kind="path", text=said[:LONGEST], too_much=worded("It names more paths than are looked at.")
+                )
                 return
 
     def _meant(

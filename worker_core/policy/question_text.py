@@ -146,17 +146,19 @@ def _reason(finding: Finding, show: Callable[[str], str]) -> tuple[str, tuple[Ph
         if why
         else worded("{what} ({rule}, {place})", what=what, rule=by, place=place)
     )
-    said = _shown_values(told.said, show)
+    said = shown_values(told.said, show)
     return line, said if english(said) == line else (Phrase("{line}", {"line": line}),)
 
 
-def _shown_values(said: Sequence[Phrase], show: Callable[[str], str]) -> tuple[Phrase, ...]:
+def shown_values(said: Sequence[Phrase], show: Callable[[str], str]) -> tuple[Phrase, ...]:
+    """The same, with each text that stands in it as `show` makes it fit to be seen."""
+
     def value(of: str | float | tuple[Phrase, ...]) -> str | float | tuple[Phrase, ...]:
         match of:
             case str():
                 return show(of)
             case tuple():
-                return _shown_values(of, show)
+                return shown_values(of, show)
             case _:
                 return of
 

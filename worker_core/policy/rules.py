@@ -208,8 +208,8 @@ class Decision:
         return f"{rule.action.word}: the {subject.kind} {subject.text[:200]!r}, by {by}{because}"
 
 
-_NOT_CLEAR = Rule(action=Action.ASK, command=("*",), why="It cannot be told what it runs.")
-_TOO_MUCH = Rule(action=Action.DENY, tool=("*",), why="There is more in it than is looked at.")
+_NOT_CLEAR = Rule(action=Action.ASK, command=("*",), why=worded("It cannot be told what it runs."))
+_TOO_MUCH = Rule(action=Action.DENY, tool=("*",), why=worded("There is more in it than is looked at."))
 
 
 class Policy:
@@ -332,8 +332,12 @@ _LAST = (
     Rule(action=Action.ALLOW, tool=("*",)),
     Rule(action=Action.ALLOW, command=("*",)),
     Rule(action=Action.ALLOW, host=("*",)),
-    Rule(action=Action.ALLOW, path=(INSIDE,), why="It is in the execution's workspace, or in a folder granted to it."),
-    Rule(action=Action.ALLOW, path=(PRIVATE,), why="It is private to the sandbox of this call."),
+    Rule(
+        action=Action.ALLOW,
+        path=(INSIDE,),
+        why=worded("It is in the execution's workspace, or in a folder granted to it."),
+    ),
+    Rule(action=Action.ALLOW, path=(PRIVATE,), why=worded("It is private to the sandbox of this call.")),
     Rule(action=Action.ASK, path=(OUTSIDE,), why=worded("It is outside of the execution's workspace.")),
 )
 

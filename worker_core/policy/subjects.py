@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.network.hosts import read_url
 from worker_core.policy.behind import behind, name_of
 from worker_core.policy.folders import Folder, below
@@ -231,7 +232,8 @@ class _Unknown:
         self._left -= 1
         if depth > _DEEPEST or self._left < 0:
             if not self._gave_up:
-                yield Subject(kind="tool", text=name[:200], too_much="Its arguments hold more than is looked at.")
+                said = worded("Its arguments hold more than is looked at.")
+                yield Subject(kind="tool", text=name[:200], too_much=said)
             self._gave_up = True
             return
         if isinstance(value, str):

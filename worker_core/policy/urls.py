@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from worker_core.basics.sentences import worded
 from worker_core.network.hosts import host_name, read_url
 from worker_core.policy.folders import Folder
 from worker_core.policy.paths import PathReader
@@ -36,7 +37,7 @@ def urls_of(
         if where in seen:
             continue
         if len(seen) > MOST:
-            yield Subject(kind="host", text=found[0][:200], too_much="It names more hosts than are looked at.")
+            yield Subject(kind="host", text=found[0][:200], too_much=worded("It names more hosts than are looked at."))
             return
         seen.add(where)
         if is_file:

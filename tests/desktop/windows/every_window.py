@@ -18,6 +18,7 @@ from desktop.notices.action import Action
 from desktop.popover.popover import Popover
 from desktop.settings.keys import Keys
 from desktop.settings.onboarding import Onboarding
+from desktop.settings.policy_trial import Outlook, TrialReason
 from desktop.settings.store import SettingsStore
 from desktop.system.files_left import FilesLeft
 from desktop.system.hotkey import HotkeyKeeper
@@ -40,6 +41,7 @@ from desktop.windows.page import scroll_area
 from desktop.windows.queue_dialog import QueueDialog
 from desktop.windows.report import ReportDialog
 from desktop.windows.settings import SettingsPage
+from desktop.windows.trial_panel import TrialPanel
 from tests.desktop.windows.keychain import Keychain
 from tests.desktop.windows.stand_ins import a_fleet
 from tests.support.engine import home
@@ -50,6 +52,7 @@ from worker_core.checkouts.record import Checkout
 from worker_core.control_plane.models import Queue
 from worker_core.errors import KubiyaError
 from worker_core.events import ExecutionEventPublished
+from worker_core.settings import SETTINGS
 from worker_core.snapshot import EngineSnapshot
 from worker_core.workspaces.artefacts import LeftFiles
 from worker_core.workspaces.workspace import Artefact
@@ -180,6 +183,8 @@ def of_the_window(window: MainWindow) -> Iterator[Shown]:
         QApplication.processEvents()
     for test in window.findChildren(ConnectionTest):
         test.button.click()
+    for trial in window.findChildren(TrialPanel):
+        trial.show_outlook(_outlook())
     yield "settings", window
     settings.reveal("key")
     settle()
@@ -195,6 +200,15 @@ def of_the_window(window: MainWindow) -> Iterator[Shown]:
         window.commands.carry_out(action)
         yield action.value, window
         window.commands.carry_out(action)
+
+
+def _outlook() -> Outlook:
+    """Of a call that is tried."""
+    why, rule = tr("It reaches beyond the workspace."), "ask command = 'sudo systemctl restart --no-block *'"
+    reasons = tuple(TrialReason(what=f"{why} {'long ' * 40}", rule=rule * 3, line=line) for line in (0, 1234))
+    setting = SETTINGS["approvals"].title
+    sentence = tr("Nobody is asked here, so it does not run: “{setting}” says so.", setting=setting)
+    return Outlook(outcome="deny", sentence=sentence, reasons=reasons, notes=(why * 3,))
 
 
 def _executions(window: MainWindow) -> Iterator[Shown]:

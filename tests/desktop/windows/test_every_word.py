@@ -29,6 +29,7 @@ SAME = {
     "slack", "teams", "discord", "ntfy", "off",
     "yaml",
     "http://proxy.example:3128", "python:3.13-slim", "kubiya/claude-sonnet-4",
+    "git push origin main", "shell",
     # Qt says them by its own catalogues.
     "Press shortcut", "Ctrl+Alt+Space",
     # Levels of the log, which is English.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from worker_core.basics.home import expanded
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.sentences import worded
 from worker_core.checkouts.granting import FolderFinding, findings, given, start_in
 from worker_core.checkouts.record import CheckoutError
 from worker_core.checkouts.reserved import reserved_by
@@ -33,27 +34,34 @@ class Granted:
 
     def notes(self, touched: Sequence[str]) -> list[str]:
         """What an owner may wonder at, of the folders that these absolute paths are in, as sentences."""
-        found: dict[str, None] = {}
+        return list(dict.fromkeys(said for one in self._of(touched) if (said := self._note(one))))
+
+    def is_for_others(self, touched: Sequence[str]) -> bool:
+        """Whether one of those folders is granted, and not to these ids."""
+        return not self.for_servers and any(not one.grant.is_for(self.ids) for one in self._of(touched))
+
+    def _of(self, touched: Sequence[str]) -> list[FolderFinding]:
+        found = []
         for text in touched:
             within = [one for one in self.findings if _holds(one, Path(text))]
-            for one in sorted(within, key=lambda one: len(one.grant.path.parts)):
-                if said := self._note(one):
-                    found[said] = None
-        return list(found)
+            found += sorted(within, key=lambda one: len(one.grant.path.parts))
+        return found
 
     def _note(self, found: FolderFinding) -> str:
         grant = found.grant
         if self.for_servers:
-            return f"{grant.path} is granted, but MCP servers see no folder of yours."
+            return worded("{folder} is granted, but MCP servers see no folder of yours.", folder=str(grant.path))
         if not grant.is_for(self.ids):
-            return f"{grant.path} is granted to {' or '.join(grant.only_for)} alone (--for ID says whose call it is)."
+            return worded("{folder} is granted to {ids} alone.", folder=str(grant.path), ids=", ".join(grant.only_for))
         if found.refused:
             return found.sentence
         if grant.mode == "worktree":
-            return f"Of {grant.path} executions get copies; itself it is given to none."
+            return worded("Of {folder} executions get copies; itself it is given to none.", folder=str(grant.path))
         if found.narrowed:
             return found.sentence
-        return "" if found.writable else f"{grant.path} is granted for reading alone: what would write there fails."
+        if found.writable:
+            return ""
+        return worded("{folder} is granted for reading alone: what would write there fails.", folder=str(grant.path))
 
 
 def granted_to(ids: Iterable[str], *, settings: Settings, paths: Paths, cwd: str = "", tool: str = "") -> Granted:
