@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
-from temporalio.client import Client
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
 
-from tests.agents.workflows.world import until_state
 from tests.support.engine import home, new_queue
 from tests.support.executions import Viewer, sequences, submit, tool
 from tests.support.held_calls import HeldCalls, held_calls
@@ -89,7 +90,7 @@ async def test_killed_while_its_turn_ends_it_is_noticed_soon_and_decided_once(
     with worker_process(stage, tmp_path, queue) as worker:
         await asyncio.to_thread(worker.wait_ready)
         temporal = await Client.connect(stage.info.temporal_host)
-        await until_state(temporal.get_workflow_handle(f"agent-execution-{execution_id}"), "waiting_for_input")
+        await until(lambda: _all_done(temporal.get_workflow_handle(f"agent-execution-{execution_id}")))
         assert await asyncio.to_thread(worker.terminate) == 0
     async with stage.client() as api:
         told = (await api.get(f"/executions/{execution_id}/analytics")).json()
@@ -119,6 +120,13 @@ async def _asked(stage: Stage, words: str, *, times: int) -> bool:
 
 async def _came(plane: HeldCalls, name: str) -> bool:
     return name in plane.calls
+
+
+async def _all_done(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Whether each step that was begun has ended; no worker is asked."""
+    kinds = [event.event_type async for event in handle.fetch_history_events()]
+    begun, ended = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
+    return kinds.count(begun) == kinds.count(ended)
 
 
 async def _written(path: Path) -> bool:
