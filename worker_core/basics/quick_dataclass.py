@@ -67,14 +67,16 @@ def _made(cls: type, options: dict[str, Any]) -> type:
     setattr(made, "__repr__", _shown)  # noqa: B010 - one for all: a function of each class's own is a kilobyte
     if eq:
         compared = tuple(one.name for one in fields if one.compare)
-        _set(made, __eq__=_eq(_values(compared)), __hash__=None)
+        values = _values(compared)
+        _set(made, __eq__=_eq(values), __hash__=None)
         if frozen:
             hashed = tuple(one.name for one in fields if (one.compare if one.hash is None else one.hash))
-            _set(made, __hash__=_hash(_values(hashed)))
+            _set(made, __hash__=_hash(values if hashed == compared else _values(hashed)))
     if frozen:
-        _set(made, **_guards(made, frozenset(one.name for one in fields)))
+        _set(made, **_guards(made))
         if options.get("slots"):
-            _set(made, __getstate__=_getstate, __setstate__=_setstate)
+            setattr(made, "__getstate__", _getstate)  # noqa: B010 - likewise
+            setattr(made, "__setstate__", _setstate)  # noqa: B010
     return made
 
 
@@ -175,18 +177,22 @@ def _hash(values: Callable[[Any], Any]) -> Callable[[Any], int]:
     return hashed
 
 
-def _guards(cls: Any, names: frozenset[str]) -> dict[str, Any]:
+def _guards(cls: Any) -> dict[str, Any]:
     def set_attribute(self: Any, name: str, value: Any) -> None:
-        if type(self) is cls or name in names:
+        if type(self) is cls or _is_field(cls, name):
             raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
         super(cls, self).__setattr__(name, value)
 
     def delete_attribute(self: Any, name: str) -> None:
-        if type(self) is cls or name in names:
+        if type(self) is cls or _is_field(cls, name):
             raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
         super(cls, self).__delattr__(name)
 
     return {"__setattr__": set_attribute, "__delattr__": delete_attribute}
+
+
+def _is_field(cls: Any, name: str) -> bool:
+    return any(one.name == name for one in dataclasses.fields(cls))
 
 
 def _getstate(self: Any) -> list[Any]:
