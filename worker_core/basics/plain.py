@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 
 # C0 but tab and newline, DEL, C1; the marks that turn the direction of writing around (CVE-2021-42574), the separators
 # that some take for line breaks, and what is never seen: joiners of words and tags. Those that scripts need stay.
@@ -46,6 +45,8 @@ def width(text: str) -> int:
 
 
 def _columns(character: str) -> int:
+    import unicodedata  # half a megabyte, for what is not ASCII
+
     if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1

@@ -7,7 +7,6 @@ blanks that push something out of sight are no part of what a person reads; here
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from typing import Final
 
@@ -62,6 +61,8 @@ def unseen(text: str) -> str:
 def _written(found: re.Match[str]) -> str:
     character, at = found[0], found.start()
     if character.isprintable() and not _is_ignored(ord(character)):
+        import unicodedata  # half a megabyte, which most programs' texts do without
+
         before = found.string[max(0, at - _MARKS_AT_ONCE) : at]
         stacked = len(before) == _MARKS_AT_ONCE and all(map(unicodedata.combining, before + character))
         if not stacked:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-import unicodedata
 from typing import Final
 from urllib.parse import unquote
 
@@ -69,13 +68,19 @@ def read_url(text: str) -> Url | None:
     )
 
 
+def _mapped(text: str) -> str:
+    import unicodedata  # half a megabyte, for names that few have
+
+    return "".join(one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
+
+
 def host_name(text: str) -> str:
     """A host as it is asked for: ASCII, small letters, addresses as they are usually written. Never fails.
 
     Empty for what is no host; a name that no server would know stays as it is, without what cannot be seen.
     """
     bare = unquote(text[:LONGEST_URL]).strip("[]").lower()
-    mapped = "".join(one for one in unicodedata.normalize("NFKC", bare) if unicodedata.category(one) != "Cf")
+    mapped = bare if bare.isascii() else _mapped(bare)
     for dot in "\u3002\uff0e\uff61":
         mapped = mapped.replace(dot, ".")
     mapped = mapped.rstrip(".").casefold()

@@ -10,7 +10,6 @@ the old one still shows can be answered there.
 from __future__ import annotations
 
 import contextlib
-import html
 import logging
 import threading
 from collections.abc import Callable
@@ -135,6 +134,8 @@ class DBusNotifier(QObject):
         self._leave_bus()
 
     def _put_up(self, bubble: Bubble) -> None:
+        from html import escape  # with all of HTML's characters by their names: not before something is said
+
         from desktop.system.platforms.notification_bus import NotificationBus
 
         bus = self._bus = self._bus or NotificationBus(self._wishes)
@@ -143,7 +144,7 @@ class DBusNotifier(QObject):
         offered = [(OPEN, bubble.open_text), *bubble.actions]
         actions = [text for pair in offered for text in pair] if "actions" in can else []
         body = bubble.body[:LONGEST_BODY]
-        said = html.escape(body, quote=False) if "body-markup" in can else body
+        said = escape(body, quote=False) if "body-markup" in can else body
         hints: dict[str, tuple[str, Any]] = {
             "urgency": ("y", bubble.urgency),
             "desktop-entry": ("s", self._entry),
