@@ -40,6 +40,15 @@ def test_whoever_asks_for_packages_is_answered(asked: str) -> None:
     )
 
 
+def test_many_may_ask_at_the_same_time() -> None:
+    program = (
+        f"{LOAD}; import importlib.metadata, threading\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "gate = threading.Barrier(8)\ndef ask(_): gate.wait(); return importlib.metadata.version('click')\n"
+        "print(len(set(ThreadPoolExecutor(8).map(ask, range(8)))))"
+    )
+    assert printed(program) == "1\n"
+
+
 def test_one_that_is_there_stays() -> None:
     program = f"import importlib.metadata as known; {LOAD}; import importlib.metadata as now; assert known is now"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Final
 
 _NAME: Final = "importlib.metadata"
+_LOCK: Final = threading.Lock()
 
 
 class _StandIn(ModuleType):
@@ -23,8 +25,9 @@ class _StandIn(ModuleType):
         return getattr(self._real(), name)
 
     def _real(self) -> Any:
-        if sys.modules.get(_NAME) is self:
-            del sys.modules[_NAME]
+        with _LOCK:
+            if sys.modules.get(_NAME) is self:
+                del sys.modules[_NAME]
         return importlib.import_module(_NAME)
 
 
