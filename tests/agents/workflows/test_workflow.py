@@ -11,7 +11,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from tests.agents.workflows.world import World, reply, serving, start, tool, until_state
 from worker_core.agents.messages import (
@@ -22,6 +22,9 @@ from worker_core.agents.messages import (
     ToolOutcome,
 )
 from worker_core.agents.workflows.workflow import AgentExecutionWorkflow
+
+RUNNER = UnsandboxedWorkflowRunner()
+ACTIVITY = "EVENT_TYPE_ACTIVITY_TASK"
 
 
 async def test_one_turn_ends_with_the_result_that_the_server_knows(client: Client) -> None:
@@ -225,6 +228,32 @@ async def test_cancelled_in_the_moment_of_the_end_it_has_ended_once(client: Clie
         handle = await start(client, queue)
         with pytest.raises(WorkflowFailureError):
             await handle.result()
+    assert (len(world.finished), world.ends) == (1, [])
+
+
+async def test_cancelled_before_it_hears_of_its_end_it_has_ended_once(client: Client) -> None:
+    """Both come at once to a worker that was away: the SDK raises then, whatever has come besides."""
+    finishing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(turn: FinishTurn) -> None:
+        finishing.set()
+        await go_on.wait()
+
+    world = World(answer=lambda call: reply("hi"), ends_with_its_turn=lambda turn: True, meanwhile=wait)
+    queue = str(uuid.uuid4())
+    async with Worker(client, task_queue=queue, activities=world.activities(queue)):
+        async with Worker(client, task_queue=queue, workflows=[AgentExecutionWorkflow], workflow_runner=RUNNER):
+            handle = await start(client, queue)
+            async with asyncio.timeout(60):
+                await finishing.wait()
+        await handle.cancel()
+        go_on.set()
+        async with asyncio.timeout(60):
+            while (kinds := await _kinds(handle)).count(f"{ACTIVITY}_SCHEDULED") > kinds.count(f"{ACTIVITY}_COMPLETED"):
+                await asyncio.sleep(0.02)
+        async with Worker(client, task_queue=queue, workflows=[AgentExecutionWorkflow], workflow_runner=RUNNER):
+            with pytest.raises(WorkflowFailureError):
+                await handle.result()
     assert (len(world.finished), world.ends) == (1, [])
 
 

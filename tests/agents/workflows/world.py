@@ -93,7 +93,10 @@ class World:
                 home_queue=f"{home}@gone" if lost else home,
                 host_id="gone" if lost else "host",
                 persona=Persona(model="scripted", system_prompt="be brief", tools=self.tools, entity_id="a"),
-                timeouts=Timeouts(heartbeat=60.0, **({"home_lost_after": 1.0} if lost else {})),
+                timeouts=Timeouts(
+                    heartbeat=60.0 if self.meanwhile else 5.0,  # calls hear of a cancellation within that
+                    home_lost_after=1.0 if lost else 300.0,
+                ),
                 model_call_limit=self.model_call_limit,
                 context_limit_tokens=self.context_limit_tokens,
                 earlier=self.earlier,

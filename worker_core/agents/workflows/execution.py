@@ -34,7 +34,7 @@ from worker_core.agents.messages import (
 )
 from worker_core.agents.workflows import claude_workflow, retries
 from worker_core.agents.workflows.carried import Carried, TurnProgress
-from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
+from worker_core.agents.workflows.home import Home, now, stop_if_cancelled, whole
 from worker_core.agents.workflows.model_loop import Delegate, ModelLoop, Spent, failure_of
 from worker_core.agents.workflows.progress import Progress
 from worker_core.basics.shortening import LONGEST_TEXT, shortened
@@ -274,32 +274,34 @@ class ExecutionWorkflow:
             progress.response = reply.remark  # not silence
         started, finished = datetime.fromisoformat(under_way.started_at), workflow.now()
         home = progress.home
-        decision: TurnDecision = await self._home.report(
-            "finish_turn",
-            lambda: FinishTurn(
-                execution_id=execution.execution_id,
-                turn=progress.turn,
-                model=reply.model,
-                messages=for_session(progress.unsaved),
-                started_at=started.isoformat(),
-                completed_at=finished.isoformat(),
-                duration_ms=round((finished - started) / timedelta(milliseconds=1)),
-                turn_usage=spent.usage,
-                total_usage=progress.usage,
-                response=progress.response,
-                finish_reason=reply.finish_reason,
-                tool_names=tuple(spent.tool_names),
-                user_id=str(execution.user_metadata.get("user_id") or ""),
-                unattended=execution.unattended,
-                session_id=progress.session_id,
-                saved=bool(progress.turn_progress and progress.turn_progress.saved),
-                after_sequence=progress.sequence,
-                moved=progress.home is not home,
-            ),
-            TurnDecision,
-            limit=retries.STORING,
-            # The server takes seconds to decide: a worker that dies meanwhile is noticed.
-            heartbeat_timeout=timedelta(seconds=home.timeouts.heartbeat),
+        decision: TurnDecision = await whole(
+            self._home.report(
+                "finish_turn",
+                lambda: FinishTurn(
+                    execution_id=execution.execution_id,
+                    turn=progress.turn,
+                    model=reply.model,
+                    messages=for_session(progress.unsaved),
+                    started_at=started.isoformat(),
+                    completed_at=finished.isoformat(),
+                    duration_ms=round((finished - started) / timedelta(milliseconds=1)),
+                    turn_usage=spent.usage,
+                    total_usage=progress.usage,
+                    response=progress.response,
+                    finish_reason=reply.finish_reason,
+                    tool_names=tuple(spent.tool_names),
+                    user_id=str(execution.user_metadata.get("user_id") or ""),
+                    unattended=execution.unattended,
+                    session_id=progress.session_id,
+                    saved=bool(progress.turn_progress and progress.turn_progress.saved),
+                    after_sequence=progress.sequence,
+                    moved=progress.home is not home,
+                ),
+                TurnDecision,
+                limit=retries.STORING,
+                # The server takes seconds to decide: a worker that dies meanwhile is noticed.
+                heartbeat_timeout=timedelta(seconds=home.timeouts.heartbeat),
+            )
         )
         progress.unsaved.clear()
         progress.turn_progress = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,6 +17,9 @@ from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.progress import First, Progress
 
 _Result = TypeVar("_Result")
+
+_TURNS_OF_THE_LOOP = 20
+"""What has come passes through a few tasks, each in a turn of its own."""
 
 HOME_LOST_NOTE = (
     "[The machine that held this execution's workspace is gone. A fresh, empty workspace on another machine is in "
@@ -130,6 +133,25 @@ class Home:
                     message_id=f"{self._execution.execution_id}_home_{workflow.info().get_current_history_length()}",
                 )
             )
+
+
+async def whole(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What it returns, also where the execution is cancelled in the very moment in which it ends: the SDK raises then,
+    and what had come would be lost. Whoever calls looks behind it (`stop_if_cancelled`).
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        for _ in range(_TURNS_OF_THE_LOOP):
+            await asyncio.create_task(_nothing())
+        if not task.done():
+            task.cancel()
+        return await task
+
+
+async def _nothing() -> None:
+    return None
 
 
 def stop_if_cancelled() -> None:
