@@ -11,7 +11,15 @@ from typing import Final
 
 _NAMES: Final = ("stdin", "stdout", "stderr")
 
-_PRINTERS: Final = frozenset({"click.utils", "rich.console", "worker_core.logs.sinks"})
+_PRINTERS: Final = frozenset(
+    {
+        "click.utils",
+        "rich.console",
+        "worker_core.cli.stream_view",
+        "worker_core.logs.sinks",
+        "worker_core.playground.command",
+    }
+)
 """The modules whose code writes into the streams."""
 
 

@@ -148,11 +148,11 @@ def _execute(runner: asyncio.Runner, settings: Settings, wish: _Wish) -> int:
                 return 0
             outcome = runner.run(conversation.turn(typed))
         else:
-            runner.run(_begin(client, conversation, settings, wish, typed))
+            queue_id = runner.run(_begin(client, conversation, settings, wish, typed))
             if not wish.follows:
                 _submitted(conversation.execution_id, as_json=wish.as_json)
                 return 0
-            outcome = runner.run(conversation.first_turn())
+            outcome = runner.run(_first_turn(client, conversation, queue_id, view))
         outcome = converse(
             runner, conversation, view, outcome, ask=lambda: next_message() if wish.interactive else None
         )
@@ -215,7 +215,8 @@ def next_message() -> str | None:
 
 async def _begin(
     client: ControlPlaneClient, conversation: TerminalConversation, settings: Settings, wish: _Wish, prompt: str
-) -> None:
+) -> str:
+    """Submit the prompt; returns the id of the queue whose workers are to take it."""
     agent_id, queue_id = await asyncio.gather(_agent_id(client, wish.agent), _queue_id(client, settings))
     from worker_core.control_plane.models import Execute
 
@@ -229,6 +230,16 @@ async def _begin(
             execution_environment={"working_dir": wish.cwd} if wish.cwd else None,
         ),
     )
+    return queue_id
+
+
+async def _first_turn(
+    client: ControlPlaneClient, conversation: TerminalConversation, queue_id: str, view: StreamView | JsonView
+) -> TurnOutcome:
+    from worker_core.cli.unattended import noticed
+
+    async with noticed(client, conversation.execution_id, queue_id, say=view.note):
+        return await conversation.first_turn()
 
 
 async def _agent_id(client: ControlPlaneClient, wanted: str) -> str:
