@@ -42,6 +42,25 @@ def test_files_of_another_user_are_named_with_their_owner(of_root: Path, command
     assert ended.returncode == 3
 
 
+@needs_root[0]
+@needs_root[1]
+@needs_root[2]
+@pytest.mark.parametrize("command", ["status", "executions", "logs", "stop"])
+def test_where_workers_cannot_be_looked_for_none_is_said_to_be_missing(command: str) -> None:
+    """As where a service's folder is looked at without `sudo`."""
+    with folder_for(NOBODY) as folder:
+        run = folder / "home" / "run"
+        run.mkdir(mode=0o700)
+        ended = run_as_user(
+            folder, "env", f"KUBIYA_WORKER_HOME={run.parent}", sys.executable, "-m", "worker_core", command
+        )
+    assert ended.stderr == (
+        f"error: {run} cannot be used: Permission denied. It belongs to root. Run the command as that user, or repair "
+        "owner and permissions.\n"
+    )
+    assert ended.returncode == 3
+
+
 def test_a_folder_that_is_none(offline: CommandLine) -> None:
     offline.home.write_text("")
     answer = offline("policy", "audit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -159,7 +160,12 @@ def instances(folder: Path) -> list[Instance]:
 
     Args:
         folder: `paths.runtime`.
+
+    Raises:
+        OSError: it cannot be read, so nobody knows.
     """
+    with contextlib.suppress(FileNotFoundError):  # in a folder that may not be read, a pattern finds nothing
+        os.scandir(folder).close()
     workers = [Instance(worker=worker) for worker in running_workers(folder)]
     alone = []
     for endpoint in endpoints.found(folder, DAEMONS):
