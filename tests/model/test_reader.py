@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,7 +180,8 @@ def test_an_answer_of_any_length_is_cut_where_it_becomes_too_long() -> None:
             taken += 1
         reader.finish()
         answer = reader.answer()
-        size = len((answer.content + "".join(one.arguments for one in answer.tool_calls)).encode())
+        called = "".join(one.call_id + one.name + one.arguments for one in answer.tool_calls)
+        size = len((answer.content + called).encode())
         assert answer.shortened
         assert LARGEST_ANSWER_BYTES - 2 <= size <= LARGEST_ANSWER_BYTES
         assert taken <= 1 + LARGEST_ANSWER_BYTES // 2000
@@ -189,6 +191,43 @@ def test_calls_without_end_are_no_calls_without_end() -> None:
     _, answer = read(calls(call(number, f"c{number}", "shell", LS)) for number in range(2 * MOST_CALLS))
     assert len(answer.tool_calls) == MOST_CALLS
     assert answer.shortened
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("where", ["name", "id", "opaque", "opaque of the function", "numbers", "reason", "model"])
+def test_whatever_of_an_answer_is_long_it_stays_small_enough_for_temporal(where: str, times: int) -> None:
+    long = "\N{GRINNING FACE}" * 20_000 * times
+
+    def chunk(number: int) -> dict[str, Any]:
+        function: dict[str, Any] = {"name": f"{number}", "arguments": LS}
+        part: dict[str, Any] = {"index": number, "id": f"c{number}", "function": function}
+        if where == "name":
+            function["name"] = f"{number}{long}"
+        elif where == "id":
+            part["id"] = f"c{number}{long}"
+        elif where == "opaque":
+            part["thought_signature"] = long[:12_000]
+        elif where == "opaque of the function":
+            function["extra_content"] = {f"{number}": long[:12_000]}
+        elif where == "numbers":
+            part["reasoning"] = {f"{place}": 10**4000 for place in range(10 * times)}
+        return {
+            "model": long if where == "model" else "m",
+            "choices": [
+                {"delta": {"tool_calls": [part]}, "finish_reason": long if where == "reason" else "tool_calls"}
+            ],
+        }
+
+    _, answer = read(chunk(number) for number in range(MOST_CALLS))
+    assert len(msgspec.json.encode(answer)) < 1_500_000
+    assert answer.tool_calls
+
+
+def test_an_id_that_holds_a_signature_is_sent_back_whole() -> None:
+    """LiteLLM puts Gemini's signature into it."""
+    call_id = "call_1__thought__" + "A" * 20_000
+    _, answer = read([calls(call(0, call_id, "shell", LS))])
+    assert answer.tool_calls[0].call_id == call_id
 
 
 def test_reasoning_that_is_too_long_to_be_sent_back_is_not_sent_back_in_part() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from worker_core.basics.whole_text import WholeCharacters, whole
 from worker_core.model.answer import ToolCall
 from worker_core.model.characters import Room
-from worker_core.model.opaque import OpaqueParts
+from worker_core.model.opaque import Allowance, OpaqueParts
 
 _MARKS: Final = re.compile(r'["\\{}\[\]]')
 _CHANNEL: Final = "<|"
@@ -20,7 +20,10 @@ _CHANNEL: Final = "<|"
 MOST_CALLS: Final = 200
 """In one answer. A model that asks for more has lost its way."""
 
-_LARGEST_OPAQUE: Final = 50_000
+LARGEST_OPAQUE: Final = 50_000
+"""Bytes of signatures and the like that are kept of one call."""
+
+LARGEST_OPAQUE_TOGETHER: Final = 300_000
 
 
 class ObjectEnd:
@@ -61,15 +64,15 @@ class ObjectEnd:
 class GrowingCall:
     """One call as it comes."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, allowance: Allowance) -> None:
         self.call_id = ""
         self.name = ""
         self.end = ObjectEnd()
         self._room = room
         self._pieces: list[str] = []
         self._characters = WholeCharacters()
-        self._opaque = OpaqueParts(largest=_LARGEST_OPAQUE)
-        self._opaque_of_function = OpaqueParts(largest=_LARGEST_OPAQUE)
+        self._opaque = OpaqueParts(largest=LARGEST_OPAQUE, together=allowance)
+        self._opaque_of_function = OpaqueParts(largest=LARGEST_OPAQUE, together=allowance)
 
     def grow(self, arguments: str) -> None:
         text = self._room.take(self._characters.feed(arguments))
@@ -83,8 +86,8 @@ class GrowingCall:
     def finished(self) -> ToolCall:
         of_function = self._opaque_of_function.plain()
         return ToolCall(
-            call_id=whole(self.call_id),
-            name=whole(self.name.partition(_CHANNEL)[0].strip()),
+            call_id=self.call_id,
+            name=self.name.partition(_CHANNEL)[0].strip(),
             arguments=_plain("".join(self._pieces) + self._characters.flush()),
             opaque=self._opaque.plain() | ({"function": of_function} if of_function else {}),
         )
@@ -98,9 +101,10 @@ class CallAssembly:
     """
 
     def __init__(self, tool_names: Collection[str], room: Room) -> None:
-        """`tool_names`: those that the model was offered. `room`: for all arguments."""
+        """`tool_names`: those that the model was offered. `room`: for all names, ids and arguments."""
         self._offered = frozenset(tool_names)
         self._room = room
+        self._allowance = Allowance(LARGEST_OPAQUE_TOGETHER)
         self._calls: list[GrowingCall] = []
         self._current: dict[int, GrowingCall] = {}
         self._by_id: dict[tuple[int | None, str], GrowingCall] = {}
@@ -129,7 +133,7 @@ class CallAssembly:
         index = _number(part.get("index"))
         call = self._call(index if index is not None else place, index, call_id, name, arguments)
         if call_id and not call.call_id:
-            call.call_id = call_id
+            call.call_id = self._room.take(whole(call_id))  # some are long: LiteLLM puts Gemini's signature into them
             self._by_id[index, call_id] = call
         self._add_name(call, name)
         call.keep_opaque(part, function)
@@ -144,7 +148,7 @@ class CallAssembly:
             if len(self._calls) >= MOST_CALLS:
                 self._room.full = True
                 return self._calls[-1]
-            current = GrowingCall(self._room)
+            current = GrowingCall(self._room, self._allowance)
             self._calls.append(current)
         if slot is not None:
             self._current[slot] = current
@@ -161,7 +165,7 @@ class CallAssembly:
     def _add_name(self, call: GrowingCall, name: str) -> None:
         if name == call.name and not any(one.startswith(call.name + name) for one in self._offered):
             return  # repeated
-        call.name += name
+        call.name += self._room.take(whole(name))
 
 
 def _arguments(value: Any) -> str:

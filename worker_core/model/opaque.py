@@ -18,17 +18,34 @@ _TEXTS: Final = frozenset({"reasoning_content", "reasoning", "reasoning_text", "
 """Come in pieces that are to be joined; any other text comes whole."""
 
 
+_NUMBER_BYTES: Final = 24
+
+
 class _Pieces(list[str]):
     """A text that is still growing."""
+
+
+class Allowance:
+    """How much several may keep together."""
+
+    def __init__(self, size: int) -> None:
+        """`size`: bytes."""
+        self.left = size
 
 
 class OpaqueParts:
     """Those of one message, call or function, as they grow."""
 
-    def __init__(self, *, largest: int) -> None:
-        """`largest`: characters; more is not kept at all, since a part of it would be refused."""
+    def __init__(self, *, largest: int, together: Allowance | None = None) -> None:
+        """More is not kept at all, since a part of it would be refused.
+
+        Args:
+            largest: bytes.
+            together: with others.
+        """
         self._parts: dict[str, Any] = {}
         self._left = largest
+        self._together = together or Allowance(largest)
 
     def feed(self, raw: Mapping[str, Any]) -> bool:
         """Take what is opaque in a delta; what is null says nothing. Returns whether any text or block was in it."""
@@ -48,7 +65,7 @@ class OpaqueParts:
         """`known`, which is ours to change, with the next piece of the same part."""
         match piece:
             case str():
-                self._left -= len(piece)
+                self._spend(len(piece.encode("utf-8", "surrogatepass")))
                 if key in _TEXTS:
                     pieces = known if isinstance(known, _Pieces) else _Pieces()
                     pieces.append(piece)
@@ -57,15 +74,20 @@ class OpaqueParts:
             case dict():
                 parts = known if isinstance(known, dict) else {}
                 for name, value in piece.items():
-                    self._left -= 0 if name in parts else len(name)
+                    if self._left < 0:
+                        break
+                    if name not in parts:
+                        self._spend(len(name.encode("utf-8", "surrogatepass")))
                     parts[name] = self._fold(parts.get(name), value, name)
                 return parts
             case list():
                 blocks = known if type(known) is list else []
                 for value in piece:
+                    if self._left < 0:
+                        break
                     place = _place(blocks, value)
                     if place is None:
-                        self._left -= 1
+                        self._spend(1)
                         blocks.append(self._fold(None, value, key))
                     else:
                         blocks[place] = self._fold(blocks[place], value, key)
@@ -73,7 +95,14 @@ class OpaqueParts:
             case None:
                 return known
             case _:
+                self._spend(piece.bit_length() // 3 if isinstance(piece, int) else _NUMBER_BYTES)
                 return piece
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        self._together.left -= size
+        if self._together.left < 0:
+            self._left = -1
 
 
 def _place(blocks: list[Any], piece: Any) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from worker_core.basics.whole_text import WholeCharacters
+from worker_core.basics.whole_text import WholeCharacters, whole
 from worker_core.model.answer import Answer, Usage
 from worker_core.model.calls import CallAssembly
 from worker_core.model.characters import LeadingThoughts, Room
@@ -19,7 +19,10 @@ LARGEST_ANSWER_BYTES: Final = 600_000
 """About 150 000 tokens of English. Temporal takes 2 MB at once, and an answer travels twice at the end of a turn."""
 
 LARGEST_OPAQUE: Final = 300_000
-"""Characters of reasoning and signatures that are kept to be sent back."""
+"""Bytes of reasoning and signatures that are kept to be sent back."""
+
+LONGEST_WORD: Final = 200
+"""Characters of a model's name, and of a reason that no table has."""
 
 _REASONS: Final = {
     "length": ("length", "max_tokens", "model_length", "max_output_tokens", "token_limit"),
@@ -117,7 +120,7 @@ class AnswerReader:
         if self.full:
             return ""
         if isinstance(model := chunk.get("model"), str) and model:
-            self._model = model
+            self._model = whole(model[:LONGEST_WORD])
         self._count(chunk)
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, Sequence) else ():
@@ -147,7 +150,7 @@ class AnswerReader:
 
     def _choice(self, choice: Mapping[str, Any]) -> str:
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
-            self._finish_reason = _MEANING.get(reason.lower(), reason.lower())
+            self._finish_reason = _MEANING.get(reason.lower(), whole(reason[:LONGEST_WORD].lower()))
         delta = choice.get("delta") if "delta" in choice else choice.get("message")
         if not isinstance(delta, Mapping):
             return ""  # a remark of a content filter, or nothing
