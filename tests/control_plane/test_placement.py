@@ -36,7 +36,7 @@ def test_what_is_missing_is_said() -> None:
     "asked",
     ["gpu", ["gpu=a"], 3, False, {"gpu": None}, {"gpu": True}, {"gpu": ["a"]}, {3: "a"}, {"gpu": "[a-z]"},
      {"gpu": "a\nb"}, {"gpu": "x" * 101}, {"x" * 61: "a"}, {str(number): "a" for number in range(21)},
-     {"gpu": "*a" * 6}],
+     {"gpu": "*a" * 6}, {"\ue000": "a"}, {"gpu": "\U00018d09"}],
 )  # fmt: skip
 def test_what_cannot_be_read_is_never_met(asked: object) -> None:
     assert "cannot read" in unmet(asked, OWN)

@@ -60,7 +60,7 @@ def _read(asked: object) -> dict[str, str] | None:
             return None
         text = str(pattern)
         plain = (one_line(name, _LONGEST_NAME), one_line(text, _LONGEST_PATTERN))
-        if plain != (name, text) or "[" in text or text.count("*") > _MOST_STARS:
+        if plain != (name, text) or not f"{name}{text}".isprintable() or "[" in text or text.count("*") > _MOST_STARS:
             return None
         found[name] = text
     return found
