@@ -16,6 +16,9 @@ LINEAR = 3.0
 _ENOUGH_SECONDS = 0.002
 _TRIES = 8
 _LENGTHS = 3
+_REST_SECONDS = 0.05
+"""More from try to try: who fills the processor's caches beside it disturbs long inputs alone, and not for long."""
+
 _clock = time.perf_counter if os.name == "nt" else time.thread_time
 """Windows counts the time of a thread in steps of 15 ms (GetThreadTimes)."""
 
@@ -40,9 +43,10 @@ def twice_the_length_costs(
     for doubled in range(_LENGTHS):
         short, long = make(length << doubled), make(length << doubled + 1)
         once, twice = _seconds(act, short), _seconds(act, long)
-        for _ in range(_TRIES):
+        for tried in range(_TRIES):
             if twice < LINEAR * once:
                 return twice / once
+            time.sleep(tried * _REST_SECONDS)
             once, twice = min(once, _seconds(act, short)), min(twice, _seconds(act, long))
     return twice / once
 
