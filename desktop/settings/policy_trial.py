@@ -128,12 +128,10 @@ class PolicyTrial:
 
     def _enforces(self, settings: Settings) -> Collection[str]:
         """What the sandbox would, which is looked for once per settings."""
-        from worker_core.sandbox.choice import choose
+        from worker_core.policy.trial import enforced
 
         if self._looked is None or self._looked[0] != settings:
-            sandbox = choose(settings, self._settings.paths)
-            sandbox.close()
-            self._looked = (settings, sandbox.view.enforces)
+            self._looked = (settings, enforced(settings, self._settings.paths))
         return self._looked[1]
 
 

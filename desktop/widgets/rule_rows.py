@@ -9,17 +9,15 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from desktop.look.language import tr
-from desktop.look.tokens import Space, Tone
-from desktop.widgets.buttons import Button
+from desktop.look.tokens import Space
 from desktop.widgets.layouts import column, empty, row
-from desktop.widgets.pills import Pill, pill_size
+from desktop.widgets.pills import pill_size
+from desktop.widgets.rulings import line_button, ruling_pill, ruling_words
 from desktop.widgets.text import ElidedLabel, Label
-from worker_core.policy.rules import Action, Rule
+from worker_core.policy.rules import Rule
 
 SHOWN: Final = 50
 """Lines; the rest is counted: the text below has them all."""
-
-_TONES: Final[dict[Action, Tone]] = {Action.ALLOW: "success", Action.ASK: "warning", Action.DENY: "danger"}
 
 
 class RuleRows(QWidget):
@@ -49,18 +47,15 @@ class RuleRows(QWidget):
         self.setVisible(bool(wanted))
 
     def _row(self, rule: Rule) -> QWidget:
-        words = {Action.ALLOW: tr("Allow"), Action.ASK: tr("Ask"), Action.DENY: tr("Deny")}
-        decided = words[rule.action]
+        words, ruling = ruling_words(), rule.action.word
         effect = QWidget()
-        effect.setLayout(row(Pill(decided, tone=_TONES[rule.action]), None, gap=0))
+        effect.setLayout(row(ruling_pill(ruling), None, gap=0))
         effect.setFixedWidth(max(pill_size(word).width() for word in words.values()))
         about = ElidedLabel(rule.about, role="code", middle=True)
         said = column(about, gap=0)
         if rule.why:
             said.addWidget(ElidedLabel(rule.why, role="small", tone="muted"))
-        there = Button(tr("Line {n}", n=rule.line), variant="quiet")
-        there.setAccessibleName(f"{there.text()}: {decided}, {rule.about}")
-        there.clicked.connect(lambda: self.chosen.emit(rule.line))
+        there = line_button(rule.line, f"{words[ruling]}, {rule.about}", lambda: self.chosen.emit(rule.line))
         line = QWidget()
         across = row(effect, there, gap=Space.S)
         across.insertLayout(1, said, 1)

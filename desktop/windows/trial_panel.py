@@ -12,12 +12,12 @@ from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from desktop.look.language import tr
 from desktop.look.theme import theme
-from desktop.look.tokens import Space, Tone
-from desktop.settings.policy_trial import USUAL_TOOLS, Outcome, Outlook, TrialKind, TrialReason, TrialWish
+from desktop.look.tokens import Space
+from desktop.settings.policy_trial import USUAL_TOOLS, Outlook, TrialKind, TrialReason, TrialWish
 from desktop.widgets.buttons import Button
 from desktop.widgets.choice import Choice
 from desktop.widgets.layouts import column, empty, row, top
-from desktop.widgets.pills import Pill
+from desktop.widgets.rulings import line_button, ruling_pill, ruling_words
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.background import Background
 
@@ -35,7 +35,6 @@ _EXAMPLES: Final[dict[TrialKind, str]] = {
     "host": "api.github.com",
     "tool": "python",
 }
-_TONES: Final[dict[Outcome, Tone]] = {"allow": "success", "ask": "warning", "deny": "danger"}
 _BETWEEN_IDS: Final = re.compile(r"[\s,;]+")
 
 
@@ -138,15 +137,14 @@ class TrialPanel(QWidget):
     def show_outlook(self, found: Outlook) -> None:
         """Say what would become of the call."""
         empty(self._outlook)
-        words: dict[Outcome, str] = {"allow": tr("Allow"), "ask": tr("Ask"), "deny": tr("Deny")}
         said = Label(found.sentence, role="medium" if found.outcome else "body", wrap=True)
         head = row(said, gap=Space.S)
         head.setStretch(0, 1)
         if found.outcome is not None:
-            pill = Pill(words[found.outcome], tone=_TONES[found.outcome])
+            pill = ruling_pill(found.outcome)
             head.insertWidget(0, pill)
             top(pill, head)
-        heard = f"{words[found.outcome]}: {found.sentence}" if found.outcome else found.sentence
+        heard = f"{ruling_words()[found.outcome]}: {found.sentence}" if found.outcome else found.sentence
         first = QWidget()
         first.setLayout(head)
         first.setAccessibleName(heard)
@@ -178,8 +176,6 @@ class TrialPanel(QWidget):
             across.addWidget(Label(place[:1].upper() + place[1:], role="small", tone="muted"))
             across.addSpacing(Space.S)
             return line, None
-        there = Button(tr("Line {n}", n=reason.line), variant="quiet")
-        there.setAccessibleName(f"{there.text()}: {reason.rule}")
-        there.clicked.connect(lambda: self.line_wanted.emit(reason.line))
+        there = line_button(reason.line, reason.rule, lambda: self.line_wanted.emit(reason.line))
         across.addWidget(there)
         return line, there

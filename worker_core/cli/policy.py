@@ -51,7 +51,7 @@ def check(
     from worker_core.cli import screen
     from worker_core.policy.decision import policy_file
     from worker_core.policy.rules import Action
-    from worker_core.policy.trial import TriedCall, try_call
+    from worker_core.policy.trial import TriedCall, enforced, try_call
 
     if not (line or tool or path or host):
         raise click.UsageError("Name a command, a tool, a path or a host.")
@@ -65,7 +65,14 @@ def check(
         cwd=cwd,
         workspace=Path(workspace).resolve() if workspace else None,
     )
-    found = try_call(call, policy=policy_file(where).current(), settings=load_settings(), paths=where)
+    settings = load_settings()
+    found = try_call(
+        call,
+        policy=policy_file(where).current(),
+        settings=settings,
+        paths=where,
+        enforces=enforced(settings, where),
+    )
     decision, notes = found.decision, found.notes
     if as_json:
         screen.say_json(

@@ -75,9 +75,14 @@ def usual_tool(*, line: str, path: str, host: str) -> str:
     return "shell" if line else "read_file" if path else "web_fetch" if host else ""
 
 
-def try_call(
-    call: TriedCall, *, policy: Policy, settings: Settings, paths: Paths, enforces: Collection[str] | None = None
-) -> Trial:
+def enforced(settings: Settings, paths: Paths) -> Collection[str]:
+    """What the sandbox of these settings would enforce, as `SandboxView.enforces`. It takes a program's start."""
+    sandbox = choose(settings, paths)
+    sandbox.close()
+    return sandbox.view.enforces
+
+
+def try_call(call: TriedCall, *, policy: Policy, settings: Settings, paths: Paths, enforces: Collection[str]) -> Trial:
     """Decide about a call. Blocks: paths are looked at.
 
     Args:
@@ -85,7 +90,7 @@ def try_call(
         policy: the rules.
         settings: of this machine.
         paths: of this installation.
-        enforces: of the sandbox, as `SandboxView.enforces`; None: it is looked for, which takes a program's start.
+        enforces: of the sandbox (`enforced`).
 
     Raises:
         ConfigurationError: no execution could work in `cwd`.
@@ -94,14 +99,9 @@ def try_call(
     name = call.tool_name
     folder = call.workspace or (paths.workspaces / "example").resolve()
     granted = granted_to(call.ids, settings=settings, paths=paths, cwd=call.cwd, tool=name)
-    if enforces is None:
-        sandbox = choose(settings, paths)
-        sandbox.close()
-        enforces = sandbox.view.enforces
-    here = slashed(str(folder))
     reader = Reader(folder, own=OwnPlaces.held(enforces), place=granted.place)
     subjects = subjects_of(name, reader.arguments(call.arguments, is_started=bool(call.line)))
-    decision = policy.decide(subjects, tool=name, workspace=here)
+    decision = policy.decide(subjects, tool=name, workspace=slashed(str(folder)))
     return Trial(decision=decision, granted=granted, touched=tuple(one.text for one in subjects if one.kind == "path"))
 
 

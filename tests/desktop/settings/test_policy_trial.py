@@ -14,6 +14,7 @@ from desktop.settings.policy_trial import LONGEST_VALUE, Outcome, PolicyTrial, T
 from desktop.settings.store import SettingsStore
 from worker_core.cli.root import command
 from worker_core.paths import Paths
+from worker_core.policy import trial as tried
 from worker_core.snapshot import EngineSnapshot, SandboxView
 
 POLICY = """[[deny]]
@@ -144,10 +145,8 @@ async def test_what_a_call_says_is_made_fit_to_be_seen_and_is_said_in_the_users_
 async def test_the_sandbox_is_looked_for_once_where_no_worker_has(
     store: SettingsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from worker_core.sandbox import choice
-
-    looked, choose = [], choice.choose
-    monkeypatch.setattr(choice, "choose", lambda *given: looked.append(given) or choose(*given))
+    looked, choose = [], tried.choose
+    monkeypatch.setattr(tried, "choose", lambda *given: looked.append(given) or choose(*given))
     store.change(sandbox="none", require_sandbox="never")
     trial = PolicyTrial(settings=store, snapshot=EngineSnapshot)
     for text in ("ls", "cat /etc/hosts"):
