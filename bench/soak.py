@@ -19,6 +19,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -81,8 +82,14 @@ class Series:
         return {name: values[len(values) // 3 :] for name, values in self.values.items()}
 
 
-async def work(info: dict[str, str], series: Series, until: float) -> None:
-    """One execution behind the other, a few at once."""
+async def work(info: dict[str, str], series: Series, *, until: float) -> None:
+    """One execution behind the other, a few at once.
+
+    Args:
+        info: of the playground.
+        series: counts them.
+        until: when no more is begun, in seconds of the monotonic clock.
+    """
     plane = ControlPlaneClient(base_url=info["control_plane_url"], api_key=Secret(info["api_key"]))
 
     async def one(number: int) -> None:
@@ -127,11 +134,40 @@ async def measure(worker: psutil.Process, port: int, series: Series, until: floa
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
-def soak(seconds: float, folder: Path) -> Series:
-    """Run it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """A worker of a playground's that is given work, and looked at."""
+
+    info: dict[str, str]
+    process: psutil.Process
+    status_port: int
+
+    def work(self, seconds: float) -> Series:
+        """Give it work for so long, and measure it meanwhile."""
+        series, until = Series(), time.monotonic() + seconds
+
+        async def both() -> None:
+            await asyncio.gather(
+                work(self.info, series, until=until), measure(self.process, self.status_port, series, until)
+            )
+
+        asyncio.run(both())
+        return series
+
+    def holds(self) -> dict[str, float]:
+        """What it has open in this moment, and what runs. Kept connections are counted for themselves."""
+        series = Series()
+        series.take(self.process, self.status_port)
+        now = {name: values[-1] for name, values in series.values.items()}
+        connections = len(self.process.net_connections("tcp"))
+        return {**now, "descriptors": now["descriptors"] - connections, "connections": connections}
+
+
+@contextlib.contextmanager
+def busy(folder: Path) -> Iterator[Busy]:
+    """A worker, and what it needs.
 
     Args:
-        seconds: of work, the warm-up included.
         folder: for everything that the programs keep.
     """
     environment = {**os.environ, "KUBIYA_WORKER_HOME": str(folder), "KUBIYA_WORKER_APPROVALS": "allow"}
@@ -139,15 +175,7 @@ def soak(seconds: float, folder: Path) -> Series:
         port = free_port("127.0.0.1")
         command = [*PROGRAM, "start", "--queue-id", info["queue_id"], "--status-port", str(port)]
         with running(command, until="ready", environment={**environment, **access(info)}) as started:
-            series, until = Series(), time.monotonic() + seconds
-
-            async def both() -> None:
-                await asyncio.gather(
-                    work(info, series, until), measure(psutil.Process(started.process.pid), port, series, until)
-                )
-
-            asyncio.run(both())
-    return series
+            yield Busy(info=info, process=psutil.Process(started.process.pid), status_port=port)
 
 
 def report(series: Series) -> tuple[str, list[str]]:
@@ -169,8 +197,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="of work, a third of it warm-up (default: 30)")
     parser.add_argument("--json", type=Path, help="also write every measurement to this file")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kubiya-soak-") as folder:
-        series = soak(options.minutes * 60, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="kubiya-soak-") as folder, busy(Path(folder)) as worker:
+        series = worker.work(options.minutes * 60)
     said, grown = report(series)
     print(said)
     if options.json:

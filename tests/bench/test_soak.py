@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.soak import ALLOWED, Series, report, soak
+from bench.soak import ALLOWED, Busy, Series, busy, report
 from bench.trend import trend
+from tests.support.processes import LIMIT_SECONDS, wait_until
 
 
 def noise(*, seed: int, count: int, leak: float) -> list[float]:
@@ -51,10 +53,36 @@ def test_the_report_names_what_grew() -> None:
     assert "GROWS" in said
 
 
+MORE_BY_CHANCE = {"descriptors": 1.0, "threads": 16.0, "tasks": 1.0, "processes": 0.0, "connections": 20.0}
+"""At rest, than at the rest before: pools of threads and connections were not full."""
+
+
+def at_rest(worker: Busy) -> dict[str, float]:
+    """What a worker holds once it stays the same."""
+    seen: list[dict[str, float]] = []
+
+    def stays() -> bool:
+        time.sleep(0.5)
+        seen.append({name: worker.holds()[name] for name in MORE_BY_CHANCE})
+        return len(seen) > 3 and all(one["tasks"] == seen[-1]["tasks"] for one in seen[-4:])
+
+    wait_until(stays)
+    return seen[-1]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the programs are ended with SIGTERM")
-def test_a_busy_worker_stays_as_it_is(tmp_path: Path) -> None:
-    series = soak(24, tmp_path)
-    said, grown = report(series)
-    assert series.executions > 5
-    # So short, memory is still warming up; `make soak` is what looks at it.
-    assert not set(grown) - {"memory"}, said
+def test_a_worker_that_was_busy_is_at_rest_what_it_was(tmp_path: Path) -> None:
+    with busy(tmp_path) as worker:
+        first = worker.work(8).executions
+        before = at_rest(worker)
+        second = worker.work(16).executions
+        assert min(first, second) > 3
+
+        def more() -> dict[str, float]:
+            now = worker.holds()
+            return {name: now[name] for name, most in MORE_BY_CHANCE.items() if now[name] > before[name] + most}
+
+        until = time.monotonic() + LIMIT_SECONDS
+        while left := more():
+            assert time.monotonic() < until, f"{second} executions left {left}; before them {before}"
+            time.sleep(0.5)

@@ -13,11 +13,11 @@ import select
 import signal
 import sys
 import time
-import weakref
 from pathlib import Path
 from typing import Final
 
 from worker_core.sandbox.loans import OpenFile
+from worker_core.sandbox.process_handle import ProcessHandle
 
 _TOLD_SECONDS: Final = 10.0
 """bubblewrap says it a millisecond after its start, before it has mounted anything."""
@@ -39,8 +39,7 @@ class FirstProcess:
         self.told = OpenFile(writing)
         self._reading = OpenFile(reading)
         self._pid: int | None = None
-        self._handle: int | None = None
-        """A pidfd, where the kernel has them: a number that becomes somebody else's means nothing to it."""
+        self._handle: ProcessHandle | None = None
 
     def learn(self, parent: int) -> None:
         """Read who it is. It stays unknown where bubblewrap ended before it made one.
@@ -62,11 +61,7 @@ class FirstProcess:
             self._hold(int(found[1]), parent)
 
     def _hold(self, pid: int, parent: int) -> None:
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # it has gone, or a kernel before 5.3
-                handle = os.pidfd_open(pid)
-                weakref.finalize(self, os.close, handle)
-                self._handle = handle
+        self._handle = ProcessHandle.of(pid)
         if _parent_of(pid) == parent:
             self._pid = pid
 
@@ -76,7 +71,7 @@ class FirstProcess:
 
     def ask(self) -> None:
         """Ask everything in its group to end. It ignores that itself; the group is the tool's."""
-        if sys.platform != "win32" and self._pid is not None and not self.wait(0):
+        if sys.platform != "win32" and self._pid is not None and not self._has_gone():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGTERM)
 
@@ -84,26 +79,35 @@ class FirstProcess:
         """End everything in the namespace."""
         if sys.platform != "linux" or self._pid is None:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self._handle is not None:
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-            else:
+        if self._handle is not None:
+            self._handle.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self._pid, signal.SIGKILL)
 
     def wait(self, seconds: float) -> bool:
         """Whether it has gone, and everything with it."""
         if self._pid is None:
             return True
-        if sys.platform == "linux" and self._handle is not None:
-            poll = select.poll()
-            poll.register(self._handle, select.POLLIN)
-            return bool(poll.poll(seconds * 1000))
+        if self._handle is not None:
+            return self._handle.wait(seconds)
         until = time.monotonic() + seconds
-        while Path(f"/proc/{self._pid}").exists():
+        while not self._has_gone():
             if time.monotonic() >= until:
                 return False
             time.sleep(_LOOK_EVERY_SECONDS)
         return True
+
+    def _has_gone(self) -> bool:
+        if self._handle is not None:
+            return self._handle.has_gone
+        return not Path(f"/proc/{self._pid}").exists()
+
+    def close(self) -> None:
+        """Everything is over: nothing is held of it any more."""
+        self._reading.end()
+        if self._handle is not None:
+            self._handle.close()
 
 
 def _parent_of(pid: int) -> int | None:

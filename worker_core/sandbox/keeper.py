@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import sys
 import time
-import weakref
 from typing import Final
 
 from worker_core.sandbox.loans import OpenFile
+from worker_core.sandbox.process_handle import ProcessHandle
 
 _LOOK_EVERY_SECONDS: Final = 0.005
 
@@ -35,16 +34,12 @@ class Keeper:
         self.leash = OpenFile(reading)
         self._held = OpenFile(writing)
         self._pid: int | None = None
-        self._handle: int | None = None
+        self._handle: ProcessHandle | None = None
 
     def learn(self, child: int) -> None:
         """It has been started, as our own child."""
         self._pid = child
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # a kernel before 5.3
-                handle = os.pidfd_open(child)
-                weakref.finalize(self, os.close, handle)
-                self._handle = handle
+        self._handle = ProcessHandle.of(child)
 
     @property
     def is_known(self) -> bool:
@@ -68,16 +63,19 @@ class Keeper:
         until = time.monotonic() + seconds
         if self._pid is None:
             return True
-        if sys.platform == "linux" and self._handle is not None:
-            poll = select.poll()
-            poll.register(self._handle, select.POLLIN)
-            if not poll.poll(seconds * 1000):
-                return False
+        if self._handle is not None and not self._handle.wait(seconds):
+            return False
         while not self._has_ended():
             if time.monotonic() >= until:
                 return False
             time.sleep(_LOOK_EVERY_SECONDS)
         return True
+
+    def close(self) -> None:
+        """Everything is over: nothing is held of it any more."""
+        self._held.end()
+        if self._handle is not None:
+            self._handle.close()
 
     def _has_ended(self) -> bool:
         return self._end() is not None

@@ -255,7 +255,9 @@ class ProcessTree:
             self._unward()
             self._ended.set()
         self.process.wait()
-        self._finished()
+        # Whoever is told may know us: in a circle, what is held open here would stay so until the collector has looked.
+        finished, self._finished = self._finished, _nobody_waits
+        finished()
 
     def _wait_for_the_rest(self) -> bool:
         """Whether everything that was killed is dead: whoever looks behind a call must not see it any more."""
@@ -332,6 +334,8 @@ class ProcessTree:
             self._signal_group(signal.SIGKILL)
 
     def _tidy(self) -> None:
+        if self._first is not None:
+            self._first.close()
         if self._group is not None:
             self._group.end()
         if self._scratch is not None:
@@ -345,6 +349,10 @@ class ProcessTree:
         if sys.platform != "win32":
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
+
+
+def _nobody_waits() -> None:
+    """Everybody has been told."""
 
 
 def _unwatchable(error: Exception) -> OSError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker_core.sandbox.environment import CALL_MARK
+from worker_core.sandbox.process_handle import ProcessHandle
 
 _PROC_SELF = Path("/proc/self/environ")
 _PASSES = 5
@@ -48,12 +48,12 @@ def end_strays(mark: str, *, session: int | None = None, seconds: float) -> bool
     if sys.platform == "win32" or not (mark or session):
         return True
     until = time.monotonic() + seconds
-    killed: dict[int, int | None] = {}
+    killed: dict[int, ProcessHandle | None] = {}
     try:
         for _ in range(_PASSES):
             found = [process_id for process_id in _left(mark, session) if process_id not in killed]
             for process_id in found:
-                killed[process_id] = _handle(process_id)
+                killed[process_id] = ProcessHandle.of(process_id)
                 with contextlib.suppress(OSError):
                     os.kill(process_id, signal.SIGKILL)
             if not found:
@@ -62,23 +62,12 @@ def end_strays(mark: str, *, session: int | None = None, seconds: float) -> bool
         return all(dead)
     finally:
         for handle in filter(None, killed.values()):
-            os.close(handle)
+            handle.close()
 
 
-def _handle(process_id: int) -> int | None:
-    """A pidfd; None: there are none here, or it is dead."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            return os.pidfd_open(process_id)
-    return None
-
-
-def _wait(process_id: int, handle: int | None, until: float) -> bool:
-    left = max(0.0, until - time.monotonic())
-    if sys.platform == "linux" and handle is not None:
-        poll = select.poll()
-        poll.register(handle, select.POLLIN)
-        return bool(poll.poll(left * 1000))
+def _wait(process_id: int, handle: ProcessHandle | None, until: float) -> bool:
+    if handle is not None:
+        return handle.wait(max(0.0, until - time.monotonic()))
     import psutil
 
     with contextlib.suppress(psutil.Error):
