@@ -13,6 +13,7 @@ from desktop.look.tokens import Space
 from desktop.widgets.layouts import column, empty, row
 from desktop.widgets.pills import pill_size
 from desktop.widgets.rulings import line_button, ruling_pill, ruling_words
+from desktop.widgets.tab_order import lead_here
 from desktop.widgets.text import ElidedLabel, Label
 from worker_core.policy.rules import Rule
 
@@ -40,13 +41,17 @@ class RuleRows(QWidget):
             return
         self._rules = wanted
         empty(self._lines)
+        ways = []
         for rule in wanted[:SHOWN]:
-            self._lines.addWidget(self._row(rule))
+            line, there = self._row(rule)
+            self._lines.addWidget(line)
+            ways.append(there)
         if len(wanted) > SHOWN:
             self._lines.addWidget(Label(tr("{count} more", count=len(wanted) - SHOWN), role="small", tone="muted"))
         self.setVisible(bool(wanted))
+        lead_here(self, ways)
 
-    def _row(self, rule: Rule) -> QWidget:
+    def _row(self, rule: Rule) -> tuple[QWidget, QWidget]:
         words, ruling = ruling_words(), rule.action.word
         effect = QWidget()
         effect.setLayout(row(ruling_pill(ruling), None, gap=0))
@@ -60,4 +65,4 @@ class RuleRows(QWidget):
         across = row(effect, there, gap=Space.S)
         across.insertLayout(1, said, 1)
         line.setLayout(across)
-        return line
+        return line, there

@@ -164,6 +164,9 @@ def test_in_settings_it_tries_the_policy_as_it_is_typed_and_leads_into_it(qtbot:
     ]  # fmt: skip
     button(panel, line).click()
     assert editor.textCursor().blockNumber() == 0
+    editor.setPlainText('[[deny]]\ncommand = "a*"\n[[deny]]\ncommand = "b*"\n')
+    button(page, "Line 1: Deny, command = 'a*'").setFocus()
+    assert _by_tab(window, 3)[1:] == ["Line 3: Deny, command = 'b*'", "What the call names"], "made late, met in place"
     editor.setPlainText('\n\n[[deny]]\ncommand = "git push*"\n')
     qtbot.waitUntil(lambda: reads(panel, "It does not run."))
     button(panel, "Line 3: deny command = 'git push*'").click()
