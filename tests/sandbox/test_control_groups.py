@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from worker_core.sandbox import control_groups
 from worker_core.sandbox.control_groups import MEMORY, PROCESSES, TIME, CallGroup, ControlGroups, Place, find_place
 from worker_core.sandbox.limits import Limits
+from worker_core.sandbox.tree import children_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
 
@@ -170,6 +172,40 @@ def test_a_launcher_that_nobody_closes_leaves_no_groups() -> None:
     del call, groups
     gc.collect()
     assert not any(one.exists() for one in folders)
+
+
+_ENTERS = """
+import os, subprocess, sys
+for entrance in map(int, sys.argv[1:]):
+    os.write(entrance, b"0")
+subprocess.run(["/bin/cat"])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="an ordinary user makes no groups here")
+def test_who_enters_is_in_all_groups_with_what_it_starts() -> None:
+    groups = ControlGroups.find(Limits())
+    if groups is None:
+        pytest.skip("no control groups can be made here")
+    call = groups.take()
+    assert call is not None
+    entrances = [one.descriptor for one in call.entrances]
+    files = [Path(f"/proc/self/fd/{one}").readlink() for one in entrances]
+    if groups.place.version == 1:
+        # What moves a whole process there waits for the kernel, longer than everything else takes.
+        assert {file.name for file in files} == {"tasks"}
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _ENTERS, *map(str, entrances)], stdin=subprocess.PIPE, pass_fds=entrances
+    ) as process:
+        assert process.stdin is not None
+        while not (started := children_of(process.pid)):
+            assert process.poll() is None
+        found = {*map(int, (files[0].parent / "cgroup.procs").read_text().split())}
+        assert found == {process.pid, *started}
+        assert all((file.parent / "cgroup.procs").read_text().split() for file in files)
+        process.stdin.close()
+    call.end()
+    groups.close()
 
 
 def test_groups_that_cannot_be_made_are_none_and_what_was_killed_is_tidied_up(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Gate:
     """By the numbers of setrlimit(2)."""
 
     groups: Sequence[Loan] = ()
-    """Open `cgroup.procs` of the control groups that the tool belongs to."""
+    """What the tool enters its control groups by, open (`CallGroup.entrances`)."""
 
     network: tuple[Loan, int, int] | None = None
     """A connected socket on which a listener is handed over, the listener's port of 127.0.0.1, and how many sockets are

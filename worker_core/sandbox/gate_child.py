@@ -7,7 +7,7 @@ Arguments: words `name=value`, then `--` and the command.
 * `network`: `descriptor:port:count`. What listens on that port of 127.0.0.1 is handed over on the descriptor, a
   connected socket whose other end is the worker's, and with it, if `count` is not 0, a socket for datagrams and so many
   for connections. The worker binds these, which nobody here may, and shuts its end. Nothing of it is open in the tool.
-* `groups`: descriptors of control groups' `cgroup.procs`, comma between.
+* `groups`: descriptors of what enters control groups, comma between; with this thread, which is the only one.
 * `scope`: descriptor of rules of Landlock about what is in reach; put on first.
 * `walls`, `filter`, `leash`: descriptors of rules of Landlock about files, of a system-call filter, and of a pipe. A
   child of this process puts them on and becomes the tool; the process itself stays as its keeper (keeper.py).
