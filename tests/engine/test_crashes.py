@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from temporalio.api.enums.v1 import EventType
+import pytest
+from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.client import Client, WorkflowHandle
 
 from tests.support.engine import home, new_queue
@@ -98,6 +99,35 @@ async def test_killed_while_its_turn_ends_it_is_noticed_soon_and_decided_once(
     assert [one["turn_number"] for one in told["turns"]] == [1]
 
 
+@pytest.mark.parametrize("step", ["start_turn", "end_execution"])
+async def test_killed_in_a_short_step_it_is_missed_by_its_heartbeats(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient, step: str
+) -> None:
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    temporal = await Client.connect(stage.info.temporal_host)
+    async with held_calls(stage) as plane:
+        with worker_process(stage, tmp_path, queue, CONTROL_PLANE_URL=plane.url) as worker:
+            await asyncio.to_thread(worker.wait_ready)
+            execution_id = await submit(stage, client, queue, f"before {step} {queue}\n!instant")
+            await viewer.reach(execution_id, "waiting_for_input")
+            handle = temporal.get_workflow_handle(f"agent-execution-{execution_id}")
+            await until(lambda: _all_done(handle))
+            plane.hold(lambda path: path == f"/executions/{execution_id}")
+            if step == "start_turn":
+                await handle.signal("add_message", {"role": "user", "content": f"second {queue}\n!instant"})
+            else:
+                await handle.signal("mark_as_done")
+            await until(lambda: _beats(handle, step))
+            worker.kill()
+    with worker_process(stage, tmp_path, queue) as worker:
+        await asyncio.to_thread(worker.wait_ready)
+        await handle.signal("mark_as_done")
+        await handle.result()
+        assert await asyncio.to_thread(worker.terminate) == 0
+    assert await _missed_by_heartbeat(handle) == [step]
+    assert (await client.get_execution(execution_id)).status == "completed"
+
+
 async def test_another_machine_takes_over_what_was_not_begun(
     stage: Stage, tmp_path: Path, client: ControlPlaneClient
 ) -> None:
@@ -127,6 +157,23 @@ async def _all_done(handle: WorkflowHandle[Any, Any]) -> bool:
     kinds = [event.event_type async for event in handle.fetch_history_events()]
     begun, ended = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
     return kinds.count(begun) == kinds.count(ended)
+
+
+async def _beats(handle: WorkflowHandle[Any, Any], step: str) -> bool:
+    under_way = (await handle.describe()).raw_description.pending_activities
+    return any(one.activity_type.name == step and one.HasField("last_heartbeat_time") for one in under_way)
+
+
+async def _missed_by_heartbeat(handle: WorkflowHandle[Any, Any]) -> list[str]:
+    """Steps whose attempt before the last was given up since no heartbeat came."""
+    names, missed = dict[int, str](), []
+    async for event in handle.fetch_history_events():
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            names[event.event_id] = event.activity_task_scheduled_event_attributes.activity_type.name
+        started = event.activity_task_started_event_attributes
+        if started.last_failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT:
+            missed.append(names[started.scheduled_event_id])
+    return missed
 
 
 async def _written(path: Path) -> bool:

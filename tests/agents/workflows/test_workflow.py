@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -369,6 +371,39 @@ async def test_a_turn_that_failed_for_a_passing_cause_waits_for_its_user(client:
     assert [message["content"] for message in given_up.messages] == ["hello"]
     assert (result["status"], result["response"], result["usage"]["prompt_tokens"]) == ("completed", "there", 17)
     assert world.model_calls[-1].messages[-1]["content"] == "hello\n\nnow?"
+
+
+async def test_each_step_is_missed_soon_where_its_worker_dies(client: Client) -> None:
+    """A step without heartbeats is missed when its time is up: after a minute or more."""
+    noise = random.Random(7)
+
+    def answer(call: ModelCall) -> ModelReply:
+        if call.turn == 1:
+            raise ApplicationError(
+                "The quota is used up.", "llm_model_error", type="GatewayPassing", non_retryable=True
+            )
+        return reply("", tool("shell")) if len(world.tool_calls) < 2 else reply("there")
+
+    much = ToolOutcome(succeeded=True, output="".join(noise.choices("0123456789abcdef", k=200_000)))
+    world = World(answer=answer, run=lambda request: much, context_limit_tokens=1_000_000)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        await until_state(handle, "waiting_for_input")
+        await handle.signal("add_message", {"role": "user", "content": "now?"})
+        await handle.result()
+        history = await handle.fetch_history()
+    limits = {
+        event.activity_task_scheduled_event_attributes.activity_type.name: (
+            event.activity_task_scheduled_event_attributes.heartbeat_timeout.ToTimedelta()
+        )
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    }
+    assert set(limits) == {
+        "begin_execution", "start_turn", "call_model", "run_tool", "save_messages", "finish_turn", "give_up_turn",
+        "end_execution",
+    }  # fmt: skip
+    assert {name: limit for name, limit in limits.items() if not timedelta() < limit <= timedelta(seconds=10)} == {}
 
 
 async def test_an_execution_that_nobody_attends_fails_all_the_same(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -79,6 +80,7 @@ class Steps:
         self._calls: RunningCalls[ToolOutcome] = RunningCalls(patience=self._patience)
         self._turns: RunningCalls[ClaudeReply] = RunningCalls(patience=self._patience)
         self._turn_ends: RunningCalls[TurnDecision] = RunningCalls(patience=self._patience, to_the_end=True)
+        self._stores: RunningCalls[None] = RunningCalls(patience=self._patience, to_the_end=True)
         self._first = FirstAnswers(patience=self._patience)
 
     def leave(self) -> None:
@@ -86,6 +88,7 @@ class Steps:
         self._calls.leave()
         self._turns.leave()
         self._turn_ends.leave()
+        self._stores.leave()
         self._first.leave()
 
     def _patience(self) -> timedelta:
@@ -148,6 +151,10 @@ class Steps:
     @failures.as_application_errors
     async def start_turn(self, turn: StartTurn) -> None:
         """A later turn begins: the user answered."""
+        async with heartbeating():
+            await self._started_turn(turn)
+
+    async def _started_turn(self, turn: StartTurn) -> None:
         services = self._services
         services.tracker.turn_began(
             turn.execution_id, queue_id=self._queue.queue_id, turn=turn.turn, workflow_id=_workflow_id()
@@ -294,6 +301,12 @@ class Steps:
     @failures.as_application_errors
     async def give_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
         """A turn failed for a cause that may pass: its user may go on from here."""
+        async with heartbeating():
+            return await self._turn_ends.outcome(
+                turn.execution_id, f"turn {turn.turn} given up", lambda: self._given_up_turn(turn)
+            )
+
+    async def _given_up_turn(self, turn: GiveUpTurn) -> TurnDecision:
         decision = await turn_ends.give_up(
             self._services,
             turn,
@@ -316,7 +329,14 @@ class Steps:
     @failures.as_application_errors
     async def end_execution(self, end: EndExecution) -> None:
         """The last word about an execution. A status that is final already is left as it is."""
-        await self._end(end, begun=activity.info().task_queue == self._queue.home_queue)
+        begun = activity.info().task_queue == self._queue.home_queue
+        await self._stored(end.execution_id, "end", lambda: self._end(end, begun=begun))
+
+    async def _stored(self, execution_id: str, what: str, store: Callable[[], Coroutine[None, None, None]]) -> None:
+        """One write, whole; another attempt at the same step waits for it."""
+        step = f"{what} {activity.info().workflow_run_id} {activity.info().activity_id}"
+        async with heartbeating():
+            await self._stores.outcome(execution_id, step, store)
 
     async def _end(self, end: EndExecution, *, begun: bool) -> None:
         self._first.forget(end.execution_id)
@@ -332,12 +352,18 @@ class Steps:
     @failures.as_application_errors
     async def save_messages(self, save: SaveMessages) -> None:
         """Store what was said so far, in mid-turn."""
+        await self._stored(save.execution_id, "messages", lambda: self._saved_messages(save))
+
+    async def _saved_messages(self, save: SaveMessages) -> None:
         stored = await self._services.client.load_session(save.execution_id)
         await turn_ends.store_messages(self._services, save, stored=stored, repeated=activity.info().attempt > 1)
 
     @failures.as_application_errors
     async def create_job_record(self, job: JobRecord) -> None:
         """Make the record of a job's run; a job that is gone is told apart from trouble."""
+        await self._stored(job.execution_id, "record", lambda: self._created_job_record(job))
+
+    async def _created_job_record(self, job: JobRecord) -> None:
         try:
             await self._services.client.create_job_execution(
                 JobExecution(
@@ -358,6 +384,9 @@ class Steps:
     @failures.as_application_errors
     async def set_job_status(self, job: JobStatus) -> None:
         """Say how a job's run ended."""
+        await self._stored(job.execution_id, "status", lambda: self._set_job_status(job))
+
+    async def _set_job_status(self, job: JobStatus) -> None:
         await self._services.client.set_job_status(
             job.execution_id,
             job.job_id,

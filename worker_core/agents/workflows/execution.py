@@ -299,8 +299,6 @@ class ExecutionWorkflow:
                 ),
                 TurnDecision,
                 limit=retries.STORING,
-                # The server takes seconds to decide: a worker that dies meanwhile is noticed.
-                heartbeat_timeout=timedelta(seconds=home.timeouts.heartbeat),
             )
         )
         progress.unsaved.clear()
@@ -454,6 +452,7 @@ class ExecutionWorkflow:
                 "end_execution",
                 end,
                 start_to_close_timeout=retries.CONTROL_PLANE_CALL,
+                heartbeat_timeout=retries.HEARTBEAT,
                 retry_policy=retries.CONTROL_PLANE_RETRY,
             )
         else:

@@ -46,7 +46,7 @@ class Home:
             ),
             result_type=Begun,
             start_to_close_timeout=retries.BEGIN,
-            heartbeat_timeout=retries.BEGIN_HEARTBEAT,
+            heartbeat_timeout=retries.HEARTBEAT,
             retry_policy=retries.CONTROL_PLANE_RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
@@ -104,16 +104,18 @@ class Home:
         result_type: type[_Result],
         *,
         limit: timedelta = retries.CONTROL_PLANE_CALL,
-        **options: Any,
     ) -> _Result:
-        """Run one that talks to the control plane alone, `limit` at most each time, for as long as that is away."""
+        """Run one that talks to the control plane alone, `limit` at most each time, for as long as that is away.
+
+        That may take its time to answer: a worker that dies meanwhile is noticed by its heartbeats.
+        """
         return await self.call(
             activity,
             argument,
             result_type,
             start_to_close_timeout=limit,
+            heartbeat_timeout=timedelta(seconds=self._progress.home.timeouts.heartbeat),
             retry_policy=retries.CONTROL_PLANE_RETRY,
-            **options,
         )
 
     async def begin_anew(self) -> None:

@@ -46,6 +46,7 @@ class ScheduledJobWrapperWorkflow:
                     trigger_metadata={key: value for key, value in metadata.items() if key != "job_id"},
                 ),
                 start_to_close_timeout=retries.CONTROL_PLANE_CALL,
+                heartbeat_timeout=retries.HEARTBEAT,
                 retry_policy=retries.CONTROL_PLANE_RETRY,
             )
         except ActivityError as error:
@@ -82,6 +83,7 @@ class ScheduledJobWrapperWorkflow:
                 error=sentence,
             ),
             start_to_close_timeout=retries.CONTROL_PLANE_CALL,
+            heartbeat_timeout=retries.HEARTBEAT,
             retry_policy=_LAST_WORD,
         )
 

@@ -34,8 +34,8 @@ BEGIN = SERVER_START + timedelta(hours=1)
 """One attempt to begin an execution: its MCP servers may have to be fetched first. Heartbeats tell that its worker is
 gone."""
 
-BEGIN_HEARTBEAT = timedelta(seconds=10)
-"""A worker that dies while it begins an execution is noticed by then."""
+HEARTBEAT = timedelta(seconds=10)
+"""A worker that dies in a step that has no home yet is noticed by then."""
 
 LAST_ANSWER = timedelta(seconds=5)
 """How long a cancelled execution waits for the answer of the worker that begins it."""
