@@ -182,6 +182,40 @@ def test_bases_that_are_none_and_parameters_of_types() -> None:
     assert Square("a", 3) == Square("a", 3) != Square("b", 3)
 
 
+@pytest.mark.parametrize("decorate", [dataclass, dataclasses.dataclass])
+def test_only_fields_of_a_class_that_is_derived_without_being_one_are_frozen(decorate: Any) -> None:
+    derived = type("Derived", (decorate(frozen=True)(type("Made", (), {"__annotations__": {"x": "int"}})),), {})
+    one = derived(1)
+    one.more = 2
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'x'"):
+        one.x = 2
+    with pytest.raises(FrozenInstanceError, match="cannot delete field 'x'"):
+        del one.x
+    del one.more
+    assert not hasattr(one, "more")
+    assert one == derived(1) != derived(2)
+
+
+@pytest.mark.parametrize("decorate", [dataclass, dataclasses.dataclass])
+def test_a_base_hears_what_is_set_beside_the_fields(decorate: Any) -> None:
+    heard: list[str] = []
+
+    class Hearing:
+        def __setattr__(self, name: str, value: object) -> None:
+            heard.append(name)
+
+    derived = type("Derived", (decorate(frozen=True)(type("Made", (Hearing,), {"__annotations__": {"x": "int"}})),), {})
+    derived(1).more = 2
+    assert heard == ["more"]
+
+
+def test_classes_have_their_methods_together_but_for_one() -> None:
+    names = ("__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__getstate__", "__setstate__")
+    other = dataclass(frozen=True, slots=True)(type("Other", (), {"__annotations__": {"z": "int"}}))
+    assert [name for name in names if vars(other)[name] is not vars(Point)[name]] == []
+    assert vars(other)["__init__"] is not vars(Point)["__init__"]
+
+
 def test_one_that_holds_itself_can_be_shown() -> None:
     @dataclass
     class Node:

@@ -1,10 +1,10 @@
 """`dataclass` as the standard library's, without its price at the start of a process.
 
 The standard library writes and compiles the text of up to six methods for each class, when its module is imported: half
-of what a worker's imports took. All but one of them need no text of their own, and the one, `__init__`, is written when
-the first object is made; most classes of a start never have one. Fields, `replace`, `asdict`, slots, matching and
-inheritance are the standard library's own. What is unusual is left to it whole. One thing differs: `inspect.signature`
-knows the parameters from the first object on.
+of what a worker's imports took. All but one of them need no text of their own, and are the same functions for all
+classes; the one, `__init__`, is written when the first object is made, and most classes of a start never have one.
+Fields, `replace`, `asdict`, slots, matching and inheritance are the standard library's own. What is unusual is left to
+it whole. One thing differs: `inspect.signature` knows the parameters from the first object on.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _WRITTEN: Final = frozenset(
 _PARAMETERS: Final = "__dataclass_params__"
 _MARKS: Final = ("KW_ONLY", "InitVar")
 """In annotations that are no field's."""
+_GUARDED: Final = frozenset({"__setattr__", "__delattr__"})
 
 
 class _Unset:
@@ -63,29 +64,26 @@ def _made(cls: type, options: dict[str, Any]) -> type:
     parameters.eq, parameters.frozen = eq, frozen
     fields = dataclasses.fields(made)
     _check_order(fields)
-    _set(made, __init__=_first_init(made, frozen=frozen))
-    setattr(made, "__repr__", _shown)  # noqa: B010 - one for all: a function of each class's own is a kilobyte
+    _give_init(made, _first_init(made, frozen=frozen))
+    shared: dict[str, Any] = {"__repr__": _shown}
     if eq:
-        compared = tuple(one.name for one in fields if one.compare)
-        values = _values(compared)
-        _set(made, __eq__=_eq(values), __hash__=None)
-        if frozen:
-            hashed = tuple(one.name for one in fields if (one.compare if one.hash is None else one.hash))
-            _set(made, __hash__=_hash(values if hashed == compared else _values(hashed)))
+        shared |= {"__eq__": _equal, "__hash__": _hashed if frozen else None} | _values(fields)
     if frozen:
-        _set(made, **_guards(made))
+        shared |= {"__setattr__": _set_attribute, "__delattr__": _delete_attribute}
         if options.get("slots"):
-            setattr(made, "__getstate__", _getstate)  # noqa: B010 - likewise
-            setattr(made, "__setstate__", _setstate)  # noqa: B010
+            shared |= {"__getstate__": _getstate, "__setstate__": _setstate}
+    for name, one in shared.items():
+        setattr(made, name, one)
     return made
 
 
 def _is_unusual(cls: type, options: dict[str, Any]) -> bool:
-    """Methods of its own that would be written, fields that are none, options that few use."""
+    """Methods of its own that would be written, fields that are none, options that few use, guards of a base."""
     return bool(
         not options.keys() <= _UNDERSTOOD
         or _WRITTEN & vars(cls).keys()
         or any(mark in str(kind) for kind in inspect.get_annotations(cls).values() for mark in _MARKS)
+        or any(_GUARDED & vars(base).keys() and _PARAMETERS not in vars(base) for base in cls.__mro__[1:-1])
     )
 
 
@@ -103,18 +101,16 @@ def _has_default(one: dataclasses.Field[Any]) -> bool:
     return one.default is not dataclasses.MISSING or one.default_factory is not dataclasses.MISSING
 
 
-def _set(cls: type, **methods: Any) -> None:
-    for name, method in methods.items():
-        if callable(method):
-            method.__name__, method.__qualname__ = name, f"{cls.__qualname__}.{name}"
-            method.__module__ = cls.__module__
-        setattr(cls, name, method)
+def _give_init(cls: type, method: Any) -> None:
+    method.__name__, method.__qualname__ = "__init__", f"{cls.__qualname__}.__init__"
+    method.__module__ = cls.__module__
+    setattr(cls, "__init__", method)  # noqa: B010 - type checkers forbid it
 
 
 def _first_init(cls: type, *, frozen: bool) -> Callable[..., None]:
     def first(self: Any, /, *args: Any, **kwargs: Any) -> None:
         written = _init(cls, frozen=frozen)
-        _set(cls, __init__=written)
+        _give_init(cls, written)
         written(self, *args, **kwargs)
 
     return first
@@ -153,8 +149,15 @@ def _init(cls: type, *, frozen: bool) -> Callable[..., None]:
     return written
 
 
-def _values(names: tuple[str, ...]) -> Callable[[Any], Any]:
-    return attrgetter(*names) if names else lambda _: ()
+def _values(fields: tuple[dataclasses.Field[Any], ...]) -> dict[str, Any]:
+    """What `_equal` and `_hashed` read of an object, as attributes of its class."""
+    compared = tuple(one.name for one in fields if one.compare)
+    hashed = tuple(one.name for one in fields if (one.compare if one.hash is None else one.hash))
+    values = attrgetter(*compared or ("__class__",))
+    return {
+        "__dataclass_compared__": values,
+        "__dataclass_hashed__": values if hashed == compared else attrgetter(*hashed or ("__class__",)),
+    }
 
 
 @recursive_repr()
@@ -163,36 +166,32 @@ def _shown(self: Any) -> str:
     return f"{type(self).__qualname__}({values})"
 
 
-def _eq(values: Callable[[Any], Any]) -> Callable[[Any, object], bool]:
-    def equal(self: Any, other: object) -> bool:
-        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
-
-    return equal
-
-
-def _hash(values: Callable[[Any], Any]) -> Callable[[Any], int]:
-    def hashed(self: Any) -> int:
-        return hash(values(self))
-
-    return hashed
+def _equal(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    values = self.__dataclass_compared__
+    return values(self) == values(other)
 
 
-def _guards(cls: Any) -> dict[str, Any]:
-    def set_attribute(self: Any, name: str, value: Any) -> None:
-        if type(self) is cls or _is_field(cls, name):
-            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-        super(cls, self).__setattr__(name, value)
-
-    def delete_attribute(self: Any, name: str) -> None:
-        if type(self) is cls or _is_field(cls, name):
-            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-        super(cls, self).__delattr__(name)
-
-    return {"__setattr__": set_attribute, "__delattr__": delete_attribute}
+def _hashed(self: Any) -> int:
+    return hash(self.__dataclass_hashed__(self))
 
 
-def _is_field(cls: Any, name: str) -> bool:
-    return any(one.name == name for one in dataclasses.fields(cls))
+def _set_attribute(self: Any, name: str, value: Any) -> None:
+    if _is_guarded(type(self), name):
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+    object.__setattr__(self, name, value)
+
+
+def _delete_attribute(self: Any, name: str) -> None:
+    if _is_guarded(type(self), name):
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+    object.__delattr__(self, name)
+
+
+def _is_guarded(cls: Any, name: str) -> bool:
+    """Of a class that is only derived from a dataclass, other attributes are not."""
+    return _PARAMETERS in vars(cls) or any(one.name == name for one in dataclasses.fields(cls))
 
 
 def _getstate(self: Any) -> list[Any]:

@@ -103,10 +103,10 @@ def unknown(limits: Iterable[CallLimit], *, queues: Collection[str]) -> Iterator
     Returns:
         Each with the type that was probably meant; empty: it is like none.
     """
-    import difflib  # where something is unknown alone
-
     known = {*SKILLS, *queues}
     for one in limits:
         if one.whose not in known and not _QUEUE_ID.fullmatch(one.whose):
+            import difflib  # where something is unknown alone
+
             written = one.whose.lower().replace("-", "_").replace(" ", "_")
             yield one, next(iter(difflib.get_close_matches(written, SKILLS, n=1, cutoff=_NEAR)), "")
