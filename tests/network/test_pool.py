@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpcore2
 import httpx2
 import pytest
 from hypothesis import given
@@ -23,6 +23,7 @@ from tests.support.imports import loaded_by
 from tests.support.loops import LOOPS, run_on
 from tests.support.tls import Authority
 from worker_core.basics.tasks import TaskKeeper
+from worker_core.network.faults import LocalProtocolError, PoolTimeout, ProxyError, RemoteProtocolError, WriteTimeout
 from worker_core.network.http import NoHttpAnswer, explain, new_client
 from worker_core.network.pool import Pool, _read_base, _target
 from worker_core.network.sockets import UNREAD_BYTES
@@ -55,7 +56,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
 @asynccontextmanager
-async def listening(serve: Serve) -> AsyncIterator[str]:
+async def listening(serve: Serve, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Ends when the other side has ended all that it began."""
     under_way = TaskKeeper()
 
@@ -67,7 +68,7 @@ async def listening(serve: Serve) -> AsyncIterator[str]:
             await writer.wait_closed()
 
     server = await asyncio.start_server(
-        lambda reader, writer: under_way.start(quietly(reader, writer)), "127.0.0.1", 0, limit=1 << 20
+        lambda reader, writer: under_way.start(quietly(reader, writer)), "127.0.0.1", 0, limit=1 << 20, ssl=tls
     )
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -95,9 +96,9 @@ async def test_what_is_sent_is_what_a_client_sends(method: str, content: bytes |
 def test_a_target_is_quoted_as_a_client_quotes_it(path: str, query: dict[str, str] | None) -> None:
     client = new_client(base_url="http://host.example")
     try:
-        expected = client.build_request("GET", f"/api/{path}", params=query).url.raw_path
+        expected = client.build_request("GET", f"/api/{path}", params=query).url.raw_path.decode()
     except (httpx2.InvalidURL, UnicodeEncodeError) as error:
-        with pytest.raises(httpcore2.LocalProtocolError if isinstance(error, httpx2.InvalidURL) else type(error)):
+        with pytest.raises(LocalProtocolError if isinstance(error, httpx2.InvalidURL) else type(error)):
             _target(f"/api/{path}", query)
     else:
         assert _target(f"/api/{path}", query) == expected
@@ -117,12 +118,12 @@ def test_a_base_is_read_as_a_client_reads_it(scheme: str, rest: str) -> None:
     try:
         read = httpx2.URL(url)
     except httpx2.InvalidURL:
-        with pytest.raises(httpcore2.LocalProtocolError):
+        with pytest.raises(LocalProtocolError):
             _read_base(url)
     else:
         ours = _read_base(url)
-        assert (ours.scheme, ours.host, ours.port) == (read.raw_scheme, read.raw_host, read.port)
-        assert (ours.netloc, ours.path) == (read.netloc.decode("ascii"), read.raw_path)
+        assert (ours.scheme, ours.host, ours.port) == (read.scheme, read.raw_host.decode(), read.port)
+        assert (ours.netloc, ours.path) == (read.netloc.decode("ascii"), read.raw_path.decode("ascii"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system may name a proxy")
@@ -134,7 +135,9 @@ def test_a_worker_that_waits_has_no_client(monkeypatch: pytest.MonkeyPatch) -> N
         "from worker_core.network.pool import Pool\n"
         "for url in ('http://127.0.0.1:80/api', 'https://host.example'): Pool(base_url=url, max_connections=1)"
     )
-    assert not loaded_by(program) & {"email", "http", "httpx2", "idna", "urllib.request", "zipfile"}
+    assert not loaded_by(program) & {
+        "anyio", "email", "http", "httpcore2", "httpx2", "idna", "urllib.request", "zipfile",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -154,31 +157,141 @@ def test_tls_to_a_trusted_server_keeps_its_connection(tmp_path: Path, loop: str)
         run_on(loop, called(f"https://localhost:{server.port}"))
 
 
-async def test_tls_goes_through_a_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority, asked = Authority(tmp_path, name=NAME), []
+async def carried(server: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """What comes goes to a port of this machine, and back."""
+    there, out = await asyncio.open_connection("127.0.0.1", server)
+
+    async def carry(one: asyncio.StreamReader, other: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await one.read(1 << 16):
+                other.write(piece)
+                await other.drain()
+        other.close()
+
+    await asyncio.gather(carry(reader, out), carry(there, writer))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_tls_goes_through_a_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """With `https`, the proxy is spoken to in TLS as well."""
+    (of_proxy := tmp_path / "proxy").mkdir()
+    authority, proxys, asked = Authority(tmp_path, name=NAME), Authority(of_proxy, name="localhost"), []
+    both = tmp_path / "both.pem"
+    both.write_bytes(authority.file.read_bytes() + proxys.file.read_bytes())
 
     async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
-        there, out = await asyncio.open_connection("127.0.0.1", server.port)
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n"))
         writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-
-        async def carry(one: asyncio.StreamReader, other: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError):
-                while piece := await one.read(1 << 16):
-                    other.write(piece)
-                    await other.drain()
-            other.close()
-
-        await asyncio.gather(carry(reader, out), carry(there, writer))
+        await carried(server.port, reader, writer)
 
     with serving(echo, tls=authority.context) as server:
-        async with listening(tunnel) as proxy:
-            monkeypatch.setenv("HTTPS_PROXY", proxy)
+        async with listening(tunnel, tls=proxys.context if scheme == "https" else None) as proxy:
+            address = proxy.removeprefix("http://127.0.0.1:")
+            monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me:p%40ss@localhost:{address}")
             monkeypatch.delenv("NO_PROXY", raising=False)
-            async with pool_of(f"https://{NAME}", ca_file=authority.file) as pool:
+            async with pool_of(f"https://{NAME}", ca_file=both) as pool:
                 assert await whole(pool, method="POST", content=b"a") == (200, b"a")
                 assert await whole(pool, method="POST", content=b"b") == (200, b"b")
-    assert asked == [f"CONNECT {NAME}:443 HTTP/1.1".encode()], "one tunnel for both"
+    [[line, *headers]] = asked  # one tunnel for both
+    assert line == f"CONNECT {NAME}:443 HTTP/1.1"
+    assert {f"Host: {NAME}:443", "Proxy-Authorization: Basic bWU6cEBzcw=="} <= set(headers)
+    assert "Authorization" not in {header.partition(":")[0] for header in headers}
+
+
+async def test_a_tunnel_that_is_refused_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+        assert not await reader.read(), "nothing of the call itself"
+
+    async with listening(refuse) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        async with pool_of(f"https://{NAME}") as pool:
+            with pytest.raises(NoHttpAnswer) as caught:
+                await whole(pool, headers={"Authorization": "Bearer k"})
+    assert isinstance(caught.value.__cause__, ProxyError)
+    assert "did not let us through" in explained(caught.value)
+    assert "407 Who are you" in explained(caught.value)
+
+
+async def test_a_proxy_is_asked_for_what_is_not_encrypted_as_a_client_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(echo) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        url = f"http://{NAME}:8080/base"
+        async with pool_of(url) as pool, new_client(base_url=url) as client:
+            await client.post("/a", content=b"a", params={"q": "1"})
+            assert await whole(pool, "/a", method="POST", content=b"a", query={"q": "1"}) == (200, b"a")
+    by_client, ours = proxy.requests
+    assert ours == by_client
+    assert ours.path == f"http://{NAME}:8080/base/a?q=1"
+
+
+async def test_calls_beyond_the_last_connection_wait_for_one() -> None:
+    under_way = most = 0
+    full = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way, most
+        while await reader.readuntil(b"\r\n\r\n"):
+            under_way += 1
+            most = max(most, under_way)
+            if under_way == 4:
+                full.set()
+            await full.wait()
+            under_way -= 1
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with listening(serve) as url, pool_of(url) as pool:
+        assert await asyncio.gather(*(whole(pool) for _ in range(30))) == [(200, b"ok")] * 30
+        assert most == 4
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(4):
+                await held.enter_async_context(pool.call("GET", "/x", headers={}, timeout={}))
+            with pytest.raises(NoHttpAnswer) as caught:
+                await whole(pool, timeout={"pool": 0.05})
+            assert isinstance(caught.value.__cause__, PoolTimeout)
+        assert await whole(pool) == (200, b"ok"), "who gave up left no place behind"
+
+
+@pytest.mark.parametrize("headers", [{"X": "a\r\nY: b"}, {"X": "a\0"}, {"X\r\nY": "a"}, {"X: Y": "a"}, {"X": "a\x85"}])
+async def test_no_header_brings_another(headers: dict[str, str]) -> None:
+    with serving(echo) as server:
+        async with pool_of(f"http://127.0.0.1:{server.port}") as pool:
+            with pytest.raises(NoHttpAnswer) as caught:
+                await whole(pool, headers=headers)
+            assert isinstance(caught.value.__cause__, LocalProtocolError)
+            assert await whole(pool) == (200, b"")
+    assert len(server.requests) == 1
+
+
+async def test_a_pool_that_is_closed_ends_the_calls_under_way() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        assert not await reader.read()
+
+    async with listening(serve) as url:
+        pool = Pool(base_url=url, max_connections=1)
+        async with pool.call("GET", "/x", headers={}, timeout={}) as answer:
+            assert await anext(answer.chunks) == b"half"
+            await pool.aclose()
+            with pytest.raises(RemoteProtocolError):
+                await anext(answer.chunks)
+
+
+async def test_an_answer_that_comes_before_the_whole_body_was_taken_is_read() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        await writer.drain()
+        writer.write_eof()
+        while await reader.read(1 << 16):
+            pass
+
+    async with listening(serve) as url, pool_of(url) as pool:
+        assert await whole(pool, method="POST", content=bytes(SOCKET_BUFFERS)) == (413, b"big")
 
 
 def answered_by(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
@@ -266,10 +379,10 @@ async def test_a_connection_on_which_something_came_unasked_is_not_used_again(sa
 
     async with listening(serve) as url, pool_of(url) as pool:
         assert await whole(pool) == (200, b"ok")
-        idle = pool._connections.connections[0]
+        [idle] = pool._idle
         went.set()
         async with asyncio.timeout(60):
-            while not idle.has_expired():
+            while idle.is_usable(idle_seconds=60):
                 await asyncio.sleep(0)
         assert await whole(pool) == (200, b"ok")
 
@@ -316,7 +429,7 @@ async def test_a_body_that_nobody_takes_has_an_end_and_a_long_one_arrives() -> N
     async with listening(serve) as url, pool_of(url) as pool:
         with pytest.raises(NoHttpAnswer) as caught:
             await whole(pool, method="POST", content=content, timeout={"write": 0.2})
-        assert isinstance(caught.value.__cause__, httpcore2.WriteTimeout)
+        assert isinstance(caught.value.__cause__, WriteTimeout)
         taken.set()
         assert await whole(pool, method="POST", content=content) == (200, b"")
     assert came == content

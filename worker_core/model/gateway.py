@@ -12,10 +12,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, I
 from contextlib import aclosing, suppress
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-
-import httpx2
 
 from worker_core.basics import foreign_json
 from worker_core.basics.pace import Pace
@@ -25,11 +23,16 @@ from worker_core.model import options
 from worker_core.model.reader import AnswerReader, StreamedError
 from worker_core.model.refusals import Cause, GatewayError, understood
 from worker_core.model.said import Said, said_by
-from worker_core.network.http import explain, new_client, proxy_of
+from worker_core.network.faults import ReadTimeout, TransportError, WriteTimeout
+from worker_core.network.http import NoHttpAnswer, explain, new_client, proxy_of
+from worker_core.network.pool import OpenAnswer, Pool
 from worker_core.network.sse import LINE_LIMIT_BYTES, NothingSaid, SseParser, StreamTooLong
 from worker_core.network.urls import check_private
 from worker_core.secrets import Secret, read_key
 from worker_core.tracing import spans
+
+if TYPE_CHECKING:
+    import httpx2
 
 STREAM_SILENCE_LIMIT_SECONDS: Final = 180.0
 """A stream that says nothing for so long counts as broken off. Reasoning models are silent for a minute or two."""
@@ -43,6 +46,11 @@ PIECE_BYTES: Final = 8192
 REFUSAL_LIMIT_BYTES: Final = 1 << 20
 DOCUMENT_LIMIT_BYTES: Final = 16 << 20
 MOST_CONNECTIONS: Final = 500
+
+_LIMITS: Final = {
+    "connect": CONNECT_LIMIT_SECONDS,
+    **dict.fromkeys(("read", "write", "pool"), STREAM_SILENCE_LIMIT_SECONDS),
+}
 
 _DONE: Final = "[DONE]"
 _COST_HEADER: Final = "x-litellm-response-cost"
@@ -64,7 +72,7 @@ class ModelRequest:
 
 
 class ModelGateway:
-    """One endpoint with its key. Cheap to make; its client is made at the first call."""
+    """One endpoint with its key. Cheap to make; its pool of connections is made at the first call."""
 
     def __init__(
         self,
@@ -83,7 +91,7 @@ class ModelGateway:
         self._allow_http = allow_http
         self._api_key = Secret(api_key.reveal().strip())
         self._ca_file = ca_file
-        self._client: httpx2.AsyncClient | None = None
+        self._pool: Pool | None = None
         self._preparing = asyncio.Lock()
         self._left_out: dict[str, set[str]] = {}
         """By model, what it refused: an option's name, or `_OPAQUE`."""
@@ -94,21 +102,23 @@ class ModelGateway:
         """Whether this gateway was made for the same endpoint and key."""
         return base_url == self.base_url and api_key.reveal().strip() == self._api_key.reveal()
 
-    async def prepare(self) -> httpx2.AsyncClient:
-        """Make the client (in a thread: loading certificate authorities takes a moment), once.
+    async def prepare(self) -> Pool:
+        """Make the pool (in a thread: loading certificate authorities takes a moment), once.
 
         Raises:
             GatewayError: there is no key, or the proxy or the file of certificate authorities cannot be used.
         """
         async with self._preparing:
-            if self._client is None:
+            if self._pool is None:
                 if not self._api_key:
                     raise GatewayError(_KEY_MISSING, cause=Cause.KEY, category="configuration")
                 try:
-                    self._client = await asyncio.to_thread(self.make_http_client)
+                    self._pool = await asyncio.to_thread(self._made_pool)
                 except ConfigurationError as error:
                     raise GatewayError(error.sentence, cause=Cause.REQUEST, category="configuration") from error
-        return self._client
+                except NoHttpAnswer as error:
+                    raise self._unreachable(error, begun=False) from error
+        return self._pool
 
     @property
     def anthropic_base(self) -> str:
@@ -127,27 +137,32 @@ class ModelGateway:
             ConfigurationError: its key cannot be one, or would go out unencrypted; the proxy or the authorities cannot
                 be used.
         """
-        read_key(self._api_key.reveal(), name="What the control plane gave for the LLM gateway")
-        check_private(self.base_url, whose="model gateway", allow_http=self._allow_http)
+        import httpx2
+
+        self._check()
         client = new_client(base_url=self.base_url, ca_file=self._ca_file, max_connections=MOST_CONNECTIONS)
         client.timeout = httpx2.Timeout(STREAM_SILENCE_LIMIT_SECONDS, connect=CONNECT_LIMIT_SECONDS)
         return client
 
     async def aclose(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None
 
     async def lists(self, model: str) -> bool:
         """Whether the gateway has a model by just this name, as far as it says so: asked once."""
         if self._models is None:
-            client = await self.prepare()
+            pool = await self.prepare()
             try:
-                async with asyncio.timeout(LIST_LIMIT_SECONDS):
-                    async with client.stream("GET", self._url("models"), headers=self._bearer()) as response:
-                        body = await _read(response.raise_for_status().aiter_bytes(), DOCUMENT_LIMIT_BYTES)
+                async with (
+                    asyncio.timeout(LIST_LIMIT_SECONDS),
+                    pool.call("GET", self._path("models"), headers=self._bearer(), timeout=_LIMITS) as answer,
+                ):
+                    body = await _read(answer.chunks, DOCUMENT_LIMIT_BYTES)
+                if not 200 <= answer.status < 300:
+                    return False
                 self._models = frozenset(str(one["id"]) for one in foreign_json.loads(body)["data"])
-            except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError, ValueError, TypeError, LookupError):
+            except (NoHttpAnswer, OSError, TimeoutError, ValueError, TypeError, LookupError):
                 return False  # a gateway that lists nothing may work all the same
         return model in self._models
 
@@ -164,11 +179,11 @@ class ModelGateway:
         Raises:
             GatewayError: refused, failed, or broken off before the model finished.
         """
-        client = await self.prepare()
+        pool = await self.prepare()
         left_out = self._left_out.setdefault(request.model, set())
         while True:
             try:
-                async with aclosing(self._streamed(client, request, left_out, reader)) as texts:
+                async with aclosing(self._streamed(pool, request, left_out, reader)) as texts:
                     async for text in texts:
                         yield text
             except _Refused as refusal:
@@ -183,39 +198,40 @@ class ModelGateway:
     # --- one request --------------------------------------------------------------------------------------
 
     async def _streamed(
-        self, client: httpx2.AsyncClient, request: ModelRequest, left_out: set[str], reader: AnswerReader
+        self, pool: Pool, request: ModelRequest, left_out: set[str], reader: AnswerReader
     ) -> AsyncGenerator[str, None]:
         begun = False
         try:
-            async with client.stream(
+            async with pool.call(
                 "POST",
-                self._url("chat/completions"),
+                self._path("chat/completions"),
                 content=foreign_json.encode(_body(request, left_out)),
                 headers=self._bearer()
                 | {"Content-Type": "application/json", "Accept": "text/event-stream, */*"}
                 | (spans.headers() if self._traced else {}),
-            ) as response:
-                if response.status_code >= 300:
-                    raise await self._refusal(response)
+                timeout=_LIMITS,
+            ) as answer:
+                if answer.status >= 300:
+                    raise await self._refusal(answer)
                 begun = True
-                reader.priced(response.headers.get(_COST_HEADER, ""))
-                async with aclosing(self._answer(response, reader)) as texts:
+                reader.priced(answer.headers.get(_COST_HEADER, ""))
+                async with aclosing(self._answer(answer, reader)) as texts:
                     async for text in texts:
                         yield text
         except StreamedError as error:
             raise _Refused(said_by(0, error.body, {})) from error
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
+        except (NoHttpAnswer, OSError) as error:
             raise self._unreachable(error, begun=begun) from error
 
-    async def _answer(self, response: httpx2.Response, reader: AnswerReader) -> AsyncGenerator[str, None]:
+    async def _answer(self, answer: OpenAnswer, reader: AnswerReader) -> AsyncGenerator[str, None]:
         """The body, whether it is a stream of events or one document."""
-        blocks = aiter(response.aiter_bytes())
+        blocks = answer.chunks
         first = b""
         async for block in blocks:
             first += block
             if first.strip() or len(first) > LINE_LIMIT_BYTES:
                 break
-        kind = response.headers.get("content-type", "")
+        kind = answer.headers.get("content-type", "")
         if "event-stream" not in kind and first.lstrip()[:1] in {b"{", b"[", b"<"}:
             yield self._document(first + await _read(blocks, DOCUMENT_LIMIT_BYTES), reader)
         else:
@@ -241,7 +257,7 @@ class ModelGateway:
                     return
                 for event in events:
                     if event.data.strip() == _DONE:
-                        with suppress(TimeoutError, httpx2.HTTPError, httpx2.StreamError):
+                        with suppress(TimeoutError, TransportError):
                             async with asyncio.timeout(DRAIN_LIMIT_SECONDS):
                                 await _read(blocks, REFUSAL_LIMIT_BYTES)
                         return
@@ -276,18 +292,18 @@ class ModelGateway:
 
     # --- failures -----------------------------------------------------------------------------------------
 
-    async def _refusal(self, response: httpx2.Response) -> Exception:
-        if response.status_code < 400:
+    async def _refusal(self, answer: OpenAnswer) -> Exception:
+        if answer.status < 400:
             return GatewayError(
-                redirected(self.base_url, response.status_code, response.headers.get("location", "")),
+                redirected(self.base_url, answer.status, answer.headers.get("location", "")),
                 cause=Cause.REQUEST,
                 category="configuration",
             )
-        body = await _read(response.aiter_bytes(), REFUSAL_LIMIT_BYTES)
-        return _Refused(said_by(response.status_code, body, response.headers))
+        body = await _read(answer.chunks, REFUSAL_LIMIT_BYTES)
+        return _Refused(said_by(answer.status, body, answer.headers))
 
     def _unreachable(self, error: Exception, *, begun: bool) -> GatewayError:
-        if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout):
+        if isinstance(error.__cause__, ReadTimeout | WriteTimeout):
             return GatewayError(
                 f"The LLM gateway {self.base_url} said nothing for {STREAM_SILENCE_LIMIT_SECONDS:g} s.",
                 cause=Cause.FAILED,
@@ -317,10 +333,20 @@ class ModelGateway:
 
     # --- pieces -------------------------------------------------------------------------------------------
 
-    def _url(self, path: str) -> str:
+    def _made_pool(self) -> Pool:
+        """As of `make_http_client`."""
+        self._check()
+        base = urlsplit(self.base_url)
+        return Pool(base_url=f"{base.scheme}://{base.netloc}", ca_file=self._ca_file, max_connections=MOST_CONNECTIONS)
+
+    def _check(self) -> None:
+        read_key(self._api_key.reveal(), name="What the control plane gave for the LLM gateway")
+        check_private(self.base_url, whose="model gateway", allow_http=self._allow_http)
+
+    def _path(self, path: str) -> str:
         """Under the base URL, whose query stays (Azure's `api-version`)."""
         base = urlsplit(self.base_url)
-        return base._replace(path=f"{base.path.rstrip('/')}/{path}").geturl()
+        return f"{base.path.rstrip('/')}/{path}" + (f"?{base.query}" if base.query else "")
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._api_key.reveal()}"}

@@ -1,6 +1,6 @@
 """How this program speaks HTTP: limits, TLS, proxies, clients of httpx2, and what failures mean.
 
-httpx2 is loaded when its first client is made: a worker that waits has none (`pool.py`), and needs 2 MB less.
+httpx2 is loaded when its first client is made: control plane and model gateway are called without (`pool.py`).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _through(url: str) -> httpx2.Proxy | None:
 
 
 class NoHttpAnswer(Exception):
-    """A call over a pool has no answer that could be read; the cause is httpcore2's error, or a `DecodingError`."""
+    """A call over a pool has no answer that could be read; the cause is a `TransportError`, or a `DecodingError`."""
 
 
 class DecodingError(Exception):
@@ -159,7 +159,7 @@ def explain(error: Exception, *, action: str, server: str, proxy: str, limit_sec
     """What a failure below HTTP means: where it happened and what to look at.
 
     Args:
-        error: a `NoHttpAnswer`, or of httpx2; its errors have the names of those of httpcore2, which is below it.
+        error: a `NoHttpAnswer`, or of httpx2, whose errors have the names of our own (`faults.py`).
         action: what was wanted, for people.
         server: its host and port.
         proxy: between, or an empty text.

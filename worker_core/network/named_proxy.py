@@ -20,7 +20,7 @@ _PORTS = {"http": 80, "https": 443}
 _WITH_PORT = re.compile(r"(\[[^\]]{1,100}\]|[^:]{1,300}):(\d{1,5})")
 
 DEFAULT_PORT = 80
-"""Of a proxy whose variable names none: httpx2, which speaks to the control plane and the gateway, takes this one."""
+"""Of a proxy whose variable names none: what httpx2 takes, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.network.connection import Connection, pass_through, request_head
+from worker_core.network.faults import LocalProtocolError, PoolTimeout, TransportError
 from worker_core.network.http import (
     IDLE_LIMIT_SECONDS,
     USER_AGENT,
@@ -17,21 +22,11 @@ from worker_core.network.http import (
     refuse_compressed,
     tls_context,
 )
-from worker_core.network.httpcore import httpcore2
-from worker_core.network.named_proxy import usable_proxy
-from worker_core.network.sockets import AsyncioBackend
+from worker_core.network.named_proxy import NamedProxy, usable_proxy
+from worker_core.network.sockets import AsyncioStream, connect
 
 if TYPE_CHECKING:
     import httpx2
-
-_FAILURES: Final = (
-    httpcore2.TimeoutException,
-    httpcore2.NetworkError,
-    httpcore2.ProtocolError,
-    httpcore2.ProxyError,
-    httpcore2.UnsupportedProtocol,
-    DecodingError,
-)
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PLAIN_BASE: Final = re.compile(
@@ -58,14 +53,18 @@ class OpenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """Where a pool connects to, as bytes go there."""
+    """What a pool connects to."""
 
-    scheme: bytes
-    host: bytes
+    scheme: str
+    host: str
     port: int | None
     """None: the usual one of the scheme."""
     netloc: str
-    path: bytes
+    path: str
+
+    @property
+    def connects_to(self) -> tuple[str, int]:
+        return self.host, self.port or _PORTS[self.scheme]
 
 
 class Pool:
@@ -79,17 +78,28 @@ class Pool:
             NoHttpAnswer: the base is no URL.
         """
         try:
-            self._base = _read_base(base_url)
-        except httpcore2.LocalProtocolError as error:
+            base = _read_base(base_url)
+        except LocalProtocolError as error:
             raise NoHttpAnswer(str(error)) from error
         self._headers = {
-            "Host": self._base.netloc,
+            "Host": base.netloc,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
             "Connection": "keep-alive",
             "User-Agent": USER_AGENT,
         }
-        self._connections = _connections(base_url, ca_file=ca_file, max_connections=max_connections)
+        proxy = usable_proxy(base_url)
+        self._way = _Way(base, proxy, ca_file=ca_file)
+        self._before_path = base.path.rstrip("/")
+        if proxy is not None and base.scheme == "http":  # which it does not connect to, but asks itself
+            self._before_path = f"http://{base.netloc}{self._before_path}"
+            if authorization := proxy.authorization():
+                self._headers["Proxy-Authorization"] = authorization
+        self._idle: deque[Connection] = deque()
+        """The one that was used last at the end."""
+        self._used: set[Connection] = set()
+        self._places = asyncio.Semaphore(max_connections)
+        """For calls: there are never more connections, since one is made where none is idle."""
 
     @asynccontextmanager
     async def call(
@@ -116,15 +126,24 @@ class Pool:
             NoHttpAnswer: here, and while the answer is read.
         """
         try:
-            request = self._request(method, path, headers=headers, query=query, content=content, timeout=timeout)
-            response = await self._connections.handle_async_request(request)
+            request = self._request(method, path, headers=headers, query=query, content=content)
+            await self._take_place(timeout.get("pool"))
             try:
-                answered = _named(response.headers)
-                refuse_compressed(answered)
-                yield OpenAnswer(response.status, answered, response.aiter_stream())
+                connection = self._rested() or await self._way.connected(timeout)
+                self._used.add(connection)
+                try:
+                    await connection.send(method, request, limit_seconds=timeout.get("write"))
+                    head = await connection.head(limit_seconds=timeout.get("read"))
+                    answered = _named(head.headers)
+                    refuse_compressed(answered)
+                    yield OpenAnswer(head.status_code, answered, _Body(connection, timeout.get("read")))
+                finally:
+                    self._used.remove(connection)
+                    if connection.settle():
+                        self._idle.append(connection)
             finally:
-                await response.aclose()
-        except _FAILURES as error:
+                self._places.release()
+        except (TransportError, DecodingError) as error:
             raise NoHttpAnswer(str(error)) from error
 
     def _request(
@@ -135,70 +154,131 @@ class Pool:
         headers: Mapping[str, str],
         query: Mapping[str, str] | None,
         content: bytes | None,
-        timeout: Mapping[str, float],
-    ) -> httpcore2.Request:
+    ) -> bytes:
         named = {**self._headers, **headers}
         if content or method in _WITH_LENGTH:
             named["Content-Length"] = str(len(content or b""))
-        return httpcore2.Request(
-            method,
-            httpcore2.URL(
-                scheme=self._base.scheme,
-                host=self._base.host,
-                port=self._base.port,
-                target=self._base.path.rstrip(b"/") + _target(path, query),
-            ),
-            headers=[(name.encode("ascii"), value.encode()) for name, value in named.items()],
-            content=content,
-            extensions={"timeout": timeout},
-        )
+        head = request_head(method, f"{self._before_path}{_target(path, query)}", named)
+        return head + content if content else head
+
+    async def _take_place(self, limit_seconds: float | None) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            async with asyncio.timeout(limit_seconds):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise PoolTimeout(str(error)) from error
+
+    def _rested(self) -> Connection | None:
+        """One that can be used again. Those that cannot, and those that nobody used for long, are closed."""
+        while self._idle and not self._idle[0].is_usable(idle_seconds=IDLE_LIMIT_SECONDS):
+            self._idle.popleft().close()
+        while self._idle:
+            if (last := self._idle.pop()).is_usable(idle_seconds=IDLE_LIMIT_SECONDS):
+                return last
+            last.close()
+        return None
 
     async def aclose(self) -> None:
-        await self._connections.aclose()
+        """Close all connections; calls under way break off."""
+        for connection in (*self._idle, *self._used):
+            connection.close()
+        self._idle.clear()
+        await asyncio.sleep(0)
 
 
-def _connections(url: str, *, ca_file: Path | None, max_connections: int) -> httpcore2.AsyncConnectionPool:
-    context = tls_context(url, ca_file=ca_file)
-    proxy = usable_proxy(url)
-    if proxy is None:
-        return httpcore2.AsyncConnectionPool(
-            ssl_context=context,
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
-            keepalive_expiry=IDLE_LIMIT_SECONDS,
-            network_backend=AsyncioBackend(),
-        )
-    where = _read_base(f"{proxy.scheme}://{proxy.address}")
-    return httpcore2.AsyncHTTPProxy(
-        httpcore2.URL(scheme=where.scheme, host=where.host, port=where.port, target=b"/"),
-        proxy_auth=(proxy.user.encode(), proxy.password.reveal().encode()) if proxy.user else None,
-        ssl_context=context,
-        max_connections=max_connections,
-        max_keepalive_connections=max_connections,
-        keepalive_expiry=IDLE_LIMIT_SECONDS,
-        network_backend=AsyncioBackend(),
-    )
+class _Body:
+    """Of an answer, piece by piece."""
+
+    def __init__(self, connection: Connection, limit_seconds: float | None) -> None:
+        self._connection = connection
+        self._limit_seconds = limit_seconds
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await self._connection.piece(limit_seconds=self._limit_seconds)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+
+class _Way:
+    """How a server is connected to: itself or by a proxy, with TLS or without."""
+
+    def __init__(self, base: _Base, proxy: NamedProxy | None, *, ca_file: Path | None) -> None:
+        self._base = base
+        self._proxy = proxy
+        self._tls = _offered(f"{base.scheme}:", ca_file=ca_file)
+        self._door = base if proxy is None else _read_base(f"{proxy.scheme}://{proxy.address}")
+        """What the socket is of."""
+        self._tls_of_proxy = None if proxy is None else _offered(f"{proxy.scheme}:", ca_file=ca_file)
+
+    async def connected(self, timeout: Mapping[str, float]) -> Connection:
+        """A new connection.
+
+        Raises:
+            TransportError: it did not come about.
+        """
+        limit_seconds = timeout.get("connect")
+        stream = await connect(*self._door.connects_to, limit_seconds=limit_seconds)
+        try:
+            if self._tls_of_proxy is not None:
+                await stream.start_tls(self._tls_of_proxy, hostname=self._door.host, limit_seconds=limit_seconds)
+            if self._tls is not None:
+                if self._proxy is not None:
+                    await self._tunnel(stream, self._proxy, limit_seconds=timeout.get("read"))
+                await stream.start_tls(self._tls, hostname=self._base.host, limit_seconds=limit_seconds)
+        except BaseException:
+            stream.close()
+            raise
+        return Connection(stream)
+
+    async def _tunnel(self, stream: AsyncioStream, proxy: NamedProxy, *, limit_seconds: float | None) -> None:
+        host, port = self._base.connects_to
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        await pass_through(stream, target, authorization=proxy.authorization(), limit_seconds=limit_seconds)
+
+
+def _offered(scheme: str, *, ca_file: Path | None) -> ssl.SSLContext | None:
+    """For a connection that begins with TLS; None for one without."""
+    if scheme != "https:":
+        return None
+    context = tls_context(scheme, ca_file=ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _read_base(url: str) -> _Base:
     """Of http or https, with a host.
 
     Raises:
-        httpcore2.LocalProtocolError: it is no URL.
+        LocalProtocolError: it is no URL.
     """
     if (found := _PLAIN_BASE.fullmatch(url)) is None:
         read = _as_httpx2_reads(url)
-        return _Base(read.raw_scheme, read.raw_host, read.port, read.netloc.decode("ascii"), read.raw_path)
+        return _Base(
+            read.scheme,
+            read.raw_host.decode("ascii"),
+            read.port,
+            read.netloc.decode("ascii"),
+            read.raw_path.decode("ascii"),
+        )
     host, named = found["host"], int(found["port"] or 0)
     port = None if named in {0, _PORTS[found["scheme"]]} else named
     netloc = host if port is None else f"{host}:{port}"
-    return _Base(found["scheme"].encode(), host.encode(), port, netloc, (found["path"] or "/").encode())
+    return _Base(found["scheme"], host, port, netloc, found["path"] or "/")
 
 
-def _target(path: str, query: Mapping[str, str] | None) -> bytes:
+def _target(path: str, query: Mapping[str, str] | None) -> str:
     if query is None and _AS_IT_IS.fullmatch(path):
-        return path.encode("ascii")
-    return _as_httpx2_reads(f"http://host{path}", query).raw_path  # `.` and `..` count behind a host alone
+        return path
+    return _as_httpx2_reads(f"http://host{path}", query).raw_path.decode(
+        "ascii"
+    )  # of `.` and `..`, behind a host alone
 
 
 def _as_httpx2_reads(url: str, query: Mapping[str, str] | None = None) -> httpx2.URL:
@@ -208,12 +288,12 @@ def _as_httpx2_reads(url: str, query: Mapping[str, str] | None = None) -> httpx2
     try:
         return httpx2.URL(url) if query is None else httpx2.URL(url, params=query)
     except httpx2.InvalidURL as error:
-        raise httpcore2.LocalProtocolError(str(error)) from error
+        raise LocalProtocolError(str(error)) from error
 
 
-def _named(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     named: dict[str, str] = {}
     for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "replace")
+        name, value = raw_name.decode("latin-1"), raw_value.decode("utf-8", "replace")
         named[name] = f"{named[name]}, {value}" if name in named else value
     return named

@@ -1,23 +1,17 @@
-"""TCP and TLS for httpcore2 on asyncio's own transports: half the processor time of a call that goes by way of anyio.
-
-What is sent waits until an answer is read, so that a request's head and body leave in one piece.
-"""
+"""TCP and TLS on asyncio's own transports: a stream that is read and written with time limits."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from worker_core.network.httpcore import httpcore2
+from worker_core.network.faults import ConnectError, ConnectTimeout, ReadError, ReadTimeout, WriteError, WriteTimeout
 
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After which a host's next address is tried beside one that does not answer (RFC 8305, 8)."""
-
-HELD_BYTES: Final = 64 << 10
-"""Of what is sent; more leaves at once, as fast as the other side takes it."""
 
 UNREAD_BYTES: Final = 256 << 10
 """Of what came; a server that sends more waits until it was read."""
@@ -25,46 +19,33 @@ UNREAD_BYTES: Final = 256 << 10
 _Address = tuple[Any, ...]
 
 
-class AsyncioBackend(httpcore2.AsyncNetworkBackend):
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Connect to the first of the host's addresses that answers.
+async def connect(host: str, port: int, *, limit_seconds: float | None) -> AsyncioStream:
+    """Connect to the first of the host's addresses that answers.
 
-        Raises:
-            NotImplementedError: an address of ours or an option is named, which our pools do not.
-        """
-        if local_address is not None or socket_options:
-            raise NotImplementedError
-        loop = asyncio.get_running_loop()
-        name = host.encode("ascii")  # for a text the tables of international names are loaded
-        try:
-            async with asyncio.timeout(timeout):
-                found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-                connected = await _first_connected([(one[0], one[4]) for one in found])
-                stream = AsyncioStream()
-                await loop.create_connection(lambda: stream, sock=connected)
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
-        return stream
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    Raises:
+        ConnectError: none does.
+        ConnectTimeout: none did in time.
+    """
+    loop = asyncio.get_running_loop()
+    name = host.encode("ascii")  # for a text the tables of international names are loaded
+    try:
+        async with asyncio.timeout(limit_seconds):
+            found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            connected = await _first_connected([(one[0], one[4]) for one in found])
+            stream = AsyncioStream()
+            await loop.create_connection(lambda: stream, sock=connected)
+    except TimeoutError as error:
+        raise ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise ConnectError(str(error)) from error
+    return stream
 
 
-class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
-    """One connection, as both sides see it: the transport, which calls the protocol, and the pool."""
+class AsyncioStream(asyncio.Protocol):
+    """One connection, as both sides see it: the transport, which calls the protocol, and who reads and writes."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
-        self._held = bytearray()
         self._came = bytearray()
         self._ended = False
         self._lost: Exception | None = None
@@ -100,87 +81,91 @@ class AsyncioStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     def resume_writing(self) -> None:
         _wake(self._writable)
 
-    # --- called by the pool -----------------------------------------------------------------------------------
+    # --- called by who reads and writes -----------------------------------------------------------------------
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """What came, up to `max_bytes`; empty: nothing more comes."""
-        if self._held:
-            await self._send(timeout)
+    @property
+    def has_news(self) -> bool:
+        """Something came that was not read, or its end: one that is idle is then of no more use."""
+        return bool(self._came) or self._ended or self._transport.is_closing()
+
+    async def read(self, *, limit_seconds: float | None) -> bytes:
+        """What came; empty: nothing more comes.
+
+        Raises:
+            ReadError: it broke off.
+            ReadTimeout: nothing came in time.
+        """
         if not self._came and not self._ended:
             self._readable = asyncio.get_running_loop().create_future()
             try:
-                async with asyncio.timeout(timeout):
-                    await self._readable
+                await _in_time(self._readable, limit_seconds)
             except TimeoutError as error:
-                raise httpcore2.ReadTimeout(str(error)) from error
+                raise ReadTimeout(str(error)) from error
             finally:
                 self._readable = None
         if not self._came and self._lost is not None:
-            raise httpcore2.ReadError(str(self._lost)) from self._lost
-        data = bytes(self._came[:max_bytes])
-        del self._came[:max_bytes]
-        if self._reading_paused and not self._came:
+            raise ReadError(str(self._lost)) from self._lost
+        data = bytes(self._came)
+        self._came.clear()
+        if self._reading_paused:
             self._transport.resume_reading()
             self._reading_paused = False
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._held += buffer
-        if len(self._held) > HELD_BYTES:
-            await self._send(timeout)
+    async def write(self, data: bytes, *, limit_seconds: float | None) -> None:
+        """Send it, as fast as the other side takes it.
 
-    async def aclose(self) -> None:
+        Raises:
+            WriteError: it broke off.
+            WriteTimeout: the other side did not take it in time.
+        """
+        if not self._transport.is_closing():  # what came before the end is read all the same
+            self._transport.write(data)
+        if self._writable is None:
+            return
+        try:
+            await _in_time(self._writable, limit_seconds)
+        except TimeoutError as error:
+            raise WriteTimeout(str(error)) from error
+        finally:
+            self._writable = None
+        if self._lost is not None:
+            raise WriteError(str(self._lost)) from self._lost
+
+    def close(self) -> None:
         self._transport.close()
-        await asyncio.sleep(0)
-        self._transport.abort()  # TLS would wait for the other side's farewell
+        asyncio.get_running_loop().call_soon(self._transport.abort)  # TLS would wait for the other side's farewell
 
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.AsyncNetworkStream:
-        """The same stream, encrypted from now on."""
+    async def start_tls(self, context: ssl.SSLContext, *, hostname: str, limit_seconds: float | None) -> None:
+        """From now on it is encrypted. Where that fails, it is closed.
+
+        Raises:
+            ConnectError: the handshake failed.
+            ConnectTimeout: it took too long.
+        """
         loop = asyncio.get_running_loop()
         plain = self._transport
         try:
-            async with asyncio.timeout(timeout):
-                encrypted = await loop.start_tls(plain, self, ssl_context, server_hostname=server_hostname)
+            async with asyncio.timeout(limit_seconds):
+                encrypted = await loop.start_tls(plain, self, context, server_hostname=hostname)
             if encrypted is None:
                 raise ConnectionResetError("it was closed during the handshake")
         except BaseException as error:
             plain.abort()
             if isinstance(error, TimeoutError):
-                raise httpcore2.ConnectTimeout(str(error)) from error
+                raise ConnectTimeout(str(error)) from error
             if isinstance(error, OSError | ssl.CertificateError):
-                raise httpcore2.ConnectError(str(error)) from error
+                raise ConnectError(str(error)) from error
             raise
         self._transport = encrypted
-        return self
 
-    def get_extra_info(self, info: str) -> Any:
-        match info:
-            case "is_readable":  # of an idle connection: it is of no more use
-                return bool(self._came) or self._ended or self._transport.is_closing()
-            case "client_addr":
-                return self._transport.get_extra_info("sockname")
-            case "server_addr":
-                return self._transport.get_extra_info("peername")
-            case _:
-                return self._transport.get_extra_info(info)
 
-    async def _send(self, timeout: float | None) -> None:
-        held, self._held = self._held, bytearray()
-        if not self._transport.is_closing():  # what came before the end is read all the same
-            self._transport.write(held)
-        if self._writable is None:
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                await self._writable
-        except TimeoutError as error:
-            raise httpcore2.WriteTimeout(str(error)) from error
-        finally:
-            self._writable = None
-        if self._lost is not None:
-            raise httpcore2.WriteError(str(self._lost)) from self._lost
+async def _in_time(future: asyncio.Future[None], limit_seconds: float | None) -> None:
+    if limit_seconds is None:
+        await future
+    else:
+        async with asyncio.timeout(limit_seconds):
+            await future
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
