@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import shutil
 import socket
@@ -13,30 +15,35 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
+from desktop.shell import doorway
 from desktop.shell.crash import NATIVE_FILE, CrashKeeper
-from desktop.shell.single_instance import SingleInstance
+from desktop.shell.single_instance import MESSAGE_LIMIT_BYTES, MOST_CONNECTIONS, SingleInstance
 from desktop.windows.crash_dialog import CrashDialog
 from tests.support.finding import click
+from worker_core.control_socket.endpoint import Transport, default_transport
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogLine, LogRing, now
 from worker_core.secrets import Secret
 
 NOBODY = 65534
 
+transports = pytest.mark.parametrize("transport", [default_transport(), "tcp"] if os.name == "posix" else ["tcp"])
 
-def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot) -> None:
-    first, second = SingleInstance(tmp_path / "run"), SingleInstance(tmp_path / "run")
+
+@transports
+def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot, transport: Transport) -> None:
+    first, second = (SingleInstance(tmp_path / "run", transport=transport) for _ in range(2))
     raised: list[str] = []
     first.raised.connect(raised.append)
     assert first.acquire()
     assert not second.acquire()
-    # In a process of its own: Qt's blocking waits keep Python's lock.
     program = (
         "import os, sys; from pathlib import Path; from desktop.shell.single_instance import SingleInstance\n"
         "os._exit(not SingleInstance(Path(sys.argv[1])).raise_first({'XDG_ACTIVATION_TOKEN': 'token'}))"
@@ -50,24 +57,103 @@ def test_a_second_start_raises_the_first(tmp_path: Path, qtbot: QtBot) -> None:
     assert not SingleInstance(tmp_path / "run").raise_first({})
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a pipe, which Python's sockets cannot open")
-def test_what_is_connected_does_not_keep_it(tmp_path: Path, qtbot: QtBot) -> None:
-    """Its destruction from inside that of a socket deleted the socket twice: a segmentation fault."""
-    first, raised = SingleInstance(tmp_path / "run"), list[str]()
+def connected(folder: Path) -> tuple[socket.socket, dict[str, str]]:
+    """To the first that listens there, and what is to be said with each wish."""
+    entered = doorway.enter(folder / "desktop.socket", limit_seconds=30)
+    assert entered is not None
+    return entered[0], {"token": entered[1]} if entered[1] else {}
+
+
+@transports
+def test_what_is_connected_does_not_keep_it(tmp_path: Path, qtbot: QtBot, transport: Transport) -> None:
+    first, raised = SingleInstance(tmp_path / "run", transport=transport), list[str]()
     first.raised.connect(raised.append)
     assert first.acquire()
-    with socket.socket(socket.AF_UNIX) as second:
-        second.connect((tmp_path / "run" / "desktop.socket").read_text(encoding="utf-8"))
-        second.sendall(b'{"version": 1, "wish": "show"}\n')
+    second, shown = connected(tmp_path / "run")
+    with second:
+        second.sendall(json.dumps({"version": 1, "wish": "show", **shown}).encode() + b"\n")
         qtbot.waitUntil(lambda: bool(raised))
         first.release()
         there = weakref.ref(first)
         del first
         assert there() is None
+        assert second.recv(100) == b'{"version": 1}\n'
+        assert second.recv(100) == b""
 
 
-def test_a_second_start_for_a_task_asks_the_first_for_one(tmp_path: Path, qtbot: QtBot) -> None:
-    first, heard = SingleInstance(tmp_path / "run"), []
+@transports
+def test_what_comes_in_pieces_is_heard_and_what_has_no_end_is_not(
+    tmp_path: Path, qtbot: QtBot, transport: Transport
+) -> None:
+    first, raised = SingleInstance(tmp_path / "run", transport=transport), list[str]()
+    first.raised.connect(raised.append)
+    assert first.acquire()
+    endless, _ = connected(tmp_path / "run")
+    second, shown = connected(tmp_path / "run")
+    with endless, second:
+        endless.sendall(b"x" * (MESSAGE_LIMIT_BYTES + 1))
+        wish = json.dumps({"wish": "show", "activation_token": "é", **shown}).encode() + b"\n"
+        second.sendall(wish[:-2])
+        endless.setblocking(False)
+        qtbot.waitUntil(lambda: ended(endless))
+        assert raised == []
+        second.sendall(wish[-2:] + wish)
+        qtbot.waitUntil(lambda: raised == ["é", "é"])
+    first.release()
+
+
+def ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(100) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:  # with what it had not read
+        return True
+
+
+def test_more_than_a_few_at_once_are_cut_off_until_one_has_left(tmp_path: Path, qtbot: QtBot) -> None:
+    first = SingleInstance(tmp_path / "run")
+    assert first.acquire()
+    with contextlib.ExitStack() as there:
+        crowd = [there.enter_context(connected(tmp_path / "run")[0]) for _ in range(MOST_CONNECTIONS)]
+        late = there.enter_context(connected(tmp_path / "run")[0])
+        late.setblocking(False)
+        qtbot.waitUntil(lambda: ended(late))
+        crowd[0].close()
+        heard: list[str] = []
+        first.raised.connect(heard.append)
+        program = (
+            "import os, sys; from pathlib import Path; from desktop.shell.single_instance import SingleInstance\n"
+            "one = SingleInstance(Path(sys.argv[1]))\nwhile not one.raise_first({}): pass\nos._exit(0)"
+        )
+        asking = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "run")], cwd=Path(__file__).parents[3])
+        qtbot.waitUntil(lambda: asking.poll() is not None, timeout=30_000)
+        assert heard == [""]
+    first.release()
+
+
+def test_who_has_not_read_the_file_is_not_heard(tmp_path: Path, qtbot: QtBot) -> None:
+    """Where the system does not say who connects."""
+    first, heard = SingleInstance(tmp_path / "run", transport="tcp"), list[str]()
+    first.raised.connect(heard.append)
+    first.left.connect(lambda: heard.append("left"))
+    assert first.acquire()
+    wrongs: list[dict[str, object]] = [{}, {"token": ""}, {"token": "guessed"}, {"token": 7}, {"token": "\ud800"}]
+    for wrong in wrongs:
+        second, shown = connected(tmp_path / "run")
+        assert shown["token"]
+        with second:
+            for wish in ("show", "leave"):
+                second.sendall(json.dumps({"wish": wish, **wrong}).encode() + b"\n")
+            second.setblocking(False)
+            qtbot.waitUntil(partial(ended, second))
+    assert heard == []
+    first.release()
+
+
+@transports
+def test_a_second_start_for_a_task_asks_the_first_for_one(tmp_path: Path, qtbot: QtBot, transport: Transport) -> None:
+    first, heard = SingleInstance(tmp_path / "run", transport=transport), []
     first.raised.connect(lambda token: heard.append(("raised", token)))
     first.asked.connect(lambda token: heard.append(("asked", token)))
     assert first.acquire()
@@ -81,7 +167,8 @@ def test_a_second_start_for_a_task_asks_the_first_for_one(tmp_path: Path, qtbot:
     first.release()
 
 
-def test_the_first_leaves_when_it_is_asked_to(tmp_path: Path, qtbot: QtBot) -> None:
+@transports
+def test_the_first_leaves_when_it_is_asked_to(tmp_path: Path, qtbot: QtBot, transport: Transport) -> None:
     program = (
         "import os, sys; from pathlib import Path; from desktop.shell.single_instance import SingleInstance\n"
         "os._exit(not SingleInstance(Path(sys.argv[1])).let_first_leave())"
@@ -91,7 +178,7 @@ def test_the_first_leaves_when_it_is_asked_to(tmp_path: Path, qtbot: QtBot) -> N
         command = [sys.executable, "-c", program, str(tmp_path / "run")]
         return subprocess.Popen(command, cwd=Path(__file__).parents[3])
 
-    first = SingleInstance(tmp_path / "run")
+    first = SingleInstance(tmp_path / "run", transport=transport)
     asked: list[bool] = []
     first.left.connect(lambda: asked.append(True))
     assert first.acquire()
@@ -99,7 +186,7 @@ def test_the_first_leaves_when_it_is_asked_to(tmp_path: Path, qtbot: QtBot) -> N
     qtbot.waitUntil(lambda: bool(asked), timeout=30_000)
     assert asking.poll() is None  # it waits until the first has left
     first.release()
-    first.deleteLater()  # with its connections, as the end of a process does
+    del first  # with its connections, as the end of a process does
     qtbot.waitUntil(lambda: asking.poll() is not None, timeout=30_000)
     assert asking.returncode == 0
     assert ask().wait(30) == 1
@@ -113,7 +200,7 @@ def test_homes_are_apart(tmp_path: Path, qtbot: QtBot) -> None:
     other.release()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has pipes, which have no folders")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has a port, which has no folder")
 def test_the_socket_is_in_a_private_folder_however_long_its_name(tmp_path: Path, qtbot: QtBot) -> None:
     for folder in (tmp_path / "run", tmp_path / ("long" * 30) / "run"):
         first = SingleInstance(folder)
