@@ -167,7 +167,7 @@ class Bubblewrap:
             loans.append(data(self._filter))
             options += ["--seccomp", str(loans[-1].descriptor)]
         options += [*built.options, "--chdir", str(command.cwd if order is None else workspace)]
-        loans.append(data(b"".join(os.fsencode(option) + b"\0" for option in options)))
+        loans.append(data(os.fsencode("\0".join((*options, "")))))
         return replace(
             gated,
             argv=[self._program, "--args", str(loans[-1].descriptor), "--", *gated.argv],

@@ -26,7 +26,7 @@ from worker_core.sandbox.gate import files as gate_files
 from worker_core.sandbox.interpreter import files_child, interpreter_folders
 from worker_core.sandbox.launcher import GrantedFolder
 from worker_core.sandbox.limits import is_root
-from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, outermost, real
+from worker_core.sandbox.walls import HOME, TMP, TMP_BYTES, Walls, lies_in, outermost, real
 
 if TYPE_CHECKING:
     from worker_core.machine.gpus import GpuGrant
@@ -71,7 +71,7 @@ class _Shown:
 
     def within(self, path: Path) -> Path | None:
         """Where a real path is seen through it."""
-        return self.where / path.relative_to(self.source) if path.is_relative_to(self.source) else None
+        return self.where / path.relative_to(self.source) if lies_in(path, self.source) else None
 
 
 _OWN = tuple(_Shown(where=path, source=path, taken_from=Path()) for path in map(Path, ("/dev", "/proc", TMP)))
@@ -143,7 +143,7 @@ class Mounts:
             read_only[1] = _FIRST_PROCESS
         if asks_worker and (conf := self._resolv_conf(shown, covers)):
             points.append((conf, 2, ("--ro-bind", str(self._walls.runtime / "resolv.conf"), str(conf))))
-        points = [point for point in points if not point[0].is_relative_to(place)]
+        points = [point for point in points if not lies_in(point[0], place)]
         points.sort(key=lambda point: (len(point[0].parts), point[1]))
         options = [word for _, _, words in points for word in words]
         for path, target in links.items():
@@ -161,9 +161,9 @@ class Mounts:
     def _resolv_conf(self, shown: Sequence[_Shown], covers: Sequence[Path]) -> Path | None:
         """Where that file is mounted. None: nowhere, as there is none; then programs ask 127.0.0.1 by themselves."""
         place = real(_RESOLV_CONF)
-        if any(place.is_relative_to(folder) for folder in (*covers, *(one.where for one in _OWN))):
+        if any(lies_in(place, folder) for folder in (*covers, *(one.where for one in _OWN))):
             return None
-        above = [one for one in shown if place.is_relative_to(one.where)]
+        above = [one for one in shown if lies_in(place, one.where)]
         if above:
             nearest = max(above, key=lambda one: len(one.where.parts))
             if not (nearest.taken_from / place.relative_to(nearest.where)).is_file():
@@ -173,7 +173,7 @@ class Mounts:
     def _reachable_sockets(self, shown: Sequence[_Shown], covers: Sequence[Path]) -> Iterator[Path]:
         """A socket that a tool can see answers it, however it is mounted."""
         seen = dict.fromkeys(one.within(path) for path in self._sockets_now() for one in shown)
-        yield from (path for path in seen if path and not any(path.is_relative_to(cover) for cover in covers))
+        yield from (path for path in seen if path and not any(lies_in(path, cover) for cover in covers))
 
     def _refuse_sockets(self, folders: Sequence[GrantedFolder]) -> None:
         """Covering one would be a mount below a folder that a tool may write, now or in another call."""
@@ -226,7 +226,7 @@ def _linked(paths: Iterable[Path], shown: Sequence[_Shown]) -> dict[Path, Path]:
 
 def _sees(path: Path, shown: Sequence[_Shown]) -> bool:
     """Whether a path leads to where it leads on the machine."""
-    above = [one for one in (*shown, *_OWN) if path.is_relative_to(one.where)]
+    above = [one for one in (*shown, *_OWN) if lies_in(path, one.where)]
     nearest = max(above, key=lambda one: len(one.where.parts), default=_OWN[0])
     return nearest.taken_from == nearest.source
 
