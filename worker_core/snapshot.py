@@ -140,7 +140,13 @@ class QueueView:
     """The end of `reason` that says what can be done in a terminal, where the queue is not served."""
 
     last_heartbeat_at: datetime | None = None
+    last_heartbeat_clock: float | None = None
+    """What `time.monotonic()` said then in the worker: how long ago it is, whoever sets the machine's clock."""
+
     last_poll_at: datetime | None = None
+    last_poll_clock: float | None = None
+    """As of the heartbeat."""
+
     statistics: QueueStatistics | None = None
     trouble: Trouble | None = None
     config: QueueConfigView = field(default_factory=QueueConfigView)

@@ -72,7 +72,13 @@ def test_a_folder_that_is_none(offline: CommandLine) -> None:
 def test_limits_of_the_system_are_said_without_a_file() -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     assert refusal(full) == "The system refused it: No space left on device."
-    assert refusal(OSError(errno.EMFILE, "Too many open files", "/x/y")) == "/x/y cannot be used: Too many open files."
+    resource = pytest.importorskip("resource")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert refusal(OSError(errno.EMFILE, "Too many open files", "/x/y")) == (
+        f"/x/y cannot be used: Too many open files. This program has all the {files:,} files open that it may: raise "
+        "its limit (`ulimit -n`, or LimitNOFILE= of its service) and start it again."
+    )
+    assert "`sysctl fs.file-max`" in str(refusal(OSError(errno.ENFILE, "Too many open files in system")))
 
 
 @pytest.mark.parametrize("error", [ValueError(), FileNotFoundError(2, "No such file", "/x"), PermissionError(13, "no")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -217,7 +218,7 @@ async def test_a_worker_looks_at_its_queues_for_as_long_as_it_runs(
 
 
 def readiness_of(rig: Rig) -> str:
-    return readiness(rig.snapshot, now=datetime.now(UTC), silent_seconds=0.0, patience=Patience())
+    return readiness(rig.snapshot, clock=time.monotonic(), silent_seconds=0.0, patience=Patience())
 
 
 async def test_a_key_that_temporal_refuses_is_renewed_and_said_meanwhile(stage: Stage, tmp_path: Path) -> None:

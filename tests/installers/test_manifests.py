@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +59,13 @@ def test_the_seccomp_profile_is_the_workers_own_list_without_what_bubblewrap_doe
 
 def exported() -> dict[str, set[str]]:
     """The labels of each metric of a worker with a queue."""
-    now = datetime.now(UTC)
     counts = QueueStatistics(
         backlog=3, backlog_age_seconds=1.0, added_per_second=0.0, dispatched_per_second=0.0, pollers=1
     )
-    queue = QueueView(queue_id="q", polling=True, last_heartbeat_at=now, last_poll_at=now, statistics=counts)
+    queue = QueueView(queue_id="q", polling=True, last_heartbeat_clock=0.0, last_poll_clock=0.0, statistics=counts)
     process = ProcessView(cpu_seconds=1, resident_bytes=1, threads=1, started_at=1, open_fds=1)
     snapshot = EngineSnapshot(queues=(queue,))
-    ours = measured(snapshot, now=now, ready=True, silent_seconds=0.0, counts=Counts(), process=process)
+    ours = measured(snapshot, clock=1.0, ready=True, silent_seconds=0.0, counts=Counts(), process=process)
     text = prometheus_text(ours)
     found: dict[str, set[str]] = {}
     for name, labels in re.findall(r"^(\w+)(?:\{(.*?)\})? ", text, re.MULTILINE):

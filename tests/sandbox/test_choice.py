@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import errno
+import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +211,49 @@ def test_a_passing_failure_passes(paths: Paths, tmp_path: Path, monkeypatch: pyt
     launcher.close()
     assert [one.view.name for one in heard] == ["refused", "bubblewrap"]
     assert not list((paths.runtime / "sandbox").iterdir())
+
+
+FULL = """
+import json, os, pathlib, resource, sys
+from worker_core.paths import Paths
+from worker_core.sandbox import linux
+from worker_core.sandbox.choice import choose
+from worker_core.settings import Settings
+
+linux.PROBE_SECONDS = 100.0
+home = pathlib.Path(sys.argv[1])
+paths = Paths(config=home / "config", state=home / "state", runtime=home / "run")
+settings = Settings(network="off", require_sandbox=sys.argv[2])
+choose(settings, paths).close()  # everything is imported
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+held, seen = [], []
+try:
+    while True:
+        held.append(os.open("/", os.O_RDONLY))
+except OSError:
+    pass
+while held and seen[-2:] != ["bubblewrap"] * 2:
+    try:
+        found = choose(settings, paths)
+        seen.append(found.view.name)
+        found.close()
+    except OSError as error:
+        seen.append(error.strerror)
+    os.close(held.pop())
+print(json.dumps(seen))
+"""
+
+
+@needs_bubblewrap
+@pytest.mark.parametrize("require", ["ask", "never"])
+def test_where_there_are_no_files_to_open_nothing_is_said_of_the_sandbox(paths: Paths, require: str) -> None:
+    """It was called missing, and a weaker one or none would have been used."""
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL, str(paths.state.parent), require], capture_output=True, text=True, check=True
+    )
+    *short, _, _ = seen = json.loads(ended.stdout)
+    assert set(short) == {os.strerror(errno.EMFILE)}
+    assert seen[-2:] == ["bubblewrap"] * 2
 
 
 def test_what_was_refused_is_looked_at_again_and_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

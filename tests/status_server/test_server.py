@@ -55,20 +55,20 @@ class Engine:
 def snapshot(state: EngineState = EngineState.RUNNING, *, polling: bool = True, **more: object) -> EngineSnapshot:
     queue = QueueView(
         queue_id="q-1", queue_name='laptops "of" Ada', polling=polling, reason="A secret-looking reason.",
-        last_poll_at=datetime.now(UTC),
+        last_poll_clock=time.monotonic(),
     )  # fmt: skip
     fields = {"since": datetime.now(UTC), "queues": (queue,), **more}
     return EngineSnapshot(state=state, version="1.2.3", executions_limit=4, **fields)  # type: ignore[arg-type]
 
 
 def queue(**more: object) -> QueueView:
-    fields = {"queue_id": "q", "polling": True, "last_poll_at": datetime.now(UTC), **more}
+    fields = {"queue_id": "q", "polling": True, "last_poll_clock": time.monotonic(), **more}
     return QueueView(**fields)  # type: ignore[arg-type]
 
 
-COLLECTED = datetime.now(UTC)
+COLLECTED = time.monotonic()
 REFUSED = queue(credentials_refused=True)
-SILENT = queue(last_poll_at=datetime.now(UTC) - timedelta(minutes=3))
+SILENT = queue(last_poll_clock=time.monotonic() - 180)
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def talk(server: StatusServer, sent: bytes) -> bytes:
 async def test_ready_says_why_not_in_one_word(
     engine: Engine, server: StatusServer, now: EngineSnapshot, code: int, word: str
 ) -> None:
-    later = datetime.now(UTC) - COLLECTED  # the parameters are as old as the collection, minutes in a whole run
-    queues = [replace(one, last_poll_at=one.last_poll_at and one.last_poll_at + later) for one in now.queues]
+    later = time.monotonic() - COLLECTED  # the parameters are as old as the collection, minutes in a whole run
+    queues = [replace(one, last_poll_clock=(one.last_poll_clock or 0.0) + later) for one in now.queues]
     engine.snapshot = replace(now, queues=tuple(queues))
     answer = await get(server, "/readyz")
     assert (answer.status_code, answer.text) == (code, f"{word}\n")
@@ -132,9 +132,25 @@ async def test_ready_says_why_not_in_one_word(
     assert f"kubiya_worker_ready {int(code == 200)}\n" in (await get(server, "/metrics")).text
 
 
+@pytest.mark.parametrize("set_by", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=-20_000)])
+@pytest.mark.parametrize(("seconds_ago", "code"), [(1.0, 200), (180.0, 503)])
+async def test_whoever_sets_the_machines_clock_makes_no_worker_ready_or_unready(
+    engine: Engine, server: StatusServer, set_by: timedelta, seconds_ago: float, code: int
+) -> None:
+    """It was set between the last poll and now."""
+    then = datetime.now(UTC) - timedelta(seconds=seconds_ago) - set_by
+    clock = time.monotonic() - seconds_ago
+    one = queue(last_poll_at=then, last_poll_clock=clock, last_heartbeat_at=then, last_heartbeat_clock=clock)
+    engine.snapshot = snapshot(queues=(one,))
+    assert (await get(server, "/readyz")).status_code == code
+    values = parsed((await get(server, "/metrics")).text)
+    for what in ("poll", "heartbeat"):
+        assert values[f'kubiya_worker_queue_{what}_age_seconds{{queue="q"}}'] == pytest.approx(seconds_ago, abs=LIMIT)
+
+
 async def test_metrics_are_what_prometheus_reads(engine: Engine, server: StatusServer) -> None:
     queue = QueueView(
-        queue_id='q"\\1', polling=True, last_heartbeat_at=datetime.now(UTC) - timedelta(seconds=40),
+        queue_id='q"\\1', polling=True, last_heartbeat_clock=time.monotonic() - 40,
         statistics=QueueStatistics(
             backlog=7, backlog_age_seconds=2.5, added_per_second=1, dispatched_per_second=1, pollers=3, home_backlog=2,
         ),

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 from datetime import timedelta
@@ -15,6 +17,7 @@ from tests.tools.conftest import Call
 from worker_core.logs.redaction import Redactor
 from worker_core.sandbox import call as calls
 from worker_core.tools import report
+from worker_core.tools.report import not_started
 from worker_core.tools.shell import ShellTool, default_shell
 from worker_core.workspaces.workspace import Workspace
 
@@ -133,6 +136,14 @@ async def test_a_shell_that_is_not_there(call: Call) -> None:
     assert result.error == (
         "The command could not be started, nothing was run: No such file or directory (/no/such/shell)."
     )
+
+
+def test_where_there_are_no_files_to_open_the_limit_is_named() -> None:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    said = not_started(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+    assert said.startswith("The command could not be started, nothing was run: Too many open files. This program has")
+    assert f"all the {files:,} files open" in said
+    assert "`ulimit -n`" in said
 
 
 async def test_a_command_that_is_too_long(call: Call) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import worker_core
 from worker_core.checkouts.granting import Reserved
 from worker_core.paths import Paths
-from worker_core.sandbox.choice import own_places
 from worker_core.sandbox.interpreter import interpreter_folders
+from worker_core.sandbox.own_places import own_places
 from worker_core.settings import Settings
 
 

@@ -18,6 +18,7 @@ from worker_core import __version__
 from worker_core.basics.files import nearest_existing
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
+from worker_core.basics.shortage import more_files
 from worker_core.basics.sizes import size
 from worker_core.checks.catalogue import id_of, page_name
 from worker_core.data_format import OURS
@@ -214,9 +215,13 @@ async def sandbox(paths: Paths, settings: Settings) -> Check:
 def _sandbox(paths: Paths, settings: Settings) -> Check:
     from worker_core.sandbox.choice import choose
 
-    with tempfile.TemporaryDirectory(prefix="kubiya-doctor-") as folder:  # it changes nothing, not even the state
-        choice = choose(settings, replace(paths, runtime=Path(folder)))
-        choice.close()
+    try:
+        with tempfile.TemporaryDirectory(prefix="kubiya-doctor-") as folder:  # it changes nothing, not even the state
+            choice = choose(settings, replace(paths, runtime=Path(folder)))
+            choice.close()
+    except OSError as error:
+        why = worded("No sandbox could be looked for: {why}.", why=error.strerror or str(error))
+        return fail("sandbox", why, more_files(error) or worded("Try again later."))
     if choice.launcher is None:
         return fail("sandbox", choice.reason, str(choice.remedy) or "Repair that: no tool can be started before.")
     if choice.view.name == "none":

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from worker_core.basics.shortage import more_files
+
 _OF_A_FILE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 _OF_THE_SYSTEM: Final = frozenset(
     code for name in ("ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM") if (code := getattr(errno, name, None))
@@ -21,11 +23,12 @@ def refusal(error: Exception) -> str | None:
     if not isinstance(error, OSError) or error.errno not in _OF_A_FILE | _OF_THE_SYSTEM:
         return None
     if not isinstance(error.filename, str | bytes | os.PathLike):
-        return f"The system refused it: {error.strerror}." if error.errno in _OF_THE_SYSTEM else None
+        said = f"The system refused it: {error.strerror}. {more_files(error)}".rstrip()
+        return said if error.errno in _OF_THE_SYSTEM else None
     file = Path(os.fsdecode(error.filename))
     said = f"{file} cannot be used: {error.strerror}."
     if error.errno in _OF_THE_SYSTEM:
-        return said
+        return f"{said} {more_files(error)}".rstrip()
     owner = _owner(file)
     return f"{said} {owner or 'Repair its owner and permissions.'}"
 

@@ -97,6 +97,9 @@ class QueueSession:
         """
         self.queue_id = queue_id
         self.last_heartbeat_at: datetime | None = None
+        self.last_heartbeat_clock: float | None = None
+        """Then, by `time.monotonic`."""
+
         self.credentials_refused = False
         """As of the last time that the control plane judged the key."""
 
@@ -300,7 +303,7 @@ class QueueSession:
                     full_at = time.monotonic() + spread(FULL_EVERY).total_seconds()
                     if self.last_heartbeat_at is not None:  # a look was begun with the first one
                         self._looking.start(self._look())
-                self.last_heartbeat_at = datetime.now(UTC)
+                self.last_heartbeat_at, self.last_heartbeat_clock = datetime.now(UTC), time.monotonic()
                 worker_id = self.registration.worker_id
                 self._bus.publish(HeartbeatSent(queue_id=self.queue_id, worker_id=worker_id, full=full))
             with contextlib.suppress(TimeoutError):

@@ -146,6 +146,7 @@ class ServedQueue:
         return replace(
             view,
             last_heartbeat_at=self.session.last_heartbeat_at,
+            last_heartbeat_clock=self.session.last_heartbeat_clock,
             credentials_refused=self.server.view.credentials_refused or self.session.credentials_refused,
             trouble=self.server.view.trouble or self.session.trouble,
             config=self.session.config,

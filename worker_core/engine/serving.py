@@ -280,6 +280,7 @@ class QueueServer:
             reason=worded("Polling."),
             trouble=None,
             last_poll_at=datetime.now(UTC),
+            last_poll_clock=time.monotonic(),
         )
         self._bus.publish(
             PollingStarted(
@@ -357,7 +358,7 @@ class QueueServer:
         now = time.monotonic()
         if seen:
             self._last_sign = now
-            self._update(last_poll_at=datetime.now(UTC))
+            self._update(last_poll_at=datetime.now(UTC), last_poll_clock=now)
         elif now - self._last_sign > self._timing.stalled_after.total_seconds():
             self._stall(worded("There has been no sign of polling for {n} s.", n=round(now - self._last_sign)))
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import Phrase, again, joined, settle, worded
-from worker_core.key_sources import CREDENTIALS_VARIABLE
 from worker_core.network.reachable import Network
 from worker_core.paths import Paths, private_directory
 from worker_core.sandbox.direct import DirectLauncher
 from worker_core.sandbox.launcher import Command, Launcher, Prepares
 from worker_core.sandbox.limits import limits_of
-from worker_core.sandbox.walls import real
 from worker_core.snapshot import SandboxView
 
 if TYPE_CHECKING:
@@ -121,6 +119,10 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Sandb
         paths: state folder, where an answer is kept; runtime folder.
         ask: None: nobody is there.
 
+    Raises:
+        OSError: it cannot be looked for, since files, memory, processes or disk are short: a weaker one is none for
+            that, and none is no answer.
+
     """
     if settings.sandbox == "none":
         why = worded('The settings switch it off (sandbox = "none").')
@@ -132,6 +134,14 @@ def choose(settings: Settings, paths: Paths, *, ask: Ask | None = None) -> Sandb
             )
         return replace(_direct(settings, why), lasts=True)
     walls = make_walls(settings, paths)
+    try:
+        return _found(settings, paths, walls, ask=ask)
+    except BaseException:
+        _let_go(lambda: None, walls.runtime)
+        raise
+
+
+def _found(settings: Settings, paths: Paths, walls: Walls, *, ask: Ask | None) -> SandboxChoice:
     found: list[Unusable] = []
     for name in _CANDIDATES if settings.sandbox == "auto" else (settings.sandbox,):
         match _strong_enough(_MECHANISMS[name](settings, walls), settings):
@@ -176,6 +186,7 @@ def _let_go(close: Callable[[], None], folder: Path) -> None:
 
 def make_walls(settings: Settings, paths: Paths) -> Walls:
     """What the settings say, for every mechanism."""
+    from worker_core.sandbox.own_places import own_places
     from worker_core.sandbox.walls import Walls
 
     return Walls(
@@ -185,23 +196,6 @@ def make_walls(settings: Settings, paths: Paths) -> Walls:
         hidden=own_places(settings, paths),
         runtime=_runtime(paths),
     )
-
-
-def own_places(settings: Settings, paths: Paths) -> tuple[Path, ...]:
-    """Folders and files of the worker, which no tool sees but what it gives it."""
-    return (paths.state, paths.config, paths.runtime, *_places_of_keys(settings))
-
-
-def _places_of_keys(settings: Settings) -> Iterator[Path]:
-    """Key files; of one that a link in its folder leads to, as in volumes of Kubernetes, the folder: tomorrow's lies
-    there, too.
-    """
-    for file in (settings.api_key_file, settings.llm_api_key_file, settings.notify_webhook_secret_file):
-        if file is not None:
-            folder = real(file.parent)
-            yield folder if real(file).parent != folder and real(file).is_relative_to(folder) else file
-    if folder_of_credentials := os.environ.get(CREDENTIALS_VARIABLE):
-        yield Path(folder_of_credentials)
 
 
 def _runtime(paths: Paths) -> Path:
@@ -449,7 +443,13 @@ class ChosenLauncher:
         try:
             self._made()
         except OSError as error:
-            log.warning("No sandbox could be looked for (%s); it is looked for again with the first tool.", error)
+            from worker_core.basics.shortage import more_files
+
+            log.warning(
+                "No sandbox could be looked for (%s); it is looked for again with the first tool. %s",
+                error,
+                more_files(error),
+            )
 
     def door(self, port: int) -> str | None:
         launcher = self._made().launcher

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from worker_core.basics.sentences import worded
+from worker_core.basics.shortage import is_shortage
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
@@ -145,7 +146,12 @@ def weaknesses(version: int) -> str:
 
 
 def probe(walls: Walls) -> str:
-    """Start something that tries to read what it may not. Empty where it cannot, else a sentence that says why not."""
+    """Start something that tries to read what it may not. Empty where it cannot, else a sentence that says why not.
+
+    Raises:
+        OSError: something is short here, which says nothing of Landlock.
+
+    """
     version = landlock.version()
     if version == 0:
         return worded(
@@ -176,6 +182,8 @@ def probe(walls: Walls) -> str:
         )  # fmt: skip
         launcher.close()
     except (OSError, subprocess.SubprocessError) as error:
+        if isinstance(error, OSError) and is_shortage(error):
+            raise
         return worded("Landlock does not work here: {why}.", why=str(error))
     if result.returncode == _STOOD:
         return ""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
+from worker_core.basics.shortage import is_shortage
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
@@ -237,6 +238,10 @@ def working(walls: Walls) -> Working | tuple[str, ...]:
     """The first program that works, whole if it can be; else why each does not, as sentences.
 
     A hardened service may forbid to name a host or to hide control groups: neither keeps a tool from anything.
+
+    Raises:
+        OSError: as for `probe`.
+
     """
     problems = []
     for program in programs():
@@ -265,7 +270,12 @@ def version(program: str) -> str:
 
 
 def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
-    """Start something through it. Empty where that works, else a sentence that says why not and what to do."""
+    """Start something through it. Empty where that works, else a sentence that says why not and what to do.
+
+    Raises:
+        OSError: something is short here, which says nothing of bubblewrap.
+
+    """
     folder = private_directory(walls.runtime / "probe")
     try:
         launcher = Bubblewrap(program=program, walls=replace(walls, egress=None, network=Network.OFF), less=less)
@@ -300,6 +310,8 @@ def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
             n=PROBE_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:
+        if isinstance(error, OSError) and is_shortage(error):
+            raise
         return worded("bubblewrap ({program}) could not be started: {why}.", program=program, why=str(error))
     if started.returncode == 0:
         return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
 import psutil
@@ -33,7 +33,9 @@ class Look:
     """What was seen at one moment."""
 
     snapshot: EngineSnapshot
-    at: datetime
+    clock: float
+    """By `time.monotonic`."""
+
     silent_seconds: float
     why: Readiness
     alive: bool
@@ -64,12 +66,12 @@ class Measures:
 
     def look(self) -> Look:
         silent = self._pulse.silent_seconds()
-        snapshot, now = self._engine.snapshot, datetime.now(UTC)
+        snapshot, clock = self._engine.snapshot, time.monotonic()
         return Look(
             snapshot=snapshot,
-            at=now,
+            clock=clock,
             silent_seconds=silent,
-            why=readiness(snapshot, now=now, silent_seconds=silent, patience=self._patience),
+            why=readiness(snapshot, clock=clock, silent_seconds=silent, patience=self._patience),
             alive=silent < self._patience.healthy.total_seconds(),
         )
 
@@ -78,7 +80,7 @@ class Measures:
         seen = self.look()
         ours = measured(
             seen.snapshot,
-            now=seen.at,
+            clock=seen.clock,
             ready=seen.why == "serving",
             silent_seconds=seen.silent_seconds,
             counts=self._counts,

@@ -6,7 +6,7 @@ what a restart would not help. It is *ready* while it takes work.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from worker_core.basics.quick_dataclass import dataclass
@@ -33,12 +33,12 @@ class Patience:
     20 s; they are often seen a look late."""
 
 
-def readiness(snapshot: EngineSnapshot, *, now: datetime, silent_seconds: float, patience: Patience) -> Readiness:
+def readiness(snapshot: EngineSnapshot, *, clock: float, silent_seconds: float, patience: Patience) -> Readiness:
     """The first reason that holds, in the order of `Readiness`.
 
     Args:
         snapshot: the engine's.
-        now: in UTC.
+        clock: `time.monotonic()` now.
         silent_seconds: of its event loop.
         patience: how long there may be no progress.
     """
@@ -51,7 +51,7 @@ def readiness(snapshot: EngineSnapshot, *, now: datetime, silent_seconds: float,
             return "draining"
         case _:
             pass
-    serves = any(_progresses(queue, now=now, patience=patience) for queue in snapshot.queues)
+    serves = any(_progresses(queue, clock=clock, patience=patience) for queue in snapshot.queues)
     if not serves and any(queue.credentials_refused for queue in snapshot.queues):
         return "credentials"
     if snapshot.state is EngineState.PAUSED:
@@ -59,7 +59,7 @@ def readiness(snapshot: EngineSnapshot, *, now: datetime, silent_seconds: float,
     return "serving" if serves and silent_seconds < patience.ready.total_seconds() else "stalled"
 
 
-def _progresses(queue: QueueView, *, now: datetime, patience: Patience) -> bool:
-    if not queue.polling or queue.credentials_refused or queue.last_poll_at is None:
+def _progresses(queue: QueueView, *, clock: float, patience: Patience) -> bool:
+    if not queue.polling or queue.credentials_refused or queue.last_poll_clock is None:
         return False
-    return now - queue.last_poll_at < patience.polls
+    return clock - queue.last_poll_clock < patience.polls.total_seconds()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import NamedTuple
 
 from worker_core.basics.quick_dataclass import dataclass
@@ -40,7 +39,7 @@ class _Metric(NamedTuple):
 def measured(
     snapshot: EngineSnapshot,
     *,
-    now: datetime,
+    clock: float,
     ready: bool,
     silent_seconds: float,
     counts: Counts,
@@ -50,7 +49,7 @@ def measured(
 
     Args:
         snapshot: the engine's.
-        now: in UTC.
+        clock: `time.monotonic()` now.
         ready: what `/readyz` says.
         silent_seconds: for which the event loop has not answered, at least.
         counts: since the worker began.
@@ -60,7 +59,7 @@ def measured(
         (
             *_worker(snapshot, ready=ready, silent_seconds=silent_seconds),
             *_work(snapshot, counts),
-            *_queues(snapshot.queues, counts, now=now),
+            *_queues(snapshot.queues, counts, clock=clock),
             *_sdk(snapshot),
             *_process(process),
         )
@@ -115,13 +114,13 @@ def _work(snapshot: EngineSnapshot, counts: Counts) -> Iterator[_Metric]:
     yield _Metric(f"{prefix}_outbox_dropped_total", "Events that were given up.", outbox.dropped)
 
 
-def _queues(queues: tuple[QueueView, ...], counts: Counts, *, now: datetime) -> Iterator[_Metric]:
+def _queues(queues: tuple[QueueView, ...], counts: Counts, *, clock: float) -> Iterator[_Metric]:
     def each(name: str, said: str, values: Mapping[str, float | None]) -> Iterator[_Metric]:
         for queue_id, value in values.items():
             yield _Metric(f"kubiya_worker_queue_{name}", said, value, {"queue": queue_id})
 
-    def age(moment: datetime | None) -> float | None:
-        return None if moment is None else max(0.0, (now - moment).total_seconds())
+    def age(moment: float | None) -> float | None:
+        return None if moment is None else clock - moment
 
     counted = {queue.queue_id: queue.statistics for queue in queues if queue.statistics is not None}
     yield from each("polling", "Whether it is polled.", {one.queue_id: one.polling for one in queues})
@@ -138,12 +137,12 @@ def _queues(queues: tuple[QueueView, ...], counts: Counts, *, now: datetime) -> 
     yield from each(
         "heartbeat_age_seconds",
         "Since the control plane took a heartbeat.",
-        {one.queue_id: age(one.last_heartbeat_at) for one in queues},
+        {one.queue_id: age(one.last_heartbeat_clock) for one in queues},
     )
     yield from each(
         "poll_age_seconds",
         "Since polls were seen to be answered.",
-        {one.queue_id: age(one.last_poll_at) for one in queues},
+        {one.queue_id: age(one.last_poll_clock) for one in queues},
     )
     yield from each(
         "backlog", "Tasks that wait for any worker, by Temporal.", {name: one.backlog for name, one in counted.items()}

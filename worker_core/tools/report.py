@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from worker_core.basics.plain import one_line
+from worker_core.basics.shortage import more_files
 from worker_core.basics.threads import uninterrupted
 from worker_core.basics.windows_names import LONGEST_WORKING_FOLDER, at_any_length, is_too_long_to_begin_in
 from worker_core.errors import KubiyaError
@@ -166,7 +167,8 @@ def not_started(error: OSError) -> str:
     if error.errno == errno.E2BIG or getattr(error, "winerror", 0) == _TOO_LONG_ON_WINDOWS:
         return "The command, or a variable of the execution, is too long for the system; nothing was run."
     where = f" ({str(error.filename)[:200]})" if error.filename else ""
-    return f"The command could not be started, nothing was run: {error.strerror or error}{where}."
+    said = f"The command could not be started, nothing was run: {error.strerror or error}{where}."
+    return f"{said} {more_files(error)}".rstrip()
 
 
 def _describe(result: ProcessResult, context: ToolContext, limit: timedelta) -> ToolResult:
