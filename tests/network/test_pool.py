@@ -387,6 +387,23 @@ async def test_a_connection_on_which_something_came_unasked_is_not_used_again(sa
         assert await whole(pool) == (200, b"ok")
 
 
+@pytest.mark.parametrize("more", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother", b"\r\n", b"x"])
+async def test_what_came_with_an_answer_beyond_its_end_is_nobody_elses_answer(more: bytes) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + more)
+            await writer.drain()
+
+    async with listening(serve) as url, pool_of(url) as pool:
+        for _ in range(3):
+            assert await whole(pool) == (200, b"ok")
+    assert connections == 3
+
+
 async def test_a_server_waits_for_who_does_not_read() -> None:
     sent = 0
 

@@ -70,7 +70,8 @@ class Connection:
 
     def settle(self) -> bool:
         """The call is over. True: the next one may come; else it is closed."""
-        if self._answers.our_state is not h11.DONE or self._answers.their_state is not h11.DONE:
+        states = {self._answers.our_state, self._answers.their_state}
+        if states != {h11.DONE} or self._answers.trailing_data[0]:  # which would be read as the next call's answer
             self.close()
             return False
         self._answers.start_next_cycle()
