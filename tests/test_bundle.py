@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.imports import loaded_by
 from worker_core import bundle
 from worker_core.sandbox.interpreter import interpreter_folders, interpreter_path
 
@@ -126,3 +127,9 @@ def test_it_says_what_it_does_not_understand(arguments: tuple[str, ...]) -> None
     done = python(*arguments)
     assert done.returncode == 1
     assert "usage: kubiya-python" in done.stderr
+
+
+def test_a_program_beside_this_python_is_found_without_asking_what_this_python_is_made_of() -> None:
+    own = Path(sys.executable).name.removesuffix(".exe")
+    asked = f"from worker_core import bundle; assert bundle.program({own!r}) is not None"
+    assert not (loaded_by(asked) - loaded_by("pass")) & {"sysconfig"}

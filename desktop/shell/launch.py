@@ -6,15 +6,16 @@ import os
 from collections.abc import MutableMapping
 from dataclasses import field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.logs.redaction import Redactor
 from worker_core.logs.ring import LogRing
 from worker_core.paths import Paths
-from worker_core.playground.server import Playground
-from worker_core.playground.stage import Backend
 from worker_core.secrets import API_KEY_VARIABLE, KEY_VARIABLES, Secret
+
+if TYPE_CHECKING:
+    from worker_core.playground.stage import Backend
 
 RING_LINES: Final = 10_000
 """What may be written between two looks of the window, a tenth of a second apart."""
@@ -55,6 +56,9 @@ class Launch:
             redactor.add(environ.pop(name, ""))
         paths, backend = Paths.from_environment(own), None
         if options.playground or options.demo:
+            from worker_core.playground.server import Playground
+            from worker_core.playground.stage import Backend
+
             folder = options.data_dir or paths.playground
             backend = Backend(Playground(data_dir=folder), folder=folder)
             paths = backend.worker_paths

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from desktop.notices.key_watch import KeyWatch
 from desktop.settings.store import SettingsStore
 from desktop.shell.launch import Launch
 from desktop.worker.wanted import Provide, Wanted
 from worker_core.key_sources import resolve_api_key
-from worker_core.playground.stage import Backend, worker_settings
 from worker_core.secrets import KeyringStore, Secret
+
+if TYPE_CHECKING:
+    from worker_core.playground.stage import Backend
 
 log = logging.getLogger(__name__)
 
 
 def of_playground(backend: Backend) -> Provide:
     """Starts it with the first question."""
+    from worker_core.playground.stage import worker_settings
 
     async def provide() -> Wanted:
         info = await asyncio.to_thread(backend.start)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import psutil
-
 from desktop.settings.preferences import Preferences
 from desktop.system.platforms.ports import Charge, PowerSupply
 from worker_core.basics.quick_dataclass import dataclass
@@ -21,6 +19,8 @@ class Machine:
 
 def battery() -> Charge:
     """By psutil, where the system has nobody who tells (`ports.PowerSupply`)."""
+    import psutil
+
     try:
         found = psutil.sensors_battery()
     except (AttributeError, OSError, RuntimeError):

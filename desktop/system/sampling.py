@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from worker_core.machine.load import HealthSampler
-from worker_core.snapshot import Health
+if TYPE_CHECKING:
+    from worker_core.machine.load import HealthSampler
+    from worker_core.snapshot import Health
 
 
 class Sampling:
@@ -19,5 +21,7 @@ class Sampling:
 
     async def sample(self) -> Health:
         if self._sampler is None:
+            from worker_core.machine.load import HealthSampler
+
             self._sampler = await asyncio.to_thread(HealthSampler, disk_path=self._disk)
         return await self._sampler.sample()

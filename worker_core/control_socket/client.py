@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
-import psutil
 
 from worker_core import events as happenings
 from worker_core.basics import typed_json
@@ -124,6 +123,8 @@ class RunningWorker:
         for answer in self._lines({"verb": "stop", "mode": mode, "wait": wait}, endless=wait):
             yield _snapshot(answer)
         if wait:
+            import psutil
+
             with contextlib.suppress(psutil.Error):
                 psutil.Process(self.pid).wait(ANSWER_LIMIT_SECONDS)
 

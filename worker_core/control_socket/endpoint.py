@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
-import psutil
 
 from worker_core.basics import typed_json
 from worker_core.basics.files import write_private
@@ -79,6 +78,8 @@ def listen(folder: Path, *, transport: Transport, name: str = "") -> tuple[socke
     Raises:
         OSError: the folder cannot be used.
     """
+    import psutil
+
     private_directory(folder)
     if os.name == "posix":
         folder.chmod(0o700)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontDatabase, QGuiApplication, QPalette
@@ -76,6 +79,13 @@ def test_who_knows_the_desktop_better_than_qt_is_followed(look: Theme) -> None:
         assert look.palette is LIGHT
     finally:
         desktop.tell(Qt.ColorScheme.Unknown)
+
+
+def test_the_application_has_one_scheme_whoever_keeps_it(qapp: QApplication) -> None:
+    there = weakref.ref(desktop_scheme())
+    gc.collect()
+    assert there() is desktop_scheme()
+    assert desktop_scheme().parent() is qapp
 
 
 @pytest.mark.parametrize("name", icons.names())

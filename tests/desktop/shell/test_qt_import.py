@@ -7,7 +7,19 @@ import sys
 
 import pytest
 
-from tests.support.imports import ROOT
+from tests.support.imports import ROOT, loaded_by
+
+LATE = {
+    "PySide6.QtNetwork",
+    "httpcore2",
+    "httpx2",
+    "psutil",
+    "temporalio",
+    "worker_core.engine.engine",
+    "worker_core.machine.load",
+    "worker_core.playground.server",
+}
+"""What a tray needs once a worker runs in it, or somebody looks."""
 
 
 def printed(program: str) -> str:
@@ -35,3 +47,7 @@ def test_qt_is_all_there(first: str) -> None:
         "print(QTimer.__name__, QLabel.__name__, Qt.Key.Key_A.name, builtins.__import__ is __feature_import__)"
     )
     assert printed(program) == "QTimer QLabel Key_A False\n"
+
+
+def test_the_tray_loads_nothing_for_a_worker_before_its_icon_is_there() -> None:
+    assert loaded_by("import desktop.shell.app") & LATE == set()
