@@ -281,6 +281,19 @@ async def test_a_pool_that_is_closed_ends_the_calls_under_way() -> None:
                 await anext(answer.chunks)
 
 
+async def test_a_connection_that_comes_about_when_its_pool_is_closed_is_not_kept() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1 << 16):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with listening(serve) as url:  # which waits for its end
+        pool = Pool(base_url=url, max_connections=1)
+        call = asyncio.create_task(whole(pool))
+        await asyncio.sleep(0)
+        await pool.aclose()
+        assert await call == (200, b"ok")
+
+
 async def test_an_answer_that_comes_before_the_whole_body_was_taken_is_read() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -98,6 +98,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         """The one that was used last at the end."""
         self._used: set[Connection] = set()
+        self._closed = False
         self._places = asyncio.Semaphore(max_connections)
         """For calls: there are never more connections, since one is made where none is idle."""
 
@@ -141,6 +142,8 @@ class Pool:
                     self._used.remove(connection)
                     if connection.settle():
                         self._idle.append(connection)
+                    if self._closed:  # while it was made
+                        self._close_idle()
             finally:
                 self._places.release()
         except (TransportError, DecodingError) as error:
@@ -183,10 +186,15 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close all connections; calls under way break off."""
-        for connection in (*self._idle, *self._used):
+        self._closed = True
+        self._close_idle()
+        for connection in self._used:
             connection.close()
-        self._idle.clear()
         await asyncio.sleep(0)
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 class _Body:
