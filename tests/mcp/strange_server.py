@@ -1,7 +1,8 @@
 """A server that answers in ways that no SDK would: `python strange_server.py [TOOLS [MANNERS]]`; a message is a line.
 
 Each tool is named after what it does. `TOOLS` is how many more there are in its list. `MANNERS` says what it does with
-a method that it does not know: `answers` with an error, `silent`, or `dies`. It notes in `asked.txt` what it is asked.
+a method that it does not know: `answers` with an error, `silent`, or `dies`; or it `shouts` where it is greeted, or
+`leaves` where it is asked what it has. It notes in `asked.txt` what it is asked.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ TOOLS: list[Any] = [
     {"name": "asks", "inputSchema": {"type": "object"}},
     {"name": "opens", "inputSchema": {"type": "object"}},
     {"name": "changed", "inputSchema": {"type": "object"}},
+    {"name": "parts", "inputSchema": {"type": "object"}},
     {"name": "fine", "inputSchema": {"type": "object"}},
     {
         "name": "promised",
@@ -63,6 +65,8 @@ def call(request_id: Any, params: dict[str, Any]) -> None:
             say(f'{{"jsonrpc":"2.0","id":{request_id},"result":{{"content":[],"a":{"[" * 3000}{"]" * 3000}}}}}')
         case "long":
             answer(request_id, {"content": [{"type": "text", "text": "x" * number}]})
+        case "parts":
+            answer(request_id, {"content": [{"type": "text", "text": "."}] * number})
         case "progress":
             token = params["_meta"]["progressToken"]
             for step in range(number):
@@ -106,6 +110,10 @@ def main() -> None:
         with Path("asked.txt").open("a") as file:
             file.write(f"{message.get('method')}\n")
         match message.get("method"):
+            case "initialize" if manners == "shouts":
+                say("x" * 3_000_000)
+            case "tools/list" if manners == "leaves":
+                sys.exit(7)
             case "initialize":
                 about = {"name": "strange", "version": "1"}
                 answer(message["id"], {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": about})

@@ -26,7 +26,7 @@ from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.flow import MESSAGES_AT_ONCE, NOTICES_AT_ONCE, Budget, Flow, Incoming
 from worker_core.mcp.messages import Repaired, read_message
 from worker_core.mcp.offering import Offer
-from worker_core.mcp.pages import LARGEST_PAGE_BYTES, MOST_LISTED
+from worker_core.mcp.pages import LARGEST_PAGE_BYTES, MOST_LISTED, MOST_PARTS
 from worker_core.mcp.progress import SOON, Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.session import ServerSession
@@ -99,6 +99,28 @@ async def test_a_list_beyond_all_is_not_parsed(tmp_path: Path) -> None:
 async def test_a_long_answer_of_a_call_is_taken(tmp_path: Path) -> None:
     async with strange(tmp_path) as session:
         assert len(await ask(session, "long", number=2 * LARGEST_PAGE_BYTES)) == 2 * LARGEST_PAGE_BYTES
+
+
+async def test_of_a_result_in_very_many_parts_the_first_are_read_and_the_model_is_told(tmp_path: Path) -> None:
+    """The SDK makes two kilobytes of each: a result of 10 MB became 700."""
+    async with strange(tmp_path) as session:
+        assert await ask(session, "parts", number=MOST_PARTS) == "." * MOST_PARTS
+        said = await ask(session, "parts", number=100_000)
+    assert said == "." * MOST_PARTS + "[The server answered in 100000 parts; only the first 1000 are here.]"
+
+
+@pytest.mark.parametrize(
+    ("manners", "why"),
+    [
+        ("shouts", "cannot be used. It sent one message that is larger than any may be."),
+        ("leaves", "could not say what it offers. It broke off. It ended with exit code 7."),
+    ],
+)
+async def test_why_a_server_is_not_there_is_said(tmp_path: Path, manners: str, why: str) -> None:
+    async with strange(tmp_path, "0", manners) as session:
+        with pytest.raises(ServerTrouble) as trouble:
+            await session.tools()
+    assert trouble.value.sentence.endswith(why)
 
 
 @pytest.mark.parametrize("number", [9_000, 18_000])

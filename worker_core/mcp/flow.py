@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from worker_core.mcp.messages import read_message, unreadable
-from worker_core.mcp.pages import LARGEST_PAGE_BYTES, PAGES, taken_apart
+from worker_core.mcp.pages import LARGEST_PAGE_BYTES, PAGES, PARTS, first_parts, taken_apart
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,7 +24,7 @@ BYTES_AT_ONCE, BYTES_PER_SECOND = 64 * 1024 * 1024, 1024 * 1024
 LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
 """Of a message while a call is under way; where none is, `LARGEST_PAGE_BYTES`."""
 
-_LONG_ANSWERS = frozenset({"tools/call", "resources/read"})
+_LONG_ANSWERS = frozenset(PARTS)
 UNANSWERED_REQUESTS = 64
 """Requests of the server whose answers it has not taken yet."""
 
@@ -161,7 +161,7 @@ class Incoming:
         return item if message is None else SessionMessage(message)
 
     def _answer(self, message: JSONRPCResponse | JSONRPCError, method: str) -> SessionMessage:
-        """Of a page of tools or resources, what the SDK may see."""
+        """Of a page of tools or resources, and of a result's parts, what the SDK may see."""
         from mcp.shared.message import SessionMessage
         from mcp_types import JSONRPCResponse
 
@@ -171,6 +171,8 @@ class Incoming:
         if method in PAGES and isinstance(message, JSONRPCResponse):
             page, self._flow.listed = taken_apart(message.result, method)
             message = message.model_copy(update={"result": page})
+        if method in PARTS and isinstance(message, JSONRPCResponse):
+            message = message.model_copy(update={"result": first_parts(message.result, method)})
         return SessionMessage(message)
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""A page of a server's tools or resources, taken apart before the SDK sees it.
+"""What the SDK sees of an answer: of a page of tools or resources the names, of a result its first parts.
 
 The SDK checks a page as a whole, so that one bad tool costs them all and a hundred thousand take half a minute; and it
 checks each result against a schema of the server's with Python's regular expressions, in which a pattern of a few
@@ -13,6 +13,9 @@ from typing import Any, Final
 
 MOST_LISTED: Final = 500
 """Tools of one page that are looked at. Models take 128 in all."""
+
+MOST_PARTS: Final = 1000
+"""Of one result or resource. The SDK makes two kilobytes of each, however little is in it."""
 
 LARGEST_PAGE_BYTES: Final = 2 * 1024 * 1024
 """Of a message that answers no call: the tools of the largest servers take a few hundred kilobytes."""
@@ -47,6 +50,21 @@ def taken_apart(result: Mapping[str, Any], method: str) -> tuple[dict[str, Any],
     if not isinstance(page.get("nextCursor"), str):
         page.pop("nextCursor", None)
     return page, listed
+
+
+PARTS: Final[Mapping[str, str]] = {"tools/call": "content", "resources/read": "contents"}
+"""Methods whose answers have parts, and where."""
+
+
+def first_parts(result: Mapping[str, Any], method: str) -> Mapping[str, Any]:
+    """An answer with as many of its parts as are looked at, and a last one that says so where some are left out."""
+    holder = PARTS[method]
+    parts = result.get(holder)
+    if not isinstance(parts, list) or len(parts) <= MOST_PARTS:
+        return result
+    said = f"[The server answered in {len(parts)} parts; only the first {MOST_PARTS} are here.]"
+    last = {"type": "text", "text": said} if holder == "content" else {"uri": "about:left-out", "text": said}
+    return {**result, holder: [*parts[:MOST_PARTS], last]}
 
 
 def _harmless(tool: Mapping[str, Any]) -> dict[str, Any]:

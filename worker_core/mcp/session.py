@@ -132,7 +132,11 @@ class ServerSession:
         except ServerTrouble:
             raise
         except Exception as error:
-            raise ServerTrouble(self._sentence(f"could not say what it offers ({self._what(error)})")) from error
+            what = "could not say what it offers"
+            if self._flow is None or not self._flow.over.is_set():
+                raise ServerTrouble(self._sentence(f"{what} ({self._what(error)})")) from error
+            why = self._flow.violation or f"It broke off.{self._ended()}{self._said()}"
+            raise ServerTrouble(f"{self._sentence(what)} {why}") from error
 
     async def call(
         self,
@@ -379,7 +383,8 @@ class ServerSession:
                         await asyncio.wait({listening})
         except Exception as error:  # noqa: BLE001 - the transports raise many kinds
             if not ready.done():
-                ready.set_exception(ServerTrouble(f"{self._why_unusable(error, gone=gone)}{self._said()}"))
+                said = "" if flow.violation else self._said()
+                ready.set_exception(ServerTrouble(f"{self._why_unusable(error, gone=gone)}{said}"))
             elif not closing.is_set():
                 log.warning("%s broke off: %s", self._wording.name, self._what(error))
         except BaseException:
@@ -410,6 +415,8 @@ class ServerSession:
                     f"{asks} It is there: give it a token that it takes in its headers, or client credentials in oauth."
                 )
             return f"{asks} {self._what(self._guard.failure) if self._guard.failure else 'It takes no token of ours'}."
+        if gone and self._flow is not None and self._flow.violation:
+            return f"{self._sentence('cannot be used')} {self._flow.violation}"
         if gone and self._server is not None:
             hidden = self._wording.unseen(self._launcher, seen=(self._workspace, *self._readable))
             return f"{self._sentence(ENDED_EARLY)}{self._ended()}{hidden}"
