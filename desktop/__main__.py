@@ -46,6 +46,8 @@ def _run(arguments: argparse.Namespace) -> int:
         qt_import.import_qt()
         with collector.resting():
             from desktop.shell import app
+
+            collector.let_stand()
     except ImportError as error:
         if not str(error.name or error).startswith(("PySide6", "shiboken6", "qasync", "lib")):
             raise

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QLocale, QProcess
+from PySide6.QtCore import QLocale
 from PySide6.QtWidgets import QApplication
 
 from desktop.look import language
@@ -339,6 +339,8 @@ class Desktop:
 
     def _try_playground(self) -> None:
         """In a program of its own, which has folders of its own; this one has nothing to do then."""
+        from PySide6.QtCore import QProcess
+
         program, *arguments = [part for part in own_command() if part != AT_LOGIN]
         started, _ = QProcess.startDetached(program, [*arguments, "--demo"])
         if started:

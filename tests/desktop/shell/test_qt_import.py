@@ -51,3 +51,13 @@ def test_qt_is_all_there(first: str) -> None:
 
 def test_the_tray_loads_nothing_for_a_worker_before_its_icon_is_there() -> None:
     assert loaded_by("import desktop.shell.app") & LATE == set()
+
+
+def test_what_was_imported_is_not_looked_through_for_garbage_while_the_tray_starts() -> None:
+    program = (
+        "import gc, os; os.environ['QT_QPA_PLATFORM'] = 'offscreen'\n"
+        "from desktop import __main__ as started\nfrom desktop.shell import app\n"
+        "app.run = lambda options: print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))\n"
+        "started._run(started.parser().parse_args([]))"
+    )
+    assert printed(program).split() == ["True", "True"]
