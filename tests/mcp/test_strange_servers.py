@@ -185,6 +185,54 @@ async def test_half_characters_of_a_remote_server_are_repaired(tmp_path: Path, k
             await session.close()
 
 
+@pytest.mark.parametrize(
+    ("answered", "is_made", "says"),
+    [
+        (Answer(504, {"Content-Type": "text/html"}, (b"<html>",)), True, "broke off in mid-call"),
+        (Answer(200, {"Content-Type": "text/html"}, (b"<html>",)), True, "broke off in mid-call"),
+        (Answer(200, {"Content-Type": "text/event-stream"}, (b": no more\n\n",)), True, "broke off in mid-call"),
+        (Answer(429, {"Content-Type": "text/html"}, (b"<html>",)), False, "refused the call"),
+    ],
+)
+async def test_a_call_that_a_remote_server_may_have_made_is_not_called_refused(
+    tmp_path: Path, answered: Answer, is_made: bool, says: str
+) -> None:
+    results: dict[str, Any] = {
+        "initialize": {
+            "protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "strange", "version": "1"}
+        },
+        "tools/list": {"tools": TOOLS},
+    }  # fmt: skip
+
+    def answer(request: Request) -> Answer:
+        message = json.loads(request.body) if request.method == "POST" else {}
+        if "id" not in message:
+            return Answer(202 if message else 405)
+        if message["method"] == "tools/call":
+            return answered
+        if message["method"] not in results:
+            return Answer(400)
+        said = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}).encode()
+        return Answer(200, {"Content-Type": "application/json"}, (said,))
+
+    with serving(answer) as server:
+        session = ServerSession(
+            ServerConfig(alias="remote", transport="http", url=f"http://127.0.0.1:{server.port}/mcp"),
+            launcher=DirectLauncher(),
+            workspace=tmp_path,
+            reach=Reach(hosts=(f"127.0.0.1:{server.port}",)),
+            ca_file=None,
+            mask=str,
+            call_mark="strange",
+        )
+        try:
+            with pytest.raises(ServerTrouble, match=says) as trouble:
+                await ask(session, "fine")
+        finally:
+            await session.close()
+    assert trouble.value.in_mid_call is is_made
+
+
 # --- pieces ---------------------------------------------------------------------------------------------------
 
 

@@ -287,7 +287,8 @@ class ServerSession:
         return ServerTrouble(f"{self._sentence('did not answer the call')} {why}", in_mid_call=True)
 
     def _failed_call(self, error: Exception, flow: Flow) -> ServerTrouble:
-        return self._broken_off(flow) if flow.over.is_set() else self._wording.failed_call(error)
+        status = 0 if self._guard is None else self._guard.status
+        return self._broken_off(flow) if flow.over.is_set() else self._wording.failed_call(error, status=status)
 
     async def close(self) -> None:
         """End it, with everything that it started. It may be used again: then it is started anew."""

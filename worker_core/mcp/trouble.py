@@ -11,6 +11,13 @@ from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.program import unseen
 from worker_core.sandbox.launcher import Holds, Launcher
 
+_ERROR, _NO_ANSWER = "Server returned an error response", "Unexpected content type"
+"""What the SDK says of an answer over HTTP that is none of the protocol, such as a gateway's 504: the server may have
+made the call."""
+
+_REFUSED, _FAILED = 400, 500
+"""Statuses from there on: a call that was refused is not made."""
+
 
 class ServerTrouble(KubiyaError):
     """A server cannot be used now. `in_mid_call`: it had been asked already."""
@@ -43,10 +50,15 @@ class Wording:
         first = self.mask(str(inner)).strip().partition("\nFor more information")[0]
         return " ".join(first.split())[:300].rstrip(".") or type(inner).__name__
 
-    def failed_call(self, error: Exception) -> ServerTrouble:
-        """Why a call of a server that is still there has no result."""
+    def failed_call(self, error: Exception, *, status: int = 0) -> ServerTrouble:
+        """Why a call of a server that is still there has no result.
+
+        Args:
+            error: what came of it.
+            status: of the last answer over HTTP that was a refusal; 0: none.
+        """
         from mcp import MCPError
-        from mcp_types import PARSE_ERROR
+        from mcp_types import CONNECTION_CLOSED, PARSE_ERROR
         from pydantic import ValidationError
 
         if isinstance(error, ValidationError):
@@ -55,6 +67,12 @@ class Wording:
         if isinstance(error, MCPError) and error.error.code == PARSE_ERROR:
             what = "answered the call with something that cannot be read"
             return ServerTrouble(self.sentence(f"{what} ({self.what(error)})"), in_mid_call=True)
+        if isinstance(error, MCPError) and (
+            error.error.code == CONNECTION_CLOSED
+            or error.error.message.startswith(_NO_ANSWER)
+            or (error.error.message.startswith(_ERROR) and not _REFUSED <= status < _FAILED)
+        ):
+            return ServerTrouble(self.sentence(f"broke off in mid-call ({self.what(error)})"), in_mid_call=True)
         if isinstance(error, MCPError):
             return ServerTrouble(self.sentence(f"refused the call: {self.what(error)}"))
         return ServerTrouble(self.sentence(f"broke off in mid-call ({self.what(error)})"), in_mid_call=True)
