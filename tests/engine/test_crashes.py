@@ -124,7 +124,7 @@ async def test_killed_in_a_short_step_it_is_missed_by_its_heartbeats(
         await handle.signal("mark_as_done")
         await handle.result()
         assert await asyncio.to_thread(worker.terminate) == 0
-    assert await _missed_by_heartbeat(handle) == [step]
+    assert step in await _missed_by_heartbeat(handle)  # a call of the model may have been under way beside it
     assert (await client.get_execution(execution_id)).status == "completed"
 
 
