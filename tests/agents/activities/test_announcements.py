@@ -17,6 +17,7 @@ from worker_core.agents.activities.stored_sessions import StoredSessions
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.errors import ServerTrouble
+from worker_core.control_plane.models import ExecutionPatch
 from worker_core.control_plane.outbox.outbox import Outbox
 from worker_core.network.backoff import Backoff
 from worker_core.secrets import Secret
@@ -177,6 +178,40 @@ async def test_nothing_is_on_its_way_once_the_last_word_is_said(tmp_path: Path) 
         one.announcements.forget("e1")
         await one.announcements.settled("e1")
         assert plane.told == ALL
+
+
+async def test_a_turn_that_is_told_when_its_execution_is_cancelled_comes_before_the_last_word(tmp_path: Path) -> None:
+    async with Plane() as plane, worker(plane, tmp_path) as one:
+        came, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def late(request: Request) -> Reply:
+            came.set()
+            await may_answer.wait()
+            return plane._patch(request)
+
+        plane.on("PATCH", RECORD, late)
+        turn = asyncio.create_task(
+            one.announcements.goes_on("e1", one.client.patch_execution("e1", ExecutionPatch(status="running")))
+        )
+        await came.wait()
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        settled = asyncio.create_task(one.announcements.settled("e1"))
+        await asyncio.sleep(0.05)
+        assert not settled.done()
+        may_answer.set()
+        await settled
+        assert plane.record["status"] == "running"
+        await one.announcements.settled("e1")
+
+
+async def test_what_a_turn_could_not_tell_is_told_to_who_waits(tmp_path: Path) -> None:
+    async with Plane() as plane, worker(plane, tmp_path) as one:
+        plane.script("PATCH", RECORD, Reply(status=503))
+        with pytest.raises(ServerTrouble):
+            await one.announcements.goes_on("e1", one.client.patch_execution("e1", ExecutionPatch(status="running")))
+        await one.announcements.settled("e1")
 
 
 async def test_a_worker_beside_the_one_that_began_waits_until_that_has_told(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def step(name: str, plane: Waiting) -> Callable[..., Coroutine[Any, Any, Any]]:
         sessions=SimpleNamespace(read=plane),
         tracker=SimpleNamespace(turn_began=nothing),
         bus=SimpleNamespace(publish=nothing),
-        announcements=SimpleNamespace(is_told=nothing),
+        announcements=SimpleNamespace(goes_on=lambda _, tell: tell),
         redactor=SimpleNamespace(mask=str),
         launcher=None,
     )

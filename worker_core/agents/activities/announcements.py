@@ -11,13 +11,14 @@ import asyncio
 import logging
 import platform
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.basics.quick_dataclass import dataclass
+from worker_core.basics.tasks import retrieved
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import FINAL_STATUSES, ExecutionPatch, ExecutionRecord
 from worker_core.control_plane.outbox.lane import LAST_EVENTS_LIMIT
@@ -100,6 +101,8 @@ class _Telling:
 
     task: asyncio.Task[None] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    later: set[asyncio.Task[None]] = field(default_factory=set)
+    """What the record is told of later turns, right now."""
 
 
 class Announcements:
@@ -165,6 +168,21 @@ class Announcements:
         """It was announced before, here or elsewhere."""
         self._known.setdefault(execution_id, _Telling())
 
+    async def goes_on(self, execution_id: str, tell: Coroutine[None, None, None]) -> None:
+        """Tell the record of a later turn, whole: whoever cancels it meanwhile may be about to say the last word, which
+        waits until this has come (`settled`).
+
+        Raises:
+            Exception: what `tell` raises.
+        """
+        self.is_told(execution_id)
+        later = self._known[execution_id].later
+        task = asyncio.create_task(tell, name=f"announce a turn of {execution_id}")
+        later.add(task)
+        task.add_done_callback(later.discard)
+        task.add_done_callback(retrieved)  # where nobody waits any more
+        await asyncio.shield(task)
+
     async def make_sure(self, execution_id: str, *, worker_id: str) -> None:
         """Before anything else leaves: what the beginner left untold is told, and what failed is tried again.
 
@@ -218,8 +236,9 @@ class Announcements:
 
     def forget(self, execution_id: str) -> None:
         """It is over, or goes on elsewhere."""
-        if (telling := self._known.pop(execution_id, None)) and telling.task is not None:
-            telling.task.cancel()
+        if (telling := self._known.pop(execution_id, None)) is not None:
+            for task in _under_way(telling):
+                task.cancel()
 
     async def close(self) -> None:
         """Tell nothing more."""
@@ -245,9 +264,13 @@ class Announcements:
             telling.patch = None
 
 
+def _under_way(telling: _Telling) -> set[asyncio.Task[None]]:
+    return telling.later | ({telling.task} if telling.task is not None else set())
+
+
 async def _ended(telling: _Telling) -> None:
-    if telling.task is not None:
-        await asyncio.wait([telling.task])
+    if under_way := _under_way(telling):
+        await asyncio.wait(under_way)
 
 
 def _now() -> str:

@@ -165,10 +165,10 @@ class Steps:
         record, _ = await asyncio.gather(
             services.client.get_execution(turn.execution_id), services.sessions.read(turn.execution_id, turn=turn.turn)
         )
-        services.announcements.is_told(turn.execution_id)
         metadata = {**record.execution_metadata, **of_turn(turn.execution_id, turn.turn)}
-        await services.client.patch_execution(
-            turn.execution_id, ExecutionPatch(status="running", execution_metadata=metadata)
+        running = ExecutionPatch(status="running", execution_metadata=metadata)
+        await services.announcements.goes_on(
+            turn.execution_id, services.client.patch_execution(turn.execution_id, running)
         )
 
     def _step(self, execution_id: str, name: str, *, turn: int) -> AbstractContextManager[None]:
