@@ -20,6 +20,7 @@ from tests.support.playground import Stage, until
 from tests.support.processes import alive, eventually, pid_in, written_pid
 from tests.support.prometheus_text import parsed
 from tests.support.worker_process import LIMIT_SECONDS, WorkerProcess, worker_process
+from worker_core.basics.own_process import OPEN_FILES
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 
@@ -85,6 +86,16 @@ async def test_ready_work_sigterm(stage: Stage, tmp_path: Path, client: ControlP
     assert any("nothing is running" in line for line in worker.log)
     log = (home(tmp_path).logs / "worker.log").read_text()
     assert stage.info.api_key not in log + "".join(worker.log)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows another process's limits")
+async def test_a_worker_that_was_given_few_open_files_takes_what_it_may(stage: Stage, tmp_path: Path) -> None:
+    queue = await new_queue(stage)
+    with worker_process(stage, tmp_path, queue, program="tests.support.few_files") as worker:
+        worker.wait_ready()
+        soft, hard = psutil.Process(worker.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+        assert soft == min(hard, OPEN_FILES) > 256
+        assert worker.terminate() == 0
 
 
 async def test_json_for_machines(stage: Stage, tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from worker_core import __version__
+from worker_core.basics import own_process
 from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.control_plane.session import WorkerStatus
@@ -59,9 +59,6 @@ log = logging.getLogger(__name__)
 LAST_EVENTS_LIMIT = timedelta(seconds=10)
 SIGN_OFF_LIMIT = timedelta(seconds=15)
 QUICK_SIGN_OFF_LIMIT = timedelta(seconds=2)
-TURN_SECONDS = 0.0005
-"""How long a thread that computes keeps the interpreter while others wait for it (Python's own default is ten times as
-much). The loop of all executions waits so long at each of its turns while a thread masks, unpacks or reads a flood."""
 
 
 class Engine:
@@ -186,7 +183,7 @@ class Engine:
         """Begin; returns while STARTING goes on in the background. Does nothing when started already."""
         if self._supervising is not None or self._stopped.is_set():
             return
-        sys.setswitchinterval(TURN_SECONDS)
+        own_process.prepare()
         spans.start(mask=self._services.redactor.mask, host_id=self._services.host_id)
         self._loop = asyncio.get_running_loop()
         self._change(EngineState.STARTING, worded("Registering with the control plane."))
