@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Final
 
@@ -12,6 +13,32 @@ _SHORT: Final = frozenset({
     errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC,
     getattr(errno, "EDQUOT", errno.ENOSPC),  # not on Windows
 })  # fmt: skip
+
+
+_FILES_OF_A_START: Final = 16
+"""More than `subprocess.Popen` opens: three pipes, one for errors, the null device."""
+
+_LEAVES_PIPES_OPEN: Final = sys.version_info < (3, 11, 4)
+
+
+def before_a_start() -> None:
+    """Raise what the start of a program would raise that finds too few files left to open.
+
+    Until Python 3.11.4 `subprocess.Popen` leaves the pipes open that it has made by then (python/cpython#87474), so
+    that each try would make the shortage worse. Debian 12 has 3.11.2.
+
+    Raises:
+        OSError: there are too few.
+    """
+    if not _LEAVES_PIPES_OPEN:
+        return
+    held: list[int] = []
+    try:
+        for _ in range(_FILES_OF_A_START):
+            held.append(os.open(os.devnull, os.O_RDONLY))  # noqa: PERF401 - what was opened is closed where one fails
+    finally:
+        for one in held:
+            os.close(one)
 
 
 def is_shortage(error: OSError) -> bool:

@@ -7,6 +7,7 @@ hides stays to be seen: other processes with their arguments, and what files are
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from worker_core.basics.sentences import worded
-from worker_core.basics.shortage import is_shortage
+from worker_core.basics.shortage import before_a_start, is_shortage
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
@@ -175,12 +176,13 @@ def probe(walls: Walls) -> str:
             ),
             workspace=folder,
         )  # fmt: skip
-        result = subprocess.run(
-            list(command.argv), cwd=command.cwd, env=dict(command.environment), stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=PROBE_SECONDS, check=False,
-            pass_fds=[loan.descriptor for loan in command.loans],
-        )  # fmt: skip
-        launcher.close()
+        with contextlib.closing(launcher):
+            before_a_start()
+            result = subprocess.run(
+                list(command.argv), cwd=command.cwd, env=dict(command.environment), stdin=subprocess.DEVNULL,
+                capture_output=True, timeout=PROBE_SECONDS, check=False,
+                pass_fds=[loan.descriptor for loan in command.loans],
+            )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         if isinstance(error, OSError) and is_shortage(error):
             raise

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
-from worker_core.basics.shortage import is_shortage
+from worker_core.basics.shortage import before_a_start, is_shortage
 from worker_core.network.reachable import Network, narrower
 from worker_core.paths import private_directory
 from worker_core.sandbox import landlock, seccomp
@@ -283,26 +283,8 @@ def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
             Command(argv=["/bin/sh", "-c", "exit 0"], cwd=folder, environment={"PATH": "/usr/bin:/bin"}),
             workspace=folder,
         )
-        started = subprocess.Popen(
-            list(command.argv),
-            cwd=command.cwd,
-            env=dict(command.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=[loan.descriptor for loan in command.loans],
-            start_new_session=True,
-        )
-        try:
-            _, stderr = started.communicate(timeout=PROBE_SECONDS)
-        except BaseException:
-            if sys.platform != "win32":
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(started.pid, signal.SIGKILL)  # with what it started: a service's end would wait for it
-            started.communicate()
-            raise
-        finally:
-            launcher.close()
+        with contextlib.closing(launcher):
+            said, code = _tried(command)
     except subprocess.TimeoutExpired:
         return worded(
             "bubblewrap ({program}) did not start a program within {n} s; the next call looks again.",
@@ -313,13 +295,36 @@ def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
         if isinstance(error, OSError) and is_shortage(error):
             raise
         return worded("bubblewrap ({program}) could not be started: {why}.", program=program, why=str(error))
-    if started.returncode == 0:
+    if code == 0:
         return ""
-    said = " ".join(stderr.decode("utf-8", "replace").split())[:300]
-    if started.returncode < 0:
-        name = signal.Signals(-started.returncode).name
+    if code < 0:
+        name = signal.Signals(-code).name
         said = worded("it was ended by {signal}", signal=f"{name} {said}".rstrip())
     return explain(program, said)
+
+
+def _tried(command: Command) -> tuple[str, int]:
+    """What a command said of its failure, in a line, and its exit code."""
+    before_a_start()
+    started = subprocess.Popen(
+        list(command.argv),
+        cwd=command.cwd,
+        env=dict(command.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=[loan.descriptor for loan in command.loans],
+        start_new_session=True,
+    )
+    try:
+        _, stderr = started.communicate(timeout=PROBE_SECONDS)
+    except BaseException:
+        if sys.platform != "win32":
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)  # with what it started: a service's end would wait for it
+        started.communicate()
+        raise
+    return " ".join(stderr.decode("utf-8", "replace").split())[:300], started.returncode
 
 
 _AGAIN = "; the next call looks again."

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import IO, Protocol
 
+from worker_core.basics.shortage import before_a_start
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.keeper import Keeper
 from worker_core.sandbox.launcher import Command
@@ -103,6 +104,7 @@ class ProcessTree:
         try:
             self._announce()
             with _as_file(stdin) as given:
+                before_a_start()
                 self.process = subprocess.Popen(
                     list(command.argv),
                     cwd=command.cwd,

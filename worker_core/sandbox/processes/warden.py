@@ -13,6 +13,7 @@ import os
 import subprocess
 import threading
 
+from worker_core.basics.shortage import before_a_start
 from worker_core.sandbox.environment import CALL_MARK
 
 # Dash knows no `kill -KILL -- -GROUP`.
@@ -104,6 +105,7 @@ class Warden:
         else:
             assert self._process.stdin is not None
             self._process.stdin.close()
+        before_a_start()
         self._process = subprocess.Popen(
             ["/bin/sh", "-c", _SCRIPT, "kubiya-worker-warden"],
             stdin=subprocess.PIPE,
