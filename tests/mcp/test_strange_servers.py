@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,25 @@ async def test_a_flood_of_errors_or_nonsense_does_not_hide_the_answer(tmp_path: 
             await ask(session, "nonsense", number=3 * MESSAGES_AT_ONCE)
 
 
+@asynccontextmanager
+async def remote(answer: Callable[[Request], Answer], workspace: Path) -> AsyncIterator[ServerSession]:
+    """With a server over HTTP that answers so."""
+    with serving(answer) as server:
+        session = ServerSession(
+            ServerConfig(alias="remote", transport="http", url=f"http://127.0.0.1:{server.port}/mcp"),
+            launcher=DirectLauncher(),
+            workspace=workspace,
+            reach=Reach(hosts=(f"127.0.0.1:{server.port}",)),
+            ca_file=None,
+            mask=str,
+            call_mark="strange",
+        )
+        try:
+            yield session
+        finally:
+            await session.close()
+
+
 @pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
 async def test_half_characters_of_a_remote_server_are_repaired(tmp_path: Path, kind: str) -> None:
     results: dict[str, Any] = {
@@ -169,20 +188,8 @@ async def test_half_characters_of_a_remote_server_are_repaired(tmp_path: Path, k
             200, headers, (said[:half], said[half:]) if kind.endswith("json") else (b"data: " + said + b"\n\n",)
         )
 
-    with serving(answer) as server:
-        session = ServerSession(
-            ServerConfig(alias="remote", transport="http", url=f"http://127.0.0.1:{server.port}/mcp"),
-            launcher=DirectLauncher(),
-            workspace=tmp_path,
-            reach=Reach(hosts=(f"127.0.0.1:{server.port}",)),
-            ca_file=None,
-            mask=str,
-            call_mark="strange",
-        )
-        try:
-            assert await ask(session, "half") == "smile 😀 and half \ufffd."
-        finally:
-            await session.close()
+    async with remote(answer, tmp_path) as session:
+        assert await ask(session, "half") == "smile 😀 and half \ufffd."
 
 
 @pytest.mark.parametrize(
@@ -215,21 +222,9 @@ async def test_a_call_that_a_remote_server_may_have_made_is_not_called_refused(
         said = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}).encode()
         return Answer(200, {"Content-Type": "application/json"}, (said,))
 
-    with serving(answer) as server:
-        session = ServerSession(
-            ServerConfig(alias="remote", transport="http", url=f"http://127.0.0.1:{server.port}/mcp"),
-            launcher=DirectLauncher(),
-            workspace=tmp_path,
-            reach=Reach(hosts=(f"127.0.0.1:{server.port}",)),
-            ca_file=None,
-            mask=str,
-            call_mark="strange",
-        )
-        try:
-            with pytest.raises(ServerTrouble, match=says) as trouble:
-                await ask(session, "fine")
-        finally:
-            await session.close()
+    async with remote(answer, tmp_path) as session:
+        with pytest.raises(ServerTrouble, match=says) as trouble:
+            await ask(session, "fine")
     assert trouble.value.in_mid_call is is_made
 
 
