@@ -16,7 +16,11 @@ def lead_here(place: QWidget, controls: Iterable[QWidget]) -> None:
         place: holds them, and has stood among the others from the beginning.
         controls: in their order.
     """
-    before = _before(place)
+    lead_on(_before(place), controls)
+
+
+def lead_on(before: QWidget | None, controls: Iterable[QWidget]) -> None:
+    """Lead the Tab key from a control to others, in their order. None: from wherever the first of them stands."""
     for control in controls:
         if before is not None:
             QWidget.setTabOrder(before, control)

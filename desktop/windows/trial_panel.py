@@ -18,6 +18,7 @@ from desktop.widgets.buttons import Button
 from desktop.widgets.choice import Choice
 from desktop.widgets.layouts import column, empty, row, top
 from desktop.widgets.rulings import line_button, ruling_pill, ruling_words
+from desktop.widgets.tab_order import lead_on
 from desktop.widgets.text import ElidedLabel, Label
 from desktop.windows.background import Background
 
@@ -149,13 +150,13 @@ class TrialPanel(QWidget):
         first.setLayout(head)
         first.setAccessibleName(heard)
         self._outlook.addWidget(first)
-        before: QWidget = self.ids
+        ways: list[QWidget] = []
         for reason in found.reasons[:SHOWN]:
             line, there = self._reason(reason)
             self._outlook.addWidget(line)
             if there is not None:
-                QWidget.setTabOrder(before, there)
-                before = there
+                ways.append(there)
+        lead_on(self.ids, ways)
         if (more := len(found.reasons) - SHOWN) > 0:
             self._outlook.addWidget(Label(tr("{count} more", count=more), role="small", tone="muted"))
         for note in found.notes:

@@ -184,7 +184,7 @@ def probe(walls: Walls) -> str:
                 pass_fds=[loan.descriptor for loan in command.loans],
             )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
-        if isinstance(error, OSError) and is_shortage(error):
+        if is_shortage(error):
             raise
         return worded("Landlock does not work here: {why}.", why=str(error))
     if result.returncode == _STOOD:

@@ -292,7 +292,7 @@ def probe(program: str, walls: Walls, *, less: Sequence[str] = ()) -> str:
             n=PROBE_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        if isinstance(error, OSError) and is_shortage(error):
+        if is_shortage(error):
             raise
         return worded("bubblewrap ({program}) could not be started: {why}.", program=program, why=str(error))
     if code == 0:
