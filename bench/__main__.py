@@ -25,6 +25,12 @@ def sandbox(folder: Path, rounds: int) -> Iterable[Result]:
     return measure_sandbox(folder)
 
 
+def calls(folder: Path, rounds: int) -> Iterable[Result]:
+    from bench.calls import measure_calls
+
+    return measure_calls(folder)
+
+
 def masking(folder: Path, rounds: int) -> Iterable[Result]:
     from bench.masking import measure_masking
 
@@ -56,7 +62,7 @@ def frozen(folder: Path, rounds: int) -> Iterator[Result]:
 
 
 OTHERS: Final[Mapping[str, Callable[[Path, int], Iterable[Result]]]] = {
-    "sandbox": sandbox, "masking": masking, "deciding": deciding, "desktop": tray, "frozen": frozen,
+    "sandbox": sandbox, "calls": calls, "masking": masking, "deciding": deciding, "desktop": tray, "frozen": frozen,
 }  # fmt: skip
 
 

@@ -74,6 +74,11 @@ def measure_sandbox(folder: Path) -> list[Result]:
     return [row for rows in measured.values() for row in rows]
 
 
+def plain_call(call: Call, workspace: Path) -> float:
+    """Milliseconds of one without a sandbox."""
+    return statistics.median(asyncio.run(_call(DirectLauncher(), call, workspace)) for _ in range(ROUNDS)) * 1000
+
+
 async def _all(launcher: Launcher, workspace: Path, *, called: str) -> list[Result]:
     measured = []
     for name, call in CALLS.items():
