@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.desktop import TRAY, cold_start, missing
-from bench.result import Result
+from bench.desktop import TRAY, missing, pairs_of_starts
+from bench.result import Result, in_pairs
 from installers.freezing.layout import MANIFEST, PARTS, ROOT, Frozen, frozen
 from tests.support.tray_host import desktop_environment, private_bus, private_display
 
@@ -51,12 +51,11 @@ def measure_frozen(folder: Path, *, rounds: int) -> Iterator[Result]:
     program = (str(made.folder / "kubiya-worker-desktop"), "--at-login")
     with private_display() as display, private_bus() as bus:
         environment = desktop_environment(folder, display=display, bus=bus)
-        starts = [
-            (cold_start(TRAY, environment, bus), cold_start(program, environment, bus)) for _ in range(rounds)
-        ]  # fmt: skip
-    bare, ours = (statistics.median(one) for one in zip(*starts, strict=True))
-    yield Result(
-        name="frozen: tray, cold start to the icon", unit="s", goal=bare * TRAY_RATIO, ours=ours, bare=bare
+        starts = pairs_of_starts(TRAY, program, environment, bus, pairs=rounds)
+    sources, programs = ([start.seconds for start in some] for some in starts)
+    yield in_pairs(
+        name="frozen: tray, cold start to the icon", unit="s", goal=statistics.median(sources) * TRAY_RATIO,
+        ours=programs, bare=sources,
     )  # fmt: skip
 
 

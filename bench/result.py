@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,10 +28,20 @@ class Result:
     """Of the baseline in the same run; None: there is nothing to compare with."""
 
     goal: float
+    paired: float | None = None
+    """The median of the ratios of pairs, each measured in one moment; None: there was one of each."""
 
     @property
     def ratio(self) -> float | None:
-        return self.ours / self.bare if self.bare else None
+        return self.paired or (self.ours / self.bare if self.bare else None)
+
+
+def in_pairs(*, name: str, unit: str, goal: float, bare: Sequence[float], ours: Sequence[float]) -> Result:
+    """Medians, and that of the ratios: a moment in which the machine is busy is in both sides of one."""
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, bare, strict=True))
+    return Result(
+        name=name, unit=unit, goal=goal, bare=statistics.median(bare), ours=statistics.median(ours), paired=ratio
+    )
 
 
 def table(results: Sequence[Result]) -> str:
@@ -72,7 +83,7 @@ def changes(before: Sequence[Result], after: Sequence[Result]) -> list[str]:
 def read(text: str) -> list[Result]:
     """What `write` wrote; nothing of a text that is something else."""
     try:
-        return [Result(**{name: row[name] for name in Result.__slots__}) for row in json.loads(text)]
+        return [Result(**{name: row[name] for name in Result.__slots__ if name in row}) for row in json.loads(text)]
     except (ValueError, TypeError, LookupError):
         return []
 

@@ -22,11 +22,10 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QRect, QTimer
-from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication, QPlainTextEdit
 
 from bench.window_desk import AT, EXECUTION, a_desk, a_worker
-from bench.window_probes import PaintWatcher, Pulse, memory_mb, switches
+from bench.window_probes import PaintWatcher, Pulse, memory_mb, own_picture, switches
 from desktop.models.conversation_items import Message
 from desktop.popover.popover import Popover
 from desktop.shell.bridge import Bridge
@@ -297,11 +296,11 @@ class Stage:
         """Of the whole window at its first size, of the page that is shown, without what the first paint caches."""
         times: list[float] = []
         for _ in range(PAINTS + 1):
-            picture = QPixmap(self.window.size() * scale)
-            picture.setDevicePixelRatio(scale)
-            began = time.perf_counter()
-            self.window.render(picture)
-            times.append((time.perf_counter() - began) * 1000)
+            with own_picture(self.window.size() * scale) as picture:
+                picture.setDevicePixelRatio(scale)
+                began = time.perf_counter()
+                self.window.render(picture)
+                times.append((time.perf_counter() - began) * 1000)
         return statistics.median(times[1:])
 
     def switches_when_closed(self) -> int:

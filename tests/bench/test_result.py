@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import main
-from bench.result import RESULTS, Result, changes, committed, merged, read, table, written
+from bench.result import RESULTS, Result, changes, committed, in_pairs, merged, read, table, written
 
 
 def row(name: str, ours: float, bare: float | None = 1.0, goal: float = 5.0) -> Result:
@@ -36,6 +36,13 @@ def test_runs_are_compared_by_ratios_and_not_by_times() -> None:
         "faster: b: 1.00x, it was 2.00x",
         "slower: c: 3.00x, it was 2.00x",
     ]
+
+
+def test_pairs_are_compared_each_in_its_own_moment() -> None:
+    """The machine was busy for a while: for two pairs, and for one side of another."""
+    one = in_pairs(name="a", unit="s", goal=9, bare=[1, 1, 3, 3, 1], ours=[2, 2, 6, 6, 9])
+    assert (one.bare, one.ours, one.ratio) == (1, 6, 2)
+    assert read(written([one])) == [one]
 
 
 def test_rows_that_were_not_measured_stay() -> None:
