@@ -1,8 +1,4 @@
-"""One connection over which HTTP/1.1 is spoken: one call after the other, each answer read to its end.
-
-h11 reads what comes. A request is written here: h11 would look at each of its headers anew, each time, and is only told
-of which kind it is, since that says where its answer ends.
-"""
+"""One connection over which HTTP/1.1 is spoken: one call after the other, each answer read to its end."""
 
 from __future__ import annotations
 
@@ -10,23 +6,16 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from typing import Final
 
-import h11
-
-from worker_core.network.faults import LocalProtocolError, ProxyError, RemoteProtocolError, WriteError
+from worker_core.network.answers import Head, HttpReader
+from worker_core.network.faults import LocalProtocolError, ProxyError, WriteError
 from worker_core.network.sockets import AsyncioStream
-
-LONGEST_HEAD_BYTES: Final = 100 << 10
-"""Of an answer's headers, and of what stands between the pieces of its body."""
 
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _VALUE: Final = re.compile(r"([^\x00\s]+([ \t]+[^\x00\s]+)*)?")
 """Nothing in it ends a line."""
-
-_END: Final = h11.EndOfMessage()
 
 
 class Connection:
@@ -34,7 +23,7 @@ class Connection:
 
     def __init__(self, stream: AsyncioStream) -> None:
         self._stream = stream
-        self._answers = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD_BYTES)
+        self._reader = HttpReader()
         self._settled_at = 0.0
 
     async def send(self, method: str, request: bytes, *, limit_seconds: float | None) -> None:
@@ -43,21 +32,19 @@ class Connection:
         Raises:
             WriteTimeout: the other side did not take it.
         """
-        self._answers.send(_kind(method))
-        self._answers.send(_END)
+        self._reader.expect(method)
         with suppress(WriteError):  # some servers answer, and go, before they have read it all
             await self._stream.write(request, limit_seconds=limit_seconds)
 
-    async def head(self, *, limit_seconds: float | None) -> h11.Response:
-        """The answer's status and headers; they are lower-case.
+    async def head(self, *, limit_seconds: float | None) -> Head:
+        """The answer's status and headers.
 
         Raises:
             TransportError: it did not come, or is none.
         """
-        while True:
-            event = await self._next(limit_seconds)
-            if isinstance(event, h11.Response):
-                return event
+        while (head := self._reader.head()) is None:
+            self._reader.take(await self._stream.read(limit_seconds=limit_seconds))
+        return head
 
     async def piece(self, *, limit_seconds: float | None) -> bytes | None:
         """The next piece of the body; None: there is no more.
@@ -65,16 +52,15 @@ class Connection:
         Raises:
             TransportError: it broke off.
         """
-        event = await self._next(limit_seconds)
-        return bytes(event.data) if isinstance(event, h11.Data) else None
+        while (piece := self._reader.piece()) is None and not self._reader.is_over:
+            self._reader.take(await self._stream.read(limit_seconds=limit_seconds))
+        return piece
 
     def settle(self) -> bool:
         """The call is over. True: the next one may come; else it is closed."""
-        states = {self._answers.our_state, self._answers.their_state}
-        if states != {h11.DONE} or self._answers.trailing_data[0]:  # which would be read as the next call's answer
+        if not self._reader.another_may_follow:
             self.close()
             return False
-        self._answers.start_next_cycle()
         self._settled_at = time.monotonic()
         return True
 
@@ -84,19 +70,6 @@ class Connection:
 
     def close(self) -> None:
         self._stream.close()
-
-    async def _next(self, limit_seconds: float | None) -> object:
-        while True:
-            try:
-                event = self._answers.next_event()
-            except h11.RemoteProtocolError as error:
-                raise RemoteProtocolError(str(error)) from error
-            if event is not h11.NEED_DATA:
-                return event
-            data = await self._stream.read(limit_seconds=limit_seconds)
-            if not data and self._answers.their_state is h11.SEND_RESPONSE:
-                raise RemoteProtocolError("Server disconnected without sending a response.")
-            self._answers.receive_data(data)
 
 
 def request_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
@@ -132,12 +105,5 @@ async def pass_through(stream: AsyncioStream, target: str, *, authorization: str
     asked = Connection(stream)
     await asked.send("CONNECT", request_head("CONNECT", target, headers), limit_seconds=limit_seconds)
     answer = await asked.head(limit_seconds=limit_seconds)
-    if not 200 <= answer.status_code < 300:
-        raise ProxyError(f"{answer.status_code} {answer.reason.decode('ascii', 'ignore')}")
-
-
-@cache
-def _kind(method: str) -> h11.Request:
-    """As much of a request as says where its answer ends."""
-    target = "host:1" if method == "CONNECT" else "/"
-    return h11.Request(method=method, target=target, headers=[("Host", "host")])
+    if not 200 <= answer.status < 300:
+        raise ProxyError(f"{answer.status} {answer.reason}")

@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -135,9 +135,8 @@ class Pool:
                 try:
                     await connection.send(method, request, limit_seconds=timeout.get("write"))
                     head = await connection.head(limit_seconds=timeout.get("read"))
-                    answered = _named(head.headers)
-                    refuse_compressed(answered)
-                    yield OpenAnswer(head.status_code, answered, _Body(connection, timeout.get("read")))
+                    refuse_compressed(head.headers)
+                    yield OpenAnswer(head.status, head.headers, _Body(connection, timeout.get("read")))
                 finally:
                     self._used.remove(connection)
                     if connection.settle():
@@ -297,11 +296,3 @@ def _as_httpx2_reads(url: str, query: Mapping[str, str] | None = None) -> httpx2
         return httpx2.URL(url) if query is None else httpx2.URL(url, params=query)
     except httpx2.InvalidURL as error:
         raise LocalProtocolError(str(error)) from error
-
-
-def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("utf-8", "replace")
-        named[name] = f"{named[name]}, {value}" if name in named else value
-    return named
