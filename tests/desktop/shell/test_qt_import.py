@@ -49,6 +49,67 @@ def test_qt_is_all_there(first: str) -> None:
     assert printed(program) == "QTimer QLabel Key_A False\n"
 
 
+COMPILED = """
+import sys
+compiled = []
+def hear(event, args):
+    if event == "compile" and str(args[1]).startswith(("shiboken", "signature")):
+        compiled.append(args[1])
+sys.addaudithook(hear)
+from desktop.shell.qt_import import import_qt
+before = list(sys.meta_path)
+import_qt()
+assert type(sys.meta_path) is list and sys.meta_path == before
+"""
+
+
+def test_what_knows_signatures_is_not_compiled_before_somebody_asks() -> None:
+    program = (
+        f"{COMPILED}import desktop.shell.app\nfrom PySide6.QtCore import QObject\n"
+        "from PySide6.support.signature import get_signature\nbefore = len(compiled)\n"
+        "print(before, len(compiled) > before, get_signature(QObject.parent), len(compiled) > before)"
+    )
+    before, *asked = printed(program).split(maxsplit=2)
+    assert int(before) <= 8, "sources of Shiboken's: three packages and five others, instead of fourteen"
+    assert asked == ["False", "(self, /) -> PySide6.QtCore.QObject | None True\n"]
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("QObject().setObjectName(3)", "setObjectName' called with wrong argument types:"),
+        ("QObject(nothing=1)", "'nothing' is not a Qt property or a signal"),
+        ("QTimer(interval='x')", "setInterval' called with wrong argument types:"),
+        ("QObject.parent.__doc__.nothing", "has no attribute 'nothing'"),
+    ],
+)
+def test_the_first_mistake_of_a_program_is_named(does: str, says: str) -> None:
+    """Shiboken ends the process where it finds no words for it."""
+    program = (
+        f"{COMPILED}from PySide6.QtCore import QObject, QTimer\n"
+        f"try:\n    {does}\nexcept (AttributeError, TypeError) as error:\n    print(error)"
+    )
+    assert says in printed(program)
+
+
+def test_who_asks_for_signatures_at_the_same_time_gets_them_whole() -> None:
+    program = (
+        f"{COMPILED}import threading\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "from PySide6.support.signature import errorhandler, layout, parser\n"
+        "together = threading.Barrier(8, timeout=60)\n"
+        "def ask(module, name):\n    together.wait()\n    return getattr(module, name).__module__\n"
+        "wanted = [(errorhandler, 'make_helptext'), (layout, 'create_signature'),"
+        " (parser, 'pyside_type_init'), (parser, 'calculate_props')] * 2\n"
+        "with ThreadPoolExecutor(8) as pool:\n    print(*pool.map(ask, *zip(*wanted)))\n"
+        "try:\n    parser.nothing\nexcept AttributeError as error:\n    print(error)\n"
+        "print(max(map(compiled.count, compiled)))"
+    )
+    answers, missing, times = printed(program).splitlines()
+    assert len(answers.split()) == 8
+    assert "no attribute 'nothing'" in missing
+    assert times == "1"
+
+
 def test_the_tray_loads_nothing_for_a_worker_before_its_icon_is_there() -> None:
     assert loaded_by("import desktop.shell.app") & LATE == set()
 
