@@ -37,7 +37,7 @@ from desktop.shell.display import application
 from desktop.shell.faces import Faces
 from desktop.shell.launch import Launch, Options
 from desktop.shell.leaving import Leaving
-from desktop.shell.loop import CutOff, QuitFilter, WorkerLoop
+from desktop.shell.loop import Application, CutOff, WorkerLoop
 from desktop.shell.panel_watch import PanelWatch
 from desktop.shell.provision import of_playground, of_user
 from desktop.shell.single_instance import SingleInstance
@@ -101,7 +101,7 @@ def run(options: Options) -> int:
         return ExitCode.OK
 
 
-async def _run(app: QApplication, loop: WorkerLoop, options: Options) -> int:
+async def _run(app: Application, loop: WorkerLoop, options: Options) -> int:
     leaving = Leaving()
     loop.on_cut_off = lambda: leaving.ask(StopMode.CANCEL)
     if sys.platform != "win32":
@@ -139,7 +139,7 @@ async def _run(app: QApplication, loop: WorkerLoop, options: Options) -> int:
 class Desktop:
     """Everything that lives as long as the tray. Each part is made of those before it, and closed before them."""
 
-    def __init__(self, app: QApplication, loop: WorkerLoop, launch: Launch, leaving: Leaving, parts: ExitStack) -> None:
+    def __init__(self, app: Application, loop: WorkerLoop, launch: Launch, leaving: Leaving, parts: ExitStack) -> None:
         """What is to be closed goes onto `parts`."""
         self._launch, self._leaving = launch, leaving
         self._tasks = TaskKeeper()
@@ -271,7 +271,7 @@ class Desktop:
         bridge.events_arrived.connect(self._on_events)
         bridge.events_arrived.connect(notifications.hear)
         leaving.hurried.connect(self._stop_sooner)
-        QuitFilter(app, leaving.escalate)
+        app.on_quit = leaving.escalate
         app.lastWindowClosed.connect(self._panel.last_window_closed)
         # Logging out must not be held up: sign off as far as there is time.
         app.commitDataRequest.connect(lambda _: leaving.ask(StopMode.CANCEL))

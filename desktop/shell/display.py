@@ -11,7 +11,8 @@ from worker_core.basics import streams
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QMessageLogContext, QtMsgType
-    from PySide6.QtWidgets import QApplication
+
+    from desktop.shell.loop import Application
 
 MISSING: Final = (
     "There is no display here, so there is nothing to show a tray on. `kubiya-worker start` serves queues without one."
@@ -66,7 +67,7 @@ def say_and_leave(why: str) -> NoReturn:
     leave(EXIT_CODE)
 
 
-def application(name: str, *, refused: Callable[[str], NoReturn] = say_and_leave) -> QApplication:
+def application(name: str, *, refused: Callable[[str], NoReturn] = say_and_leave) -> Application:
     """Qt's one application, which has a display.
 
     Args:
@@ -75,7 +76,8 @@ def application(name: str, *, refused: Callable[[str], NoReturn] = say_and_leave
             dump where a person expects a word.
     """
     from PySide6.QtCore import QtMsgType, qInstallMessageHandler
-    from PySide6.QtWidgets import QApplication
+
+    from desktop.shell.loop import Application
 
     said: list[str] = []
 
@@ -87,7 +89,7 @@ def application(name: str, *, refused: Callable[[str], NoReturn] = say_and_leave
 
     before = qInstallMessageHandler(heard)
     try:
-        made = QApplication([name])
+        made = Application([name])
     finally:
         qInstallMessageHandler(before)
     for line in said:

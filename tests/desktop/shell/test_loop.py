@@ -6,16 +6,16 @@ import asyncio
 import contextvars
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QCoreApplication
-from PySide6.QtWidgets import QApplication
 
-from desktop.shell.loop import LONGEST_TIMER_MS, QuitFilter, WorkerLoop
+from desktop.shell.loop import LONGEST_TIMER_MS, WorkerLoop
+from tests.support.imports import ROOT
 from tests.support.loops import run_on
 
 
@@ -153,21 +153,67 @@ def test_signals_are_heard() -> None:
     run(asyncio.wait_for(live(), 30))
 
 
-def test_quit_lets_tasks_clean_up(qapp: QApplication) -> None:
-    async def live() -> list[str]:
-        said: list[str] = []
-        asked = asyncio.Event()
-        guard = QuitFilter(qapp, asked.set)
-        try:
-            the_loop().call_soon(QCoreApplication.quit)
-            await asked.wait()
-            await asyncio.sleep(0.01)
-            said.append("cleaned up")
-        finally:
-            qapp.removeEventFilter(guard)
-        return said
+QUITS = """
+import asyncio, os
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+from PySide6.QtCore import QCoreApplication, QTimer
+from desktop.shell.loop import Application, WorkerLoop
 
-    assert run(live()) == ["cleaned up"]
+async def live():
+    asked = asyncio.Event()
+    app.on_quit = asked.set
+    asyncio.get_running_loop().call_soon(QCoreApplication.quit)
+    await asked.wait()
+    await asyncio.sleep(0.01)
+    print("cleaned up", app.heard)
+
+class Counted(Application):
+    heard = 0
+    def event(self, event):
+        Counted.heard += event.type() == event.Type.Quit
+        return super().event(event)
+
+app = Counted(["x"])
+loop = WorkerLoop(app)
+asyncio.set_event_loop(loop)
+loop.run_until_complete(live())
+app.on_quit = None
+QTimer.singleShot(0, app.quit)
+print(app.exec())
+os._exit(0)
+"""
+
+
+def test_quit_lets_tasks_clean_up_where_somebody_asked_for_it() -> None:
+    done = subprocess.run([sys.executable, "-uc", QUITS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["cleaned up 1", "0"]
+
+
+MEETS_ITS_FIRST_EVENTS = """
+import enum, os
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QComboBox
+from desktop.shell.loop import Application
+
+app, box = Application(["x"]), QComboBox()
+def known(kind=enum.Enum):
+    return sum(1 + known(one) for one in type.__subclasses__(kind))
+before = known()
+box.show()
+QTimer.singleShot(0, app.quit)
+app.exec()
+print(known() - before)
+os._exit(0)
+"""
+
+
+def test_events_of_objects_that_are_nobodys_are_not_shown_to_python() -> None:
+    """Of an object that Qt has for itself PySide asks which class it is, and makes each that it may be: 170 enums."""
+    done = subprocess.run(
+        [sys.executable, "-uc", MEETS_ITS_FIRST_EVENTS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) <= 15
 
 
 def test_the_parts_of_qasync_that_are_replaced_are_still_there() -> None:
