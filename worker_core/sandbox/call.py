@@ -25,6 +25,10 @@ WHOLE_OUTPUT_LIMIT_BYTES = 50 * 1024 * 1024
 """A process that prints more is ended: nobody reads it, and the disk is not its."""
 
 
+NEXT_SECONDS = 0.05
+"""From a call's end until a sandbox is made for the next: first its outcome goes to whoever waits for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessResult:
     """How a process ended. `exit_code` is negative for a signal (POSIX)."""
@@ -106,8 +110,7 @@ async def run_process(
         output.close()
         raise
     if isinstance(command, CommandOfSpares):
-        with contextlib.suppress(RuntimeError):  # there are no threads any more
-            in_thread(command.prepare)
+        loop.call_later(NEXT_SECONDS, _prepare, command)
     return ProcessResult(
         exit_code=-signal.SIGTERM if tree.process.returncode is None else tree.process.returncode,
         output=output,
@@ -116,6 +119,11 @@ async def run_process(
         duration=timedelta(seconds=time.monotonic() - started),
         exceeded=tree.exceeded,
     )
+
+
+def _prepare(command: CommandOfSpares) -> None:
+    with contextlib.suppress(RuntimeError):  # there are no threads any more
+        in_thread(command.prepare)
 
 
 async def end_tree(tree: ProcessTree, ended: asyncio.Event) -> None:

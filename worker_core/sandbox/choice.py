@@ -240,11 +240,16 @@ def _landlock(settings: Settings, walls: Walls) -> SandboxChoice | Unusable | No
     if platform.system() != "Linux":
         return None
     from worker_core.sandbox import landlock, landlock_sandbox
+    from worker_core.sandbox.spares import Spares
 
     if problem := landlock_sandbox.probe(walls):
         return Unusable(reason=problem, is_there=landlock.version() > 0)
     version = landlock.version()
-    choice = _with_proxy(settings, walls, landlock_sandbox.LandlockSandbox, f"Landlock (version {version})")
+
+    def make(walls: Walls) -> Spares:
+        return Spares(landlock_sandbox.LandlockSandbox(walls=walls))
+
+    choice = _with_proxy(settings, walls, make, f"Landlock (version {version})")
     return replace(choice, reason=joined(again(choice.reason, choice.said), landlock_sandbox.weaknesses(version)))
 
 

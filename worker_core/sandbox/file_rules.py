@@ -50,7 +50,7 @@ class FileRules:
         """
         hidden = outermost(map(real, self._walls.hidden))
         for path in (*self._readable, *map(real, filter(self._walls.may_show, readable))):
-            for shown in _beside(path, [one for one in hidden if one.is_relative_to(path)]):
+            for shown in _beside(path, [one for one in hidden if _lies_in(str(one), str(path))]):
                 yield shown, landlock.READ
         yield _PROCESSES, landlock.LOOK
         for device in _DEVICES:
@@ -66,14 +66,19 @@ class FileRules:
 
     def search_path(self, given: str, *, readable: Sequence[Path] = ()) -> str:
         """What of a PATH is in reach: shells do not look further where they find a program and may not run it."""
-        seen = [*self._readable, *map(real, filter(self._walls.may_show, readable))]
-        hidden = outermost(map(real, self._walls.hidden))
+        seen = list(map(str, (*self._readable, *map(real, filter(self._walls.may_show, readable)))))
+        hidden = list(map(str, outermost(map(real, self._walls.hidden))))
 
         def is_seen(entry: str) -> bool:
-            path = real(Path(entry))
-            return not any(map(path.is_relative_to, hidden)) and any(map(path.is_relative_to, seen))
+            path = os.path.realpath(entry)
+            return any(_lies_in(path, one) for one in seen) and not any(_lies_in(path, one) for one in hidden)
 
-        return os.pathsep.join(one for one in given.split(os.pathsep) if not Path(one).is_absolute() or is_seen(one))
+        return os.pathsep.join(one for one in given.split(os.pathsep) if not one.startswith("/") or is_seen(one))
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    """Of real paths. `Path.is_relative_to` takes as long as all else that a call waits for."""
+    return path == folder or path.startswith(folder if folder == "/" else f"{folder}/")
 
 
 def _beside(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:

@@ -8,12 +8,14 @@ hides stays to be seen: other processes with their arguments, and what files are
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.sentences import worded
 from worker_core.basics.shortage import before_a_start, is_shortage
 from worker_core.network.reachable import Network, narrower
@@ -25,12 +27,15 @@ from worker_core.sandbox.gate import Confinement, Gate
 from worker_core.sandbox.gpus_given import given
 from worker_core.sandbox.keeper import Keeper
 from worker_core.sandbox.landlock import Scope
-from worker_core.sandbox.launcher import Command, Holds, on_loopback
-from worker_core.sandbox.limits import is_root, kernel_limits
+from worker_core.sandbox.launcher import PROXY_PORT, Command, Holds, on_loopback
+from worker_core.sandbox.limits import Limits, is_root, kernel_limits
 from worker_core.sandbox.loans import data
 from worker_core.sandbox.scratch import Scratch
 from worker_core.sandbox.seccomp import BesideOthers, Sockets
 from worker_core.sandbox.walls import Walls, real, sandboxed_environment
+
+if TYPE_CHECKING:
+    from worker_core.sandbox.order import GateOrder
 
 PROBE_SECONDS: Final = 10.0
 _STOOD: Final = 7
@@ -79,17 +84,79 @@ class LandlockSandbox:
         return self._walls.door(port)
 
     def wrap(self, command: Command, *, workspace: Path, network: Network | None = None) -> Command:
+        return self.of_kind(self.kind(command, workspace=workspace, network=network), command, workspace=workspace)
+
+    def kind(self, command: Command, *, workspace: Path, network: Network | None = None) -> KindOfRules:
+        """See `spares.Mechanism`, also for what follows."""
         policy = narrower(self._walls.network, network)
-        egress = self._walls.egress if policy in {Network.ON, Network.ALLOW_LIST} else None
-        sockets = Sockets.ALL if policy is Network.HOST else Sockets.NONE if egress is None else Sockets.ANSWERED
-        lease = None if egress is None else egress.lease(doors=command.doors)
+        gpus = given(command.gpus, name=self.name, network=policy)
+        home = None if command.home is None else real(command.home)
+        allowed = self._rules.rules(
+            writable=(
+                real(workspace),
+                *([] if home is None else [home]),
+                *(one.path for one in command.folders if one.writable),
+            ),
+            readable=(*command.readable, *(one.path for one in command.folders if not one.writable)),
+            gpus=gpus,
+        )
+        return KindOfRules(
+            network=policy,
+            limits=command.limits or self._walls.limits,
+            has_gpus=gpus is not None and bool(gpus.nodes),
+            doors=command.doors,
+            home=home,
+            allowed=tuple((path, access, _inode(path)) for path, access in allowed),
+        )
+
+    def of_kind(
+        self, kind: KindOfRules, command: Command, *, workspace: Path, order: GateOrder | None = None
+    ) -> Command:
+        lease = None
+        if self._walls.egress is not None and self._has_proxy(kind.network):
+            lease = self._walls.egress.lease(doors=kind.doors)
+        sockets = Sockets.ALL if kind.network is Network.HOST else Sockets.NONE if lease is None else Sockets.ANSWERED
         scratch = Scratch(self._calls)
-        home = scratch.home if command.home is None else real(command.home)
+        group = None if self._groups is None else self._groups.take(kind.limits)
+        keeper = Keeper()
+        allowed = [(path, access) for path, access, _ in kind.allowed]
+        gate = Gate(
+            limits=kernel_limits(kind.limits, has_gpus=kind.has_gpus),
+            groups=() if group is None else group.entrances,
+            scope=landlock.scope(_REACH) if self._version >= landlock.SCOPES_SINCE else None,
+            confinement=Confinement(
+                walls=landlock.walls(
+                    [*allowed, (scratch.folder, landlock.WRITE)],
+                    known=self._version,
+                    keeps_from_tcp=kind.network is not Network.HOST,
+                ),
+                filter=data(self._filters[sockets]),
+                leash=keeper.leash,
+                answers=lease,
+            ),
+            order=order,
+        )
+        variables = self.variables(command, workspace=workspace, network=kind.network, scratch=scratch)
+        return replace(
+            gate.before(command, {**variables, "PWD": str(command.cwd)}),
+            cwd=command.cwd if order is None else workspace,
+            limits=kind.limits,
+            workspace=workspace,
+            first=keeper,
+            scratch=scratch,
+            group=group,
+        )
+
+    def variables(
+        self, command: Command, *, workspace: Path, network: Network | None, scratch: Scratch | None
+    ) -> dict[str, str]:
+        assert scratch is not None
+        policy = narrower(self._walls.network, network)
         variables = sandboxed_environment(
             command.environment,
-            home=home,
+            home=scratch.home if command.home is None else real(command.home),
             tmp=str(scratch.tmp),
-            proxy=None if lease is None else on_loopback(lease.port),
+            proxy=on_loopback(PROXY_PORT) if self._has_proxy(policy) else None,
             keeps_proxies=policy is Network.HOST,
         )
         gpus = given(command.gpus, name=self.name, network=policy)
@@ -99,38 +166,34 @@ class LandlockSandbox:
             variables["PATH"] = self._rules.search_path(variables["PATH"], readable=(*command.readable, workspace))
         if is_root():  # git ends where it sees a file that it may not read
             variables |= dict.fromkeys(("GIT_CONFIG_NOSYSTEM", "GIT_ATTR_NOSYSTEM"), "1")
-        limits = command.limits or self._walls.limits
-        group = None if self._groups is None else self._groups.take(limits)
-        keeper = Keeper()
-        allowed = self._rules.rules(
-            writable=(
-                real(workspace),
-                scratch.folder,
-                *([] if command.home is None else [home]),
-                *(one.path for one in command.folders if one.writable),
-            ),
-            readable=(*command.readable, *(one.path for one in command.folders if not one.writable)),
-            gpus=gpus,
-        )
-        gate = Gate(
-            limits=kernel_limits(limits, has_gpus=gpus is not None and bool(gpus.nodes)),
-            groups=() if group is None else group.entrances,
-            scope=landlock.scope(_REACH) if self._version >= landlock.SCOPES_SINCE else None,
-            confinement=Confinement(
-                walls=landlock.walls(allowed, known=self._version, keeps_from_tcp=policy is not Network.HOST),
-                filter=data(self._filters[sockets]),
-                leash=keeper.leash,
-                answers=lease,
-            ),
-        )
-        return replace(
-            gate.before(command, {**variables, "PWD": str(command.cwd)}),
-            limits=limits,
-            workspace=workspace,
-            first=keeper,
-            scratch=scratch,
-            group=group,
-        )
+        return variables
+
+    def _has_proxy(self, policy: Network) -> bool:
+        return self._walls.egress is not None and policy in {Network.ON, Network.ALLOW_LIST}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindOfRules:
+    """What of a command decides about what it may do."""
+
+    network: Network
+    limits: Limits
+    has_gpus: bool
+    doors: frozenset[int]
+    home: Path | None
+    """That stays; None: it ends with the call."""
+
+    allowed: tuple[tuple[Path, int, tuple[int, int]], ...]
+    """Paths and what may be done there, besides in the folder of its own; and the device and inode of each, since a
+    rule is about what was there when it was made."""
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- before each call, dozens of times
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
 
 
 _REACH: Final = Scope.ABSTRACT_SOCKETS | Scope.SIGNALS

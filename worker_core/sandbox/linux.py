@@ -37,6 +37,7 @@ from worker_core.sandbox.walls import HOME, Walls, sandboxed_environment
 
 if TYPE_CHECKING:
     from worker_core.sandbox.order import GateOrder
+    from worker_core.sandbox.scratch import Scratch
 
 PROBE_SECONDS = 10.0
 
@@ -87,7 +88,7 @@ class Bubblewrap:
         return self._wrapped(command, self._built(command, workspace, network), workspace=workspace)
 
     def kind(self, command: Command, *, workspace: Path, network: Network | None = None) -> KindOfWalls:
-        """Equal for commands that would stand behind the very same walls.
+        """See `spares.Mechanism`, also for what follows.
 
         Raises:
             OSError: there is no such workspace, or no such folder.
@@ -102,19 +103,12 @@ class Bubblewrap:
     def of_kind(
         self, kind: KindOfWalls, command: Command, *, workspace: Path, order: GateOrder | None = None
     ) -> Command:
-        """As `wrap`, of a command whose kind is known.
-
-        Args:
-            kind: of the command.
-            command: what to run.
-            workspace: the one folder of the worker's that it may write.
-            order: the gate waits for it, and takes from it what to run.
-
-        """
         return self._wrapped(command, kind.built, workspace=workspace, order=order)
 
-    def variables(self, command: Command, *, network: Network | None = None) -> dict[str, str]:
-        """What it finds in its environment behind the walls."""
+    def variables(
+        self, command: Command, *, workspace: Path, network: Network | None, scratch: Scratch | None
+    ) -> dict[str, str]:
+        del workspace, scratch  # they are called there what all are called
         policy = narrower(self._walls.network, network)
         gpus = given(command.gpus, name=self.name, network=policy)
         variables = sandboxed_environment(
@@ -157,7 +151,7 @@ class Bubblewrap:
             scope=landlock.scope(landlock.Scope.ABSTRACT_SOCKETS) if scoped else None,
             order=order,
         )
-        variables = self.variables(command, network=built.network)
+        variables = self.variables(command, workspace=workspace, network=built.network, scratch=None)
         gated = gate.before(command, {**variables, "PWD": str(command.cwd)})
         first = FirstProcess()
         options = [*self._namespaces, "--info-fd", str(first.told.descriptor)]

@@ -38,5 +38,9 @@ class Scratch:
 
 
 def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # nearly always nothing is left in it
+        for path in (folder / "home", folder / "tmp", folder):
+            path.rmdir()
+        return
     with contextlib.suppress(OSError):  # what cannot be removed goes with the folder above it
         anchored.remove(folder.parent, folder.name)

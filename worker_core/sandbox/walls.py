@@ -61,8 +61,8 @@ class Walls:
 
     def may_show(self, path: Path) -> bool:
         """Whether something that is asked to be readable can be."""
-        never = [*map(real, self.hidden), Path("/dev"), Path("/proc")]
-        return real(path) != Path(TMP) and not any(real(path).is_relative_to(folder) for folder in never)
+        place, never = real(path), [*map(real, self.hidden), Path("/dev"), Path("/proc")]
+        return place != Path(TMP) and not any(place.is_relative_to(folder) for folder in never)
 
     def shown(self) -> tuple[tuple[Path, ...], list[Path]]:
         """For a mechanism that mounts what is readable under its own name: that, and what of it is to be covered."""

@@ -93,8 +93,10 @@ class ProcessTree:
         self._ended = threading.Event()
         self._ending = threading.Lock()
         self._asked_to_end = False
-        self._mark = command.environment.get(CALL_MARK, "")
         self._first = command.first
+        # Behind a keeper that waits nothing carries a mark: nobody could find it by that, nor need.
+        is_marked = not (waits and isinstance(command.first, Keeper))
+        self._mark = command.environment.get(CALL_MARK, "") if is_marked else ""
         self._loans = command.loans
         self._group = command.group
         self._scratch = command.scratch
@@ -188,8 +190,11 @@ class ProcessTree:
             if self._ended.is_set() or self._has_ended() or self._first is None or not self._first.is_known:
                 return False
             with contextlib.suppress(OSError):
-                WARDEN.watch(self.process.pid, mark)
-                WARDEN.release(self.process.pid, self._mark)
+                if isinstance(self._first, Keeper):
+                    WARDEN.watch(None, mark)
+                else:
+                    WARDEN.watch(self.process.pid, mark)
+                    WARDEN.release(self.process.pid, self._mark)
                 self._mark = mark
                 RUNNING.add(self.process.pid, mark)
                 self._watch()
