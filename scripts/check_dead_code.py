@@ -25,7 +25,8 @@ CALLED_BY_NAME: Final = {
     "Qt": "*Event headerData focusNextPrevChild paint highlightBlock loadResource nativeEventFilter "
     "expandingDirections itemAt",
     "asyncio, of its event loop": "set_debug _timer_handle_cancelled",
-    "asyncio, of a protocol": "connection_made data_received eof_received connection_lost pause_writing resume_writing",
+    "asyncio, of a protocol": "connection_made get_buffer buffer_updated eof_received connection_lost "
+    "pause_writing resume_writing",
     "login1, over D-Bus": "prepare_for_sleep",
     "click": "format_commands format_epilog list_ path_",
     "html.parser": "handle_data handle_endtag handle_starttag parse_marked_section",

@@ -54,17 +54,31 @@ def test_threads_share_a_few_arenas() -> None:
     assert int(said_by(ARENAS_OF_EIGHT_THREADS, keeps_little=False)) > 2, "the test sees no difference"
 
 
-WHERE_A_LARGE_BLOCK_COMES_FROM = """
-libc.free(libc.malloc(8_000_000))
-libc.free(libc.malloc(4_000_000))
-address = libc.malloc(4_000_000)
+WHERE_IT_COMES_FROM = """
 for line in open("/proc/self/maps"):
     first, last = (int(part, 16) for part in line.split()[0].split("-"))
     if first <= address < last:
         print("heap" if "[heap]" in line else "mapped")
 """
 
+A_LARGE_BLOCK = """
+libc.free(libc.malloc(8_000_000))
+libc.free(libc.malloc(4_000_000))
+address = libc.malloc(4_000_000)
+"""
+
+A_BLOCK_OF_THE_SDK = """
+address = libc.malloc(380_000)
+"""
+
 
 def test_a_large_block_goes_back_to_the_system_however_large_one_was_before() -> None:
-    assert said_by(WHERE_A_LARGE_BLOCK_COMES_FROM, keeps_little=True).strip() == "mapped"
-    assert said_by(WHERE_A_LARGE_BLOCK_COMES_FROM, keeps_little=False).strip() == "heap", "the test sees no difference"
+    assert said_by(A_LARGE_BLOCK + WHERE_IT_COMES_FROM, keeps_little=True).strip() == "mapped"
+    assert said_by(A_LARGE_BLOCK + WHERE_IT_COMES_FROM, keeps_little=False).strip() == "heap", (
+        "the test sees no difference"
+    )
+
+
+def test_a_block_that_the_sdk_takes_with_each_task_is_not_asked_of_the_system_each_time() -> None:
+    assert said_by(A_BLOCK_OF_THE_SDK + WHERE_IT_COMES_FROM, keeps_little=True).strip() == "heap"
+    assert said_by(A_BLOCK_OF_THE_SDK + WHERE_IT_COMES_FROM, keeps_little=False).strip() == "mapped", "no difference"

@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -442,6 +443,20 @@ async def test_a_server_waits_for_who_does_not_read() -> None:
         async for chunk in answer.chunks:
             read += len(chunk)
     assert read == 32 << 20
+
+
+async def test_no_large_place_is_made_to_receive_an_answer() -> None:
+    """asyncio's own way makes one of 256 KB for each piece."""
+    with serving(echo) as server:
+        async with pool_of(f"http://127.0.0.1:{server.port}") as pool:
+            await whole(pool, method="POST", content=b"first")
+            tracemalloc.start()
+            try:
+                assert await whole(pool, method="POST", content=b"a") == (200, b"a")
+                _, most = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    assert most < 128 << 10
 
 
 async def test_a_body_that_nobody_takes_has_an_end_and_a_long_one_arrives() -> None:

@@ -445,7 +445,6 @@ class Engine:
     def _tracker_changed(self) -> None:
         self._gate.look_again()
         self._tracker_change.set()
-        metrics().drain()  # busy times fill the SDK's buffer faster than the queues look into it
         self._publish_soon()
 
     def _on_event(self, event: Event) -> None:
@@ -480,6 +479,7 @@ class Engine:
     def _publish(self, **changes: object) -> None:
         """Replace the snapshot in one step: other threads read it at any moment."""
         self._publishing, budgets = False, self._services.late_budgets
+        metrics().drain()  # busy times fill the SDK's buffer faster than the queues look into it
         self.snapshot = replace(
             self.snapshot,
             queues=tuple(queue.view for queue in self._queues),

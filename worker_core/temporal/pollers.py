@@ -97,6 +97,8 @@ class QueuePollers:
             graceful_shutdown_timeout=plan.cancel_after,
             workflow_task_poller_behavior=WORKFLOW_POLLS,
             activity_task_poller_behavior=FIRST_STEP_POLLS,
+            # Payloads are stored nowhere else, and for more than one at once the SDK makes a task for each, twice.
+            max_workflow_task_external_storage_concurrency=1,
         )
         self._home = Worker(
             client,
