@@ -82,3 +82,23 @@ def test_a_large_block_goes_back_to_the_system_however_large_one_was_before() ->
 def test_a_block_that_the_sdk_takes_with_each_task_is_not_asked_of_the_system_each_time() -> None:
     assert said_by(A_BLOCK_OF_THE_SDK + WHERE_IT_COMES_FROM, keeps_little=True).strip() == "heap"
     assert said_by(A_BLOCK_OF_THE_SDK + WHERE_IT_COMES_FROM, keeps_little=False).strip() == "mapped", "no difference"
+
+
+FREE_BETWEEN_KEPT_BLOCKS = """
+from worker_core.basics.allocator import give_back
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+blocks = [libc.malloc(100_000) for _ in range(200)]
+for block in blocks: ctypes.memset(block, 1, 100_000)
+for block in blocks[:-1]: libc.free(block)
+full = resident()
+give_back()
+print((full - resident()) // 1_000_000)
+"""
+
+
+def test_what_is_free_between_kept_blocks_is_given_back_when_asked() -> None:
+    assert int(said_by(FREE_BETWEEN_KEPT_BLOCKS, keeps_little=True)) > 15
+    assert int(said_by(FREE_BETWEEN_KEPT_BLOCKS, keeps_little=False)) < 15, "only where little is kept"

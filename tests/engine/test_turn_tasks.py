@@ -1,18 +1,22 @@
-"""What a turn makes the loop do beside its own work."""
+"""What a worker does beside the work itself."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from temporalio.client import Client
 
 from tests.support.engine import new_queue, running_engine
 from tests.support.playground import Stage
+from worker_core.basics import allocator
 from worker_core.control_plane.models import Execute
+from worker_core.machine import changes
 
 
 async def test_no_task_is_made_for_a_payload(stage: Stage, tmp_path: Path) -> None:
@@ -32,3 +36,13 @@ async def test_no_task_is_made_for_a_payload(stage: Stage, tmp_path: Path) -> No
         loop.set_task_factory(None)
     assert any("_handle_activation" in name for name in made), "the workflow ran here"
     assert not [name for name in made if "visit_payload" in name]
+
+
+async def test_memory_is_given_back_while_nothing_runs(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(changes.watch.__kwdefaults__, "every", timedelta(seconds=0.05))
+    given_back = asyncio.Event()
+    monkeypatch.setattr(allocator, "give_back", given_back.set)
+    async with running_engine(stage, tmp_path, queue_ids=[await new_queue(stage)]), asyncio.timeout(60):
+        await given_back.wait()

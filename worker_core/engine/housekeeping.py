@@ -86,6 +86,10 @@ class Housekeeping:
             self._forget(execution_id)
         if not self._letting_go and self._services.tracker.without_steps():
             self._letting_go.start(self.let_go())
+        if not self._services.tracker.views():
+            from worker_core.basics.allocator import give_back  # a worker's start has it, the tray's has no use for it
+
+            give_back()
         if self._sweep.due:
             self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders)
         self._on_sample()
