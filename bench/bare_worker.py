@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 ACTIVITIES = 4
-"""To begin, to ask the model, to finish the turn, to end: ours does all of an instant turn in two."""
+"""To begin, to ask the model, to finish the turn, to end: ours does all of an instant turn in one."""
 
 
 @activity.defn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
 from datetime import timedelta
@@ -13,14 +14,16 @@ from temporalio.client import Client
 
 from tests.support.engine import new_queue, running_engine
 from tests.support.executions import Viewer, submit, tool
+from tests.support.held_calls import HeldCalls, held_calls
 from tests.support.playground import Stage, until
 from tests.support.worker_process import worker_process
-from worker_core.agents.activities import steps
+from worker_core.agents.activities import heartbeat, steps
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.temporal.closing import closed
 
 SINGLE_TURN = {"single_turn": True}
+LONG = timedelta(minutes=1)
 
 
 async def steps_of(stage: Stage, execution_id: str) -> list[str]:
@@ -36,17 +39,14 @@ async def steps_of(stage: Stage, execution_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("script", "wait", "expected"),
+    ("script", "wait", "first_beat", "expected"),
     [
-        ("!instant", timedelta(minutes=1), ["begin_execution", "finish_turn"]),
-        ("!say late", timedelta(0), ["begin_execution", "call_model", "finish_turn"]),
-        (
-            tool("true", "!say done"),
-            timedelta(minutes=1),
-            ["begin_execution", "run_tool", "call_model", "finish_turn"],
-        ),
+        ("!instant", LONG, LONG, ["begin_execution"]),
+        ("!instant", LONG, timedelta(0), ["begin_execution", "finish_turn"]),
+        ("!say late", timedelta(0), LONG, ["begin_execution", "call_model", "finish_turn"]),
+        (tool("true", "!say done"), LONG, LONG, ["begin_execution", "run_tool", "call_model", "finish_turn"]),
     ],
-    ids=["at once", "late", "with a tool"],
+    ids=["at once", "after a heartbeat", "late", "with a tool"],
 )
 async def test_the_steps_of_an_execution_of_one_turn(
     stage: Stage,
@@ -54,9 +54,11 @@ async def test_the_steps_of_an_execution_of_one_turn(
     monkeypatch: pytest.MonkeyPatch,
     script: str,
     wait: timedelta,
+    first_beat: timedelta,
     expected: list[str],
 ) -> None:
     monkeypatch.setattr(steps, "WITH_THE_BEGINNING", wait)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", first_beat.total_seconds() or 0.001)
     queue = await new_queue(stage)
     prompt = f"steps {queue}\n{script}"
     async with running_engine(stage, tmp_path, queue_ids=[queue]) as rig:
@@ -68,6 +70,115 @@ async def test_the_steps_of_an_execution_of_one_turn(
         kinds = Counter(event["event_type"] for event in await rig.sent(execution_id))
     assert (kinds["metadata"], kinds["message"]) == (1, 1)
     assert len(stage.model_calls(f"steps {queue}")) == 1 + ("!tool" in script)
+
+
+async def test_a_turn_that_ends_with_its_answer_is_stored_as_the_workflow_knows_it(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "WITH_THE_BEGINNING", LONG)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
+    queue = await new_queue(stage)
+    async with running_engine(stage, tmp_path, queue_ids=[queue]) as rig:
+        wish = Execute(prompt=f"stored {queue}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
+        execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+        assert await steps_of(stage, execution_id) == ["begin_execution"]
+        session = await rig.client.load_session(execution_id)
+        temporal = await Client.connect(stage.info.temporal_host)
+        state = await temporal.get_workflow_handle(f"agent-execution-{execution_id}").query("get_state")
+        record = await rig.client.get_execution(execution_id)
+    assert session is not None
+    known = [{key: one[key] for key in ("role", "content", "timestamp", "message_id")} for one in session["messages"]]
+    assert known == [{key: one[key] for key in known[0]} for one in state["messages"]]
+    assert record.usage["prompt_tokens"] == state["usage"]["prompt_tokens"] > 0
+
+
+@pytest.mark.parametrize("stage_of_the_end", ["POST session", "POST numbers", "GET execution"])
+async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_counted_twice(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient, stage_of_the_end: str
+) -> None:
+    """Another worker of the queue goes on with the answer that the first one had heard."""
+    queue, viewer = await new_queue(stage), Viewer(stage, client)
+    name = f"killed at {stage_of_the_end} {queue}"
+    async with held_calls(stage) as plane:
+        with worker_process(stage, tmp_path / "first", queue, CONTROL_PLANE_URL=plane.url) as worker:
+            await asyncio.to_thread(worker.wait_ready)
+            plane.hold(lambda path: path.endswith("/turns") or "/session" in path)
+            wish = Execute(prompt=f"{name}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
+            execution_id = (await client.execute_agent(stage.info.agent_id, wish)).execution_id
+            await plane.answer("GET session")
+            if stage_of_the_end != "POST session":
+                await plane.answer("POST session")
+            if stage_of_the_end == "GET execution":
+                await until(lambda: _held(plane, "POST numbers"))
+                plane.hold(lambda path: path.endswith(execution_id))
+                await plane.answer("POST numbers")
+            await until(lambda: _held(plane, stage_of_the_end))
+            await asyncio.to_thread(worker.kill)
+        plane.refuse(stage_of_the_end)  # it died before that was sent
+        plane.let_go()
+        await until(lambda: _refused(plane))
+    with worker_process(stage, tmp_path / "second", queue) as worker:
+        await asyncio.to_thread(worker.wait_ready)
+        made = await steps_of(stage, execution_id)
+        assert await asyncio.to_thread(worker.terminate) == 0
+    assert made == ["begin_execution", "finish_turn"]
+    record = await client.get_execution(execution_id)
+    assert (record.status, record.response) == ("completed", "ok")
+    assert len(stage.model_calls(name)) == 1
+    async with stage.client() as api:
+        turns = (await api.get(f"/executions/{execution_id}/analytics")).json()["turns"]
+    assert [one["turn_number"] for one in turns] == [1]
+    session = await client.load_session(execution_id)
+    assert session is not None
+    assert [one["role"] for one in session["messages"]] == ["user", "assistant"]
+    kinds = Counter(event["event_type"] for event in await viewer.sent(execution_id))
+    assert (kinds["metadata"], kinds["message"]) == (1, 1)
+
+
+async def test_a_server_that_decides_late_is_waited_for_by_the_step_that_it_belongs_to(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
+    queue = await new_queue(stage)
+    async with (
+        held_calls(stage) as plane,
+        running_engine(stage, tmp_path, url=plane.url, queue_ids=[queue]) as rig,
+    ):
+        plane.hold(lambda path: path.endswith("/turns"))
+        wish = Execute(prompt=f"late {queue}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
+        execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+        await until(lambda: _waits_for(stage, execution_id, "finish_turn"))
+        plane.let_go()
+        assert await steps_of(stage, execution_id) == ["begin_execution", "finish_turn"]
+        assert plane.calls == ["POST numbers"]
+        assert (await rig.client.get_execution(execution_id)).status == "completed"
+        assert rig.snapshot.tasks_processed == 1
+
+
+async def test_cancelled_while_its_turn_ends_with_its_answer_the_end_is_whole(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written of the turn after the last word."""
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
+    queue = await new_queue(stage)
+    async with (
+        held_calls(stage) as plane,
+        running_engine(stage, tmp_path, url=plane.url, queue_ids=[queue]) as rig,
+    ):
+        plane.hold(lambda path: path.endswith("/turns"))
+        wish = Execute(prompt=f"cancelled {queue}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
+        execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+        await until(lambda: _held(plane, "POST numbers"))
+        temporal = await Client.connect(stage.info.temporal_host)
+        await temporal.get_workflow_handle(f"agent-execution-{execution_id}").cancel()
+        await until(lambda: _waits_for(stage, execution_id, "end_execution", "finish_turn"))
+        plane.let_go()
+        made = await steps_of(stage, execution_id)
+        await rig.until(lambda: not rig.snapshot.executions)
+        record = await rig.client.get_execution(execution_id)
+    assert made[0] == "begin_execution"
+    assert record.status == "completed"  # the server had the numbers before anybody cancelled
+    assert plane.calls == ["POST numbers"]
 
 
 async def test_a_first_call_that_is_refused_was_made_once(stage: Stage, tmp_path: Path) -> None:
@@ -136,6 +247,20 @@ async def test_workers_of_a_machine_make_each_first_call_once_and_leave(
     assert [len(stage.model_calls(name)) for name in names] == [1] * len(names)
     for execution_id, name in zip(ids, names, strict=True):
         assert "".join(_text(event) for event in await viewer.sent(execution_id)) == name
+
+
+async def _refused(plane: HeldCalls) -> bool:
+    return bool(plane.refused)
+
+
+async def _held(plane: HeldCalls, name: str) -> bool:
+    return name in plane.calls
+
+
+async def _waits_for(stage: Stage, execution_id: str, *names: str) -> bool:
+    temporal = await Client.connect(stage.info.temporal_host)
+    found = await temporal.get_workflow_handle(f"agent-execution-{execution_id}").describe()
+    return any(one.activity_type.name in names for one in found.raw_description.pending_activities)
 
 
 def _text(event: dict[str, Any]) -> str:

@@ -85,6 +85,9 @@ class Begin:
     asks_ahead: bool = False
     """Its worker may ask the model what the workflow will ask first."""
 
+    began_at: str = ""
+    """ISO 8601, by the workflow's clock. With it, its worker may end the first turn where that is answered at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
@@ -175,6 +178,23 @@ class Persona:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnDecision:
+    """The server's word on how to go on: `waiting_for_input`, `completed` or `failed`."""
+
+    status: str
+    last_sequence: int = 0
+    recorded: bool = False
+    """The server completed the execution itself: its record has all that an end has."""
+
+    ended: bool = False
+    """The execution has ended with this turn, here and for the server. One that goes on all the same begins anew."""
+
+
+UNDECIDED: Final = TurnDecision(status="")
+"""What was decided of a turn that is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Begun(Packed):
     """Where the execution lives, and who takes part."""
 
@@ -195,6 +215,9 @@ class Begun(Packed):
 
     answer: ModelReply | None = None
     """What it answered."""
+
+    decision: TurnDecision | None = None
+    """Its answer ended the turn, too; `UNDECIDED` where that is not over, or where nobody knows how far it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +277,9 @@ class ModelReply(Packed):
     budget: BudgetReached | None = None
     elsewhere: bool = False
     """No answer: another process of this machine makes the call. It is to be asked for again."""
+
+    answered_at: str = ""
+    """ISO 8601, where the session has it with that time already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,19 +430,6 @@ class SaveMessages(Packed):
     messages: tuple[dict[str, Any], ...]
     user_id: str
     turn: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnDecision:
-    """The server's word on how to go on: `waiting_for_input`, `completed` or `failed`."""
-
-    status: str
-    last_sequence: int = 0
-    recorded: bool = False
-    """The server completed the execution itself: its record has all that an end has."""
-
-    ended: bool = False
-    """The execution has ended with this turn, here and for the server. One that goes on all the same begins anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,67 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World()
 
 
+async def ahead(world: World, *, within: timedelta = timedelta(minutes=1)) -> str | None:
+    environment = ActivityEnvironment(client=cast(Client, world.server))
+
+    async def run() -> str | None:
+        return await world.calls.ahead("e", "c", world.program, within=within)
+
+    return await environment.run(run)
+
+
+async def test_a_call_before_its_step_may_end_before_it(world: World) -> None:
+    world.program.ended.set()
+    assert await ahead(world) == "outcome"
+    assert world.server.asked == 0
+    assert await world.attempt()[1] == "outcome", "and once: this is another call"
+    assert world.program.begun == 2
+
+
+async def test_a_call_before_its_step_that_takes_longer_is_its_steps(world: World) -> None:
+    world.server.pending = []  # its step is still to come
+    assert await ahead(world, within=timedelta(0)) is None
+    await eventually(lambda: world.server.asked > 2)
+    _, task = world.attempt()
+    await world.wait(attempts=1)
+    world.program.ended.set()
+    assert await task == "outcome"
+    assert world.program.begun == 1
+
+
+async def test_a_call_before_its_step_that_fails_is_made_again_by_it(world: World) -> None:
+    async def fails() -> str:
+        raise ValueError
+
+    async def run() -> str | None:
+        return await world.calls.ahead("e", "c", fails, within=timedelta(minutes=1))
+
+    assert await ActivityEnvironment(client=cast(Client, world.server)).run(run) is None
+    world.program.ended.set()
+    assert await world.attempt()[1] == "outcome"
+
+
+@pytest.mark.parametrize("how", ["its execution ended", "the worker leaves"])
+async def test_a_call_before_its_step_ends_where_nobody_waits_for_it(world: World, how: str) -> None:
+    assert await ahead(world, within=timedelta(0)) is None
+    if how == "the worker leaves":
+        world.calls.leave()
+    else:
+        world.server.status = WorkflowExecutionStatus.TERMINATED
+    await eventually(lambda: world.program.killed)
+
+
+async def test_settled_means_that_nothing_runs(world: World) -> None:
+    await world.calls.settled("e")
+    assert await ahead(world, within=timedelta(0)) is None
+    waiting = asyncio.create_task(world.calls.settled("e"))
+    await world.calls.settled("another")
+    await eventually(lambda: world.program.begun)
+    assert not waiting.done()
+    world.program.ended.set()
+    await waiting
+
+
 @pytest.mark.parametrize("why", LET_GO)
 async def test_the_next_attempt_takes_the_outcome(world: World, why: Why) -> None:
     await world.given_up(why)

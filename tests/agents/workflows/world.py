@@ -62,6 +62,9 @@ class World:
     first: ModelReply | None = None
     """The answer that comes with the beginning."""
 
+    decision: TurnDecision | None = None
+    """What comes with that answer, where it ended its turn."""
+
     ends_with_its_turn: Callable[[FinishTurn], bool] = lambda turn: False
     earlier: tuple[Message, ...] = ()
     homes_lost: int = 0
@@ -69,6 +72,8 @@ class World:
 
     meanwhile: Callable[[FinishTurn], Awaitable[None]] | None = None
     """While a turn is finished."""
+
+    while_it_begins: Callable[[], Awaitable[None]] | None = None
 
     begun: list[Begin] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
@@ -89,6 +94,8 @@ class World:
         async def begin(request: Begin) -> Begun:
             self.begun.append(request)
             lost = len(self.begun) <= self.homes_lost
+            if self.while_it_begins is not None and not request.home_lost:
+                await self.while_it_begins()
             return Begun(
                 home_queue=f"{home}@gone" if lost else home,
                 host_id="gone" if lost else "host",
@@ -102,6 +109,7 @@ class World:
                 earlier=self.earlier,
                 asked_by=self.asked_by,
                 answer=self.first if request.asks_ahead else None,
+                decision=self.decision if request.asks_ahead else None,
             )
 
         @activity.defn(name="start_turn")

@@ -33,13 +33,14 @@ MODEL_CALLS_PER_TURN: Final = 50
 """Default of `max_turns` in the agent's configuration; the existing worker's default (protocol, section 9.2)."""
 
 
-async def begin_here(services: Services, queue: QueueContext, begin: Begin) -> Begun:
+async def begin_here(services: Services, queue: QueueContext, begin: Begin, *, answered: bool = False) -> Begun:
     """Make this machine an execution's home.
 
     Args:
         services: of the engine.
         queue: where it came from.
         begin: the execution, and whether it had another home.
+        answered: an earlier attempt had its model's answer, and was about to end with it.
 
     Raises:
         ApplicationError: it has ended already, or its owner's hook refuses it.
@@ -55,7 +56,7 @@ async def begin_here(services: Services, queue: QueueContext, begin: Begin) -> B
         assemble(services, execution, queue.gateway()),
         services.sessions.read(execution.execution_id, turn=1),
     )
-    if record.status in FINAL_STATUSES and not begin.home_lost:
+    if record.status in FINAL_STATUSES and not (begin.home_lost or answered):
         raise ApplicationError(
             f"The execution is already {record.status}; it is not begun again.",
             type="AlreadyFinal",

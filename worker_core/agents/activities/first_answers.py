@@ -19,14 +19,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+import msgspec
 import psutil
+from temporalio import activity
 
 from worker_core.agents import compaction
 from worker_core.agents.conversation import answer_id, prompt_of
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import model_call
-from worker_core.agents.messages import Begun, ModelCall, ModelReply
-from worker_core.basics import foreign_json
+from worker_core.agents.messages import Begin, Begun, ModelCall, ModelReply
+from worker_core.basics import foreign_json, typed_json
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import retrieved
 from worker_core.machine.identity import process_runs
@@ -34,6 +36,9 @@ from worker_core.machine.identity import process_runs
 WITH_THE_BEGINNING: Final = timedelta(seconds=1)
 """How long a beginning waits for the answer to come with it. A machine that dies meanwhile has its beginning repeated
 elsewhere, so it is not long; and an answer that takes longer gains nothing by it."""
+
+LARGEST_ENDED_CHARACTERS: Final = 50_000
+"""Of a prompt and its answer: a longer one is stored before its turn ends, or takes long to travel twice."""
 
 LOOK_AGAIN_SECONDS: Final = 5.0
 """How often is asked whether an answer that nobody took is still wanted."""
@@ -133,6 +138,24 @@ class FirstAnswers:
                     if not await is_wanted():
                         break
         self.forget(execution_id)
+
+
+def ends_its_turn(begin: Begin, answer: ModelReply) -> bool:
+    """Whether nothing comes between a first answer and the end of its turn."""
+    if not begin.began_at or answer.tool_calls or answer.budget is not None:
+        return False
+    return len(begin.input.prompt) + len(answer.content) <= LARGEST_ENDED_CHARACTERS
+
+
+def answered_before() -> ModelReply | None:
+    """The answer that an earlier attempt at this step had, and was about to end its turn with."""
+    told = next(iter(activity.info().heartbeat_details), None)
+    if not isinstance(told, dict):
+        return None
+    try:
+        return typed_json.convert(told, ModelReply, strict=False)
+    except msgspec.ValidationError:
+        return None
 
 
 def this_process() -> str:

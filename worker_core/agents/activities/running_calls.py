@@ -88,7 +88,7 @@ class RunningCalls(Generic[_Outcome]):
             if not self._leaving and _is_given_up():
                 if not running.attempts:
                     running.taken.clear()
-                    self._keeper.start(self._wait_for_another(key, running, activity.info(), activity.client()))
+                    self._let_wait(key, running, step=activity.info().activity_id)
                 raise
             if self._leaving or not self._to_the_end:
                 running.task.cancel()
@@ -99,6 +99,49 @@ class RunningCalls(Generic[_Outcome]):
             del self._calls[key]
         return running.task.result()
 
+    async def ahead(
+        self,
+        execution_id: str,
+        call_id: str,
+        begin: Callable[[], Coroutine[None, None, _Outcome]],
+        *,
+        within: timedelta,
+    ) -> _Outcome | None:
+        """Begin a call before the step that it belongs to.
+
+        Args:
+            execution_id: whose call it is.
+            call_id: as that step names it.
+            begin: makes the call.
+            within: how long to wait for its outcome.
+
+        Returns:
+            What became of it. None: that is not known yet, or it failed; its step takes it, or makes it again.
+
+        Raises:
+            asyncio.CancelledError: this attempt is over; the call goes on for one that takes it.
+        """
+        key = execution_id, call_id
+        running = self._calls[key] = _Running(task=asyncio.create_task(begin(), name=f"call {call_id}"), attempts=1)
+        running.task.add_done_callback(retrieved)
+        try:
+            await asyncio.wait([running.task], timeout=within.total_seconds())
+        finally:
+            running.attempts -= 1
+            if running.task.done():
+                self._calls.pop(key, None)
+            elif self._leaving:
+                running.task.cancel()
+            else:
+                self._let_wait(key, running, step="")  # it is still to come
+        task = running.task
+        return task.result() if task.done() and not task.cancelled() and task.exception() is None else None
+
+    async def settled(self, execution_id: str) -> None:
+        """Return when none of an execution's calls runs here any more."""
+        if of_it := [one.task for (whose, _), one in self._calls.items() if whose == execution_id]:
+            await asyncio.wait(of_it)
+
     def leave(self) -> None:
         """The worker leaves: no attempt will come. Those that an attempt waits for end with it."""
         self._leaving = True
@@ -107,13 +150,16 @@ class RunningCalls(Generic[_Outcome]):
             if not one.attempts:
                 one.task.cancel()
 
+    def _let_wait(self, key: tuple[str, str], running: _Running[_Outcome], *, step: str) -> None:
+        self._keeper.start(self._wait_for_another(key, running, activity.info(), activity.client(), step=step))
+
     async def _wait_for_another(
-        self, key: tuple[str, str], running: _Running[_Outcome], info: activity.Info, client: Client
+        self, key: tuple[str, str], running: _Running[_Outcome], info: activity.Info, client: Client, *, step: str
     ) -> None:
         why = "no attempt came back to it in time"
         try:
             async with asyncio.timeout(self._patience().total_seconds()):
-                while await goes_on(client, info, activity_id=info.activity_id):
+                while await goes_on(client, info, activity_id=step):
                     try:
                         async with asyncio.timeout(ASK_AGAIN_SECONDS):
                             await running.taken.wait()

@@ -29,18 +29,21 @@ from worker_core.agents.activities.first_answers import (
     WITH_THE_BEGINNING,
     FirstAnswers,
     another_runs,
+    answered_before,
     before_passing_on,
     elsewhere,
+    ends_its_turn,
     first_call,
     this_process,
 )
-from worker_core.agents.activities.heartbeat import heartbeating
+from worker_core.agents.activities.heartbeat import Beats, heartbeating
 from worker_core.agents.activities.model_call import run_model_call
 from worker_core.agents.activities.running_calls import RunningCalls, goes_on
 from worker_core.agents.activities.services import QueueContext, Services
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import (
     JOB_GONE,
+    UNDECIDED,
     Begin,
     Begun,
     ClaudeReply,
@@ -58,6 +61,7 @@ from worker_core.agents.messages import (
     ToolOutcome,
     TurnDecision,
 )
+from worker_core.agents.turn_end import of_first_answer
 from worker_core.budgets.questions import Waits
 from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, JobExecution
@@ -112,22 +116,40 @@ class Steps:
             workflow_id=_workflow_id(),
         )
         began_at = datetime.now(UTC)
-        try:
-            async with heartbeating():
-                begun = await begin_here(services, self._queue, begin)
+        async with heartbeating() as beats:
+            try:
+                answered = answered_before()
+                begun = await begin_here(services, self._queue, begin, answered=answered is not None)
                 traces.execution_began(begin, queue_id=self._queue.queue_id, began_at=began_at)
-                if begin.asks_ahead and not self._queue.shares_home():
-                    begun = await self._ask_ahead(execution, begun)
+                if answered is not None:
+                    return replace(begun, answer=answered, decision=UNDECIDED)
+                if not begin.asks_ahead or self._queue.shares_home():
+                    return begun
+                asked_at = datetime.now(UTC)
+                begun = await self._ask_ahead(execution, begun)
+            except BaseException as error:
+                services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
+                services.environments.forget(execution.execution_id)
+                services.announcements.forget(execution.execution_id)
+                services.sessions.forget(execution.execution_id)
+                self._first.forget(execution.execution_id)
+                if isinstance(error, asyncio.CancelledError):
+                    self._queue.gives_back(execution.execution_id)
+                raise
+            return await self._end_ahead(begin, begun, asked_at=asked_at, beats=beats)
+
+    async def _end_ahead(self, begin: Begin, begun: Begun, *, asked_at: datetime, beats: Beats) -> Begun:
+        """End the first turn, too, where its answer is the last: what the workflow would ask for next."""
+        if begun.answer is None or not ends_its_turn(begin, begun.answer) or beats.began:
             return begun
-        except BaseException as error:
-            services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
-            services.environments.forget(execution.execution_id)
-            services.announcements.forget(execution.execution_id)
-            services.sessions.forget(execution.execution_id)
-            self._first.forget(execution.execution_id)
-            if isinstance(error, asyncio.CancelledError):
-                self._queue.gives_back(execution.execution_id)
-            raise
+        answered_at = datetime.now(UTC)
+        answer = replace(begun.answer, answered_at=answered_at.isoformat())
+        beats.tell(answer)  # where this worker dies, the model is not asked again
+        turn = of_first_answer(begin.input, answer, began_at=begin.began_at, asked_at=asked_at, answered_at=answered_at)
+        decision = await self._turn_ends.ahead(
+            turn.execution_id, _end_of_turn(turn), lambda: self._finished_turn(turn), within=WITH_THE_BEGINNING
+        )
+        return replace(begun, answer=answer, decision=decision or UNDECIDED)
 
     async def _ask_ahead(self, execution: ExecutionInput, begun: Begun) -> Begun:
         """Ask the model what the workflow will ask first; its answer goes with the beginning where it comes at once."""
@@ -267,7 +289,7 @@ class Steps:
         """Store the session and the numbers, and read the server's decision (protocol 8.6, design A)."""
         async with heartbeating():
             return await self._turn_ends.outcome(
-                turn.execution_id, f"end of turn {turn.turn}", lambda: self._finished_turn(turn)
+                turn.execution_id, _end_of_turn(turn), lambda: self._finished_turn(turn)
             )
 
     async def _finished_turn(self, turn: FinishTurn) -> TurnDecision:
@@ -330,6 +352,7 @@ class Steps:
     async def end_execution(self, end: EndExecution) -> None:
         """The last word about an execution. A status that is final already is left as it is."""
         begun = activity.info().task_queue == self._queue.home_queue
+        await self._turn_ends.settled(end.execution_id)
         await self._stored(end.execution_id, "end", lambda: self._end(end, begun=begun))
 
     async def _stored(self, execution_id: str, what: str, store: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -394,6 +417,10 @@ class Steps:
             duration_ms=job.duration_ms,
             error_message=self._services.redactor.mask(job.error) or None,
         )
+
+
+def _end_of_turn(turn: FinishTurn) -> str:
+    return f"end of turn {turn.turn}"
 
 
 def _workflow_id() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -21,8 +21,8 @@ from worker_core.agents.history import NO_ANSWER
 from worker_core.agents.messages import (
     BUDGET_USED_UP,
     PASSING,
+    UNDECIDED,
     EndExecution,
-    FinishTurn,
     GiveUpTurn,
     Message,
     ModelReply,
@@ -32,6 +32,7 @@ from worker_core.agents.messages import (
     ToolCall,
     TurnDecision,
 )
+from worker_core.agents.turn_end import finish_turn
 from worker_core.agents.workflows import claude_workflow, retries
 from worker_core.agents.workflows.carried import Carried, TurnProgress
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled, whole
@@ -44,9 +45,6 @@ UNSAVED_LIMIT_BYTES = 300_000
 
 PROMPT_CARRIED = 1_000
 """Characters of the prompt that the next run gets as its input."""
-
-UNDECIDED = TurnDecision(status="")
-"""What was decided of a turn that is under way."""
 
 
 class ExecutionWorkflow:
@@ -252,7 +250,7 @@ class ExecutionWorkflow:
 
     async def _run_turn(self) -> TurnDecision:
         await self._while_paused()
-        progress, execution = self._progress, self._execution
+        progress = self._progress
         if progress.turn_progress is None:
             progress.turn += 1
             progress.turn_progress = TurnProgress(started_at=now())
@@ -272,39 +270,40 @@ class ExecutionWorkflow:
             await announced
         if reply.remark and not reply.content:
             progress.response = reply.remark  # not silence
-        started, finished = datetime.fromisoformat(under_way.started_at), workflow.now()
-        home = progress.home
-        decision: TurnDecision = await whole(
+        ahead = progress.ahead
+        decision = ahead if ahead is not None and ahead.status else await self._finish_turn(reply, under_way, spent)
+        progress.ahead = None
+        progress.unsaved.clear()
+        progress.turn_progress = None
+        progress.heard(decision.last_sequence)
+        return decision
+
+    async def _finish_turn(self, reply: ModelReply, under_way: TurnProgress, spent: Spent) -> TurnDecision:
+        progress = self._progress
+        home, completed_at = progress.home, workflow.now()
+        return await whole(
             self._home.report(
                 "finish_turn",
-                lambda: FinishTurn(
-                    execution_id=execution.execution_id,
+                lambda: finish_turn(
+                    self._execution,
+                    reply,
                     turn=progress.turn,
-                    model=reply.model,
-                    messages=for_session(progress.unsaved),
-                    started_at=started.isoformat(),
-                    completed_at=finished.isoformat(),
-                    duration_ms=round((finished - started) / timedelta(milliseconds=1)),
+                    messages=progress.unsaved,
+                    response=progress.response,
+                    started_at=datetime.fromisoformat(under_way.started_at),
+                    completed_at=completed_at,
                     turn_usage=spent.usage,
                     total_usage=progress.usage,
-                    response=progress.response,
-                    finish_reason=reply.finish_reason,
+                    after_sequence=progress.sequence,
                     tool_names=tuple(spent.tool_names),
-                    user_id=str(execution.user_metadata.get("user_id") or ""),
-                    unattended=execution.unattended,
                     session_id=progress.session_id,
                     saved=bool(progress.turn_progress and progress.turn_progress.saved),
-                    after_sequence=progress.sequence,
-                    moved=progress.home is not home,
+                    moved=progress.ahead is not None or progress.home is not home,
                 ),
                 TurnDecision,
                 limit=retries.STORING,
             )
         )
-        progress.unsaved.clear()
-        progress.turn_progress = None
-        progress.heard(decision.last_sequence)
-        return decision
 
     async def _announce(self) -> None:
         await self._home.report(
@@ -376,7 +375,7 @@ class ExecutionWorkflow:
     # --- pieces -------------------------------------------------------------------------------------------
 
     async def _while_paused(self) -> None:
-        if self._progress.paused:
+        if self._progress.paused and self._progress.ahead is None:  # else there is nothing left to hold back
             await workflow.wait_condition(lambda: not self._progress.paused)
 
     async def _between_calls(self, spent: Spent) -> None:
@@ -428,7 +427,7 @@ class ExecutionWorkflow:
     async def _end(self, status: str, *, failure: ApplicationError | None = None, interrupted: bool = False) -> None:
         progress, execution = self._progress, self._execution
         progress.status = status
-        if self._decided.ended:
+        if self._decided.ended or (progress.ahead is not None and progress.ahead.ended):
             return  # its last turn has done all of this
         if progress.begun is None and status == "cancelled":
             return  # the server wrote `cancelled` itself, and nothing was begun here

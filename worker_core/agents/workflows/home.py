@@ -36,13 +36,15 @@ class Home:
 
     async def find(self, *, lost: bool = False) -> Begun:
         """Begin on whichever machine answers first on the shared queue."""
+        ahead = not lost and not self._progress.paused
         beginning = workflow.start_activity(
             "begin_execution",
             Begin(
                 input=self._execution,
                 home_lost=lost,
                 after_sequence=self._progress.sequence,
-                asks_ahead=not lost and not self._progress.paused,
+                asks_ahead=ahead,
+                began_at=now() if ahead else "",
             ),
             result_type=Begun,
             start_to_close_timeout=retries.BEGIN,
@@ -64,8 +66,9 @@ class Home:
     def _settle(self, begun: Begun) -> Begun:
         if begun.asked_by or begun.answer is not None:
             self._progress.first = First(answer=begun.answer, asked_by=begun.asked_by)
+            self._progress.ahead = begun.decision
         # The rest is used now: what is kept travels again where the workflow continues as new.
-        self._progress.begun = replace(begun, asked_by="", answer=None, earlier=())
+        self._progress.begun = replace(begun, asked_by="", answer=None, decision=None, earlier=())
         self._progress.heard(begun.last_sequence)
         return begun
 

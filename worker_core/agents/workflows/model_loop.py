@@ -28,6 +28,7 @@ from worker_core.agents.messages import (
     ToolOutcome,
     Usage,
 )
+from worker_core.agents.turn_end import answer_of
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
 from worker_core.agents.workflows.progress import Progress
@@ -114,16 +115,7 @@ class ModelLoop:
             spent.calls += 1
             spent.usage += reply.usage
             self._progress.usage += reply.usage
-            self._say(
-                Message(
-                    role="assistant",
-                    content=reply.content,
-                    timestamp=now(),
-                    message_id=reply.message_id,
-                    tool_calls=calls,
-                    opaque=reply.opaque if calls else {},
-                )
-            )
+            self._say(answer_of(reply, now=now(), calls=calls))
             if not calls:
                 return reply
             for group in consecutive_groups(calls, read_only=self._side_by_side()):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from worker_core.agents.messages import Begun, Message, ModelReply, ToolCall, Usage
+from worker_core.agents.messages import Begun, Message, ModelReply, ToolCall, TurnDecision, Usage
 from worker_core.agents.workflows.approvals import Approvals
 from worker_core.agents.workflows.carried import Carried, TurnProgress
 from worker_core.basics.quick_dataclass import dataclass
@@ -27,6 +27,9 @@ class Progress:
     begun: Begun | None = None
     first: First | None = None
     """What became of the model call that was made ahead; None once it was used, or where none was."""
+
+    ahead: TurnDecision | None = None
+    """What was decided of the turn under way, where its end came with its answer; as `Begun.decision`."""
 
     messages: list[Message] = field(default_factory=list)
     """What the model knows."""

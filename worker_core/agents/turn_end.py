@@ -1,0 +1,113 @@
+"""What is told of a turn's end: the same, whether the workflow asks for it or the step that was answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TypedDict, Unpack
+
+from worker_core.agents.conversation import for_session, prompt_of
+from worker_core.agents.execution_input import ExecutionInput
+from worker_core.agents.messages import FinishTurn, Message, ModelReply, ToolCall, Usage
+
+
+class HowItWent(TypedDict, total=False):
+    """What an end may say besides; see `FinishTurn`."""
+
+    tool_names: tuple[str, ...]
+    session_id: str
+    saved: bool
+    moved: bool
+
+
+def finish_turn(
+    execution: ExecutionInput,
+    reply: ModelReply,
+    *,
+    turn: int,
+    messages: Iterable[Message],
+    response: str,
+    started_at: datetime,
+    completed_at: datetime,
+    turn_usage: Usage,
+    total_usage: Usage,
+    after_sequence: int,
+    **how: Unpack[HowItWent],
+) -> FinishTurn:
+    """The request to end a turn.
+
+    Args:
+        execution: whose turn it is.
+        reply: its last answer.
+        turn: from 1.
+        messages: what was said since the session was last stored.
+        response: the last text of the conversation that its user reads.
+        started_at: when its first model call could begin.
+        completed_at: when the last one had come.
+        turn_usage: of all its model calls.
+        total_usage: of the execution so far.
+        after_sequence: number of the last event that was sent.
+        how: what else there is to say.
+    """
+    return FinishTurn(
+        execution_id=execution.execution_id,
+        turn=turn,
+        model=reply.model,
+        messages=for_session(messages),
+        started_at=started_at.isoformat(),
+        completed_at=completed_at.isoformat(),
+        duration_ms=round((completed_at - started_at) / timedelta(milliseconds=1)),
+        turn_usage=turn_usage,
+        total_usage=total_usage,
+        response=response,
+        finish_reason=reply.finish_reason,
+        user_id=str(execution.user_metadata.get("user_id") or ""),
+        unattended=execution.unattended,
+        after_sequence=after_sequence,
+        **how,
+    )
+
+
+def answer_of(reply: ModelReply, *, now: str, calls: tuple[ToolCall, ...] = ()) -> Message:
+    """A model's answer as a message of its conversation.
+
+    Args:
+        reply: as it came.
+        now: ISO 8601, where the session does not have it yet.
+        calls: its calls, with ids that the conversation knows once.
+    """
+    return Message(
+        role="assistant",
+        content=reply.content,
+        timestamp=reply.answered_at or now,
+        message_id=reply.message_id,
+        tool_calls=calls,
+        opaque=reply.opaque if calls else {},
+    )
+
+
+def of_first_answer(
+    execution: ExecutionInput, reply: ModelReply, *, began_at: str, asked_at: datetime, answered_at: datetime
+) -> FinishTurn:
+    """The end of an execution's first turn, which its first answer is.
+
+    Args:
+        execution: as it came.
+        reply: an answer without calls.
+        began_at: as `Begin.began_at`.
+        asked_at: when the model was asked.
+        answered_at: when it had answered.
+    """
+    said = (prompt_of(execution, now=began_at), answer_of(reply, now=answered_at.isoformat()))
+    return finish_turn(
+        execution,
+        reply,
+        turn=1,
+        messages=said,
+        response=reply.content or reply.remark,
+        started_at=asked_at,
+        completed_at=answered_at,
+        turn_usage=reply.usage,
+        total_usage=reply.usage,
+        after_sequence=reply.last_sequence,
+    )
