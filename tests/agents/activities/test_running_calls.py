@@ -136,6 +136,17 @@ async def test_a_call_before_its_step_that_fails_is_made_again_by_it(world: Worl
     assert await world.attempt()[1] == "outcome"
 
 
+async def test_a_call_before_its_step_that_runs_already_is_not_begun_twice(world: World) -> None:
+    assert await ahead(world, within=timedelta(0)) is None
+    await eventually(lambda: world.program.begun)
+    assert await ahead(world) is None
+    _, task = world.attempt()
+    await world.wait(attempts=1)
+    world.program.ended.set()
+    assert await task == "outcome"
+    assert world.program.begun == 1
+
+
 @pytest.mark.parametrize("how", ["its execution ended", "the worker leaves"])
 async def test_a_call_before_its_step_ends_where_nobody_waits_for_it(world: World, how: str) -> None:
     assert await ahead(world, within=timedelta(0)) is None

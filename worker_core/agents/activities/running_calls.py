@@ -116,12 +116,15 @@ class RunningCalls(Generic[_Outcome]):
             within: how long to wait for its outcome.
 
         Returns:
-            What became of it. None: that is not known yet, or it failed; its step takes it, or makes it again.
+            What became of it. None: that is not known yet, or it failed, or an earlier attempt began it; its step takes
+            it, or makes it again.
 
         Raises:
             asyncio.CancelledError: this attempt is over; the call goes on for one that takes it.
         """
         key = execution_id, call_id
+        if key in self._calls:
+            return None
         running = self._calls[key] = _Running(task=asyncio.create_task(begin(), name=f"call {call_id}"), attempts=1)
         running.task.add_done_callback(retrieved)
         try:

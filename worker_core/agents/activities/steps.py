@@ -352,8 +352,12 @@ class Steps:
     async def end_execution(self, end: EndExecution) -> None:
         """The last word about an execution. A status that is final already is left as it is."""
         begun = activity.info().task_queue == self._queue.home_queue
-        await self._turn_ends.settled(end.execution_id)
-        await self._stored(end.execution_id, "end", lambda: self._end(end, begun=begun))
+
+        async def last_word() -> None:
+            await self._turn_ends.settled(end.execution_id)
+            await self._end(end, begun=begun)
+
+        await self._stored(end.execution_id, "end", last_word)
 
     async def _stored(self, execution_id: str, what: str, store: Callable[[], Coroutine[None, None, None]]) -> None:
         """One write, whole; another attempt at the same step waits for it."""
