@@ -19,7 +19,7 @@ from typing import Any, Final
 import httpx2
 from temporalio.client import Client, WorkflowHistory
 
-from bench.playground import PROGRAM, access, scripted_playground
+from bench.playground import PROGRAM, access, new_queue, scripted_playground
 from bench.processes import running
 from bench.result import Result
 from bench.sandbox import CALLS, SANDBOXES, plain_call
@@ -52,7 +52,7 @@ def measure_calls(folder: Path) -> list[Result]:
     with scripted_playground(folder / "playground", environment=environment) as info, contextlib.ExitStack() as held:
         workers = {}
         for setting in ("none", *SANDBOXES):
-            workers[setting] = _Worker(queue_id=_new_queue(info, f"calls-{setting}"))
+            workers[setting] = _Worker(queue_id=new_queue(info, f"calls-{setting}"))
             own = {
                 **environment, **access(info), "KUBIYA_WORKER_HOME": str(folder / setting),
                 "KUBIYA_WORKER_SANDBOX": setting, "KUBIYA_WORKER_REQUIRE_SANDBOX": "never",
@@ -74,14 +74,6 @@ def measure_calls(folder: Path) -> list[Result]:
         for one in reversed(seen.values())
         for which, more in MORE.items()
     ]
-
-
-def _new_queue(info: Mapping[str, str], name: str) -> str:
-    headers = {"Authorization": f"Bearer {info['api_key']}"}
-    with httpx2.Client(base_url=f"{info['control_plane_url']}/api/v1", headers=headers, trust_env=False) as plane:
-        environments = plane.get("/environments").raise_for_status().json()
-        made = plane.post(f"/environments/{environments[0]['id']}/worker-queues", json={"name": name})
-        return str(made.raise_for_status().json()["id"])
 
 
 async def _measure(info: Mapping[str, str], workers: Sequence[_Worker]) -> None:

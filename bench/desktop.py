@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import json
 import shutil
@@ -17,7 +16,7 @@ from typing import Final
 import psutil
 
 from bench.playground import access, scripted_playground
-from bench.processes import end
+from bench.processes import end, with_bytecode
 from bench.result import Result, in_pairs
 from tests.support.tray_host import Panel, TrayIcon, desktop_environment, private_bus, private_display, until
 
@@ -176,9 +175,7 @@ def pairs_of_starts(
     """Starts of two programs, one right after the other, either first by turns; the first pair, which fills caches,
     does not count.
     """
-    # As installed: with bytecode, which an environment may forbid to write. Some stale files are a tenth of a start.
-    for package in ("bench", "desktop", "worker_core"):
-        compileall.compile_dir(ROOT / package, quiet=2)
+    with_bytecode("bench", "desktop", "worker_core")
     starts: dict[Sequence[str], list[ColdStart]] = {bare: [], ours: []}
     for number in range(pairs + 1):
         for command in (bare, ours) if number % 2 else (ours, bare):

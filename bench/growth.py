@@ -24,12 +24,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
-import httpx2
 import psutil
 from temporalio.client import Client
 
 from bench.curves import Curve, Line, drawn
-from bench.playground import PROGRAM, access, scripted_playground
+from bench.playground import PROGRAM, access, new_queue, scripted_playground
 from bench.processes import Started, running
 from bench.result import ROOT
 from worker_core.control_plane.client import ControlPlaneClient
@@ -230,12 +229,7 @@ async def queues(folder: Path, most: int) -> list[Curve]:
     environment = {**os.environ, "KUBIYA_WORKER_HOME": str(folder)}
     with scripted_playground(folder / "playground", environment=environment) as info:
         ids = [info["queue_id"]]
-        headers = {"Authorization": f"Bearer {info['api_key']}"}
-        with httpx2.Client(base_url=f"{info['control_plane_url']}/api/v1", headers=headers, trust_env=False) as plane:
-            [environment_id] = {one["id"] for one in plane.get("/environments").raise_for_status().json()[:1]}
-            for number in range(1, min(most, max(QUEUES))):
-                made = plane.post(f"/environments/{environment_id}/worker-queues", json={"name": f"grown-{number}"})
-                ids.append(made.raise_for_status().json()["id"])
+        ids += [new_queue(info, f"grown-{number}") for number in range(1, min(most, max(QUEUES)))]
         for number in _up_to(QUEUES, most):
             command = [*PROGRAM, "start", *(part for one in ids[:number] for part in ("--queue-id", one))]
             with running(command, until="ready", environment={**environment, **access(info)}) as worker:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import httpx2
+
 from bench.processes import running
 
 PROGRAM: Final = (sys.executable, "-m", "worker_core")
@@ -25,6 +27,15 @@ def scripted_playground(folder: Path, *, environment: Mapping[str, str]) -> Iter
     serve = [*PROGRAM, "playground", "serve", "--json", "--data-dir", str(folder)]
     with running(serve, until="{", environment={**environment, "KUBIYA_PLAYGROUND_SCRIPTED": "1"}) as started:
         yield json.loads(started.line)
+
+
+def new_queue(info: Mapping[str, str], name: str) -> str:
+    """The id of another queue of a playground, beside the one that it has."""
+    headers = {"Authorization": f"Bearer {info['api_key']}"}
+    with httpx2.Client(base_url=f"{info['control_plane_url']}/api/v1", headers=headers, trust_env=False) as plane:
+        environments = plane.get("/environments").raise_for_status().json()
+        made = plane.post(f"/environments/{environments[0]['id']}/worker-queues", json={"name": name})
+        return str(made.raise_for_status().json()["id"])
 
 
 def access(info: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import compileall
 import os
 import signal
 import subprocess
@@ -27,7 +26,7 @@ from typing import Final
 from temporalio.client import Client
 
 from bench.playground import PROGRAM, access, scripted_playground
-from bench.processes import LIMIT_SECONDS
+from bench.processes import LIMIT_SECONDS, with_bytecode
 from bench.result import ROOT
 from bench.worker import AT_ONCE, SINGLE_TURN, say
 from worker_core.control_plane.client import ControlPlaneClient
@@ -53,7 +52,7 @@ def main(given: Sequence[str] | None = None) -> int:
         parser.error("py-spy is not installed; `make setup` brings it.")
     file = options.out or ROOT / "build" / f"profile-{options.row}.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
-    compileall.compile_dir(ROOT / "worker_core", quiet=2)
+    with_bytecode("worker_core")
     with tempfile.TemporaryDirectory(prefix="kubiya-bench-") as folder:
         record(options.row, Path(folder), file)
     print(report(file.read_text(encoding="utf-8").splitlines()))

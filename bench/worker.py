@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import compileall
 import contextlib
 import json
 import os
@@ -19,8 +18,8 @@ from temporalio.client import Client, WorkflowFailureError
 
 from bench.bare_worker import BareWorkflow
 from bench.playground import PROGRAM, access, scripted_playground
-from bench.processes import Started, running
-from bench.result import ROOT, Result
+from bench.processes import Started, running, with_bytecode
+from bench.result import Result
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
 from worker_core.secrets import Secret
@@ -41,9 +40,7 @@ ROWS: Final = ("start", "turn", "burst", "cancel")
 
 def measure_worker(folder: Path, *, rounds: int, rows: Collection[str]) -> Iterator[Result]:
     """`rows` are of `ROWS`; the programs are started `rounds` times, one after the other in turns."""
-    # As installed: with bytecode, which an environment may forbid to write.
-    compileall.compile_dir(ROOT / "worker_core", quiet=2)
-    compileall.compile_dir(ROOT / "bench", quiet=2)
+    with_bytecode("worker_core", "bench")
     environment = {**os.environ, "KUBIYA_WORKER_HOME": str(folder)}
     with scripted_playground(folder / "playground", environment=environment) as info:
         environment |= access(info)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from tests.support.engine import new_queue, running_engine
+from tests.support.engine import Rig, new_queue, running_engine
 from tests.support.executions import Viewer, submit, tool
 from tests.support.held_calls import HeldCalls, held_calls
 from tests.support.playground import Stage, until
@@ -135,18 +136,21 @@ async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_co
     assert (kinds["metadata"], kinds["message"]) == (1, 1)
 
 
+@contextlib.asynccontextmanager
+async def turn_not_counted_yet(stage: Stage, folder: Path) -> AsyncIterator[tuple[HeldCalls, Rig, str]]:
+    """An execution of one turn that is answered at once, whose numbers the control plane holds back."""
+    queue = await new_queue(stage)
+    async with held_calls(stage) as plane, running_engine(stage, folder, url=plane.url, queue_ids=[queue]) as rig:
+        plane.hold(lambda path: path.endswith("/turns"))
+        wish = Execute(prompt=f"held {queue}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
+        yield plane, rig, (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+
+
 async def test_a_server_that_decides_late_is_waited_for_by_the_step_that_it_belongs_to(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
-    queue = await new_queue(stage)
-    async with (
-        held_calls(stage) as plane,
-        running_engine(stage, tmp_path, url=plane.url, queue_ids=[queue]) as rig,
-    ):
-        plane.hold(lambda path: path.endswith("/turns"))
-        wish = Execute(prompt=f"late {queue}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
-        execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+    async with turn_not_counted_yet(stage, tmp_path) as (plane, rig, execution_id):
         await until(lambda: _waits_for(stage, execution_id, "finish_turn"))
         plane.let_go()
         assert await steps_of(stage, execution_id) == ["begin_execution", "finish_turn"]
@@ -160,14 +164,7 @@ async def test_cancelled_while_its_turn_ends_with_its_answer_the_end_is_whole(
 ) -> None:
     """Nothing is written of the turn after the last word."""
     monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
-    queue = await new_queue(stage)
-    async with (
-        held_calls(stage) as plane,
-        running_engine(stage, tmp_path, url=plane.url, queue_ids=[queue]) as rig,
-    ):
-        plane.hold(lambda path: path.endswith("/turns"))
-        wish = Execute(prompt=f"cancelled {queue}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
-        execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+    async with turn_not_counted_yet(stage, tmp_path) as (plane, rig, execution_id):
         await until(lambda: _held(plane, "POST numbers"))
         temporal = await Client.connect(stage.info.temporal_host)
         await temporal.get_workflow_handle(f"agent-execution-{execution_id}").cancel()

@@ -16,7 +16,7 @@ from worker_core.sandbox import landlock
 from worker_core.sandbox.interpreter import files_child, interpreter_folders
 from worker_core.sandbox.limits import is_root
 from worker_core.sandbox.mounts import CONFIGURATION_FOR_ROOT, ETC, LINKED_SYSTEM, SYSTEM
-from worker_core.sandbox.walls import Walls, outermost, real
+from worker_core.sandbox.walls import Walls, lies_in, outermost, real
 
 if TYPE_CHECKING:
     from worker_core.machine.gpus import GpuGrant
@@ -50,7 +50,7 @@ class FileRules:
         """
         hidden = outermost(map(real, self._walls.hidden))
         for path in (*self._readable, *map(real, filter(self._walls.may_show, readable))):
-            for shown in _beside(path, [one for one in hidden if _lies_in(str(one), str(path))]):
+            for shown in _beside(path, [one for one in hidden if lies_in(one, path)]):
                 yield shown, landlock.READ
         yield _PROCESSES, landlock.LOOK
         for device in _DEVICES:
@@ -66,19 +66,14 @@ class FileRules:
 
     def search_path(self, given: str, *, readable: Sequence[Path] = ()) -> str:
         """What of a PATH is in reach: shells do not look further where they find a program and may not run it."""
-        seen = list(map(str, (*self._readable, *map(real, filter(self._walls.may_show, readable)))))
-        hidden = list(map(str, outermost(map(real, self._walls.hidden))))
+        seen = [*self._readable, *map(real, filter(self._walls.may_show, readable))]
+        hidden = outermost(map(real, self._walls.hidden))
 
         def is_seen(entry: str) -> bool:
-            path = os.path.realpath(entry)
-            return any(_lies_in(path, one) for one in seen) and not any(_lies_in(path, one) for one in hidden)
+            path = real(Path(entry))
+            return any(lies_in(path, one) for one in seen) and not any(lies_in(path, one) for one in hidden)
 
         return os.pathsep.join(one for one in given.split(os.pathsep) if not one.startswith("/") or is_seen(one))
-
-
-def _lies_in(path: str, folder: str) -> bool:
-    """Of real paths. `Path.is_relative_to` takes as long as all else that a call waits for."""
-    return path == folder or path.startswith(folder if folder == "/" else f"{folder}/")
 
 
 def _beside(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
@@ -89,4 +84,4 @@ def _beside(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
         with contextlib.suppress(OSError), os.scandir(path) as entries:
             inside = [Path(entry.path) for entry in entries if not entry.is_symlink()]
         for inner in inside:
-            yield from _beside(inner, [one for one in hidden if one.is_relative_to(inner)])
+            yield from _beside(inner, [one for one in hidden if lies_in(one, inner)])

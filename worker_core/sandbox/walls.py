@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import field
@@ -83,10 +82,10 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-@functools.lru_cache(maxsize=256)
 def lies_in(path: Path, folder: Path) -> bool:
-    """`Path.is_relative_to`, which takes longer than all else that is asked a hundred times before each call."""
-    return path.is_relative_to(folder)
+    """Of absolute paths, what `Path.is_relative_to` says, which takes longer than all else that a call waits for."""
+    inner, outer = os.path.normcase(path), os.path.normcase(folder)
+    return inner == outer or inner.startswith(outer if outer.endswith(os.sep) else outer + os.sep)
 
 
 def outermost(paths: Iterable[Path]) -> list[Path]:

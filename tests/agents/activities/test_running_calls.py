@@ -81,6 +81,14 @@ class World:
         """Until so many wait for the call."""
         await eventually(lambda: self.calls._calls["e", "c"].attempts == attempts)
 
+    async def is_taken_by_another(self) -> None:
+        """An attempt that comes now has the outcome of the call that runs, which was begun once."""
+        _, task = self.attempt()
+        await self.wait(attempts=1)
+        self.program.ended.set()
+        assert await task == "outcome"
+        assert self.program.begun == 1
+
     async def given_up(self, why: Why) -> None:
         """The first attempt."""
         environment, task = self.attempt()
@@ -117,11 +125,7 @@ async def test_a_call_before_its_step_that_takes_longer_is_its_steps(world: Worl
     world.server.pending = []  # its step is still to come
     assert await ahead(world, within=timedelta(0)) is None
     await eventually(lambda: world.server.asked > 2)
-    _, task = world.attempt()
-    await world.wait(attempts=1)
-    world.program.ended.set()
-    assert await task == "outcome"
-    assert world.program.begun == 1
+    await world.is_taken_by_another()
 
 
 async def test_a_call_before_its_step_that_fails_is_made_again_by_it(world: World) -> None:
@@ -140,11 +144,7 @@ async def test_a_call_before_its_step_that_runs_already_is_not_begun_twice(world
     assert await ahead(world, within=timedelta(0)) is None
     await eventually(lambda: world.program.begun)
     assert await ahead(world) is None
-    _, task = world.attempt()
-    await world.wait(attempts=1)
-    world.program.ended.set()
-    assert await task == "outcome"
-    assert world.program.begun == 1
+    await world.is_taken_by_another()
 
 
 @pytest.mark.parametrize("how", ["its execution ended", "the worker leaves"])
@@ -171,11 +171,7 @@ async def test_settled_means_that_nothing_runs(world: World) -> None:
 @pytest.mark.parametrize("why", LET_GO)
 async def test_the_next_attempt_takes_the_outcome(world: World, why: Why) -> None:
     await world.given_up(why)
-    _, task = world.attempt()
-    await world.wait(attempts=1)
-    world.program.ended.set()
-    assert await task == "outcome"
-    assert world.program.begun == 1
+    await world.is_taken_by_another()
 
 
 async def test_what_ended_while_nobody_waited_is_kept_for_the_next_attempt(world: World) -> None:

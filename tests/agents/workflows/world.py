@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -201,3 +202,14 @@ async def until_state(handle: WorkflowHandle[Any, Any], status: str) -> dict[str
             if state["status"] == status:
                 return state
             await asyncio.sleep(0.02)
+
+
+async def until_told(handle: WorkflowHandle[Any, Any], event: str) -> None:
+    """Until the history has it: the workflow hears of it before it hears of what ends meanwhile."""
+    async with asyncio.timeout(60):
+        while f"EVENT_TYPE_WORKFLOW_EXECUTION_{event}" not in await events(handle):
+            await asyncio.sleep(0.02)
+
+
+async def events(handle: WorkflowHandle[Any, Any]) -> list[str]:
+    return [EventType.Name(event.event_type) async for event in handle.fetch_history_events()]

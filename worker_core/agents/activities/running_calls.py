@@ -75,8 +75,7 @@ class RunningCalls(Generic[_Outcome]):
         key = execution_id, call_id
         running = self._calls.get(key)
         if running is None:
-            running = self._calls[key] = _Running(task=asyncio.create_task(begin(), name=f"call {call_id}"))
-            running.task.add_done_callback(retrieved)  # the next attempt asks the journal what became of it
+            running = self._begin(key, begin)
         else:
             log.info("A call of %s went on while its worker was away; its outcome counts.", execution_id)
             running.taken.set()
@@ -125,8 +124,8 @@ class RunningCalls(Generic[_Outcome]):
         key = execution_id, call_id
         if key in self._calls:
             return None
-        running = self._calls[key] = _Running(task=asyncio.create_task(begin(), name=f"call {call_id}"), attempts=1)
-        running.task.add_done_callback(retrieved)
+        running = self._begin(key, begin)
+        running.attempts = 1
         try:
             await asyncio.wait([running.task], timeout=within.total_seconds())
         finally:
@@ -152,6 +151,11 @@ class RunningCalls(Generic[_Outcome]):
         for one in self._calls.values():
             if not one.attempts:
                 one.task.cancel()
+
+    def _begin(self, key: tuple[str, str], begin: Callable[[], Coroutine[None, None, _Outcome]]) -> _Running[_Outcome]:
+        running = self._calls[key] = _Running(task=asyncio.create_task(begin(), name=f"call {key[1]}"))
+        running.task.add_done_callback(retrieved)  # the next attempt asks the journal what became of it
+        return running
 
     def _let_wait(self, key: tuple[str, str], running: _Running[_Outcome], *, step: str) -> None:
         self._keeper.start(self._wait_for_another(key, running, activity.info(), activity.client(), step=step))
