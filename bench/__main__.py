@@ -31,6 +31,12 @@ def calls(folder: Path, rounds: int) -> Iterable[Result]:
     return measure_calls(folder)
 
 
+def many(folder: Path, rounds: int) -> Iterable[Result]:
+    from bench.many import measure_many
+
+    return measure_many(folder)
+
+
 def masking(folder: Path, rounds: int) -> Iterable[Result]:
     from bench.masking import measure_masking
 
@@ -62,7 +68,8 @@ def frozen(folder: Path, rounds: int) -> Iterator[Result]:
 
 
 OTHERS: Final[Mapping[str, Callable[[Path, int], Iterable[Result]]]] = {
-    "sandbox": sandbox, "calls": calls, "masking": masking, "deciding": deciding, "desktop": tray, "frozen": frozen,
+    "sandbox": sandbox, "calls": calls, "many": many, "masking": masking, "deciding": deciding, "desktop": tray,
+    "frozen": frozen,
 }  # fmt: skip
 
 

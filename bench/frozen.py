@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.desktop import TRAY, missing, pairs_of_starts
+from bench.playground import PROGRAM, access, scripted_playground
+from bench.processes import running
 from bench.result import Result, in_pairs
 from installers.freezing.layout import MANIFEST, PARTS, ROOT, Frozen, frozen
 from tests.support.tray_host import desktop_environment, private_bus, private_display
@@ -23,6 +25,7 @@ from tests.support.tray_host import desktop_environment, private_bus, private_di
 DOWNLOADS: Final = {"worker": (("worker",), 45.0), "worker and tray": (PARTS, 75.0)}
 INSTALLED_MB: Final = 110.0
 VERSION_RATIO: Final = 1.2
+READY_RATIO: Final = 1.0
 TRAY_RATIO: Final = 1.1
 STARTS: Final = 15
 """Of `--version`; each takes a twentieth of a second."""
@@ -46,6 +49,7 @@ def measure_frozen(folder: Path, *, rounds: int) -> Iterator[Result]:
     yield Result(name="frozen: worker, installed", unit="MB", goal=INSTALLED_MB, ours=made.size_bytes("worker") / 1e6)
     ours, bare = _seconds((str(made.folder / "kubiya-worker"), "--version"), VERSION_FROM_SOURCE)
     yield Result(name="frozen: --version", unit="ms", goal=bare * VERSION_RATIO, ours=ours, bare=bare)
+    yield _start(made, folder, pairs=rounds)
     if missing():
         return
     program = (str(made.folder / "kubiya-worker-desktop"), "--at-login")
@@ -55,6 +59,25 @@ def measure_frozen(folder: Path, *, rounds: int) -> Iterator[Result]:
     sources, programs = ([start.seconds for start in some] for some in starts)
     yield in_pairs(
         name="frozen: tray, cold start to the icon", unit="s", goal=statistics.median(sources) * TRAY_RATIO,
+        ours=programs, bare=sources,
+    )  # fmt: skip
+
+
+def _start(made: Frozen, folder: Path, *, pairs: int) -> Result:
+    """Of a worker, to `ready`."""
+    sources: list[float] = []
+    programs: list[float] = []
+    environment = {**os.environ, "KUBIYA_WORKER_HOME": str(folder)}
+    with scripted_playground(folder / "playground", environment=environment) as info:
+        begun = {tuple(PROGRAM): sources, (str(made.folder / "kubiya-worker"),): programs}
+        for number in range(pairs + 1):
+            for program, seconds in begun.items():
+                command = [*program, "start", "--queue-id", info["queue_id"]]
+                with running(command, until="ready", environment={**environment, **access(info)}) as started:
+                    if number:  # the first fills caches
+                        seconds.append(started.seconds)
+    return in_pairs(
+        name="frozen: process start to ready", unit="s", goal=statistics.median(sources) * READY_RATIO,
         ours=programs, bare=sources,
     )  # fmt: skip
 

@@ -16,10 +16,6 @@ from worker_core.basics import collector, streams
 
 def main() -> NoReturn:
     """Run what the arguments name, and end the process with its exit code."""
-    if bundle.is_frozen():
-        import multiprocessing
-
-        multiprocessing.freeze_support()
     bundle.restore_environment()
     streams.give()
     for stream in (sys.stdout, sys.stderr):
