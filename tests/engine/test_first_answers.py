@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from tests.engine.submitted import submit as of_agents
 from tests.support.engine import Rig, new_queue, running_engine
 from tests.support.executions import Viewer, submit, tool
 from tests.support.held_calls import HeldCalls, held_calls
@@ -27,10 +28,10 @@ SINGLE_TURN = {"single_turn": True}
 LONG = timedelta(minutes=1)
 
 
-async def steps_of(stage: Stage, execution_id: str) -> list[str]:
+async def steps_of(stage: Stage, execution_id: str, *, kind: str = "agent") -> list[str]:
     """The activities of an execution that is over, in order."""
     temporal = await Client.connect(stage.info.temporal_host)
-    handle = temporal.get_workflow_handle(f"agent-execution-{execution_id}")
+    handle = temporal.get_workflow_handle(f"{kind}-execution-{execution_id}")
     await closed(temporal, handle.id)
     return [
         event.activity_task_scheduled_event_attributes.activity_type.name
@@ -45,9 +46,15 @@ async def steps_of(stage: Stage, execution_id: str) -> list[str]:
         ("!instant", LONG, LONG, ["begin_execution"]),
         ("!instant", LONG, timedelta(0), ["begin_execution", "finish_turn"]),
         ("!say late", timedelta(0), LONG, ["begin_execution", "call_model", "finish_turn"]),
-        (tool("true", "!say done"), LONG, LONG, ["begin_execution", "run_tool", "call_model", "finish_turn"]),
+        (tool("true", "!say done"), LONG, LONG, ["begin_execution", "run_tool", "call_model"]),
+        (
+            tool("true", "!say done"),
+            LONG,
+            timedelta(0),
+            ["begin_execution", "run_tool", "call_model", "finish_turn"],
+        ),
     ],
-    ids=["at once", "after a heartbeat", "late", "with a tool"],
+    ids=["at once", "after a heartbeat", "late", "with a tool", "with a tool, after a heartbeat"],
 )
 async def test_the_steps_of_an_execution_of_one_turn(
     stage: Stage,
@@ -73,38 +80,75 @@ async def test_the_steps_of_an_execution_of_one_turn(
     assert len(stage.model_calls(f"steps {queue}")) == 1 + ("!tool" in script)
 
 
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [("!instant", ["begin_execution"]), (tool("true", "!say done"), ["begin_execution", "run_tool", "call_model"])],
+    ids=["its first", "a later one"],
+)
 async def test_a_turn_that_ends_with_its_answer_is_stored_as_the_workflow_knows_it(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: list[str]
 ) -> None:
     monkeypatch.setattr(steps, "WITH_THE_BEGINNING", LONG)
     monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
     queue = await new_queue(stage)
     async with running_engine(stage, tmp_path, queue_ids=[queue]) as rig:
-        wish = Execute(prompt=f"stored {queue}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
+        wish = Execute(prompt=f"stored {queue}\n{script}", worker_queue_id=queue, configuration=SINGLE_TURN)
         execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
-        assert await steps_of(stage, execution_id) == ["begin_execution"]
+        assert await steps_of(stage, execution_id) == expected
         session = await rig.client.load_session(execution_id)
         temporal = await Client.connect(stage.info.temporal_host)
         state = await temporal.get_workflow_handle(f"agent-execution-{execution_id}").query("get_state")
         record = await rig.client.get_execution(execution_id)
     assert session is not None
-    known = [{key: one[key] for key in ("role", "content", "timestamp", "message_id")} for one in session["messages"]]
+    known = [
+        {key: one[key] for key in ("role", "content", "timestamp", "message_id")}
+        for one in session["messages"]
+        if one["role"] != "tool"
+    ]
     assert known == [{key: one[key] for key in known[0]} for one in state["messages"]]
     assert record.usage["prompt_tokens"] == state["usage"]["prompt_tokens"] > 0
+    async with stage.client() as api:
+        [turn] = (await api.get(f"/executions/{execution_id}/analytics")).json()["turns"]
+    numbers = turn["record"]
+    assert numbers["input_tokens"] == state["usage"]["prompt_tokens"]
+    assert numbers.get("tools_called_count", 0) == expected.count("run_tool")
+    assert 0 <= numbers["duration_ms"] < LONG.total_seconds() * 1000
 
 
-@pytest.mark.parametrize("stage_of_the_end", ["POST session", "POST numbers", "GET execution"])
-async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_counted_twice(
-    stage: Stage, tmp_path: Path, client: ControlPlaneClient, stage_of_the_end: str
+async def test_a_dynamic_execution_has_no_turns_that_end(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker of the queue goes on with the answer that the first one had heard."""
+    monkeypatch.setattr(steps, "WITH_THE_BEGINNING", LONG)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
+    async with running_engine(stage, tmp_path) as rig:
+        for script, expected in (("!instant", []), (tool("true", "!say done"), ["run_tool", "call_model"])):
+            execution_id = await of_agents(
+                stage, "/execute", rig, entity_type="agent", runtime_type="default", prompt=f"dynamic\n{script}"
+            )
+            await rig.reach(execution_id, "completed")
+            made = await steps_of(stage, execution_id, kind="dynamic")
+            assert made == ["begin_execution", *expected, "end_execution"]
+            async with stage.client() as api:
+                assert (await api.get(f"/executions/{execution_id}/analytics")).json()["turns"] == []
+
+
+@pytest.mark.parametrize(
+    ("stage_of_the_end", "tools"),
+    [("POST session", 0), ("POST numbers", 0), ("GET execution", 0), ("POST numbers", 1), ("GET execution", 1)],
+)
+async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_counted_twice(
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient, stage_of_the_end: str, tools: int
+) -> None:
+    """Another worker goes on with the answer that the first one had heard: after its first answer any of the queue,
+    later one of its machine.
+    """
     queue, viewer = await new_queue(stage), Viewer(stage, client)
-    name = f"killed at {stage_of_the_end} {queue}"
+    name, script = f"killed at {stage_of_the_end} {queue}", tool("true", "!say ok") if tools else "!instant"
     async with held_calls(stage) as plane:
         with worker_process(stage, tmp_path / "first", queue, CONTROL_PLANE_URL=plane.url) as worker:
             await asyncio.to_thread(worker.wait_ready)
             plane.hold(lambda path: path.endswith("/turns") or "/session" in path)
-            wish = Execute(prompt=f"{name}\n!instant", worker_queue_id=queue, configuration=SINGLE_TURN)
+            wish = Execute(prompt=f"{name}\n{script}", worker_queue_id=queue, configuration=SINGLE_TURN)
             execution_id = (await client.execute_agent(stage.info.agent_id, wish)).execution_id
             await plane.answer("GET session")
             if stage_of_the_end != "POST session":
@@ -118,20 +162,20 @@ async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_co
         plane.refuse(stage_of_the_end)  # it died before that was sent
         plane.let_go()
         await until(lambda: _refused(plane))
-    with worker_process(stage, tmp_path / "second", queue) as worker:
+    with worker_process(stage, tmp_path / ("first" if tools else "second"), queue) as worker:
         await asyncio.to_thread(worker.wait_ready)
         made = await steps_of(stage, execution_id)
         assert await asyncio.to_thread(worker.terminate) == 0
-    assert made == ["begin_execution", "finish_turn"]
+    assert made == ["begin_execution", *["run_tool", "call_model"] * tools, "finish_turn"]
     record = await client.get_execution(execution_id)
     assert (record.status, record.response) == ("completed", "ok")
-    assert len(stage.model_calls(name)) == 1
+    assert len(stage.model_calls(name)) == 1 + tools
     async with stage.client() as api:
         turns = (await api.get(f"/executions/{execution_id}/analytics")).json()["turns"]
     assert [one["turn_number"] for one in turns] == [1]
     session = await client.load_session(execution_id)
     assert session is not None
-    assert [one["role"] for one in session["messages"]] == ["user", "assistant"]
+    assert [one["role"] for one in session["messages"]] == ["user", *["tool"] * tools, "assistant"]
     kinds = Counter(event["event_type"] for event in await viewer.sent(execution_id))
     assert (kinds["metadata"], kinds["message"]) == (1, 1)
 

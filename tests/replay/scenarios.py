@@ -15,13 +15,14 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from tests.agents.workflows.world import World, reply, serving, start
+from tests.agents.workflows.world import World, reply, serving, start, until_state
 from tests.agents.workflows.world import tool as called
 from tests.engine.submitted import job_input, new_team, submit, task
 from tests.support.engine import new_agent, new_queue, running_engine
 from tests.support.executions import tool
 from tests.support.playground import Stage, until
 from worker_core.agents.messages import (
+    UNDECIDED,
     ApprovalWanted,
     BudgetReached,
     FinishTurn,
@@ -29,6 +30,7 @@ from worker_core.agents.messages import (
     ModelReply,
     RunTool,
     ToolOutcome,
+    TurnDecision,
 )
 from worker_core.snapshot import StopMode
 from worker_core.temporal.closing import closed
@@ -320,6 +322,27 @@ async def answered_ahead_and_ended_with_its_turn(
     return handle
 
 
+async def ended_with_a_later_answer(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
+    """The first turn ends with the answer behind its tool; how far the second one's end came is not known."""
+
+    def answer(call: ModelCall) -> ModelReply:
+        if call.turn == 2:
+            return replace(reply("over"), decision=UNDECIDED)
+        if not call.after_tools:
+            return reply("look", called("shell"))
+        return replace(reply("done"), decision=TurnDecision(status="waiting_for_input"))
+
+    client = Client(temporal.service_client, data_converter=DATA_CONVERTER)
+    world = World(answer=answer)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        await until_state(handle, "waiting_for_input")
+        await handle.signal("add_message", {"role": "user", "content": "again", "message_id": "m1"})
+        await handle.result()
+    assert [(turn.turn, turn.moved) for turn in world.finished] == [(2, True)]
+    return handle
+
+
 async def asked_ahead_and_answered_later(stage: Stage, temporal: Client, folder: Path) -> WorkflowHandle[Any, Any]:
     """The model takes longer than a beginning waits for it."""
     async with running_engine(stage, folder) as rig:
@@ -356,7 +379,7 @@ SCENARIOS: dict[str, Scenario] = {
         agent_refused_by_the_gateway, asked_allowed_and_denied,
         team, dynamic, claude_code, scheduled_job, job_that_is_gone, rehomed, continued_as_new,
         context_full_until_it_fits, turn_given_up_and_continued, asked_in_mid_call, budget_extended_then_used_up,
-        answered_ahead_and_ended_with_its_turn, asked_ahead_and_answered_later,
+        answered_ahead_and_ended_with_its_turn, ended_with_a_later_answer, asked_ahead_and_answered_later,
     )
 }  # fmt: skip
 

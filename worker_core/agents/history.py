@@ -14,7 +14,7 @@ from typing import Any, Required, TypedDict, Unpack
 import msgspec
 
 from worker_core.agents.conversation import arguments_object
-from worker_core.agents.messages import BudgetAnswer, Message, ModelCall, Persona, ToolCall
+from worker_core.agents.messages import BudgetAnswer, FinishTurn, Message, ModelCall, Persona, ToolCall
 from worker_core.basics import foreign_json
 from worker_core.basics.shortening import shortened
 
@@ -72,6 +72,7 @@ def model_call(
     turn: int,
     after_sequence: int,
     parent_message_id: str = "",
+    ending: FinishTurn | None = None,
     **how: Unpack[HowAsked],
 ) -> ModelCall:
     """One call of a persona's model, whoever makes it.
@@ -83,6 +84,7 @@ def model_call(
         turn: in which it is made.
         after_sequence: number of the last event that was sent.
         parent_message_id: the answer that asked a member.
+        ending: the end of the turn, where the answer may be its last.
         how: the answer's id, and what else there is to say.
     """
     return ModelCall(
@@ -97,6 +99,7 @@ def model_call(
         kind=persona.kind,
         entity_id=persona.entity_id,
         after_sequence=after_sequence,
+        ending=ending,
         **how,
     )
 

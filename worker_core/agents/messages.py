@@ -255,6 +255,10 @@ class ModelCall(Packed):
     passed_on: int = 0
     """How often it came to a process that does not make it, while the one that does still ran."""
 
+    ending: FinishTurn | None = None
+    """The request to end its turn, but for what the answer brings (`turn_end.with_answer`): an answer without calls may
+    end it at once. None: its own step ends it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReply(Packed):
@@ -280,6 +284,9 @@ class ModelReply(Packed):
 
     answered_at: str = ""
     """ISO 8601, where the session has it with that time already."""
+
+    decision: TurnDecision | None = None
+    """As `Begun.decision`, of the answer to a `ModelCall.ending`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

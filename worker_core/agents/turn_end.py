@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 from worker_core.agents.conversation import for_session, prompt_of
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import FinishTurn, Message, ModelReply, ToolCall, Usage
+
+LARGEST_ENDED_CHARACTERS: Final = 50_000
+"""Of an answer, and of what else a turn has to store, for the turn to end with it: what is longer is stored before its
+turn ends, or takes long to travel twice."""
 
 
 class HowItWent(TypedDict, total=False):
@@ -86,28 +91,55 @@ def answer_of(reply: ModelReply, *, now: str, calls: tuple[ToolCall, ...] = ()) 
     )
 
 
-def of_first_answer(
-    execution: ExecutionInput, reply: ModelReply, *, began_at: str, asked_at: datetime, answered_at: datetime
-) -> FinishTurn:
-    """The end of an execution's first turn, which its first answer is.
+NO_REPLY: Final = ModelReply(content="", message_id="", model="", finish_reason="")
+"""In the place of a turn's last answer, before it has come."""
+
+
+def of_first_answer(execution: ExecutionInput, *, began_at: str, asked_at: datetime) -> FinishTurn:
+    """The request to end an execution's first turn, but for what its first answer brings.
 
     Args:
         execution: as it came.
-        reply: an answer without calls.
         began_at: as `Begin.began_at`.
         asked_at: when the model was asked.
-        answered_at: when it had answered.
     """
-    said = (prompt_of(execution, now=began_at), answer_of(reply, now=answered_at.isoformat()))
     return finish_turn(
         execution,
-        reply,
+        NO_REPLY,
         turn=1,
-        messages=said,
-        response=reply.content or reply.remark,
+        messages=[prompt_of(execution, now=began_at)],
+        response="",
         started_at=asked_at,
-        completed_at=answered_at,
-        turn_usage=reply.usage,
-        total_usage=reply.usage,
+        completed_at=asked_at,
+        turn_usage=Usage(),
+        total_usage=Usage(),
+        after_sequence=0,
+    )
+
+
+def is_last(reply: ModelReply) -> bool:
+    """Whether a turn can end with an answer: nothing comes between."""
+    return not (reply.tool_calls or reply.elsewhere or reply.budget) and len(reply.content) <= LARGEST_ENDED_CHARACTERS
+
+
+def with_answer(ending: FinishTurn, reply: ModelReply) -> FinishTurn:
+    """The whole request.
+
+    Args:
+        ending: the request, but for this.
+        reply: the turn's last answer, with the time at which it had come.
+    """
+    completed_at = datetime.fromisoformat(reply.answered_at)
+    duration = completed_at - datetime.fromisoformat(ending.started_at)
+    return replace(
+        ending,
+        model=reply.model,
+        messages=(*ending.messages, *for_session([answer_of(reply, now=reply.answered_at)])),
+        completed_at=reply.answered_at,
+        duration_ms=round(duration / timedelta(milliseconds=1)),
+        turn_usage=ending.turn_usage + reply.usage,
+        total_usage=ending.total_usage + reply.usage,
+        response=reply.content or reply.remark or ending.response,
+        finish_reason=reply.finish_reason,
         after_sequence=reply.last_sequence,
     )

@@ -104,13 +104,17 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World()
 
 
-async def ahead(world: World, *, within: timedelta = timedelta(minutes=1)) -> str | None:
+def begun_ahead(world: World, *, within: timedelta) -> tuple[ActivityEnvironment, asyncio.Task[str | None]]:
     environment = ActivityEnvironment(client=cast(Client, world.server))
 
     async def run() -> str | None:
         return await world.calls.ahead("e", "c", world.program, within=within)
 
-    return await environment.run(run)
+    return environment, asyncio.create_task(environment.run(run))
+
+
+async def ahead(world: World, *, within: timedelta = timedelta(minutes=1)) -> str | None:
+    return await begun_ahead(world, within=within)[1]
 
 
 async def test_a_call_before_its_step_may_end_before_it(world: World) -> None:
@@ -155,6 +159,29 @@ async def test_a_call_before_its_step_ends_where_nobody_waits_for_it(world: Worl
     else:
         world.server.status = WorkflowExecutionStatus.TERMINATED
     await eventually(lambda: world.program.killed)
+
+
+async def test_a_call_before_its_step_that_is_under_way_is_had_where_its_execution_is_cancelled(world: World) -> None:
+    world.calls = RunningCalls(patience=lambda: world.patience, to_the_end=True)
+    environment, task = begun_ahead(world, within=timedelta(minutes=1))
+    await eventually(lambda: world.program.begun)
+    environment.cancel(Why(cancel_requested=True))
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    world.program.ended.set()
+    assert await task == "outcome"
+
+
+@pytest.mark.parametrize("why", [Why(cancel_requested=True), *LET_GO])
+async def test_a_call_before_its_step_goes_on_where_its_attempt_does_not(world: World, why: Why) -> None:
+    """As it does where it takes too long for who cancelled it."""
+    world.calls = RunningCalls(patience=lambda: world.patience, to_the_end=True)
+    environment, task = begun_ahead(world, within=timedelta(seconds=0.2 if why.cancel_requested else 60))
+    await eventually(lambda: world.program.begun)
+    environment.cancel(why)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await world.is_taken_by_another()
 
 
 async def test_settled_means_that_nothing_runs(world: World) -> None:

@@ -27,7 +27,7 @@ from worker_core.agents import compaction
 from worker_core.agents.conversation import answer_id, prompt_of
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import model_call
-from worker_core.agents.messages import Begin, Begun, ModelCall, ModelReply
+from worker_core.agents.messages import Begun, ModelCall, ModelReply
 from worker_core.basics import foreign_json, typed_json
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import retrieved
@@ -36,9 +36,6 @@ from worker_core.machine.identity import process_runs
 WITH_THE_BEGINNING: Final = timedelta(seconds=1)
 """How long a beginning waits for the answer to come with it. A machine that dies meanwhile has its beginning repeated
 elsewhere, so it is not long; and an answer that takes longer gains nothing by it."""
-
-LARGEST_ENDED_CHARACTERS: Final = 50_000
-"""Of a prompt and its answer: a longer one is stored before its turn ends, or takes long to travel twice."""
 
 LOOK_AGAIN_SECONDS: Final = 5.0
 """How often is asked whether an answer that nobody took is still wanted."""
@@ -140,13 +137,6 @@ class FirstAnswers:
         self.forget(execution_id)
 
 
-def ends_its_turn(begin: Begin, answer: ModelReply) -> bool:
-    """Whether nothing comes between a first answer and the end of its turn."""
-    if not begin.began_at or answer.tool_calls or answer.budget is not None:
-        return False
-    return len(begin.input.prompt) + len(answer.content) <= LARGEST_ENDED_CHARACTERS
-
-
 def answered_before() -> ModelReply | None:
     """The answer that an earlier attempt at this step had, and was about to end its turn with."""
     told = next(iter(activity.info().heartbeat_details), None)
@@ -184,5 +174,5 @@ def elsewhere(call: ModelCall) -> ModelReply:
 
 
 def _content(call: ModelCall) -> bytes:
-    """As it travels, which repairs texts and knows lists alone; without what says when it was made."""
-    return foreign_json.encode(replace(call, after_sequence=0, asked_by="", passed_on=0))
+    """As it travels, which repairs texts and knows lists alone; without when it was made, and what follows."""
+    return foreign_json.encode(replace(call, after_sequence=0, asked_by="", passed_on=0, ending=None))

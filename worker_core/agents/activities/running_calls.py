@@ -127,7 +127,14 @@ class RunningCalls(Generic[_Outcome]):
         running = self._begin(key, begin)
         running.attempts = 1
         try:
-            await asyncio.wait([running.task], timeout=within.total_seconds())
+            try:
+                await asyncio.wait([running.task], timeout=within.total_seconds())
+            except asyncio.CancelledError:
+                if self._leaving or not self._to_the_end or _is_given_up():
+                    raise
+                done, _ = await asyncio.wait([running.task], timeout=within.total_seconds())
+                if not done:
+                    raise
         finally:
             running.attempts -= 1
             if running.task.done():

@@ -32,7 +32,6 @@ from worker_core.agents.activities.first_answers import (
     answered_before,
     before_passing_on,
     elsewhere,
-    ends_its_turn,
     first_call,
     this_process,
 )
@@ -61,7 +60,7 @@ from worker_core.agents.messages import (
     ToolOutcome,
     TurnDecision,
 )
-from worker_core.agents.turn_end import of_first_answer
+from worker_core.agents.turn_end import LARGEST_ENDED_CHARACTERS, is_last, of_first_answer, with_answer
 from worker_core.budgets.questions import Waits
 from worker_core.control_plane.errors import NotFound, Rejected
 from worker_core.control_plane.models import ExecutionPatch, JobExecution
@@ -136,20 +135,23 @@ class Steps:
                 if isinstance(error, asyncio.CancelledError):
                     self._queue.gives_back(execution.execution_id)
                 raise
-            return await self._end_ahead(begin, begun, asked_at=asked_at, beats=beats)
+            if begun.answer is None or not begin.began_at or len(execution.prompt) > LARGEST_ENDED_CHARACTERS:
+                return begun
+            ending = of_first_answer(execution, began_at=begin.began_at, asked_at=asked_at)
+            answer = await self._end_ahead(ending, begun.answer, beats)
+            return replace(begun, answer=answer, decision=answer.decision)
 
-    async def _end_ahead(self, begin: Begin, begun: Begun, *, asked_at: datetime, beats: Beats) -> Begun:
-        """End the first turn, too, where its answer is the last: what the workflow would ask for next."""
-        if begun.answer is None or not ends_its_turn(begin, begun.answer) or beats.began:
-            return begun
-        answered_at = datetime.now(UTC)
-        answer = replace(begun.answer, answered_at=answered_at.isoformat())
+    async def _end_ahead(self, ending: FinishTurn, reply: ModelReply, beats: Beats) -> ModelReply:
+        """End a turn, too, where its answer is the last: what the workflow would ask for next."""
+        if not is_last(reply) or beats.began:
+            return reply
+        answer = replace(reply, answered_at=datetime.now(UTC).isoformat())
         beats.tell(answer)  # where this worker dies, the model is not asked again
-        turn = of_first_answer(begin.input, answer, began_at=begin.began_at, asked_at=asked_at, answered_at=answered_at)
+        turn = with_answer(ending, answer)
         decision = await self._turn_ends.ahead(
             turn.execution_id, _end_of_turn(turn), lambda: self._finished_turn(turn), within=WITH_THE_BEGINNING
         )
-        return replace(begun, answer=answer, decision=decision or UNDECIDED)
+        return replace(answer, decision=decision or UNDECIDED)
 
     async def _ask_ahead(self, execution: ExecutionInput, begun: Begun) -> Begun:
         """Ask the model what the workflow will ask first; its answer goes with the beginning where it comes at once."""
@@ -202,14 +204,21 @@ class Steps:
     async def call_model(self, call: ModelCall) -> ModelReply:
         """One streamed model call."""
         attempt = activity.info().attempt
-        async with heartbeating():
-            if call.asked_by and attempt == 1:
-                if (answer := self._first.take(call)) is not None:
-                    return await answer
-                if call.passed_on < MOST_PASSED_ON and another_runs(call.asked_by):
-                    await asyncio.sleep(before_passing_on(call))
-                    return elsewhere(call)
-            return await self._called_model(call, attempt=attempt + bool(call.asked_by))
+        async with heartbeating() as beats:
+            if call.ending is None:
+                return await self._model_reply(call, attempt=attempt)
+            if (answered := answered_before()) is not None:
+                return replace(answered, decision=UNDECIDED)
+            return await self._end_ahead(call.ending, await self._model_reply(call, attempt=attempt), beats)
+
+    async def _model_reply(self, call: ModelCall, *, attempt: int) -> ModelReply:
+        if call.asked_by and attempt == 1:
+            if (answer := self._first.take(call)) is not None:
+                return await answer
+            if call.passed_on < MOST_PASSED_ON and another_runs(call.asked_by):
+                await asyncio.sleep(before_passing_on(call))
+                return elsewhere(call)
+        return await self._called_model(call, attempt=attempt + bool(call.asked_by))
 
     async def _called_model(self, call: ModelCall, *, attempt: int) -> ModelReply:
         services = self._services

@@ -6,7 +6,7 @@ Everything here is replayed: no clock, no randomness, no I/O but through `workfl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,9 @@ from worker_core.agents.messages import (
     BUDGET_USED_UP,
     PASSING,
     UNDECIDED,
+    Begun,
     EndExecution,
+    FinishTurn,
     GiveUpTurn,
     Message,
     ModelReply,
@@ -32,7 +34,7 @@ from worker_core.agents.messages import (
     ToolCall,
     TurnDecision,
 )
-from worker_core.agents.turn_end import finish_turn
+from worker_core.agents.turn_end import LARGEST_ENDED_CHARACTERS, NO_REPLY, finish_turn
 from worker_core.agents.workflows import claude_workflow, retries
 from worker_core.agents.workflows.carried import Carried, TurnProgress
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled, whole
@@ -49,6 +51,9 @@ PROMPT_CARRIED = 1_000
 
 class ExecutionWorkflow:
     """What agent and team executions share: signals, the query, turns, and continuing as new."""
+
+    turns_end = True
+    """Its turns have an end that the server is told of, and decides at."""
 
     def __init__(self) -> None:
         self._progress = Progress()
@@ -132,7 +137,7 @@ class ExecutionWorkflow:
     def _take(self, raw: Any, execution: ExecutionInput) -> None:
         self._raw = raw if isinstance(raw, Mapping) else {}
         self._execution = execution
-        self._home = Home(execution, self._progress)
+        self._home = Home(execution, self._progress, turns_end=self.turns_end)
 
     async def _begin(self) -> None:
         execution = self._execution
@@ -258,10 +263,10 @@ class ExecutionWorkflow:
             announced = asyncio.create_task(self._announce()) if progress.turn > 1 else None
         else:
             announced = None
-        under_way = progress.turn_progress
+        under_way, home = progress.turn_progress, progress.home
         spent = Spent(usage=under_way.usage, tool_names=list(under_way.tool_names), calls=under_way.calls_made)
         try:
-            reply = await self._answer(spent)
+            reply = await self._answer(spent, lambda: self._ending(under_way, spent, announced, home))
         except BaseException:
             if announced is not None:
                 announced.cancel()
@@ -277,6 +282,31 @@ class ExecutionWorkflow:
         progress.turn_progress = None
         progress.heard(decision.last_sequence)
         return decision
+
+    def _ending(
+        self, under_way: TurnProgress, spent: Spent, announced: asyncio.Task[None] | None, home: Begun
+    ) -> FinishTurn | None:
+        """The end of the turn, but for what its last answer brings."""
+        progress = self._progress
+        untold = announced is not None and not announced.done()
+        if untold or compaction.size_of_all(progress.unsaved) > LARGEST_ENDED_CHARACTERS:
+            return None
+        began_at = datetime.fromisoformat(under_way.started_at)
+        return finish_turn(
+            self._execution,
+            NO_REPLY,
+            turn=progress.turn,
+            messages=progress.unsaved,
+            response=progress.response,
+            started_at=began_at,
+            completed_at=began_at,
+            turn_usage=spent.usage,
+            total_usage=progress.usage,
+            after_sequence=progress.sequence,
+            tool_names=tuple(spent.tool_names),
+            saved=bool(progress.turn_progress and progress.turn_progress.saved),
+            moved=progress.home is not home,
+        )
 
     async def _finish_turn(self, reply: ModelReply, under_way: TurnProgress, spent: Spent) -> TurnDecision:
         progress = self._progress
@@ -312,7 +342,7 @@ class ExecutionWorkflow:
             type(None),
         )
 
-    async def _answer(self, spent: Spent) -> ModelReply:
+    async def _answer(self, spent: Spent, ending: Callable[[], FinishTurn | None] = lambda: None) -> ModelReply:
         """The main persona answers what the conversation holds."""
         progress = self._progress
         if progress.home.runtime == "claude_code":
@@ -330,6 +360,7 @@ class ExecutionWorkflow:
             delegates={member.called: self._delegate(member) for member in members},
             in_team=bool(members),
             before_call=self._between_calls,
+            ending=ending,
         )
         return await loop.run(spent)
 

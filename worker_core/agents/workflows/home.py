@@ -30,7 +30,8 @@ HOME_LOST_NOTE = (
 class Home:
     """One execution's home machine."""
 
-    def __init__(self, execution: ExecutionInput, progress: Progress) -> None:
+    def __init__(self, execution: ExecutionInput, progress: Progress, *, turns_end: bool = True) -> None:
+        self._turns_end = turns_end
         self._execution = execution
         self._progress = progress
 
@@ -44,7 +45,7 @@ class Home:
                 home_lost=lost,
                 after_sequence=self._progress.sequence,
                 asks_ahead=ahead,
-                began_at=now() if ahead else "",
+                began_at=now() if ahead and self._turns_end else "",
             ),
             result_type=Begun,
             start_to_close_timeout=retries.BEGIN,

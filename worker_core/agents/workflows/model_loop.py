@@ -20,6 +20,7 @@ from worker_core.agents.messages import (
     UNKNOWN_OUTCOME,
     BudgetAnswer,
     BudgetReached,
+    FinishTurn,
     Message,
     ModelCall,
     ModelReply,
@@ -65,6 +66,7 @@ class ModelLoop:
         in_team: bool = False,
         parent_message_id: str = "",
         before_call: Callable[[Spent], Awaitable[None]] | None = None,
+        ending: Callable[[], FinishTurn | None] = lambda: None,
     ) -> None:
         """Everything is called from workflow code.
 
@@ -81,6 +83,7 @@ class ModelLoop:
             in_team: whether events say who of a team spoke.
             parent_message_id: the answer that asked a member.
             before_call: hears what was spent before each model call, at a point where nothing is under way.
+            ending: makes `ModelCall.ending` when a call is built.
         """
         self._execution_id = execution_id
         self._persona = persona
@@ -94,6 +97,7 @@ class ModelLoop:
         self._in_team = in_team
         self._parent = parent_message_id
         self._before_call = before_call
+        self._ending = ending
         self._prompt_tokens = progress.prompt_tokens if not persona.name else 0
         self._used_up = ""
         """Why the turn ends before the model is asked again."""
@@ -271,6 +275,8 @@ class ModelLoop:
                 if not reply.elsewhere:
                     break
                 passed_on += 1
+            if reply.decision is not None:
+                progress.ahead = reply.decision
         progress.heard(reply.last_sequence)
         return reply
 
@@ -282,6 +288,7 @@ class ModelLoop:
             turn=self._progress.turn,
             after_sequence=self._progress.sequence,
             parent_message_id=self._parent,
+            ending=None if how.get("silent") else self._ending(),
             **how,
         )
 

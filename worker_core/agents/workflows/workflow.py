@@ -38,6 +38,8 @@ class TeamExecutionWorkflow(ExecutionWorkflow):
 class DynamicAgentExecutionWorkflow(ExecutionWorkflow):
     """One turn of an agent that exists in the input alone. A failure is its result, not an error (7.7)."""
 
+    turns_end = False
+
     @workflow.run
     async def run(self, raw: Any = None) -> dict[str, Any]:
         execution = ExecutionInput.from_dynamic_wire(raw, fallback_id=str(workflow.uuid4()))
