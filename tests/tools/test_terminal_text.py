@@ -121,6 +121,27 @@ async def test_a_long_output_with_bars_keeps_both_ends(call: Call, here: Path) -
     assert result.saved_to in result.output
 
 
+@pytest.mark.parametrize(("end", "times"), [("", 1), (r"; printf '\033[1mbold\033[0m'", 2)], ids=["plain", "coloured"])
+async def test_plain_output_is_masked_once(call: Call, here: Path, end: str, times: int) -> None:
+    """What a terminal would show otherwise is masked as it is shown and as it is kept."""
+    looked_at = 0
+
+    def mask(text: str) -> str:
+        nonlocal looked_at
+        looked_at += len(text)
+        return text.replace("150000", "***")
+
+    result = await call(ShellTool(), {"command": f"seq 1 200000{end}"}, output_limit_bytes=2_000, mask=mask)
+    printed = len("".join(f"{number}\n" for number in range(1, 200_001)))
+    assert printed * times <= looked_at < printed * (times + 1), "and a little more around each cut"
+    assert result.saved_to is not None
+    whole = (here / result.saved_to).read_text()
+    assert whole.startswith("1\n2\n")
+    assert "149999\n***\n150001\n" in whole
+    assert len(whole) >= printed - 3
+    assert result.output.startswith("1\n2\n")
+
+
 async def test_a_secret_in_colours_is_masked(call: Call) -> None:
     result = await call(
         ShellTool(),

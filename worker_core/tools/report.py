@@ -25,7 +25,7 @@ from worker_core.tools.code_page import CODE_PAGE, in_utf8
 from worker_core.tools.exit_codes import how_it_ended
 from worker_core.tools.masking import masked
 from worker_core.tools.powershell import framed
-from worker_core.tools.terminal_text import TerminalText
+from worker_core.tools.terminal_text import TerminalText, is_plain
 from worker_core.workspaces.anchored import short
 from worker_core.workspaces.workspace import OutsideWorkspace
 
@@ -202,6 +202,8 @@ def _shown(output: OutputKeeper, context: ToolContext) -> tuple[str, str | None]
             yield screen.feed(piece)
         yield screen.feed(b"", final=True)
 
+    if all(is_plain(piece) for piece in came()):
+        return fit(came(), context, is_whole=output.is_whole)  # masked once: what is seen is what is kept
     text, saved_to = fit(seen(), context, is_whole=output.is_whole, as_it_came=came)
     if not screen.drawn_over or saved_to is not None:
         return text, saved_to

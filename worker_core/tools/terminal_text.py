@@ -16,6 +16,7 @@ LONGEST_ROW: Final = 20_000
 """Characters of a line that can still be drawn over; what is longer stays as it came."""
 
 _LONGEST_ESCAPE: Final = 4096
+_CONTROLS: Final = (b"\r", b"\b", b"\x1b")
 _MOVES: Final = re.compile("[\r\b\x1b]")
 _TOKEN: Final = re.compile(
     r"\x1b\[([0-?]*)[ -/]*([@-~])"  # CSI: colours, and movements of the cursor
@@ -24,6 +25,11 @@ _TOKEN: Final = re.compile(
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"
     r"|[\x1b\r\n\b]|[^\x1b\r\n\b]+"
 )
+
+
+def is_plain(piece: bytes) -> bool:
+    """Whether a terminal would show it as it is, wherever it stands among others that are."""
+    return not any(control in piece for control in _CONTROLS)
 
 
 class TerminalText:
