@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from temporalio.client import Client
@@ -26,6 +26,12 @@ from worker_core.temporal.closing import closed
 
 SINGLE_TURN = {"single_turn": True}
 LONG = timedelta(minutes=1)
+
+
+class ADayBehind(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) - timedelta(days=1)
 
 
 async def steps_of(stage: Stage, execution_id: str, *, kind: str = "agent") -> list[str]:
@@ -88,6 +94,7 @@ async def test_the_steps_of_an_execution_of_one_turn(
 async def test_a_turn_that_ends_with_its_answer_is_stored_as_the_workflow_knows_it(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: list[str]
 ) -> None:
+    monkeypatch.setattr(steps, "datetime", ADayBehind)  # this machine's clock; the server's is right
     monkeypatch.setattr(steps, "WITH_THE_BEGINNING", LONG)
     monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
     queue = await new_queue(stage)
@@ -112,6 +119,8 @@ async def test_a_turn_that_ends_with_its_answer_is_stored_as_the_workflow_knows_
     numbers = turn["record"]
     assert numbers["input_tokens"] == state["usage"]["prompt_tokens"]
     assert numbers.get("tools_called_count", 0) == expected.count("run_tool")
+    for told in (numbers["started_at"], numbers["completed_at"], *(one["timestamp"] for one in session["messages"])):
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(told)) < LONG
     assert 0 <= numbers["duration_ms"] < LONG.total_seconds() * 1000
 
 

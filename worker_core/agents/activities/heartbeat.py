@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 from temporalio import activity
 
@@ -19,6 +21,12 @@ class Beats:
         self._tell: object = "under way"
         self.began = False
         """One was sent: Temporal's SDK holds the next back for a while."""
+
+        self._since = time.monotonic()
+
+    def now(self) -> datetime:
+        """By the clock that workflows have, which is the server's: this machine's may be wrong."""
+        return activity.info().started_time + timedelta(seconds=time.monotonic() - self._since)
 
     def send(self) -> None:
         """Now."""

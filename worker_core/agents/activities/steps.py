@@ -124,7 +124,7 @@ class Steps:
                     return replace(begun, answer=answered, decision=UNDECIDED)
                 if not begin.asks_ahead or self._queue.shares_home():
                     return begun
-                asked_at = datetime.now(UTC)
+                asked_at = beats.now()
                 begun = await self._ask_ahead(execution, begun)
             except BaseException as error:
                 services.tracker.forget(execution.execution_id)  # no end follows where nothing was begun
@@ -145,7 +145,7 @@ class Steps:
         """End a turn, too, where its answer is the last: what the workflow would ask for next."""
         if not is_last(reply) or beats.began:
             return reply
-        answer = replace(reply, answered_at=datetime.now(UTC).isoformat())
+        answer = replace(reply, answered_at=beats.now().isoformat())
         beats.tell(answer)  # where this worker dies, the model is not asked again
         turn = with_answer(ending, answer)
         decision = await self._turn_ends.ahead(
