@@ -30,6 +30,9 @@ from bench.stage import Memory, Stage, at_once, stage
 OUT: Final = ROOT / "docs" / "performance"
 NUMBERS: Final = "growth.json"
 TURNS_A_POINT: Final = 10
+AT_REST_SECONDS: Final = 20
+"""Then a worker has given back what it needed to start."""
+
 AT_ONCE: Final = (1, 10, 50, 200, 1000)
 TURNS: Final = (10, 50, 100, 200, 500)
 PRINTED_KB: Final = (1, 10, 100, 1000, 10_000, 50_000)
@@ -148,7 +151,7 @@ async def queues(folder: Path, most: int) -> list[Curve]:
             command = [*PROGRAM, "start", *(part for one in ids[:number] for part in ("--queue-id", one))]
             with running(command, until="ready", environment={**environment, **access(info)}) as worker:
                 used.append((number, worker.processor_seconds() * 1000))
-                time.sleep(3)
+                time.sleep(AT_REST_SECONDS)
                 held.append((number, worker.rss_megabytes()))
             say(f"{number} queues")
     return [
