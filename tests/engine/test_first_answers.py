@@ -22,10 +22,27 @@ from tests.support.worker_process import worker_process
 from worker_core.agents.activities import heartbeat, steps
 from worker_core.control_plane.client import ControlPlaneClient
 from worker_core.control_plane.models import Execute
+from worker_core.engine.serving import QueueServer
 from worker_core.temporal.closing import closed
 
 SINGLE_TURN = {"single_turn": True}
 LONG = timedelta(minutes=1)
+
+
+async def test_workers_that_share_a_machines_steps_end_no_turn_ahead(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one could be asked to end the turn that this one is about to end."""
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", LONG.total_seconds())
+    others = property(lambda server: True, lambda server, value: None)
+    monkeypatch.setattr(QueueServer, "shares_home", others, raising=False)
+    queue = await new_queue(stage)
+    async with running_engine(stage, tmp_path, queue_ids=[queue]) as rig:
+        prompt = f"shared {queue}\n{tool('true', '!say done')}"
+        wish = Execute(prompt=prompt, worker_queue_id=queue, configuration=SINGLE_TURN)
+        execution_id = (await rig.client.execute_agent(stage.info.agent_id, wish)).execution_id
+        made = await steps_of(stage, execution_id)
+    assert made == ["begin_execution", "call_model", "run_tool", "call_model", "finish_turn"]
 
 
 class ADayBehind(datetime):

@@ -149,6 +149,20 @@ async def test_an_end_with_a_later_answer_whose_outcome_is_not_known_is_asked_fo
     assert turn.messages[1]["timestamp"] == AHEAD.answered_at
 
 
+async def test_a_turn_that_could_not_be_announced_does_not_end_with_its_answer(client: Client) -> None:
+    world = World(answer=calls_a_tool_first, decide=lambda turn: "waiting_for_input", refuses_turns=True)
+    async with serving(client, world) as queue:
+        handle = await start(client, queue)
+        await until_state(handle, "waiting_for_input")
+        await handle.signal("add_message", "again")
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    assert [(call.turn, call.ending is None) for call in world.model_calls] == [
+        (1, False), (1, False), (2, True), (2, True),
+    ]  # fmt: skip
+    assert [turn.turn for turn in world.finished] == [1]
+
+
 async def test_each_turn_has_its_own_end(client: Client) -> None:
     """One that ended with its answer says nothing of the next one."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from worker_core.agents.messages import (
@@ -84,6 +85,9 @@ class World:
     given_up: list[GiveUpTurn] = field(default_factory=list)
     ends: list[EndExecution] = field(default_factory=list)
     saved: list[SaveMessages] = field(default_factory=list)
+    refuses_turns: bool = False
+    """Later ones cannot be announced."""
+
     hold_model: asyncio.Event | None = None
     model_call_limit: int = 5
     context_limit_tokens: int = 100_000
@@ -116,6 +120,8 @@ class World:
         @activity.defn(name="start_turn")
         async def start_turn(turn: StartTurn) -> None:
             self.turns_announced.append(turn.turn)
+            if self.refuses_turns:
+                raise ApplicationError("no", non_retryable=True)
 
         @activity.defn(name="call_model")
         async def call_model(call: ModelCall) -> ModelReply:

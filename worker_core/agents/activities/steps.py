@@ -143,7 +143,7 @@ class Steps:
 
     async def _end_ahead(self, ending: FinishTurn, reply: ModelReply, beats: Beats) -> ModelReply:
         """End a turn, too, where its answer is the last: what the workflow would ask for next."""
-        if not is_last(reply) or beats.began:
+        if not is_last(reply) or beats.began or self._queue.shares_home():  # the end's own step may come to another
             return reply
         answer = replace(reply, answered_at=beats.now().isoformat())
         beats.tell(answer)  # where this worker dies, the model is not asked again

@@ -49,6 +49,10 @@ PROMPT_CARRIED = 1_000
 """Characters of the prompt that the next run gets as its input."""
 
 
+def _went_well(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
 class ExecutionWorkflow:
     """What agent and team executions share: signals, the query, turns, and continuing as new."""
 
@@ -288,8 +292,9 @@ class ExecutionWorkflow:
     ) -> FinishTurn | None:
         """The end of the turn, but for what its last answer brings."""
         progress = self._progress
-        untold = announced is not None and not announced.done()
-        if untold or compaction.size_of_all(progress.unsaved) > LARGEST_ENDED_CHARACTERS:
+        if announced is not None and not _went_well(announced):
+            return None  # nothing of the turn's end may come before its beginning
+        if compaction.size_of_all(progress.unsaved) > LARGEST_ENDED_CHARACTERS:
             return None
         began_at = datetime.fromisoformat(under_way.started_at)
         return finish_turn(
