@@ -178,7 +178,7 @@ def test_the_architecture_names_every_room_with_its_layer() -> None:
 REPLAYED = sorted((ROOT / "worker_core/agents").glob("*.py")) + sorted(
     (ROOT / "worker_core/agents/workflows").glob("*.py")
 )
-REPLAYABLE = {"CancelledError", "create_task", "current_task", "gather", "shield"}
+REPLAYABLE = {"CancelledError", "Task", "create_task", "current_task", "gather", "shield"}
 """Of asyncio: what does the same at each replay on Temporal's loop."""
 
 
