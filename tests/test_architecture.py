@@ -353,3 +353,14 @@ def test_hooks_fetch_nothing() -> None:
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     assert re.findall(r"repo: (.*)", hooks) == ["local"]
     assert "://" not in hooks
+
+
+def test_what_pytest_imports_first_needs_nothing_of_one_system() -> None:
+    """Where a conftest.py skips, whatever lies beside it is not even collected."""
+    names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "tests").rglob("conftest.py")]
+    assert "tests.desktop.notices.conftest" in names
+    code = (
+        "import importlib, sys; sys.modules['jeepney'] = None; [importlib.import_module(one) for one in sys.argv[1:]]"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -77,3 +77,13 @@ def young() -> Iterator[None]:
 def bury() -> None:
     """Let go what earlier tests closed: pytest-qt only asks for it, and no loop runs that would do it."""
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A session bus of the test's own, in its environment."""
+    from tests.support.tray_host import private_bus  # it skips whoever imports it where there is no D-Bus
+
+    with private_bus() as address:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+        yield address

@@ -24,13 +24,6 @@ LIMIT_MS = 60_000
 
 
 @pytest.fixture
-def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with private_bus() as address:
-        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
-        yield address
-
-
-@pytest.fixture
 def hotkey(bus: str) -> Iterator[PortalHotkey]:
     made = PortalHotkey(app_id="ai.kubiya.worker")
     yield made
