@@ -16,8 +16,8 @@ LONGEST_ROW: Final = 20_000
 """Characters of a line that can still be drawn over; what is longer stays as it came."""
 
 _LONGEST_ESCAPE: Final = 4096
-_CONTROLS: Final = (b"\r", b"\b", b"\x1b")
-_MOVES: Final = re.compile("[\r\b\x1b]")
+_CONTROLS: Final = "\r\b\x1b"
+_MOVES: Final = re.compile(f"[{_CONTROLS}]")
 _TOKEN: Final = re.compile(
     r"\x1b\[([0-?]*)[ -/]*([@-~])"  # CSI: colours, and movements of the cursor
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: titles, links
@@ -29,7 +29,7 @@ _TOKEN: Final = re.compile(
 
 def is_plain(piece: bytes) -> bool:
     """Whether a terminal would show it as it is, wherever it stands among others that are."""
-    return not any(control in piece for control in _CONTROLS)
+    return not any(control in piece for control in _CONTROLS.encode())
 
 
 class TerminalText:

@@ -297,21 +297,7 @@ class ExecutionWorkflow:
         if compaction.size_of_all(progress.unsaved) > LARGEST_ENDED_CHARACTERS:
             return None
         began_at = datetime.fromisoformat(under_way.started_at)
-        return finish_turn(
-            self._execution,
-            NO_REPLY,
-            turn=progress.turn,
-            messages=progress.unsaved,
-            response=progress.response,
-            started_at=began_at,
-            completed_at=began_at,
-            turn_usage=spent.usage,
-            total_usage=progress.usage,
-            after_sequence=progress.sequence,
-            tool_names=tuple(spent.tool_names),
-            saved=bool(progress.turn_progress and progress.turn_progress.saved),
-            moved=progress.home is not home,
-        )
+        return self._turn_end(NO_REPLY, under_way, spent, completed_at=began_at, moved=progress.home is not home)
 
     async def _finish_turn(self, reply: ModelReply, under_way: TurnProgress, spent: Spent) -> TurnDecision:
         progress = self._progress
@@ -319,25 +305,37 @@ class ExecutionWorkflow:
         return await whole(
             self._home.report(
                 "finish_turn",
-                lambda: finish_turn(
-                    self._execution,
+                lambda: self._turn_end(
                     reply,
-                    turn=progress.turn,
-                    messages=progress.unsaved,
-                    response=progress.response,
-                    started_at=datetime.fromisoformat(under_way.started_at),
+                    under_way,
+                    spent,
                     completed_at=completed_at,
-                    turn_usage=spent.usage,
-                    total_usage=progress.usage,
-                    after_sequence=progress.sequence,
-                    tool_names=tuple(spent.tool_names),
-                    session_id=progress.session_id,
-                    saved=bool(progress.turn_progress and progress.turn_progress.saved),
                     moved=progress.ahead is not None or progress.home is not home,
                 ),
                 TurnDecision,
                 limit=retries.STORING,
             )
+        )
+
+    def _turn_end(
+        self, reply: ModelReply, under_way: TurnProgress, spent: Spent, *, completed_at: datetime, moved: bool
+    ) -> FinishTurn:
+        progress = self._progress
+        return finish_turn(
+            self._execution,
+            reply,
+            turn=progress.turn,
+            messages=progress.unsaved,
+            response=progress.response,
+            started_at=datetime.fromisoformat(under_way.started_at),
+            completed_at=completed_at,
+            turn_usage=spent.usage,
+            total_usage=progress.usage,
+            after_sequence=progress.sequence,
+            tool_names=tuple(spent.tool_names),
+            session_id=progress.session_id,
+            saved=bool(progress.turn_progress and progress.turn_progress.saved),
+            moved=moved,
         )
 
     async def _announce(self) -> None:
