@@ -27,6 +27,7 @@ from worker_core.temporal.closing import closed
 
 SINGLE_TURN = {"single_turn": True}
 LONG = timedelta(minutes=1)
+SOON = {"KUBIYA_WORKER_HOME_LOST_AFTER": "3"}
 
 
 async def test_workers_that_share_a_machines_steps_end_no_turn_ahead(
@@ -159,19 +160,27 @@ async def test_a_dynamic_execution_has_no_turns_that_end(
 
 
 @pytest.mark.parametrize(
-    ("stage_of_the_end", "tools"),
-    [("POST session", 0), ("POST numbers", 0), ("GET execution", 0), ("POST numbers", 1), ("GET execution", 1)],
+    ("stage_of_the_end", "tools", "home_lost"),
+    [
+        ("POST session", 0, True),
+        ("POST numbers", 0, True),
+        ("GET execution", 0, True),
+        ("POST numbers", 1, False),
+        ("GET execution", 1, False),
+        ("POST numbers", 1, True),
+        ("GET execution", 1, True),
+    ],
 )
 async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_counted_twice(
-    stage: Stage, tmp_path: Path, client: ControlPlaneClient, stage_of_the_end: str, tools: int
+    stage: Stage, tmp_path: Path, client: ControlPlaneClient, stage_of_the_end: str, tools: int, home_lost: bool
 ) -> None:
     """Another worker goes on with the answer that the first one had heard: after its first answer any of the queue,
-    later one of its machine.
+    later one of its machine, or of another where that is gone.
     """
     queue, viewer = await new_queue(stage), Viewer(stage, client)
     name, script = f"killed at {stage_of_the_end} {queue}", tool("true", "!say ok") if tools else "!instant"
     async with held_calls(stage) as plane:
-        with worker_process(stage, tmp_path / "first", queue, CONTROL_PLANE_URL=plane.url) as worker:
+        with worker_process(stage, tmp_path / "first", queue, CONTROL_PLANE_URL=plane.url, **SOON) as worker:
             await asyncio.to_thread(worker.wait_ready)
             plane.hold(lambda path: path.endswith("/turns") or "/session" in path)
             wish = Execute(prompt=f"{name}\n{script}", worker_queue_id=queue, configuration=SINGLE_TURN)
@@ -188,11 +197,14 @@ async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_co
         plane.refuse(stage_of_the_end)  # it died before that was sent
         plane.let_go()
         await until(lambda: _refused(plane))
-    with worker_process(stage, tmp_path / ("first" if tools else "second"), queue) as worker:
+    with worker_process(stage, tmp_path / ("second" if home_lost else "first"), queue, **SOON) as worker:
         await asyncio.to_thread(worker.wait_ready)
         made = await steps_of(stage, execution_id)
         assert await asyncio.to_thread(worker.terminate) == 0
-    assert made == ["begin_execution", *["run_tool", "call_model"] * tools, "finish_turn"]
+    moved = tools and home_lost
+    assert made == [
+        "begin_execution", *["run_tool", "call_model"] * tools, *["begin_execution"] * moved, "finish_turn"
+    ]  # fmt: skip
     record = await client.get_execution(execution_id)
     assert (record.status, record.response) == ("completed", "ok")
     assert len(stage.model_calls(name)) == 1 + tools
@@ -201,7 +213,8 @@ async def test_killed_while_its_turn_ends_with_its_answer_nothing_is_asked_or_co
     assert [one["turn_number"] for one in turns] == [1]
     session = await client.load_session(execution_id)
     assert session is not None
-    assert [one["role"] for one in session["messages"]] == ["user", *["tool"] * tools, "assistant"]
+    roles = [one["role"] for one in session["messages"]]
+    assert roles == ["user", *["tool"] * tools, "assistant", *["system"] * moved]  # that its files are gone
     kinds = Counter(event["event_type"] for event in await viewer.sent(execution_id))
     assert (kinds["metadata"], kinds["message"]) == (1, 1)
 

@@ -7,9 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypedDict, Unpack
 
+import msgspec
+
 from worker_core.agents.conversation import for_session, prompt_of
 from worker_core.agents.execution_input import ExecutionInput
-from worker_core.agents.messages import FinishTurn, Message, ModelReply, ToolCall, Usage
+from worker_core.agents.messages import UNDECIDED, FinishTurn, Message, ModelReply, ToolCall, Usage
+from worker_core.basics import typed_json
 
 LARGEST_ENDED_CHARACTERS: Final = 50_000
 """Of an answer, and of what else a turn has to store, for the turn to end with it: what is longer is stored before its
@@ -120,6 +123,21 @@ def of_first_answer(execution: ExecutionInput, *, began_at: str, asked_at: datet
 def is_last(reply: ModelReply) -> bool:
     """Whether a turn can end with an answer: nothing comes between."""
     return not (reply.tool_calls or reply.elsewhere or reply.budget) and len(reply.content) <= LARGEST_ENDED_CHARACTERS
+
+
+def answer_told(details: Iterable[object]) -> ModelReply | None:
+    """The answer that an attempt had, and was about to end its turn with: whether it did, is not known.
+
+    Args:
+        details: what its last heartbeat said.
+    """
+    told = next(iter(details), None)
+    if not isinstance(told, dict):
+        return None
+    try:
+        return replace(typed_json.convert(told, ModelReply, strict=False), decision=UNDECIDED)
+    except msgspec.ValidationError:
+        return None
 
 
 def with_answer(ending: FinishTurn, reply: ModelReply) -> FinishTurn:

@@ -19,7 +19,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-import msgspec
 import psutil
 from temporalio import activity
 
@@ -28,7 +27,8 @@ from worker_core.agents.conversation import answer_id, prompt_of
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.history import model_call
 from worker_core.agents.messages import Begun, ModelCall, ModelReply
-from worker_core.basics import foreign_json, typed_json
+from worker_core.agents.turn_end import answer_told
+from worker_core.basics import foreign_json
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import retrieved
 from worker_core.machine.identity import process_runs
@@ -139,13 +139,7 @@ class FirstAnswers:
 
 def answered_before() -> ModelReply | None:
     """The answer that an earlier attempt at this step had, and was about to end its turn with."""
-    told = next(iter(activity.info().heartbeat_details), None)
-    if not isinstance(told, dict):
-        return None
-    try:
-        return typed_json.convert(told, ModelReply, strict=False)
-    except msgspec.ValidationError:
-        return None
+    return answer_told(activity.info().heartbeat_details)
 
 
 def this_process() -> str:

@@ -208,7 +208,7 @@ class Steps:
             if call.ending is None:
                 return await self._model_reply(call, attempt=attempt)
             if (answered := answered_before()) is not None:
-                return replace(answered, decision=UNDECIDED)
+                return answered
             return await self._end_ahead(call.ending, await self._model_reply(call, attempt=attempt), beats)
 
     async def _model_reply(self, call: ModelCall, *, attempt: int) -> ModelReply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -74,11 +74,22 @@ class Home:
         return begun
 
     async def call(
-        self, activity: str, argument: Callable[[], Any], result_type: type[_Result], **options: Any
+        self,
+        activity: str,
+        argument: Callable[[], Any],
+        result_type: type[_Result],
+        *,
+        told: Callable[[Sequence[Any]], _Result | None] | None = None,
+        **options: Any,
     ) -> _Result:
         """Run an activity at home; find a new home when nobody takes it there in time.
 
-        `argument` is a function: after a change of home the call is built anew.
+        Args:
+            activity: its name.
+            argument: a function: after a change of home the call is built anew.
+            result_type: of its result.
+            told: reads the result in the last heartbeat of a machine that is lost, so that nothing is done twice.
+            options: of Temporal's.
         """
         while True:
             home = self._progress.home
@@ -96,8 +107,10 @@ class Home:
                 if not _nobody_home(error):
                     raise
                 await self._move(home)
-                if activity == "run_tool" and _was_under_way(error):
+                if activity == "run_tool" and _last_words(error):
                     raise
+                if told is not None and (had := told(_last_words(error))) is not None:
+                    return had
             else:
                 return result
 
@@ -180,6 +193,7 @@ def _nobody_home(error: ActivityError) -> bool:
     return timeout is not None and timeout.type == TimeoutType.SCHEDULE_TO_START
 
 
-def _was_under_way(error: ActivityError) -> bool:
+def _last_words(error: ActivityError) -> Sequence[Any]:
+    """Of the attempt that a machine was lost with; empty where none was under way."""
     timeout = _timeout_of(error)
-    return timeout is not None and bool(timeout.last_heartbeat_details)
+    return timeout.last_heartbeat_details if timeout is not None else ()

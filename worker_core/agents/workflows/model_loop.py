@@ -29,7 +29,7 @@ from worker_core.agents.messages import (
     ToolOutcome,
     Usage,
 )
-from worker_core.agents.turn_end import answer_of
+from worker_core.agents.turn_end import answer_of, answer_told
 from worker_core.agents.workflows import retries
 from worker_core.agents.workflows.home import Home, now, stop_if_cancelled
 from worker_core.agents.workflows.progress import Progress
@@ -299,6 +299,7 @@ class ModelLoop:
                 "call_model",
                 call,
                 ModelReply,
+                told=answer_told,
                 start_to_close_timeout=timedelta(seconds=timeouts.model_call),
                 heartbeat_timeout=timedelta(seconds=timeouts.heartbeat),
                 retry_policy=retries.model_retry(timeouts.model_attempts),
