@@ -2,93 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
 
-from tests.hooks.test_hooks import Rig, script
-from tests.support.http_server import Answer, Request, serving
+from tests.hooks.asking import asks, button, from_topic, question, rigged
+from tests.hooks.test_hooks import script
+from tests.support.http_server import Answer, serving
 from tests.support.processes import alive, eventually, pid_in
-from tests.support.topics import Topics, topics
-from worker_core.errors import ConfigurationError
-from worker_core.events import ApprovalAnswered, ApprovalRequested, ExecutionFinished
-from worker_core.hooks import answer_stream, answering
-from worker_core.hooks.codes import Codes, Kind
+from tests.support.topics import Topics
+from worker_core.events import ApprovalAnswered, ExecutionFinished
+from worker_core.hooks.codes import Codes
 from worker_core.hooks.replies import signature
-from worker_core.policy.questions import Asked, id_of
-from worker_core.settings import load
 from worker_core.snapshot import QuestionPart
 
 posix = pytest.mark.skipif(os.name == "nt", reason="the programs are scripts of a POSIX shell")
 SECRET = "a-signing-key-4711"
-QUEUE = "q-1"
 
-
-def question(number: int = 1, **changes: Any) -> Asked:
-    now = datetime.now(UTC)
-    asked = Asked(
-        id=id_of("e-1", f"c-{number}"), execution_id="e-1", call_id=f"c-{number}", workflow_id="w-1", queue_id=QUEUE,
-        tool="shell", digest=f"d-{number}", parts=(QuestionPart(name="command", text="rm -r build"),), asked_at=now,
-        expires_at=now + timedelta(minutes=10),
-    )  # fmt: skip
-    return msgspec.structs.replace(asked, **changes)
-
-
-def asks(rig: Rig, asked: Asked) -> Asked:
-    rig.book.ask(asked)
-    event = ApprovalRequested(approval_id=asked.id, execution_id=asked.execution_id, tool_name=asked.tool)
-    rig.bus.publish(event)
-    return asked
-
-
-@contextlib.asynccontextmanager
-async def rigged(folder: Path, **settings: Any) -> AsyncIterator[Rig]:
-    rig = Rig(folder, queue_ids=(QUEUE,), **settings)
-    try:
-        yield rig
-    finally:
-        await rig.hooks.ended()
+pytestmark = pytest.mark.usefixtures("no_long_rests")
 
 
 def secret_in(folder: Path) -> Path:
     file = folder / "secret"
     file.write_text(SECRET)
     return file
-
-
-@pytest.fixture
-def server() -> Iterator[Topics]:
-    with topics() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _no_long_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answering, "REST", timedelta(milliseconds=20))
-    monkeypatch.setattr(answering, "LOOK", timedelta(milliseconds=50))
-
-
-def from_topic(server: Topics, **settings: Any) -> dict[str, Any]:
-    return {
-        "notify_webhook": server.url("calls"), "notify_format": "ntfy", "notify_answers": server.url("answers/json"),
-        **settings,
-    }  # fmt: skip
-
-
-async def button(server: Topics) -> dict[str, Any]:
-    """That of the last notice."""
-    await eventually(lambda: server.posted and "actions" in server.posted[-1])
-    [action] = server.posted[-1]["actions"]
-    return dict(action)
 
 
 # --- a program ----------------------------------------------------------------------------------------------------
@@ -394,147 +338,3 @@ async def test_settings_that_change_end_the_reading(tmp_path: Path, server: Topi
         await eventually(lambda: server.listeners)
         rig.in_force.adopt(replace(rig.in_force.current, notify_answers=""))
         await eventually(lambda: not server.listeners)
-
-
-# --- an address that is not as it should be -----------------------------------------------------------------------
-
-
-NOISE = [
-    ("it answered 302", lambda _: Answer(status=302, headers={"Location": "http://127.0.0.1:1/"})),
-    ("it answered 404", lambda _: Answer(status=404)),
-    ("a line of more than", lambda _: Answer(parts=(b"x" * 20_000,))),
-    ("is no answer", lambda _: Answer(parts=(b"<html>\n<body>\n",))),
-    ("bytes", lambda _: Answer(parts=(b'{"event": "keepalive"}\n' * 1_000,) * 100)),
-    ("DecodingError", lambda _: Answer(headers={"Content-Encoding": "gzip"}, parts=(b"x",))),
-]
-
-
-@pytest.mark.parametrize(("why", "answer"), NOISE, ids=[why for why, _ in NOISE])
-async def test_it_is_left_said_once_and_tried_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, why: str, answer: Callable[[Request], Answer],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(answering, "Backoff", lambda: answering_backoff(timedelta(milliseconds=10)))
-    with serving(answer) as bad:
-        address = f"http://127.0.0.1:{bad.port}/path-that-is-a-secret/json"
-        async with rigged(tmp_path, notify_command="true", notify_answers=address) as rig:
-            asks(rig, question())
-            await eventually(lambda: len(bad.requests) > 2)
-            assert rig.answers == []
-    assert caplog.text.count("Answers cannot be read") == 1
-    assert why in caplog.text
-    assert "path-that-is-a-secret" not in caplog.text
-
-
-def answering_backoff(limit: timedelta) -> Any:
-    from worker_core.network.backoff import Backoff
-
-    return Backoff(first=limit, limit=limit)
-
-
-async def test_a_slow_drip_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_stream, "LINE_LIMIT", timedelta(milliseconds=200))
-    monkeypatch.setattr(answering, "Backoff", lambda: answering_backoff(timedelta(milliseconds=10)))
-    over, gone = asyncio.Event(), asyncio.Event()
-
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            while not over.is_set():
-                writer.write(b"x")
-                await writer.drain()
-                await asyncio.sleep(0.01)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        gone.set()
-
-    server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    async with server:
-        with pytest.raises(answer_stream.StreamFailed, match=r"no line came for 0\.2 s"):
-            await anext(answer_stream.lines(address, since=timedelta(seconds=1), ca_file=None))
-        over.set()
-        await gone.wait()
-
-
-async def test_thousands_of_answers_are_heard_without_a_word(
-    tmp_path: Path, server: Topics, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with rigged(tmp_path, **from_topic(server)) as rig:
-        for number in range(3_000):
-            server.publish("answers", json.dumps({"answer": "deny", "code": f"{number:032x}"}))
-        asks(rig, question())
-        server.publish("answers", (await button(server))["body"])
-        await eventually(lambda: rig.answers)
-    assert caplog.text.count("does not count") == 1
-
-
-async def test_an_address_that_ends_is_asked_again(tmp_path: Path) -> None:
-    """A plain file of lines will do, whose last one has no end."""
-    replies: list[bytes] = []
-    with serving(lambda request: Answer(parts=tuple(replies) if request.method == "GET" else ())) as plain:
-        address = f"http://127.0.0.1:{plain.port}/answers?key=1"
-        options = {"notify_webhook": f"http://127.0.0.1:{plain.port}/hook", "notify_answers": address}
-        async with rigged(tmp_path, **options) as rig:
-            asks(rig, question())
-            await eventually(lambda: len([one for one in plain.requests if one.method == "GET"]) > 2)
-            notice = next(json.loads(one.body) for one in plain.requests if one.method == "POST")
-            replies.append(json.dumps({"answer": "deny", "code": notice["code"]}).encode())
-            await eventually(lambda: rig.answers)
-        assert {one.path.partition("=6")[0] for one in plain.requests if one.method == "GET"} == {
-            "/answers?key=1&since"
-        }
-
-
-def test_since_is_asked_for_unless_the_address_does() -> None:
-    ask = answer_stream.with_since
-    assert ask("https://x.example/a/json", timedelta(seconds=90)) == "https://x.example/a/json?since=90s"
-    assert ask("https://x.example/a?auth=1", timedelta(minutes=1)) == "https://x.example/a?auth=1&since=60s"
-    assert ask("https://x.example/a?since=all", timedelta(minutes=1)) == "https://x.example/a?since=all"
-
-
-@pytest.mark.parametrize("text", ["http://example.com/x", "commands", "https://user:pass@example.com"])
-def test_where_anybody_could_answer_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"it must begin with https|it holds a user name"):
-        load(environ={}, flags={"notify_answers": text})
-    assert load(environ={}, flags={"notify_answers": "Command"}).notify_answers == "command"
-
-
-# --- codes --------------------------------------------------------------------------------------------------------
-
-
-def test_codes_differ_by_all_that_they_are_bound_to(tmp_path: Path) -> None:
-    codes = Codes(tmp_path / "state" / "key")
-    asked = question()
-    others = [
-        question(2), msgspec.structs.replace(asked, digest="x"),
-        msgspec.structs.replace(asked, asked_at=asked.expires_at),
-    ]  # fmt: skip
-    made = [codes.of(one, kind) for one in (asked, *others) for kind in get_args(Kind)]
-    made.append(Codes(tmp_path / "another").of(asked, "owner"))
-    assert len(set(made)) == len(made)
-    shown = msgspec.structs.replace(asked, parts=(QuestionPart(name="command", text="another"),))
-    assert Codes(tmp_path / "state" / "key").of(shown, "owner") not in made
-    assert Codes(tmp_path / "state" / "key").of(asked, "owner") == made[0]
-
-
-@posix
-def test_a_key_that_others_could_have_read_is_made_anew(tmp_path: Path) -> None:
-    file = tmp_path / "key"
-    first = Codes(file).of(asked := question(), "owner")
-    assert file.stat().st_mode & 0o777 == 0o600
-    file.chmod(0o644)
-    assert Codes(file).of(asked, "owner") != first
-    file.write_bytes(b"short")
-    assert len(Codes(file).of(asked, "owner")) == 32
-
-
-def test_a_code_is_found_among_those_that_wait(tmp_path: Path) -> None:
-    codes = Codes(tmp_path / "key")
-    many = [question(number) for number in range(500)]
-    assert codes.find(codes.of(many[250], "shown"), many, kinds=("shown", "unseen")) == (many[250], "shown")
-    assert codes.find(codes.of(many[250], "owner"), many, kinds=("shown", "unseen")) is None
-    assert codes.find(codes.of(many[250], "shown"), many[:250], kinds=("shown",)) is None
-    assert codes.find("0" * 32, [], kinds=("shown",)) is None
