@@ -11,7 +11,6 @@ from pathlib import Path
 
 PYTHON = "kubiya-python"
 _CHANGED_BY_THE_BUNDLE = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH")
-_OF_QT = ("QT_PLUGIN_PATH", "QML2_IMPORT_PATH")
 
 
 def is_frozen() -> bool:
@@ -96,7 +95,3 @@ def restore_environment(environment: MutableMapping[str, str] = os.environ) -> N
             environment[name] = before
     for name in [one for one in environment if one.startswith(("_PYI_", "_MEIPASS"))]:
         del environment[name]
-    inside = str(libraries())
-    for name in _OF_QT:
-        if environment.get(name, "").startswith(inside):
-            del environment[name]
