@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from desktop.shell.display import explained, is_missing
-from tests.support.tray_host import LIMIT_SECONDS, killable_display, private_display
+from tests.support.tray_host import LIMIT_SECONDS, private_display
 
 ROOT = Path(__file__).parents[3]
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="displays are named on Linux alone")
@@ -28,10 +28,11 @@ def program(home: Path, *arguments: str, **environ: str) -> subprocess.Completed
 
 @pytest.fixture
 def left_display() -> str:
-    """The name of a display whose server has ended."""
-    with killable_display() as (name, ends):
-        ends()
-    return name
+    """The name of a display whose server has ended. The lowest numbers are taken again by whoever needs one next, as
+    another test may in this moment.
+    """
+    with private_display(f":{10_000 + os.getpid() % 40_000}") as name:
+        return name
 
 
 @pytest.fixture
