@@ -87,7 +87,6 @@ def changed_box(seen: Image.Image, before: Image.Image) -> tuple[int, ...]:
     return ImageChops.difference(seen, before).getbbox() or ()
 
 
-@pytest.mark.timeout(300)  # what hangs, on a busy machine
 def test_first_run_to_quit(desk: Desk, tmp_path: Path) -> None:
     session = desk.session
     if shutil.which("gnome-keyring-daemon") is None:
@@ -150,7 +149,6 @@ def test_the_icon_in_the_bar_opens_the_window_and_has_its_menu(desk: Desk) -> No
         assert program.wait(LIMIT_SECONDS) == 0
 
 
-@pytest.mark.timeout(300)  # what hangs, on a busy machine
 def test_a_question_is_allowed_from_mako(desk: Desk, tmp_path: Path) -> None:
     session = desk.session
     for needed, package in {"mako": "mako-notifier", "gnome-keyring-daemon": "gnome-keyring"}.items():
@@ -237,7 +235,6 @@ LOCKED = "102030"
 VEILED = "Unlock the screen to read it."
 
 
-@pytest.mark.timeout(300)  # what hangs, on a busy machine
 @pytest.mark.parametrize("scale", ["1.5"])
 def test_at_one_and_a_half_copied_pasted_dropped_locked_and_slept(desk: Desk, tmp_path: Path) -> None:
     session, sway, hands = desk.session, desk.sway, desk.hands

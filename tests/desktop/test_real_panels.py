@@ -183,7 +183,6 @@ def test_the_icon_is_there_opens_popover_and_window_and_has_its_menu(session: Se
         until(lambda: place not in screen.icons(empty), what="a panel without the icon")
 
 
-@pytest.mark.timeout(300)  # what hangs, on a busy machine
 @pytest.mark.parametrize("panel", PANELS)
 def test_first_run_to_quit(session: Session, panel: str, tmp_path: Path) -> None:
     if not PICTURES:

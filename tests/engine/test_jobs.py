@@ -166,7 +166,6 @@ async def test_cron_and_time_zone_are_the_schedules_own(stage: Stage, api: httpx
 
 
 @pytest.mark.skipif(not os.environ.get(SLOW), reason=f"two minutes: set {SLOW}=1")
-@pytest.mark.timeout(240)
 async def test_a_cron_job_every_minute_twice(stage: Stage, tmp_path: Path, api: httpx2.AsyncClient) -> None:
     async with running_engine(stage, tmp_path) as rig:
         job = await new_job(api, stage, rig.snapshot.queues[0].queue_id, cron_schedule="* * * * *")
