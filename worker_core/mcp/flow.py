@@ -237,4 +237,4 @@ def _unread(error: Exception, waiting: Mapping[RequestId, str]) -> JSONRPCMessag
         if isinstance(raw := one.get("input"), str | bytes) and (message := read_message(raw, waiting=waiting)):
             return message
     # Nothing says whose answer it is: where one is waited for, it is that one's.
-    return unreadable(next(iter(waiting)), "it is no message of the protocol") if len(waiting) == 1 else None
+    return unreadable(next(iter(waiting)), "its answer is no message of the protocol") if len(waiting) == 1 else None

@@ -49,7 +49,7 @@ def read_message(line: bytes | str, *, waiting: Collection[RequestId]) -> JSONRP
     try:
         return jsonrpc_message_adapter.validate_python(foreign_json.loads(text), by_name=False)
     except ValueError as error:
-        why = error if isinstance(error, foreign_json.NestedTooDeep) else "it is no message of the protocol"
+        why = error if isinstance(error, foreign_json.NestedTooDeep) else "its answer is no message of the protocol"
     found = _id_in(text, waiting)
     return None if found is None else unreadable(found, str(why))
 

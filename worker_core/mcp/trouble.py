@@ -8,6 +8,7 @@ from pathlib import Path
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
 from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.in_words import in_words
 from worker_core.mcp.program import unseen
 from worker_core.sandbox.launcher import Holds, Launcher
 
@@ -46,8 +47,8 @@ class Wording:
         inner = error
         while isinstance(inner, BaseExceptionGroup):
             inner = inner.exceptions[0]
-        # Libraries add lines with links to their own documentation.
-        first = self.mask(str(inner)).strip().partition("\nFor more information")[0]
+        # Libraries add lines with links to their own documentation. Masked before anything is cut.
+        first = self.mask(in_words(inner, mask=self.mask) or str(inner)).strip().partition("\nFor more information")[0]
         return " ".join(first.split())[:300].rstrip(".") or type(inner).__name__
 
     def failed_call(self, error: Exception, *, status: int = 0) -> ServerTrouble:
