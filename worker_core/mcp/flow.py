@@ -82,6 +82,16 @@ class Flow:
         self.listed: list[Mapping[str, Any]] = []
         """The tools or resources of the last page, as their server described them."""
 
+    def awaited(self, request_id: RequestId | None) -> RequestId | None:
+        """Which of our requests an answer with that id is for; None: for none of them.
+
+        Ids are compared as the SDK does, to which "7" is 7: no answer reaches who waits for it by another way.
+        """
+        from mcp.shared.dispatcher import coerce_request_id
+
+        found = None if request_id is None else coerce_request_id(request_id)
+        return found if found in self.waiting else None
+
     @property
     def largest_message(self) -> int:
         """Bytes. May be asked from another thread."""
@@ -144,12 +154,13 @@ class Incoming:
                 self._flow.over.set()
                 raise
             message = None if isinstance(item, Exception) else item.message
-            is_answer = isinstance(message, JSONRPCResponse | JSONRPCError) and message.id in self._flow.waiting
-            if not self._flow.received_message(is_answer=is_answer, is_request=isinstance(message, JSONRPCRequest)):
+            answers = self._flow.awaited(message.id) if isinstance(message, JSONRPCResponse | JSONRPCError) else None
+            is_request = isinstance(message, JSONRPCRequest)
+            if not self._flow.received_message(is_answer=answers is not None, is_request=is_request):
                 self._flow.over.set()
                 raise anyio.EndOfStream
-            if is_answer and isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
-                return self._answer(message, self._flow.waiting.pop(message.id))
+            if answers is not None and isinstance(message, JSONRPCResponse | JSONRPCError):
+                return self._answer(message, self._flow.waiting.pop(answers))
             if not isinstance(message, JSONRPCNotification) or self._flow.notices.take():
                 return item
 

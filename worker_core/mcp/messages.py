@@ -98,11 +98,13 @@ def _replaced(escape: re.Match[bytes]) -> bytes:
 
 def _id_in(text: str, waiting: Collection[RequestId]) -> RequestId | None:
     """Which request a broken text answers, if it looks like an answer."""
+    from mcp.shared.dispatcher import coerce_request_id
+
     ends = text[:_SEARCHED] + text[-_SEARCHED:]
     if '"jsonrpc"' not in ends or not ('"result"' in ends or '"error"' in ends):
         return None
     for found in _ID.finditer(ends):
-        request_id: RequestId = found[1] if found[1] is not None else int(found[2])
+        request_id: RequestId = coerce_request_id(found[1]) if found[1] is not None else int(found[2])
         if request_id in waiting:
             return request_id
     return None
