@@ -1,7 +1,7 @@
 """A server that answers what it is told to: `python scripted_server.py ANSWERS`, JSON of methods and their answers.
 
-An answer is `{"result": ..}` or `{"error": ..}`, and may hold `"id": "text"`: then the ids of answers are texts. What it
-is not told, it answers as a plain server does. A message is a line.
+An answer is `{"result": ..}` or `{"error": ..}`, and may hold `"id": "text"`: then the ids of answers are texts. What
+it is not told, it answers as a plain server does. A message is a line.
 """
 
 from __future__ import annotations

@@ -79,6 +79,15 @@ class Flow:
         self.waiting: dict[RequestId, str] = {}
         """Our requests that are not answered yet, with their methods. Changed on the session's loop alone."""
 
+        self.abandoned: set[RequestId] = set()
+        """Requests that nobody waits for any more, though no answer has come."""
+
+        self.not_found: set[RequestId] = set()
+        """Requests that a remote server answered with 404, though they named its session."""
+
+        self.forgotten = False
+        """The server no longer knows the session: it takes no request of it, and wants a new one."""
+
         self.listed: list[Mapping[str, Any]] = []
         """The tools or resources of the last page, as their server described them."""
 
@@ -91,6 +100,11 @@ class Flow:
 
         found = None if request_id is None else coerce_request_id(request_id)
         return found if found in self.waiting else None
+
+    @property
+    def is_usable(self) -> bool:
+        """Something can be asked on this connection."""
+        return not self.over.is_set() and not self.forgotten
 
     @property
     def largest_message(self) -> int:
@@ -117,7 +131,8 @@ class Flow:
 
     def given_up(self, request_id: RequestId) -> None:
         """We no longer wait for its answer."""
-        self.waiting.pop(request_id, None)
+        if self.waiting.pop(request_id, None) is not None:
+            self.abandoned.add(request_id)
 
     def received_message(self, *, is_answer: bool = False, is_request: bool = False) -> bool:
         """False: it is too much. Only an answer that we wait for is one."""
@@ -174,8 +189,11 @@ class Incoming:
     def _answer(self, message: JSONRPCResponse | JSONRPCError, method: str) -> SessionMessage:
         """Of a page of tools or resources, and of a result's parts, what the SDK may see."""
         from mcp.shared.message import SessionMessage
-        from mcp_types import JSONRPCResponse
+        from mcp_types import METHOD_NOT_FOUND, JSONRPCError, JSONRPCResponse
 
+        if isinstance(message, JSONRPCError) and message.id in self._flow.not_found:
+            # Some say so, too, where they know the session and not the method.
+            self._flow.forgotten = self._flow.forgotten or message.error.code != METHOD_NOT_FOUND
         # Servers of before 2026-07-28 know no types of results, and some that speak it forget it where a tool failed.
         if isinstance(message, JSONRPCResponse) and "resultType" not in message.result and method != "initialize":
             message = message.model_copy(update={"result": {**message.result, "resultType": "complete"}})

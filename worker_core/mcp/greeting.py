@@ -103,3 +103,9 @@ async def hear_of_changes(session: ClientSession) -> None:
         async with listen(session, tools_list_changed=True) as changes:
             async for _ in changes:
                 pass
+
+
+def quiet_sdk() -> None:
+    """What matters of its troubles is said by us, in one sentence instead of thirty lines."""
+    for name in ("mcp", "client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

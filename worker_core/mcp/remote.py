@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import httpx2
 import msgspec
@@ -18,6 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.mcp.configuration import ServerConfig
+from worker_core.mcp.events import Events
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES, Flow
 from worker_core.mcp.memory import Tokens
 from worker_core.mcp.messages import Repaired
@@ -29,6 +32,7 @@ from worker_core.network.reachable import AddressRefused
 
 if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
+    from mcp_types import RequestId
 
 LONGEST_STREAM_BYTES = 512 * 1024 * 1024
 """Of one stream of events; a server that needs more is asked for a new one."""
@@ -36,9 +40,17 @@ LONGEST_STREAM_BYTES = 512 * 1024 * 1024
 SILENCE = timedelta(minutes=5)
 """How long a stream of events may be silent; the call's own limit counts besides."""
 
+_SESSION = "mcp-session-id"
 _MOST_ORIGINS = 4
 _STREAMS_AT_ONCE, _STREAM_PAUSE_SECONDS = 5, 10.0
 """Streams opened within so many seconds; the SDK reopens one that ended as fast as its server asks for."""
+
+
+class _Message(msgspec.Struct):
+    """What tells a request from an answer."""
+
+    id: int | str | None = None
+    method: str = ""
 
 
 class TooMuch(httpx2.TransportError):
@@ -79,8 +91,8 @@ class Guard(httpx2.AsyncBaseTransport):
         self.status = 0
         """Of the last answer that was a refusal."""
 
-        self.unknown_session_for: set[str] = set()
-        """Ids of messages that the server did not take since it does not know the session (404)."""
+        self._asked_by: WeakKeyDictionary[asyncio.Task[Any], RequestId] = WeakKeyDictionary()
+        """What the SDK's tasks are asking: each sends one request, and resumes the stream of its answer."""
 
     def begin(self, url: str, *, ca_file: Path | None) -> None:
         """Make the pool of connections to the server itself. May read certificates."""
@@ -99,8 +111,11 @@ class Guard(httpx2.AsyncBaseTransport):
         return self._pools[origin]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        asking = self._asking(request)
         if request.method == "GET":
             await self._paced()
+            if asking in self._flow.abandoned:
+                raise TooMuch("nobody waits for its answer any more", request=request)
         request.headers.setdefault("Accept-Encoding", "identity")
         try:
             pool = await self._pool(request.url)
@@ -110,10 +125,13 @@ class Guard(httpx2.AsyncBaseTransport):
             raise
         if response.status_code >= 400:
             self.status = response.status_code
-        if response.status_code == 404 and "mcp-session-id" in request.headers:
-            self._note_unknown_session(request)
-        is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+        if response.status_code == 404 and _SESSION in request.headers and asking is not None:
+            self._flow.not_found.add(asking)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
+        if not response.headers.get(_SESSION, "").isascii():
+            await response.stream.aclose()
+            raise TooMuch("the id of its session (Mcp-Session-Id) has characters that none may have", request=request)
+        is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         if response.headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
             await response.stream.aclose()
             self.failure = TooMuch("the answer is compressed, which was not asked for", request=request)
@@ -122,7 +140,7 @@ class Guard(httpx2.AsyncBaseTransport):
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
-            stream=_Counted(response.stream, limit, self),
+            stream=_Counted(response.stream, limit, self, Events(asking) if is_stream else None, self._wanted(asking)),
             extensions=response.extensions,
         )
 
@@ -150,12 +168,19 @@ class Guard(httpx2.AsyncBaseTransport):
             await asyncio.sleep(_STREAM_PAUSE_SECONDS)
         self._opened.append(time.monotonic())
 
-    def _note_unknown_session(self, request: httpx2.Request) -> None:
-        try:
-            message_id = msgspec.json.decode(request.content).get("id")
-        except (ValueError, AttributeError, httpx2.RequestNotRead):
-            return
-        self.unknown_session_for.add(str(message_id))
+    def _asking(self, request: httpx2.Request) -> RequestId | None:
+        """Which of our requests this one is, or resumes; None: neither."""
+        task = asyncio.current_task()
+        assert task is not None
+        if request.method == "POST":
+            with contextlib.suppress(ValueError, httpx2.RequestNotRead):
+                message = msgspec.json.decode(request.content, type=_Message)
+                if message.id is not None and message.method:
+                    self._asked_by[task] = message.id
+        return self._asked_by.get(task)
+
+    def _wanted(self, asking: RequestId | None) -> Callable[[], bool]:
+        return lambda: asking not in self._flow.abandoned
 
     async def aclose(self) -> None:
         for pool in self._pools.values():
@@ -163,10 +188,19 @@ class Guard(httpx2.AsyncBaseTransport):
 
 
 class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, inner: httpx2.AsyncByteStream, limit: int, guard: Guard) -> None:
+    def __init__(
+        self,
+        inner: httpx2.AsyncByteStream,
+        limit: int,
+        guard: Guard,
+        events: Events | None,
+        wanted: Callable[[], bool],
+    ) -> None:
         self._inner = inner
         self._left = limit
         self._guard = guard
+        self._events = events
+        self._wanted = wanted
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         repaired = Repaired()
@@ -175,17 +209,25 @@ class _Counted(httpx2.AsyncByteStream):
             if self._left < 0:
                 self._guard.failure = TooMuch("the answer is larger than any may be")
                 raise self._guard.failure
-            if whole := repaired.feed(piece):
+            if not self._wanted():
+                return  # its call was given up: the server goes on for nobody
+            whole = repaired.feed(piece)
+            if self._events is not None:
+                whole = self._events.feed(whole)
+            if whole:
                 yield whole
-        if rest := repaired.flush():
+        rest = repaired.flush()
+        if self._events is not None:
+            rest = self._events.feed(rest) + self._events.flush()
+        if rest:
             yield rest
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
-@asynccontextmanager
 async def connected(
+    stack: AsyncExitStack,
     config: ServerConfig,
     guard: Guard,
     *,
@@ -193,17 +235,22 @@ async def connected(
     limit: timedelta,
     tokens: Tokens,
     learn_secret: Callable[[str], None],
-) -> AsyncIterator[TransportStreams]:
+) -> TransportStreams:
     """The streams of a remote server.
 
     Args:
+        stack: closes them.
         config: of the server.
         guard: every request goes through it.
         ca_file: PEM file of additional authorities.
         limit: of one answer to a request that is no stream.
         tokens: for a server that is signed in to with client credentials.
         learn_secret: hears each token that is used.
+
+    Raises:
+        Exception: it cannot be reached.
     """
+    stack.push_async_callback(guard.aclose)
     sign_in = None
     if config.oauth is not None:
         from worker_core.mcp.oauth import SignIn
@@ -228,15 +275,15 @@ async def connected(
             auth=sign_in,
         )
 
-    if config.transport == "sse":
-        async with sse_client(config.url, httpx_client_factory=new_client) as streams:
-            yield streams
-    else:
-        async with (
-            new_client() as client,
-            streamable_http_client(config.url, http_client=client, max_sse_event_size=LARGEST_ANSWER_BYTES) as streams,
-        ):
-            yield streams
+    try:
+        if config.transport == "sse":
+            return await stack.enter_async_context(sse_client(config.url, httpx_client_factory=new_client))
+        client = await stack.enter_async_context(new_client())
+        return await stack.enter_async_context(
+            streamable_http_client(config.url, http_client=client, max_sse_event_size=LARGEST_ANSWER_BYTES)
+        )
+    except Exception as error:
+        raise guard.failure or error from error
 
 
 def _origin(url: httpx2.URL) -> str:

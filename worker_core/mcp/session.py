@@ -16,14 +16,14 @@ from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.fetching import fetches
 from worker_core.mcp.flow import Flow, Incoming, Outgoing
 from worker_core.mcp.folders import ServerFolder
-from worker_core.mcp.greeting import greet, hear_of_changes, other_era
+from worker_core.mcp.greeting import greet, hear_of_changes, other_era, quiet_sdk
 from worker_core.mcp.listing import ResourcePage, listed, resource_page
 from worker_core.mcp.memory import Era, Memory
 from worker_core.mcp.offering import Listing
 from worker_core.mcp.progress import Coalesced
 from worker_core.mcp.reach import Reach
 from worker_core.mcp.trouble import ServerTrouble, Wording
-from worker_core.mcp.under_way import Asking, Called, UnderWay, call_with_questions, result_of
+from worker_core.mcp.under_way import Asking, Called, Forgotten, UnderWay, call_with_questions, result_of
 from worker_core.network.backoff import Backoff
 from worker_core.sandbox.launcher import Launcher
 
@@ -125,8 +125,7 @@ class ServerSession:
         limit = self._start_limit
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                session, _ = await self._connected()
-                return await self._list(session)
+                return await self._offered()
         except TimeoutError:
             raise await self._too_late(limit) from None
         except ServerTrouble:
@@ -163,6 +162,13 @@ class ServerSession:
         Raises:
             ServerTrouble: no answer came.
         """
+
+        def begun(session: ClientSession, flow: Flow) -> UnderWay[CallToolResult]:
+            one: UnderWay[CallToolResult] = UnderWay(flow, alias=self.config.alias)
+            one.told = Coalesced(on_progress)
+            one.begin(self._called(session, one, tool, arguments, answer))
+            return one
+
         one = self._under_way.get(call_id)
         if answer is not None and one is not None and one.asking is not None:
             one.told = Coalesced(on_progress)
@@ -171,14 +177,16 @@ class ServerSession:
             what = "asked its user something in mid-call, and was ended before the answer"
             raise ServerTrouble(self._sentence(what), in_mid_call=True)
         else:
-            session, flow = await self._ready()
+            ready = await self._ready()
             asked()
-            one = UnderWay(flow, alias=self.config.alias)
-            one.told = Coalesced(on_progress)
-            one.begin(self._called(session, one, tool, arguments, answer))
+            one = begun(*ready)
         self._under_way[call_id] = one
         try:
-            found = await self._waited(one, limit)
+            try:
+                found = await self._waited(one, limit)
+            except Forgotten:
+                one = self._under_way[call_id] = begun(*await self._ready())
+                found = await self._waited(one, limit, again=True)
             return found if isinstance(found, Asking) else Called(result=found, remarks=tuple(one.remarks))
         finally:
             one.told.end()
@@ -236,13 +244,28 @@ class ServerSession:
     async def _asked(
         self, ask: Callable[[ClientSession], Awaitable[Answer]], *, limit: timedelta, asked: Callable[[], None]
     ) -> Answer:
-        session, flow = await self._ready()
+        def begun(session: ClientSession, flow: Flow) -> UnderWay[Answer]:
+            one: UnderWay[Answer] = UnderWay(flow, alias=self.config.alias)
+            one.begin(ask(session))
+            return one
+
+        ready = await self._ready()
         asked()
-        one: UnderWay[Answer] = UnderWay(flow, alias=self.config.alias)
-        one.begin(ask(session))
-        found = await self._waited(one, limit)
+        try:
+            found = await self._waited(begun(*ready), limit)
+        except Forgotten:
+            found = await self._waited(begun(*await self._ready()), limit, again=True)
         assert not isinstance(found, Asking)
         return found
+
+    async def _offered(self) -> Listing:
+        session, flow = await self._connected()
+        try:
+            return await self._list(session)
+        except Exception:
+            if not flow.forgotten:
+                raise
+        return await self._list((await self._connected())[0])
 
     async def _ready(self) -> tuple[ClientSession, Flow]:
         connect = self._start_limit
@@ -252,10 +275,13 @@ class ServerSession:
         except TimeoutError:
             raise await self._too_late(connect) from None
 
-    async def _waited(self, one: UnderWay[Answer], limit: timedelta) -> Answer | Asking:
+    async def _waited(self, one: UnderWay[Answer], limit: timedelta, *, again: bool = False) -> Answer | Asking:
+        """`again`: it was asked in another session before, which the server no longer knew."""
         try:
             found = await one.wait(limit)
         except Exception as error:
+            if one.flow.forgotten and not one.flow.over.is_set() and not again:
+                raise Forgotten from error
             raise self._failed_call(error, one.flow) from error
         if found is not None:
             return found
@@ -305,7 +331,7 @@ class ServerSession:
 
     async def _connected(self) -> tuple[ClientSession, Flow]:
         async with self._opening:
-            if self._session is not None and self._flow is not None and not self._flow.over.is_set():
+            if self._session is not None and self._flow is not None and self._flow.is_usable:
                 return self._session, self._flow
             tried: set[Era] = set()
             while True:
@@ -317,12 +343,15 @@ class ServerSession:
                         raise
 
     async def _started(self) -> tuple[ClientSession, Flow]:
+        is_forgotten = self._flow is not None and self._flow.forgotten
         await self.close()
-        if self._starts > MOST_RESTARTS:
+        if is_forgotten:  # servers forget sessions that rest; it is there, and a call begins one other at most
+            self._starts -= 1
+        elif self._starts > MOST_RESTARTS:
             raise ServerTrouble(
                 self._sentence(f"was started {self._starts} times and is not there; it is not started again")
             )
-        if self._starts:
+        elif self._starts:
             log.warning("%s is started anew.%s", self._wording.name, self._said())
             await asyncio.sleep(self._backoff.next_delay().total_seconds())
         self._starts += 1
@@ -347,7 +376,7 @@ class ServerSession:
 
         from worker_core import __version__
 
-        _quiet_sdk()
+        quiet_sdk()
         gone = False
         try:
             async with AsyncExitStack() as stack:
@@ -410,12 +439,7 @@ class ServerSession:
 
     def _why_unusable(self, error: Exception, *, gone: bool) -> str:
         if self._guard is not None and self._guard.status in _SIGN_IN:
-            asks = self._sentence(f"asks for a sign-in (HTTP {self._guard.status})")
-            if self.config.oauth is None:
-                return (
-                    f"{asks} It is there: give it a token that it takes in its headers, or client credentials in oauth."
-                )
-            return f"{asks} {self._what(self._guard.failure) if self._guard.failure else 'It takes no token of ours'}."
+            return self._wording.sign_in(self._guard.status, self._guard.failure)
         if gone and self._flow is not None and self._flow.violation:
             return f"{self._sentence('cannot be used')} {self._flow.violation}"
         if gone and self._server is not None:
@@ -427,35 +451,26 @@ class ServerSession:
         if self.config.transport == "stdio":
             from worker_core.mcp.stdio import StdioServer, running
 
-            server = StdioServer(self.config, flow=flow, log=self._log)
+            name = self._wording.name
+            server = StdioServer(self.config, flow=flow, log=lambda line: log.debug("%s: %s", name, line))
             self._server = server
-            await stack.enter_async_context(
-                running(
-                    server,
-                    self._launcher,
-                    workspace=self._workspace,
-                    folder=self._folder,
-                    call_mark=self._call_mark,
-                )
+            runs = running(
+                server, self._launcher, workspace=self._workspace, folder=self._folder, call_mark=self._call_mark
             )
+            await stack.enter_async_context(runs)
             return server.incoming, server.outgoing
         from worker_core.mcp.remote import Guard, connected
 
-        self._guard = guard = Guard(self._reach, flow)
-        stack.push_async_callback(guard.aclose)
-        try:
-            return await stack.enter_async_context(
-                connected(
-                    self.config,
-                    guard,
-                    ca_file=self._ca_file,
-                    limit=self.config.connect_timeout or CONNECT_LIMIT,
-                    tokens=self._memory.tokens(self.config.identity),
-                    learn_secret=self._learn_secret,
-                )
-            )
-        except Exception as error:
-            raise guard.failure or error from error
+        self._guard = Guard(self._reach, flow)
+        return await connected(
+            stack,
+            self.config,
+            self._guard,
+            ca_file=self._ca_file,
+            limit=self.config.connect_timeout or CONNECT_LIMIT,
+            tokens=self._memory.tokens(self.config.identity),
+            learn_secret=self._learn_secret,
+        )
 
     async def _heard(self, message: IncomingMessage) -> None:
         from mcp.types import ToolListChangedNotification
@@ -474,18 +489,9 @@ class ServerSession:
         self._memory.keep(self.config.identity, listing)
         return listing
 
-    def _log(self, line: str) -> None:
-        log.debug("%s: %s", self._wording.name, line)
-
     def _ended(self) -> str:
         """How its process ended, where it ended by itself or for using up too much."""
         return "" if self._server is None else self._server.how_it_ended
 
     def _said(self) -> str:
         return "" if self._server is None else self._wording.last_words(self._server.errors.lines())
-
-
-def _quiet_sdk() -> None:
-    """What matters of its troubles is said by us, in one sentence instead of thirty lines."""
-    for name in ("mcp", "client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -78,6 +78,13 @@ class Wording:
             return ServerTrouble(self.sentence(f"refused the call: {self.what(error)}"))
         return ServerTrouble(self.sentence(f"broke off in mid-call ({self.what(error)})"), in_mid_call=True)
 
+    def sign_in(self, status: int, failure: Exception | None) -> str:
+        """A remote server takes no request without a token of its own. `failure`: why there is none; None: unknown."""
+        asks = self.sentence(f"asks for a sign-in (HTTP {status})")
+        if self.config.oauth is None:
+            return f"{asks} It is there: give it a token that it takes in its headers, or client credentials in oauth."
+        return f"{asks} {self.what(failure) if failure else 'It takes no token of ours'}."
+
     def last_words(self, lines: Sequence[str]) -> str:
         """What its process printed, as a sentence that follows another."""
         said = [self.mask(line)[:300] for line in lines]

@@ -45,6 +45,10 @@ class Asking:
     answer: asyncio.Future[ElicitResult]
 
 
+class Forgotten(Exception):
+    """The server did not take a request, since it no longer knows the session: it is asked once more in another."""
+
+
 class UnderWay(Generic[Answer]):
     """Belongs to the loop of the MCP thread.
 
