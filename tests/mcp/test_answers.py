@@ -103,9 +103,14 @@ async def test_the_stream_of_a_call_that_was_given_up_is_closed_and_not_resumed(
     assert not [one for one in server.requests if "last-event-id" in one.headers]
 
 
-async def test_a_session_that_the_server_forgot_is_begun_anew_and_the_call_is_made_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "refusal", [b"", b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32001, "message": "Session not found"}}']
+)
+async def test_a_session_that_the_server_forgot_is_begun_anew_and_the_call_is_made_in_it(
+    tmp_path: Path, refusal: bytes
+) -> None:
     """404 is how a server says so: the call was not made. It was called refused, and so was every later one."""
-    sessions = 0
+    sessions, forgotten = 0, {"session-1"}
 
     def answer(request: Request, message: Any) -> Answer | None:
         nonlocal sessions
@@ -114,30 +119,23 @@ async def test_a_session_that_the_server_forgot_is_begun_anew_and_the_call_is_ma
         if message["method"] == "initialize":
             sessions += 1
             return plain(message, **{"Mcp-Session-Id": f"session-{sessions}"})
-        if "mcp-session-id" not in request.headers:
+        if message["method"] not in {"tools/call", "resources/read"}:
             return None
-        if message["method"] in {"tools/call", "resources/read"} and request.headers["mcp-session-id"] == forgotten:
-            return Answer(404, JSON, refusal)
-        if message["method"] == "resources/read":
-            contents = [{"uri": "note:1", "text": request.headers["mcp-session-id"]}]
-            return Answer(200, JSON, (said(message, {"result": {"contents": contents}}),))
-        return None
+        if (session_id := request.headers["mcp-session-id"]) in forgotten:
+            return Answer(404, JSON, (refusal,))
+        contents = {"contents": [{"uri": "note:1", "text": session_id}]}
+        return Answer(200, JSON, (said(message, {"result": contents} if "read" in message["method"] else text("x")),))
 
-    marked: list[None] = []
-    for refusal in ((), (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}',)):
-        forgotten = f"session-{sessions + 1}"
-        async with remote(tmp_path, answer) as (session, _):
-            await session.tools()
-            called = await session.call(
-                "do", {}, limit=LIMIT, on_progress=lambda *_: None, asked=lambda: marked.append(None)
-            )
-            assert isinstance(called, Called)
-            forgotten = f"session-{sessions}"
-            read = await session.read("note:1", limit=LIMIT, asked=lambda: marked.append(None))
-            assert getattr(read.contents[0], "text", "") == f"session-{sessions}"
-            assert session._starts == 1, "it was there all the time"
-    assert sessions == 6
-    assert len(marked) == 4, "each was begun once"
+    begun: list[str] = []
+    async with remote(tmp_path, answer) as (session, _):
+        await session.tools()
+        called = await session.call("do", {}, limit=LIMIT, on_progress=print, asked=lambda: begun.append("call"))
+        assert isinstance(called, Called)
+        forgotten.add("session-2")
+        read = await session.read("note:1", limit=LIMIT, asked=lambda: begun.append("read"))
+        assert getattr(read.contents[0], "text", "") == "session-3"
+        assert session._starts == 1, "it was there all the time"
+    assert begun == ["call", "read"], "each was begun once"
 
 
 async def test_a_server_that_forgets_every_session_is_asked_twice(tmp_path: Path) -> None:
