@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
 import re
@@ -9,13 +10,14 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from worker_core.basics.quick_dataclass import dataclass
-from worker_core.logs.declared import secrets_in
+from worker_core.logs.declared import names_a_secret, secrets_in
 from worker_core.network.hosts import is_loopback
 
 Transport = Literal["stdio", "http", "sse"]
@@ -26,6 +28,9 @@ MOST_SERVERS = 32
 LONGEST_CALL = timedelta(hours=2)
 
 _TEMPLATE = re.compile(r"\{\{\s*(\.?[A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}")
+_VALUES = re.compile(r"""=[ "']{0,2}([^\s"',;=]+)""")
+"""Of the pairs in a header: cookies, and parameters of a scheme."""
+
 _SECRET_PREFIX, _VARIABLE_PREFIX = ".secret.", ".env."
 _CARRIES_A_SECRET = re.compile(r"auth|cookie|key|token|secret|passw|credential|signature|\bpat\b", re.IGNORECASE)
 _TRANSPORTS: Mapping[str, Transport] = {
@@ -189,10 +194,12 @@ def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
         environment = _texts(raw, "env", fill)
         secrets |= {value for name, value in environment.items() if _CARRIES_A_SECRET.search(name)}
         secrets |= secrets_in(environment)
+        command = _command(raw, fill)
+        secrets |= _in_command(command)
         return ServerConfig(
             alias=alias,
             transport=transport,
-            command=_command(raw, fill),
+            command=command,
             environment=environment,
             secrets=tuple(filter(None, secrets)),
             call_timeout=call_timeout,
@@ -205,7 +212,8 @@ def _read(alias: str, raw: object, fill: _Fill) -> ServerConfig:
         if any(ord(character) < 32 or ord(character) == 127 for character in name + value) or not name.isascii():
             raise _Unusable(f"its header {name[:50]!r} holds a character that HTTP does not allow")
         if _CARRIES_A_SECRET.search(name):
-            secrets.add(value.rpartition(" ")[2])
+            secrets |= _in_header(value)
+    secrets |= secrets_in(headers)
     if (oauth := _oauth(raw, fill)) is not None:
         secrets.add(oauth.client_secret)
         if any(name.lower() == "authorization" for name in headers):
@@ -287,6 +295,29 @@ def _in_url(url: str) -> set[str]:
     parts = urlsplit(url)
     by_name = {value for name, value in parse_qsl(parts.query) if _CARRIES_A_SECRET.search(name)}
     return by_name | secrets_in({"": url})
+
+
+def _in_header(value: str) -> set[str]:
+    """Of a header that carries a secret: what follows its scheme, the values in it, and a password that is encoded."""
+    scheme, _, credentials = value.strip().partition(" ")
+    found = {value.rpartition(" ")[2], credentials, *_VALUES.findall(value)}
+    if scheme.lower() == "basic":
+        try:
+            pair = base64.b64decode(credentials.strip(), validate=True).decode()
+        except ValueError:
+            return found
+        found |= {pair, pair.partition(":")[2]}
+    return found
+
+
+def _in_command(command: tuple[str, ...]) -> set[str]:
+    """Whatever stands in a command line for a secret, by its option or by what it looks like."""
+    found = secrets_in({f"word {number}": word for number, word in enumerate(command[1:])})
+    for word, after in pairwise((*command, "")):
+        option, equals, value = word.partition("=")
+        if option.startswith("-") and names_a_secret(option):
+            found.add(value if equals else after)
+    return found
 
 
 def _texts(raw: Mapping[str, Any], key: str, fill: _Fill) -> dict[str, str]:

@@ -6,13 +6,14 @@ Every word of it is the server's: bounded, and written so that nothing in it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.visible import visible, visible_line
 from worker_core.errors import KubiyaError
+from worker_core.logs.redaction import masked_data
 from worker_core.snapshot import QuestionField
 
 if TYPE_CHECKING:
@@ -45,18 +46,19 @@ class Elicited:
     fields: tuple[QuestionField, ...] = ()
 
 
-def question_of(alias: str, params: ElicitRequestParams) -> Elicited:
+def question_of(alias: str, params: ElicitRequestParams, *, mask: Callable[[str], str] = str) -> Elicited:
     """The question as it is shown.
 
     Args:
         alias: of the server.
         params: as the server sent them.
+        mask: hides secrets in its words, before any of them is cut.
 
     Raises:
         Unaskable: it asks for a secret, or for something that is no form.
     """
     server = f"The MCP server {alias[:100]!r}"
-    asks = ("asks", _cut(visible(params.message), _LONGEST_MESSAGE))
+    asks = ("asks", _cut(visible(mask(params.message)), _LONGEST_MESSAGE))
     if params.mode == "url":
         try:
             parts = urlsplit(params.url)
@@ -69,7 +71,7 @@ def question_of(alias: str, params: ElicitRequestParams) -> Elicited:
             parts=(asks, ("opens the host", visible_line(host)), ("the address", visible_line(params.url))),
         )
     try:
-        return Elicited(parts=(asks,), fields=_fields(params.requested_schema))
+        return Elicited(parts=(asks,), fields=_fields(masked_data(params.requested_schema, mask)))
     except _Wrong as error:
         raise Unaskable(f"{server} asked its user with a form that {error}; that was declined.") from None
 

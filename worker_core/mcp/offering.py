@@ -13,6 +13,7 @@ import msgspec
 
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.whole_text import whole
+from worker_core.logs.redaction import masked_data
 from worker_core.tools.arguments import schema
 
 LONGEST_NAME = 64
@@ -122,6 +123,9 @@ class OfferedTool:
 class Offer:
     """Grows server by server."""
 
+    mask: Callable[[str], str] = str
+    """Hides secrets in what servers say: they know those that they were given."""
+
     taken: set[str] = field(default_factory=set)
     """Names that are used already; they count towards `MOST_TOOLS`."""
 
@@ -149,13 +153,15 @@ class Offer:
             if tool.name in seen:
                 continue
             seen.add(tool.name)
-            parameters = fitting_schema(tool.schema)
+            parameters: Mapping[str, Any] | None = fitting_schema(tool.schema)
             name = tool_name(alias, tool.name)
-            if parameters is None or not tool.name or _readable(tool.name) != tool.name or name in self.taken:
-                refused.append(tool.name[:60])
+            plain = self.mask(_readable(tool.name))
+            if parameters is None or not tool.name or plain != tool.name or name in self.taken:
+                refused.append(plain[:60])
                 continue
+            parameters = masked_data(parameters, self.mask)
             label = f"{_OPENS}From the MCP server {_readable(alias)[:50]!r}, in its own words:{_CLOSES} "
-            said = _readable(tool.description) or f"The tool {tool.name[:100]}."
+            said = self.mask(_readable(tool.description)) or f"The tool {tool.name[:100]}."
             description = _cut(label + said, LONGEST_DESCRIPTION)
             size = len(msgspec.json.encode(parameters)) + len(description.encode("utf-8", "replace"))
             if len(self.taken) >= MOST_TOOLS or self.bytes_used + size > LARGEST_OFFER_BYTES:
@@ -211,7 +217,7 @@ class Offer:
 
     def add_words(self, alias: str, said: str) -> None:
         """Hand on what a server says about itself, in a frame that says whose words they are."""
-        text = _readable(said)
+        text = self.mask(_readable(said))  # a character that nobody sees could stand within a secret
         if not text or sum(map(len, self.words)) > 3 * LONGEST_INSTRUCTIONS:
             return
         name = repr(_readable(alias)[:50])

@@ -106,7 +106,7 @@ class McpPool:
         """
         from worker_core.mcp.offering import Offer
 
-        offer = Offer(taken=set(taken), left_out=list(servers.left_out.values()))
+        offer = Offer(mask=self._redactor.mask, taken=set(taken), left_out=list(servers.left_out.values()))
         starting = {
             alias: asyncio.create_task(self._list(execution_id, config), name="mcp start")
             for alias, config in servers.usable.items()
@@ -128,7 +128,7 @@ class McpPool:
             offer.add(alias, found.tools, more=found.more)
             if found.has_resources:
                 offer.add_resources(alias)
-            offer.add_words(alias, self._redactor.mask(found.instructions))
+            offer.add_words(alias, found.instructions)
         return offer
 
     def has_resources(self, config: ServerConfig) -> bool:

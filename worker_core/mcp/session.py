@@ -164,7 +164,7 @@ class ServerSession:
         """
 
         def begun(session: ClientSession, flow: Flow) -> UnderWay[CallToolResult]:
-            one: UnderWay[CallToolResult] = UnderWay(flow, alias=self.config.alias)
+            one: UnderWay[CallToolResult] = UnderWay(flow, alias=self.config.alias, mask=self._mask)
             one.told = Coalesced(on_progress)
             one.begin(self._called(session, one, tool, arguments, answer))
             return one

@@ -130,6 +130,10 @@ class ErrorTail:
         self.full = False
         self._log = log
         self._kept = b""
+        self._begun = b""
+        """A line that has no end yet."""
+
+        self._is_too_long = False
         self._bytes = Budget(ERRORS_AT_ONCE, ERRORS_PER_SECOND)
         self._lines = Budget(_LOGGED_AT_ONCE, _LOGGED_PER_SECOND)
         self._stopped = threading.Event()
@@ -141,9 +145,21 @@ class ErrorTail:
         if len(kept) > _ERROR_BYTES_KEPT:  # from the beginning of a line: half a secret would not be masked
             kept = kept[-_ERROR_BYTES_KEPT:].partition(b"\n")[2]
         self._kept = kept
-        for line in piece[:LONGEST_ERROR_LINE].splitlines():
-            if line.strip() and self._lines.take():
-                self._log(line.decode("utf-8", "replace").rstrip())
+        self._log_whole_lines(piece)
+
+    def _log_whole_lines(self, piece: bytes) -> None:
+        """Half a secret would not be masked: neither at the end of a piece nor where a line is cut."""
+        if self._is_too_long:
+            _, end, piece = piece.partition(b"\n")
+            self._is_too_long = not end
+        whole, end, rest = piece.rpartition(b"\n")
+        if end:
+            for line in (self._begun + whole).splitlines() if self._lines.has() else ():
+                if line.strip() and self._lines.take():
+                    self._log(line.decode("utf-8", "replace").rstrip())
+            self._begun = b""
+        self._is_too_long = self._is_too_long or len(self._begun) + len(rest) > _ERROR_BYTES_KEPT
+        self._begun = b"" if self._is_too_long else self._begun + rest
 
     def stop(self) -> None:
         self._stopped.set()
@@ -158,7 +174,7 @@ class ErrorTail:
 
     def lines(self) -> list[str]:
         """Those that say why it ended, else the last ones."""
-        return telling(line[:LONGEST_ERROR_LINE].decode("utf-8", "replace") for line in self._kept.splitlines())
+        return telling(line.decode("utf-8", "replace") for line in self._kept.splitlines())
 
 
 class StdioServer:
@@ -279,7 +295,10 @@ class StdioServer:
                 asyncio.run_coroutine_threadsafe(sending, self._loop).result()
             return
         if not too_many:
-            self.errors.feed(b"(no message) " + line[:LONGEST_ERROR_LINE] + b"\n")
+            shown = line  # to the end of a word: half a secret would not be masked
+            if len(line) > LONGEST_ERROR_LINE:
+                shown = line[:LONGEST_ERROR_LINE].rpartition(b" ")[0]
+            self.errors.feed(b"(no message) " + shown + b"\n")
         if not self._flow.received_message():
             self._output.full = True  # ends the process
 

@@ -55,12 +55,14 @@ class UnderWay(Generic[Answer]):
     Args:
         flow: of the connection.
         alias: of the server.
+        mask: hides secrets in what it asks.
     """
 
-    def __init__(self, flow: Flow, *, alias: str) -> None:
+    def __init__(self, flow: Flow, *, alias: str, mask: Callable[[str], str] = str) -> None:
         self.flow = flow
         self.told = Coalesced(lambda *_: None)
         self._alias = alias
+        self._mask = mask
         self._task: asyncio.Future[Answer] | None = None
         self._questions: asyncio.Queue[Asking] = asyncio.Queue()
         self._asked = 0
@@ -83,7 +85,7 @@ class UnderWay(Generic[Answer]):
                 raise Unaskable(
                     f"The MCP server {self._alias[:100]!r} asked its user again and again; that was declined."
                 )
-            question = question_of(self._alias, params)
+            question = question_of(self._alias, params, mask=self._mask)
         except Unaskable as error:
             if error.sentence not in self.remarks:
                 self.remarks.append(error.sentence)
