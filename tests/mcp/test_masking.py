@@ -6,10 +6,12 @@ import base64
 import json
 import logging
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp.shared.auth import OAuthToken
 
 from tests.mcp.pools import LIMIT, pool
 from tests.mcp.scripted_server import GREETING
@@ -17,6 +19,7 @@ from tests.mcp.sessions import JSON, STREAM, command, plain, said, text
 from tests.support.http_server import Answer, Request, serving
 from worker_core.logs.redaction import MASK, Redactor
 from worker_core.mcp.configuration import Servers, read_servers
+from worker_core.mcp.offering import Listing, ServerTool
 from worker_core.mcp.stdio import LONGEST_ERROR_LINE, ErrorTail
 from worker_core.mcp.trouble import ServerTrouble
 from worker_core.mcp.under_way import Asking
@@ -189,3 +192,15 @@ async def test_a_question_in_mid_call_is_masked_before_it_is_put(tmp_path: Path)
     assert shown.label == "x" * 90 + MASK
     assert (shown.about, shown.default) == (MASK, MASK)
     assert KEY[:9] not in repr(asked.question)
+
+
+async def test_a_token_in_a_list_that_is_remembered_is_masked_in_the_next_execution(tmp_path: Path) -> None:
+    """It was learned by the execution that signed in, and forgotten with it; the list is served for hours."""
+    servers = with_key({"url": "https://mcp.example.com"})
+    identity = servers.usable["echo"].identity
+    said_once = ServerTool(name="do", description=f"Called with {KEY}.", schema={"type": "object"}, read_only=False)
+    async with pool(tmp_path) as one:
+        one._memory.tokens(identity).kept = OAuthToken(access_token=KEY, token_type="Bearer")
+        one._memory.keep(identity, Listing(tools=(said_once,), fresh_for=timedelta(hours=1)))
+        offer = await one.offer("execution", servers, taken=set())
+    assert offer.tools[0].description.endswith(f"Called with {MASK}.")

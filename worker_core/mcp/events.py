@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LONGEST_RETRY: Final = timedelta(hours=1)
 """Until a stream is opened once more, whatever its server asks for."""
 
+MOST_LINES: Final = 20_000
+"""Of an event that is looked at; an answer is one line, as a rule."""
+
 _END: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LONGEST_END: Final = 4
 _MILLISECONDS: Final = re.compile(rb"[0-9]{1,15}")
@@ -74,6 +77,8 @@ class Events:
         return rest
 
     def _readable(self, event: bytes) -> bytes:
+        if event.count(b"\n") + event.count(b"\r") > MOST_LINES:
+            return event
         lines = event.splitlines(keepends=True)
         is_of_another = self._is_of_another(lines)
         return b"".join(_lines(lines, with_data=not is_of_another))

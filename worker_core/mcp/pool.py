@@ -234,6 +234,9 @@ class McpPool:
     async def _list(self, execution_id: str, config: ServerConfig) -> Listing:
         self._redactor.add(*config.secrets, owner=execution_id)
         if (known := self._memory.fresh(config.identity)) is not None:
+            if (token := self._memory.tokens(config.identity).kept) is not None:
+                # Of another execution, with which it was forgotten: what was listed then may hold it.
+                self._redactor.add(token.access_token, token.refresh_token or "", owner=execution_id)
             return known  # it is started when it is called
         session = await self._session(execution_id, config)
         folder = self.folders.of(config)

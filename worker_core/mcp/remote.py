@@ -173,6 +173,7 @@ class Guard(httpx2.AsyncBaseTransport):
         task = asyncio.current_task()
         assert task is not None
         if request.method == "POST":
+            self._asked_by.pop(task, None)
             with contextlib.suppress(ValueError, httpx2.RequestNotRead):
                 message = msgspec.json.decode(request.content, type=_Message)
                 if message.id is not None and message.method:
