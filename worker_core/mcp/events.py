@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from worker_core.basics import typed_json
 from worker_core.mcp.flow import LARGEST_ANSWER_BYTES
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Events:
             return False
         data = b"\n".join(value for name, value in map(_field, lines) if name == b"data")
         try:
-            head = msgspec.json.decode(data, type=_Head)
+            head = typed_json.decode(data, _Head)
         except (ValueError, RecursionError):
             return False  # whoever waits hears that it cannot be read
         is_answer = head.result is not msgspec.UNSET or head.error is not msgspec.UNSET

@@ -18,6 +18,7 @@ import msgspec
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from worker_core.basics import typed_json
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.mcp.configuration import ServerConfig
 from worker_core.mcp.events import Events
@@ -174,8 +175,8 @@ class Guard(httpx2.AsyncBaseTransport):
         assert task is not None
         if request.method == "POST":
             self._asked_by.pop(task, None)
-            with contextlib.suppress(ValueError, httpx2.RequestNotRead):
-                message = msgspec.json.decode(request.content, type=_Message)
+            with contextlib.suppress(ValueError, RecursionError, httpx2.RequestNotRead):
+                message = typed_json.decode(request.content, _Message)
                 if message.id is not None and message.method:
                     self._asked_by[task] = message.id
         return self._asked_by.get(task)
