@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from tests.support.engine import LIMIT_SECONDS, make_engine
@@ -381,6 +382,26 @@ def test_what_dead_workers_left_is_removed(tmp_path: Path) -> None:
 
 def test_a_pid_that_was_given_again_is_noticed(tmp_path: Path) -> None:
     file, _ = dead_endpoint(tmp_path, pid=os.getpid())
+    assert running_workers(tmp_path) == []
+    assert not file.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep the time of day that it was then")
+def test_a_clock_that_was_set_makes_nobody_dead(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of day when a process began moves with the machine's clock, a day or a century."""
+    listener, _, file = endpoints.listen(short / "run", transport=endpoints.default_transport())
+    began = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) - 86_400.0)
+    with contextlib.closing(listener):
+        [one] = found(short / "run")
+        assert one.pid == os.getpid()
+        assert file.exists()
+    endpoints.forget(one, file)
+
+
+def test_a_pid_that_was_given_again_at_the_same_time_of_day_is_noticed(tmp_path: Path) -> None:
+    born = psutil.Process().create_time()
+    file, _ = dead_endpoint(tmp_path, pid=os.getpid(), born=born, mark="another-boot/1")
     assert running_workers(tmp_path) == []
     assert not file.exists()
 

@@ -21,6 +21,7 @@ from tests.support.processes import LIMIT_SECONDS, alive, wait_until
 from worker_core.daemon import endings
 from worker_core.daemon.brief import Brief
 from worker_core.daemon.instances import DaemonFacts, RunningDaemon, ended_daemons, instances
+from worker_core.machine.identity import birth_mark
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in has a Unix socket")
 
@@ -86,6 +87,7 @@ def supervisor(home: Path, *todo: str, hung_after: float = 30.0, restart_after: 
         name="rack-7",
         pid=process.pid,
         born=psutil.Process(process.pid).create_time(),
+        mark=birth_mark(process.pid),
         worker=(sys.executable, "-I", "-S", str(STAND_IN), str(home / "run")),
         recorder=("sh", "-c", f"cat >>'{home}/log'; echo >>'{home}/log'"),
         environment={"PATH": os.environ["PATH"]},

@@ -179,13 +179,13 @@ def _refuse_while_something_runs(where: Paths) -> None:
 def _playground_pid(file: Path) -> int | None:
     import json
 
-    import psutil
+    from worker_core.machine.identity import process_runs
 
     try:
         known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         pid, created = int(known["pid"]), float(known["created"])
-        return pid if abs(psutil.Process(pid).create_time() - created) < 1 else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return pid if process_runs(pid, born=created, mark=str(known.get("mark", ""))) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from worker_core.basics import typed_json
 from worker_core.basics.files import write_private
-from worker_core.machine.identity import process_runs
+from worker_core.machine.identity import birth_mark, process_runs
 from worker_core.paths import private_directory
 
 Transport = Literal["unix", "tcp"]
@@ -32,7 +32,7 @@ _SHORT_PREFIX: Final = "kubiya-worker-"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file holds. `born` is the process's start, so that a pid that was given again is noticed."""
+    """What the file holds. `born` and `mark` are of the process's start, so that a pid that was given again is noticed."""
 
     pid: int
     born: float
@@ -43,6 +43,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     port: int = 0
     token: str = ""
+    mark: str = ""
+    """The process's birth mark; empty in what an earlier version wrote, and where the system has none."""
 
     def __repr__(self) -> str:
         return f"Endpoint(pid {self.pid}, {self.path or self.port})"
@@ -50,7 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_alive(self) -> bool:
         """Whether the process that wrote the file still runs, on this machine."""
-        return process_runs(self.pid, born=self.born)
+        return process_runs(self.pid, born=self.born, mark=self.mark)
 
     def connect(self, *, limit_seconds: float) -> socket.socket:
         """A connected socket.
@@ -84,7 +86,13 @@ def listen(folder: Path, *, transport: Transport, name: str = "") -> tuple[socke
     if os.name == "posix":
         folder.chmod(0o700)
     process = psutil.Process()
-    own = Endpoint(pid=process.pid, born=process.create_time(), host=socket.gethostname(), name=name)
+    own = Endpoint(
+        pid=process.pid,
+        born=process.create_time(),
+        mark=birth_mark(process.pid),
+        host=socket.gethostname(),
+        name=name,
+    )
     stem = f"worker-{own.pid}-{secrets.token_hex(3)}"
     if transport == "unix":
         listener, path = _listen_unix(folder / f"{stem}.sock")

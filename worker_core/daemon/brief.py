@@ -15,6 +15,9 @@ class Brief(NamedTuple):
     born: float
     """Its start, as `control_socket/endpoint.py` measures it."""
 
+    mark: str
+    """Its birth mark, likewise."""
+
     worker: tuple[str, ...]
     """The worker's program and arguments."""
 

@@ -25,6 +25,7 @@ from worker_core.control_socket.client import WorkerSilent, running_workers
 from worker_core.daemon.brief import Brief
 from worker_core.data_format import OURS
 from worker_core.errors import ConfigurationError, ExitCode, KubiyaError
+from worker_core.machine.identity import birth_mark
 from worker_core.paths import private_directory
 from worker_core.secrets import KEY_VARIABLES
 from worker_core.snapshot import EngineSnapshot, EngineState
@@ -102,6 +103,7 @@ def launch(*, name: str, arguments: Sequence[str], settings: Settings, paths: Pa
             name=name,
             pid=process.pid,
             born=psutil.Process(process.pid).create_time(),
+            mark=birth_mark(process.pid),
             worker=(*program, "start", "--supervised", f"--name={name}", *arguments),
             recorder=(*program, "record-output", *log_options),
             environment=environment,

@@ -82,7 +82,8 @@ class Supervisor:
         door = Door(self._brief.socket_path, facts=self.facts, stop=self._events.put)
         brief = self._brief
         place = {"path": door.path, "port": door.port, "token": door.token}
-        who = {"pid": brief.pid, "born": brief.born, "host": socket.gethostname(), "name": brief.name}
+        host = socket.gethostname()
+        who = {"pid": brief.pid, "born": brief.born, "mark": brief.mark, "host": host, "name": brief.name}
         with contextlib.suppress(OSError):
             self._ended_file.unlink()
         self._write(self._file, {**who, **place})

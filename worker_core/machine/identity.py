@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import uuid
 from pathlib import Path
 
@@ -20,17 +21,42 @@ is derived from memory; model calls mostly wait, so it is not bound to the numbe
 
 
 _BIRTH_TOLERANCE_SECONDS = 1.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_START_TICKS = 19
+"""Of what stands in `/proc/PID/stat` behind the program's name: ticks from the machine's start to the process's."""
 
 
-def process_runs(pid: int, *, born: float) -> bool:
+def birth_mark(pid: int) -> str:
+    """What no other process has that has, had or will have this number: the machine's start, and its own since then.
+
+    Linux says when a process began by a clock that nobody sets; the time of day of it moves with the machine's clock.
+
+    Returns:
+        Empty: there is no such process, or the system does not tell.
+    """
+    if sys.platform != "linux":
+        return ""  # they keep the time of day that it was then, whatever became of the clock
+    try:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
+        # A program's name may hold anything, brackets too.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return f"{boot}/{int(fields[_START_TICKS])}" if boot else ""
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+def process_runs(pid: int, *, born: float, mark: str = "") -> bool:
     """Whether a process of this machine still runs, and not another one that was given its number.
 
     Args:
         pid: its number.
         born: when it began, in seconds since the epoch as psutil says it.
+        mark: its birth mark, which counts before `born`: that moves where somebody sets the machine's clock.
     """
     import psutil
 
+    if mark and (now := birth_mark(pid)):
+        return now == mark
     try:
         return abs(psutil.Process(pid).create_time() - born) <= _BIRTH_TOLERANCE_SECONDS
     except (psutil.NoSuchProcess, ValueError, OverflowError):  # or what is no number of a process

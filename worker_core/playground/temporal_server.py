@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from worker_core import bundle
 from worker_core.basics.console import window_flags
 from worker_core.errors import ConfigurationError, KubiyaError
+from worker_core.machine.identity import birth_mark, process_runs
 from worker_core.playground import private_network
 from worker_core.playground.context import NAMESPACE
 from worker_core.sandbox.windows_job import Job
@@ -210,7 +211,8 @@ class TemporalServer:
         assert self._process is not None
         with contextlib.suppress(psutil.Error):
             created = psutil.Process(self._process.pid).create_time()
-            text = json.dumps({"pid": self._process.pid, "created": created})
+            mark = birth_mark(self._process.pid)
+            text = json.dumps({"pid": self._process.pid, "created": created, "mark": mark})
             self._pid_file.write_text(text, encoding="utf-8")
 
     def _end_leftover(self) -> None:
@@ -220,7 +222,7 @@ class TemporalServer:
         try:
             known = json.loads(self._pid_file.read_text(encoding="utf-8"))
             process = psutil.Process(int(known["pid"]))
-            if abs(process.create_time() - float(known["created"])) < 1:
+            if process_runs(process.pid, born=float(known["created"]), mark=str(known.get("mark", ""))):
                 process.kill()
                 process.wait(STOP_LIMIT.total_seconds())
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):

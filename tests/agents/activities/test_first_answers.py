@@ -18,6 +18,7 @@ from worker_core.agents.activities import first_answers
 from worker_core.agents.activities.first_answers import FirstAnswers, first_call
 from worker_core.agents.execution_input import ExecutionInput
 from worker_core.agents.messages import Begun, Message, ModelCall, ModelReply, Persona
+from worker_core.machine.identity import birth_mark
 from worker_core.temporal.converter import DATA_CONVERTER
 
 LONG = timedelta(minutes=5)
@@ -145,6 +146,9 @@ def test_another_process_is_known_while_it_runs() -> None:
         name = f"{other.pid}@{psutil.Process(other.pid).create_time():.2f}"
         assert first_answers.another_runs(name)
         assert not first_answers.another_runs(f"{other.pid}@12.00")  # one before it with its number
+        if mark := birth_mark(other.pid):  # whatever became of the clock meanwhile
+            assert first_answers.another_runs(f"{other.pid}@12.00@{mark}")
+            assert not first_answers.another_runs(f"{name}@{mark}0")
         other.kill()
     assert not first_answers.another_runs(name)
 

@@ -31,7 +31,7 @@ from worker_core.agents.turn_end import answer_told
 from worker_core.basics import foreign_json
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.basics.tasks import retrieved
-from worker_core.machine.identity import process_runs
+from worker_core.machine.identity import birth_mark, process_runs
 
 WITH_THE_BEGINNING: Final = timedelta(seconds=1)
 """How long a beginning waits for the answer to come with it. A machine that dies meanwhile has its beginning repeated
@@ -46,7 +46,7 @@ MOST_PASSED_ON: Final = 12
 _FIRST_REST_SECONDS: Final = 0.1
 _LONGEST_REST_SECONDS: Final = 5.0
 
-_PROCESS: Final = re.compile(r"([1-9][0-9]{0,9})@([0-9]{1,12}\.[0-9]{2})")
+_PROCESS: Final = re.compile(r"([1-9][0-9]{0,9})@([0-9]{1,12}\.[0-9]{2})(?:@([0-9a-f-]{1,64}/[0-9]{1,20}))?")
 
 
 def first_call(execution: ExecutionInput, begun: Begun) -> ModelCall | None:
@@ -144,7 +144,8 @@ def answered_before() -> ModelReply | None:
 
 def this_process() -> str:
     """Its name for other processes of this machine."""
-    return f"{os.getpid()}@{psutil.Process().create_time():.2f}"
+    mark = birth_mark(os.getpid())
+    return f"{os.getpid()}@{psutil.Process().create_time():.2f}" + (f"@{mark}" if mark else "")
 
 
 def another_runs(process: str) -> bool:
@@ -154,7 +155,9 @@ def another_runs(process: str) -> bool:
     machines too.
     """
     said = _PROCESS.fullmatch(process)
-    return said is not None and (number := int(said[1])) != os.getpid() and process_runs(number, born=float(said[2]))
+    if said is None or (number := int(said[1])) == os.getpid():
+        return False
+    return process_runs(number, born=float(said[2]), mark=said[3] or "")
 
 
 def before_passing_on(call: ModelCall) -> float:
