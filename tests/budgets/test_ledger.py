@@ -72,6 +72,32 @@ def test_a_new_day_begins_with_nothing_and_old_ones_go(tmp_path: Path) -> None:
     assert ledger.spent(spender(day=TODAY + timedelta(days=9)))["execution"].tokens == 17
 
 
+@pytest.mark.parametrize("wrong", [date(1970, 1, 1), date(2026, 11, 27), date(2026, 11, 29), date(2199, 12, 31)])
+def test_a_clock_that_was_wrong_for_a_while_gives_nobody_a_new_budget(tmp_path: Path, wrong: date) -> None:
+    """A worker starts, spends and goes while the clock lies ahead or behind; each of them sweeps."""
+    file = tmp_path / "spent.sqlite"
+    Ledger(file).begin("e", agent_id="a", limits=("cost/turn=1",), day=TODAY)
+    Ledger(file).add(spender(), Spending(tokens=7))
+    Ledger(file).add_tool_call(spender(), "call")
+    Ledger(file).extend("question", spender(), "day", "tokens", 100)
+    Ledger(file).begin("another", agent_id="a", limits=(), day=wrong)
+    Ledger(file).add(spender("another", day=wrong), Spending(tokens=1))
+    again = Ledger(file)
+    again.add(spender(), Spending(tokens=2))
+    assert again.spent(spender())["day"].tokens == 9
+    assert again.spent(spender())["execution"].tokens == 9
+    assert again.extended(spender())["day", "tokens"] == 100.0
+    assert again.about(spender().execution_id) == ("a", ("cost/turn=1",))
+    assert again.knows_call(spender().execution_id, "call")
+
+
+def test_executions_whose_end_nobody_saw_go_after_thirty_days_of_work(tmp_path: Path) -> None:
+    file = tmp_path / "spent.sqlite"
+    for days in range(40):
+        Ledger(file).begin(f"e{days}", agent_id="a", limits=("cost/turn=1",), day=TODAY + timedelta(days=days))
+    assert [Ledger(file).about(f"e{days}")[0] for days in (0, 8, 15, 39)] == ["", "", "a", "a"]
+
+
 def test_an_extension_counts_once_and_a_refusal_is_of_one_turn(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "spent.sqlite")
     for _ in range(2):

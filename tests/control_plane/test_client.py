@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -144,6 +145,25 @@ async def test_the_clock_is_compared_with_the_servers(plane: FakeControlPlane, c
     await client.get_execution("e1")
     assert client.clock_skew is not None
     assert abs(client.clock_skew + timedelta(hours=1)) < timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("days", [1, -1, -20_000])
+async def test_a_clock_that_is_set_does_not_move_the_servers(plane: FakeControlPlane, days: int) -> None:
+    wall, passed = [time.time()], [0.0]
+    client = ControlPlaneClient(
+        base_url=plane.url, api_key=Secret(API_KEY), now=lambda: wall[0], steady=lambda: passed[0]
+    )  # fmt: skip
+    try:
+        said = datetime.now(UTC).replace(microsecond=0)
+        plane.date = format_datetime(said, usegmt=True)
+        await client.get_execution("e1")
+        wall[0] += timedelta(days=days).total_seconds()
+        passed[0] += 60.0  # asleep, as like as not
+        assert client.server_time == said + timedelta(seconds=60.5)
+        assert client.clock_skew is not None
+        assert abs(client.clock_skew + timedelta(days=days) - timedelta(seconds=60)) < timedelta(seconds=10)
+    finally:
+        await client.aclose()
 
 
 async def test_connections_are_kept_and_can_be_made_anew(plane: FakeControlPlane, client: ControlPlaneClient) -> None:

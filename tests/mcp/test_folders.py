@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -84,19 +85,18 @@ def test_time_limits_change_no_folder() -> None:
 
 
 def test_what_nobody_used_for_long_goes(tmp_path: Path) -> None:
-    now = 0.0
-    folders = ServerFolders(tmp_path / "servers", kept=timedelta(days=30), now=lambda: now)
+    now = time.time()
+    folders = ServerFolders(tmp_path / "servers", kept=timedelta(days=30))
     old, young = folders.of(config()), folders.of(config(alias="t"))
     assert old is not None
     assert young is not None
-    assert folders.sweep() == 0, "there is nothing yet"
+    assert folders.sweep(now=now) == 0, "there is nothing yet"
     (tmp_path / "outside").mkdir()
     (old.use() / "link").symlink_to(tmp_path / "outside")
     young.use()
-    now = timedelta(days=20).total_seconds()
-    young.use()
-    now = timedelta(days=31).total_seconds()
-    assert folders.sweep() == 1
+    for folder, days in ((old, 31), (young, 11)):
+        os.utime(folder.path, (now - timedelta(days=days).total_seconds(),) * 2)
+    assert folders.sweep(now=now) == 1
     assert [path.name for path in (tmp_path / "servers").iterdir()] == [young.path.name]
     assert (tmp_path / "outside").is_dir()
 

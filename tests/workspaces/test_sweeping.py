@@ -87,10 +87,34 @@ def test_links_out_are_removed_and_not_followed(root: Path, tmp_path: Path) -> N
 
 def test_it_is_due_at_start_and_a_day_later(root: Path) -> None:
     now = [1000.0]
-    one = WorkspaceSweep(root, kept=KEPT, keep_failed=False, in_use=tuple, now=lambda: now[0])
+    one = WorkspaceSweep(root, kept=KEPT, keep_failed=False, in_use=tuple, now=time.time, steady=lambda: now[0])
     assert one.due
     assert one.run() == 0
     now[0] += 86_000
     assert not one.due
     now[0] += 1_000
     assert one.due
+
+
+def test_nothing_goes_while_nobody_knows_the_time(root: Path) -> None:
+    Workspace.open(root, "over")
+    mark_ended(root, "over", "completed")
+    told: list[float | None] = [None]
+    one = WorkspaceSweep(root, kept=KEPT, keep_failed=False, in_use=tuple, now=lambda: told[0])
+    assert not one.due
+    assert one.run() == 0
+    told[0] = time.time() + 86_400
+    assert one.due
+    assert one.run() == 1
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_was_made_before_the_machine_knew_the_time_is_not_old(root: Path, *, seen: bool) -> None:
+    Workspace.open(root, "young")
+    os.utime(root / "young", (3600.0, 3600.0))
+    if seen:
+        mark_ended(root, "young", "completed")
+        os.utime(root / "young.ended", (3700.0, 3700.0))
+    assert sweep(root) == 0
+    assert "young" in names(root)
+    assert sweep(root, later=LONGEST_WAIT + timedelta(hours=1)) == 1, "it is dated from then on"

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +24,13 @@ from worker_core.settings.budget import Kind, Scope
 
 FORMAT: Final = 1
 _LOCK_LIMIT_SECONDS: Final = 5.0
-_DAYS_KEPT: Final = timedelta(days=2)
-_EXECUTIONS_KEPT: Final = timedelta(days=30)
-"""Of executions whose end was not seen here."""
+_DAYS_KEPT: Final = 3
+"""On which something was spent: today's limits need one. A clock that lay ahead for a while brings days that never
+were, which must not take today's away: those that lie ahead are kept beside those that do not.
+"""
+
+_EXECUTIONS_KEPT: Final = 30
+"""Likewise, for executions whose end was not seen here: those that began or spent on one of the newest such days."""
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS spent (place TEXT PRIMARY KEY, execution TEXT NOT NULL, day TEXT NOT NULL,"
@@ -278,15 +282,29 @@ def _add(run: Any, spender: Spender, spending: Spending) -> None:
 
 
 def _sweep(run: Any, day: date) -> None:
-    """Days that are over, and executions that ended elsewhere."""
+    """Days that are over, and executions that ended elsewhere. No clock is believed, as in `days`."""
     days.sweep(run, day)
     for table in ("spent", "more"):
-        run(f"DELETE FROM {table} WHERE execution = '' AND day < ?", (str(day - _DAYS_KEPT),))  # noqa: S608
-    gone = run(
-        "SELECT execution FROM executions WHERE day < ? AND NOT EXISTS"
-        " (SELECT 1 FROM spent WHERE spent.execution = executions.execution AND spent.day >= ?)",
-        (str(day - _EXECUTIONS_KEPT), str(day - _EXECUTIONS_KEPT)),
+        for side in ("<=", ">"):
+            run(
+                f"DELETE FROM {table} WHERE execution = '' AND day {side} ? AND day NOT IN"  # noqa: S608 (our own)
+                f" (SELECT DISTINCT day FROM {table} WHERE execution = '' AND day {side} ?"
+                f" ORDER BY day DESC LIMIT {_DAYS_KEPT})",
+                (str(day), str(day)),
+            )
+    kept = {
+        found
+        for side in ("<=", ">")
+        for (found,) in run(
+            f"SELECT day FROM (SELECT day FROM executions UNION SELECT day FROM spent WHERE execution != '')"  # noqa: S608
+            f" WHERE day {side} ? ORDER BY day DESC LIMIT {_EXECUTIONS_KEPT}",
+            (str(day),),
+        )
+    }
+    last = run(
+        "SELECT execution, executions.day, (SELECT max(day) FROM spent WHERE spent.execution = executions.execution)"
+        " FROM executions"
     ).fetchall()
-    for (execution,) in gone:
+    for execution in (one for one, began, spent in last if began not in kept and spent not in kept):
         for table in _OF_AN_EXECUTION:
             run(f"DELETE FROM {table} WHERE execution = ?", (execution,))  # noqa: S608

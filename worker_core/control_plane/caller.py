@@ -12,6 +12,7 @@ from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 import msgspec
 
+from worker_core.basics.clocks import steady
 from worker_core.basics.sentences import worded
 from worker_core.control_plane import errors, wire
 from worker_core.control_plane.connections import Connections, HttpAnswer
@@ -58,6 +59,7 @@ class Caller:
         allow_http: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady,
     ) -> None:
         """See `ControlPlaneClient`."""
         check_private(base_url, whose=worded("control plane"), allow_http=allow_http)
@@ -65,8 +67,11 @@ class Caller:
         self._api_key = api_key
         self._clock = clock
         self._now = now
-        self._skew: timedelta | None = None
-        self._skew_at = float("-inf")
+        self._steady = steady
+        self._said: tuple[datetime, float] | None = None
+        """What the server's clock showed, and when that was by a clock that nobody sets."""
+
+        self._said_at = float("-inf")
         self._vital = Connections(
             base_url=self.base_url, headers=self._headers, ca_file=ca_file, max_connections=8, clock=clock
         )
@@ -81,8 +86,17 @@ class Caller:
 
     @property
     def clock_skew(self) -> timedelta | None:
-        """Server time minus local time at the last measurement, to about a second; None before the first answer."""
-        return self._skew
+        """Server time minus local time, to about a second; None before the first answer."""
+        said = self.server_time
+        return None if said is None else said - datetime.fromtimestamp(self._now(), UTC)
+
+    @property
+    def server_time(self) -> datetime | None:
+        """What the server's clock shows now, whoever has set this machine's meanwhile; None before the first answer."""
+        if self._said is None:
+            return None
+        said, then = self._said
+        return said + timedelta(seconds=self._steady() - then)
 
     def reset_connections(self) -> None:
         """Begin anew on fresh connections: after waking up, or when the network changed."""
@@ -120,7 +134,7 @@ class Caller:
             query=query,
             limit_seconds=limit_seconds,
         )
-        self.measure_skew(answer)
+        self.note_time(answer)
         return answer
 
     async def call(self, method: str, path: str, action: str, **how: Unpack[How]) -> HttpAnswer:
@@ -217,9 +231,9 @@ class Caller:
     def read(self, model: type[_Model], raw: object, *, action: str) -> _Model:
         return wire.read(model, raw, action=action, server=self.server)
 
-    def measure_skew(self, answer: HttpAnswer) -> None:
+    def note_time(self, answer: HttpAnswer) -> None:
         """Once a minute, by the time that an answer says."""
-        if self._clock() - self._skew_at < _SKEW_EVERY_SECONDS:
+        if self._clock() - self._said_at < _SKEW_EVERY_SECONDS:
             return
         try:
             said = _moment(answer.headers.get("date", ""))
@@ -227,9 +241,9 @@ class Caller:
             return
         if said.tzinfo is None:
             said = said.replace(tzinfo=UTC)
-        self._skew_at = self._clock()
+        self._said_at = self._clock()
         # The header has whole seconds, cut: on average it is half a second behind.
-        self._skew = said + timedelta(seconds=0.5) - datetime.fromtimestamp(self._now(), UTC)
+        self._said = (said + timedelta(seconds=0.5), self._steady())
 
 
 def _moment(text: str) -> datetime:

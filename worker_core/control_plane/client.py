@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from worker_core.basics.clocks import steady
 from worker_core.basics.sentences import worded
 from worker_core.control_plane import errors, models, wire
 from worker_core.control_plane.caller import Caller
@@ -49,6 +50,7 @@ class ControlPlaneClient:
         allow_http: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady,
     ) -> None:
         """Nothing is opened before the first call.
 
@@ -59,12 +61,19 @@ class ControlPlaneClient:
             allow_http: the setting: the key may go to other machines unencrypted.
             clock: monotonic seconds.
             now: wall clock, seconds since the epoch; compared with the server's.
+            steady: seconds that nobody sets, and that go on in sleep.
 
         Raises:
             ConfigurationError: the key would go out unencrypted.
         """
         self._caller = Caller(
-            base_url=base_url, api_key=api_key, ca_file=ca_file, allow_http=allow_http, clock=clock, now=now
+            base_url=base_url,
+            api_key=api_key,
+            ca_file=ca_file,
+            allow_http=allow_http,
+            clock=clock,
+            now=now,
+            steady=steady,
         )
 
     @classmethod
@@ -115,6 +124,11 @@ class ControlPlaneClient:
     def clock_skew(self) -> timedelta | None:
         """Server time minus local time at the last measurement, to about a second; None before the first answer."""
         return self._caller.clock_skew
+
+    @property
+    def server_time(self) -> datetime | None:
+        """What the server's clock shows now, whoever has set this machine's meanwhile; None before the first answer."""
+        return self._caller.server_time
 
     def reset_connections(self) -> None:
         """Begin anew on fresh connections: after waking up, or when the network changed."""

@@ -103,5 +103,5 @@ class RelayCaller(Caller):
             said = worded("Your worker did not get an answer for {action}. {why}", action=action, why=error.fact)
             unreachable = errors.Unreachable(said)
             raise (unreachable.with_repair(error.repair) if error.repair else unreachable) from error
-        self.measure_skew(answer)
+        self.note_time(answer)
         return answer

@@ -213,7 +213,7 @@ class QueueSession:
 
     def server_now(self) -> datetime:
         """The control plane's clock, which is the one that the keys it gives are timed by."""
-        return datetime.now(UTC) + (self._client.clock_skew or timedelta(0))
+        return self._client.server_time or datetime.now(UTC)
 
     def nudge(self) -> None:
         """Try to register at once: the network changed, or the machine woke up."""

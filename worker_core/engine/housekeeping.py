@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from worker_core import bundle
+from worker_core.basics.clocks import LeastTime
 from worker_core.basics.sentences import worded
 from worker_core.basics.tasks import TaskKeeper
 from worker_core.machine import changes
@@ -58,11 +59,13 @@ class Housekeeping:
         self.health: Health | None = None
         """As of the last sample."""
 
+        self._time = LeastTime(other=lambda: services.client.server_time)
         self._sweep = WorkspaceSweep(
             paths.workspaces,
             kept=settings.workspace_kept,
             keep_failed=settings.keep_failed_workspaces,
             in_use=lambda: [view.execution_id for view in tracker.views()],
+            now=self._time.now,
         )
         self._sweeping: asyncio.Future[int] | None = None
         self._client_of = client_of
@@ -74,9 +77,6 @@ class Housekeeping:
 
     async def run(self, *, on_change: Callable[[str], None]) -> None:
         """Until it is cancelled. `on_change` hears, as a sentence, that the machine slept or changed its network."""
-        # Executions that ended elsewhere leave their records behind.
-        await asyncio.to_thread(self._services.journal.sweep, older_than=JOURNAL_KEPT)
-        await asyncio.to_thread(self._sweep_folders)
         await changes.watch(sampler=self.sampler, on_sample=self._sampled, on_change=on_change)
 
     def _sampled(self, sample: Health) -> None:
@@ -90,8 +90,9 @@ class Housekeeping:
             from worker_core.basics.allocator import give_back  # a worker's start has it, the tray's has no use for it
 
             give_back()
-        if self._sweep.due:
-            self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders)
+        if self._sweep.due and (now := self._time.now()) is not None:
+            self._services.permissions.book.sweep(datetime.fromtimestamp(now, UTC))
+            self._sweeping = asyncio.get_running_loop().run_in_executor(None, self._sweep_folders, now)
         self._on_sample()
         if self._on_replaced is not None and bundle.was_replaced():
             self._on_replaced()
@@ -109,5 +110,7 @@ class Housekeeping:
         self._services.announcements.forget(execution_id)
         self._services.sessions.forget(execution_id)
 
-    def _sweep_folders(self) -> int:
-        return self._sweep.run() + self._services.mcp.folders.sweep()
+    def _sweep_folders(self, now: float) -> int:
+        # Executions that ended elsewhere leave their records behind.
+        swept = self._services.journal.sweep(older_than=JOURNAL_KEPT, now=now)
+        return swept + self._sweep.run() + self._services.mcp.folders.sweep(now=now)

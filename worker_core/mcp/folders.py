@@ -10,14 +10,13 @@ import contextlib
 import hashlib
 import logging
 import os
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from worker_core.basics.clocks import last_used
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.paths import private_directory
 from worker_core.workspaces import anchored
@@ -40,8 +39,6 @@ class ServerFolder:
     path: Path
     """The worker's own; what the server may write is below."""
 
-    now: Callable[[], float] = time.time
-
     @property
     def home(self) -> Path:
         return self.path / "home"
@@ -58,7 +55,7 @@ class ServerFolder:
             OSError: it cannot be made.
         """
         private_directory(self.home)
-        os.utime(self.path, (self.now(), self.now()))
+        os.utime(self.path)
         return self.home
 
     def discard(self) -> None:
@@ -80,27 +77,25 @@ class ServerFolders:
     Args:
         root: where they are.
         kept: after the last start.
-        now: wall clock, seconds since the epoch.
     """
 
-    def __init__(self, root: Path, *, kept: timedelta = KEPT, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, root: Path, *, kept: timedelta = KEPT) -> None:
         self._root = root
         self._kept = kept
-        self._now = now
 
     def of(self, config: ServerConfig) -> ServerFolder | None:
         """Where it keeps what it keeps; None for a remote one."""
         if config.transport != "stdio":
             return None
-        return ServerFolder(path=self._root / name_of(config), now=self._now)
+        return ServerFolder(path=self._root / name_of(config))
 
-    def sweep(self) -> int:
-        """Remove those that nobody has used for long; returns how many."""
+    def sweep(self, *, now: float) -> int:
+        """Remove those that nobody has used for long; returns how many. `now`: what time it is at the least."""
         swept = 0
         with contextlib.suppress(OSError):
             for entry in list(self._root.iterdir()):
                 try:
-                    if self._now() - entry.lstat().st_mtime > self._kept.total_seconds():
+                    if now - last_used(entry, now) > self._kept.total_seconds():
                         anchored.remove(self._root, entry.name)
                         swept += 1
                 except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from worker_core.basics import typed_json
+from worker_core.basics.clocks import steady
 from worker_core.basics.files import write_private
 from worker_core.basics.sentences import worded
 from worker_core.basics.visible import visible
@@ -110,6 +111,9 @@ class ApprovalBook:
         self._asked: dict[tuple[str, str], Asked] = {}
         self._granted: dict[str, set[str]] = {}
         self._views: dict[tuple[str, str], ApprovalView] = {}
+        self._until: dict[tuple[str, str], float] = {}
+        """Of what was asked by this process: when its time is over, by a clock that nobody sets."""
+
         for file in folder.glob("*/*.json") if folder.is_dir() else ():
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 if file.name == _GRANTS or not is_private(file):
@@ -117,10 +121,7 @@ class ApprovalBook:
                 asked = typed_json.decode(file.read_bytes(), Asked)
                 if asked.format > FORMAT:
                     continue
-                if asked.expires_at + _KEPT_AFTER < datetime.now(UTC) and not asked.answer:
-                    file.unlink()
-                else:
-                    self._asked[asked.execution_id, asked.call_id] = asked
+                self._asked[asked.execution_id, asked.call_id] = asked
 
     def get(self, execution_id: str, call_id: str, *, digest: str) -> Asked | None:
         asked = self._asked.get((execution_id, call_id))
@@ -265,10 +266,16 @@ class ApprovalBook:
         """Nobody will be asked any more."""
         asked = self._asked.get((execution_id, call_id))
         if asked is not None and not asked.answer:
-            self._asked.pop((execution_id, call_id))
-            self._views.pop((execution_id, call_id), None)
+            self._let_go((execution_id, call_id))
             self._file(asked).unlink(missing_ok=True)
             self._on_change()
+
+    def sweep(self, now: datetime) -> None:
+        """Let go of what nobody was told about for long. `now`: what time it is at the least."""
+        over = [one for one in self._asked.values() if one.expires_at + _KEPT_AFTER < now and not one.answer]
+        for asked in over:
+            with contextlib.suppress(OSError):  # it is tried again the next day
+                self.drop(asked)
 
     def in_call(self, execution_id: str, call_id: str, *, digest: str) -> Asked | None:
         """The question that a call under way has asked last, answered or not."""
@@ -277,8 +284,7 @@ class ApprovalBook:
 
     def drop(self, asked: Asked) -> None:
         """The call has its answer and goes on: neither question nor answer is kept."""
-        self._asked.pop((asked.execution_id, asked.call_id), None)
-        self._views.pop((asked.execution_id, asked.call_id), None)
+        self._let_go((asked.execution_id, asked.call_id))
         self._file(asked).unlink(missing_ok=True)
         self._on_change()
 
@@ -317,8 +323,7 @@ class ApprovalBook:
         self._granted.pop(execution_id, None)
         gone = [key for key in self._asked if key[0] == execution_id]
         for key in gone:
-            del self._asked[key]
-            self._views.pop(key, None)
+            self._let_go(key)
         shutil.rmtree(self._of(execution_id), ignore_errors=True)
         if gone:
             self._on_change()
@@ -348,17 +353,28 @@ class ApprovalBook:
         return self._views[key]
 
     def _waiting(self) -> list[Asked]:
-        now = datetime.now(UTC)
-        waiting = [asked for asked in self._asked.values() if not asked.answer and asked.expires_at > now]
+        waiting = [asked for asked in self._asked.values() if not asked.answer and self._has_time(asked)]
         return sorted(waiting, key=lambda asked: asked.asked_at)
+
+    def _has_time(self, asked: Asked) -> bool:
+        """By either clock: one that was set forward takes nobody's time to answer. Whoever waits says when it is over."""
+        until = self._until.get((asked.execution_id, asked.call_id), float("-inf"))
+        return asked.expires_at > _now() or until > steady()
+
+    def _let_go(self, key: tuple[str, str]) -> None:
+        for known in (self._asked, self._views, self._until):
+            known.pop(key, None)
 
     def _write(self, asked: Asked) -> None:
         earlier = self._asked.get((asked.execution_id, asked.call_id))
         if earlier is not None and earlier.id != asked.id:
             self._file(earlier).unlink(missing_ok=True)
         _put(self._file(asked), msgspec.json.encode(asked))
-        self._asked[asked.execution_id, asked.call_id] = asked
-        self._views.pop((asked.execution_id, asked.call_id), None)
+        key = (asked.execution_id, asked.call_id)
+        self._asked[key] = asked
+        self._views.pop(key, None)
+        if earlier is None or earlier.id != asked.id:
+            self._until[key] = steady() + (asked.expires_at - asked.asked_at).total_seconds()
         self._on_change()
 
     def _of(self, execution_id: str) -> Path:
@@ -366,6 +382,10 @@ class ApprovalBook:
 
     def _file(self, asked: Asked) -> Path:
         return self._of(asked.execution_id) / f"{asked.id}.json"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _put(file: Path, content: bytes) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
+from worker_core.basics.clocks import last_used, steady
 from worker_core.paths import private_directory
 from worker_core.workspaces import anchored
 from worker_core.workspaces.workspace import safe_name
@@ -41,7 +41,8 @@ class WorkspaceSweep:
         kept: how long after an execution's end, or after its last use where no end is known.
         keep_failed: workspaces of failed executions stay until somebody removes them.
         in_use: ids of executions that are known to go on.
-        now: wall clock, seconds since the epoch: a machine that slept is late, not young.
+        now: what time it is at the least, in seconds since the epoch; None: nobody knows, and nothing goes.
+        steady: seconds that nobody sets: a machine that slept is late, not young.
 
     """
 
@@ -52,23 +53,27 @@ class WorkspaceSweep:
         kept: timedelta,
         keep_failed: bool,
         in_use: Callable[[], Collection[str]],
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float | None],
+        steady: Callable[[], float] = steady,
     ) -> None:
         self._root = root
         self.kept = kept
         self.keep_failed = keep_failed
         self._in_use = in_use
         self._now = now
-        self._next = 0.0
+        self._steady = steady
+        self._next = float("-inf")
 
     @property
     def due(self) -> bool:
         """At the start, and a day after each run. Whoever looks at the machine now and then asks this."""
-        return self._now() >= self._next
+        return self._steady() >= self._next and self._now() is not None
 
     def run(self) -> int:
         """Remove what is due; returns how many. What cannot be removed is logged and tried again the next day."""
-        self._next = self._now() + SWEEP_EVERY.total_seconds()
+        if (now := self._now()) is None:
+            return 0
+        self._next = self._steady() + SWEEP_EVERY.total_seconds()
         spared = {safe_name(execution_id) for execution_id in self._in_use()}
         swept = 0
         try:
@@ -80,7 +85,7 @@ class WorkspaceSweep:
                 if not (self._root / name.removesuffix(_ENDED)).is_dir():
                     self._forget(name)
                 continue
-            if name in spared or not self._is_over(name):
+            if name in spared or not self._is_over(name, now):
                 continue
             try:
                 anchored.remove(self._root, name)
@@ -92,22 +97,22 @@ class WorkspaceSweep:
             log.info("%d workspaces of executions that are over were removed.", swept)
         return swept
 
-    def _is_over(self, name: str) -> bool:
+    def _is_over(self, name: str, now: float) -> bool:
         try:
-            used = (self._root / name).lstat().st_mtime
+            used = last_used(self._root / name, now)
         except OSError:
             return False
         marker = self._root / f"{name}{_ENDED}"
         status: str | None = None
         with contextlib.suppress(OSError, UnicodeDecodeError):
             # A later use than the end: the execution was begun again.
-            ended = marker.lstat().st_mtime
+            ended = last_used(marker, now)
             if ended >= used:
                 status, used = marker.read_text(encoding="utf-8"), ended
         if status == "failed" and self.keep_failed:
             return False
         kept = self.kept if status is not None else max(self.kept, LONGEST_WAIT)
-        return self._now() - used > kept.total_seconds()
+        return now - used > kept.total_seconds()
 
     def _forget(self, marker: str) -> None:
         with contextlib.suppress(OSError):

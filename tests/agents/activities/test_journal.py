@@ -300,7 +300,7 @@ def test_a_folder_that_may_only_be_read() -> None:
             with pytest.raises(JournalError, match="The tool call was made"):
                 journal.record("e", "begun", RESULT)
             journal.forget("e")
-            assert journal.sweep(older_than=timedelta(seconds=-100)) == 0
+            assert journal.sweep(older_than=timedelta(seconds=-100), now=time.time()) == 0
             assert journal.outcome("e", "begun") == Dispatched()
         finally:
             os.seteuid(user)
@@ -317,7 +317,7 @@ def test_a_place_that_is_no_folder(tmp_path: Path) -> None:
         journal.outcome("e", "c")
     with pytest.raises(JournalError, match="not made"):
         journal.mark_dispatched("e", "c")
-    assert journal.sweep(older_than=timedelta(0)) == 0
+    assert journal.sweep(older_than=timedelta(0), now=time.time()) == 0
     journal.forget("e")
 
 
@@ -370,25 +370,35 @@ def test_ids_are_never_paths(journal: Journal, folder: Path, identifier: str) ->
 
 
 def test_sweep(journal: Journal, folder: Path) -> None:
-    assert journal.sweep(older_than=timedelta(0)) == 0
+    assert journal.sweep(older_than=timedelta(0), now=time.time()) == 0
     for execution in ("old", "new"):
         journal.mark_dispatched(execution, "c")
     (folder / "a-stray-file").touch()
     old = next(path for path in folder.iterdir() if path.is_dir() and path.name == module._name("old"))
     for path in (old, folder / "a-stray-file"):
         os.utime(path, (time.time() - 1000,) * 2)
-    assert journal.sweep(older_than=timedelta(seconds=2000)) == 0
-    assert journal.sweep(older_than=timedelta(seconds=500)) == 1
+    assert journal.sweep(older_than=timedelta(seconds=2000), now=time.time()) == 0
+    assert journal.sweep(older_than=timedelta(seconds=500), now=time.time()) == 1
     assert journal.outcome("old", "c") == NotDispatched()
     assert journal.outcome("new", "c") == Dispatched()
-    assert journal.sweep(older_than=timedelta(seconds=500)) == 0
+    assert journal.sweep(older_than=timedelta(seconds=500), now=time.time()) == 0
 
 
 def test_a_new_call_keeps_its_execution_from_being_swept(journal: Journal, folder: Path) -> None:
     journal.mark_dispatched("e", "first")
     os.utime(folder / module._name("e"), (time.time() - 1000,) * 2)
     journal.record("e", "first", RESULT)
-    assert journal.sweep(older_than=timedelta(seconds=500)) == 0
+    assert journal.sweep(older_than=timedelta(seconds=500), now=time.time()) == 0
+
+
+def test_what_was_made_before_the_machine_knew_the_time_is_not_old(journal: Journal, folder: Path) -> None:
+    """A board without a battery begins in 1970, and hears the time some minutes later."""
+    journal.mark_dispatched("e", "c")
+    os.utime(folder / module._name("e"), (3600.0, 3600.0))
+    now = time.time()
+    assert journal.sweep(older_than=timedelta(days=30), now=now) == 0
+    assert journal.outcome("e", "c") == Dispatched()
+    assert journal.sweep(older_than=timedelta(days=30), now=now + 31 * 86_400) == 1, "it is dated from then on"
 
 
 def test_two_may_sweep_at_once(journal: Journal, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,7 +407,7 @@ def test_two_may_sweep_at_once(journal: Journal, folder: Path, monkeypatch: pyte
     listed = list(folder.iterdir())
     shutil.rmtree(listed[1])
     monkeypatch.setattr(Path, "iterdir", lambda _: iter(listed))
-    assert journal.sweep(older_than=timedelta(seconds=-100)) == 3
+    assert journal.sweep(older_than=timedelta(seconds=-100), now=time.time()) == 3
 
 
 def test_executions_at_once(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,11 +67,11 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep_nothing(self) -> None:
-        assert self.journal.sweep(older_than=timedelta(hours=1)) == 0
+        assert self.journal.sweep(older_than=timedelta(hours=1), now=time.time()) == 0
 
     @rule()
     def sweep_everything(self) -> None:
-        self.journal.sweep(older_than=timedelta(hours=-1))
+        self.journal.sweep(older_than=timedelta(hours=-1), now=time.time())
         self.model.clear()
 
     @invariant()

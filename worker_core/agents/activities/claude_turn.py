@@ -34,6 +34,7 @@ from worker_core.agents.messages import (
     ToolOutcome,
     Usage,
 )
+from worker_core.basics.clocks import steady
 from worker_core.basics.foreign_json import DEEPEST, tamed
 from worker_core.basics.shortening import LONGEST_TEXT, shortened
 from worker_core.basics.whole_text import WholeCharacters
@@ -368,8 +369,9 @@ class _Turn:
         """Until somebody at this machine has answered, or may no longer."""
         book, execution_id = self._services.permissions.book, self._turn.execution_id
         self._services.tracker.waits_for_approval(execution_id)
+        over = steady() + (until - datetime.now(UTC)).total_seconds()  # whoever sets the clock meanwhile
         while book.is_waiting(execution_id, call_id):
-            if datetime.now(UTC) >= until:
+            if steady() >= over:
                 return APPROVAL_TIMED_OUT
             await asyncio.sleep(_LOOKS_AT_ANSWER.total_seconds())
         return ""

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import msgspec
 
 from worker_core.basics import typed_json
+from worker_core.basics.clocks import last_used
 from worker_core.basics.files import NEW, sync_folder, write_private
 from worker_core.basics.quick_dataclass import dataclass
 from worker_core.errors import KubiyaError
@@ -145,9 +145,9 @@ class Journal:
         """Drop the calls of an execution that has ended. What cannot be removed is swept later."""
         shutil.rmtree(self._folder / _name(execution_id), ignore_errors=True)
 
-    def sweep(self, *, older_than: timedelta) -> int:
-        """Drop executions whose last call is older; returns how many."""
-        limit = time.time() - older_than.total_seconds()
+    def sweep(self, *, older_than: timedelta, now: float) -> int:
+        """Drop executions whose last call is older; returns how many. `now`: what time it is at the least."""
+        limit = now - older_than.total_seconds()
         swept = 0
         try:
             folders = list(self._folder.iterdir())
@@ -155,7 +155,7 @@ class Journal:
             return 0
         for folder in folders:
             with contextlib.suppress(OSError):  # another worker sweeps as well
-                if folder.stat().st_mtime < limit:
+                if last_used(folder, now) < limit:
                     shutil.rmtree(folder)
                     swept += 1
         return swept
