@@ -15,6 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
+from worker_core.basics import temporary
 from worker_core.basics.files import NEW
 from worker_core.basics.home import expanded
 from worker_core.basics.quick_dataclass import dataclass
@@ -185,6 +186,22 @@ class Paths:
     def without_sandbox_file(self) -> Path:
         """The answer of whoever was asked whether tools may run without a sandbox."""
         return self.state / "without-sandbox"
+
+    @property
+    def temporary(self) -> Path:
+        """For temporary files where the system has no folder for them."""
+        return self.state / "tmp"
+
+    def have_temporary(self) -> str:
+        """See to it that this process has a folder for temporary files.
+
+        Returns:
+            A sentence, where it is one of ours. Empty: the system has one.
+
+        Raises:
+            OSError: the system has none, and ours cannot be made.
+        """
+        return temporary.have_one(lambda: private_directory(self.temporary))
 
     @property
     def sandbox(self) -> Path:

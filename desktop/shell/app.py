@@ -110,6 +110,7 @@ async def _run(app: Application, loop: WorkerLoop, options: Options) -> int:
     launch = Launch.of(options)
     paths = launch.paths
     paths.check()
+    without_temporary = paths.have_temporary()
     OURS.make_ready(paths, in_use_by=lambda: [one.pid for one in running_workers(paths.runtime)])
     with ExitStack() as parts:
         instance = SingleInstance(paths.runtime)
@@ -124,6 +125,8 @@ async def _run(app: Application, loop: WorkerLoop, options: Options) -> int:
         parts.callback(instance.release)
         file = FileSink(paths.desktop_log, complain=sys.stderr)
         parts.callback(uninstall, install(redactor=launch.redactor, sinks=[file], ring=launch.ring))
+        if without_temporary:
+            log.warning("%s", without_temporary)
         crashes = CrashKeeper(folder=paths.logs, redactor=launch.redactor, ring=launch.ring)
         crashes.install(loop)
         parts.callback(crashes.uninstall)

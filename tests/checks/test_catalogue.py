@@ -87,13 +87,21 @@ async def test_hosts_that_answer_and_patterns() -> None:
     assert (await network.mcp_hosts(Settings(mcp_hosts=("*.example.invalid",)))).verdict == "skip"
 
 
-def test_no_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_temporary_folder(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_there() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     monkeypatch.setattr(folders.tempfile, "gettempdir", none_there)
-    found = folders._temporary_folder()
+    found = folders._temporary_folder(paths)
     assert (found.verdict, "TMPDIR" in found.repair) == ("fail", True)
+
+
+def test_a_temporary_folder_of_the_worker_s_own(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths.temporary.mkdir(parents=True)
+    monkeypatch.setattr(folders.tempfile, "tempdir", str(paths.temporary))
+    found = folders._temporary_folder(paths)
+    assert (found.verdict, str(paths.temporary) in found.sentence) == ("warn", True)
+    assert "TMPDIR" in found.repair
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere")

@@ -37,7 +37,7 @@ _ALL: Final = (
     ("settings", "Are the settings valid, and does everything that looks like one have an effect?"),
     ("policy", "Can the policy file be read?"),
     ("state folder", "Can the worker keep its state here, and nobody else write to it?"),
-    ("temporary folder", "Is there a folder for temporary files, which the file tools need?"),
+    ("temporary folder", "Is there a folder for temporary files, with room in it?"),
     ("logs", "Can the log be written?"),
     ("disk", "Is there room for workspaces and for events that wait?"),
     ("proxy", "Does the proxy answer that the control plane is reached through?"),

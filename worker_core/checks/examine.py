@@ -98,7 +98,7 @@ async def examine(
         ("settings", lambda: _one(check.settings_file(paths, settings, remarks=remarks))),
         ("policy", lambda: _one(check.policy(paths))),
         ("state folder", lambda: _one(check.state_folder(paths))),
-        ("temporary folder", lambda: _one(folders.temporary_folder())),
+        ("temporary folder", lambda: _one(folders.temporary_folder(paths))),
         ("logs", lambda: _one(folders.logs(paths))),
         ("disk", lambda: _one(check.disk(paths))),
     ]

@@ -13,20 +13,25 @@ from typing import Final
 
 from worker_core.basics.files import nearest_existing
 from worker_core.basics.sizes import size
+from worker_core.basics.temporary import systems_folder
 from worker_core.checks.check import Check, fail, ok, skip, warn
 from worker_core.paths import Paths
 
 TEMPORARY_WARN_BYTES: Final = 200 * 10**6
 
 
-async def temporary_folder() -> Check:
-    return await asyncio.to_thread(_temporary_folder)
+async def temporary_folder(paths: Paths) -> Check:
+    return await asyncio.to_thread(_temporary_folder, paths)
 
 
-def _temporary_folder() -> Check:
+def _temporary_folder(paths: Paths) -> Check:
     name = "temporary folder"
+    repair = (
+        "Name one in TMPDIR, or make room there; in a read-only container mount an emptyDir or a tmpfs at /tmp, in a "
+        "unit set PrivateTmp=yes."
+    )
     try:
-        folder = tempfile.gettempdir()
+        folder = systems_folder()
         with tempfile.NamedTemporaryFile(dir=folder, prefix="kubiya-doctor-") as probe:
             probe.write(b"ok")
             probe.flush()
@@ -34,9 +39,12 @@ def _temporary_folder() -> Check:
     except OSError as error:
         return fail(
             name,
-            f"No folder for temporary files can be written ({error.strerror or error}). File tools fail there.",
-            "Name one in TMPDIR; in a read-only container mount an emptyDir or a tmpfs at /tmp, in a unit set "
-            "PrivateTmp=yes.",
+            f"No folder for temporary files can be written, or they are full ({error.strerror or error}).",
+            repair,
+        )
+    if folder in {str(paths.temporary), str(nearest_existing(paths.state))}:
+        return warn(
+            name, f"The system has none that can be written, or they are full: {paths.temporary} is used.", repair
         )
     if free < TEMPORARY_WARN_BYTES:
         return warn(name, f"{folder} has {size(free)} left.", "Free some space there, or name another one in TMPDIR.")

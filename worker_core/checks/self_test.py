@@ -104,6 +104,7 @@ def _folders() -> str:
             pass
         if not existed and not any(folder.iterdir()):
             folder.rmdir()
+    paths.have_temporary()  # the checks after this one need a folder, as a worker does
     return str(paths.state)
 
 

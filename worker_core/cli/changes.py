@@ -106,6 +106,7 @@ def _with_changes(execution_id: str, do: Callable[[CheckoutChanges, Checkout], A
     from worker_core.checkouts.record import CheckoutRecords
 
     here = paths()
+    here.have_temporary()  # what is merged is put there first
     checkout = CheckoutRecords(here.checkouts).one(execution_id)
     settings = load_settings()
 

@@ -75,6 +75,8 @@ def command(
     from worker_core.checks.check import fail
     from worker_core.checks.diagnostics import collect, redactor_of, write_bundle
     from worker_core.checks.examine import examine
+    from worker_core.basics.files import nearest_existing
+    from worker_core.basics.temporary import have_one
     from worker_core.cli import screen
     from worker_core.cli.situation import hide_keys, paths
     from worker_core.errors import ConfigurationError
@@ -83,6 +85,8 @@ def command(
     from worker_core.settings import read
 
     environ = dict(os.environ)
+    # It changes nothing, not even the state: what it puts there for a moment stands where something is already.
+    have_one(lambda: nearest_existing(paths().state))
     redactor = redactor_of(environ)
     flags = {"queue_ids": queue_ids_in(queue_ids), **flags}
     reading = read(environ=environ, flags=flags, file=paths().settings_file)

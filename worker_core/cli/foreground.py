@@ -98,6 +98,7 @@ class Foreground:
             KubiyaError: it could not start, or could not go on.
         """
         self._paths.check()
+        without_temporary = self._paths.have_temporary()
         OURS.make_ready(self._paths, in_use_by=lambda: [one.pid for one in running_workers(self._paths.runtime)])
         redactor, ring = Redactor(), LogRing()
         redactor.add(self._api_key)
@@ -113,6 +114,8 @@ class Foreground:
         sinks: list[Sink] = [file] if self._supervised else [ConsoleSink(sys.stderr, style=style), file]
         pipeline = install(redactor=redactor, sinks=sinks, ring=ring, level=self._settings.log_level)
         threading.excepthook = _thread_failed  # Python's own prints, unmasked, where a daemon's log has it in pieces
+        if without_temporary:
+            log.warning("%s", without_temporary)
         began = time.monotonic()
         try:
             prompter = Prompter()

@@ -12,6 +12,7 @@ import click
 
 from worker_core.cli.root import Examples, ExamplesGroup
 from worker_core.cli.situation import json_option, paths
+from worker_core.cli.terminal import say
 
 
 def _options(command: Any) -> Any:
@@ -57,6 +58,7 @@ def command(ctx: click.Context, /, *, demo: bool, **options: Any) -> int | None:
             raise click.UsageError("Options of `serve` stand behind it: kubiya-worker playground serve --port 8080")
         return None
     _need_extra()
+    _have_temporary()
     if sys.stdin.isatty() or demo:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does: in good order
     if demo:
@@ -85,11 +87,17 @@ def command(ctx: click.Context, /, *, demo: bool, **options: Any) -> int | None:
 @json_option
 def serve(*, as_json: bool, data_dir: Path | None, **options: Any) -> None:
     _need_extra()
+    _have_temporary()
     import asyncio
 
     from worker_core.playground import command as backend
 
     asyncio.run(backend.serve(data_dir=data_dir or paths().playground, json=as_json, **options))
+
+
+def _have_temporary() -> None:
+    if said := paths().have_temporary():
+        say(said, err=True)
 
 
 def _need_extra() -> None:

@@ -32,7 +32,7 @@ _SHORT_PREFIX: Final = "kubiya-worker-"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file holds. `born` and `mark` are of the process's start, so that a pid that was given again is noticed."""
+    """What the file holds. `born` and `mark` say when the process began, so that a pid given again is noticed."""
 
     pid: int
     born: float
@@ -164,10 +164,14 @@ def short_folder() -> str:
     Raises:
         OSError: there is none.
     """
-    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes a folder of our own in it
+    refused: OSError | None = None
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108 - mkdtemp makes a folder of our own in it
         if len(os.fsencode(parent)) + len(_SHORT_PREFIX) + 12 <= SOCKET_PATH_LIMIT_BYTES:
-            return tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir=parent)
-    raise OSError("There is no temporary folder with a short name.")
+            try:
+                return tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir=parent)
+            except OSError as error:
+                refused = error
+    raise refused or OSError("There is no temporary folder with a short name.")
 
 
 def _remove_socket(endpoint: Endpoint) -> None:

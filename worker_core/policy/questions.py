@@ -357,7 +357,7 @@ class ApprovalBook:
         return sorted(waiting, key=lambda asked: asked.asked_at)
 
     def _has_time(self, asked: Asked) -> bool:
-        """By either clock: one that was set forward takes nobody's time to answer. Whoever waits says when it is over."""
+        """By either clock: setting one takes nobody's time to answer. Whoever waits says when it is over."""
         until = self._until.get((asked.execution_id, asked.call_id), float("-inf"))
         return asked.expires_at > _now() or until > steady()
 

@@ -86,7 +86,7 @@ def data(content: bytes) -> OpenFile:
         OSError: it cannot be made, or not be filled.
 
     """
-    file = OpenFile(_nameless())
+    file = OpenFile(nameless())
     _fill(file.descriptor, content)
     return file
 
@@ -98,10 +98,16 @@ def empty() -> KeptFile:
         OSError: it cannot be made.
 
     """
-    return KeptFile(_nameless())
+    return KeptFile(nameless())
 
 
-def _nameless() -> int:
+def nameless() -> int:
+    """The descriptor of a new file without a name; on Linux it takes no room in any folder.
+
+    Raises:
+        OSError: it cannot be made.
+
+    """
     if sys.platform == "linux":
         made = os.memfd_create("kubiya")
     else:

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from worker_core.basics.shortage import before_a_start
 from worker_core.sandbox.environment import CALL_MARK
 from worker_core.sandbox.keeper import Keeper
 from worker_core.sandbox.launcher import Command
+from worker_core.sandbox.loans import nameless
 from worker_core.sandbox.processes.running import RUNNING
 from worker_core.sandbox.processes.shield import shield_worker
 from worker_core.sandbox.processes.strays import end_strays
@@ -372,7 +372,7 @@ def _as_file(content: bytes | None) -> Iterator[IO[bytes] | int]:
     if not content:
         yield subprocess.PIPE if content is None else subprocess.DEVNULL
         return
-    with tempfile.TemporaryFile() as file:
+    with os.fdopen(nameless(), "w+b") as file:
         file.write(content)
         file.seek(0)
         yield file
