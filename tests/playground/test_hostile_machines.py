@@ -1,4 +1,4 @@
-"""A whole worker on machines whose folders for temporary files are missing, read-only or full, as its user starts it."""
+"""A whole worker on machines whose folders for temporary files are missing, read-only or full."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ MACHINES = {
         "for one in /tmp /var/tmp; do mount -t tmpfs -o size=4k,mode=1777 none $one;"
         " head -c 4096 /dev/zero > $one/filling; done"
     ),
-    "missing": (
-        "export TMPDIR=/nowhere; for one in /tmp /var/tmp; do mount -t tmpfs -o ro,mode=1777 none $one; done"
-    ),
+    "missing": ("export TMPDIR=/nowhere; for one in /tmp /var/tmp; do mount -t tmpfs -o ro,mode=1777 none $one; done"),
     "no shared memory": "mount -t tmpfs -o ro none /dev/shm; export XDG_RUNTIME_DIR=/nowhere",
 }
 
@@ -76,7 +74,7 @@ def test_doctor_says_which_folder_it_is_and_what_to_do(machine: str) -> None:
     assert found["sandbox"]["sentence"].startswith("Tools run in "), found
     folder = found["temporary-folder"]
     if machine == "no shared memory":
-        assert folder["verdict"] == "ok"
+        assert folder["status"] == "ok"
     else:
-        assert (folder["verdict"], f"{HOME}/home/state/tmp" in folder["sentence"]) == ("warn", True)
+        assert (folder["status"], f"{HOME}/home/state/tmp" in folder["sentence"]) == ("warn", True)
         assert "TMPDIR" in folder["repair"]

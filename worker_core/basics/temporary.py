@@ -50,7 +50,7 @@ def have_one(own: Callable[[], Path]) -> str:
         looked, folder = places(), str(own())
         tempfile.tempdir = os.environ["TMPDIR"] = folder
         return (
-            f"Temporary files are kept in {folder}: none of {looked} can be written, or they are full. Make room there, "
-            "or name another folder in TMPDIR."
+            f"Temporary files are kept in {folder}: none of {looked} can be written, or they are full. Make room "
+            "there, or name another folder in TMPDIR."
         )
     return ""

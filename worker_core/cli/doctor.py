@@ -72,11 +72,11 @@ def command(
     _known(*ids, *filter(None, [explain]))
     if only_list or explain:
         return _tell(explain, as_json=as_json)
+    from worker_core.basics.files import nearest_existing
+    from worker_core.basics.temporary import have_one
     from worker_core.checks.check import fail
     from worker_core.checks.diagnostics import collect, redactor_of, write_bundle
     from worker_core.checks.examine import examine
-    from worker_core.basics.files import nearest_existing
-    from worker_core.basics.temporary import have_one
     from worker_core.cli import screen
     from worker_core.cli.situation import hide_keys, paths
     from worker_core.errors import ConfigurationError

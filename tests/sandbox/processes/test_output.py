@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import tempfile
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -69,3 +71,36 @@ def test_a_full_disk_costs_the_middle_and_not_the_ends(monkeypatch: pytest.Monke
     assert keeper.ends() == (b"abcda", b"dabcd")
     assert not keeper.is_whole
     keeper.close()
+
+
+@pytest.mark.parametrize("room", [-1, 0, 3, 5, 40, 95, 99])
+def test_a_full_disk_is_told_where_something_is_missing(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """`room`: bytes that the disk takes; -1: there is no folder for temporary files."""
+
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            left = room - self.tell()
+            if left <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(bytes(data)[:left])
+
+    def made(**_: object) -> io.BytesIO:
+        if room < 0:
+            raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+        return Full()
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", made)
+    keeper = OutputKeeper(limit_bytes=10, whole_limit_bytes=1000)
+    printed = bytes(range(32, 132))
+    for at in range(0, len(printed), 7):
+        keeper.feed(printed[at : at + 7])
+    kept = b"".join(keeper.pieces())
+    keeper.close()
+    assert not keeper.is_whole
+    first = max(5, room)
+    missing = 100 - 5 - first
+    assert kept.startswith(printed[:first])
+    assert kept.endswith(printed[-5:])
+    assert (f"[... {missing} bytes are missing here".encode() in kept) == (missing > 0)
+    if missing <= 0:
+        assert kept == printed

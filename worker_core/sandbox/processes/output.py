@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import IO
 
 _BLOCK_BYTES = 65536
+_MISSING = "\n[... {} bytes are missing here: the folder for temporary files is full or cannot be written ...]\n"
 
 
 class Ends:
@@ -122,13 +123,24 @@ class OutputKeeper:
         return next((line for line in reversed(whole) if line.strip()), b"")
 
     def pieces(self) -> Iterator[bytes]:
-        """Everything that was kept, in order."""
-        if self._file is None:
-            yield from self._ends.parts()
+        """Everything that was kept, in order. Where a full disk took no more, a line says what is missing."""
+        head, tail = self._ends.parts()
+        if self._file is None and not self._file_failed:
+            yield from (head, tail)
             return
-        self._file.seek(0)
-        while block := self._file.read(_BLOCK_BYTES):
-            yield block
+        if self._file is None or self._file_bytes < len(head):
+            given = len(head)
+            yield head
+        else:
+            given = self._file_bytes
+            self._file.seek(0)
+            while block := self._file.read(_BLOCK_BYTES):
+                yield block
+        if self._file_failed:
+            missing = max(0, self.total_bytes - len(tail) - given)
+            if missing:
+                yield _MISSING.format(missing).encode()
+            yield tail[max(0, given - (self.total_bytes - len(tail))) :]
 
     def close(self) -> None:
         self.stop()
