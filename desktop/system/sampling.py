@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker_core.basics.clocks import follow_time_zone
+
 if TYPE_CHECKING:
     from worker_core.machine.load import HealthSampler
     from worker_core.snapshot import Health
@@ -20,6 +22,7 @@ class Sampling:
         self._sampler: HealthSampler | None = None
 
     async def sample(self) -> Health:
+        follow_time_zone()  # a window without an engine of its own shows times, too
         if self._sampler is None:
             from worker_core.machine.load import HealthSampler
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import sys
 import threading
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,3 +112,24 @@ async def test_the_watch_tells_of_sleep_and_of_networks(tmp_path: Path, monkeypa
             await asyncio.sleep(0.005)
     watching.cancel()
     assert told == ["The network changed.", "The machine woke from sleep."]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows asks for the time zone each time")
+async def test_the_watch_follows_the_time_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived = asyncio.Event()
+    watching = asyncio.create_task(
+        changes.watch(
+            sampler=HealthSampler(disk_path=tmp_path), on_sample=lambda _: arrived.set(), on_change=lambda _: None,
+            every=timedelta(milliseconds=10),
+        )
+    )  # fmt: skip
+    try:
+        monkeypatch.setenv("TZ", "THERE-05:45")
+        async with asyncio.timeout(60):
+            await arrived.wait()
+        assert datetime.now().astimezone().utcoffset() == timedelta(hours=5, minutes=45)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        monkeypatch.undo()
+        time.tzset()

@@ -33,6 +33,16 @@ def steady() -> float:
     return time.monotonic()
 
 
+def follow_time_zone() -> None:
+    """Go by the time zone that the machine has now.
+
+    The C library of Linux reads it once: whoever travels would have yesterday's quiet hours, and days that begin at
+    another hour.
+    """
+    if sys.platform != "win32":
+        time.tzset()
+
+
 def last_used(path: Path, now: float) -> float:
     """When a file or folder was changed last. What is dated before any time that can be is dated anew: to `now`.
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import psutil
 
+from worker_core.basics.clocks import follow_time_zone
 from worker_core.basics.sentences import worded
 from worker_core.machine.load import HealthSampler
 from worker_core.snapshot import Health
@@ -81,6 +82,7 @@ async def watch(
     network = network_fingerprint()
     while True:
         await asyncio.sleep(every.total_seconds())
+        follow_time_zone()
         with contextlib.suppress(Exception):  # what psutil cannot tell is shown as not known
             on_sample(await sampler.sample())
         now = network_fingerprint()
