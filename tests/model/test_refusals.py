@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker_core.model.refusals import Cause, GatewayError, understood
-from worker_core.model.retry_after import retry_after
+from worker_core.model.retry_after import retry_after, their_time
 from worker_core.model.said import LONGEST_WORDS, own_words, said_by
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -373,6 +373,27 @@ def test_of_a_providers_words_in_openrouters_box_the_providers_are_shown() -> No
 )
 def test_when_to_ask_again(headers: dict[str, str], words: str, seconds: float | None) -> None:
     assert retry_after(headers, words, now=NOW) == seconds
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-1), timedelta(days=1), timedelta(days=-20_000)])
+@pytest.mark.parametrize("how", ["retry-after", "anthropic-ratelimit-requests-reset"])
+def test_a_date_is_held_against_the_clock_that_made_it(ahead: timedelta, how: str) -> None:
+    """Not against this machine's, which may be a day off: nobody waits for a day, or asks again at once."""
+    theirs = datetime.now(UTC).replace(microsecond=0) + ahead
+    then = theirs + timedelta(seconds=40)
+    headers = {
+        "date": format_datetime(theirs, usegmt=True),
+        how: format_datetime(then, usegmt=True) if how == "retry-after" else then.isoformat(),
+        "anthropic-ratelimit-requests-remaining": "0",
+    }
+    said = said_by(429, json.dumps(error("slow down")).encode(), headers)
+    assert understood(said, base_url="https://g.test/v1", model="m").retry_after_seconds == 40.0
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Sat, 28 Nov 2026 12:00:00 GMT extra", "28", "\u0660"])
+def test_an_answer_without_a_time_is_held_against_this_machine_s(date: str) -> None:
+    before = datetime.now(UTC)
+    assert their_time({"date": date} if date else {}) >= min(before, NOW)
 
 
 KEYS = ("error", "message", "code", "type", "metadata", "headers", "raw", "param", "n_ctx", "detail", "loc", "msg")

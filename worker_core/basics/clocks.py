@@ -27,10 +27,12 @@ FIRST_TIME: Final = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
 def steady() -> float:
     """Seconds since some moment of the past: they go on while the machine sleeps, and nobody sets them."""
     if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC)  # `time.monotonic` stands still there in sleep
-    return time.monotonic()
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    elif sys.platform == "darwin":
+        now = time.clock_gettime(time.CLOCK_MONOTONIC)  # `time.monotonic` stands still there in sleep
+    else:
+        now = time.monotonic()
+    return now
 
 
 def follow_time_zone() -> None:

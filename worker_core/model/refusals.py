@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from worker_core.errors import KubiyaError
 from worker_core.model.answer import Usage
-from worker_core.model.retry_after import retry_after
+from worker_core.model.retry_after import retry_after, their_time
 from worker_core.model.said import Said
 
 
@@ -137,12 +137,12 @@ def understood(said: Said, *, base_url: str, model: str, now: datetime | None = 
         said: by the gateway, with its status or in mid-stream.
         base_url: of the gateway, for the sentence.
         model: that was asked for.
-        now: for dates among the headers.
+        now: for dates among the headers; by default what the gateway's own clock says, by which it made them.
     """
     gateway = f"The LLM gateway {base_url}"
     words = f": {said.words}" if said.words else ""
     status = f" ({said.status})" if said.status else ""
-    wait = retry_after(said.headers, said.message, now=now or datetime.now(UTC))
+    wait = retry_after(said.headers, said.message, now=now or their_time(said.headers))
     match _cause(said, wait):
         case Cause.CONTEXT_FULL:
             return GatewayError(

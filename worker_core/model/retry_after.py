@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -43,6 +44,14 @@ def retry_after(headers: Mapping[str, str], words: str, *, now: datetime) -> flo
         return _bounded(_duration(said) or _number(said) or 0.0)
     resets = tuple(_resets(headers, now))
     return _bounded(max(resets)) if resets else None
+
+
+def their_time(headers: Mapping[str, str]) -> datetime:
+    """What the clock of whoever answered shows, as far as it says; else this machine's, which may be days off."""
+    with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
+        said = parsedate_to_datetime(headers.get("date", ""))
+        return said if said.tzinfo is not None else said.replace(tzinfo=UTC)
+    return datetime.now(UTC)
 
 
 def _resets(headers: Mapping[str, str], now: datetime) -> Iterable[float]:
