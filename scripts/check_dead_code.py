@@ -48,6 +48,7 @@ CALLED_BY_NAME: Final = {
     "Qt, as long as it lives": "_watcher",
     "build.spec": "collected of_a_program",
     "tarfile": "uid gid uname gname",
+    "tempfile": "tempdir",
     "unittest.mock, of a stand-in": "side_effect return_value",
     "typing, of a dictionary": "vital",
     "inspect, of a signature": "__annotations__",

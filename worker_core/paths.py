@@ -15,7 +15,6 @@ from pathlib import Path
 
 import platformdirs
 
-from worker_core.basics import temporary
 from worker_core.basics.files import NEW
 from worker_core.basics.home import expanded
 from worker_core.basics.quick_dataclass import dataclass
@@ -201,6 +200,8 @@ class Paths:
         Raises:
             OSError: the system has none, and ours cannot be made.
         """
+        from worker_core.basics import temporary  # most that ask for a path need no such folder
+
         return temporary.have_one(lambda: private_directory(self.temporary))
 
     @property
