@@ -160,6 +160,7 @@ async def test_a_clock_that_is_set_does_not_move_the_servers(plane: FakeControlP
         wall[0] += timedelta(days=days).total_seconds()
         passed[0] += 60.0  # asleep, as like as not
         assert client.server_time == said + timedelta(seconds=60.5)
+        assert client.on_its_clock(datetime.fromtimestamp(wall[0], UTC)) == client.server_time
         assert client.clock_skew is not None
         assert abs(client.clock_skew + timedelta(days=days) - timedelta(seconds=60)) < timedelta(seconds=10)
     finally:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from worker_core.control_socket.server import ControlSocket
 from worker_core.errors import KubiyaError
 from worker_core.events import ApprovalAnswered, ApprovalRequested
 from worker_core.logs.ring import LogRing
+from worker_core.policy import decision, questions
 
 
 async def tool_message(rig: Rig, execution_id: str) -> str:
@@ -35,6 +37,50 @@ def asking(folder: Path) -> tuple[Path, str]:
     """A file outside of every workspace, and a command that makes it."""
     target = folder / "outside.txt"
     return target, f"echo done >> {target}"
+
+
+class DaysOff:
+    """The clock of a machine that is some days behind, or ahead."""
+
+    def __init__(self, days: int) -> None:
+        self.off = timedelta(days=days)
+
+    def now(self, zone: object = UTC) -> datetime:
+        return datetime.now(UTC) + self.off
+
+    def time(self) -> float:
+        return self.now().timestamp()
+
+
+@pytest.fixture(params=[-2, 2])
+def _days_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = DaysOff(request.param)
+    monkeypatch.setattr(decision, "datetime", clock)
+    monkeypatch.setattr(questions, "_now", clock.now)
+    monkeypatch.setitem(ControlPlaneClient.__init__.__kwdefaults__, "now", clock.time)
+
+
+@pytest.mark.usefixtures("_days_off")
+async def test_a_machine_whose_clock_is_days_off_is_asked_and_heard(stage: Stage, tmp_path: Path) -> None:
+    """Temporal waits by its own clock: a call of a machine that was behind timed out as it was asked about."""
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask") as rig:
+        execution_id = await rig.execute("approve\n" + tool(command, "!say yes"))
+        view = await asked(rig)
+        await rig.until(lambda: rig.snapshot.executions[0].status == "waiting_for_approval")
+        await rig.engine.answer_approval(view.id, allow=True)
+        await rig.reach(execution_id, "waiting_for_input")
+    assert target.read_text() == "done\n"
+
+
+@pytest.mark.usefixtures("_days_off")
+async def test_a_machine_whose_clock_is_days_off_waits_as_long_as_it_says(stage: Stage, tmp_path: Path) -> None:
+    target, command = asking(tmp_path)
+    async with running_engine(stage, tmp_path, approvals="ask", approval_timeout=timedelta(seconds=3)) as rig:
+        execution_id = await rig.execute("approve\n" + tool(command, "!say no"))
+        await rig.reach(execution_id, "waiting_for_input")
+        assert "denied by time-out" in await tool_message(rig, execution_id)
+    assert not target.exists()
 
 
 async def test_an_allowed_call_runs_once(stage: Stage, tmp_path: Path) -> None:

@@ -130,6 +130,10 @@ class ControlPlaneClient:
         """What the server's clock shows now, whoever has set this machine's meanwhile; None before the first answer."""
         return self._caller.server_time
 
+    def on_its_clock(self, at: datetime) -> datetime:
+        """The same moment as servers call it: where a workflow waits until then, this machine may be a day off."""
+        return at + (self.clock_skew or timedelta(0))
+
     def reset_connections(self) -> None:
         """Begin anew on fresh connections: after waking up, or when the network changed."""
         self._caller.reset_connections()

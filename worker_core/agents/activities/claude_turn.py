@@ -298,7 +298,7 @@ class _Turn:
 
     async def _wait_for_more(self, waits: Waits) -> None:
         async with self._services.budgets.resting(self._turn.execution_id, self._turn.turn):
-            answer = await self._answered(waits.call_id, until=waits.expires_at)
+            answer = await self._answered(waits.call_id, until=self._services.client.on_its_clock(waits.expires_at))
         self._heard = BudgetAnswer(call_id=waits.call_id, answer=answer) if answer else None
 
     async def _spend(self, usage: Usage, model: str) -> None:
@@ -366,10 +366,11 @@ class _Turn:
         )
 
     async def _answered(self, call_id: str, *, until: datetime) -> str:
-        """Until somebody at this machine has answered, or may no longer."""
+        """Until somebody at this machine has answered, or may no longer. `until`: by the clock of servers."""
         book, execution_id = self._services.permissions.book, self._turn.execution_id
         self._services.tracker.waits_for_approval(execution_id)
-        over = steady() + (until - datetime.now(UTC)).total_seconds()  # whoever sets the clock meanwhile
+        now = self._services.client.on_its_clock(datetime.now(UTC))
+        over = steady() + (until - now).total_seconds()  # whoever sets the clock meanwhile
         while book.is_waiting(execution_id, call_id):
             if steady() >= over:
                 return APPROVAL_TIMED_OUT

@@ -30,14 +30,15 @@ def price(services: Services, usage: Usage, *models: str) -> tuple[Usage, Spendi
     return priced, spending
 
 
-def reached(ruling: Waits | Over) -> BudgetReached:
+def reached(ruling: Waits | Over, *, services: Services) -> BudgetReached:
     """For the workflow."""
     if isinstance(ruling, Over):
         return BudgetReached(sentence=ruling.sentence)
-    return BudgetReached(sentence=ruling.sentence, call_id=ruling.call_id, expires_at=ruling.expires_at.isoformat())
+    until = services.client.on_its_clock(ruling.expires_at)
+    return BudgetReached(sentence=ruling.sentence, call_id=ruling.call_id, expires_at=until.isoformat())
 
 
-def unasked(call: ModelCall, ruling: Waits | Over, *, last_sequence: int) -> ModelReply:
+def unasked(call: ModelCall, ruling: Waits | Over, *, services: Services, last_sequence: int) -> ModelReply:
     """In the place of an answer: the model was not called."""
     return ModelReply(
         content="",
@@ -46,7 +47,7 @@ def unasked(call: ModelCall, ruling: Waits | Over, *, last_sequence: int) -> Mod
         finish_reason="stop",
         remark=ruling.sentence,
         last_sequence=last_sequence,
-        budget=reached(ruling),
+        budget=reached(ruling, services=services),
     )
 
 

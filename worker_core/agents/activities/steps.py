@@ -232,7 +232,7 @@ class Steps:
             last_sequence = await self._tell_last(call.execution_id, call.after_sequence)
         if isinstance(ruling, Waits):
             services.tracker.waits_for_approval(call.execution_id)
-        return spending.unasked(call, ruling, last_sequence=last_sequence)
+        return spending.unasked(call, ruling, services=self._services, last_sequence=last_sequence)
 
     async def _answer_of_model(self, call: ModelCall, *, attempt: int) -> ModelReply:
         services = self._services
@@ -288,7 +288,9 @@ class Steps:
         if ruling is not None:
             last_sequence = await self._tell_last(request.execution_id, request.after_sequence)
             outcome = spending.not_made(ruling.sentence)
-            return replace(outcome, budget=spending.reached(ruling), last_sequence=last_sequence)
+            return replace(
+                outcome, budget=spending.reached(ruling, services=self._services), last_sequence=last_sequence
+            )
         environment = await services.environments.of(request.execution_id, request.kind, request.entity_id)
         async with services.budgets.at_work(request.execution_id, request.turn):
             return await tool_calls.run(services, request, environment, queue_id=self._queue.queue_id)

@@ -113,7 +113,7 @@ async def _run(services: Services, request: RunTool, environment: ResolvedEnviro
         )
     if isinstance(done, Ask):
         await lane.flush(_FLUSH_LIMIT)
-        wanted = ApprovalWanted(id=done.id, expires_at=done.expires_at.isoformat())
+        wanted = ApprovalWanted(id=done.id, expires_at=services.client.on_its_clock(done.expires_at).isoformat())
         return ToolOutcome(succeeded=False, output="", approval=wanted, last_sequence=lane.last_sequence)
     mask = services.redactor.mask
     # Tools mask what they read; a sentence about it may hold a part of it, too.
