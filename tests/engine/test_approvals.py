@@ -67,7 +67,9 @@ async def test_a_machine_whose_clock_is_days_off_is_asked_and_heard(stage: Stage
     async with running_engine(stage, tmp_path, approvals="ask") as rig:
         execution_id = await rig.execute("approve\n" + tool(command, "!say yes"))
         view = await asked(rig)
-        await rig.until(lambda: rig.snapshot.executions[0].status == "waiting_for_approval")
+        another = await rig.execute("meanwhile\n" + tool("echo there", "!say yes"))
+        await rig.reach(another, "waiting_for_input")
+        assert [one.id for one in rig.snapshot.approvals] == [view.id], "it stands"
         await rig.engine.answer_approval(view.id, allow=True)
         await rig.reach(execution_id, "waiting_for_input")
     assert target.read_text() == "done\n"
