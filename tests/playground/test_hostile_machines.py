@@ -36,7 +36,9 @@ MACHINES = {
         " head -c 4096 /dev/zero > $one/filling; done"
     ),
     "missing": ("export TMPDIR=/nowhere; for one in /tmp /var/tmp; do mount -t tmpfs -o ro,mode=1777 none $one; done"),
-    "no shared memory": "mount -t tmpfs -o ro none /dev/shm; export XDG_RUNTIME_DIR=/nowhere",
+    "no shared memory": (
+        "mount -t tmpfs -o ro none /dev/shm; mkdir /mnt/tmp; export XDG_RUNTIME_DIR=/nowhere TMPDIR=/mnt/tmp"
+    ),
 }
 
 
