@@ -60,7 +60,7 @@ async def test_an_answer_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> 
         for tool, why in {
             "broken": "answered the call with something that cannot be read (its answer is no message of the protocol)",
             "deep": "something that cannot be read (it nests more than 100 levels deep)",
-            "odd": "answered the call with something that is no result of a tool",
+            "odd": "answered the call with something that is no result of it",
         }.items():
             with pytest.raises(ServerTrouble) as caught:
                 await asyncio.wait_for(ask(session, tool), 60)

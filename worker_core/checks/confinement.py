@@ -113,7 +113,10 @@ def _of_unit(unit: str, options: Mapping[str, str]) -> list[Taken]:
         )
     if options.get("ProtectSystem") == "strict" and options.get("PrivateTmp", "no") == "no":
         missing.append(
-            Taken("ProtectSystem=strict leaves the file tools no temporary folder", f"in {unit}: PrivateTmp=yes")
+            Taken(
+                "ProtectSystem=strict leaves no folder for temporary files, which then lie with the worker's state",
+                f"in {unit}: PrivateTmp=yes",
+            )
         )
     return missing
 

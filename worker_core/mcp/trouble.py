@@ -63,7 +63,7 @@ class Wording:
         from pydantic import ValidationError
 
         if isinstance(error, ValidationError):
-            what = "answered the call with something that is no result of a tool"
+            what = "answered the call with something that is no result of it"
             return ServerTrouble(self.sentence(f"{what} ({self.what(error)})"), in_mid_call=True)
         if isinstance(error, MCPError) and error.error.code == PARSE_ERROR:
             what = "answered the call with something that cannot be read"
