@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -168,25 +168,13 @@ def _home() -> tuple[Path, ...]:
 
 def _refuse_while_something_runs(where: Paths) -> None:
     from worker_core.daemon.instances import instances
+    from worker_core.machine.identity import process_named_in
 
     pids = ", ".join(str(one.pid) for one in instances(where.runtime))
     if pids:
         raise KubiyaError(f"A worker runs (pid {pids}); nothing was removed. Stop it first: `kubiya-worker stop`.")
-    if (pid := _playground_pid(where.playground / "temporal.pid")) is not None:
+    if (pid := process_named_in(where.playground / "temporal.pid")) is not None:
         raise KubiyaError(f"A playground runs (its Temporal server has pid {pid}); nothing was removed. End it first.")
-
-
-def _playground_pid(file: Path) -> int | None:
-    import json
-
-    from worker_core.machine.identity import process_runs
-
-    try:
-        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        pid, created = int(known["pid"]), float(known["created"])
-        return pid if process_runs(pid, born=created, mark=str(known.get("mark", ""))) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _tray() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -63,6 +64,20 @@ def process_runs(pid: int, *, born: float, mark: str = "") -> bool:
         return False
     except psutil.Error:
         return True
+
+
+def process_named_in(file: Path) -> int | None:
+    """The process that a file names, where it still runs. A file that cannot be read names none.
+
+    Args:
+        file: JSON with its number (`pid`), when it began (`created`) and its birth mark (`mark`).
+    """
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        pid = int(known["pid"])
+        return pid if process_runs(pid, born=float(known["created"]), mark=str(known.get("mark", ""))) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None
 
 
 def host_id(file: Path) -> str:

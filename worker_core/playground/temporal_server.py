@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from worker_core import bundle
 from worker_core.basics.console import window_flags
 from worker_core.errors import ConfigurationError, KubiyaError
-from worker_core.machine.identity import birth_mark, process_runs
+from worker_core.machine.identity import birth_mark, process_named_in
 from worker_core.playground import private_network
 from worker_core.playground.context import NAMESPACE
 from worker_core.sandbox.windows_job import Job
@@ -219,14 +219,11 @@ class TemporalServer:
         """End the server that a killed playground left in this folder, where the OS did not (macOS, Windows)."""
         import psutil
 
-        try:
-            known = json.loads(self._pid_file.read_text(encoding="utf-8"))
-            process = psutil.Process(int(known["pid"]))
-            if process_runs(process.pid, born=float(known["created"]), mark=str(known.get("mark", ""))):
+        with contextlib.suppress(psutil.Error):
+            if (pid := process_named_in(self._pid_file)) is not None:
+                process = psutil.Process(pid)
                 process.kill()
                 process.wait(STOP_LIMIT.total_seconds())
-        except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-            pass
         self._pid_file.unlink(missing_ok=True)
 
 
