@@ -1,83 +1,28 @@
-"""Calls over pooled connections, on real sockets: what is sent, TLS and tunnels, and what becomes of a connection."""
+"""Calls over pooled connections, on real sockets: what is sent, and what becomes of a connection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import socket
-import ssl
 import sys
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.http_server import Answer, Request, serving
+from tests.network.pools import echo, listening, pool_of, whole
+from tests.support.http_server import serving
 from tests.support.imports import loaded_by
-from tests.support.loops import LOOPS, run_on
-from tests.support.tls import Authority
-from worker_core.basics.tasks import TaskKeeper
-from worker_core.network.faults import LocalProtocolError, PoolTimeout, ProxyError, RemoteProtocolError, WriteTimeout
-from worker_core.network.http import NoHttpAnswer, explain, new_client
+from worker_core.network.faults import LocalProtocolError, PoolTimeout, RemoteProtocolError, WriteTimeout
+from worker_core.network.http import NoHttpAnswer, new_client
 from worker_core.network.pool import Pool, _read_base, _target
 from worker_core.network.sockets import UNREAD_BYTES
 
-NAME = "control-plane.example.invalid"
 SOCKET_BUFFERS = 8 << 20
 """More than the kernel takes before the other side reads."""
-
-
-@asynccontextmanager
-async def pool_of(url: str, *, ca_file: Path | None = None) -> AsyncIterator[Pool]:
-    pool = Pool(base_url=url, ca_file=ca_file, max_connections=4)
-    try:
-        yield pool
-    finally:
-        await pool.aclose()
-
-
-async def whole(pool: Pool, path: str = "/x", *, method: str = "GET", **how: Any) -> tuple[int, bytes]:
-    how = {"headers": {}, "timeout": {"connect": 5.0}, **how}
-    async with pool.call(method, path, **how) as answer:
-        return answer.status, b"".join([chunk async for chunk in answer.chunks])
-
-
-def explained(error: Exception) -> str:
-    return explain(error, action="it", server="s", proxy="", limit_seconds=1.0, called="server").sentence
-
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
-
-
-@asynccontextmanager
-async def listening(serve: Serve, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Ends when the other side has ended all that it began."""
-    under_way = TaskKeeper()
-
-    async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await serve(reader, writer)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-
-    server = await asyncio.start_server(
-        lambda reader, writer: under_way.start(quietly(reader, writer)), "127.0.0.1", 0, limit=1 << 20, ssl=tls
-    )
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await under_way.ended()
-
-
-def echo(request: Request) -> Answer:
-    return Answer(headers={"Content-Length": str(len(request.body))}, parts=(request.body,))
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -139,94 +84,6 @@ def test_a_worker_that_waits_has_no_client(monkeypatch: pytest.MonkeyPatch) -> N
     assert not loaded_by(program) & {
         "anyio", "email", "http", "httpcore2", "httpx2", "idna", "urllib.request", "zipfile",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_tls_to_a_trusted_server_keeps_its_connection(tmp_path: Path, loop: str) -> None:
-    authority = Authority(tmp_path, name="localhost")
-
-    async def called(url: str) -> None:
-        async with pool_of(url, ca_file=authority.file) as pool:
-            for content in (b"one", b"2" * 300_000):
-                assert await whole(pool, method="POST", content=content) == (200, content)
-        async with pool_of(url) as pool:
-            with pytest.raises(NoHttpAnswer) as caught:
-                await whole(pool)
-        assert "cannot be trusted" in explained(caught.value)
-
-    with serving(echo, tls=authority.context) as server:
-        run_on(loop, called(f"https://localhost:{server.port}"))
-
-
-async def carried(server: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """What comes goes to a port of this machine, and back."""
-    there, out = await asyncio.open_connection("127.0.0.1", server)
-
-    async def carry(one: asyncio.StreamReader, other: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while piece := await one.read(1 << 16):
-                other.write(piece)
-                await other.drain()
-        other.close()
-
-    await asyncio.gather(carry(reader, out), carry(there, writer))
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_tls_goes_through_a_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    """With `https`, the proxy is spoken to in TLS as well."""
-    (of_proxy := tmp_path / "proxy").mkdir()
-    authority, proxys, asked = Authority(tmp_path, name=NAME), Authority(of_proxy, name="localhost"), []
-    both = tmp_path / "both.pem"
-    both.write_bytes(authority.file.read_bytes() + proxys.file.read_bytes())
-
-    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n"))
-        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-        await carried(server.port, reader, writer)
-
-    with serving(echo, tls=authority.context) as server:
-        async with listening(tunnel, tls=proxys.context if scheme == "https" else None) as proxy:
-            address = proxy.removeprefix("http://127.0.0.1:")
-            monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me:p%40ss@localhost:{address}")
-            monkeypatch.delenv("NO_PROXY", raising=False)
-            async with pool_of(f"https://{NAME}", ca_file=both) as pool:
-                assert await whole(pool, method="POST", content=b"a") == (200, b"a")
-                assert await whole(pool, method="POST", content=b"b") == (200, b"b")
-    [[line, *headers]] = asked  # one tunnel for both
-    assert line == f"CONNECT {NAME}:443 HTTP/1.1"
-    assert {f"Host: {NAME}:443", "Proxy-Authorization: Basic bWU6cEBzcw=="} <= set(headers)
-    assert "Authorization" not in {header.partition(":")[0] for header in headers}
-
-
-async def test_a_tunnel_that_is_refused_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
-        assert not await reader.read(), "nothing of the call itself"
-
-    async with listening(refuse) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        async with pool_of(f"https://{NAME}") as pool:
-            with pytest.raises(NoHttpAnswer) as caught:
-                await whole(pool, headers={"Authorization": "Bearer k"})
-    assert isinstance(caught.value.__cause__, ProxyError)
-    assert "did not let us through" in explained(caught.value)
-    assert "407 Who are you" in explained(caught.value)
-
-
-async def test_a_proxy_is_asked_for_what_is_not_encrypted_as_a_client_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(echo) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        url = f"http://{NAME}:8080/base"
-        async with pool_of(url) as pool, new_client(base_url=url) as client:
-            await client.post("/a", content=b"a", params={"q": "1"})
-            assert await whole(pool, "/a", method="POST", content=b"a", query={"q": "1"}) == (200, b"a")
-    by_client, ours = proxy.requests
-    assert ours == by_client
-    assert ours.path == f"http://{NAME}:8080/base/a?q=1"
 
 
 async def test_calls_beyond_the_last_connection_wait_for_one() -> None:
@@ -306,50 +163,6 @@ async def test_an_answer_that_comes_before_the_whole_body_was_taken_is_read() ->
 
     async with listening(serve) as url, pool_of(url) as pool:
         assert await whole(pool, method="POST", content=bytes(SOCKET_BUFFERS)) == (413, b"big")
-
-
-def answered_by(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
-    """The name stands for these ports of this machine."""
-
-    async def found(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
-
-
-def port_nobody_listens_at() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-async def test_an_address_that_refuses_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(echo) as server:
-        answered_by(monkeypatch, port_nobody_listens_at(), server.port, server.port)
-        async with pool_of(f"http://{NAME}") as pool:
-            assert await whole(pool) == (200, b"")
-
-
-async def test_an_address_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    with (
-        serving(echo) as server,
-        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
-        contextlib.ExitStack() as on,
-    ):
-        for _ in range(3):  # and its line is full
-            waits = on.enter_context(socket.socket())
-            waits.setblocking(False)
-            waits.connect_ex(full.getsockname())
-        answered_by(monkeypatch, full.getsockname()[1], server.port)
-        async with pool_of(f"http://{NAME}") as pool:
-            assert await whole(pool) == (200, b"")
-
-
-async def test_why_no_address_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    answered_by(monkeypatch, port_nobody_listens_at(), port_nobody_listens_at())
-    async with pool_of(f"http://{NAME}") as pool:
-        with pytest.raises(NoHttpAnswer) as caught:
-            await whole(pool)
-    assert "refused the connection" in explained(caught.value)
 
 
 async def test_a_call_given_up_at_any_step_leaves_no_connection() -> None:
