@@ -9,17 +9,14 @@ import logging
 import os
 import socket
 import stat
-import subprocess
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import pytest
 
 from tests.support.engine import LIMIT_SECONDS, make_engine
@@ -330,13 +327,6 @@ async def test_a_wrong_token_is_refused(tmp_path: Path) -> None:
         assert engine.snapshot.state is EngineState.STARTING
 
 
-@pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder whose sockets stay in it: their paths are short enough."""
-    with tempfile.TemporaryDirectory(prefix="kb-") as folder:
-        yield Path(folder)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no modes; the folder is in the user's profile")
 async def test_others_cannot_reach_it(short: Path, transport: Transport) -> None:
     (short / "run").mkdir(mode=0o755)
@@ -358,65 +348,6 @@ async def test_a_long_folder_name_is_gone_around(tmp_path: Path) -> None:
         status = await asyncio.to_thread(lambda: the_worker(runtime).status())
         assert status.state is EngineState.STARTING
     assert not Path(endpoint.path).parent.exists()
-
-
-def dead_endpoint(runtime: Path, **changes: Any) -> tuple[Path, Path]:
-    """What a killed worker leaves: its file and its socket."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait(LIMIT_SECONDS)
-    runtime.mkdir(exist_ok=True)
-    left = runtime / f"worker-{ended.pid}-abc.sock"
-    left.touch()
-    fields = {"pid": ended.pid, "born": 1.0, "host": socket.gethostname(), "path": str(left), **changes}
-    file = runtime / f"worker-{ended.pid}-abc.json"
-    file.write_bytes(msgspec.json.encode(Endpoint(**fields)))
-    return file, left
-
-
-def test_what_dead_workers_left_is_removed(tmp_path: Path) -> None:
-    file, left = dead_endpoint(tmp_path)
-    assert running_workers(tmp_path) == []
-    assert not file.exists()
-    assert not left.exists()
-
-
-def test_a_pid_that_was_given_again_is_noticed(tmp_path: Path) -> None:
-    file, _ = dead_endpoint(tmp_path, pid=os.getpid())
-    assert running_workers(tmp_path) == []
-    assert not file.exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep the time of day that it was then")
-def test_a_clock_that_was_set_makes_nobody_dead(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time of day when a process began moves with the machine's clock, a day or a century."""
-    listener, _, file = endpoints.listen(short / "run", transport=endpoints.default_transport())
-    began = psutil.Process.create_time
-    monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) - 86_400.0)
-    with contextlib.closing(listener):
-        [one] = found(short / "run")
-        assert one.pid == os.getpid()
-        assert file.exists()
-    endpoints.forget(one, file)
-
-
-def test_a_pid_that_was_given_again_at_the_same_time_of_day_is_noticed(tmp_path: Path) -> None:
-    born = psutil.Process().create_time()
-    file, _ = dead_endpoint(tmp_path, pid=os.getpid(), born=born, mark="another-boot/1")
-    assert running_workers(tmp_path) == []
-    assert not file.exists()
-
-
-def test_workers_of_other_machines_are_left_alone(tmp_path: Path) -> None:
-    file, left = dead_endpoint(tmp_path, host="another")
-    assert running_workers(tmp_path) == []
-    assert file.exists()
-    assert left.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"[]", b'{"pid": "x"}', b"\xff"])
-def test_files_that_say_nothing_are_passed_over(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "worker-1-a.json").write_bytes(content)
-    assert running_workers(tmp_path) == []
 
 
 async def test_a_worker_that_does_not_answer_is_called_so(tmp_path: Path) -> None:
